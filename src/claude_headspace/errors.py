@@ -1,0 +1,70 @@
+"""Every error the package raises on purpose.
+
+A message is one sentence that says what is wrong, with what value, and what to do about it.
+`exit_status` is what a program of ours ends with when the error reaches its top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class HeadspaceError(Exception):
+    """Something went wrong that the person at the keyboard can act on."""
+
+    exit_status = 1
+
+
+class ConfigError(HeadspaceError):
+    """The configuration has mistakes; all of them are in `problems`, one sentence each."""
+
+    exit_status = 78  # EX_CONFIG of sysexits.h
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class DatabaseError(HeadspaceError):
+    """Postgres did not do what was asked."""
+
+    exit_status = 69  # EX_UNAVAILABLE
+
+
+class DatabaseUnavailable(DatabaseError):
+    """Postgres is away, or will not do this now; the same request may succeed later."""
+
+
+class DatabaseRefused(DatabaseError):
+    """Postgres refuses this very event (SQLSTATE class 22 or 23); it never takes it as it is."""
+
+    exit_status = 65  # EX_DATAERR
+
+    def __init__(self, message: str, sqlstate: str) -> None:
+        self.sqlstate = sqlstate
+        super().__init__(message)
+
+
+class SchemaMismatch(DatabaseUnavailable):
+    """The database's schema is older or newer than this version of the program knows."""
+
+
+class EventInvalid(HeadspaceError):
+    """An event breaks the rules of its type; `field` names what is wrong in it."""
+
+    exit_status = 65
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        self.problem = problem
+        super().__init__(f"{field}: {problem}")
+
+
+class AlreadyRunning(HeadspaceError):
+    """Another process holds what only one may hold."""
+
+    exit_status = 75  # EX_TEMPFAIL
+
+
+class EmbeddedServerError(HeadspaceError):
+    """The embedded Postgres cannot be made or started."""

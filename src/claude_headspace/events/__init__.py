@@ -1,0 +1,1 @@
+"""What the log holds: event types, payload schemas, the event itself. No I/O."""

@@ -1,0 +1,1 @@
+"""Postgres out: tables, the writer, positions, migrations, queries."""

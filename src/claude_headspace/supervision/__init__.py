@@ -1,0 +1,1 @@
+"""What keeps the watcher running, and stops it when that is hopeless."""

@@ -1,0 +1,1 @@
+"""Where source and store meet: the background process."""

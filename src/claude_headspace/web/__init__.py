@@ -1,0 +1,1 @@
+"""The Flask application with /health and /metrics."""
