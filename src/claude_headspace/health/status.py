@@ -1,0 +1,155 @@
+"""The small file in which the watcher says how it is, for when nothing else can be asked.
+
+Standard library only: the watcher's own process imports this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+FORMAT_VERSION = 1
+FILE_NAME = "watcher-status.json"
+BAD_CONFIGURATION_STATUS = 78
+
+_LARGEST_BYTES = 64 * 1024
+_LONGEST_TEXT = 2_000
+_CLOCK_TOLERANCE_SECONDS = 5.0
+
+State = Literal["starting", "waiting", "capturing", "stopping", "failed"]
+ProblemKind = Literal["missing", "unreadable", "torn", "foreign", "future"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatcherStatus:
+    """One moment of the watcher; times are epoch seconds, counts are since its start."""
+
+    pid: int
+    started_at: float
+    beat_at: float
+    state: State
+    version: int = FORMAT_VERSION
+    reason: str | None = None
+    exit_status: int | None = None
+    written: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    failed: int = 0
+    retries: int = 0
+    last_write_at: float | None = None
+    last_error: str | None = None
+    failing_since: float | None = None
+    backlog_bytes: int = 0
+    backlog_files: int = 0
+    settled_bytes: int = 0
+    settled_lines: int = 0
+    oldest_unread_at: float | None = None
+    notifications: bool = True
+    poison_lines: int = 0
+    files: int = 0
+    sessions: int = 0
+    capture_total_bytes: float | None = None
+    capture_rate_bytes_per_second: float | None = None
+
+    def to_json(self) -> str:
+        """One line; long texts are cut so that a reader never meets an endless file."""
+        values = asdict(self)
+        for name in ("reason", "last_error"):
+            if values[name] is not None:
+                values[name] = values[name][:_LONGEST_TEXT]
+        return json.dumps(values) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> WatcherStatus:
+        """Raises ValueError for anything but a status of this format."""
+        values = json.loads(text)
+        if not isinstance(values, dict) or values.get("version") != FORMAT_VERSION:
+            raise ValueError("not a status of this version")
+        known = {field.name: field.type for field in fields(cls)}
+        for name, kind in known.items():
+            if name not in values or not _fits(values[name], str(kind)):
+                raise ValueError(f"{name}: {values.get(name)!r}")
+        return cls(**{name: values[name] for name in known})
+
+
+@dataclass(frozen=True, slots=True)
+class StatusProblem:
+    """Why there is no status to judge by, in one sentence for a person."""
+
+    kind: ProblemKind
+    detail: str
+
+
+StatusResult: TypeAlias = WatcherStatus | StatusProblem
+
+
+def status_path(state_directory: Path) -> Path:
+    """Where the watcher of this state directory keeps its status."""
+    return state_directory / FILE_NAME
+
+
+def write_status(path: Path, status: WatcherStatus) -> None:
+    """Replace the file whole; raises OSError (a full disk) with the old file left as it was."""
+    write_private(path, status.to_json())
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file only its owner can read, whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(text)
+    temporary.replace(path)
+
+
+def read_status(path: Path, now: float | None = None) -> StatusResult:
+    """Read what the watcher left; never raises for what it finds there."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_BYTES)
+    except FileNotFoundError:
+        return StatusProblem("missing", f"the watcher has left no status in {path}")
+    except OSError as error:
+        return StatusProblem("unreadable", f"the watcher's status cannot be read: {error}")
+    return _parse(data, time.time() if now is None else now)
+
+
+def _parse(data: bytes, now: float) -> StatusResult:
+    try:
+        values = json.loads(data)
+    except ValueError:
+        return StatusProblem("torn", "the watcher's status file is cut off or damaged")
+    try:
+        status = WatcherStatus.from_json(data.decode())
+    except ValueError as error:
+        return StatusProblem(
+            "foreign", f"the watcher's status has another format ({_of(values)}: {error})"
+        )
+    if status.beat_at > now + _CLOCK_TOLERANCE_SECONDS:
+        ahead = status.beat_at - now
+        return StatusProblem(
+            "future", f"the watcher's status lies {ahead:.0f} s in the future; check the clock"
+        )
+    return status
+
+
+def _of(values: Any) -> str:
+    version = values.get("version") if isinstance(values, dict) else None
+    return f"version {version}"
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if value is None:
+        return kind.endswith("| None")
+    base = kind.removesuffix(" | None")
+    if base == "State":
+        return value in ("starting", "waiting", "capturing", "stopping", "failed")
+    if base == "bool":
+        return isinstance(value, bool)
+    allowed: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "str": str}
+    return isinstance(value, allowed[base]) and not isinstance(value, bool)
