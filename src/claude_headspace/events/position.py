@@ -1,0 +1,69 @@
+"""How far into a source its lines are settled, and what they were."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where reading goes on, and how to know that the file is still the one that was read.
+
+    `offset` counts settled bytes. `checksum` is the CRC-32 of all of them, `head` and `tail` of
+    the first and the last of them (see source.tailer). `mtime_ns` is the file's when last read.
+    """
+
+    offset: int = 0
+    device: int | None = None
+    inode: int | None = None
+    mtime_ns: int | None = None
+    checksum: int = 0
+    head: int = 0
+    tail: int = 0
+
+
+@dataclass(slots=True)
+class LineCounts:
+    """What the settled lines of a source were. A line with several records counts each of them."""
+
+    lines: int = 0
+    turns: int = 0
+    duplicates: int = 0
+    salvaged: int = 0
+    other: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def add(self, more: LineCounts) -> None:
+        """Count `more` on top."""
+        self.lines += more.lines
+        self.turns += more.turns
+        self.duplicates += more.duplicates
+        self.salvaged += more.salvaged
+        self.other.update(more.other)
+        self.rejected.update(more.rejected)
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts as the database keeps them."""
+        return {
+            "lines": self.lines,
+            "turns": self.turns,
+            "duplicates": self.duplicates,
+            "salvaged": self.salvaged,
+            "other": dict(self.other),
+            "rejected": dict(self.rejected),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> LineCounts:
+        """The counts out of what `as_json` made."""
+        return cls(
+            lines=stored.get("lines", 0),
+            turns=stored.get("turns", 0),
+            duplicates=stored.get("duplicates", 0),
+            salvaged=stored.get("salvaged", 0),
+            other=Counter(stored.get("other", {})),
+            rejected=Counter(stored.get("rejected", {})),
+        )

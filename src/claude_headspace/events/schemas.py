@@ -1,0 +1,206 @@
+"""Payload schemas of the event types, and a fast check derived from them.
+
+A payload is JSON: its numbers are numbers and its strings are strings, nothing is converted.
+Unknown fields are errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from claude_headspace.errors import EventInvalid
+
+_ISO_8601 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class Text(fields.String):
+    """A JSON string."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if type(value) is not str:
+            raise ValidationError(f"must be a string, is {type(value).__name__}")
+        return value
+
+
+class WholeNumber(fields.Integer):
+    """A JSON number without a fraction that fits Postgres' bigint."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        if type(value) is not int:
+            raise ValidationError(f"must be a whole number, is {type(value).__name__}")
+        if not -(2**63) <= value < 2**63:
+            raise ValidationError("is out of the range of a 64-bit number")
+        return value
+
+
+class Instant(Text):
+    """A string that is an ISO 8601 date and time with a zone."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        text = super()._deserialize(value)
+        parse_instant(text)
+        return text
+
+
+def parse_instant(text: str) -> datetime:
+    """The moment that an ISO 8601 string with a zone names; ValidationError otherwise."""
+    if not _ISO_8601.fullmatch(text):
+        raise ValidationError(f"must be an ISO 8601 time with a zone, is {text[:40]!r}")
+    whole, fraction, zone = _parts(text)
+    try:
+        return datetime.fromisoformat(f"{whole}.{fraction}{zone}")
+    except ValueError as error:
+        raise ValidationError(f"must be an ISO 8601 time with a zone: {error}") from error
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Seconds, exactly six digits of fraction, and the zone as Python 3.10 reads it."""
+    whole, rest = text[:19], text[19:]
+    zone = "+00:00" if rest.endswith("Z") else rest[-6:]
+    fraction = rest.removesuffix("Z").removesuffix(zone).lstrip(".")
+    return whole, fraction[:6].ljust(6, "0"), zone
+
+
+class PayloadSchema(Schema):
+    """What every payload schema is made from."""
+
+    class Meta:
+        """Nothing unknown goes into the log."""
+
+        unknown = RAISE
+
+
+class SessionRegistered(PayloadSchema):
+    """A session is known, with its project."""
+
+    session_uuid = Text(required=True)
+    project_path = Text(required=True)
+    working_directory = Text(required=True)
+    iterm_pane_id = Text()
+
+
+class SessionEnded(PayloadSchema):
+    """A session is over; it may speak again."""
+
+    session_uuid = Text(required=True)
+    reason = Text(required=True, validate=validate.OneOf(("timeout", "unregistered", "closed")))
+    duration_seconds = WholeNumber()
+
+
+class TurnDetected(PayloadSchema):
+    """One exchange: something a person typed, or text that the agent answered."""
+
+    session_uuid = Text(required=True)
+    actor = Text(required=True, validate=validate.OneOf(("user", "agent")))
+    text = Text(required=True)
+    source = Text(required=True, validate=validate.OneOf(("polling", "hook")))
+    turn_timestamp = Instant(required=True)
+    line_uuid = Text()
+    message_id = Text()
+    subagent_id = Text()
+
+
+class StateTransition(PayloadSchema):
+    """A command of an agent went from one state to another."""
+
+    agent_id = WholeNumber(required=True)
+    command_id = WholeNumber(required=True)
+    from_state = Text(required=True)
+    to_state = Text(required=True)
+    trigger = Text(required=True, validate=validate.OneOf(("turn", "timeout", "manual")))
+
+
+class HookReceived(PayloadSchema):
+    """Claude Code called one of its hooks."""
+
+    hook_type = Text(required=True)
+    claude_session_id = Text(required=True)
+    working_directory = Text(required=True)
+    reason = Text()
+    source = Text()
+    tool_name = Text()
+    prompt_id = Text()
+    agent_id = Text()
+
+
+Check = Callable[[Any], bool]
+
+
+def quick_check(schema: Schema) -> Check:
+    """A check that accepts only what `schema` accepts, and is many times faster.
+
+    It may refuse what the schema accepts (a kind of field it does not know, a hook): ask the
+    schema then, which also says what is wrong.
+    """
+    checks = {name: _field_check(field) for name, field in schema.fields.items()}
+    if any(schema._hooks.values()) or schema.unknown != RAISE:
+        return _refuse
+    required = frozenset(name for name, field in schema.fields.items() if field.required)
+
+    def check(payload: Any) -> bool:
+        for name, value in payload.items():
+            accepts = checks.get(name)
+            if accepts is None or not accepts(value):
+                return False
+        return all(name in payload for name in required)
+
+    return check
+
+
+def _refuse(_: Any) -> bool:
+    return False
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
+
+
+def _is_whole_number(value: Any) -> bool:
+    return type(value) is int and -(2**63) <= value < 2**63
+
+
+def _is_instant(value: Any) -> bool:
+    try:
+        parse_instant(value)
+    except (ValidationError, TypeError):
+        return False
+    return True
+
+
+_CHECKS: Mapping[type, Check] = {
+    Text: _is_text,
+    WholeNumber: _is_whole_number,
+    Instant: _is_instant,
+}
+
+
+def _field_check(field: fields.Field[Any]) -> Check:
+    """What a value of this field must be; refuses everything when the field is not a plain one."""
+    plain = field.data_key is None and not field.dump_only
+    if not plain or type(field) not in _CHECKS:
+        return _refuse
+    choices = [v.choices for v in field.validators if type(v) is validate.OneOf]
+    if len(choices) != len(field.validators):
+        return _refuse
+    if not choices:
+        return _CHECKS[type(field)]
+    allowed = frozenset.intersection(*map(frozenset, choices))
+    return lambda value: type(value) is str and value in allowed
+
+
+def check_payload(schema: Schema, payload: Any) -> None:
+    """Raise EventInvalid, naming the first field at fault, unless the schema accepts."""
+    if not isinstance(payload, dict):
+        raise EventInvalid("payload", f"must be a JSON object, is {type(payload).__name__}")
+    try:
+        errors = schema.validate(payload)
+    except (TypeError, AttributeError) as error:  # field names that are no strings
+        raise EventInvalid("payload", f"cannot be checked: {error}") from error
+    for name, problems in errors.items():
+        told = problems[0] if isinstance(problems, list) else problems
+        raise EventInvalid(f"payload.{name}", str(told))

@@ -1,0 +1,88 @@
+"""The event types, and the check that every event passes before it is written.
+
+Another package adds a type by an entry point in the group `claude_headspace.event_types`: its
+name is the type, its value a marshmallow Schema class for the payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+
+from marshmallow import Schema
+
+from claude_headspace.errors import EventInvalid, HeadspaceError
+from claude_headspace.events import schemas
+from claude_headspace.events.event import Event
+from claude_headspace.events.schemas import Check, check_payload, quick_check
+
+ENTRY_POINT_GROUP = "claude_headspace.event_types"
+MAX_TYPE_LENGTH = 100
+
+SESSION_REGISTERED = "session_registered"
+SESSION_ENDED = "session_ended"
+TURN_DETECTED = "turn_detected"
+STATE_TRANSITION = "state_transition"
+HOOK_RECEIVED = "hook_received"
+
+_BUILT_IN: Mapping[str, type[Schema]] = {
+    SESSION_REGISTERED: schemas.SessionRegistered,
+    SESSION_ENDED: schemas.SessionEnded,
+    TURN_DETECTED: schemas.TurnDetected,
+    STATE_TRANSITION: schemas.StateTransition,
+    HOOK_RECEIVED: schemas.HookReceived,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One type: its schema, and the quick check derived from it."""
+
+    name: str
+    schema: Schema
+    accepts: Check
+
+
+class Taxonomy:
+    """All event types that this installation knows."""
+
+    def __init__(self, declared: Mapping[str, type[Schema]]) -> None:
+        self._types = {
+            name: EventType(name, schema := make(), quick_check(schema))
+            for name, make in declared.items()
+        }
+
+    def __iter__(self) -> Iterator[EventType]:
+        return iter(self._types.values())
+
+    def check(self, event: Event) -> None:
+        """Raise EventInvalid, naming the field at fault, unless the event may be written."""
+        kind = self._types.get(event.type)
+        if kind is None:
+            known = ", ".join(self._types)
+            raise EventInvalid("type", f"{event.type!r} is no known event type ({known})")
+        if event.timestamp.tzinfo is None:
+            raise EventInvalid("timestamp", f"must have a zone, is {event.timestamp.isoformat()}")
+        if not (type(event.payload) is dict and kind.accepts(event.payload)):
+            check_payload(kind.schema, event.payload)
+
+
+@lru_cache(maxsize=1)
+def installed_taxonomy() -> Taxonomy:
+    """The built-in types and those that other installed packages declare."""
+    declared = dict(_BUILT_IN)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        schema = point.load()
+        if point.name in declared or not _is_schema(schema):
+            raise HeadspaceError(
+                f"the event type {point.name!r} declared by {point.value} cannot be added: it must "
+                f"have a new name and be a marshmallow Schema class"
+            )
+        declared[point.name] = schema
+    return Taxonomy(declared)
+
+
+def _is_schema(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Schema)

@@ -1,0 +1,187 @@
+"""One line of a transcript taken apart into records, however damaged it is.
+
+Nearly every line is one JSON object. A line may also hold several, one behind a cut-off other,
+runs of NUL bytes, bytes that are no UTF-8, or NaN: every whole record comes out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+# A cut-off record is searched for whole ones behind it; this bounds the characters decoded in
+# vain, so that a hostile line of megabytes costs a second and not an hour.
+SALVAGE_BUDGET = 64 * 1024 * 1024
+_RECORD_START = re.compile(r'\{\s*"')
+NO_MESSAGE = msgspec.Raw(b"")
+_IDENTIFYING = frozenset({"type", "sessionId", "uuid"})
+
+
+class Message(msgspec.Struct):
+    """The part of a message that says whether it is a turn."""
+
+    content: str | list[Block] | None = None
+    id: str | None = None
+    model: str | None = None
+
+
+class Block(msgspec.Struct):
+    """One block of a message's content; anything but text is skipped over unread."""
+
+    type: str = ""
+    text: str | None = None
+
+
+class Record(msgspec.Struct):
+    """One record, as far as the log cares; `message` is decoded only where it matters."""
+
+    type: str | None = None
+    message: msgspec.Raw = NO_MESSAGE
+    uuid: str | None = None
+    sessionId: str | None = None  # noqa: N815
+    timestamp: str | None = None
+    cwd: str | None = None
+    agentId: str | None = None  # noqa: N815
+    isSidechain: bool | None = None  # noqa: N815
+    isMeta: bool | None = None  # noqa: N815
+    isCompactSummary: bool | None = None  # noqa: N815
+    isApiErrorMessage: bool | None = None  # noqa: N815
+
+
+_TEXT_FIELDS = ("type", "uuid", "sessionId", "timestamp", "cwd", "agentId")
+_FLAGS = ("isSidechain", "isMeta", "isCompactSummary", "isApiErrorMessage")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A whole record of a line that was not simply one record.
+
+    `offset` is in bytes from the line's start. `message` is decoded already.
+    """
+
+    offset: int
+    record: Record
+    message: Message | None
+    salvaged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A part of a line that is no record, and why."""
+
+    offset: int
+    problem: str
+
+
+_decode_record = msgspec.json.Decoder(Record).decode
+_decode_message = msgspec.json.Decoder(Message).decode
+_decoder = json.JSONDecoder(strict=False, parse_int=float)
+
+
+def quick_record(line: bytes) -> Record | None:
+    """The record of an undamaged line; None where `take_apart` has to look."""
+    try:
+        return _decode_record(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def quick_message(raw: msgspec.Raw) -> Message | None:
+    """A record's message; None where `take_apart` has to look."""
+    try:
+        return _decode_message(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def take_apart(line: bytes) -> Iterator[Found | Broken]:
+    """Every whole record of any line of bytes, and every part that is none."""
+    # surrogateescape keeps one character for each undecodable byte, so offsets stay exact.
+    text = line.decode("utf-8", "surrogateescape")
+    if "\0" in text:
+        text = text.replace("\0", " ")
+    budget = SALVAGE_BUDGET
+    at, alone = _skip_space(text, 0), True
+    while at < len(text):
+        value, end, problem = _decode_at(text, at)
+        if problem is None:
+            alone = alone and _skip_space(text, end) == len(text)
+            yield _found(text, at, value, salvaged=not alone)
+            at = _skip_space(text, end)
+            continue
+        alone = False
+        yield Broken(_byte_offset(text, at), problem)
+        following = _next_record(text, at + 1, budget)
+        if following is None:
+            return
+        at, budget = following
+
+
+def _decode_at(text: str, at: int) -> tuple[Any, int, str | None]:
+    try:
+        value, end = _decoder.raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        return None, error.pos, f"{error.msg} at character {error.pos}"
+    except RecursionError:
+        return None, len(text), "nested too deep"
+    return value, end, None
+
+
+def _next_record(text: str, start: int, budget: int) -> tuple[int, int] | None:
+    """Where the next record that decodes and names itself starts, and what budget is left."""
+    last = text.rfind('"uuid"')
+    for match in _RECORD_START.finditer(text, start):
+        at = match.start()
+        if at > last or budget <= 0:
+            return None
+        value, end, problem = _decode_at(text, at)
+        budget -= end - at
+        if problem is None and isinstance(value, dict) and value.keys() >= _IDENTIFYING:
+            return at, budget
+    return None
+
+
+def _found(text: str, at: int, value: Any, *, salvaged: bool) -> Found | Broken:
+    offset = _byte_offset(text, at)
+    if not isinstance(value, dict):
+        return Broken(offset, f"a {type(value).__name__} where a JSON object was expected")
+    record = Record()
+    for name in _TEXT_FIELDS:
+        setattr(record, name, _text(value.get(name)))
+    for name in _FLAGS:
+        setattr(record, name, bool(value.get(name)))
+    return Found(offset, record, _message(value.get("message")), salvaged)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _message(value: Any) -> Message | None:
+    if not isinstance(value, dict):
+        return None
+    content = value.get("content")
+    if isinstance(content, list):
+        content = [_block(block) for block in content if isinstance(block, dict)]
+    elif not isinstance(content, str):
+        content = None
+    return Message(content, _text(value.get("id")), _text(value.get("model")))
+
+
+def _block(block: dict[str, Any]) -> Block:
+    return Block(_text(block.get("type")) or "", _text(block.get("text")))
+
+
+def _skip_space(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
+
+
+def _byte_offset(text: str, at: int) -> int:
+    return len(text[:at].encode("utf-8", "surrogateescape"))

@@ -1,0 +1,192 @@
+"""Reads the new whole lines of a file, and notices when it is no longer the file it was.
+
+Bytes, never text: a read may end inside a character. A line ends with `\\n` and with nothing
+else. Nothing is kept in memory between reads but the position.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from claude_headspace.events.position import Position
+
+CHUNK_BYTES = 128 * 1024
+SCAN_BYTES = 1024 * 1024
+# A rewritten file differs from the one that was read in its first or its last settled bytes,
+# or else (same size, another time) the whole is compared.
+EDGE_BYTES = 1024
+
+Verdict = Literal["same", "rewritten"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line without its newline; `start` is the offset of its first byte in the file."""
+
+    start: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """A line over the limit, `length` bytes long; it was skipped without being held."""
+
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines that follow a position, and the position after them.
+
+    `more`: more whole lines may be there already. `unfinished`: bytes that wait for a newline.
+    """
+
+    lines: list[Line | TooLong]
+    position: Position
+    more: bool
+    unfinished: int
+
+
+class SourceFile:
+    """An open source file. Open files follow their content, whatever happens to the name."""
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError as open does."""
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self.stat = os.fstat(self._fd)
+        # How far the line that begins at the key was searched for its end in vain.
+        self._searched: tuple[int, int] = (0, 0)
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._fd)
+
+    def refresh(self) -> os.stat_result:
+        """Look at size and times again."""
+        self.stat = os.fstat(self._fd)
+        return self.stat
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode."""
+        return self.stat.st_dev, self.stat.st_ino
+
+    def compare(self, position: Position, beat: Callable[[], None]) -> Verdict:
+        """Whether what was settled still stands where it stood; `beat` is called in long work."""
+        if self.stat.st_size < position.offset:
+            return "rewritten"
+        if position.offset == 0:
+            return "same"
+        if self._edges(position.offset) != (position.head, position.tail):
+            return "rewritten"
+        if not self._doubtful(position):
+            return "same"
+        whole = self._checksum_from(0, 0, position.offset, beat)
+        return "same" if whole == position.checksum else "rewritten"
+
+    def _doubtful(self, position: Position) -> bool:
+        """Another file under the same name, or one written to without having grown."""
+        moved = (position.device, position.inode) != self.identity
+        still = self.stat.st_size == position.offset
+        return moved or (still and position.mtime_ns != self.stat.st_mtime_ns)
+
+    def _edges(self, offset: int) -> tuple[int, int]:
+        length = min(offset, EDGE_BYTES)
+        head = os.pread(self._fd, length, 0)
+        tail = head if offset <= EDGE_BYTES else os.pread(self._fd, length, offset - length)
+        return zlib.crc32(head), zlib.crc32(tail)
+
+    def read(self, position: Position, max_line_bytes: int, beat: Callable[[], None]) -> Chunk:
+        """The whole lines that follow `position`, up to about CHUNK_BYTES or one longer line."""
+        start, size = position.offset, self.stat.st_size
+        data = os.pread(self._fd, min(CHUNK_BYTES, size - start), start) if size > start else b""
+        cut = data.rfind(b"\n") + 1
+        if not cut and start + len(data) < size:
+            return self._read_long(position, data, max_line_bytes, beat)
+        settled = data[:cut]
+        lines = list(_split(settled, start, self._unterminated(start)))
+        after = self._advanced(position, start + cut, zlib.crc32(settled, position.checksum))
+        unfinished = len(data) - cut
+        return Chunk(lines, after, start + len(data) < size, unfinished)
+
+    def _read_long(
+        self, position: Position, data: bytes, limit: int, beat: Callable[[], None]
+    ) -> Chunk:
+        """One line longer than a chunk: whole up to the limit, skipped beyond it."""
+        start, size = position.offset, self.stat.st_size
+        end = self._find_newline(start, start + len(data), beat)
+        if end is None:
+            return Chunk(
+                [], self._advanced(position, start, position.checksum), False, size - start
+            )
+        length = end - start
+        if length > limit:
+            checksum = self._checksum_from(position.checksum, start, end + 1, beat)
+            lines: list[Line | TooLong] = [TooLong(start, length)]
+        else:
+            whole = os.pread(self._fd, length + 1, start)
+            checksum = zlib.crc32(whole, position.checksum)
+            lines = [Line(start, whole[:-1])]
+        return Chunk(lines, self._advanced(position, end + 1, checksum), end + 1 < size, 0)
+
+    def _find_newline(self, start: int, at: int, beat: Callable[[], None]) -> int | None:
+        """The offset of the first newline at or after `at`; what was searched is remembered."""
+        if self._searched[0] == start:
+            at = max(at, self._searched[1])
+        while at < self.stat.st_size:
+            data = os.pread(self._fd, min(SCAN_BYTES, self.stat.st_size - at), at)
+            if not data:
+                break
+            found = data.find(b"\n")
+            if found >= 0:
+                return at + found
+            at += len(data)
+            self._searched = (start, at)
+            beat()
+        return None
+
+    def _checksum_from(self, checksum: int, at: int, end: int, beat: Callable[[], None]) -> int:
+        while at < end:
+            data = os.pread(self._fd, min(SCAN_BYTES, end - at), at)
+            if not data:
+                break
+            checksum = zlib.crc32(data, checksum)
+            at += len(data)
+            beat()
+        return checksum
+
+    def read_unfinished(self, position: Position, max_line_bytes: int) -> Chunk | None:
+        """The last line although its newline is missing; None when it is longer than the limit."""
+        start, size = position.offset, self.stat.st_size
+        if not 0 < size - start <= max_line_bytes:
+            return None
+        data = os.pread(self._fd, size - start, start)
+        if b"\n" in data or len(data) < size - start:
+            return None
+        after = self._advanced(position, size, zlib.crc32(data, position.checksum))
+        return Chunk([Line(start, data)], after, False, 0)
+
+    def _unterminated(self, start: int) -> bool:
+        """Whether the byte before `start` is settled without having been a newline."""
+        return start > 0 and os.pread(self._fd, 1, start - 1) != b"\n"
+
+    def _advanced(self, position: Position, offset: int, checksum: int) -> Position:
+        device, inode = self.identity
+        head, tail = self._edges(offset) if offset else (0, 0)
+        return Position(offset, device, inode, self.stat.st_mtime_ns, checksum, head, tail)
+
+
+def _split(settled: bytes, start: int, unterminated: bool) -> Iterator[Line]:
+    """The lines of a block that ends with a newline; a late newline alone is no line."""
+    pieces = settled.split(b"\n")
+    pieces.pop()
+    for number, piece in enumerate(pieces):
+        if number or piece or not unterminated:
+            yield Line(start, piece)
+        start += len(piece) + 1

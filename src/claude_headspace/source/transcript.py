@@ -1,0 +1,246 @@
+"""What a line of a transcript is: a turn, a line of another kind, or one to be rejected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from marshmallow import ValidationError
+
+from claude_headspace.events.event import Event, Origin, derived_key, storable
+from claude_headspace.events.schemas import parse_instant
+from claude_headspace.events.taxonomy import TURN_DETECTED
+from claude_headspace.source.records import (
+    NO_MESSAGE,
+    Block,
+    Broken,
+    Found,
+    Message,
+    Record,
+    quick_message,
+    quick_record,
+    take_apart,
+)
+
+# Wrapped by the editor or the program around what a person typed.
+_WRAPPED = re.compile(
+    r"<(ide_opened_file|ide_selection|ide_diagnostics|system-reminder)>.*?</\1>", re.DOTALL
+)
+_INJECTED = (
+    "<local-command-stdout>",
+    "<local-command-stderr>",
+    "<local-command-caveat>",
+    "Caveat: The messages below were generated",
+    "<bash-stdout>",
+    "<bash-stderr>",
+    "<task-notification>",
+    "[Request interrupted by user",
+)
+_COMMAND = ("<command-name>", "<command-message>")
+_COMMAND_NAME = re.compile(r"<command-name>(.*?)</command-name>", re.DOTALL)
+_COMMAND_ARGS = re.compile(r"<command-args>(.*?)</command-args>", re.DOTALL)
+_BASH_INPUT = re.compile(r"<bash-input>(.*?)</bash-input>", re.DOTALL)
+# Types are counted by name; names of our own making or from damaged lines must not pile up.
+_MAX_TYPE_LENGTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn: what the log stores as turn_detected."""
+
+    offset: int
+    session: UUID
+    uuid: str
+    timestamp: datetime
+    timestamp_text: str
+    cwd: str | None
+    actor: str
+    text: str
+    message_id: str | None
+    subagent_id: str | None
+    salvaged: bool = False
+
+    def event(self, source_id: int, project_id: int, agent_id: int) -> Event:
+        """The event for the log; its offset is the record's."""
+        payload: dict[str, Any] = {
+            "session_uuid": str(self.session),
+            "actor": self.actor,
+            "text": self.text,
+            "source": "polling",
+            "turn_timestamp": self.timestamp_text,
+            "line_uuid": self.uuid,
+        }
+        if self.message_id is not None:
+            payload["message_id"] = self.message_id
+        if self.subagent_id is not None:
+            payload["subagent_id"] = self.subagent_id
+        return Event(
+            type=TURN_DETECTED,
+            timestamp=self.timestamp,
+            payload=payload,
+            key=line_key(self.uuid),
+            session_uuid=self.session,
+            project_id=project_id,
+            agent_id=agent_id,
+            origin=Origin(source_id, self.offset),
+            annotations={"salvaged": True} if self.salvaged else {},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A record that is no turn: counted by its kind, and a sign of life of its session."""
+
+    kind: str
+    session: UUID | None
+    uuid: str | None
+    timestamp: datetime | None
+    cwd: str | None
+    salvaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line, or a part of one, that could not be taken: counted by reason, kept, logged."""
+
+    offset: int
+    reason: str
+    detail: str
+
+
+Outcome = Turn | Other | Rejected
+
+
+def line_key(uuid: str) -> UUID:
+    """The key of a line's event: its own uuid where it is one."""
+    try:
+        return UUID(uuid)
+    except ValueError:
+        return derived_key("line", uuid)
+
+
+def outcomes(line: bytes, start: int) -> Iterator[Outcome]:
+    """What the records of one line are; `start` is the line's offset in its source, in bytes."""
+    record = quick_record(line)
+    if record is not None:
+        outcome = _of_quick(record, start)
+        if outcome is not None:
+            yield outcome
+            return
+    if not line.strip(b" \t\r\n\0"):
+        yield Other("blank", None, None, None, None)
+        return
+    for part in take_apart(line):
+        if isinstance(part, Broken):
+            yield Rejected(start + part.offset, "damaged", part.problem)
+        else:
+            yield _of_found(part, start)
+
+
+def _of_quick(record: Record, start: int) -> Outcome | None:
+    """The outcome of an undamaged record; None where its message needs the patient way."""
+    if record.type not in _CLASSIFIERS or record.message == NO_MESSAGE:
+        return _outcome(record, None, start, salvaged=False)
+    message = quick_message(record.message)
+    return None if message is None else _outcome(record, message, start, salvaged=False)
+
+
+def _of_found(found: Found, start: int) -> Outcome:
+    return _outcome(found.record, found.message, start + found.offset, salvaged=found.salvaged)
+
+
+def _outcome(record: Record, message: Message | None, offset: int, *, salvaged: bool) -> Outcome:
+    classify = _CLASSIFIERS.get(record.type or "")
+    if classify is None:
+        kind, text = _kind(record.type), None
+    else:
+        kind, text = classify(record, message or Message())
+    if text is not None:
+        return _turn(record, message or Message(), text, offset, salvaged)
+    try:
+        session = UUID(record.sessionId) if record.sessionId else None
+        when = parse_instant(record.timestamp) if record.timestamp else None
+    except (ValueError, ValidationError):
+        session = when = None
+    return Other(kind, session, record.uuid, when, record.cwd, salvaged)
+
+
+def _turn(
+    record: Record, message: Message, text: str, offset: int, salvaged: bool
+) -> Turn | Rejected:
+    if not (record.sessionId and record.uuid and record.timestamp):
+        missing = [n for n in ("sessionId", "uuid", "timestamp") if not getattr(record, n)]
+        return Rejected(offset, "identity", f"a turn without {' and '.join(missing)}")
+    try:
+        session = UUID(record.sessionId)
+    except ValueError:
+        return Rejected(offset, "identity", f"sessionId {record.sessionId[:60]!r} is no UUID")
+    try:
+        timestamp = parse_instant(record.timestamp)
+    except ValidationError as error:
+        return Rejected(offset, "timestamp", f"timestamp {error.messages[0]}")
+    actor = "user" if record.type == "user" else "agent"
+    return Turn(
+        offset, session, record.uuid, timestamp, record.timestamp, record.cwd, actor, text,
+        message.id, record.agentId, salvaged,
+    )  # fmt: skip
+
+
+def _kind(record_type: str | None) -> str:
+    return storable(record_type)[0][:_MAX_TYPE_LENGTH] if record_type else "untyped"
+
+
+def _assistant(record: Record, message: Message) -> tuple[str, str | None]:
+    if record.isApiErrorMessage or message.model == "<synthetic>":
+        return "assistant/notice", None
+    text = _text_of(message)
+    return ("turn", text) if text.strip() else ("assistant/no_text", None)
+
+
+def _user(record: Record, message: Message) -> tuple[str, str | None]:
+    if record.isMeta:
+        return "user/meta", None
+    if record.isCompactSummary:
+        return "user/compact_summary", None
+    text = _text_of(message)
+    text = (_WRAPPED.sub("", text) if "<" in text else text).strip()
+    if not text:
+        return "user/no_text", None
+    if record.isSidechain:
+        return "user/subagent_prompt", None
+    if text.startswith(_INJECTED):
+        return "user/injected", None
+    return "turn", _as_typed(text)
+
+
+def _as_typed(text: str) -> str:
+    """A slash command or a shell command as the person typed it; other text unchanged."""
+    if text.startswith("<bash-input>"):
+        found = _BASH_INPUT.match(text)
+        return f"! {found[1].strip()}" if found else text
+    if not text.startswith(_COMMAND):
+        return text
+    name = _COMMAND_NAME.search(text)
+    if name is None:
+        return text
+    args = _COMMAND_ARGS.search(text)
+    return f"{name[1].strip()} {args[1].strip() if args else ''}".strip()
+
+
+def _text_of(message: Message) -> str:
+    content = message.content
+    if isinstance(content, list):
+        return "\n".join(text for block in content if (text := _block_text(block)))
+    return content or ""
+
+
+def _block_text(block: Block) -> str | None:
+    text = block.text if block.type == "text" else None
+    return text if text and text.strip() else None
+
+
+_CLASSIFIERS = {"user": _user, "assistant": _assistant}
