@@ -68,3 +68,21 @@ class AlreadyRunning(HeadspaceError):
 
 class EmbeddedServerError(HeadspaceError):
     """The embedded Postgres cannot be made or started."""
+
+
+class InboxError(HeadspaceError):
+    """The inbox could not be written or read."""
+
+    exit_status = 73  # EX_CANTCREAT
+
+
+class InboxDamaged(InboxError):
+    """A file in the inbox is not one whole event: torn, or put there by something else."""
+
+    exit_status = 65
+
+
+class HookSettingsError(HeadspaceError):
+    """Claude Code's settings cannot be edited safely; nothing was changed."""
+
+    exit_status = 65

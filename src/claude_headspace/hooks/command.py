@@ -1,0 +1,136 @@
+"""The command that Claude Code runs at a hook: one `hook_received` event into the inbox.
+
+Claude Code waits for it and reads what it prints, so it is quick, prints nothing and always
+ends with status 0; what goes wrong is noted in a small log beside the inbox. Paths are strings
+and types are not loaded, for the same haste.
+"""
+# ruff: noqa: PTH100, PTH109, PTH118, PTH120
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.inbox.producer import make_private, put
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_INPUT_BYTES = 32 * 1024 * 1024
+INPUT_SECONDS = 3.0
+LOG_NAME = "hook-errors.log"
+MAX_LOG_BYTES = 64 * 1024
+MAX_NOTE_CHARACTERS = 500
+OPTIONAL_FIELDS = ("reason", "source", "tool_name", "prompt_id", "agent_id")
+
+
+class HookInputError(HeadspaceError):
+    """What stood on standard input is not what Claude Code gives a hook."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `--inbox DIR` with the hook's JSON on standard input; 0 whatever happens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    inbox: str | None = None
+    try:
+        _silence()
+        inbox = _inbox_from(arguments)
+        put(inbox, "hook_received", payload_of(_read_input(sys.stdin.fileno())))
+    except Exception as error:  # noqa: BLE001 - Claude Code must not notice; the log says it
+        _note(inbox, error)
+    return 0
+
+
+def payload_of(received: bytes) -> dict[str, str]:
+    """Return the payload of `hook_received` for the JSON that Claude Code gave the hook."""
+    try:
+        fields = json.loads(received)
+    except (ValueError, RecursionError) as error:
+        raise HookInputError(f"The hook's input is not JSON ({error}).") from error
+    if not isinstance(fields, dict):
+        raise HookInputError(f"The hook's input is a {type(fields).__name__}, not an object.")
+    payload = {
+        "hook_type": _required(fields, "hook_event_name"),
+        "claude_session_id": _required(fields, "session_id"),
+        # Claude Code before 1.0.54 does not say where it works, but runs hooks there.
+        "working_directory": _text(fields, "cwd") or os.getcwd(),
+    }
+    present = {name: _text(fields, name) for name in OPTIONAL_FIELDS}
+    return payload | {name: text for name, text in present.items() if text}
+
+
+def _required(fields: Mapping[str, Any], name: str) -> str:
+    text = _text(fields, name)
+    if not text:
+        raise HookInputError(f"The hook's input has no {name}.")
+    return text
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _silence() -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+
+
+def _inbox_from(arguments: Sequence[str]) -> str:
+    if len(arguments) != 2 or arguments[0] != "--inbox" or not arguments[1]:
+        raise HookInputError(f"The hook's arguments are {list(arguments)}, not --inbox DIR.")
+    return arguments[1]
+
+
+def _read_input(descriptor: int) -> bytes:
+    """Read until the end, or what there is when the time is up."""
+    deadline = time.monotonic() + INPUT_SECONDS
+    received = bytearray()
+    while _readable(descriptor, deadline):
+        piece = os.read(descriptor, 1024 * 1024)
+        if not piece:
+            break
+        received += piece
+        if len(received) > MAX_INPUT_BYTES:
+            raise HookInputError(f"The hook's input is longer than {MAX_INPUT_BYTES} bytes.")
+    return bytes(received)
+
+
+def _readable(descriptor: int, deadline: float) -> bool:
+    left = deadline - time.monotonic()
+    return left > 0 and bool(select.select([descriptor], [], [], left)[0])
+
+
+def _note(inbox: str | None, error: Exception) -> None:
+    if inbox is None:
+        return
+    try:
+        _append_note(os.path.join(os.path.dirname(os.path.abspath(inbox)), LOG_NAME), error)
+    except OSError:
+        return  # there is nowhere left to say it
+
+
+def _append_note(log: str, error: Exception) -> None:
+    make_private(os.path.dirname(log))
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    sentence = f"{type(error).__name__}: {error}".replace("\n", " ")[:MAX_NOTE_CHARACTERS]
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        if os.fstat(descriptor).st_size > MAX_LOG_BYTES:
+            os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{moment} {sentence}\n".encode("utf-8", "backslashreplace"))
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    # Straight out: nothing is buffered, and taking the interpreter down costs milliseconds.
+    os._exit(main(sys.argv[1:]))

@@ -1,0 +1,210 @@
+"""Leaving one event in the inbox, durably, as mail is left in a maildir.
+
+The event is written whole under `tmp/`, flushed to disk, renamed into `new/`, and the directory
+is flushed: a process killed between any two of these steps leaves either nothing in `new/` or
+the whole event. Names in `new/` sort in the order of arrival.
+
+Paths are strings here, because a hook loads this each time it runs and pathlib alone would be a
+tenth of its time.
+"""
+# ruff: noqa: PTH100, PTH102, PTH104, PTH108, PTH112, PTH118, PTH120
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+
+from claude_headspace.errors import InboxError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+ARRIVED = "new"
+UNFINISHED = "tmp"
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+_UUID_GROUPS = (8, 4, 4, 4, 12)
+_HEX = frozenset("0123456789abcdef")
+
+
+class _Order:
+    """Gives out names that sort as they were given, whatever the clock does meanwhile.
+
+    Its lock is held from the name to the rename, so that no thread of this process makes a
+    later name visible before an earlier one.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._last_ns = 0
+        self._count = 0
+
+    def next_name(self) -> str:
+        self._last_ns = max(time.time_ns(), self._last_ns + 1)
+        self._count += 1
+        unlikely = os.urandom(4).hex()
+        return f"{self._last_ns:020d}-{os.getpid():010d}-{self._count:08d}-{unlikely}.json"
+
+    def forget_holder(self) -> None:
+        """A child made by fork has the parent's lock but not the thread that would release it."""
+        self.lock = threading.Lock()
+
+
+_order = _Order()
+os.register_at_fork(after_in_child=_order.forget_holder)
+
+
+def put(
+    directory: str | os.PathLike[str],
+    event_type: str,
+    payload: Mapping[str, Any],
+    *,
+    timestamp: datetime | None = None,
+    event_id: str | None = None,
+) -> str:
+    """Leave one event in the inbox at `directory` and return its id; on disk when this returns.
+
+    `timestamp` is the event's own time and needs a zone; now, if not given. Putting an event
+    again under the same `event_id` (a UUID) stores it once. Raises InboxError.
+    """
+    identity = new_id() if event_id is None else _checked_id(event_id)
+    content = _encoded(
+        {
+            "id": identity,
+            "type": _checked_type(event_type),
+            "timestamp": _now() if timestamp is None else _checked_timestamp(timestamp),
+            "payload": _checked_payload(payload),
+        }
+    )
+    inbox = os.fspath(directory)
+    try:
+        _deliver(inbox, content)
+    except OSError as error:
+        raise InboxError(
+            f"The event could not be left in the inbox {inbox} ({error.strerror or error}): "
+            "see that the directory can be written to and its disk has room."
+        ) from error
+    return identity
+
+
+def new_id() -> str:
+    """Return a random UUID (version 4), without loading the module that usually makes them."""
+    raw = bytearray(os.urandom(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    digits = raw.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def is_event_id(value: object) -> bool:
+    """Tell whether `value` is a UUID written in the usual 36 lower-case characters."""
+    if not isinstance(value, str):
+        return False
+    groups = value.split("-")
+    return tuple(map(len, groups)) == _UUID_GROUPS and _HEX.issuperset("".join(groups))
+
+
+def _deliver(inbox: str, content: bytes) -> None:
+    unfinished, arrived = os.path.join(inbox, UNFINISHED), os.path.join(inbox, ARRIVED)
+    make_private(unfinished)
+    make_private(arrived)
+    draft = os.path.join(unfinished, f"{os.getpid()}-{new_id()}")
+    try:
+        _write_flushed(draft, content)
+        with _order.lock:
+            os.rename(draft, os.path.join(arrived, _order.next_name()))
+    except BaseException:
+        _discard(draft)
+        raise
+    flush_directory(arrived)
+
+
+def _write_flushed(path: str, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _discard(draft: str) -> None:
+    try:
+        os.unlink(draft)
+    except FileNotFoundError:
+        return
+
+
+def make_private(directory: str) -> None:
+    """Make the directory and those above it that are missing, for their owner alone."""
+    if os.path.isdir(directory):
+        return
+    above = os.path.dirname(os.path.abspath(directory))
+    make_private(above)
+    try:
+        os.mkdir(directory, mode=0o700)
+    except FileExistsError:
+        if not os.path.isdir(directory):
+            raise
+    flush_directory(above)
+
+
+def flush_directory(directory: str) -> None:
+    """Flush the names in a directory to disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _encoded(event: Mapping[str, Any]) -> bytes:
+    try:
+        content = json.dumps(event, allow_nan=False).encode("ascii") + b"\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InboxError(
+            f"The payload cannot be written as JSON ({error}): give objects, lists, strings, "
+            "finite numbers, true, false and null only."
+        ) from error
+    if len(content) > MAX_EVENT_BYTES:
+        raise InboxError(
+            f"The event is {len(content)} bytes long, and the inbox takes {MAX_EVENT_BYTES}: "
+            "leave out what the log does not need."
+        )
+    return content
+
+
+def _now() -> str:
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{moment}.{nanoseconds // 1000:06d}+00:00"
+
+
+def _checked_timestamp(timestamp: datetime) -> str:
+    if timestamp.utcoffset() is None:
+        raise InboxError(f"The event's time {timestamp} has no zone: give one, such as +00:00.")
+    return timestamp.isoformat()
+
+
+def _checked_id(event_id: str) -> str:
+    if not is_event_id(event_id.lower()):
+        raise InboxError(f"The event id {event_id!r} is not a UUID: give one, or none.")
+    return event_id.lower()
+
+
+def _checked_type(event_type: str) -> str:
+    if not event_type or not isinstance(event_type, str):
+        raise InboxError(f"The event type {event_type!r} is not a name: give a type of the log.")
+    return event_type
+
+
+def _checked_payload(payload: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(payload, Mapping):
+        raise InboxError(f"The payload is a {type(payload).__name__}: give an object.")
+    return dict(payload)
