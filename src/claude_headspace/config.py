@@ -27,6 +27,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 URL_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg2://", "postgresql+psycopg://")
 
 Tree = dict[str, dict[str, Any]]
+Messages = dict[str, str | list[Any] | dict[Any, Any]]
 
 DEFAULTS: Tree = {
     "database": {"url": None},
@@ -145,8 +146,8 @@ class Config:
     privacy: PrivacySettings
 
 
-_TEXT_MESSAGES = {"invalid": "must be text", "null": "must not be empty"}
-_LIST_MESSAGES = {"invalid": "must be a list of text", "null": "must not be empty"}
+_TEXT_MESSAGES: Messages = {"invalid": "must be text", "null": "must not be empty"}
+_LIST_MESSAGES: Messages = {"invalid": "must be a list of text", "null": "must not be empty"}
 
 
 def _setting(check: Callable[[Any], None]) -> fields.Raw:

@@ -1,0 +1,120 @@
+"""Prepares the embedded Postgres and becomes it: the program that supervisord runs.
+
+It ends with NOT_NEEDED when another database is configured. That status is none of Postgres's own:
+an operator's `kill` ends Postgres with 0, and it is to come back after that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from claude_headspace.config import load_config
+from claude_headspace.embedded.cluster import (
+    Cluster,
+    make_passable,
+    prepare,
+    server_environment,
+    write_settings,
+)
+from claude_headspace.embedded.takeover import clear_predecessor
+from claude_headspace.errors import HeadspaceError
+
+NOT_NEEDED = 100
+_PR_SET_PDEATHSIG = 1
+_WINDOW_SECONDS = 60
+_FREE_STARTS = 3
+_LONGEST_PAUSE_SECONDS = 10.0
+
+
+def main() -> int:
+    """Run the embedded server in the foreground until it is stopped."""
+    try:
+        config = load_config()
+        if config.database.url:
+            _say("database.url is set: the embedded server is not needed")
+            return NOT_NEEDED
+        serve(config.state.directory)
+    except HeadspaceError as error:
+        _say(str(error))
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def serve(state_directory: Path) -> NoReturn:
+    """Prepare the server of this state directory and turn this process into it."""
+    parent = os.getppid()
+    os.umask(0o077)
+    state_directory.parent.mkdir(parents=True, exist_ok=True)
+    make_passable(state_directory)
+    make_passable(state_directory / "postgres")
+    with _alone(state_directory):
+        cluster, record = prepare(state_directory)
+        _pause_after_crashes(state_directory)
+        cluster.owner.become()
+        os.chdir(cluster.data)
+        clear_predecessor(cluster.data)
+        write_settings(cluster, record.socket)
+        _end_with_parent(parent)
+        _become_postgres(cluster)  # the lock goes with the exec
+
+
+def _become_postgres(cluster: Cluster) -> NoReturn:
+    program = str(cluster.binaries.directory / "postgres")
+    os.execve(program, [program, "-D", str(cluster.data)], server_environment())  # noqa: S606
+
+
+@contextmanager
+def _alone(state_directory: Path) -> Iterator[None]:
+    """Hold off a second start of the same server until this one is ready to be executed."""
+    lock = os.open(state_directory / "postgres" / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _pause_after_crashes(state_directory: Path) -> None:
+    """Wait, longer each time, when the server was started repeatedly within a minute."""
+    path = state_directory / "postgres" / "starts.json"
+    now = time.time()
+    try:
+        starts = [
+            start for start in json.loads(path.read_bytes()) if 0 <= now - start < _WINDOW_SECONDS
+        ]
+    except (OSError, ValueError):
+        starts = []
+    path.write_text(json.dumps([*starts, now]), "utf-8")
+    excess = len(starts) - _FREE_STARTS
+    if excess > 0:
+        pause = min(0.5 * 2 ** min(excess, 10), _LONGEST_PAUSE_SECONDS)
+        _say(f"started {len(starts)} times in the last minute: waiting {pause:g} s")
+        time.sleep(pause)
+
+
+def _end_with_parent(parent: int) -> None:
+    """Have the kernel stop the server when supervisord is killed; only Linux can."""
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    if os.getppid() != parent:
+        raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    print(f"postgres: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

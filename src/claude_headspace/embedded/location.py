@@ -1,0 +1,137 @@
+"""Where the embedded server is, and which address the log's database has.
+
+Imports nothing but the standard library and our own types: every program of ours needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from claude_headspace.config import Config
+from claude_headspace.errors import DatabaseUnavailable
+
+NAME = "headspace"
+PORT = 5432
+# sun_path holds 104 bytes on macOS and 108 on Linux, the closing zero included.
+SOCKET_PATH_BYTES = 103
+SERVER_SOCKET = f".s.PGSQL.{PORT}"
+# supervisord binds to its socket's name with ".<pid>" behind it and then renames.
+SUPERVISOR_SOCKET = "supervisor.sock"
+_PID_SUFFIX = ".4194304"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRecord:
+    """What others must know of the embedded server: its address, programs, data, system user."""
+
+    url: str
+    bin: Path
+    data: Path
+    socket: Path
+    user: str
+
+
+def record_path(state_directory: Path) -> Path:
+    """The file in which the embedded server of this state directory is described."""
+    return state_directory / "postgres" / "server.json"
+
+
+def server_record(state_directory: Path) -> ServerRecord | None:
+    """The embedded server of this state directory, running or not; None before it is prepared."""
+    path = record_path(state_directory)
+    try:
+        values = json.loads(path.read_bytes())
+        return ServerRecord(
+            url=values["url"],
+            bin=Path(values["bin"]),
+            data=Path(values["data"]),
+            socket=Path(values["socket"]),
+            user=values["user"],
+        )
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise DatabaseUnavailable(
+            f"{path} belongs to another user: the embedded Postgres was prepared by them"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatabaseUnavailable(
+            f"{path} is damaged ({error!r}): start the embedded Postgres again to have it rewritten"
+        ) from error
+
+
+def write_record(state_directory: Path, record: ServerRecord) -> None:
+    """Describe the server for others, in one step."""
+    path = record_path(state_directory)
+    fresh = path.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(json.dumps(asdict(record), default=str, indent=1) + "\n", "utf-8")
+    fresh.replace(path)
+
+
+def database_url(config: Config) -> str:
+    """The log's address for libpq: the configured one, else that of the embedded server."""
+    if config.database.url:
+        return libpq_url(config.database.url)
+    record = server_record(config.state.directory)
+    if record is None:
+        raise DatabaseUnavailable(
+            f"the embedded Postgres has not been prepared yet in {config.state.directory}:"
+            " start it with deploy/run, or set database.url to a server of your own"
+        )
+    return record.url
+
+
+def libpq_url(url: str) -> str:
+    """The same address with the one scheme that libpq understands everywhere."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The same address with psycopg2 named: a bare postgresql:// may mean another driver."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg2://", url)
+
+
+def socket_url(directory: Path, database: str = NAME) -> str:
+    """The address of a database behind a unix socket in this directory."""
+    return f"postgresql://{NAME}@/{database}?host={quote(str(directory))}&port={PORT}"
+
+
+def state_key(state_directory: Path) -> str:
+    """A short name that no other state directory of this machine has."""
+    return hashlib.sha256(os.fsencode(state_directory.resolve())).hexdigest()[:16]
+
+
+def fits_socket(directory: Path, name: str) -> bool:
+    """Whether a unix socket of this name can be made in the directory: its path is limited."""
+    return len(os.fsencode(directory / name)) <= SOCKET_PATH_BYTES
+
+
+def supervisor_socket(state_directory: Path) -> Path:
+    """The socket through which supervisord is asked; in a short place if the state's is long."""
+    if fits_socket(state_directory, SUPERVISOR_SOCKET + _PID_SUFFIX):
+        return state_directory / SUPERVISOR_SOCKET
+    return short_directory(state_directory) / SUPERVISOR_SOCKET
+
+
+def short_directory(state_directory: Path) -> Path:
+    """The place of this user's sockets when the state directory's path is too long for them."""
+    tmp = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())  # noqa: S108
+    return tmp / f"claude-headspace-{os.getuid()}-{state_key(state_directory)}"
+
+
+def is_private(directory: Path, uid: int) -> bool:
+    """Whether this is a directory of that user which nobody else can enter."""
+    try:
+        found = directory.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & 0o077
