@@ -1,0 +1,137 @@
+"""Taking keys, tokens and passwords out of text before it is stored.
+
+Every pattern of the ready-made list takes time in proportion to the text, whatever the text is:
+each begins at a literal that its own repetitions cannot run across, or at a boundary that a run
+has only once, and a repetition that may fail is bounded or ends at that literal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+_REDACTED = re.compile(r"\[redacted:[^\]\s]+\]")
+_TYPES_OF_SOURCE_CODE = frozenset(
+    ("any", "bool", "bytes", "int", "none", "null", "optional", "secretstr", "str", "string")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPattern:
+    """What one kind of secret looks like.
+
+    If the expression has named groups, the one that matched is replaced, else all of it. `hints`
+    are lower-case literals one of which stands in every text that can match: a text without any
+    is not searched; no hints means that every text is. `accepts` has the last word on a match.
+    """
+
+    kind: str
+    expression: re.Pattern[str]
+    hints: tuple[str, ...] = ()
+    accepts: Callable[[re.Match[str]], bool] | None = None
+
+
+class Redactor:
+    """Replaces what its patterns find by `[redacted:<kind>]`."""
+
+    def __init__(self, patterns: Sequence[SecretPattern]) -> None:
+        self._patterns = tuple(patterns)
+
+    def redact(self, text: str) -> tuple[str, int]:
+        """Return the text without its secrets, and how many were replaced."""
+        lowered = text.lower()
+        total = 0
+        for pattern in self._patterns:
+            if not pattern.hints or any(hint in lowered for hint in pattern.hints):
+                text, count = _replace(pattern, text)
+                total += count
+        return text, total
+
+
+def _replace(pattern: SecretPattern, text: str) -> tuple[str, int]:
+    pieces: list[str] = []
+    settled = 0
+    for match in pattern.expression.finditer(text):
+        start, end = match.span(match.lastgroup or 0)
+        if start == end or _REDACTED.fullmatch(text, start, end):
+            continue
+        if pattern.accepts is None or pattern.accepts(match):
+            pieces += (text[settled:start], f"[redacted:{pattern.kind}]")
+            settled = end
+    return "".join((*pieces, text[settled:])), len(pieces) // 2
+
+
+def _is_assigned_secret(match: re.Match[str]) -> bool:
+    """Tell an assigned secret from a call, a look-up or the name of a type in source code."""
+    value = match[match.lastgroup or 0]
+    if match[0][:5].lower() == "token":
+        return len(value) >= 16 and any(character.isdigit() for character in value)
+    if match.lastgroup != "bare":
+        return len(value) >= 3
+    called = match.string.startswith(("(", "["), match.end())
+    return len(value) >= 4 and not called and value.lower() not in _TYPES_OF_SOURCE_CODE
+
+
+def _token(kind: str, expression: str, *hints: str) -> SecretPattern:
+    return SecretPattern(kind, re.compile(rf"(?<![A-Za-z0-9]){expression}"), hints)
+
+
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    # All of it, or, if its end is missing, the lines that can only be the body of a key.
+    r"(?:[^-]*(?:-(?!----)[^-]*){0,64}-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    r"|(?:(?:\s|\\[nr]){0,8}[A-Za-z0-9+/=]{40,}){1,400})"
+)
+_URL_PASSWORD = re.compile(
+    r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s/@:'\"<>]{0,256}:"
+    r"(?P<password>[^\s/'\"<>]+)@"
+)
+_AUTHORIZATION = re.compile(
+    r"(?i:(?<![a-z0-9])(?:authorization[\"'\\]{0,4}\s{0,4}[:=]\s{0,4}[\"'\\]{0,4}"
+    r"(?:bearer|basic|digest|token)|bearer))\s{1,4}(?P<credential>[A-Za-z0-9._~+/=-]{20,})"
+)
+_ASSIGNMENT = re.compile(
+    r"(?i:passw(?:or)?d|passphrase|pwd|secret(?:[_-]?key|[_-]?token)?|api[_-]?key"
+    r"|(?:access|private|signing|account|encryption)[_-]?key"
+    r"|(?:access|auth|refresh|session|bot|api|id)[_-]?token|(?<![a-z0-9])token)"
+    r"[\"'\\]{0,4}\s{0,8}[:=]{1,2}>?\s{0,8}"
+    r"(?:\"(?P<double>[^\"\\\n]*(?:\\.[^\"\\\n]*){0,200})"
+    r"|'(?P<single>[^'\\\n]*(?:\\.[^'\\\n]*){0,200})"
+    r"|\\{1,3}[\"'](?P<nested>[^\"'\\\n]+)"
+    r"|(?P<bare>[^\s\"'\\`,;<>(){}\[\]$&|]+))"
+)
+
+READY_MADE = (
+    SecretPattern("private_key", _PRIVATE_KEY, ("private key",)),
+    _token("aws_access_key", r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])", "akia", "asia"),
+    _token("github_token", r"gh[pousr]_[A-Za-z0-9]{30,}", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+    _token("github_token", r"github_pat_[A-Za-z0-9_]{22,}", "github_pat_"),
+    _token("gitlab_token", r"glpat-[A-Za-z0-9_-]{20,}", "glpat-"),
+    _token("slack_token", r"xox[a-z]-[A-Za-z0-9-]{10,}", "xox"),
+    _token("slack_token", r"xapp-[A-Za-z0-9-]{10,}", "xapp-"),
+    _token("slack_webhook", r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,}", "hooks.slack.com"),
+    _token("google_key", r"AIza[A-Za-z0-9_-]{35}", "aiza"),
+    _token("google_token", r"ya29\.[A-Za-z0-9_-]{20,}", "ya29."),
+    _token("anthropic_key", r"sk-ant-[A-Za-z0-9_-]{16,}", "sk-ant-"),
+    _token("openai_key", r"sk-(?:proj|svcacct|admin|or)-[A-Za-z0-9_-]{16,}", "sk-"),
+    _token("openai_key", r"sk-[A-Za-z0-9]{20,}", "sk-"),
+    _token("stripe_key", r"[rs]k_(?:live|test)_[A-Za-z0-9]{10,}", "k_live_", "k_test_"),
+    _token("stripe_key", r"whsec_[A-Za-z0-9+/=]{20,}", "whsec_"),
+    _token("npm_token", r"npm_[A-Za-z0-9]{30,}", "npm_"),
+    _token("pypi_token", r"pypi-[A-Za-z0-9_-]{50,}", "pypi-"),
+    _token("huggingface_token", r"hf_[A-Za-z0-9]{30,}", "hf_"),
+    SecretPattern(
+        "jwt",
+        re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+        ("eyj",),
+    ),
+    SecretPattern("authorization", _AUTHORIZATION, ("bearer", "authorization")),
+    SecretPattern("url_password", _URL_PASSWORD, ("://",)),
+    SecretPattern(
+        "password",
+        _ASSIGNMENT,
+        ("passw", "passphrase", "pwd", "secret", "key", "token"),
+        _is_assigned_secret,
+    ),
+)
