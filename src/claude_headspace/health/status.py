@@ -26,7 +26,11 @@ ProblemKind = Literal["missing", "unreadable", "torn", "foreign", "future"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatcherStatus:
-    """One moment of the watcher; times are epoch seconds, counts are since its start."""
+    """One moment of the watcher; times are epoch seconds, counts are since its start.
+
+    `settled_bytes` only grows, `advanced_at` is when it last did; `oldest_unread_at` is since when
+    the oldest whole line has been waiting.
+    """
 
     pid: int
     started_at: float
@@ -47,6 +51,7 @@ class WatcherStatus:
     backlog_files: int = 0
     settled_bytes: int = 0
     settled_lines: int = 0
+    advanced_at: float | None = None
     oldest_unread_at: float | None = None
     notifications: bool = True
     poison_lines: int = 0

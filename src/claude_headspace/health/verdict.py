@@ -1,0 +1,340 @@
+"""From what was seen to a verdict with reasons: pure, so every case can be tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from claude_headspace.health.status import StatusProblem, StatusResult, WatcherStatus
+
+STALE_BEAT_SECONDS = 4.0
+LAG_SECONDS = 5.0
+START_SECONDS = 5.0
+UNDELIVERED_EVENTS = 10
+
+Health = Literal["healthy", "degraded", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program as supervisord sees it; times are epoch seconds, `error` says why it is down."""
+
+    name: str
+    state: str
+    pid: int
+    started_at: float
+    stopped_at: float
+    error: str
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process that is not being stopped."""
+        return self.state in ("RUNNING", "STARTING") and self.pid > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something could not be asked; one sentence says why."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardState:
+    """What the guard inside supervisord says of itself."""
+
+    restarts: int
+    limit: int
+    window_seconds: float
+    broken: str = ""
+    settings_problem: str = ""
+    undelivered_events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatabasePing:
+    """One round trip to Postgres."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Everything the verdict rests on; `database` is None when nobody asked."""
+
+    now: float
+    status: StatusResult
+    programs: tuple[Program, ...] | Problem
+    guard: GuardState | Problem
+    database: DatabasePing | Problem | None
+    last_outcome: str = ""
+    watcher: str = "watcher"
+    listener: str = "guard"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`reasons` say what is wrong, `notes` what is worth knowing, `checks` hold the figures."""
+
+    status: Health
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    checks: dict[str, dict[str, Any]]
+
+    @property
+    def exit_status(self) -> int:
+        """For programs: 0 healthy, 1 degraded, 2 down."""
+        return ("healthy", "degraded", "down").index(self.status)
+
+
+def judge(seen: Observation) -> Verdict:
+    """Healthy, degraded or down, and why."""
+    reasons = tuple(_reasons(seen))
+    return Verdict(_status(seen, reasons), reasons, tuple(_notes(seen)), _checks(seen))
+
+
+def find(programs: tuple[Program, ...] | Problem, name: str) -> Program | None:
+    """The program of this name."""
+    if isinstance(programs, Problem):
+        return None
+    return next((program for program in programs if program.name == name), None)
+
+
+def is_tripped(seen: Observation) -> bool:
+    """Whether the guard has given the watcher up."""
+    watcher = find(seen.programs, seen.watcher)
+    if watcher is None:
+        return False
+    return watcher.state == "FATAL" or (
+        watcher.state == "STOPPED" and seen.last_outcome == "gave up"
+    )
+
+
+def _status(seen: Observation, reasons: tuple[str, ...]) -> Health:
+    if isinstance(seen.programs, Problem) and not _beats(seen):
+        return "down"
+    return "degraded" if reasons else "healthy"
+
+
+def _beats(seen: Observation) -> bool:
+    status = seen.status
+    return isinstance(status, WatcherStatus) and _silence(seen, status) <= STALE_BEAT_SECONDS
+
+
+def _silence(seen: Observation, status: WatcherStatus) -> float:
+    return seen.now - status.beat_at
+
+
+def _reasons(seen: Observation) -> Iterator[str]:
+    if isinstance(seen.programs, Problem):
+        yield seen.programs.detail
+        yield from _unsupervised_reasons(seen)
+    else:
+        yield from _supervised_reasons(seen)
+        yield from _guard_reasons(seen)
+    if isinstance(seen.database, Problem):
+        yield f"Postgres does not answer: {seen.database.detail}"
+
+
+def _unsupervised_reasons(seen: Observation) -> Iterator[str]:
+    if isinstance(seen.status, StatusProblem):
+        yield seen.status.detail
+    elif not _beats(seen):
+        yield f"the watcher's last sign of life is {_silence(seen, seen.status):.0f} s old"
+    else:
+        yield from _work_reasons(seen, seen.status)
+
+
+def _supervised_reasons(seen: Observation) -> Iterator[str]:
+    watcher = find(seen.programs, seen.watcher)
+    if watcher is None:
+        yield f"supervisord has no program named {seen.watcher}"
+    elif not watcher.is_running:
+        yield _not_running(seen, watcher)
+    elif isinstance(seen.status, StatusProblem):
+        yield _without_status(seen, watcher, seen.status.detail)
+    elif seen.status.pid != watcher.pid:
+        yield _without_status(seen, watcher, "the watcher has not reported since its start")
+    elif not _beats(seen):
+        yield (
+            f"the watcher is stuck: it runs (pid {watcher.pid}) but has given no sign of life "
+            f"for {_silence(seen, seen.status):.0f} s"
+        )
+    else:
+        yield from _work_reasons(seen, seen.status)
+
+
+def _not_running(seen: Observation, watcher: Program) -> str:
+    start = f"supervisorctl start {seen.watcher}"
+    if watcher.state == "FATAL":
+        return f"the watcher is given up ({watcher.error}); after a fix: {start}"
+    if watcher.state == "STOPPED" and is_tripped(seen):
+        return f"the watcher is given up (crash loop); after a fix: {start}"
+    if watcher.state == "STOPPED":
+        return f"the watcher is stopped; to start it: {start}"
+    if watcher.state in ("EXITED", "BACKOFF", "STARTING"):
+        return "the watcher has crashed and is being restarted"
+    return f"the watcher is not running ({watcher.state})"
+
+
+def _without_status(seen: Observation, watcher: Program, detail: str) -> str:
+    age = seen.now - watcher.started_at
+    if age < START_SECONDS:
+        return "the watcher is starting"
+    return f"{detail} (it runs as pid {watcher.pid} since {age:.0f} s)"
+
+
+def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
+    if status.state != "capturing":
+        because = f": {status.reason}" if status.reason else ""
+        yield f"the watcher is {status.state}{because}"
+    if status.failing_since is not None:
+        because = f": {status.last_error}" if status.last_error else ""
+        yield f"writes have failed since {_time(status.failing_since)}{because}"
+    yield from _lag_reasons(seen, status)
+
+
+def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
+    waited = seen.now - status.oldest_unread_at if status.oldest_unread_at is not None else 0.0
+    if status.backlog_bytes <= 0 or waited <= LAG_SECONDS:
+        return
+    backlog = f"{format_bytes(status.backlog_bytes)} in {status.backlog_files} files"
+    still = seen.now - (status.advanced_at or status.started_at)
+    if still > LAG_SECONDS:
+        yield f"the watcher does not advance: {backlog} wait, the last step was {still:.0f} s ago"
+    else:
+        yield f"the watcher lags: {backlog} wait, the oldest for {waited:.0f} s"
+
+
+def _guard_reasons(seen: Observation) -> Iterator[str]:
+    listener = find(seen.programs, seen.listener)
+    if listener is None:
+        yield f"the guard is missing: supervisord has no event listener named {seen.listener}"
+    elif not listener.is_running:
+        error = f" ({listener.error})" if listener.error else ""
+        yield f"the guard is {listener.state}{error}; supervisorctl start {seen.listener}"
+    if isinstance(seen.guard, Problem):
+        yield f"the guard's half inside supervisord is missing: {seen.guard.detail}"
+        return
+    if seen.guard.broken:
+        yield f"the guard's half inside supervisord failed: {seen.guard.broken}"
+    if seen.guard.undelivered_events > UNDELIVERED_EVENTS:
+        yield f"the guard does not listen: {seen.guard.undelivered_events} events wait for it"
+    if seen.guard.settings_problem:
+        yield f"the guard works with default settings: {seen.guard.settings_problem}"
+
+
+def _notes(seen: Observation) -> Iterator[str]:
+    status = seen.status
+    if not isinstance(status, WatcherStatus):
+        return
+    if status.poison_lines:
+        yield f"{status.poison_lines} lines that killed the watcher are set aside"
+    if not status.notifications:
+        yield "file notifications are not in use: files are looked at by the clock alone"
+    if status.capture_total_bytes and status.settled_bytes < status.capture_total_bytes:
+        done = 100 * status.settled_bytes / status.capture_total_bytes
+        yield f"first capture: {done:.0f} % of {format_bytes(status.capture_total_bytes)}"
+
+
+def _checks(seen: Observation) -> dict[str, dict[str, Any]]:
+    return {
+        "watcher": _watcher_check(seen),
+        "guard": _guard_check(seen),
+        "supervisor": _supervisor_check(seen),
+        "database": _database_check(seen),
+    }
+
+
+def _watcher_check(seen: Observation) -> dict[str, Any]:
+    program = find(seen.programs, seen.watcher)
+    running = program.is_running if program else _beats(seen)
+    check: dict[str, Any] = {
+        "running": running,
+        "supervisor_state": program.state if program else None,
+        "pid": program.pid if program and program.pid else None,
+        "uptime_seconds": seen.now - program.started_at if program and running else None,
+        "tripped": is_tripped(seen),
+        "error": program.error or None if program else None,
+    }
+    if isinstance(seen.status, StatusProblem):
+        return check | {"status_problem": seen.status.kind}
+    return check | _figures(seen, seen.status)
+
+
+def _figures(seen: Observation, status: WatcherStatus) -> dict[str, Any]:
+    return {
+        "state": status.state,
+        "reason": status.reason,
+        "status_pid": status.pid,
+        "last_heartbeat": _time(status.beat_at),
+        "heartbeat_age_seconds": round(max(0.0, _silence(seen, status)), 3),
+        "last_write": _time(status.last_write_at),
+        "written": status.written,
+        "failed_writes": status.failed,
+        "failing_since": _time(status.failing_since),
+        "last_error": status.last_error,
+        "retries": status.retries,
+        "rejected": status.rejected,
+        "duplicates": status.duplicates,
+        "poison_lines": status.poison_lines,
+        "backlog_bytes": status.backlog_bytes,
+        "backlog_files": status.backlog_files,
+        "settled_bytes": status.settled_bytes,
+        "settled_lines": status.settled_lines,
+        "oldest_unread": _time(status.oldest_unread_at),
+        "files": status.files,
+        "sessions": status.sessions,
+        "notifications": status.notifications,
+    }
+
+
+def _guard_check(seen: Observation) -> dict[str, Any]:
+    listener = find(seen.programs, seen.listener)
+    check: dict[str, Any] = {
+        "alive": bool(listener and listener.is_running) and _enforces(seen.guard),
+        "listener": listener.state if listener else None,
+        "enforcer": "working" if _enforces(seen.guard) else "missing or broken",
+    }
+    if isinstance(seen.guard, Problem):
+        return check
+    return check | {
+        "restarts_in_window": seen.guard.restarts,
+        "limit": seen.guard.limit,
+        "window_seconds": seen.guard.window_seconds,
+    }
+
+
+def _enforces(guard: GuardState | Problem) -> bool:
+    return isinstance(guard, GuardState) and not guard.broken
+
+
+def _supervisor_check(seen: Observation) -> dict[str, Any]:
+    if isinstance(seen.programs, Problem):
+        return {"answers": False, "problem": seen.programs.detail}
+    return {"answers": True, "programs": {each.name: each.state for each in seen.programs}}
+
+
+def _database_check(seen: Observation) -> dict[str, Any]:
+    if isinstance(seen.database, DatabasePing):
+        return {"reachable": True, "round_trip_seconds": round(seen.database.seconds, 6)}
+    if isinstance(seen.database, Problem):
+        return {"reachable": False, "problem": seen.database.detail}
+    return {"reachable": None}
+
+
+def _time(epoch_seconds: float | None) -> str | None:
+    if epoch_seconds is None:
+        return None
+    return datetime.fromtimestamp(epoch_seconds).astimezone().isoformat(timespec="milliseconds")
+
+
+def format_bytes(count: float) -> str:
+    """`1.5 MB`, in powers of ten."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

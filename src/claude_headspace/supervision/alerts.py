@@ -1,0 +1,74 @@
+"""Running the user's command when something needs attention, without waiting for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+TIME_LIMIT_SECONDS = 30.0
+WAITING_ALERTS = 8
+
+AlertKind = Literal["gave up", "degraded", "recovered"]
+
+log = logging.getLogger(__name__)
+
+
+class Alerts:
+    """One command at a time, each for a limited time; the others wait their turn."""
+
+    def __init__(
+        self,
+        command: Sequence[str] | None,
+        limit_seconds: float = TIME_LIMIT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._command = command
+        self._limit = limit_seconds
+        self._clock = clock
+        self._waiting: deque[tuple[AlertKind, str]] = deque(maxlen=WAITING_ALERTS)
+        self._running: subprocess.Popen[bytes] | None = None
+        self._deadline = 0.0
+
+    def raise_alert(self, kind: AlertKind, reason: str) -> None:
+        """Run the command with HEADSPACE_ALERT and HEADSPACE_REASON in its environment."""
+        if self._command:
+            self._waiting.append((kind, reason))
+            self.advance()
+
+    def advance(self) -> None:
+        """Take note of an end, end what takes too long, begin the next; call it now and then."""
+        if self._running is not None and not self._has_ended(self._running):
+            return
+        self._running = None
+        if self._waiting:
+            self._begin(*self._waiting.popleft())
+
+    def _has_ended(self, process: subprocess.Popen[bytes]) -> bool:
+        status = process.poll()
+        if status is None and self._clock() >= self._deadline:
+            log.error("alerts.command still runs after %g s and is killed", self._limit)
+            os.killpg(process.pid, signal.SIGKILL)
+            status = process.wait()
+        elif status:
+            log.error("alerts.command ended with status %d", status)
+        return status is not None
+
+    def _begin(self, kind: AlertKind, reason: str) -> None:
+        environment = os.environ | {"HEADSPACE_ALERT": kind, "HEADSPACE_REASON": reason}
+        try:
+            self._running = subprocess.Popen(
+                list(self._command or ()),
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            log.error("alerts.command cannot be run: %s", error)  # noqa: TRY400  no traceback
+            return
+        self._deadline = self._clock() + self._limit

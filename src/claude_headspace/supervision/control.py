@@ -1,0 +1,129 @@
+"""Asking supervisord over its unix socket, never for longer than a time limit."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import xmlrpc.client
+from typing import TYPE_CHECKING, Any
+from xml.parsers.expat import ExpatError
+
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.health.verdict import Program
+
+if TYPE_CHECKING:
+    from claude_headspace.config import Config
+
+SOCKET_NAME = "supervisor.sock"
+TIME_LIMIT_SECONDS = 0.5
+PROGRAM = "watcher"
+LISTENER = "guard"
+
+
+class SupervisorUnavailable(HeadspaceError):
+    """supervisord does not answer."""
+
+    exit_status = 69
+
+
+class SupervisorFault(HeadspaceError):
+    """supervisord refuses the request; `code` is its fault number."""
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class Supervisor:
+    """A client of one supervisord; no wait for it is longer than the limit."""
+
+    def __init__(self, socket_path: str, limit_seconds: float = TIME_LIMIT_SECONDS) -> None:
+        self._socket_path = socket_path
+        self._limit = limit_seconds
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Raises SupervisorUnavailable or SupervisorFault."""
+        body = xmlrpc.client.dumps(arguments, method).encode()
+        try:
+            (result,), _ = xmlrpc.client.loads(self._post(body))
+        except xmlrpc.client.Fault as fault:
+            raise SupervisorFault(fault.faultCode, fault.faultString) from fault
+        except (OSError, http.client.HTTPException, ValueError, ExpatError) as error:
+            raise SupervisorUnavailable(_explain(error, self._socket_path)) from error
+        return result
+
+    def all_processes(self) -> tuple[Program, ...]:
+        """Every program it knows."""
+        return tuple(_process(info) for info in self.call("supervisor.getAllProcessInfo"))
+
+    def process(self, name: str) -> Program:
+        """One program; raises SupervisorFault if it has none of this name."""
+        return _process(self.call("supervisor.getProcessInfo", name))
+
+    def _post(self, body: bytes) -> bytes:
+        connection = _UnixConnection(self._socket_path, self._limit)
+        try:
+            connection.request("POST", "/RPC2", body, {"Content-Type": "text/xml"})
+            response = connection.getresponse()
+            if response.status != 200:
+                raise OSError(f"HTTP status {response.status}")
+            return response.read()
+        finally:
+            connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, limit_seconds: float) -> None:
+        super().__init__("localhost", timeout=limit_seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def socket_path(config: Config) -> str:
+    """The socket of the supervisord we run under, or of the one of this configuration."""
+    url = os.environ.get("SUPERVISOR_SERVER_URL", "")
+    if url.startswith("unix://"):
+        return url.removeprefix("unix://")
+    return str(config.state.directory / SOCKET_NAME)
+
+
+def connect(config: Config, limit_seconds: float = TIME_LIMIT_SECONDS) -> Supervisor:
+    """A client of the supervisord of this configuration; connects at each request."""
+    return Supervisor(socket_path(config), limit_seconds)
+
+
+def watcher_info(config: Config) -> Program:
+    """The watcher as supervisord sees it; raises HeadspaceError when it does not say."""
+    return connect(config).process(PROGRAM)
+
+
+def is_watcher_running(config: Config) -> bool:
+    """Whether supervisord runs the background process; False when there is no supervisord."""
+    try:
+        return watcher_info(config).is_running
+    except (SupervisorUnavailable, SupervisorFault):
+        return False
+
+
+def _process(info: dict[str, Any]) -> Program:
+    return Program(
+        name=info["name"],
+        state=info["statename"],
+        pid=info["pid"],
+        started_at=info["start"],
+        stopped_at=info["stop"],
+        error=info["spawnerr"],
+    )
+
+
+def _explain(error: Exception, path: str) -> str:
+    if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
+        return f"supervisord is not running (no answer on {path})"
+    if isinstance(error, TimeoutError):
+        return f"supervisord does not answer on {path}"
+    return f"supervisord cannot be asked on {path}: {error}"

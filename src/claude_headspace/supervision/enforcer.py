@@ -1,0 +1,295 @@
+"""The half of the guard that lives inside supervisord and holds the restart limit.
+
+Listeners learn of a death after the respawn; a subscriber is called in between, so only it can
+grant exactly so many restarts. An exception that escapes from it would end supervisord: every
+entry is closed off, and a fault shows in the state that health asks for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from supervisor import events
+from supervisor.process import Subprocess
+from supervisor.states import ProcessStates
+
+from claude_headspace.errors import ConfigError
+from claude_headspace.health.status import (
+    BAD_CONFIGURATION_STATUS,
+    WatcherStatus,
+    read_status,
+    status_path,
+)
+from claude_headspace.supervision.budget import WINDOW_SECONDS, RestartBudget
+from claude_headspace.supervision.memory import FILE_NAME, RestartMemory
+from claude_headspace.supervision.reasons import exit_code_of, explain_exit
+
+RESTARTS_DEFAULT = 5
+LONGEST_DELAY_SECONDS = 2.0
+MESSAGE_TYPE = "headspace-guard"
+_ATTRIBUTE = "claude_headspace_enforcer"
+_CRASHED = (events.ProcessStateExitedEvent, events.ProcessStateBackoffEvent)
+_RESPAWNED_FROM = (ProcessStates.EXITED, ProcessStates.BACKOFF)
+
+
+class Enforcer:
+    """Counts the program's restarts and gives it up at the crash that would exceed the limit."""
+
+    def __init__(
+        self,
+        supervisord: Any,
+        program: str,
+        window_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.program = program
+        self.broken = ""
+        self.settings_problem = ""
+        self.budget = RestartBudget(RESTARTS_DEFAULT, window_seconds)
+        self._supervisord = supervisord
+        self._log = supervisord.options.logger
+        self._clock = clock
+        self._stop_seconds: float | None = None
+        self._use_directory(self._socket_directory())
+        self._started: float | None = None
+        self._exit_codes: dict[int, int] = {}
+
+    def install(self) -> None:
+        """Take up the settings and the memory, and subscribe."""
+        self.closed(self.read_settings)()
+        self.closed(self._recall)()
+        self.closed(self._watch_exit_statuses)()
+        self.closed(self._watch_rereads)()
+        self.closed(self._skip_first_wait)()
+        events.subscribe(events.ProcessStateEvent, self.closed(self._on_state))
+        events.subscribe(events.ProcessGroupAddedEvent, self.closed(self._on_group_added))
+
+    def closed(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """The callback with every exception kept from supervisord, and told to health."""
+
+        def call(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:  # noqa: BLE001  one that escapes ends supervisord
+                self.broken = f"{type(error).__name__}: {error}"
+                self._log.critical(f"guard: {self.broken}\n{traceback.format_exc()}")
+
+        return call
+
+    def read_settings(self) -> None:
+        """Take limit, stop time and state directory from the configuration, and apply them."""
+        from claude_headspace.config import load_config
+
+        try:
+            config = load_config()
+        except ConfigError as error:
+            self.settings_problem = _shorten(error.problems)
+            self._use_directory(self._socket_directory())
+            self._log.error(f"guard: bad configuration: {self.settings_problem}")
+        else:
+            self.settings_problem = ""
+            self._use_directory(config.state.directory)
+            self.budget.limit = config.event_system.max_restarts_per_minute
+            self._stop_seconds = config.event_system.shutdown_timeout_seconds
+        for group in self._supervisord.process_groups.values():
+            self._apply(group.config)
+
+    def _use_directory(self, directory: Path) -> None:
+        self.state_directory = directory
+        self._memory = RestartMemory(directory / FILE_NAME)
+
+    def _socket_directory(self) -> Path:
+        """The state directory as far as it can be known without a configuration."""
+        return Path(str(self._supervisord.options.serverurl).removeprefix("unix://")).parent
+
+    def _apply(self, group_config: Any) -> None:
+        for config in group_config.process_configs:
+            if config.name == self.program:
+                config.startretries = self.budget.limit
+                if self._stop_seconds is not None:
+                    config.stopwaitsecs = self._stop_seconds
+
+    def _recall(self) -> None:
+        remembered = self._memory.load()
+        recent = _restarts_in_process.get(self.program, ())
+        moments = set(remembered) | set(recent)
+        self.budget = RestartBudget(self.budget.limit, self.budget.window_seconds, moments)
+
+    def _remember(self) -> None:
+        _restarts_in_process[self.program] = self.budget.granted()
+        try:
+            self._memory.save(self.budget.granted())
+        except OSError as error:
+            self._log.error(f"guard: the restarts cannot be written down: {error}")
+
+    def _watch_exit_statuses(self) -> None:
+        """supervisord forgets the status of an early death before it tells anyone."""
+        options = self._supervisord.options
+        waitpid = options.waitpid
+
+        def remembering() -> tuple[int | None, int | None]:
+            pid, status = waitpid()
+            if pid:
+                self._exit_codes = {pid: exit_code_of(status)}
+            return pid, status
+
+        options.waitpid = remembering
+
+    def _watch_rereads(self) -> None:
+        """A reread compares new with active: with our values in both, only edits show."""
+        compare = self._supervisord.diff_to_active
+        reread = self.closed(self._on_reread)
+
+        def comparing() -> Any:
+            reread()
+            return compare()
+
+        self._supervisord.diff_to_active = comparing
+
+    def _on_reread(self) -> None:
+        self.read_settings()
+        for group_config in self._supervisord.options.process_group_configs:
+            self._apply(group_config)
+
+    def _skip_first_wait(self) -> None:
+        """The first poll would wait a full second before anything is started."""
+        poller = self._supervisord.options.poller
+        poll = poller.poll
+
+        def poll_once(_timeout: float) -> Any:
+            poller.poll = poll
+            return poll(0)
+
+        poller.poll = poll_once
+
+    def _on_group_added(self, event: Any) -> None:
+        self._apply(self._supervisord.process_groups[event.group].config)
+
+    def _on_state(self, event: Any) -> None:
+        if event.process.config.name != self.program:
+            return
+        if isinstance(event, events.ProcessStateStartingEvent):
+            self._started = self._clock()
+            if event.from_state in _RESPAWNED_FROM:
+                self.budget.grant(self._started)
+                self._remember()
+        elif isinstance(event, _CRASHED):
+            self._on_crash(event.process)
+
+    def _on_crash(self, process: Subprocess) -> None:
+        now = self._clock()
+        exit_code = self._exit_codes.get(process.pid)
+        used = self.budget.used(now)
+        refusal = self._refusal(process, exit_code, used)
+        reason = process.spawnerr if exit_code is None else explain_exit(exit_code)
+        if refusal is None:
+            self._hasten(process)
+        else:
+            self._give_up(process, refusal, reason)
+        self._announce(process.pid, reason, used, refusal)
+
+    def _refusal(self, process: Subprocess, exit_code: int | None, used: int) -> str | None:
+        if exit_code == BAD_CONFIGURATION_STATUS:
+            return f"bad configuration: {self._configuration_problem(process.pid)}"
+        if used >= self.budget.limit:
+            return f"crash loop: {used} restarts in {self.budget.window_seconds:g}s"
+        return None
+
+    def _configuration_problem(self, pid: int) -> str:
+        self.read_settings()
+        if self.settings_problem:
+            return self.settings_problem
+        status = read_status(status_path(self.state_directory))
+        if isinstance(status, WatcherStatus) and status.pid == pid and status.reason:
+            return _shorten((status.reason,))
+        return "see the watcher's log"
+
+    def _hasten(self, process: Subprocess) -> None:
+        """Keep each pause short, and the decision to give up here."""
+        if process.state == ProcessStates.BACKOFF:
+            process.delay = min(process.delay, time.time() + LONGEST_DELAY_SECONDS)
+            process.backoff = min(process.backoff, process.config.startretries)
+
+    def _give_up(self, process: Subprocess, refusal: str, reason: str) -> None:
+        process.spawnerr = refusal
+        if process.state == ProcessStates.BACKOFF:
+            process.give_up()
+        else:
+            process.change_state(ProcessStates.FATAL)
+        self._log.error(
+            f"gave up: {self.program}: {refusal}; it ended last with {reason}; "
+            f"after a fix: supervisorctl start {self.program}"
+        )
+
+    def _announce(self, pid: int, reason: str, used: int, refusal: str | None) -> None:
+        """Tell the listeners what their own events leave out."""
+        now = self._clock()
+        message = {
+            "at": time.time(),
+            "pid": pid,
+            "reason": reason,
+            "uptime_seconds": None if self._started is None else now - self._started,
+            "attempt": used if refusal else used + 1,
+            "limit": self.budget.limit,
+            "window_seconds": self.budget.window_seconds,
+            "outcome": "gave up" if refusal else "restarted",
+            "detail": refusal or "",
+            "key": f"{os.getpid()}:{now}",
+        }
+        events.notify(events.RemoteCommunicationEvent(MESSAGE_TYPE, json.dumps(message)))
+
+
+class GuardInterface:
+    """The remote calls `guard.*`: reading only."""
+
+    def __init__(self, enforcer: Enforcer, supervisord: Any, listener: str) -> None:
+        self._enforcer = enforcer
+        self._supervisord = supervisord
+        self._listener = listener
+
+    def getState(self) -> dict[str, Any]:  # noqa: N802  the style of supervisord's own calls
+        """Return what the enforcer counts and whether its listener keeps up."""
+        enforcer = self._enforcer
+        return {
+            "program": enforcer.program,
+            "limit": enforcer.budget.limit,
+            "window_seconds": enforcer.budget.window_seconds,
+            "restarts": enforcer.budget.used(time.monotonic()),
+            "broken": enforcer.broken,
+            "settings_problem": enforcer.settings_problem,
+            "undelivered_events": self._undelivered(),
+        }
+
+    def _undelivered(self) -> int:
+        group = self._supervisord.process_groups.get(self._listener)
+        return len(getattr(group, "event_buffer", ()))
+
+
+def make_enforcer(
+    supervisord: Any,
+    program: str = "watcher",
+    listener: str = "guard",
+    window_seconds: str = str(WINDOW_SECONDS),
+) -> GuardInterface:
+    """Factory for `[rpcinterface:guard]`; supervisord calls it once per server section."""
+    enforcer = getattr(supervisord, _ATTRIBUTE, None)
+    if enforcer is None:
+        enforcer = Enforcer(supervisord, program, float(window_seconds))
+        setattr(supervisord, _ATTRIBUTE, enforcer)
+        enforcer.install()
+    return GuardInterface(enforcer, supervisord, listener)
+
+
+# Outlives a reload even when the state directory cannot be written.
+_restarts_in_process: dict[str, tuple[float, ...]] = {}
+
+
+def _shorten(problems: tuple[str, ...]) -> str:
+    first = " ".join(problems[0].split())[:200]
+    return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"

@@ -1,0 +1,94 @@
+"""Looking at everything there is to see, within a time limit, and judging it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from claude_headspace.health.status import read_status, status_path
+from claude_headspace.health.verdict import (
+    DatabasePing,
+    GuardState,
+    Observation,
+    Problem,
+    Program,
+    Verdict,
+    judge,
+)
+from claude_headspace.supervision.control import (
+    PROGRAM,
+    Supervisor,
+    SupervisorFault,
+    SupervisorUnavailable,
+    connect,
+)
+from claude_headspace.supervision.history import history_path, read_restarts
+
+if TYPE_CHECKING:
+    from claude_headspace.config import Config
+    from claude_headspace.health.database import DatabaseProbe
+
+
+def collect(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
+    """The verdict of this moment, in under a second whatever hangs."""
+    if probe is None:
+        probe = database_probe(config)
+    answer = probe.start()
+    return judge(observe(connect(config), config.state.directory, answer))
+
+
+def database_probe(config: Config) -> DatabaseProbe:
+    """The probe for this configuration's database, embedded or not."""
+    from claude_headspace.embedded.location import database_url
+    from claude_headspace.health.database import DatabaseProbe
+
+    return DatabaseProbe(lambda: database_url(config))
+
+
+def observe(
+    supervisor: Supervisor,
+    state_directory: Path,
+    database: Callable[[], DatabasePing | Problem] | None = None,
+    program: str = PROGRAM,
+) -> Observation:
+    """What supervisord, the guard, the watcher's status file and Postgres say."""
+    programs = _programs(supervisor)
+    guard = programs if isinstance(programs, Problem) else ask_guard(supervisor)
+    records = read_restarts(history_path(state_directory), 1)
+    now = time.time()
+    return Observation(
+        now=now,
+        status=read_status(status_path(state_directory), now),
+        programs=programs,
+        guard=guard,
+        database=database() if database else None,
+        last_outcome=records[-1].outcome if records else "",
+        watcher=program,
+    )
+
+
+def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
+    """The state of the guard's half inside supervisord, or why there is none."""
+    try:
+        state = supervisor.call("guard.getState")
+        return GuardState(
+            restarts=state["restarts"],
+            limit=state["limit"],
+            window_seconds=state["window_seconds"],
+            broken=state["broken"],
+            settings_problem=state["settings_problem"],
+            undelivered_events=state["undelivered_events"],
+        )
+    except SupervisorFault as fault:
+        return Problem(f"supervisord answers {fault}")
+    except SupervisorUnavailable as error:
+        return Problem(str(error))
+
+
+def _programs(supervisor: Supervisor) -> tuple[Program, ...] | Problem:
+    try:
+        return supervisor.all_processes()
+    except (SupervisorUnavailable, SupervisorFault) as error:
+        return Problem(str(error))

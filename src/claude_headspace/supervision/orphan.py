@@ -1,0 +1,72 @@
+"""One watcher at a time, and none that outlives its supervisord."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from claude_headspace.errors import AlreadyRunning
+
+LOCK_NAME = "watcher.lock"
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> Callable[[], bool]:
+    """Under supervisord, arrange to be killed when it dies; return a check to call now and then.
+
+    The check says whether the parent is gone, for systems that cannot tell a child by a signal.
+    SIGKILL, because a process that hangs must not keep its successor waiting.
+    """
+    if "SUPERVISOR_ENABLED" not in os.environ:
+        return lambda: False
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return lambda: os.getppid() != parent
+
+
+class OneWatcher:
+    """A lock that the system lets go of with the process that holds it, however that ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+        return True
+
+    def acquire(self) -> None:
+        """Take the lock or raise AlreadyRunning."""
+        if not self.try_acquire():
+            raise AlreadyRunning(
+                f"another watcher (pid {self.holder() or 'unknown'}) works on {self._path.parent}; "
+                "stop it first or give this one another state.directory"
+            )
+
+    def release(self) -> None:
+        """Let go of the lock; harmless when it is not held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def holder(self) -> int | None:
+        """The pid that the holder wrote down."""
+        try:
+            return int(self._path.read_text("ascii"))
+        except (OSError, ValueError):
+            return None
