@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from claude_headspace.events.position import Position
@@ -46,7 +46,7 @@ class Chunk:
     `more`: more whole lines may be there already. `unfinished`: bytes that wait for a newline.
     """
 
-    lines: list[Line | TooLong]
+    lines: Sequence[Line | TooLong]
     position: Position
     more: bool
     unfinished: int
@@ -62,6 +62,9 @@ class SourceFile:
         self.stat = os.fstat(self._fd)
         # How far the line that begins at the key was searched for its end in vain.
         self._searched: tuple[int, int] = (0, 0)
+        # The last settled bytes before an offset. What was compared is carried on, not read
+        # again: a file rewritten in between must not vouch for itself.
+        self._before: tuple[int, bytes] = (0, b"")
 
     def close(self) -> None:
         """Release the file."""
@@ -87,7 +90,7 @@ class SourceFile:
             return "rewritten"
         if not self._doubtful(position):
             return "same"
-        whole = self._checksum_from(0, 0, position.offset, beat)
+        whole = self._checksum(0, 0, position.offset, beat)
         return "same" if whole == position.checksum else "rewritten"
 
     def _doubtful(self, position: Position) -> bool:
@@ -100,6 +103,7 @@ class SourceFile:
         length = min(offset, EDGE_BYTES)
         head = os.pread(self._fd, length, 0)
         tail = head if offset <= EDGE_BYTES else os.pread(self._fd, length, offset - length)
+        self._before = (offset, tail)
         return zlib.crc32(head), zlib.crc32(tail)
 
     def read(self, position: Position, max_line_bytes: int, beat: Callable[[], None]) -> Chunk:
@@ -111,7 +115,7 @@ class SourceFile:
             return self._read_long(position, data, max_line_bytes, beat)
         settled = data[:cut]
         lines = list(_split(settled, start, self._unterminated(start)))
-        after = self._advanced(position, start + cut, zlib.crc32(settled, position.checksum))
+        after = self._advanced(position, settled)
         unfinished = len(data) - cut
         return Chunk(lines, after, start + len(data) < size, unfinished)
 
@@ -122,18 +126,19 @@ class SourceFile:
         start, size = position.offset, self.stat.st_size
         end = self._find_newline(start, start + len(data), beat)
         if end is None:
-            return Chunk(
-                [], self._advanced(position, start, position.checksum), False, size - start
-            )
-        length = end - start
-        if length > limit:
-            checksum = self._checksum_from(position.checksum, start, end + 1, beat)
-            lines: list[Line | TooLong] = [TooLong(start, length)]
-        else:
-            whole = os.pread(self._fd, length + 1, start)
-            checksum = zlib.crc32(whole, position.checksum)
-            lines = [Line(start, whole[:-1])]
-        return Chunk(lines, self._advanced(position, end + 1, checksum), end + 1 < size, 0)
+            return Chunk([], self._advanced(position, b""), False, size - start)
+        more = end + 1 < size
+        if end - start > limit:
+            return Chunk([TooLong(start, end - start)], self._skipped(position, end, beat), more, 0)
+        whole = os.pread(self._fd, end + 1 - start, start)
+        return Chunk([Line(start, whole[:-1])], self._advanced(position, whole), more, 0)
+
+    def _skipped(self, position: Position, end: int, beat: Callable[[], None]) -> Position:
+        """The position after a line that is not held in memory."""
+        tail_start = max(position.offset, end + 1 - EDGE_BYTES)
+        checksum = self._checksum(position.checksum, position.offset, tail_start, beat)
+        passed = replace(position, offset=tail_start, checksum=checksum)
+        return self._advanced(passed, os.pread(self._fd, end + 1 - tail_start, tail_start))
 
     def _find_newline(self, start: int, at: int, beat: Callable[[], None]) -> int | None:
         """The offset of the first newline at or after `at`; what was searched is remembered."""
@@ -151,7 +156,8 @@ class SourceFile:
             beat()
         return None
 
-    def _checksum_from(self, checksum: int, at: int, end: int, beat: Callable[[], None]) -> int:
+    def _checksum(self, checksum: int, at: int, end: int, beat: Callable[[], None]) -> int:
+        """The CRC-32 continued over the bytes from `at` to `end`."""
         while at < end:
             data = os.pread(self._fd, min(SCAN_BYTES, end - at), at)
             if not data:
@@ -169,17 +175,27 @@ class SourceFile:
         data = os.pread(self._fd, size - start, start)
         if b"\n" in data or len(data) < size - start:
             return None
-        after = self._advanced(position, size, zlib.crc32(data, position.checksum))
-        return Chunk([Line(start, data)], after, False, 0)
+        return Chunk([Line(start, data)], self._advanced(position, data), False, 0)
 
     def _unterminated(self, start: int) -> bool:
         """Whether the byte before `start` is settled without having been a newline."""
-        return start > 0 and os.pread(self._fd, 1, start - 1) != b"\n"
+        return start > 0 and not self._bytes_before(start).endswith(b"\n")
 
-    def _advanced(self, position: Position, offset: int, checksum: int) -> Position:
-        device, inode = self.identity
-        head, tail = self._edges(offset) if offset else (0, 0)
-        return Position(offset, device, inode, self.stat.st_mtime_ns, checksum, head, tail)
+    def _bytes_before(self, offset: int) -> bytes:
+        if self._before[0] != offset:
+            self._edges(offset)
+        return self._before[1]
+
+    def _advanced(self, position: Position, settled: bytes) -> Position:
+        """The position after `settled`, the bytes that follow `position`."""
+        offset = position.offset + len(settled)
+        edge = self._bytes_before(position.offset) + settled
+        head = zlib.crc32(edge[:EDGE_BYTES]) if position.offset < EDGE_BYTES else position.head
+        tail = edge[-EDGE_BYTES:]
+        self._before = (offset, tail)
+        checksum = zlib.crc32(settled, position.checksum)
+        mtime_ns = self.stat.st_mtime_ns
+        return Position(offset, *self.identity, mtime_ns, checksum, head, zlib.crc32(tail))
 
 
 def _split(settled: bytes, start: int, unterminated: bool) -> Iterator[Line]:

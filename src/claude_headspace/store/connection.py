@@ -1,0 +1,186 @@
+"""One connection to Postgres on which nothing ever waits blindly.
+
+psycopg2's blocking calls hang with a frozen server, and Python's signal handlers with them. So
+the connection is asynchronous, and every wait is ours: bounded, and interrupted by `beat`.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+
+from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
+from claude_headspace.store.failures import DriverError, translate
+
+ANSWER_SECONDS = 30.0
+_SLICE_SECONDS = 0.1
+_SETTINGS = (
+    # Commits wait for the disk where it is said so: see write_events and EventWriter.
+    "SET synchronous_commit = off; SET timezone = 'UTC'; SET lock_timeout = '10s';"
+    # A server learns of a client that vanished without a word, and lets go of its lock.
+    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+)
+
+Row = tuple[Any, ...]
+
+
+def _no_beat() -> None:
+    """For callers that have no sign of life to give."""
+
+
+def _no_end() -> float | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How a wait for Postgres behaves.
+
+    `beat` is called several times a second in every wait. `end`, asked as often, may give a
+    moment on the monotonic clock after which to give up, earlier than `answer_seconds` says.
+    """
+
+    beat: Callable[[], None] = _no_beat
+    end: Callable[[], float | None] = _no_end
+    answer_seconds: float = ANSWER_SECONDS
+
+    def left(self, started: float) -> float:
+        """Seconds until a wait that began at `started` must be given up."""
+        limit = started + self.answer_seconds
+        end = self.end()
+        return (limit if end is None else min(limit, end)) - time.monotonic()
+
+
+class Database:
+    """A connection that is made when needed, and made anew after it was lost.
+
+    `generation` grows with every new connection: what was learnt on an older one may have been
+    taken back by a crash of Postgres. `prepare` is run on each new connection; when it raises,
+    the connection is dropped.
+    """
+
+    def __init__(
+        self,
+        url: Callable[[], str],
+        *,
+        application_name: str,
+        patience: Patience | None = None,
+        prepare: Callable[[Database], None] | None = None,
+    ) -> None:
+        self._url = url
+        self._application_name = application_name
+        self._patience = patience or Patience()
+        self._prepare = prepare
+        self._connection: Any = None
+        self.generation = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as is known."""
+        return self._connection is not None
+
+    def fileno(self) -> int | None:
+        """The connection's socket, readable when a notification has come."""
+        return None if self._connection is None else self._connection.fileno()
+
+    def connect(self) -> None:
+        """Connect unless connected; DatabaseUnavailable when that fails."""
+        if self._connection is not None:
+            return
+        url = self._url()
+        try:
+            self._connection = psycopg2.connect(
+                url, async_=1, application_name=self._application_name
+            )
+        except DriverError as error:
+            raise _unreachable(error) from error
+        self.generation += 1
+        try:
+            self._wait()
+            self.execute(_SETTINGS)
+            if self._prepare:
+                self._prepare(self)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Drop the connection; what is under way on it may or may not happen."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg2.Error):
+                connection.close()
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Run one statement, or several without values as one transaction; rows of the last.
+
+        Raises DatabaseRefused where Postgres refuses the values, DatabaseUnavailable for all
+        else, with the connection dropped.
+        """
+        self.connect()
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(statement, values or None)
+            self._wait()
+            return list(cursor.fetchall()) if cursor.description else []
+        except DriverError as error:
+            raise self._failed(error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def mogrify(self, statement: str, values: Sequence[Any]) -> str:
+        """The statement with its values in place, to be joined with others."""
+        self.connect()
+        try:
+            composed: bytes = self._connection.cursor().mogrify(statement, values)
+        except DriverError as error:
+            raise self._failed(error) from error
+        return composed.decode()
+
+    def notified(self) -> list[str]:
+        """Channels notified since the last call, without waiting."""
+        if self._connection is None:
+            return []
+        try:
+            self._connection.poll()
+        except DriverError as error:
+            raise self._failed(error) from error
+        channels = [notification.channel for notification in self._connection.notifies]
+        self._connection.notifies.clear()
+        return channels
+
+    def _failed(self, error: BaseException) -> DatabaseError:
+        failure = translate(error)
+        if not isinstance(failure, DatabaseRefused):
+            self.close()
+        return failure
+
+    def _wait(self) -> None:
+        """Until the connection has nothing more to do for the request in hand."""
+        started = time.monotonic()
+        while (state := self._connection.poll()) != extensions.POLL_OK:
+            self._wait_for_socket(state == extensions.POLL_WRITE, started)
+
+    def _wait_for_socket(self, writing: bool, started: float) -> None:
+        sockets = [self._connection.fileno()]
+        while (left := self._patience.left(started)) > 0:
+            self._patience.beat()
+            slice_seconds = min(left, _SLICE_SECONDS)
+            readers, writers = ([], sockets) if writing else (sockets, [])
+            if any(select.select(readers, writers, [], slice_seconds)):
+                return
+        waited = time.monotonic() - started
+        raise DatabaseUnavailable(f"the database gave no answer for {waited:.1f} s")
+
+
+def _unreachable(error: BaseException) -> DatabaseUnavailable:
+    told = " ".join(str(error).split())
+    return DatabaseUnavailable(f"the database cannot be reached: {told}")

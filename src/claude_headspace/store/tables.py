@@ -1,0 +1,176 @@
+"""The tables, for the migrations and for every reader. The watcher does not import this."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=NAMING)
+
+Instant = DateTime(timezone=True)
+NOW = text("clock_timestamp()")
+EMPTY_OBJECT = text("'{}'::jsonb")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+COMMAND_STATES = ("idle", "commanded", "processing", "awaiting_input", "complete")
+TURN_ACTORS = ("user", "agent")
+TURN_INTENTS = ("command", "answer", "question", "completion", "progress")
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("created_at", Instant, nullable=False, server_default=NOW),
+    UniqueConstraint("host", "path"),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session_uuid", UUID, nullable=False, unique=True),
+    Column("project_id", ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("working_directory", Text, nullable=False),
+    Column("iterm_pane_id", Text),
+    Column("announced", Integer, nullable=False, server_default="0"),
+    Column("started_at", Instant),
+    Column("last_seen_at", Instant),
+    Column("last_line", Text),
+    Column("ended_at", Instant),
+    Column("end_reason", Text),
+    Index(None, "project_id"),
+    Index("ix_agents_open", "last_seen_at", postgresql_where=text("ended_at IS NULL")),
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    Column("state", Text, nullable=False, server_default="idle"),
+    Column("created_at", Instant, nullable=False, server_default=NOW),
+    Column("completed_at", Instant),
+    _one_of("state", COMMAND_STATES),
+    Index(None, "agent_id"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("command_id", ForeignKey("commands.id", ondelete="CASCADE"), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("intent", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("timestamp", Instant, nullable=False),
+    _one_of("actor", TURN_ACTORS),
+    _one_of("intent", TURN_INTENTS),
+    Index(None, "command_id"),
+)
+
+source_positions = Table(
+    "source_positions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("settled_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("device", BigInteger),
+    Column("inode", BigInteger),
+    Column("mtime_ns", BigInteger),
+    Column("checksum", BigInteger, nullable=False, server_default="0"),
+    Column("head", BigInteger, nullable=False, server_default="0"),
+    Column("tail", BigInteger, nullable=False, server_default="0"),
+    Column("counts", JSONB, nullable=False, server_default=EMPTY_OBJECT),
+    Column("sessions", ARRAY(UUID), nullable=False, server_default=text("'{}'::uuid[]")),
+    Column("updated_at", Instant, nullable=False, server_default=NOW),
+    UniqueConstraint("host", "path"),
+    Index(None, "inode"),
+)
+
+# An event outlives what it refers to: the audit trail stays when a project is deleted.
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("timestamp", Instant, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("project_id", ForeignKey("projects.id", ondelete="SET NULL")),
+    Column("agent_id", ForeignKey("agents.id", ondelete="SET NULL")),
+    Column("command_id", ForeignKey("commands.id", ondelete="SET NULL")),
+    Column("turn_id", ForeignKey("turns.id", ondelete="SET NULL")),
+    Column("session_uuid", UUID, nullable=False),
+    Column("event_key", UUID, nullable=False),
+    Column("source_id", Integer),
+    Column("source_offset", BigInteger),
+    Column("recorded_at", Instant, nullable=False, server_default=NOW),
+    Column("annotations", JSONB, nullable=False, server_default=EMPTY_OBJECT),
+    # The line's uuid first: copies of one turn in several sessions stand side by side.
+    UniqueConstraint("event_key", "session_uuid"),
+    Index(None, "timestamp"),
+    Index(None, "event_type", "timestamp"),
+    Index(None, "agent_id", "id"),
+    Index(None, "project_id", "timestamp"),
+    Index(None, "command_id", postgresql_where=text("command_id IS NOT NULL")),
+    Index(None, "turn_id", postgresql_where=text("turn_id IS NOT NULL")),
+)
+
+rejections = Table(
+    "rejections",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("source_id", ForeignKey("source_positions.id", ondelete="SET NULL")),
+    Column("source_offset", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("recorded_at", Instant, nullable=False, server_default=NOW),
+    Column("resolved_at", Instant),
+    UniqueConstraint("source_id", "source_offset", "reason"),
+)
+
+registrations = Table(
+    "registrations",
+    metadata,
+    Column("session_uuid", UUID, primary_key=True),
+    Column("wanted", Boolean, nullable=False),
+    Column("generation", Integer, nullable=False, server_default="1"),
+    Column("applied", Integer, nullable=False, server_default="0"),
+    Column("project_path", Text),
+    Column("working_directory", Text),
+    Column("iterm_pane_id", Text),
+    Column("requested_at", Instant, nullable=False, server_default=NOW),
+    Index(
+        "ix_registrations_waiting", "session_uuid", postgresql_where=text("applied < generation")
+    ),
+)

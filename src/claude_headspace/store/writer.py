@@ -1,0 +1,244 @@
+"""Writes events: one transaction each, in order, each exactly once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable, EventInvalid
+from claude_headspace.events.event import Event, encode
+from claude_headspace.events.taxonomy import Taxonomy, installed_taxonomy
+from claude_headspace.store.connection import Database, Patience, Row
+from claude_headspace.store.failures import FOREIGN_KEY_VIOLATION
+
+logger = logging.getLogger(__name__)
+
+RETRY_ATTEMPTS = 3
+RETRY_DELAY_MS = 100
+
+Outcome = Literal["written", "again", "duplicate", "rejected", "failed"]
+_OUTCOMES: dict[str, Outcome] = {"w": "written", "a": "again", "d": "duplicate"}
+
+_CALL = (
+    "CALL write_events(%s::uuid[], %s::uuid[], %s::text[], %s::timestamptz[], %s::text[],"
+    " %s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::bigint[], NULL, NULL)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of one event.
+
+    written: in the log, with `event_id`. again: it was in the log already, from this very place.
+    duplicate: another event of its identity is in the log. rejected: it can never be written as
+    it is; `error` says why. failed: the database is away; nothing is known to be written.
+    """
+
+    outcome: Outcome
+    event_id: int | None = None
+    error: str | None = None
+    attempts: int = 1
+    replaced: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing left to try."""
+        return self.outcome != "failed"
+
+
+@dataclass(slots=True)
+class WriteCounters:
+    """What the writer did since it was made; times are epoch seconds."""
+
+    written: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    failed: int = 0
+    retries: int = 0
+    last_write_at: float | None = None
+    last_error: str | None = None
+    failing_since: float | None = None
+
+    def count(self, result: WriteResult) -> None:
+        """Take one result in."""
+        if result.outcome == "written":
+            self.written += 1
+        elif result.outcome == "duplicate":
+            self.duplicates += 1
+        elif result.outcome == "rejected":
+            self.rejected += 1
+        elif result.outcome == "failed":
+            self.failed += 1
+        if result.error:
+            self.last_error = result.error
+        if result.outcome in ("written", "again", "duplicate"):
+            self.last_write_at = time.time()
+            self.failing_since = None
+        elif result.outcome == "failed" and self.failing_since is None:
+            self.failing_since = time.time()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An event that passed the checks, with its payload encoded."""
+
+    event: Event
+    payload: str
+    notes: str
+
+
+class EventWriter:
+    """Writes events through one connection of its own.
+
+    `pause(seconds)` waits between tries. `restore`, if given, is asked once for an event whose
+    references do not exist (any more) and returns it with references that do.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        retry_attempts: int = RETRY_ATTEMPTS,
+        retry_delay_ms: int = RETRY_DELAY_MS,
+        pause: Callable[[float], None] = time.sleep,
+        taxonomy: Taxonomy | None = None,
+        restore: Callable[[Event], Event] | None = None,
+    ) -> None:
+        self._database = database
+        self._retry_attempts = retry_attempts
+        self._retry_delay = retry_delay_ms / 1000
+        self._pause = pause
+        self._taxonomy = taxonomy or installed_taxonomy()
+        self._restore = restore
+        self.counters = WriteCounters()
+
+    @classmethod
+    def at(cls, url: str, answer_seconds: float = 5.0) -> EventWriter:
+        """A writer for a program of its own, that waits at most so long for each answer."""
+        patience = Patience(answer_seconds=answer_seconds)
+        return cls(Database(lambda: url, application_name="claude-headspace", patience=patience))
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._database.close()
+
+    def write(self, event: Event) -> WriteResult:
+        """Write one event durably. Never raises for what the event or the database does."""
+        return self.write_all([event])[0]
+
+    def write_all(self, events: Sequence[Event]) -> list[WriteResult]:
+        """Write events in order, each in its own transaction; durable when this returns.
+
+        After the first failed event nothing more is tried: all that follow are failed too.
+        """
+        prepared = [self._prepare(event) for event in events]
+        fit = [item for item in prepared if isinstance(item, _Prepared)]
+        written = iter(self._write_with_retries(fit))
+        results = [next(written) if isinstance(p, _Prepared) else p for p in prepared]
+        for result in results:
+            self.counters.count(result)
+        return results
+
+    def _prepare(self, event: Event) -> _Prepared | WriteResult:
+        try:
+            self._taxonomy.check(event)
+            payload, event = encode(event)
+        except EventInvalid as error:
+            return WriteResult("rejected", error=str(error), attempts=0)
+        notes = encode_notes(event)
+        return _Prepared(event, payload.decode(), notes)
+
+    def _write_with_retries(self, batch: Sequence[_Prepared]) -> list[WriteResult]:
+        results: list[WriteResult] = []
+        attempt = 1
+        while len(results) < len(batch):
+            try:
+                results += self._write_in_order(batch[len(results) :], attempt)
+                attempt = 1
+            except DatabaseUnavailable as error:
+                if attempt > self._retry_attempts:
+                    return results + self._give_up(batch[len(results) :], str(error), attempt)
+                self._before_retry(attempt, error)
+                attempt += 1
+        return results
+
+    def _before_retry(self, attempt: int, error: DatabaseUnavailable) -> None:
+        delay = self._retry_delay * 2 ** (attempt - 1)
+        logger.debug("write failed, retry %d in %.3f s: %s", attempt, delay, error)
+        self.counters.retries += 1
+        self._pause(delay)
+
+    def _give_up(self, rest: Sequence[_Prepared], error: str, attempts: int) -> list[WriteResult]:
+        first = rest[0].event
+        logger.warning(
+            "write failed after %d tries, %s of session %s at %s held (%d waiting): %s",
+            attempts, first.type, first.session_uuid, first.origin, len(rest), error,
+        )  # fmt: skip
+        return [WriteResult("failed", error=error, attempts=attempts)] * len(rest)
+
+    def _write_in_order(self, batch: Sequence[_Prepared], attempt: int) -> list[WriteResult]:
+        """All of them in one round trip; one by one where one of them is refused."""
+        try:
+            return self._call(batch, attempt)
+        except DatabaseRefused as error:
+            if len(batch) == 1:
+                return [self._refused(batch[0], error, attempt)]
+        # What was committed before the refused event comes out as written again.
+        return [result for item in batch for result in self._write_in_order([item], attempt)]
+
+    def _refused(self, item: _Prepared, error: DatabaseRefused, attempt: int) -> WriteResult:
+        if error.sqlstate == FOREIGN_KEY_VIOLATION and self._restore:
+            restored = self._restore(item.event)
+            if restored != item.event:
+                again = _Prepared(restored, item.payload, item.notes)
+                try:
+                    return self._call([again], attempt)[0]
+                except DatabaseRefused as still:
+                    error = still
+        return WriteResult("rejected", error=str(error), attempts=attempt)
+
+    def _call(self, batch: Sequence[_Prepared], attempt: int) -> list[WriteResult]:
+        rows = self._database.execute(_CALL, _arguments(batch))
+        ids, outcomes = rows[0]
+        results = []
+        for item, event_id, letter in zip(batch, ids, outcomes, strict=True):
+            outcome = _OUTCOMES[letter]
+            if letter == "d" and attempt > 1 and item.event.origin is None:
+                # The answer to an earlier try may have been lost on its way back.
+                outcome = "again"
+            results.append(WriteResult(outcome, event_id, attempts=attempt))
+            logger.debug("%s %s as %s", item.event.type, outcome, event_id)
+        return results
+
+
+def encode_notes(event: Event) -> str:
+    """The annotations as JSON."""
+    if not event.annotations:
+        return "{}"
+    return encode(Event(event.type, event.timestamp, event.annotations, event.key))[0].decode()
+
+
+def _arguments(batch: Sequence[_Prepared]) -> Row:
+    events = [item.event for item in batch]
+    return (
+        [str(event.key) for event in events],
+        [str(event.session_uuid) for event in events],
+        [event.type for event in events],
+        [_time_text(event.timestamp) for event in events],
+        [item.payload for item in batch],
+        [item.notes for item in batch],
+        [event.project_id for event in events],
+        [event.agent_id for event in events],
+        [event.command_id for event in events],
+        [event.turn_id for event in events],
+        [event.origin.source_id if event.origin else None for event in events],
+        [event.origin.offset if event.origin else None for event in events],
+    )
+
+
+def _time_text(moment: datetime) -> str:
+    return moment.isoformat()
