@@ -15,7 +15,6 @@ from claude_headspace.health.verdict import Program
 if TYPE_CHECKING:
     from claude_headspace.config import Config
 
-SOCKET_NAME = "supervisor.sock"
 TIME_LIMIT_SECONDS = 0.5
 PROGRAM = "watcher"
 LISTENER = "guard"
@@ -89,7 +88,9 @@ def socket_path(config: Config) -> str:
     url = os.environ.get("SUPERVISOR_SERVER_URL", "")
     if url.startswith("unix://"):
         return url.removeprefix("unix://")
-    return str(config.state.directory / SOCKET_NAME)
+    from claude_headspace.embedded.location import supervisor_socket
+
+    return str(supervisor_socket(config.state.directory))
 
 
 def connect(config: Config, limit_seconds: float = TIME_LIMIT_SECONDS) -> Supervisor:
