@@ -1,0 +1,19 @@
+# Sourced by run, stop and test: goes to the project's folder and finds a Python to start with.
+
+# shellcheck shell=bash
+for name in $(compgen -e PYTHON); do unset "$name"; done
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+find_python() {
+    local candidate
+    for candidate in python3 python3.13 python3.12 python3.11 python3.10; do
+        if "$candidate" -I -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' \
+            >/dev/null 2>&1; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "No Python 3.10 or newer with venv and pip was found: install one" \
+        "(on Debian and Ubuntu: apt install python3-venv)." >&2
+    exit 69
+}

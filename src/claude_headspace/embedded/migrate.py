@@ -1,0 +1,59 @@
+"""Brings the schema up to date as soon as the database answers: a program of supervisord's.
+
+It waits as long as it takes, because a database that is away now is no reason to give up.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+from claude_headspace.config import Config, load_config
+from claude_headspace.embedded.location import database_url
+from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
+from claude_headspace.store import migrations
+
+LONGEST_PAUSE_SECONDS = 5.0
+_log = logging.getLogger("claude_headspace.migrate")
+
+
+def main() -> int:
+    """Wait for the database, upgrade it, end."""
+    try:
+        config = load_config()
+        logging.basicConfig(
+            level=config.logging.level,
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        )
+        return upgrade_when_there(config)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    except HeadspaceError as error:
+        _log.error("%s", error)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def upgrade_when_there(config: Config) -> int:
+    """Try until it succeeds, with growing pauses; the same obstacle is logged once."""
+    pause = 0.05
+    told = ""
+    while True:
+        try:
+            migrations.upgrade(database_url(config))
+        except DatabaseError as error:
+            if str(error) != told:
+                told = str(error)
+                _log.warning("waiting for the database: %s", told)
+        else:
+            _log.info("the schema is up to date")
+            return 0
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
