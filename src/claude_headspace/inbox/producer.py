@@ -15,7 +15,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from claude_headspace.errors import InboxError
 
@@ -38,13 +38,14 @@ class _Order:
     later name visible before an earlier one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self.lock = threading.Lock()
+        self._clock_ns = clock_ns
         self._last_ns = 0
         self._count = 0
 
     def next_name(self) -> str:
-        self._last_ns = max(time.time_ns(), self._last_ns + 1)
+        self._last_ns = max(self._clock_ns(), self._last_ns + 1)
         self._count += 1
         unlikely = os.urandom(4).hex()
         return f"{self._last_ns:020d}-{os.getpid():010d}-{self._count:08d}-{unlikely}.json"

@@ -1,0 +1,137 @@
+"""What is configured in Claude Code's settings, and whether hooks were really seen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from claude_headspace.errors import HookSettingsError
+from claude_headspace.hooks import settings as entries
+from claude_headspace.hooks.install import read_settings, version_text
+from claude_headspace.hooks.settings import Configured, Settings, Version
+
+
+@dataclass(frozen=True, slots=True)
+class EventStatus:
+    """One hook event: whether its entry is there, and when one was last taken into the log."""
+
+    event: str
+    configured: bool
+    last_seen: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HookStatus:
+    """The state of the hooks of one inbox; `problems` are sentences, empty if all is well."""
+
+    path: Path
+    version: Version | None
+    events: tuple[EventStatus, ...]
+    problems: tuple[str, ...]
+
+
+def managed_settings_path(platform: str = sys.platform) -> Path:
+    """Return where an administrator's settings for Claude Code stand."""
+    if platform == "darwin":
+        return Path("/Library/Application Support/ClaudeCode/managed-settings.json")
+    return Path("/etc/claude-code/managed-settings.json")
+
+
+def status(
+    settings_path: Path,
+    inbox: Path,
+    *,
+    version: Version | None,
+    seen: Iterable[tuple[str, datetime]] = (),
+    managed_path: Path | None = None,
+) -> HookStatus:
+    """Compare the settings with what they should be and with what was really seen.
+
+    `seen` gives hook types with the time of their last event. Never raises for settings that
+    cannot be read: that is one of the problems.
+    """
+    last_seen = dict(seen)
+    problems: list[str] = []
+    settings = _settings_or_problem(settings_path, problems)
+    managed = _settings_or_problem(managed_path or managed_settings_path(), problems)
+    found = entries.configured(settings)
+    ours = [entry for entry in found if entry.command.inbox == inbox]
+    names = {entry.event for entry in ours}
+    wanted = entries.events_for(version)
+    problems += _silenced(settings_path, settings, managed)
+    problems += _entry_problems(ours, wanted, version)
+    problems += _other_inboxes(found, inbox)
+    every = dict.fromkeys((*wanted, *names, *last_seen))
+    events = tuple(EventStatus(name, name in names, last_seen.get(name)) for name in every)
+    return HookStatus(settings_path, version, events, tuple(problems))
+
+
+def describe_status(status: HookStatus) -> str:
+    """Write the status as a table of events and a list of problems."""
+    version = "of unknown version" if status.version is None else version_text(status.version)
+    lines = [f"{status.path}, Claude Code {version}", ""]
+    lines.append(f"{'event':<18} {'configured':<11} last seen")
+    lines += [_row(event) for event in status.events]
+    if status.problems:
+        lines += ["", *status.problems]
+    return "\n".join(lines)
+
+
+def _row(event: EventStatus) -> str:
+    seen = event.last_seen.isoformat(timespec="seconds") if event.last_seen else "never"
+    return f"{event.event:<18} {'yes' if event.configured else 'no':<11} {seen}"
+
+
+def _settings_or_problem(path: Path, problems: list[str]) -> Settings:
+    try:
+        return read_settings(path).settings
+    except HookSettingsError as error:
+        problems.append(str(error))
+        return {}
+
+
+def _silenced(path: Path, settings: Settings, managed: Settings) -> list[str]:
+    problems = []
+    if True in (settings.get("disableAllHooks"), managed.get("disableAllHooks")):
+        problems.append(f"disableAllHooks is set (see {path}): Claude Code runs no hooks.")
+    if managed.get("allowManagedHooksOnly") is True:
+        problems.append(
+            "allowManagedHooksOnly is set by an administrator: Claude Code runs only their hooks."
+        )
+    return problems
+
+
+def _entry_problems(
+    ours: Sequence[Configured], wanted: Sequence[str], version: Version | None
+) -> list[str]:
+    names = {entry.event for entry in ours}
+    if not names:
+        return ["No hooks are configured: run `claude-headspace hooks install`."]
+    problems = []
+    if missing := [event for event in wanted if event not in names]:
+        problems.append(f"Not configured: {', '.join(missing)}; install the hooks again.")
+    unknown = [event for event in sorted(names) if event not in wanted]
+    if unknown and version is not None:
+        problems.append(
+            f"Claude Code {version_text(version)} does not know {', '.join(unknown)} and may skip "
+            "all of its settings: install the hooks again."
+        )
+    return problems + _missing_interpreters(ours)
+
+
+def _missing_interpreters(ours: Sequence[Configured]) -> list[str]:
+    interpreters = sorted({entry.command.interpreter for entry in ours})
+    return [
+        f"{interpreter} is not there or cannot be run: install the hooks again."
+        for interpreter in interpreters
+        if not os.access(interpreter, os.X_OK)
+    ]
+
+
+def _other_inboxes(found: Sequence[Configured], inbox: Path) -> list[str]:
+    others = sorted({entry.command.inbox for entry in found} - {inbox})
+    return [f"Hooks of another instance are configured too, for {other}." for other in others]

@@ -1,0 +1,192 @@
+"""Our entries in Claude Code's settings: added, found and removed, everything else untouched.
+
+Nothing here reads or writes a file; settings are the parsed JSON object. An entry is ours if it
+runs our command, and one instance's if it names that instance's inbox, whatever interpreter or
+form it uses, so that a reinstalled program replaces its old entries.
+"""
+
+from __future__ import annotations
+
+import copy
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from claude_headspace.errors import HookSettingsError
+
+Version = tuple[int, int, int]
+Settings = dict[str, Any]
+
+COMMAND_MODULE = "claude_headspace.hooks.command"
+HOOK_TIMEOUT_SECONDS = 5
+
+# The first version of Claude Code that knows each event we ask for. A name that a version does
+# not know can make it skip the whole settings file.
+EVENT_SINCE: dict[str, Version] = {
+    "Stop": (1, 0, 41),
+    "SubagentStop": (1, 0, 41),
+    "Notification": (1, 0, 41),
+    "PreCompact": (1, 0, 48),
+    "UserPromptSubmit": (1, 0, 54),
+    "SessionStart": (1, 0, 62),
+    "SessionEnd": (1, 0, 85),
+}
+# Before this one, hooks do not say which event they are run for.
+OLDEST_VERSION: Version = (1, 0, 41)
+ARGUMENT_LIST_SINCE: Version = (2, 1, 139)
+
+# Quiet and successful even when the interpreter is gone; its standard input is the hook's.
+_QUIETLY = 'exec >/dev/null 2>&1; "$0" "$@"; exit 0'
+
+
+@dataclass(frozen=True, slots=True)
+class HookCommand:
+    """The command line of one instance's hooks."""
+
+    interpreter: Path
+    inbox: Path
+
+    def handler(self, version: Version | None) -> dict[str, Any]:
+        """Return the settings entry; without a shell to parse it if the version can do that."""
+        program, *arguments = self.argv()
+        command: dict[str, Any] = {"command": shlex.join([program, *arguments])}
+        if version is not None and version >= ARGUMENT_LIST_SINCE:
+            command = {"command": program, "args": arguments}
+        return {"type": "command", **command, "timeout": HOOK_TIMEOUT_SECONDS}
+
+    def argv(self) -> list[str]:
+        """Return the whole command line as a list."""
+        ours = [str(self.interpreter), "-I", "-m", COMMAND_MODULE, "--inbox", str(self.inbox)]
+        return ["/bin/sh", "-c", _QUIETLY, *ours]
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """One of our entries as it stands in the settings."""
+
+    event: str
+    command: HookCommand
+
+
+def events_for(version: Version | None) -> tuple[str, ...]:
+    """Return the events to ask for; an unknown version gets only what every version knows."""
+    if version is None:
+        version = OLDEST_VERSION
+    return tuple(event for event, since in EVENT_SINCE.items() if version >= since)
+
+
+def add(
+    settings: Settings, events: Sequence[str], command: HookCommand, version: Version | None
+) -> Settings:
+    """Return the settings with this instance's entries at these events and at no others."""
+    changed = copy.deepcopy(settings)
+    hooks = changed.setdefault("hooks", {})
+    handler = command.handler(version)
+    if not isinstance(hooks, dict):
+        raise _misshapen("hooks", "an object")
+    for event in list(hooks):
+        if event not in events:
+            _drop(hooks, event, command.inbox)
+    for event in events:
+        groups = hooks.setdefault(event, [])
+        if not isinstance(groups, list):
+            raise _misshapen(f"hooks.{event}", "a list")
+        if _handlers_of(groups, command.inbox) != [handler]:
+            _drop(hooks, event, command.inbox)
+            hooks.setdefault(event, []).append({"hooks": [handler]})
+    return changed
+
+
+def remove(settings: Settings, inbox: Path | None) -> Settings:
+    """Return the settings without the entries of one inbox, or without all of ours if None."""
+    changed = copy.deepcopy(settings)
+    hooks = changed.get("hooks")
+    if not isinstance(hooks, dict):
+        return changed
+    for event in list(hooks):
+        _drop(hooks, event, inbox)
+    if not hooks and settings["hooks"]:
+        del changed["hooks"]
+    return changed
+
+
+def configured(settings: Settings) -> list[Configured]:
+    """Return all of our entries, those of other instances too."""
+    hooks = settings.get("hooks")
+    if not isinstance(hooks, dict):
+        return []
+    return [
+        Configured(event, command)
+        for event, groups in hooks.items()
+        for _, handler in _handlers(groups)
+        if (command := command_of(handler)) is not None
+    ]
+
+
+def command_of(handler: object) -> HookCommand | None:
+    """Return what one of our entries runs, or None if the entry is not ours."""
+    words = _words(handler)
+    if COMMAND_MODULE not in words or words[-2:-1] != ["--inbox"]:
+        return None
+    # ... INTERPRETER -I -m MODULE --inbox DIR
+    before = words[: words.index(COMMAND_MODULE)]
+    if len(before) < 3 or before[-2:] != ["-I", "-m"]:
+        return None
+    return HookCommand(Path(before[-3]), Path(words[-1]))
+
+
+def _words(handler: object) -> list[str]:
+    if not isinstance(handler, dict) or not isinstance(handler.get("command"), str):
+        return []
+    arguments = handler.get("args")
+    if isinstance(arguments, list):
+        return [handler["command"], *map(str, arguments)]
+    try:
+        return shlex.split(handler["command"])
+    except ValueError:  # a quotation without its end: not written by us
+        return []
+
+
+def _handlers(groups: object) -> Iterator[tuple[list[Any], Any]]:
+    """Yield every entry of an event together with the list that it stands in."""
+    for group in groups if isinstance(groups, list) else ():
+        handlers = group.get("hooks") if isinstance(group, dict) else None
+        if isinstance(handlers, list):
+            for handler in list(handlers):
+                yield handlers, handler
+
+
+def _is_of(handler: object, inbox: Path | None) -> bool:
+    command = command_of(handler)
+    return command is not None and inbox in (None, command.inbox)
+
+
+def _handlers_of(groups: list[Any], inbox: Path) -> list[Any]:
+    return [handler for _, handler in _handlers(groups) if _is_of(handler, inbox)]
+
+
+def _drop(hooks: dict[str, Any], event: str, inbox: Path | None) -> None:
+    """Take our entries out of an event, and with them what held nothing else."""
+    groups = hooks[event]
+    emptied: list[int] = []
+    for handlers, handler in _handlers(groups):
+        if _is_of(handler, inbox):
+            handlers.remove(handler)
+            emptied += [] if handlers else [id(handlers)]
+    if emptied:
+        groups[:] = [group for group in groups if not _held_in(group, emptied)]
+        if not groups:
+            del hooks[event]
+
+
+def _held_in(group: object, emptied: list[int]) -> bool:
+    return isinstance(group, dict) and id(group.get("hooks")) in emptied
+
+
+def _misshapen(key: str, shape: str) -> HookSettingsError:
+    return HookSettingsError(
+        f"{key} in Claude Code's settings is not {shape}: Claude Code would not read it either; "
+        "correct it first."
+    )
