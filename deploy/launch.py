@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,7 +20,11 @@ from claude_headspace.embedded.location import (
 )
 from claude_headspace.errors import AlreadyRunning, ConfigError, HeadspaceError
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
-from claude_headspace.supervision.control import Supervisor, SupervisorUnavailable
+from claude_headspace.supervision.control import (
+    Supervisor,
+    SupervisorFault,
+    SupervisorUnavailable,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
@@ -72,12 +77,17 @@ def run(config: Config, *, detach: bool) -> int:
 
 def running(supervisor: Supervisor) -> int | None:
     """The process id of a supervisord that works on this state already."""
-    try:
-        return int(supervisor.call("supervisor.getPID"))
-    except SupervisorUnavailable as error:
-        if isinstance(error.__cause__, TimeoutError):
-            raise AlreadyRunning(f"{error}: it hangs; end it and try again") from error
-        return None
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            return int(supervisor.call("supervisor.getPID"))
+        except SupervisorFault:  # it refuses everything while it shuts down
+            time.sleep(LOOK_SECONDS)
+        except SupervisorUnavailable as error:
+            if isinstance(error.__cause__, TimeoutError):
+                raise AlreadyRunning(f"{error}: it hangs; end it and try again") from error
+            return None
+    raise AlreadyRunning(f"supervisord has been shutting down for {STOP_SECONDS:.0f} s")
 
 
 def prepare(config: Config) -> Path:
@@ -178,7 +188,7 @@ def wait_for_capture(
             reason = status.reason or status.state
         try:
             fate = supervisor.process("watcher")
-        except SupervisorUnavailable:
+        except (SupervisorUnavailable, SupervisorFault):
             print("supervisord has ended.", file=sys.stderr)
             return None
         if fate.state in ("FATAL", "STOPPED"):
@@ -233,9 +243,16 @@ def stop(state: Path) -> int:
         if not alive(pid):
             print("Claude Headspace has stopped.")
             return 0
+        nudge(supervisor)
         time.sleep(LOOK_SECONDS)
     print(f"supervisord (process {pid}) has not stopped in {STOP_SECONDS:.0f} s.", file=sys.stderr)
     return 1
+
+
+def nudge(supervisor: Supervisor) -> None:
+    """Have it look at once what has ended: left alone it looks once a second."""
+    with suppress(SupervisorUnavailable, SupervisorFault):
+        supervisor.call("supervisor.getState")
 
 
 def alive(pid: int) -> bool:

@@ -9,11 +9,14 @@ import logging
 import sys
 import time
 
+import psycopg2
+
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
-from claude_headspace.store import migrations
+from claude_headspace.store.failures import translate
 
+CONNECT_TIMEOUT_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 5.0
 _log = logging.getLogger("claude_headspace.migrate")
 
@@ -43,16 +46,33 @@ def upgrade_when_there(config: Config) -> int:
     told = ""
     while True:
         try:
-            migrations.upgrade(database_url(config))
+            upgrade(database_url(config))
         except DatabaseError as error:
             if str(error) != told:
                 told = str(error)
-                _log.warning("waiting for the database: %s", told)
+                _log.warning("waiting: %s", told)
         else:
             _log.info("the schema is up to date")
             return 0
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+
+
+def upgrade(url: str) -> None:
+    """Upgrade the schema; whatever the database objects to comes out as DatabaseError."""
+    try:
+        psycopg2.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS).close()
+    except psycopg2.Error as error:
+        raise translate(error) from error
+    # Loaded only now: what it needs is large, and the wait can be long.
+    from sqlalchemy.exc import DBAPIError
+
+    from claude_headspace.store import migrations
+
+    try:
+        migrations.upgrade(url)
+    except DBAPIError as error:
+        raise translate(error.orig) from error
 
 
 if __name__ == "__main__":
