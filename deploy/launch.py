@@ -93,6 +93,9 @@ def running(supervisor: Supervisor) -> int | None:
 def prepare(config: Config) -> Path:
     """Make the folders that supervisord insists on; return its configuration file."""
     state = config.state.directory
+    for path in (state, ROOT):
+        if "%" in str(path) or ";" in str(path):
+            raise HeadspaceError(f"{path}: supervisord takes no path with % or ; in it, move it")
     state.parent.mkdir(parents=True, exist_ok=True)
     os.umask(0o077)
     make_passable(state)
@@ -116,7 +119,7 @@ def write_configuration(state: Path, socket: Path) -> Path:
         "%(here)s": ROOT,
     }
     for name, path in places.items():
-        text = text.replace(name, str(path).replace("%", "%%"))
+        text = text.replace(name, str(path))
     target = state / "supervisord.conf"
     target.write_text(f"; Made from {ROOT / 'supervisord.conf'} at each start.\n{text}", "utf-8")
     return target

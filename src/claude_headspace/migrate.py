@@ -29,6 +29,7 @@ def main() -> int:
             level=config.logging.level,
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         )
+        logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
         return upgrade_when_there(config)
     except ConfigError as error:
         print(error, file=sys.stderr)
