@@ -2,7 +2,8 @@
 
 Every pattern of the ready-made list takes time in proportion to the text, whatever the text is:
 each begins at a literal that its own repetitions cannot run across, or at a boundary that a run
-has only once, and a repetition that may fail is bounded or ends at that literal.
+has only once, and a repetition that may fail is bounded or ends at that literal. A token takes in
+all that could be part of it, so that replacing it makes no new beginning for another.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ READY_MADE = (
     _token("slack_token", r"xox[a-z]-[A-Za-z0-9-]{10,}", "xox"),
     _token("slack_token", r"xapp-[A-Za-z0-9-]{10,}", "xapp-"),
     _token("slack_webhook", r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,}", "hooks.slack.com"),
-    _token("google_key", r"AIza[A-Za-z0-9_-]{35}", "aiza"),
+    _token("google_key", r"AIza[A-Za-z0-9_-]{35,}", "aiza"),
     _token("google_token", r"ya29\.[A-Za-z0-9_-]{20,}", "ya29."),
     _token("anthropic_key", r"sk-ant-[A-Za-z0-9_-]{16,}", "sk-ant-"),
     _token("openai_key", r"sk-(?:proj|svcacct|admin|or)-[A-Za-z0-9_-]{16,}", "sk-"),
