@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_headspace.hooks.settings import HookCommand
+from claude_headspace.inbox.arrivals import Arrival, list_arrivals, read_arrival
+
+ENOUGH_SECONDS = 60
+SESSION = "6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab"
+HOOK: dict[str, Any] = {
+    "session_id": SESSION,
+    "transcript_path": "/home/u/.claude/projects/p/s.jsonl",
+    "cwd": "/home/u/pröject",
+    "hook_event_name": "SessionEnd",
+    "permission_mode": "default",
+}
+DIRECT = [sys.executable, "-I", "-m", "claude_headspace.hooks.command"]
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    return tmp_path / "the state" / "inbox"
+
+
+def run(
+    argv: list[str], given: bytes | int = b"", **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    source = {"stdin": given} if isinstance(given, int) else {"input": given}
+    return subprocess.run(
+        argv,
+        **source,
+        capture_output=True,
+        timeout=ENOUGH_SECONDS,
+        check=False,
+        **options,
+    )
+
+
+def assert_unnoticed(ended: subprocess.CompletedProcess[bytes]) -> None:
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+
+
+def hook(inbox: Path, given: bytes) -> list[Arrival]:
+    assert_unnoticed(run([*DIRECT, "--inbox", str(inbox)], given))
+    return [read_arrival(path) for path in list_arrivals(inbox)]
+
+
+def notes(inbox: Path) -> str:
+    return (inbox.parent / "hook-errors.log").read_text()
+
+
+@pytest.mark.parametrize("version", [(2, 1, 240), (2, 0, 0)], ids=["list", "shell"])
+def test_the_installed_entry_leaves_the_event_in_any_environment(
+    inbox: Path, version: tuple[int, int, int]
+) -> None:
+    entry = HookCommand(Path(sys.executable), inbox).handler(version)
+    argv = [entry["command"], *entry["args"]] if "args" in entry else ["sh", "-c", entry["command"]]
+    hostile = {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": "/nowhere"}
+    assert_unnoticed(run(argv, json.dumps(HOOK).encode(), env=hostile, cwd="/"))
+    (path,) = list_arrivals(inbox)
+    arrival = read_arrival(path)
+    assert arrival.type == "hook_received"
+    assert arrival.payload == {
+        "hook_type": "SessionEnd",
+        "claude_session_id": SESSION,
+        "working_directory": "/home/u/pröject",
+    }
+
+
+def test_only_what_the_event_may_carry_is_taken(inbox: Path) -> None:
+    optional = {
+        "reason": "clear",
+        "source": "startup",
+        "tool_name": "Bash",
+        "prompt_id": "p-1",
+        "agent_id": "a-1",
+    }
+    secret = {"prompt": "my password", "tool_input": {"x": 1}, "last_assistant_message": "y"}
+    (arrival,) = hook(inbox, json.dumps(HOOK | optional | secret).encode())
+    assert arrival.payload == optional | {
+        "hook_type": "SessionEnd",
+        "claude_session_id": SESSION,
+        "working_directory": "/home/u/pröject",
+    }
+
+
+def test_optional_fields_of_another_type_are_left_out(inbox: Path) -> None:
+    (arrival,) = hook(
+        inbox, json.dumps(HOOK | {"reason": None, "source": {}, "agent_id": ""}).encode()
+    )
+    assert arrival.payload.keys() == {"hook_type", "claude_session_id", "working_directory"}
+
+
+def test_without_a_directory_its_own_is_taken(inbox: Path, tmp_path: Path) -> None:
+    old = {name: value for name, value in HOOK.items() if name != "cwd"}
+    assert_unnoticed(run([*DIRECT, "--inbox", str(inbox)], json.dumps(old).encode(), cwd=tmp_path))
+    (path,) = list_arrivals(inbox)
+    assert read_arrival(path).payload["working_directory"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"",
+        b"{",
+        b"\xff\x00\xfe",
+        b"[]",
+        b"null",
+        b"[" * 200_000,
+        b'{"session_id": "s"}',
+        b'{"hook_event_name": "Stop", "session_id": 7}',
+    ],
+    ids=range(8),
+)
+def test_broken_input_is_noted_and_unnoticed(inbox: Path, given: bytes) -> None:
+    assert hook(inbox, given) == []
+    assert "HookInputError" in notes(inbox)
+    assert len(notes(inbox)) < 700
+    assert stat.S_IMODE((inbox.parent / "hook-errors.log").stat().st_mode) == 0o600
+
+
+def test_input_without_an_end_is_cut_off(inbox: Path) -> None:
+    assert hook(inbox, json.dumps(HOOK | {"prompt": "x" * 40_000_000}).encode()) == []
+    assert "longer than" in notes(inbox)
+
+
+def test_a_long_prompt_is_no_hindrance(inbox: Path) -> None:
+    assert len(hook(inbox, json.dumps(HOOK | {"prompt": "x" * 5_000_000}).encode())) == 1
+
+
+def test_standard_input_left_open_is_read_as_far_as_it_goes(inbox: Path) -> None:
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, json.dumps(HOOK).encode())
+        assert_unnoticed(run([*DIRECT, "--inbox", str(inbox)], reading))
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert len(list_arrivals(inbox)) == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_unnoticed(inbox: Path, closed: str) -> None:
+    script = f'exec "$0" "$@" {closed}'
+    argv = ["/bin/sh", "-c", script, *DIRECT, "--inbox", str(inbox)]
+    assert_unnoticed(run(argv, json.dumps(HOOK).encode()))
+    assert len(list_arrivals(inbox)) == (0 if "<&-" in closed else 1)
+
+
+def test_a_full_disk_is_unnoticed_and_leaves_no_half_event(inbox: Path) -> None:
+    argv = ["/bin/sh", "-c", 'ulimit -f 0; exec "$0" "$@"', *DIRECT, "--inbox", str(inbox)]
+    assert_unnoticed(run(argv, json.dumps(HOOK).encode()))
+    assert list_arrivals(inbox) == []
+    assert list((inbox / "tmp").iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_unnoticed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    argv = [*DIRECT, "--inbox", str(tmp_path / "file" / "inbox")]
+    assert_unnoticed(run(argv, json.dumps(HOOK).encode()))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--inbox"], ["--inbox", ""], ["--help"]])
+def test_wrong_arguments_are_unnoticed(arguments: list[str]) -> None:
+    assert_unnoticed(run([*DIRECT, *arguments], json.dumps(HOOK).encode()))
+
+
+@pytest.mark.parametrize("version", [(2, 1, 240), (2, 0, 0)], ids=["list", "shell"])
+def test_a_program_that_is_gone_or_broken_is_unnoticed(
+    inbox: Path, tmp_path: Path, version: tuple[int, int, int]
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho out; echo err >&2; exit 2\n")
+    broken.chmod(0o755)
+    for interpreter in (broken, tmp_path / "gone"):
+        entry = HookCommand(interpreter, inbox).handler(version)
+        argv = [entry["command"], *entry.get("args", [])]
+        assert_unnoticed(run(argv if "args" in entry else ["sh", "-c", argv[0]], b"{}"))
+
+
+def test_the_log_stays_small(inbox: Path) -> None:
+    log = inbox.parent / "hook-errors.log"
+    log.parent.mkdir()
+    log.write_text("x" * 70_000 + "\n")
+    hook(inbox, b"{")
+    assert len(notes(inbox)) < 700
+
+
+def test_it_loads_little() -> None:
+    script = (
+        "import sys, claude_headspace.hooks.command;print(*sys.modules.keys() & set(sys.argv[1:]))"
+    )
+    heavy = ["yaml", "marshmallow", "sqlalchemy", "psycopg2", "flask", "argparse", "pathlib",
+             "typing", "datetime", "dataclasses", "logging", "uuid", "subprocess"]  # fmt: skip
+    ended = run([sys.executable, "-I", "-c", script, *heavy])
+    assert (ended.returncode, ended.stdout.strip()) == (0, b"")
