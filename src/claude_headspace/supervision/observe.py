@@ -90,5 +90,7 @@ def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
 def _programs(supervisor: Supervisor) -> tuple[Program, ...] | Problem:
     try:
         return supervisor.all_processes()
-    except (SupervisorUnavailable, SupervisorFault) as error:
+    except SupervisorFault as fault:
+        return Problem(f"supervisord is being stopped or reloaded ({fault})")
+    except SupervisorUnavailable as error:
         return Problem(str(error))

@@ -1,0 +1,285 @@
+"""The restart limit, held by a real supervisord over real deaths."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from supervised import Supervised, kill, supervised, wait_for
+
+from claude_headspace.supervision.control import SupervisorFault, SupervisorUnavailable
+from claude_headspace.supervision.observe import ask_guard, observe
+
+LIMIT = 5
+Plan = list[tuple[float, str]]
+MIXED: Plan = [
+    (0.05, "1"),
+    (0.2, "SIGKILL"),
+    (0.05, "0"),
+    (2.6, "SIGSEGV"),
+    (0.05, "3"),
+    (0.1, "1"),
+]
+QUICK: Plan = [(0.05, "1")] * 30
+LATE: Plan = [(2.6, "0"), (3.5, "SIGKILL"), (2.2, "1"), (2.6, "SIGSEGV"), (2.3, "0"), (2.6, "1")]
+BROKEN_LISTENER = f"{sys.executable} -I -c 'import missing_module_of_the_guard'"
+
+
+def pauses(it: Supervised) -> list[float]:
+    """Seconds from each death to the next start."""
+    return [start - end for end, start in zip(it.moments("end"), it.starts()[1:], strict=False)]
+
+
+def restarts_in(it: Supervised) -> int:
+    return int(it.supervisor.call("guard.getState")["restarts"])
+
+
+def explain(deed: str) -> str:
+    return f"exit status {deed}" if deed.isdigit() else f"killed by {deed}"
+
+
+def log_line(it: Supervised, words: str) -> str:
+    found = [line for line in it.text("supervisord.log").splitlines() if words in line]
+    assert found, words
+    return found[-1]
+
+
+def check_trip(it: Supervised) -> None:
+    it.wait_state("FATAL", seconds=90)
+    assert len(it.starts()) == 1 + LIMIT
+    assert max(pauses(it)) < 5
+    assert f"crash loop: {LIMIT} restarts in 60s" in it.ctl("status", "watcher")
+    assert "ERRO" in (line := log_line(it, "gave up: watcher"))
+    assert "supervisorctl start watcher" in line
+    assert it.state_of("other") == "RUNNING"
+
+
+def check_history(it: Supervised, plan: Plan) -> None:
+    wait_for(lambda: len(it.history()) == 1 + LIMIT, "the history is incomplete")
+    assert [each.outcome for each in it.history()] == ["restarted"] * LIMIT + ["gave up"]
+    assert [each.attempt for each in it.history()] == [1, 2, 3, 4, 5, 5]
+    assert [each.reason for each in it.history()] == [explain(deed) for _, deed in plan[:6]]
+    lived = [each.uptime_seconds or 0 for each in it.history()]
+    assert all(seconds >= wanted for seconds, (wanted, _) in zip(lived, plan, strict=False))
+    wait_for(lambda: "ERROR guard: watcher" in it.text("guard.log"), "the log has no ERROR")
+
+
+@pytest.mark.parametrize("plan", [MIXED, pytest.param(LATE, marks=pytest.mark.long)])
+def test_exactly_five_restarts_then_fatal(state_directory: Path, plan: Plan) -> None:
+    with supervised(state_directory, plan=[*plan, *QUICK]) as it:
+        check_trip(it)
+        check_history(it, plan)
+
+
+def test_the_limit_holds_while_the_listener_is_killed(state_directory: Path) -> None:
+    dice = random.Random(3)
+    with supervised(state_directory, plan=[*MIXED, *QUICK]) as it:
+        kills = 0
+        while it.state_of() != "FATAL":
+            kills += kill_listener(it)
+            time.sleep(dice.uniform(0.05, 1.0))
+        assert kills >= 3
+        check_trip(it)
+        check_history(it, MIXED)
+
+
+def kill_listener(it: Supervised) -> bool:
+    try:
+        pid = it.pid_of("guard")
+    except (SupervisorUnavailable, SupervisorFault):
+        return False
+    if pid:
+        kill(pid, signal.SIGKILL)
+    return bool(pid)
+
+
+def test_a_broken_listener_changes_nothing_but_health(state_directory: Path) -> None:
+    with supervised(state_directory, plan=QUICK, listener=BROKEN_LISTENER) as it:
+        check_trip(it)
+        assert it.history() == []
+        seen = observe(it.supervisor, it.state)
+        assert isinstance(seen.programs, tuple)
+        states = {each.name: each.state for each in seen.programs}
+        assert states["guard"] in ("BACKOFF", "STARTING", "EXITED")
+
+
+@pytest.mark.parametrize("plan", [QUICK, pytest.param(LATE, marks=pytest.mark.long)])
+def test_the_listener_alone_allows_one_spawn_too_many(state_directory: Path, plan: Plan) -> None:
+    with supervised(state_directory, plan=[*plan, *QUICK], enforcer=False) as it:
+        wait_for(lambda: it.state_of() in ("STOPPED", "FATAL"), "nothing stopped it", 90)
+        assert 1 + LIMIT <= len(it.starts()) <= 2 + LIMIT
+        wait_for(lambda: it.history()[-1].outcome == "gave up", "the history is incomplete")
+        assert {each.reason for each in it.history()} <= {explain(deed) for _, deed in plan}
+        settled = len(it.starts())
+        it.wait_state("RUNNING", "guard")
+        assert len(it.starts()) == settled
+
+
+def test_crashes_that_stay_under_the_limit_never_trip_it(state_directory: Path) -> None:
+    settings = {"event_system": {"max_restarts_per_minute": 2}}
+    with supervised(state_directory, plan=[(2.1, "1")] * 4, settings=settings, window=4.0) as it:
+        wait_for(lambda: len(it.starts()) == 5, "it was not restarted", 60)
+        it.wait_state("RUNNING")
+        assert max(pauses(it)) < 5
+
+
+def test_operators_are_not_crashes(state_directory: Path) -> None:
+    with supervised(state_directory) as it:
+        it.wait_beating()
+        for command in ("restart", "stop", "start"):
+            it.ctl(command, "watcher")
+        kill(it.process.pid if it.process else 0, signal.SIGHUP)
+        wait_for(lambda: len(it.starts()) == 4, "the reload did not start it again")
+        it.wait_state("RUNNING")
+        assert restarts_in(it) == 0
+        assert it.history() == []
+
+
+def test_an_operators_start_works_but_gives_no_fresh_five(state_directory: Path) -> None:
+    with supervised(state_directory, plan=QUICK) as it:
+        check_trip(it)
+        assert "spawn error" in it.ctl("start", "watcher")
+        it.wait_state("FATAL")
+        assert len(it.starts()) == 2 + LIMIT
+        it.write_plan([])
+        assert "watcher: started" in it.ctl("start", "watcher")
+        assert it.state_of() == "RUNNING"
+
+
+@pytest.mark.parametrize("how", ["reload", "killed"])
+def test_the_memory_survives_supervisord(state_directory: Path, how: str) -> None:
+    with supervised(state_directory, plan=QUICK[:3]) as it:
+        wait_for(lambda: len(it.starts()) == 4, "it was not restarted three times")
+        it.write_plan(QUICK)
+        if how == "reload":
+            kill(it.process.pid if it.process else 0, signal.SIGHUP)
+        else:
+            it.close()
+            it.start()
+        it.wait_state("FATAL", seconds=60)
+        assert len(it.starts()) == 4 + 1 + 2
+        assert "crash loop: 5 restarts" in it.ctl("status", "watcher")
+
+
+@pytest.mark.parametrize("seconds", [0.05, 2.5])
+def test_bad_configuration_is_not_retried(state_directory: Path, seconds: float) -> None:
+    with supervised(state_directory, plan=[(seconds, "bad configuration")]) as it:
+        it.wait_state("FATAL")
+        assert len(it.starts()) == 1
+        assert "bad configuration: web.port: must be less" in it.ctl("status", "watcher")
+        wait_for(lambda: len(it.history()) == 1, "the history is incomplete")
+        assert it.history()[0].reason == "exit status 78"
+        assert "watcher: started" in it.ctl("start", "watcher")
+
+
+def test_settings_come_from_the_configuration_and_follow_it(state_directory: Path) -> None:
+    settings = {"event_system": {"max_restarts_per_minute": 2, "shutdown_timeout_seconds": 0.5}}
+    with supervised(state_directory, plan=QUICK, settings=settings) as it:
+        it.wait_state("FATAL")
+        assert len(it.starts()) == 3
+        it.write_settings({"event_system": {"max_restarts_per_minute": 4}})
+        assert it.ctl("update") == "[0]"
+        assert it.supervisor.call("guard.getState")["limit"] == 4
+        it.ctl("start", "watcher")
+        it.wait_state("FATAL")
+        assert len(it.starts()) == 3 + 1 + 2
+
+
+def test_a_watcher_that_will_not_stop_is_killed_in_time(state_directory: Path) -> None:
+    settings = {"event_system": {"shutdown_timeout_seconds": 0.5}}
+    with supervised(state_directory, settings=settings) as it:
+        (it.state / "stubborn").touch()
+        it.wait_beating()
+        it.wait_state("RUNNING")
+        began = time.monotonic()
+        it.ctl("stop", "watcher")
+        assert it.state_of() == "STOPPED"
+        assert time.monotonic() - began < 2.0 + 1.0
+
+
+def test_a_memory_that_cannot_be_written_leaves_the_limit_in_place(state_directory: Path) -> None:
+    state_directory.mkdir(mode=0o700)
+    (state_directory / "guard.json").mkdir()
+    with supervised(state_directory, plan=QUICK) as it:
+        check_trip(it)
+        assert "cannot be written down" in it.text("supervisord.log")
+
+
+def test_an_unreadable_configuration_leaves_the_limit_in_place(state_directory: Path) -> None:
+    it = Supervised(state_directory, plan=QUICK)
+    it.write_settings({"web": {"port": "many"}})
+    it.start()
+    try:
+        it.wait_state("FATAL")
+        assert len(it.starts()) == 1 + LIMIT
+        guard = ask_guard(it.supervisor)
+        assert "web.port" in getattr(guard, "settings_problem", "")
+        assert it.state_of("other") == "RUNNING"
+    finally:
+        it.close()
+
+
+def test_nothing_outlives_a_killed_supervisord(state_directory: Path) -> None:
+    with supervised(state_directory) as it:
+        pid = it.wait_beating()
+        assert it.process is not None
+        it.process.kill()
+        it.process.wait()
+        wait_for(lambda: not is_alive(pid), "the watcher lives on")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def test_an_alert_runs_when_the_watcher_is_given_up(state_directory: Path) -> None:
+    state_directory.mkdir(mode=0o700)
+    told = state_directory / "told"
+    script = f'echo "$HEADSPACE_ALERT: $HEADSPACE_REASON" >> {told}'
+    settings = {"alerts": {"command": ["sh", "-c", script]}}
+    with supervised(state_directory, plan=QUICK, settings=settings) as it:
+        it.wait_state("FATAL", seconds=60)
+        wait_for(told.exists, "no alert")
+        wait_for(told.read_text, "no alert text")
+        assert told.read_text() == "gave up: crash loop: 5 restarts in 60s\n"
+        it.write_plan([])
+        it.ctl("start", "watcher")
+        wait_for(lambda: "recovered: " in told.read_text(), "no word of the recovery", 40)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(6))
+def test_random_mixes_of_deaths(state_directory: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    deeds = ("0", "1", "SIGKILL", "SIGSEGV", "SIGTERM", "SIGABRT")
+    plan = [(dice.choice((0.05, 1.0, 1.9, 2.1, 3.0, 8.0)), dice.choice(deeds)) for _ in range(6)]
+    with supervised(state_directory, plan=[(s, d) for s, d in plan] + QUICK) as it:
+        while it.state_of() != "FATAL":
+            kill_listener(it)
+            time.sleep(dice.uniform(0.05, 3.0))
+        windows = [
+            sum(0 <= other - one < 60 for other in it.starts()[1:]) for one in it.starts()[1:]
+        ]
+        assert max(windows) <= LIMIT
+        assert max(pauses(it)) < 5
+        assert "crash loop" in it.ctl("status", "watcher")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_crash_every_thirteen_seconds_never_trips_it(state_directory: Path) -> None:
+    with supervised(state_directory, plan=[(13.0, "SIGKILL")] * 14) as it:
+        wait_for(lambda: len(it.starts()) == 15, "it was not restarted", 300)
+        it.wait_state("RUNNING")
+        assert max(pauses(it)) < 5

@@ -1,0 +1,95 @@
+"""A watcher that is alive but does nothing is ended and restarted; others are left alone."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from supervised import Supervised, kill, supervised, wait_for
+
+FOUND_AND_BACK_SECONDS = 5.0
+
+
+def wait_armed(it: Supervised) -> int:
+    """Wait until the listener has heard the watcher; return the watcher's pid."""
+    it.wait_state("RUNNING", "guard")
+    pid = it.wait_beating()
+    time.sleep(1.5)
+    return pid
+
+
+def freeze_and_measure(it: Supervised, pid: int) -> float:
+    before = len(it.starts())
+    frozen = time.monotonic()
+    kill(pid, signal.SIGSTOP)
+    wait_for(lambda: len(it.starts()) > before, "it was not restarted", 15)
+    return it.starts()[-1] - frozen
+
+
+def test_a_frozen_watcher_is_back_in_time(state_directory: Path) -> None:
+    with supervised(state_directory) as it:
+        assert freeze_and_measure(it, wait_armed(it)) < FOUND_AND_BACK_SECONDS
+        wait_for(it.history, "no history")
+        assert it.history()[0].reason == "stuck for 3 s"
+        assert "stuck for 3 s" in it.text("guard.log")
+        assert it.supervisor.call("guard.getState")["restarts"] == 1
+
+
+def test_a_watcher_that_froze_while_the_listener_was_away_is_found(state_directory: Path) -> None:
+    with supervised(state_directory) as it:
+        pid = wait_armed(it)
+        kill(pid, signal.SIGSTOP)
+        kill(it.pid_of("guard"), signal.SIGKILL)
+        wait_for(lambda: len(it.starts()) == 2, "it was not restarted", 20)
+        wait_for(it.history, "no history")
+        assert it.history()[0].reason == "stuck for 3 s"
+
+
+def test_a_watcher_that_was_never_heard_is_left_alone(state_directory: Path) -> None:
+    with supervised(state_directory, plan=[(1e9, "mute")]) as it:
+        pid = wait_armed(it)
+        time.sleep(4)
+        assert it.pid_of() == pid
+
+
+def test_a_frozen_supervisord_costs_the_watcher_nothing(state_directory: Path) -> None:
+    with supervised(state_directory) as it:
+        pid = wait_armed(it)
+        assert it.process is not None
+        kill(it.process.pid, signal.SIGSTOP)
+        time.sleep(5)
+        kill(it.process.pid, signal.SIGCONT)
+        time.sleep(2.5)
+        assert it.pid_of() == pid
+        assert freeze_and_measure(it, pid) < FOUND_AND_BACK_SECONDS
+
+
+def test_a_frozen_listener_costs_the_watcher_nothing(state_directory: Path) -> None:
+    with supervised(state_directory) as it:
+        pid, listener = wait_armed(it), it.pid_of("guard")
+        kill(listener, signal.SIGSTOP)
+        time.sleep(5)
+        kill(listener, signal.SIGCONT)
+        time.sleep(2.5)
+        assert it.pid_of() == pid
+
+
+def test_a_stopped_watcher_is_not_stuck(state_directory: Path) -> None:
+    with supervised(state_directory) as it:
+        wait_armed(it)
+        it.ctl("stop", "watcher")
+        time.sleep(4)
+        assert it.state_of() == "STOPPED"
+        assert "stuck" not in it.text("guard.log")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_twelve_freezes_in_a_row(state_directory: Path) -> None:
+    settings = {"event_system": {"max_restarts_per_minute": 60}}
+    with supervised(state_directory, settings=settings) as it:
+        taken = [freeze_and_measure(it, wait_armed(it)) for _ in range(12)]
+        assert max(taken) < FOUND_AND_BACK_SECONDS, taken
+        print(sorted(round(seconds, 2) for seconds in taken))

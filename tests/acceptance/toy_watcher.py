@@ -1,0 +1,88 @@
+"""A stand-in for the watcher: beats, writes its status, and ends as its plan says.
+
+Arguments: the state directory. `plan.json` in it holds one `[seconds, deed]` for each start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from claude_headspace.health.status import WatcherStatus, status_path, write_status
+from claude_headspace.supervision.orphan import die_with_parent
+from claude_headspace.watcher.heartbeat import Heartbeat
+
+stopping = False
+
+
+def main() -> int:
+    state = Path(sys.argv[1])
+    signal.signal(signal.SIGTERM, on_term)
+    die_with_parent()
+    lifetime, deed = next_step(state)
+    began, started_at = time.monotonic(), time.time()
+    note(state, "start")
+    heart = Heartbeat(sys.stdout)
+    while not stopping and time.monotonic() - began < lifetime:
+        if deed != "mute":
+            heart.beat()
+        report(state, started_at)
+        time.sleep(min(0.1, lifetime))
+    if stopping:
+        note(state, "stop")
+        return 0
+    note(state, "end")
+    return do(state, deed, started_at)
+
+
+def on_term(_number: int, _frame: object) -> None:
+    global stopping
+    stopping = not Path(sys.argv[1], "stubborn").exists()
+
+
+def next_step(state: Path) -> tuple[float, str]:
+    path = state / "plan.json"
+    plan: list[tuple[float, str]] = json.loads(path.read_text()) if path.exists() else []
+    seconds, deed = plan.pop(0) if plan else (1e9, "live")
+    replacement = state / "plan.new"
+    replacement.write_text(json.dumps(plan))
+    replacement.replace(path)
+    return seconds, deed
+
+
+def note(state: Path, what: str) -> None:
+    with (state / "toy.log").open("a") as file:
+        file.write(f"{what} {os.getpid()} {time.monotonic()}\n")
+
+
+def report(directory: Path, started_at: float, **values: object) -> None:
+    now = time.time()
+    changes: dict[str, object] = {"state": "capturing", **extra(directory), **values}
+    status = WatcherStatus(pid=os.getpid(), started_at=started_at, beat_at=now, **changes)  # type: ignore[arg-type]
+    write_status(status_path(directory), status)
+
+
+def extra(state: Path) -> dict[str, object]:
+    path = state / "extra.json"
+    found: dict[str, object] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def do(state: Path, deed: str, started_at: float) -> int:
+    if deed == "bad configuration":
+        report(state, started_at, state="failed", reason="web.port: must be less", exit_status=78)
+        return 78
+    if deed == "hang":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif deed.startswith("SIG"):
+        os.kill(os.getpid(), signal.Signals[deed])
+        time.sleep(10)
+    return int(deed) if deed.isdigit() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
