@@ -147,16 +147,25 @@ def test_names_sort_as_given_when_the_clock_stands_or_goes_back() -> None:
 def test_threads_never_make_a_later_event_visible_first(inbox: Path) -> None:
     put(inbox, "x", {"first": True})
     done = threading.Event()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        identities, listings = _put_and_list(inbox, done)
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(identities) == 200
+    final = list_arrivals(inbox)
+    assert len(final) == 201
+    assert all(listing == final[: len(listing)] for listing in listings)
+
+
+def _put_and_list(inbox: Path, done: threading.Event) -> tuple[set[str], list[list[Path]]]:
     with ThreadPoolExecutor(9) as pool:
         watching = pool.submit(_listings_until, inbox, done)
         writing = [pool.submit(put, inbox, "x", {"n": n}) for n in range(200)]
         identities = {future.result() for future in writing}
         done.set()
-        listings = watching.result()
-    assert len(identities) == 200
-    final = list_arrivals(inbox)
-    assert len(final) == 201
-    assert all(listing == final[: len(listing)] for listing in listings)
+        return identities, watching.result()
 
 
 def _listings_until(inbox: Path, done: threading.Event) -> list[list[Path]]:
@@ -188,11 +197,12 @@ def test_several_processes_write_at_once(inbox: Path) -> None:
 
 def test_a_child_made_by_fork_is_not_held_up_by_the_parents_lock(inbox: Path) -> None:
     script = """
-import os, sys
+import os, signal, sys
 from claude_headspace.inbox import producer, put
 with producer._order.lock:
     child = os.fork()
     if child == 0:
+        signal.alarm(20)
         put(sys.argv[1], "x", {})
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
