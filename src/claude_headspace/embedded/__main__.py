@@ -27,7 +27,7 @@ from claude_headspace.embedded.cluster import (
     write_settings,
 )
 from claude_headspace.embedded.takeover import clear_predecessor
-from claude_headspace.errors import HeadspaceError
+from claude_headspace.errors import EmbeddedServerError, HeadspaceError
 
 NOT_NEEDED = 100
 _PR_SET_PDEATHSIG = 1
@@ -47,6 +47,9 @@ def main() -> int:
     except HeadspaceError as error:
         _say(str(error))
         return error.exit_status
+    except OSError as error:
+        _say(f"the embedded server cannot be prepared: {error}")
+        return EmbeddedServerError.exit_status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

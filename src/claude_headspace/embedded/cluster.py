@@ -128,8 +128,8 @@ def _locate(state_directory: Path) -> Cluster:
     if existing is None:
         existing = home if user.can_use([home]) else _system_base(system)
     if not user.can_use(programs.needed):
+        _say(f"{user.name} cannot read the environment: programs are copied to {system}")
         programs = binaries.copied(programs, _system_base(system))
-        _say(f"{user.name} cannot read the environment: programs copied to {programs.root}")
     if existing == system:
         _say(f"{user.name} cannot enter {home}: the data is in {system}")
     return Cluster(existing, user, programs)
