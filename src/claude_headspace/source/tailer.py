@@ -167,6 +167,10 @@ class SourceFile:
             beat()
         return checksum
 
+    def begin(self, start: int, length: int) -> bytes:
+        """The first bytes from an offset on, for showing them."""
+        return os.pread(self._fd, length, start)
+
     def read_unfinished(self, position: Position, max_line_bytes: int) -> Chunk | None:
         """The last line although its newline is missing; None when it is longer than the limit."""
         start, size = position.offset, self.stat.st_size

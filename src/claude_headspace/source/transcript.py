@@ -46,6 +46,7 @@ _COMMAND_ARGS = re.compile(r"<command-args>(.*?)</command-args>", re.DOTALL)
 _BASH_INPUT = re.compile(r"<bash-input>(.*?)</bash-input>", re.DOTALL)
 # Types are counted by name; names of our own making or from damaged lines must not pile up.
 _MAX_TYPE_LENGTH = 60
+FIRST_DIRECTORY_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,20 @@ def outcomes(line: bytes, start: int) -> Iterator[Outcome]:
             yield Rejected(start + part.offset, "damaged", part.problem)
         else:
             yield _of_found(part, start)
+
+
+def first_working_directory(path: str, session: UUID) -> str | None:
+    """The first cwd that the file names for the session; None when it is not soon found."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(FIRST_DIRECTORY_BYTES)
+    except OSError:
+        return None
+    for line in start.split(b"\n"):
+        record = quick_record(line)
+        if record and record.cwd and record.sessionId == str(session):
+            return record.cwd
+    return None
 
 
 def _of_quick(record: Record, start: int) -> Outcome | None:

@@ -15,7 +15,7 @@ FOREIGN_KEY_VIOLATION = "23503"
 def translate(error: BaseException | None) -> DatabaseError:
     """The error of ours for a psycopg2 error."""
     sqlstate = getattr(error, "pgcode", None)
-    told = " ".join(str(error).split()) or type(error).__name__
+    told = _told(error)
     if sqlstate and sqlstate[:2] in _PERMANENT_CLASSES:
         return DatabaseRefused(f"Postgres refuses it: {told} (SQLSTATE {sqlstate})", sqlstate)
     if isinstance(error, ValueError):
@@ -23,6 +23,16 @@ def translate(error: BaseException | None) -> DatabaseError:
         return DatabaseRefused(f"the driver refuses it: {told}", "22021")
     code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
     return DatabaseUnavailable(f"the database does not take it now: {told}{code}")
+
+
+def _told(error: BaseException | None) -> str:
+    """One line: what the server says, without the context of our own SQL."""
+    diagnostics = getattr(error, "diag", None)
+    primary = getattr(diagnostics, "message_primary", None)
+    if primary:
+        detail = getattr(diagnostics, "message_detail", None)
+        return f"{primary} ({detail})" if detail else str(primary)
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 DriverError = (psycopg2.Error, ValueError)

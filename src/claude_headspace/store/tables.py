@@ -61,7 +61,7 @@ agents = Table(
     Column("project_id", ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
     Column("working_directory", Text, nullable=False),
     Column("iterm_pane_id", Text),
-    Column("announced", Integer, nullable=False, server_default="0"),
+    Column("announced", Boolean, nullable=False, server_default="false"),
     Column("started_at", Instant),
     Column("last_seen_at", Instant),
     Column("last_line", Text),

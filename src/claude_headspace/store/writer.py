@@ -42,7 +42,6 @@ class WriteResult:
     event_id: int | None = None
     error: str | None = None
     attempts: int = 1
-    replaced: bool = False
 
     @property
     def settled(self) -> bool:

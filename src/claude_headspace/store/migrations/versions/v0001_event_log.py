@@ -134,7 +134,7 @@ def upgrade() -> None:
         sa.Column("project_id", sa.Integer(), nullable=False),
         sa.Column("working_directory", sa.Text(), nullable=False),
         sa.Column("iterm_pane_id", sa.Text(), nullable=True),
-        sa.Column("announced", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("announced", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_line", sa.Text(), nullable=True),

@@ -1,0 +1,164 @@
+"""Where reading goes on, kept in the database beside the events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import msgspec
+
+from claude_headspace.events.position import LineCounts, Position
+from claude_headspace.store.connection import Database, Row
+
+_COLUMNS = (
+    "id, path, settled_bytes, device, inode, mtime_ns, checksum, head, tail, counts::text,"
+    " sessions::text[]"
+)
+
+
+@dataclass(slots=True)
+class StoredSource:
+    """One row of source_positions; `path` is the file's own."""
+
+    id: int
+    path: str
+    position: Position = field(default_factory=Position)
+    counts: LineCounts = field(default_factory=LineCounts)
+    sessions: set[UUID] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class SettledSource:
+    """A source as it was when it was read last; `recent`: within the last day."""
+
+    path: str
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    recent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Something that was not taken, kept to be looked at and tried again."""
+
+    offset: int
+    reason: str
+    detail: str
+    content: bytes
+
+
+def stored_path(path: str) -> str:
+    """A path as the database can hold it: bytes that are no UTF-8 are spelt out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+class Positions:
+    """The sources of one host."""
+
+    def __init__(self, database: Database, host: str) -> None:
+        self._database = database
+        self._host = host
+
+    def find(self, path: str) -> StoredSource | None:
+        """The source at this path."""
+        rows = self._database.execute(
+            f"SELECT {_COLUMNS} FROM source_positions WHERE host = %s AND path = %s",  # noqa: S608
+            (self._host, stored_path(path)),
+        )
+        return _stored(rows[0], path) if rows else None
+
+    def find_by_inode(self, device: int, inode: int) -> list[StoredSource]:
+        """Sources that were this file when they were read last; their paths as stored."""
+        rows = self._database.execute(
+            f"SELECT {_COLUMNS} FROM source_positions"  # noqa: S608
+            " WHERE host = %s AND inode = %s AND device = %s",
+            (self._host, inode, device),
+        )
+        return [_stored(row, row[1]) for row in rows]
+
+    def create(self, path: str) -> StoredSource:
+        """The source at this path, which begins at its first byte if it is new."""
+        self._database.execute_durably(
+            "INSERT INTO source_positions (host, path) VALUES (%s, %s)"
+            " ON CONFLICT (host, path) DO NOTHING",
+            (self._host, stored_path(path)),
+        )
+        found = self.find(path)
+        if found is None:
+            raise LookupError(f"the source {path!r} vanished from the database")
+        return found
+
+    def rename(self, source: StoredSource, path: str) -> StoredSource:
+        """The same source under its new path."""
+        self._database.execute_durably(
+            "UPDATE source_positions SET path = %s WHERE id = %s",
+            (stored_path(path), source.id),
+        )
+        return StoredSource(source.id, path, source.position, source.counts, source.sessions)
+
+    def settled(self) -> Iterator[SettledSource]:
+        """Every source as it was when it was read last."""
+        rows = self._database.execute(
+            "SELECT path, device, inode, settled_bytes, mtime_ns,"
+            " updated_at > clock_timestamp() - interval '1 day' FROM source_positions"
+            " WHERE host = %s AND inode IS NOT NULL",
+            (self._host,),
+        )
+        return (SettledSource(*row) for row in rows)
+
+    def of_session(self, session: UUID) -> list[str]:
+        """Paths of the sources in which the session has lines."""
+        rows = self._database.execute(
+            "SELECT path FROM source_positions WHERE host = %s AND %s::uuid = ANY (sessions)",
+            (self._host, str(session)),
+        )
+        return [row[0] for row in rows]
+
+    def rewind(self, paths: Sequence[str]) -> None:
+        """Have these sources read again from their first byte."""
+        self._database.execute_durably(
+            "UPDATE source_positions SET settled_bytes = 0, checksum = 0, head = 0,"
+            " tail = 0, counts = '{}', mtime_ns = NULL WHERE host = %s AND path = ANY (%s)",
+            (self._host, [stored_path(path) for path in paths]),
+        )
+
+    def settle(self, source: StoredSource, rejections: Sequence[Rejection]) -> list[str]:
+        """The statements that store where a source is now, and what was not taken from it."""
+        p = source.position
+        statements = [
+            self._database.mogrify(
+                "UPDATE source_positions SET settled_bytes = %s, device = %s, inode = %s,"
+                " mtime_ns = %s, checksum = %s, head = %s, tail = %s, counts = %s,"
+                " sessions = %s::uuid[], updated_at = clock_timestamp() WHERE id = %s",
+                (
+                    p.offset, p.device, p.inode, p.mtime_ns, p.checksum, p.head, p.tail,
+                    msgspec.json.encode(source.counts.as_json()).decode(),
+                    [str(session) for session in source.sessions], source.id,
+                ),
+            )
+        ]  # fmt: skip
+        return statements + [self._reject(source, rejection) for rejection in rejections]
+
+    def _reject(self, source: StoredSource, rejection: Rejection) -> str:
+        return self._database.mogrify(
+            "INSERT INTO rejections (source_id, source_offset, reason, detail, content)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (source_id, source_offset, reason)"
+            " DO UPDATE SET detail = excluded.detail, content = excluded.content,"
+            " recorded_at = clock_timestamp(), resolved_at = NULL",
+            (source.id, rejection.offset, rejection.reason, rejection.detail, rejection.content),
+        )
+
+
+def _stored(row: Row, path: str) -> StoredSource:
+    source_id, _, offset, device, inode, mtime_ns, checksum, head, tail, counts, sessions = row
+    return StoredSource(
+        source_id,
+        path,
+        Position(offset, device, inode, mtime_ns, checksum, head, tail),
+        LineCounts.from_json(msgspec.json.decode(counts)),
+        {UUID(session) for session in sessions},
+    )

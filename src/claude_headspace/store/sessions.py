@@ -1,0 +1,133 @@
+"""The rows that a session stands on: its project, its agent, and what people asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from claude_headspace.store.connection import Database, Row
+
+REGISTRATION_CHANNEL = "claude_headspace_registrations"
+_COLUMNS = (
+    "a.session_uuid::text, a.id, a.project_id, p.path, a.working_directory, a.announced,"
+    " a.started_at, a.last_seen_at, a.last_line, a.ended_at"
+)
+
+
+@dataclass(slots=True)
+class StoredSession:
+    """One row of agents with its project's path. `announced`: its session_registered is written."""
+
+    uuid: UUID
+    agent_id: int
+    project_id: int
+    project_path: str
+    working_directory: str
+    announced: bool
+    started_at: datetime | None
+    last_seen_at: datetime | None
+    last_line: str | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What somebody asked for a session: to be captured, or to be left alone."""
+
+    session: UUID
+    wanted: bool
+    generation: int
+    applied: int
+    project_path: str | None
+    working_directory: str | None
+    iterm_pane_id: str | None
+
+
+class SessionRows:
+    """Agents, projects and registrations, on the watcher's connection."""
+
+    def __init__(self, database: Database, host: str) -> None:
+        self._database = database
+        self._host = host
+
+    def find(self, session: UUID) -> StoredSession | None:
+        """The session's rows."""
+        rows = self._database.execute(
+            f"SELECT {_COLUMNS} FROM agents a JOIN projects p ON p.id = a.project_id"  # noqa: S608
+            " WHERE a.session_uuid = %s",
+            (str(session),),
+        )
+        return _session(rows[0]) if rows else None
+
+    def create(
+        self, session: UUID, project_path: str, working_directory: str, pane: str | None = None
+    ) -> StoredSession:
+        """The session's rows, made where they are missing."""
+        self._database.execute_durably(
+            "INSERT INTO projects (host, path) VALUES (%s, %s)"
+            " ON CONFLICT (host, path) DO NOTHING;"
+            " INSERT INTO agents (session_uuid, project_id, working_directory, iterm_pane_id)"
+            " SELECT %s, id, %s, %s FROM projects WHERE host = %s AND path = %s"
+            " ON CONFLICT (session_uuid) DO NOTHING",
+            (
+                self._host, project_path, str(session), working_directory, pane,
+                self._host, project_path,
+            ),
+        )  # fmt: skip
+        found = self.find(session)
+        if found is None:
+            raise LookupError(f"session {session} vanished from the database")
+        return found
+
+    def update(self, session: StoredSession) -> str:
+        """The statement that stores what was learnt of a session."""
+        return self._database.mogrify(
+            "UPDATE agents SET announced = %s, started_at = %s,"
+            " last_seen_at = %s, last_line = %s, ended_at = %s,"
+            " end_reason = CASE WHEN %s::timestamptz IS NULL THEN NULL ELSE end_reason END"
+            " WHERE id = %s",
+            (
+                session.announced, session.started_at, session.last_seen_at, session.last_line,
+                session.ended_at, session.ended_at, session.agent_id,
+            ),
+        )  # fmt: skip
+
+    def end(self, session: StoredSession, reason: str) -> str:
+        """The statement that stores a session's end."""
+        return self._database.mogrify(
+            "UPDATE agents SET ended_at = %s, end_reason = %s WHERE id = %s",
+            (session.ended_at, reason, session.agent_id),
+        )
+
+    def silent_since(self, moment: datetime, limit: int) -> Sequence[StoredSession]:
+        """Open sessions of this host without a line after `moment`, the longest silent first."""
+        rows = self._database.execute(
+            f"SELECT {_COLUMNS} FROM agents a JOIN projects p ON p.id = a.project_id"  # noqa: S608
+            " WHERE a.ended_at IS NULL AND a.last_seen_at < %s AND p.host = %s"
+            " ORDER BY a.last_seen_at LIMIT %s",
+            (moment, self._host, limit),
+        )
+        return [_session(row) for row in rows]
+
+    def registrations(self, *, waiting_only: bool) -> list[Registration]:
+        """What people asked for sessions; only what was not seen to yet, or all."""
+        rows = self._database.execute(
+            "SELECT session_uuid::text, wanted, generation, applied, project_path,"
+            " working_directory, iterm_pane_id FROM registrations"
+            " WHERE applied < generation OR NOT %s ORDER BY requested_at",
+            (waiting_only,),
+        )
+        return [Registration(UUID(row[0]), *row[1:]) for row in rows]
+
+    def apply(self, registration: Registration) -> str:
+        """The statement that notes a registration as seen to."""
+        return self._database.mogrify(
+            "UPDATE registrations SET applied = greatest(applied, %s) WHERE session_uuid = %s",
+            (registration.generation, str(registration.session)),
+        )
+
+
+def _session(row: Row) -> StoredSession:
+    return StoredSession(UUID(row[0]), *row[1:])

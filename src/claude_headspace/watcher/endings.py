@@ -1,0 +1,115 @@
+"""How sessions end, and how people start and end their capture."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.events.event import Event
+from claude_headspace.store.connection import Database
+from claude_headspace.store.positions import Positions
+from claude_headspace.store.sessions import Registration, StoredSession
+from claude_headspace.store.writer import EventWriter
+from claude_headspace.watcher.sessions import Sessions
+
+logger = logging.getLogger(__name__)
+
+# How often silent sessions are looked for, at most and at least.
+LONGEST_INTERVAL_SECONDS = 30.0
+_INTERVALS_PER_TIMEOUT = 4
+_BATCH = 100
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+class Endings:
+    """Ends sessions that are silent or no longer wanted. Called when every file is settled."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        writer: EventWriter,
+        positions: Positions,
+        sessions: Sessions,
+        inactivity_timeout_seconds: float,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._positions = positions
+        self._sessions = sessions
+        self._timeout = timedelta(seconds=inactivity_timeout_seconds)
+        self._interval = min(
+            LONGEST_INTERVAL_SECONDS, inactivity_timeout_seconds / _INTERVALS_PER_TIMEOUT
+        )
+        self._now = now
+        self._next = 0.0
+
+    def reload(self) -> None:
+        """Learn everything again from the database."""
+        self._sessions.reload()
+        self._next = 0.0
+
+    def look(self) -> None:
+        """End the sessions that have been silent for the timeout."""
+        if time.monotonic() < self._next:
+            return
+        silent = self._sessions.silent(self._now(), self._timeout, _BATCH)
+        for session in silent:
+            if session.last_seen_at is not None:
+                # The moment it became inactive, whenever it is noticed.
+                self._end(session, "timeout", session.last_seen_at + self._timeout)
+        if len(silent) < _BATCH:
+            self._next = time.monotonic() + self._interval
+
+    def apply_registrations(self) -> list[str]:
+        """Do what people asked for; returns the paths that are to be read from their start."""
+        rewound: list[str] = []
+        for registration in self._sessions.waiting_registrations():
+            if registration.wanted:
+                rewound += self._begin(registration)
+            else:
+                self._leave(registration)
+            self._database.execute(self._sessions.applied(registration))
+        return rewound
+
+    def _begin(self, registration: Registration) -> list[str]:
+        paths = self._positions.of_session(registration.session)
+        self._positions.rewind(paths)
+        session = self._sessions.registered(registration)
+        if session is not None:
+            announcement = self._sessions.announcement(session, self._now(), None)
+            if announcement is not None:
+                self._write([announcement])
+        logger.info("session %s is registered: %d files", registration.session, len(paths))
+        return paths
+
+    def _leave(self, registration: Registration) -> None:
+        session = self._sessions.find(registration.session)
+        logger.info("session %s is unregistered", registration.session)
+        if session is None:
+            return
+        if session.ended_at is None:
+            self._end(session, "unregistered", self._now())
+        self._sessions.unannounce(session)
+        self._store(self._sessions.take_changes())
+
+    def _end(self, session: StoredSession, reason: str, when: datetime) -> None:
+        event, statement = self._sessions.ending(session, reason, when)
+        self._write([event], statement)
+
+    def _write(self, events: list[Event], *statements: str) -> None:
+        results = self._writer.write_all(events)
+        if not all(result.settled for result in results):
+            raise DatabaseUnavailable(results[-1].error or "the write failed")
+        self._store([*self._sessions.take_changes(), *statements])
+
+    def _store(self, statements: list[str]) -> None:
+        if statements:
+            self._database.execute("; ".join(statements))

@@ -1,0 +1,303 @@
+"""The watcher's loop: what changed is read and written, and nothing is done in between."""
+
+from __future__ import annotations
+
+import logging
+import select
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from claude_headspace.config import FileWatcherSettings
+from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.source.discovery import Sighting, is_transcript, look, sweep
+from claude_headspace.source.notifier import Changes, Notifier, Waker
+from claude_headspace.store.connection import Database
+from claude_headspace.store.positions import Positions, SettledSource
+from claude_headspace.store.sessions import REGISTRATION_CHANNEL
+from claude_headspace.watcher.agenda import Agenda, Waiting
+from claude_headspace.watcher.capture import Capture, Step
+from claude_headspace.watcher.endings import Endings
+from claude_headspace.watcher.sources import ActiveSource, Sources
+from claude_headspace.watcher.stop import Stop, StopRequested
+from claude_headspace.watcher.vitals import Vitals
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT_SECONDS = 1.0
+LONGEST_HOLD_SECONDS = 1.0
+SHORTEST_HOLD_SECONDS = 0.1
+# Every file is looked at once in this time; files written to lately at every rescan.
+SWEEP_SECONDS = 60.0
+SWEEP_SLICE_SECONDS = 0.005
+RECENT_SECONDS = 600.0
+# Without notifications looking must be quick enough by itself.
+POLLING_RESCAN_SECONDS = 0.25
+POLLING_SWEEP_SECONDS = 1.0
+
+
+class Loop:
+    """Runs until asked to stop. Everything it works with is given to it."""
+
+    def __init__(
+        self,
+        *,
+        settings: FileWatcherSettings,
+        roots: Sequence[str],
+        database: Database,
+        positions: Positions,
+        sources: Sources,
+        capture: Capture,
+        endings: Endings,
+        notifier: Notifier,
+        agenda: Agenda,
+        waker: Waker,
+        stop: Stop,
+        vitals: Vitals,
+        pause: Callable[[float], None],
+    ) -> None:
+        self._settings = settings
+        self._roots = roots
+        self._database = database
+        self._positions = positions
+        self._sources = sources
+        self._capture = capture
+        self._endings = endings
+        self._notifier = notifier
+        self._agenda = agenda
+        self._waker = waker
+        self._stop = stop
+        self._vitals = vitals
+        self._pause = pause
+        self._generation = 0
+        self._hold = SHORTEST_HOLD_SECONDS
+        self._next_rescan = 0.0
+        self._sweep: Iterator[list[Sighting]] | None = None
+        self._next_sweep = 0.0
+        self._recent: dict[str, float] = {}
+        # Last lines without newline: size when last seen, and when to take them as they are.
+        self._unfinished: dict[str, tuple[int, float]] = {}
+        self._troubled: dict[str, str] = {}
+        self.settled_bytes = 0
+        self.settled_lines = 0
+        self.captured_turns = 0
+
+    def run(self) -> None:
+        """Capture until asked to stop."""
+        while not self._stop.requested:
+            self._vitals.beat()
+            try:
+                self._connect()
+                self._work()
+                self._hold = SHORTEST_HOLD_SECONDS
+            except DatabaseUnavailable as error:
+                self._wait_for_database(error)
+            except StopRequested:
+                return
+
+    def _connect(self) -> None:
+        """Have a connection; on a new one everything is learnt anew from the database."""
+        self._database.connect()
+        if self._database.generation == self._generation:
+            return
+        self._sources.forget()
+        self._agenda.forget()
+        self._endings.reload()
+        self._load_positions()
+        self._apply_registrations()
+        self._generation = self._database.generation
+        self._vitals.become("capturing")
+
+    def _load_positions(self) -> None:
+        """Know which files are as they were, so that only the others are opened."""
+        settled: dict[str, int] = {}
+        for stored in self._positions.settled():
+            settled[stored.path] = stored.size
+            sighting = Sighting(
+                stored.path, stored.device, stored.inode, stored.size, stored.mtime_ns or 0
+            )
+            self._agenda.settle(stored.path, sighting.stamp)
+            if stored.recent or not is_transcript(stored.path):
+                self._look_for_renamed(stored)
+        for root in self._notifier.renew():
+            logger.info("watching %s", root)
+        for sightings in sweep(self._roots):
+            for seen in sightings:
+                self._agenda.add_seen(seen, settled.get(seen.path, 0))
+            self._vitals.beat()
+        self._next_sweep = time.monotonic() + SWEEP_SECONDS
+        logger.info(
+            "ready: %d files to read (%d bytes), %d read already",
+            self._agenda.backlog_files, self._agenda.backlog_bytes, self._agenda.files,
+        )  # fmt: skip
+
+    def _look_for_renamed(self, stored: SettledSource) -> None:
+        """A file that no sweep finds: it was given a name that is no transcript's, or is gone."""
+        seen = look(stored.path)
+        if seen is None and stored.recent:
+            self._agenda.add_fresh(stored.path)
+        elif seen is not None:
+            self._agenda.add_seen(seen, stored.size)
+
+    def _work(self) -> None:
+        """Whatever is due; waits when nothing is."""
+        self._note(self._notifier.take())
+        if time.monotonic() >= self._next_rescan:
+            self._rescan()
+        while self._sources.detached:
+            self._read_to_end(self._sources.detached[0])
+            self._sources.finish_detached()
+        self._take_unfinished()
+        path = self._agenda.take()
+        if path is not None:
+            self._visit(path)
+            return
+        self._endings.look()
+        self._wait()
+
+    def _note(self, changes: Changes) -> None:
+        for path in changes.files:
+            self._agenda.add_fresh(path)
+        for directory in changes.directories:
+            for sightings in sweep([directory]):
+                for seen in sightings:
+                    self._agenda.add_fresh(seen.path)
+
+    def _visit(self, path: str) -> None:
+        """Take one step with what is at a path."""
+        try:
+            found = self._sources.open(path)
+            for source in found:
+                self._advance(source)
+        except OSError as error:
+            self._trouble(path, error)
+            return
+        self._troubled.pop(path, None)
+        if not found:
+            self._agenda.unsettle(path)
+            self._recent.pop(path, None)
+
+    def _trouble(self, path: str, error: OSError) -> None:
+        """A file that cannot be opened now is looked at again with every rescan."""
+        if self._troubled.get(path) != str(error):
+            logger.warning("%s cannot be read now: %s", path, error)
+        self._troubled[path] = str(error)
+
+    def _advance(self, source: ActiveSource) -> None:
+        if not is_transcript(source.path) and source.stored.position.inode is None:
+            return
+        step = self._capture.step(source)
+        self._count(step)
+        self._recent[source.path] = time.monotonic()
+        if step.more:
+            waiting = Waiting(source.file.stat.st_mtime_ns, source.unread)
+            self._agenda.add_backlog(source.path, waiting)
+            return
+        self._agenda.settle(source.path, source.stamp)
+        self._watch_unfinished(source, step)
+
+    def _read_to_end(self, source: ActiveSource) -> None:
+        while (step := self._capture.step(source)).more:
+            self._count(step)
+        self._count(step)
+
+    def _count(self, step: Step) -> None:
+        self.settled_bytes += step.bytes
+        self.settled_lines += step.lines
+        self.captured_turns += step.events
+
+    def _watch_unfinished(self, source: ActiveSource, step: Step) -> None:
+        if not step.unfinished:
+            self._unfinished.pop(source.path, None)
+            return
+        size = source.file.stat.st_size
+        known = self._unfinished.get(source.path)
+        if known is None or known[0] != size:
+            due = time.monotonic() + self._settings.final_line_wait_seconds
+            self._unfinished[source.path] = (size, due)
+
+    def _take_unfinished(self) -> None:
+        """Last lines that have been still for long enough."""
+        now = time.monotonic()
+        for path in [p for p, (_, due) in self._unfinished.items() if due <= now]:
+            size, _ = self._unfinished.pop(path)
+            seen = look(path)
+            if seen is None or seen.size != size:
+                self._agenda.add_fresh(path)
+                continue
+            for source in self._sources.open(path):
+                step = self._capture.step_unfinished(source)
+                if step is not None:
+                    self._count(step)
+                    self._agenda.settle(path, source.stamp)
+
+    def _rescan(self) -> None:
+        """The net behind the notifications: recently active files, and a slice of the rest."""
+        polling = not self._notifier.complete
+        now = time.monotonic()
+        interval = self._settings.rescan_interval_seconds
+        self._next_rescan = now + (min(interval, POLLING_RESCAN_SECONDS) if polling else interval)
+        if self._notifier.renew():
+            self._sweep = None
+            self._next_sweep = now
+        self._look_at_recent(now)
+        for path in self._troubled:
+            self._agenda.add_fresh(path)
+        self._sweep_slice(now, POLLING_SWEEP_SECONDS if polling else SWEEP_SECONDS)
+
+    def _look_at_recent(self, now: float) -> None:
+        for path, active_at in list(self._recent.items()):
+            if now - active_at > RECENT_SECONDS:
+                del self._recent[path]
+                continue
+            seen = look(path)
+            if seen is None:
+                self._agenda.add_fresh(path)
+                del self._recent[path]
+            elif self._agenda.add_seen(seen):
+                self._agenda.add_fresh(path)
+
+    def _sweep_slice(self, now: float, interval: float) -> None:
+        if self._sweep is None:
+            if now < self._next_sweep:
+                return
+            self._next_sweep = now + interval
+            self._sweep = sweep(self._roots)
+        for sightings in self._sweep:
+            for seen in sightings:
+                self._agenda.add_seen(seen)
+            if time.monotonic() - now > SWEEP_SLICE_SECONDS:
+                return
+        self._sweep = None
+
+    def _wait(self) -> None:
+        """Until something happens, or the next thing is due."""
+        now = time.monotonic()
+        due = [self._next_rescan, now + LONGEST_WAIT_SECONDS]
+        due += [when for _, when in self._unfinished.values()]
+        self._select(max(0.0, min(due) - now))
+
+    def _select(self, seconds: float) -> None:
+        sockets = [self._waker.fileno()]
+        database = self._database.fileno()
+        if database is not None:
+            sockets.append(database)
+        readable, _, _ = select.select(sockets, [], [], seconds)
+        if self._waker.fileno() in readable:
+            self._waker.clear()
+        if database in readable and REGISTRATION_CHANNEL in self._database.notified():
+            self._apply_registrations()
+
+    def _apply_registrations(self) -> None:
+        """Sessions that were just registered are read again from their first byte."""
+        for path in self._endings.apply_registrations():
+            self._sources.forget()
+            self._agenda.unsettle(path)
+            self._agenda.add_fresh(path)
+
+    def _wait_for_database(self, error: DatabaseUnavailable) -> None:
+        """Reading stops; the files keep what they have."""
+        self._vitals.become("waiting", str(error))
+        self._generation = 0
+        logger.debug("held for %.1f s: %s", self._hold, error)
+        self._pause(self._hold)
+        self._hold = min(self._hold * 2, LONGEST_HOLD_SECONDS)

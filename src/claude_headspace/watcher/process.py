@@ -1,0 +1,176 @@
+"""The watcher as a process: put together, run, and ended in order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from claude_headspace.config import Config, load_config
+from claude_headspace.embedded.location import database_url
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.health.status import State, WatcherStatus, status_path
+from claude_headspace.logs import configure_logging
+from claude_headspace.source.notifier import Notifier, Waker
+from claude_headspace.store.connection import Database, Patience
+from claude_headspace.store.positions import Positions
+from claude_headspace.store.sessions import SessionRows
+from claude_headspace.store.writer import EventWriter
+from claude_headspace.supervision.orphan import LOCK_NAME, OneWatcher, die_with_parent
+from claude_headspace.watcher.agenda import Agenda
+from claude_headspace.watcher.capture import Capture
+from claude_headspace.watcher.endings import Endings
+from claude_headspace.watcher.heartbeat import Heartbeat
+from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
+from claude_headspace.watcher.loop import Loop
+from claude_headspace.watcher.pause import Pause
+from claude_headspace.watcher.sessions import Sessions
+from claude_headspace.watcher.sources import Sources
+from claude_headspace.watcher.stop import Stop, StopRequested
+from claude_headspace.watcher.summary import Summary
+from claude_headspace.watcher.vitals import Vitals
+
+logger = logging.getLogger("claude_headspace.watcher")
+
+
+class Watcher:
+    """Everything that captures, wired together from the configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._started_at = time.time()
+        self._waker = Waker()
+        self._stop = Stop(config.event_system.shutdown_timeout_seconds, self._waker)
+        self._vitals = Vitals(
+            Heartbeat(sys.stdout), status_path(config.state.directory), self._snapshot
+        )
+        self._agenda = Agenda()
+        roots = [str(path) for path in config.claude.projects_path]
+        settings = config.file_watcher
+        self._notifier = Notifier(roots, self._waker, enabled=settings.notifications)
+        self._database = Database(
+            lambda: database_url(config),
+            application_name=APPLICATION_NAME,
+            patience=Patience(beat=self._vitals.beat, end=self._stop.end),
+            prepare=Lease(config.state.host).take,
+        )
+        pause = Pause(self._waker, self._stop, self._vitals)
+        positions = Positions(self._database, config.state.host)
+        self._sessions = Sessions(SessionRows(self._database, config.state.host), settings.sessions)
+        self._writer = EventWriter(
+            self._database,
+            retry_attempts=config.event_system.write_retry_attempts,
+            retry_delay_ms=config.event_system.write_retry_delay_ms,
+            pause=pause,
+            restore=self._sessions.restored,
+        )
+        self._loop = Loop(
+            settings=settings,
+            roots=roots,
+            database=self._database,
+            positions=positions,
+            sources=Sources(positions, self._beat_or_stop),
+            capture=Capture(
+                database=self._database,
+                writer=self._writer,
+                positions=positions,
+                sessions=self._sessions,
+                max_line_bytes=settings.max_line_bytes,
+                beat=self._beat_or_stop,
+            ),
+            endings=Endings(
+                database=self._database,
+                writer=self._writer,
+                positions=positions,
+                sessions=self._sessions,
+                inactivity_timeout_seconds=settings.inactivity_timeout_seconds,
+            ),
+            notifier=self._notifier,
+            agenda=self._agenda,
+            waker=self._waker,
+            stop=self._stop,
+            vitals=self._vitals,
+            pause=pause,
+        )
+        self._summary = Summary(self._writer.counters, config.logging.summary_interval_seconds)
+
+    def run(self) -> None:
+        """Capture until a signal asks for the end; returns with everything in hand stored."""
+        self._stop.listen()
+        projects = ", ".join(str(path) for path in self._config.claude.projects_path)
+        logger.info("start: pid %d, capturing %s", os.getpid(), projects)
+        self._vitals.become("starting")
+        try:
+            self._loop.run()
+        finally:
+            self._vitals.become("stopping", self._stop.signal)
+            self._notifier.stop()
+            self._database.close()
+        self._summary.tell()
+        logger.info("stop: %s", self._stop.signal)
+
+    def _beat_or_stop(self) -> None:
+        """For long work of which nothing is kept until it is done."""
+        self._vitals.beat()
+        if self._stop.requested:
+            raise StopRequested
+
+    def _snapshot(self, state: State, reason: str | None) -> WatcherStatus:
+        self._summary.tell_if_due()
+        counters = self._writer.counters
+        oldest = self._agenda.oldest_mtime_ns
+        return WatcherStatus(
+            pid=os.getpid(),
+            started_at=self._started_at,
+            beat_at=time.time(),
+            state=state,
+            reason=reason,
+            written=counters.written,
+            duplicates=counters.duplicates,
+            rejected=counters.rejected,
+            failed=counters.failed,
+            retries=counters.retries,
+            last_write_at=counters.last_write_at,
+            last_error=counters.last_error,
+            failing_since=counters.failing_since,
+            backlog_bytes=self._agenda.backlog_bytes,
+            backlog_files=self._agenda.backlog_files,
+            settled_bytes=self._loop.settled_bytes,
+            settled_lines=self._loop.settled_lines,
+            oldest_unread_at=None if oldest is None else oldest / 1e9,
+            notifications=self._notifier.complete,
+            files=self._agenda.files,
+            sessions=len(self._sessions),
+        )
+
+
+@contextlib.contextmanager
+def _only_one(directory: Path) -> Iterator[None]:
+    """Hold the lock of this state directory, or raise AlreadyRunning."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = OneWatcher(directory / LOCK_NAME)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def main() -> int:
+    """Run the watcher; returns the exit status."""
+    os.umask(0o077)
+    die_with_parent()
+    try:
+        config = load_config()
+        configure_logging(config.logging.level)
+        with _only_one(config.state.directory):
+            Watcher(config).run()
+    except HeadspaceError as error:
+        configure_logging("INFO")
+        logger.error("the watcher cannot work: %s", error)  # noqa: TRY400
+        return error.exit_status
+    return 0

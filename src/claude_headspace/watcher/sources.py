@@ -1,0 +1,177 @@
+"""The files being read: opened, recognised after a rename, noticed when replaced."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from claude_headspace.events.position import LineCounts, Position
+from claude_headspace.source.discovery import Sighting, find_by_inode, look
+from claude_headspace.source.tailer import SourceFile
+from claude_headspace.store.positions import Positions, StoredSource
+
+logger = logging.getLogger(__name__)
+
+# Open files at most; the one longest unread is closed first.
+MAX_OPEN = 64
+
+
+@dataclass(slots=True)
+class ActiveSource:
+    """A source that is open, with its row as last stored."""
+
+    stored: StoredSource
+    file: SourceFile
+
+    @property
+    def path(self) -> str:
+        """Where the file was found."""
+        return self.stored.path
+
+    @property
+    def unread(self) -> int:
+        """Bytes that are not settled, as of the last look."""
+        return max(0, self.file.stat.st_size - self.stored.position.offset)
+
+    @property
+    def stamp(self) -> int:
+        """What a sighting of the file says while nothing changes."""
+        s = self.file.stat
+        return Sighting(self.path, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns).stamp
+
+    def start_over(self) -> None:
+        """The file is not what was read: everything in it is new."""
+        self.stored.position = Position()
+        self.stored.counts = LineCounts()
+
+
+class Sources:
+    """Open sources by path. What is closed or forgotten is found again in the database."""
+
+    def __init__(self, positions: Positions, beat: Callable[[], None]) -> None:
+        self._positions = positions
+        self._beat = beat
+        self._active: OrderedDict[str, ActiveSource] = OrderedDict()
+        # Deleted or replaced while open: to be read to the end before anything else.
+        self.detached: list[ActiveSource] = []
+
+    def forget(self) -> None:
+        """Close what can be opened again; positions come from the database again."""
+        while self._active:
+            self._active.popitem()[1].file.close()
+
+    def open(self, path: str) -> list[ActiveSource]:
+        """What is to be read because something happened at this path.
+
+        Usually the source at the path; also the one that was there before, if it was renamed.
+        Raises OSError when a file that is there cannot be opened.
+        """
+        found: list[ActiveSource] = []
+        seen = look(path)
+        active = self._active.get(path)
+        if active is not None and not _is(active.file.identity, seen):
+            found += self._left_behind(active)
+            active = None
+        if active is None and seen is not None:
+            active = self._activate(seen)
+        elif active is None and not found:
+            found += self._follow_row(path)
+        if active is not None:
+            self._active.move_to_end(active.path)
+            found.append(active)
+        return found
+
+    def _left_behind(self, active: ActiveSource) -> list[ActiveSource]:
+        """An open source whose name now means another file or nothing: it keeps its content."""
+        del self._active[active.path]
+        device, inode = active.file.identity
+        renamed = find_by_inode(os.path.dirname(active.path), device, inode)
+        if renamed is None:
+            self.detached.append(active)
+            return []
+        moved = ActiveSource(self._rename(active.stored, renamed), active.file)
+        self._keep(moved)
+        return [moved]
+
+    def finish_detached(self) -> None:
+        """Let go of the first detached source, which was read to its end."""
+        self.detached.pop(0).file.close()
+
+    def _follow_row(self, path: str) -> list[ActiveSource]:
+        """A source that is known and gone from its path: perhaps it was renamed beside it."""
+        stored = self._positions.find(path)
+        return [] if stored is None else self._renamed_beside(stored)
+
+    def _renamed_beside(self, stored: StoredSource) -> list[ActiveSource]:
+        device, inode = stored.position.device, stored.position.inode
+        if device is None or inode is None:
+            return []
+        renamed = find_by_inode(os.path.dirname(stored.path), device, inode)
+        if renamed is None or renamed == stored.path or renamed in self._active:
+            return []
+        file = SourceFile(renamed)
+        if file.compare(stored.position, self._beat) != "same":
+            file.close()
+            return []
+        active = ActiveSource(self._rename(stored, renamed), file)
+        self._keep(active)
+        return [active]
+
+    def _activate(self, seen: Sighting) -> ActiveSource:
+        file = SourceFile(seen.path)
+        try:
+            stored = self._row_for(seen.path, file)
+        except BaseException:
+            file.close()
+            raise
+        active = ActiveSource(stored, file)
+        self._keep(active)
+        return active
+
+    def _row_for(self, path: str, file: SourceFile) -> StoredSource:
+        """The file's row: by its path, else by the inode it was known under, else a new one."""
+        stored = self._positions.find(path)
+        if stored is None:
+            return self._adopt(path, file) or self._positions.create(path)
+        if stored.position.inode is None or _same_inode(stored, file):
+            return stored
+        if self._renamed_beside(stored):
+            return self._adopt(path, file) or self._positions.create(path)
+        return stored
+
+    def _adopt(self, path: str, file: SourceFile) -> StoredSource | None:
+        """The row of a source that was renamed to this path."""
+        for stored in self._positions.find_by_inode(*file.identity):
+            gone = not _is(file.identity, look(stored.path))
+            if gone and file.compare(stored.position, self._beat) == "same":
+                return self._rename(stored, path)
+        return None
+
+    def _rename(self, stored: StoredSource, path: str) -> StoredSource:
+        displaced = self._positions.find(path)
+        if displaced is not None and displaced.id != stored.id:
+            self._positions.rename(displaced, f"{path} (replaced, source {displaced.id})")
+            self._drop(path)
+        logger.info("%s is now %s", stored.path, path)
+        return self._positions.rename(stored, path)
+
+    def _keep(self, active: ActiveSource) -> None:
+        self._active[active.path] = active
+        while len(self._active) > MAX_OPEN:
+            self._drop(next(iter(self._active)))
+
+    def _drop(self, path: str) -> None:
+        dropped = self._active.pop(path, None)
+        if dropped is not None:
+            dropped.file.close()
+
+
+def _is(identity: tuple[int, int], seen: Sighting | None) -> bool:
+    return seen is not None and (seen.device, seen.inode) == identity
+
+
+def _same_inode(stored: StoredSource, file: SourceFile) -> bool:
+    return (stored.position.device, stored.position.inode) == file.identity
