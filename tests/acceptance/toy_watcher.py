@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from claude_headspace.health.status import WatcherStatus, status_path, write_status
 from claude_headspace.supervision.orphan import die_with_parent
@@ -60,9 +61,17 @@ def note(state: Path, what: str) -> None:
 
 
 def report(directory: Path, started_at: float, **values: object) -> None:
-    now = time.time()
-    changes: dict[str, object] = {"state": "capturing", **extra(directory), **values}
-    status = WatcherStatus(pid=os.getpid(), started_at=started_at, beat_at=now, **changes)  # type: ignore[arg-type]
+    if (directory / "no-status").exists():
+        return
+    all_values: dict[str, Any] = {
+        "pid": os.getpid(),
+        "started_at": started_at,
+        "beat_at": time.time(),
+        "state": "capturing",
+        **extra(directory),
+        **values,
+    }
+    status = WatcherStatus(**all_values)
     write_status(status_path(directory), status)
 
 

@@ -227,6 +227,10 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
 
 
 def _notes(seen: Observation) -> Iterator[str]:
+    programs = () if isinstance(seen.programs, Problem) else seen.programs
+    for program in programs:
+        if program.state == "FATAL" and program.name not in (seen.watcher, seen.listener):
+            yield f"{program.name} is given up ({program.error})"
     status = seen.status
     if not isinstance(status, WatcherStatus):
         return

@@ -35,6 +35,11 @@ class Alerts:
         self._running: subprocess.Popen[bytes] | None = None
         self._deadline = 0.0
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command runs, as far as `advance` has seen."""
+        return self._running is not None
+
     def raise_alert(self, kind: AlertKind, reason: str) -> None:
         """Run the command with HEADSPACE_ALERT and HEADSPACE_REASON in its environment."""
         if self._command:

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from claude_headspace.health.status import StatusProblem, WatcherStatus
+from claude_headspace.health.verdict import (
+    DatabasePing,
+    GuardState,
+    Observation,
+    Problem,
+    Program,
+    Verdict,
+    format_bytes,
+    judge,
+)
+
+NOW = 1_700_000_000.0
+WATCHER = Program("watcher", "RUNNING", 7, NOW - 100, 0, "")
+GUARD = Program("guard", "RUNNING", 8, NOW - 100, 0, "")
+STATUS = WatcherStatus(pid=7, started_at=NOW - 99, beat_at=NOW - 0.5, state="capturing")
+INNER = GuardState(restarts=0, limit=5, window_seconds=60)
+ALL_WELL = Observation(
+    now=NOW,
+    status=STATUS,
+    programs=(WATCHER, GUARD),
+    guard=INNER,
+    database=DatabasePing(0.002),
+)
+AWAY = Problem("supervisord is not running")
+MISSING = StatusProblem("missing", "the watcher has left no status")
+
+
+def with_status(**values: Any) -> Verdict:
+    return judge(replace(ALL_WELL, status=replace(STATUS, **values)))
+
+
+def with_watcher(**values: Any) -> Verdict:
+    return judge(replace(ALL_WELL, programs=(replace(WATCHER, **values), GUARD)))
+
+
+def only_reason(verdict: Verdict) -> str:
+    assert verdict.status == "degraded"
+    assert verdict.exit_status == 1
+    (reason,) = verdict.reasons
+    return reason
+
+
+def test_all_well() -> None:
+    verdict = judge(ALL_WELL)
+    assert (verdict.status, verdict.reasons, verdict.notes) == ("healthy", (), ())
+    assert verdict.exit_status == 0
+    assert verdict.checks["watcher"]["uptime_seconds"] == 100
+
+
+def test_a_starting_process_that_works_already_is_well() -> None:
+    assert with_watcher(state="STARTING").status == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"state": "STOPPED", "pid": 0}, "stopped; to start it: supervisorctl start watcher"),
+        ({"state": "FATAL", "pid": 0, "error": "crash loop: 5"}, "given up (crash loop: 5)"),
+        ({"state": "BACKOFF", "pid": 0}, "has crashed and is being restarted"),
+        ({"state": "EXITED", "pid": 0}, "has crashed and is being restarted"),
+        ({"state": "STOPPING"}, "not running (STOPPING)"),
+        ({"pid": 99}, "has not reported since its start (it runs as pid 99 since 100 s)"),
+        ({"pid": 99, "started_at": NOW - 2}, "the watcher is starting"),
+    ],
+)
+def test_a_watcher_that_does_not_run(values: dict[str, Any], words: str) -> None:
+    assert words in only_reason(with_watcher(**values))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"beat_at": NOW - 4.5}, "is stuck: it runs (pid 7)"),
+        ({"state": "waiting", "reason": "no database"}, "the watcher is waiting: no database"),
+        ({"state": "starting"}, "the watcher is starting"),
+        ({"failing_since": NOW - 9, "last_error": "full"}, ": full"),
+        (
+            {"backlog_bytes": 2_500_000, "backlog_files": 3, "oldest_unread_at": NOW - 6},
+            "does not advance: 2.5 MB in 3 files wait, the last step was 99 s ago",
+        ),
+        (
+            {"backlog_bytes": 9, "oldest_unread_at": NOW - 60, "advanced_at": NOW - 1},
+            "the watcher lags: 9 bytes in 0 files wait, the oldest for 60 s",
+        ),
+    ],
+)
+def test_a_watcher_that_runs_but_is_not_well(values: dict[str, Any], words: str) -> None:
+    assert words in only_reason(with_status(**values))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"backlog_bytes": 9, "oldest_unread_at": NOW - 4},
+        {"backlog_bytes": 0, "oldest_unread_at": NOW - 400},
+        {"failed": 3, "rejected": 3, "last_error": "it was full"},
+    ],
+)
+def test_what_is_over_or_young_is_well(values: dict[str, Any]) -> None:
+    assert with_status(**values).status == "healthy"
+
+
+def test_a_status_that_cannot_be_read() -> None:
+    reason = only_reason(judge(replace(ALL_WELL, status=MISSING)))
+    assert reason == "the watcher has left no status (it runs as pid 7 since 100 s)"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"programs": (WATCHER,)}, "the guard is missing"),
+        ({"programs": (WATCHER, replace(GUARD, state="FATAL", pid=0))}, "the guard is FATAL"),
+        ({"guard": Problem("no such call")}, "half inside supervisord is missing: no such call"),
+        ({"guard": replace(INNER, broken="KeyError")}, "failed: KeyError"),
+        ({"guard": replace(INNER, undelivered_events=11)}, "does not listen"),
+        ({"guard": replace(INNER, settings_problem="x")}, "default settings"),
+        ({"programs": (GUARD,)}, "no program named watcher"),
+        ({"database": Problem("no answer")}, "Postgres does not answer: no answer"),
+    ],
+)
+def test_what_is_around_the_watcher(values: dict[str, Any], words: str) -> None:
+    assert words in only_reason(judge(replace(ALL_WELL, **values)))
+
+
+def test_without_supervisord_the_watchers_own_word_counts() -> None:
+    alone = replace(ALL_WELL, programs=AWAY, guard=AWAY)
+    verdict = judge(alone)
+    assert (verdict.status, verdict.reasons) == ("degraded", ("supervisord is not running",))
+    assert verdict.checks["watcher"]["running"]
+    silent = judge(replace(alone, status=replace(STATUS, beat_at=NOW - 60)))
+    assert (silent.status, silent.exit_status) == ("down", 2)
+    assert "60 s old" in silent.reasons[1]
+    assert judge(replace(alone, status=MISSING)).status == "down"
+
+
+def test_a_trip_is_told_however_it_was_done() -> None:
+    fatal = replace(WATCHER, state="FATAL", pid=0, error="crash loop")
+    stopped = replace(WATCHER, state="STOPPED", pid=0)
+    for seen, tripped in (
+        (replace(ALL_WELL, programs=(fatal, GUARD)), True),
+        (replace(ALL_WELL, programs=(stopped, GUARD), last_outcome="gave up"), True),
+        (replace(ALL_WELL, programs=(stopped, GUARD), last_outcome="restarted"), False),
+    ):
+        assert judge(seen).checks["watcher"]["tripped"] is tripped
+
+
+def test_nobody_asked_for_the_database() -> None:
+    verdict = judge(replace(ALL_WELL, database=None))
+    assert verdict.status == "healthy"
+    assert verdict.checks["database"] == {"reachable": None}
+
+
+def test_notes_do_not_degrade() -> None:
+    verdict = with_status(
+        poison_lines=2, notifications=False, capture_total_bytes=1000.0, settled_bytes=250
+    )
+    assert verdict.status == "healthy"
+    assert [note.split(" ", 2)[0] for note in verdict.notes] == ["2", "file", "first"]
+    other = Program("web", "FATAL", 0, 0, 0, "port in use")
+    seen = replace(ALL_WELL, programs=(WATCHER, GUARD, other))
+    assert judge(seen).notes == ("web is given up (port in use)",)
+
+
+def test_bytes_in_words() -> None:
+    sizes = (0, 999, 1000, 2_500_000, 3e9, 4e12)
+    assert [format_bytes(size) for size in sizes] == [
+        *("0 bytes", "999 bytes", "1.0 kB"),
+        *("2.5 MB", "3.0 GB", "4.0 TB"),
+    ]
