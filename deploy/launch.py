@@ -208,6 +208,7 @@ def describe_run(config: Config, status: WatcherStatus, *, foreground: bool) -> 
     lines = {
         "transcripts": ", ".join(map(str, config.claude.projects_path)),
         "database": describe_database(config),
+        "health": f"http://{config.web.host}:{config.web.port}/health",
         "log": str(config.state.directory / "log"),
         "see it": f"{BIN}/claude-headspace events --follow",
         "stop it": "Ctrl-C" if foreground else f"{ROOT}/deploy/stop",

@@ -15,6 +15,7 @@ from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
 from claude_headspace.store.failures import translate
+from claude_headspace.supervision.orphan import die_with_parent
 
 CONNECT_TIMEOUT_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 5.0
@@ -23,6 +24,7 @@ _log = logging.getLogger("claude_headspace.migrate")
 
 def main() -> int:
     """Wait for the database, upgrade it, end."""
+    die_with_parent()
     try:
         config = load_config()
         logging.basicConfig(
