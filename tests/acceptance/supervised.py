@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -86,6 +87,7 @@ class Supervised:
     window: float = 60.0
     enforcer: bool = True
     listener: str = f"{sys.executable} -I -m claude_headspace.supervision.listener"
+    further_configuration: str = ""
     watcher: str = f"{sys.executable} -I {TOY}"
 
     def __post_init__(self) -> None:
@@ -121,7 +123,7 @@ class Supervised:
         }
         values["enforcer"] = ENFORCER.format(**values) if self.enforcer else ""
         values["listener"] = LISTENER.format(**values) if self.listener else ""
-        return CONFIGURATION.format(**values)
+        return CONFIGURATION.format(**values) + self.further_configuration
 
     def start(self) -> None:
         """Launch supervisord and return when it answers."""
@@ -209,11 +211,17 @@ class Supervised:
 @contextmanager
 def supervised(state: Path, **options: object) -> Iterator[Supervised]:
     it = Supervised(state, **options)  # type: ignore[arg-type]
-    it.start()
     try:
+        it.start()
         yield it
     finally:
         it.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], T], problem: str, seconds: float = 30.0) -> T:

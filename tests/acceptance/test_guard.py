@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from supervised import Supervised, kill, supervised, wait_for
+from supervised import Supervised, free_port, kill, supervised, wait_for
 
 from claude_headspace.supervision.control import SupervisorFault, SupervisorUnavailable
 from claude_headspace.supervision.observe import ask_guard, observe
@@ -126,6 +126,20 @@ def test_crashes_that_stay_under_the_limit_never_trip_it(state_directory: Path) 
         wait_for(lambda: len(it.starts()) == 5, "it was not restarted", 60)
         it.wait_state("RUNNING")
         assert max(pauses(it)) < 5
+
+
+def test_a_sigterm_from_outside_is_a_crash(state_directory: Path) -> None:
+    with supervised(state_directory) as it:
+        kill(it.wait_beating(), signal.SIGTERM)
+        wait_for(lambda: len(it.starts()) == 2, "it was not restarted")
+        assert it.starts()[1] - it.moments("stop")[0] < 5
+        assert restarts_in(it) == 1
+
+
+def test_two_servers_do_not_count_twice(state_directory: Path) -> None:
+    second = f"\n[inet_http_server]\nport = 127.0.0.1:{free_port()}\n"
+    with supervised(state_directory, plan=QUICK, further_configuration=second) as it:
+        check_trip(it)
 
 
 def test_operators_are_not_crashes(state_directory: Path) -> None:

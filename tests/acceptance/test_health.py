@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supervised import Supervised, kill, supervised, wait_for
+from supervised import Supervised, free_port, kill, supervised, wait_for
 
 from conftest import PostgresServer
 
@@ -67,12 +67,6 @@ class Site:
     def text(self, path: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
             return str(answer.read().decode())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -251,7 +245,11 @@ def test_a_bad_status_file(
     [
         ({"state": "waiting", "reason": "Postgres is away"}, "is waiting: Postgres is away"),
         ({"failing_since": 1.0, "last_error": "disk full"}, "writes have failed since"),
-        ({"backlog_bytes": 5_000_000, "oldest_unread_at": 1.0}, "does not advance: 5.0 MB"),
+        ({"backlog_bytes": 5_000_000, "oldest_unread_at": 1.0}, "the watcher lags: 5.0 MB"),
+        (
+            {"backlog_bytes": 5_000_000, "oldest_unread_at": 1.0, "advanced_at": 1.0},
+            "does not advance: 5.0 MB",
+        ),
     ],
 )
 def test_a_watcher_that_does_not_work(

@@ -83,13 +83,19 @@ def test_a_watcher_that_does_not_run(values: dict[str, Any], words: str) -> None
         ({"state": "starting"}, "the watcher is starting"),
         ({"failing_since": NOW - 9, "last_error": "full"}, ": full"),
         (
-            {"backlog_bytes": 2_500_000, "backlog_files": 3, "oldest_unread_at": NOW - 6},
+            {
+                "backlog_bytes": 2_500_000,
+                "backlog_files": 3,
+                "oldest_unread_at": NOW - 6,
+                "advanced_at": NOW - 99,
+            },
             "does not advance: 2.5 MB in 3 files wait, the last step was 99 s ago",
         ),
         (
             {"backlog_bytes": 9, "oldest_unread_at": NOW - 60, "advanced_at": NOW - 1},
             "the watcher lags: 9 bytes in 0 files wait, the oldest for 60 s",
         ),
+        ({"backlog_bytes": 9, "oldest_unread_at": NOW - 60}, "the watcher lags"),
     ],
 )
 def test_a_watcher_that_runs_but_is_not_well(values: dict[str, Any], words: str) -> None:

@@ -201,7 +201,7 @@ def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
     if status.backlog_bytes <= 0 or waited <= LAG_SECONDS:
         return
     backlog = f"{format_bytes(status.backlog_bytes)} in {status.backlog_files} files"
-    still = seen.now - (status.advanced_at or status.started_at)
+    still = 0.0 if status.advanced_at is None else seen.now - status.advanced_at
     if still > LAG_SECONDS:
         yield f"the watcher does not advance: {backlog} wait, the last step was {still:.0f} s ago"
     else:
