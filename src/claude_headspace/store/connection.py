@@ -90,22 +90,32 @@ class Database:
 
     def fileno(self) -> int | None:
         """The connection's socket, readable when a notification has come."""
-        return None if self._connection is None else self._connection.fileno()
+        if self._connection is None or self._connection.closed:
+            return None
+        descriptor: int = self._connection.fileno()
+        return descriptor
 
     def connect(self) -> None:
         """Connect unless connected; DatabaseUnavailable when that fails."""
-        if self._connection is not None:
+        if self._connection is not None and not self._connection.closed:
             return
         url = self._url()
         try:
             self._connection = psycopg2.connect(
                 url, async_=1, application_name=self._application_name
             )
-        except DriverError as error:
-            raise _unreachable(error) from error
-        self.generation += 1
-        try:
             self._wait()
+        except DriverError as error:
+            self.close()
+            raise _unreachable(error) from error
+        except BaseException:
+            self.close()
+            raise
+        self.generation += 1
+        self._begin()
+
+    def _begin(self) -> None:
+        try:
             self.execute(_SETTINGS)
             if self._prepare:
                 self._prepare(self)
@@ -127,8 +137,8 @@ class Database:
         else, with the connection dropped.
         """
         self.connect()
-        cursor = self._connection.cursor()
         try:
+            cursor = self._connection.cursor()
             cursor.execute(statement, values or None)
             self._wait()
             return list(cursor.fetchall()) if cursor.description else []
