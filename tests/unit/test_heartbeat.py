@@ -56,6 +56,27 @@ def test_silent_without_a_supervisor(pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("_supervised")
+def test_a_loop_that_comes_by_a_little_early_misses_no_beat(pipe: Pipe) -> None:
+    moments = [0.0]
+    heart = Heartbeat(pipe, 1.0, lambda: moments[0])
+    for turn in range(20):
+        moments[0] = turn * 1.0 + (0.01 if turn % 2 else -0.01 * (turn > 0))
+        heart.beat()
+    assert pipe.read() == TOKEN * 20
+
+
+@pytest.mark.usefixtures("_supervised")
+def test_a_long_pause_is_not_made_up_for(pipe: Pipe) -> None:
+    moments = [0.0]
+    heart = Heartbeat(pipe, 1.0, lambda: moments[0])
+    heart.beat()
+    moments[0] = 100.0
+    for _ in range(10):
+        heart.beat()
+    assert pipe.read() == TOKEN * 2
+
+
+@pytest.mark.usefixtures("_supervised")
 @pytest.mark.timeout(20)
 def test_a_full_pipe_neither_blocks_nor_keeps_its_mode_changed(pipe: Pipe) -> None:
     heart = Heartbeat(pipe, 0.0)
