@@ -43,8 +43,8 @@ class Heartbeat:
         """Cheap enough for the inside of any loop."""
         if not self._enabled or (now := self._clock()) < self._next:
             return
-        # On a grid, so that a loop which comes by once an interval, a little early now and then,
-        # misses no beat.
+        # On a grid: a loop that comes by once an interval, a little early now and then, would
+        # otherwise miss every second beat.
         self._next = max(self._next + self._interval, now + self._interval / 2)
         self._send()
 
