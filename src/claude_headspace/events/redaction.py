@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+from claude_headspace.events.event import Event
 
 _REDACTED = re.compile(r"\[redacted:[^\]\s]+\]")
 _TYPES_OF_SOURCE_CODE = frozenset(
@@ -136,3 +139,24 @@ READY_MADE = (
         _is_assigned_secret,
     ),
 )
+
+
+def make_redactor(more_patterns: Sequence[str]) -> Redactor:
+    """The ready-made patterns, and a person's own regular expressions on top."""
+    own = tuple(SecretPattern("custom", re.compile(pattern)) for pattern in more_patterns)
+    return Redactor(READY_MADE + own)
+
+
+def redact_event(redactor: Redactor, event: Event) -> Event:
+    """The event without the secrets in its texts, marked; what identifies things stays."""
+    payload: dict[str, Any] = {}
+    total = 0
+    for name, value in event.payload.items():
+        count = 0
+        if isinstance(value, str) and not name.endswith(("_id", "_uuid", "_timestamp")):
+            value, count = redactor.redact(value)
+        payload[name] = value
+        total += count
+    if not total:
+        return event
+    return replace(event, payload=payload).annotated(redacted=total)

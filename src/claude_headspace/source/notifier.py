@@ -21,9 +21,10 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from claude_headspace.source.discovery import TRANSCRIPT_SUFFIX
-
 logger = logging.getLogger(__name__)
+
+# In the names of transcripts, renamed ones too, and of the inbox's files.
+_OF_INTEREST = ".json"
 
 _EVENTS: list[type[FileSystemEvent]] = [
     FileModifiedEvent,
@@ -89,7 +90,7 @@ class _Collector(FileSystemEventHandler):
         with self._lock:
             if is_directory:
                 self._changes.directories[path] = None
-            elif TRANSCRIPT_SUFFIX in path:
+            elif _OF_INTEREST in path:
                 self._changes.files[path] = None
 
     def take(self) -> Changes:

@@ -64,6 +64,7 @@ class Turn:
     message_id: str | None
     subagent_id: str | None
     salvaged: bool = False
+    redacted: int = 0
 
     def event(self, source_id: int, project_id: int, agent_id: int) -> Event:
         """The event for the log; its offset is the record's."""
@@ -88,8 +89,16 @@ class Turn:
             project_id=project_id,
             agent_id=agent_id,
             origin=Origin(source_id, self.offset),
-            annotations={"salvaged": True} if self.salvaged else {},
+            annotations=self._annotations(),
         )
+
+    def _annotations(self) -> dict[str, Any]:
+        notes: dict[str, Any] = {}
+        if self.salvaged:
+            notes["salvaged"] = True
+        if self.redacted:
+            notes["redacted"] = self.redacted
+        return notes
 
 
 @dataclass(frozen=True, slots=True)

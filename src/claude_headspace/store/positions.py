@@ -141,7 +141,20 @@ class Positions:
                 ),
             )
         ]  # fmt: skip
-        return statements + [self._reject(source, rejection) for rejection in rejections]
+        return statements + self.reject(source, rejections)
+
+    def reject(self, source: StoredSource, rejections: Sequence[Rejection]) -> list[str]:
+        """The statements that keep what was not taken from a source."""
+        return [self._reject(source, rejection) for rejection in rejections]
+
+    def unresolved(self, reason: str) -> int:
+        """How many rejections for this reason nobody has resolved yet, on this host."""
+        rows = self._database.execute(
+            "SELECT count(*) FROM rejections r JOIN source_positions s ON s.id = r.source_id"
+            " WHERE r.reason = %s AND r.resolved_at IS NULL AND s.host = %s",
+            (reason, self._host),
+        )
+        return int(rows[0][0])
 
     def _reject(self, source: StoredSource, rejection: Rejection) -> str:
         return self._database.mogrify(

@@ -121,6 +121,14 @@ class SessionRows:
         )
         return [Registration(UUID(row[0]), *row[1:]) for row in rows]
 
+    def register(self, session: UUID) -> None:
+        """Note that the session asked for its capture itself, unless a person has decided."""
+        self._database.execute_durably(
+            "INSERT INTO registrations (session_uuid, wanted, applied) VALUES (%s, true, 1)"
+            " ON CONFLICT (session_uuid) DO NOTHING",
+            (str(session),),
+        )
+
     def apply(self, registration: Registration) -> str:
         """The statement that notes a registration as seen to."""
         return self._database.mogrify(

@@ -67,6 +67,8 @@ agents = Table(
     Column("last_line", Text),
     Column("ended_at", Instant),
     Column("end_reason", Text),
+    # The session whose turns this one repeats; no foreign key: either may be deleted alone.
+    Column("forked_from", UUID),
     Index(None, "project_id"),
     Index("ix_agents_open", "last_seen_at", postgresql_where=text("ended_at IS NULL")),
 )

@@ -17,6 +17,10 @@ from claude_headspace.store.failures import FOREIGN_KEY_VIOLATION
 
 logger = logging.getLogger(__name__)
 
+EVENTS_CHANNEL = "claude_headspace_events"
+# Sent once a round trip, after its events are on the disk; readers wait for it.
+NOTIFICATION = f"NOTIFY {EVENTS_CHANNEL}"
+
 RETRY_ATTEMPTS = 3
 RETRY_DELAY_MS = 100
 
@@ -36,12 +40,14 @@ class WriteResult:
     written: in the log, with `event_id`. again: it was in the log already, from this very place.
     duplicate: another event of its identity is in the log. rejected: it can never be written as
     it is; `error` says why. failed: the database is away; nothing is known to be written.
+    `shared`: the log has an event with this key under another session too.
     """
 
     outcome: Outcome
     event_id: int | None = None
     error: str | None = None
     attempts: int = 1
+    shared: bool = False
 
     @property
     def settled(self) -> bool:
@@ -205,11 +211,13 @@ class EventWriter:
         ids, outcomes = rows[0]
         results = []
         for item, event_id, letter in zip(batch, ids, outcomes, strict=True):
-            outcome = _OUTCOMES[letter]
-            if letter == "d" and attempt > 1 and item.event.origin is None:
+            outcome = _OUTCOMES[letter.lower()]
+            if outcome == "duplicate" and attempt > 1 and item.event.origin is None:
                 # The answer to an earlier try may have been lost on its way back.
                 outcome = "again"
-            results.append(WriteResult(outcome, event_id, attempts=attempt))
+            results.append(
+                WriteResult(outcome, event_id, attempts=attempt, shared=letter.isupper())
+            )
             logger.debug("%s %s as %s", item.event.type, outcome, event_id)
         return results
 

@@ -67,13 +67,17 @@ class Agenda:
         if known is None or known.mtime_ns != waiting.mtime_ns:
             heapq.heappush(self._heap, (-waiting.mtime_ns, path))
 
-    def take(self) -> str | None:
-        """The path to visit next; it is no longer in the agenda."""
-        if self._fresh:
-            path = next(iter(self._fresh))
-            del self._fresh[path]
-            self._backlog.pop(path, None)
-            return path
+    def take_fresh(self) -> str | None:
+        """A path at which something just happened; it is no longer in the agenda."""
+        if not self._fresh:
+            return None
+        path = next(iter(self._fresh))
+        del self._fresh[path]
+        self._backlog.pop(path, None)
+        return path
+
+    def take_backlog(self) -> str | None:
+        """The newest of the files that wait; it is no longer in the agenda."""
         while self._heap:
             mtime_ns, path = heapq.heappop(self._heap)
             waiting = self._backlog.get(path)

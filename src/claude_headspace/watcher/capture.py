@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from uuid import UUID
 
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.position import LineCounts, Position
+from claude_headspace.events.redaction import Redactor
 from claude_headspace.events.taxonomy import TURN_DETECTED
 from claude_headspace.source.tailer import Chunk, Line, TooLong
 from claude_headspace.source.transcript import Other, Outcome, Rejected, Turn, outcomes
 from claude_headspace.store.connection import Database
+from claude_headspace.store.copies import Copies
 from claude_headspace.store.positions import Positions, Rejection
 from claude_headspace.store.sessions import StoredSession
-from claude_headspace.store.writer import EventWriter, WriteResult
+from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
+from claude_headspace.watcher.in_hand import InHand
 from claude_headspace.watcher.sessions import Sessions
 from claude_headspace.watcher.sources import ActiveSource
 
@@ -28,7 +31,7 @@ BATCH_EVENTS = 128
 BATCH_BYTES = 1024 * 1024
 # Of a line that is rejected for its length only the beginning is kept.
 KEPT_BYTES = 64 * 1024
-EVENTS_CHANNEL = "claude_headspace_events"
+POISON = "poison"
 
 
 @dataclass(slots=True)
@@ -55,6 +58,7 @@ class Step:
     lines: int
     bytes: int
     events: int
+    set_aside: int
     more: bool
     unfinished: int
 
@@ -70,6 +74,8 @@ class Capture:
         positions: Positions,
         sessions: Sessions,
         max_line_bytes: int,
+        in_hand: InHand,
+        redactor: Redactor | None,
         beat: Callable[[], None],
     ) -> None:
         self._database = database
@@ -77,7 +83,14 @@ class Capture:
         self._positions = positions
         self._sessions = sessions
         self._max_line_bytes = max_line_bytes
+        self._in_hand = in_hand
+        self._redactor = redactor
         self._beat = beat
+        self._copies = Copies(database)
+
+    def forget(self) -> None:
+        """Learn everything again from the database."""
+        self._copies.forget()
 
     def step(self, source: ActiveSource) -> Step:
         """Take the next lines of a source in.
@@ -117,15 +130,43 @@ class Capture:
             batch.counts.lines += 1
             if isinstance(line, TooLong):
                 self._take_too_long(batch, source, line)
-                continue
-            for outcome in outcomes(line.data, line.start):
-                self._take(batch, source, line, outcome)
+            elif self._in_hand.is_poison(source.stored.id, line.start):
+                self._set_aside(batch, source, line)
+            else:
+                for outcome in self._classified(source, line):
+                    self._take(batch, source, line, outcome)
         batch.position = chunk.position
+
+    def _classified(self, source: ActiveSource, line: Line) -> list[Outcome]:
+        """What the line is. If this is the end of the process, it will be known of which line."""
+        self._in_hand.take(source.stored.id, line.start)
+        found = [self._redact_turn(outcome) for outcome in outcomes(line.data, line.start)]
+        self._in_hand.put_down()
+        return found
+
+    def _redact_turn(self, outcome: Outcome) -> Outcome:
+        if self._redactor is None or not isinstance(outcome, Turn):
+            return outcome
+        text, redacted = self._redactor.redact(outcome.text)
+        return replace(outcome, text=text, redacted=redacted) if redacted else outcome
+
+    def _kept(self, content: bytes) -> bytes:
+        """Content of a rejected line as it may be stored."""
+        if self._redactor is None:
+            return content
+        return self._redactor.redact(content.decode("utf-8", "replace"))[0].encode()
+
+    def _set_aside(self, batch: Batch, source: ActiveSource, line: Line) -> None:
+        detail = "the watcher died of this line repeatedly: it is set aside"
+        logger.error("%s: byte %d: %s", source.path, line.start, detail)
+        batch.reject(line.start, POISON, detail, self._kept(line.data))
 
     def _take_too_long(self, batch: Batch, source: ActiveSource, line: TooLong) -> None:
         detail = f"{line.length} bytes, more than the {self._max_line_bytes} allowed"
         logger.warning("%s: a line at byte %d has %s", source.path, line.start, detail)
-        batch.reject(line.start, "too_long", detail, source.file.begin(line.start, KEPT_BYTES))
+        batch.reject(
+            line.start, "too_long", detail, self._kept(source.file.begin(line.start, KEPT_BYTES))
+        )
 
     def _take(self, batch: Batch, source: ActiveSource, line: Line, outcome: Outcome) -> None:
         if isinstance(outcome, Turn):
@@ -140,7 +181,7 @@ class Capture:
     ) -> None:
         where, why = rejected.offset, rejected.detail
         logger.warning("%s: rejected at byte %d: %s", source.path, where, why)
-        batch.reject(where, rejected.reason, why, line.data)
+        batch.reject(where, rejected.reason, why, self._kept(line.data))
 
     def _take_turn(self, batch: Batch, source: ActiveSource, line: Line, turn: Turn) -> None:
         batch.sessions.add(turn.session)
@@ -189,7 +230,9 @@ class Capture:
         if batch.position != before:
             self._settle(batch, source)
         read = batch.position.offset - before.offset
-        return Step(batch.counts.lines, read, len(batch.turns), chunk.more, chunk.unfinished)
+        set_aside = batch.counts.rejected[POISON]
+        lines, turns = batch.counts.lines, len(batch.turns)
+        return Step(lines, read, turns, set_aside, chunk.more, chunk.unfinished)
 
     def _write(self, batch: Batch, source: ActiveSource) -> None:
         results = self._writer.write_all(batch.events)
@@ -197,9 +240,15 @@ class Capture:
             raise DatabaseUnavailable(results[-1].error or "the write failed")
         for number, line in batch.turns:
             self._count(batch, batch.events[number], results[number], line)
+        self._mark_copies(batch, results)
         duplicates = [n for n, _ in batch.turns if results[n].outcome == "duplicate"]
         if duplicates:
             self._tell_duplicates(source, [batch.events[n] for n in duplicates])
+
+    def _mark_copies(self, batch: Batch, results: Sequence[WriteResult]) -> None:
+        shared = [batch.events[n] for n, _ in batch.turns if results[n].shared]
+        if shared or self._copies.concern(batch.sessions):
+            self._copies.mark(batch.sessions, [event.key for event in shared])
 
     def _count(self, batch: Batch, event: Event, result: WriteResult, line: Line) -> None:
         if result.outcome in ("written", "again"):
@@ -210,7 +259,7 @@ class Capture:
             error = result.error or "rejected"
             offset = event.origin.offset if event.origin else line.start
             logger.warning("%s at byte %d rejected: %s", TURN_DETECTED, offset, error)
-            batch.reject(offset, "refused", error, line.data)
+            batch.reject(offset, "refused", error, self._kept(line.data))
 
     def _tell_duplicates(self, source: ActiveSource, duplicates: Sequence[Event]) -> None:
         first = duplicates[0]
@@ -229,8 +278,9 @@ class Capture:
         statements = self._positions.settle(stored, batch.rejections)
         statements += self._sessions.take_changes()
         if batch.events:
-            statements.append(f"NOTIFY {EVENTS_CHANNEL}")
+            statements.append(NOTIFICATION)
         self._database.execute("; ".join(statements))
+        self._in_hand.settled(stored.id, stored.position.offset)
 
 
 def _whole(line: Line) -> bool:

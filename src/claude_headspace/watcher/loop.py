@@ -9,14 +9,21 @@ from collections.abc import Callable, Iterator, Sequence
 
 from claude_headspace.config import FileWatcherSettings
 from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.source.discovery import Sighting, is_transcript, look, sweep
+from claude_headspace.source.discovery import (
+    TRANSCRIPT_SUFFIX,
+    Sighting,
+    is_transcript,
+    look,
+    sweep,
+)
 from claude_headspace.source.notifier import Changes, Notifier, Waker
 from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import Positions, SettledSource
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 from claude_headspace.watcher.agenda import Agenda, Waiting
-from claude_headspace.watcher.capture import Capture, Step
+from claude_headspace.watcher.capture import POISON, Capture, Step
 from claude_headspace.watcher.endings import Endings
+from claude_headspace.watcher.intake import Intake
 from claude_headspace.watcher.sources import ActiveSource, Sources
 from claude_headspace.watcher.stop import Stop, StopRequested
 from claude_headspace.watcher.vitals import Vitals
@@ -48,6 +55,7 @@ class Loop:
         sources: Sources,
         capture: Capture,
         endings: Endings,
+        intake: Intake,
         notifier: Notifier,
         agenda: Agenda,
         waker: Waker,
@@ -62,6 +70,8 @@ class Loop:
         self._sources = sources
         self._capture = capture
         self._endings = endings
+        self._intake = intake
+        self._inbox = str(intake.watched)
         self._notifier = notifier
         self._agenda = agenda
         self._waker = waker
@@ -80,6 +90,7 @@ class Loop:
         self.settled_bytes = 0
         self.settled_lines = 0
         self.captured_turns = 0
+        self.poison_lines = 0
 
     def run(self) -> None:
         """Capture until asked to stop."""
@@ -102,7 +113,10 @@ class Loop:
         self._sources.forget()
         self._agenda.forget()
         self._endings.reload()
+        self._capture.forget()
+        self._intake.forget()
         self._load_positions()
+        self.poison_lines = self._positions.unresolved(POISON)
         self._apply_registrations()
         self._generation = self._database.generation
         self._vitals.become("capturing")
@@ -147,8 +161,12 @@ class Loop:
             self._read_to_end(self._sources.detached[0])
             self._sources.finish_detached()
         self._take_unfinished()
-        path = self._agenda.take()
-        if path is not None:
+        if (path := self._agenda.take_fresh()) is not None:
+            self._visit(path)
+            return
+        if self._intake.take():
+            return
+        if (path := self._agenda.take_backlog()) is not None:
             self._visit(path)
             return
         self._endings.look()
@@ -156,7 +174,10 @@ class Loop:
 
     def _note(self, changes: Changes) -> None:
         for path in changes.files:
-            self._agenda.add_fresh(path)
+            if path.startswith(self._inbox):
+                self._intake.look_again = True
+            elif TRANSCRIPT_SUFFIX in path:
+                self._agenda.add_fresh(path)
         for directory in changes.directories:
             for sightings in sweep([directory]):
                 for seen in sightings:
@@ -183,8 +204,6 @@ class Loop:
         self._troubled[path] = str(error)
 
     def _advance(self, source: ActiveSource) -> None:
-        if not is_transcript(source.path) and source.stored.position.inode is None:
-            return
         step = self._capture.step(source)
         self._count(step)
         self._recent[source.path] = time.monotonic()
@@ -204,6 +223,7 @@ class Loop:
         self.settled_bytes += step.bytes
         self.settled_lines += step.lines
         self.captured_turns += step.events
+        self.poison_lines += step.set_aside
 
     def _watch_unfinished(self, source: ActiveSource, step: Step) -> None:
         if not step.unfinished:
@@ -212,7 +232,9 @@ class Loop:
         size = source.file.stat.st_size
         known = self._unfinished.get(source.path)
         if known is None or known[0] != size:
-            due = time.monotonic() + self._settings.final_line_wait_seconds
+            wait = self._settings.final_line_wait_seconds
+            still_for = max(0.0, time.time() - source.file.stat.st_mtime)
+            due = time.monotonic() + max(0.0, wait - still_for)
             self._unfinished[source.path] = (size, due)
 
     def _take_unfinished(self) -> None:
@@ -240,6 +262,7 @@ class Loop:
             self._sweep = None
             self._next_sweep = now
         self._look_at_recent(now)
+        self._intake.look_again = True
         for path in self._troubled:
             self._agenda.add_fresh(path)
         self._sweep_slice(now, POLLING_SWEEP_SECONDS if polling else SWEEP_SECONDS)

@@ -13,6 +13,8 @@ from pathlib import Path
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import HeadspaceError
+from claude_headspace.events.event import Event
+from claude_headspace.events.redaction import make_redactor, redact_event
 from claude_headspace.health.status import State, WatcherStatus, status_path
 from claude_headspace.logs import configure_logging
 from claude_headspace.source.notifier import Notifier, Waker
@@ -25,6 +27,8 @@ from claude_headspace.watcher.agenda import Agenda
 from claude_headspace.watcher.capture import Capture
 from claude_headspace.watcher.endings import Endings
 from claude_headspace.watcher.heartbeat import Heartbeat
+from claude_headspace.watcher.in_hand import InHand
+from claude_headspace.watcher.intake import Intake
 from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
 from claude_headspace.watcher.loop import Loop
 from claude_headspace.watcher.pause import Pause
@@ -35,6 +39,8 @@ from claude_headspace.watcher.summary import Summary
 from claude_headspace.watcher.vitals import Vitals
 
 logger = logging.getLogger("claude_headspace.watcher")
+
+INBOX_NAME = "inbox"
 
 
 class Watcher:
@@ -49,54 +55,88 @@ class Watcher:
             Heartbeat(sys.stdout), status_path(config.state.directory), self._snapshot
         )
         self._agenda = Agenda()
-        roots = [str(path) for path in config.claude.projects_path]
-        settings = config.file_watcher
-        self._notifier = Notifier(roots, self._waker, enabled=settings.notifications)
         self._database = Database(
             lambda: database_url(config),
             application_name=APPLICATION_NAME,
             patience=Patience(beat=self._vitals.beat, end=self._stop.end),
             prepare=Lease(config.state.host).take,
         )
-        pause = Pause(self._waker, self._stop, self._vitals)
-        positions = Positions(self._database, config.state.host)
-        self._sessions = Sessions(SessionRows(self._database, config.state.host), settings.sessions)
+        self._pause = Pause(self._waker, self._stop, self._vitals)
+        self._positions = Positions(self._database, config.state.host)
+        self._sessions = Sessions(
+            SessionRows(self._database, config.state.host), config.file_watcher.sessions
+        )
         self._writer = EventWriter(
             self._database,
             retry_attempts=config.event_system.write_retry_attempts,
             retry_delay_ms=config.event_system.write_retry_delay_ms,
-            pause=pause,
+            pause=self._pause,
             restore=self._sessions.restored,
         )
-        self._loop = Loop(
-            settings=settings,
-            roots=roots,
+        self._redactor = make_redactor(config.privacy.patterns) if config.privacy.redact else None
+        self._intake = self._make_intake()
+        self._roots = [str(path) for path in config.claude.projects_path]
+        self._notifier = Notifier(
+            [*self._roots, str(self._intake.watched)],
+            self._waker,
+            enabled=config.file_watcher.notifications,
+        )
+        self._loop = self._make_loop()
+        self._summary = Summary(self._writer.counters, config.logging.summary_interval_seconds)
+
+    def _make_intake(self) -> Intake:
+        intake = Intake(
+            directory=self._config.state.directory / INBOX_NAME,
             database=self._database,
-            positions=positions,
-            sources=Sources(positions, self._beat_or_stop),
-            capture=Capture(
-                database=self._database,
-                writer=self._writer,
-                positions=positions,
-                sessions=self._sessions,
-                max_line_bytes=settings.max_line_bytes,
-                beat=self._beat_or_stop,
-            ),
-            endings=Endings(
-                database=self._database,
-                writer=self._writer,
-                positions=positions,
-                sessions=self._sessions,
-                inactivity_timeout_seconds=settings.inactivity_timeout_seconds,
-            ),
+            writer=self._writer,
+            positions=self._positions,
+            sessions=self._sessions,
+            redact=self._redacted,
+        )
+        intake.prepare()
+        return intake
+
+    def _make_loop(self) -> Loop:
+        return Loop(
+            settings=self._config.file_watcher,
+            roots=self._roots,
+            database=self._database,
+            positions=self._positions,
+            sources=Sources(self._positions, self._beat_or_stop),
+            capture=self._make_capture(),
+            endings=self._make_endings(),
+            intake=self._intake,
             notifier=self._notifier,
             agenda=self._agenda,
             waker=self._waker,
             stop=self._stop,
             vitals=self._vitals,
-            pause=pause,
+            pause=self._pause,
         )
-        self._summary = Summary(self._writer.counters, config.logging.summary_interval_seconds)
+
+    def _make_capture(self) -> Capture:
+        return Capture(
+            database=self._database,
+            writer=self._writer,
+            positions=self._positions,
+            sessions=self._sessions,
+            max_line_bytes=self._config.file_watcher.max_line_bytes,
+            in_hand=InHand(self._config.state.directory),
+            redactor=self._redactor,
+            beat=self._beat_or_stop,
+        )
+
+    def _make_endings(self) -> Endings:
+        return Endings(
+            database=self._database,
+            writer=self._writer,
+            positions=self._positions,
+            sessions=self._sessions,
+            inactivity_timeout_seconds=self._config.file_watcher.inactivity_timeout_seconds,
+        )
+
+    def _redacted(self, event: Event) -> Event:
+        return event if self._redactor is None else redact_event(self._redactor, event)
 
     def run(self) -> None:
         """Capture until a signal asks for the end; returns with everything in hand stored."""
@@ -143,6 +183,7 @@ class Watcher:
             settled_lines=self._loop.settled_lines,
             oldest_unread_at=None if oldest is None else oldest / 1e9,
             notifications=self._notifier.complete,
+            poison_lines=self._loop.poison_lines,
             files=self._agenda.files,
             sessions=len(self._sessions),
         )

@@ -61,6 +61,14 @@ class Sessions:
         first = first_working_directory(main_transcript(path, str(session)), session)
         return self._create(session, first or cwd)
 
+    def begin(self, session: UUID) -> bool:
+        """A session that starts asks to be captured; whether it is."""
+        if self._mode == "registered" and session not in self._registrations:
+            self._rows.register(session)
+            asked = Registration(session, True, 1, 1, None, None, None)
+            self._registrations[session] = asked
+        return self.captured(session)
+
     def meet_anyway(self, session: UUID, path: str) -> StoredSession:
         """The session of a turn that names no directory and whose session never did."""
         found = self.meet(session, UNKNOWN_DIRECTORY, path)
@@ -112,7 +120,8 @@ class Sessions:
         if session.last_seen_at is None or when > session.last_seen_at:
             session.last_seen_at = when
             session.last_line = storable(line)[0] if line else None
-            session.ended_at = None
+            if session.ended_at is not None and when > session.ended_at:
+                session.ended_at = None
             self._changed[session.uuid] = session
 
     def take_changes(self) -> list[str]:
@@ -121,14 +130,18 @@ class Sessions:
         self._changed.clear()
         return statements
 
-    def ending(self, session: StoredSession, reason: str, when: datetime) -> tuple[Event, str]:
-        """The session_ended event, and the statement that stores it."""
+    def ending(
+        self, session: StoredSession, reason: str, when: datetime, key: UUID | None = None
+    ) -> tuple[Event, str]:
+        """The session_ended event, keyed by the session's last line unless a key is given, and
+        the statement that stores the end.
+        """
         payload: dict[str, Any] = {"session_uuid": str(session.uuid), "reason": reason}
         if session.started_at and session.last_seen_at:
             duration = session.last_seen_at - session.started_at
             payload["duration_seconds"] = int(duration.total_seconds())
         last = session.last_line or (session.last_seen_at or when).isoformat()
-        key = derived_key(SESSION_ENDED, str(session.uuid), last)
+        key = key or derived_key(SESSION_ENDED, str(session.uuid), last)
         session.ended_at = when
         event = _event(SESSION_ENDED, session, when, payload, key, None)
         return event, self._rows.end(session, reason)

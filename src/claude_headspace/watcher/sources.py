@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from claude_headspace.events.position import LineCounts, Position
-from claude_headspace.source.discovery import Sighting, find_by_inode, look
+from claude_headspace.source.discovery import Sighting, find_by_inode, is_transcript, look
 from claude_headspace.source.tailer import SourceFile
 from claude_headspace.store.positions import Positions, StoredSource
 
@@ -120,27 +120,34 @@ class Sources:
         self._keep(active)
         return [active]
 
-    def _activate(self, seen: Sighting) -> ActiveSource:
+    def _activate(self, seen: Sighting) -> ActiveSource | None:
         file = SourceFile(seen.path)
         try:
             stored = self._row_for(seen.path, file)
         except BaseException:
             file.close()
             raise
+        if stored is None:
+            file.close()
+            return None
         active = ActiveSource(stored, file)
         self._keep(active)
         return active
 
-    def _row_for(self, path: str, file: SourceFile) -> StoredSource:
-        """The file's row: by its path, else by the inode it was known under, else a new one."""
+    def _row_for(self, path: str, file: SourceFile) -> StoredSource | None:
+        """The file's row: by its path, else by the inode it was known under, else a new one.
+
+        None for a file that is no transcript by its name and was none before it was renamed.
+        """
         stored = self._positions.find(path)
-        if stored is None:
-            return self._adopt(path, file) or self._positions.create(path)
-        if stored.position.inode is None or _same_inode(stored, file):
-            return stored
-        if self._renamed_beside(stored):
-            return self._adopt(path, file) or self._positions.create(path)
-        return stored
+        if stored is not None:
+            known = stored.position.inode is None or _same_inode(stored, file)
+            if known or not self._renamed_beside(stored):
+                return stored
+        adopted = self._adopt(path, file)
+        if adopted is None and is_transcript(path):
+            return self._positions.create(path)
+        return adopted
 
     def _adopt(self, path: str, file: SourceFile) -> StoredSource | None:
         """The row of a source that was renamed to this path."""

@@ -12,7 +12,8 @@ down_revision = None
 # Writes events in the order given, each in a transaction of its own, in one round trip.
 # Only the last commit waits for the disk when the session says synchronous_commit = off; it
 # flushes the others with it. outcomes: w written, a again (the same key from the same source and
-# offset: a line read once more after a crash), d duplicate (the key from anywhere else).
+# offset: a line read once more after a crash), d duplicate (the key from anywhere else); in
+# capitals when the key stands under another session too (a copied turn).
 WRITE_EVENTS = """
 CREATE PROCEDURE write_events(
     keys uuid[], sessions uuid[], types text[], times timestamptz[], payloads text[],
@@ -24,7 +25,7 @@ DECLARE
     texts text[] := payloads;
     last int := cardinality(keys);
     new_id bigint;
-    same boolean;
+    outcome text;
 BEGIN
     ids := '{}';
     outcomes := '';
@@ -38,14 +39,18 @@ BEGIN
             turns[i], sessions[i], keys[i], sources[i], offsets[i], notes[i]::jsonb)
         ON CONFLICT (event_key, session_uuid) DO NOTHING
         RETURNING id INTO new_id;
-        IF new_id IS NOT NULL THEN
-            outcomes := outcomes || 'w';
-        ELSE
-            SELECT e.id, e.source_id = sources[i] AND e.source_offset = offsets[i]
-            INTO new_id, same
+        outcome := 'w';
+        IF new_id IS NULL THEN
+            SELECT e.id, CASE WHEN e.source_id = sources[i] AND e.source_offset = offsets[i]
+                THEN 'a' ELSE 'd' END
+            INTO new_id, outcome
             FROM events e WHERE e.event_key = keys[i] AND e.session_uuid = sessions[i];
-            outcomes := outcomes || CASE WHEN same THEN 'a' ELSE 'd' END;
         END IF;
+        IF EXISTS (SELECT FROM events e
+                WHERE e.event_key = keys[i] AND e.session_uuid <> sessions[i]) THEN
+            outcome := upper(outcome);
+        END IF;
+        outcomes := outcomes || outcome;
         ids := ids || new_id;
         COMMIT;
     END LOOP;
@@ -140,6 +145,7 @@ def upgrade() -> None:
         sa.Column("last_line", sa.Text(), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("end_reason", sa.Text(), nullable=True),
+        sa.Column("forked_from", sa.UUID(), nullable=True),
         sa.ForeignKeyConstraint(
             ["project_id"], ["projects.id"], name=op.f("fk_agents_project_id"), ondelete="CASCADE"
         ),

@@ -1,0 +1,246 @@
+"""The inbox: events that other programs left as files, in order of arrival, exactly once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from claude_headspace.errors import DatabaseUnavailable, InboxDamaged, InboxError
+from claude_headspace.events.event import Event, Origin, derived_key
+from claude_headspace.events.taxonomy import HOOK_RECEIVED, SESSION_ENDED, STATE_TRANSITION
+from claude_headspace.inbox.arrivals import Arrival, list_arrivals, read_arrival, remove_leftovers
+from claude_headspace.inbox.producer import ARRIVED
+from claude_headspace.store.connection import Database
+from claude_headspace.store.positions import Positions, Rejection, StoredSource
+from claude_headspace.store.sessions import StoredSession
+from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
+from claude_headspace.watcher.sessions import Sessions
+
+logger = logging.getLogger(__name__)
+
+BATCH_FILES = 128
+SESSION_START = "SessionStart"
+SESSION_END = "SessionEnd"
+
+Redact = Callable[[Event], Event]
+
+
+@dataclass(slots=True)
+class _Taken:
+    """One file of the inbox with what it says, or why it says nothing."""
+
+    path: Path
+    offset: int
+    arrival: Arrival | None = None
+    damage: str | None = None
+
+
+class Intake:
+    """Takes events out of the inbox; a file is deleted once what it says is on the disk."""
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        database: Database,
+        writer: EventWriter,
+        positions: Positions,
+        sessions: Sessions,
+        redact: Redact,
+    ) -> None:
+        self._directory = directory
+        self._database = database
+        self._writer = writer
+        self._positions = positions
+        self._sessions = sessions
+        self._redact = redact
+        self._source: StoredSource | None = None
+        self._queue: list[Path] = []
+        self._complaint: str | None = None
+        self.look_again = True
+
+    @property
+    def watched(self) -> Path:
+        """The directory in which files arrive."""
+        return self._directory / ARRIVED
+
+    def prepare(self) -> None:
+        """Make the directories, for their owner alone, and clear what died half-made."""
+        for directory in (self._directory, self.watched):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(InboxError):
+            remove_leftovers(self._directory)
+
+    def forget(self) -> None:
+        """Learn everything again from the directory and the database."""
+        self._source = None
+        self._queue = []
+        self.look_again = True
+
+    def take(self) -> bool:
+        """Take the next files in; False when there are none.
+
+        Raises DatabaseUnavailable with the files left where they are.
+        """
+        try:
+            taken = [self._read(path) for path in self._next_paths()]
+        except InboxError as error:
+            self._complain(str(error))
+            return False
+        if not taken:
+            return False
+        self._write([item for item in taken if item is not None])
+        return True
+
+    def _next_paths(self) -> list[Path]:
+        if not self._queue and self.look_again:
+            self.look_again = False
+            self._queue = list_arrivals(self._directory)
+        batch, self._queue = self._queue[:BATCH_FILES], self._queue[BATCH_FILES:]
+        self.look_again = self.look_again or bool(batch)
+        return batch
+
+    def _read(self, path: Path) -> _Taken | None:
+        """None where the file has gone."""
+        offset = int(path.name.partition("-")[0]) if path.name[:1].isdigit() else 0
+        try:
+            return _Taken(path, offset, arrival=read_arrival(path))
+        except InboxDamaged as error:
+            return _Taken(path, offset, damage=str(error))
+        except InboxError:
+            if path.exists():
+                raise
+            return None
+
+    def _write(self, taken: list[_Taken]) -> None:
+        source = self._inbox_source()
+        events: list[Event] = []
+        numbers: dict[int, int] = {}
+        for number, item in enumerate(taken):
+            if item.arrival is not None:
+                events += self._announcements(item.arrival)
+                numbers[number] = len(events)
+                events.append(self._event(item.arrival, Origin(source.id, item.offset)))
+        results = self._writer.write_all(events)
+        if results and not results[-1].settled:
+            raise DatabaseUnavailable(results[-1].error or "the write failed")
+        rejections: list[Rejection] = []
+        for number, item in enumerate(taken):
+            result = results[numbers[number]] if number in numbers else None
+            rejections += self._settle_one(item, result)
+        self._store(source, rejections, wrote=bool(events))
+        for item in taken:
+            item.path.unlink(missing_ok=True)
+
+    def _settle_one(self, item: _Taken, result: WriteResult | None) -> list[Rejection]:
+        """What is to be kept of one file that cannot be written; sessions that it ends."""
+        if item.arrival is not None and result is not None and result.outcome != "rejected":
+            self._end_session(item.arrival)
+            return []
+        problem = item.damage or (result and result.error) or "rejected"
+        logger.warning("inbox: %s rejected: %s", item.path.name, problem)
+        reason = "damaged" if item.damage else "refused"
+        return [Rejection(item.offset, reason, problem, self._content(item.path))]
+
+    def _content(self, path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError:
+            return b""
+
+    def _store(self, source: StoredSource, rejections: list[Rejection], *, wrote: bool) -> None:
+        statements = [
+            *self._positions.reject(source, rejections),
+            *self._sessions.take_changes(),
+        ]
+        if wrote:
+            statements.append(NOTIFICATION)
+        if statements:
+            self._database.execute_durably("; ".join(statements))
+
+    def _inbox_source(self) -> StoredSource:
+        if self._source is None:
+            path = str(self._directory)
+            self._source = self._positions.find(path) or self._positions.create(path)
+        return self._source
+
+    def _event(self, arrival: Arrival, origin: Origin) -> Event:
+        agent_id, command_id = None, None
+        project_id = None
+        session = self._session_of(arrival)
+        if session is not None:
+            project_id, agent_id = session.project_id, session.agent_id
+        if arrival.type == STATE_TRANSITION:
+            agent_id = _whole(arrival.payload.get("agent_id"))
+            command_id = _whole(arrival.payload.get("command_id"))
+        return self._redact(
+            Event(
+                type=arrival.type,
+                timestamp=arrival.timestamp,
+                payload=arrival.payload,
+                key=UUID(arrival.id),
+                project_id=project_id,
+                agent_id=agent_id,
+                command_id=command_id,
+                origin=origin,
+            )
+        )
+
+    def _session_of(self, arrival: Arrival) -> StoredSession | None:
+        uuid = _session_uuid(arrival)
+        return None if uuid is None else self._sessions.find(uuid)
+
+    def _announcements(self, arrival: Arrival) -> list[Event]:
+        """A session that starts is registered, whether its transcript is there yet or not."""
+        uuid = _session_uuid(arrival)
+        directory = arrival.payload.get("working_directory")
+        starts = _hook_type(arrival) == SESSION_START
+        if not starts or uuid is None or not isinstance(directory, str):
+            return []
+        if not self._sessions.begin(uuid):
+            return []
+        session = self._sessions.meet(uuid, directory, str(self._directory / "unread"))
+        if session is None:
+            return []
+        announcement = self._sessions.announcement(session, arrival.timestamp, None)
+        self._sessions.saw_line(session, arrival.timestamp, None)
+        return [announcement] if announcement else []
+
+    def _end_session(self, arrival: Arrival) -> None:
+        session = self._session_of(arrival)
+        if _hook_type(arrival) != SESSION_END or session is None or session.ended_at is not None:
+            return
+        key = derived_key(SESSION_ENDED, arrival.id)
+        event, statement = self._sessions.ending(session, "closed", arrival.timestamp, key)
+        result = self._writer.write(event)
+        if not result.settled:
+            raise DatabaseUnavailable(result.error or "the write failed")
+        self._database.execute("; ".join([*self._sessions.take_changes(), statement]))
+
+    def _complain(self, problem: str) -> None:
+        if problem != self._complaint:
+            logger.warning("the inbox cannot be read now: %s", problem)
+        self._complaint = problem
+        self._queue = []
+
+
+def _hook_type(arrival: Arrival) -> str | None:
+    hook_type = arrival.payload.get("hook_type")
+    return hook_type if arrival.type == HOOK_RECEIVED and isinstance(hook_type, str) else None
+
+
+def _session_uuid(arrival: Arrival) -> UUID | None:
+    name = "claude_session_id" if arrival.type == HOOK_RECEIVED else "session_uuid"
+    value = arrival.payload.get(name)
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _whole(value: object) -> int | None:
+    return value if type(value) is int else None
