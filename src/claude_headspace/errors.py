@@ -86,3 +86,21 @@ class HookSettingsError(HeadspaceError):
     """Claude Code's settings cannot be edited safely; nothing was changed."""
 
     exit_status = 65
+
+
+class SelectionError(HeadspaceError):
+    """Nothing in the log has the name that was given, or more than one thing has it."""
+
+    exit_status = 66  # EX_NOINPUT
+
+
+class CursorAhead(HeadspaceError):
+    """A reader's saved id is beyond the end of the log: the log was set back."""
+
+    exit_status = 65
+
+
+class NotPrimary(HeadspaceError):
+    """The server is a standby, where it is not known which ids are final."""
+
+    exit_status = 69
