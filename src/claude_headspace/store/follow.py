@@ -1,0 +1,233 @@
+"""Reads the log from a saved id on: every event once, in the order of ids, none too early.
+
+Ids become visible out of order when several programs write, and an id whose commit was not yet on
+the disk can be given to another event after a crash of Postgres. So a reader goes no further than
+a horizon up to which every id is final.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from claude_headspace.errors import CursorAhead, NotPrimary
+from claude_headspace.store.connection import Database, Patience, Row
+from claude_headspace.store.writer import EVENTS_CHANNEL
+
+PAGE_EVENTS = 500
+# The net behind the notifications.
+POLL_SECONDS = 1.0
+# How often it is asked whether a transaction has ended, or the log is on the disk.
+_ASK_AGAIN_SECONDS = 0.01
+_ASK_AGAIN_AT_MOST_SECONDS = 0.2
+
+# Not `SELECT last_value`: that reads the sequence without its lock and may see it 32 ahead.
+_LAST_ID = "SELECT coalesce(pg_sequence_last_value('events_id_seq'), 0)"
+_WRITING = (
+    "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND relation = 'events'::regclass AND mode = 'RowExclusiveLock'"
+)
+_PAGE = (
+    "SELECT id, event_type, timestamp, session_uuid::text, event_key::text, payload, project_id,"
+    " agent_id, command_id, turn_id, source_id, source_offset, recorded_at, annotations"
+    " FROM events WHERE id > %s AND id <= %s AND (%s::text[] IS NULL OR event_type = ANY (%s))"
+    " AND (%s::uuid IS NULL OR session_uuid = %s::uuid) ORDER BY id LIMIT %s"
+)
+# A transaction that wrote something to the write-ahead log, and nothing else: its synchronous
+# commit takes everything before it to the disk.
+_FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace.follow', '')"
+# An asynchronous commit of nothing: the server's own writer takes it to the disk before long.
+_FLUSH_SOON = "SELECT txid_current()"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """One row of the log."""
+
+    id: int
+    type: str
+    timestamp: datetime
+    session_uuid: UUID
+    key: UUID
+    payload: dict[str, Any]
+    project_id: int | None
+    agent_id: int | None
+    command_id: int | None
+    turn_id: int | None
+    source_id: int | None
+    source_offset: int | None
+    recorded_at: datetime
+    annotations: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events that follow a cursor, and the cursor that follows them.
+
+    Save `cursor` together with what the events were used for; reading goes on from there.
+    """
+
+    events: Sequence[LoggedEvent]
+    cursor: int
+
+
+class Follower:
+    """Reads on from `cursor`, the last id that was dealt with; 0 is the beginning.
+
+    `types` and `session` narrow what is read. `nudge`: have the server write to its disk at once
+    what is waiting there, rather than within its `wal_writer_delay` (200 ms).
+    Every call may raise DatabaseUnavailable; calling again goes on where it was.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        cursor: int = 0,
+        *,
+        types: Sequence[str] | None = None,
+        session: UUID | None = None,
+        page_events: int = PAGE_EVENTS,
+        nudge: bool = True,
+    ) -> None:
+        self._database = database
+        self.cursor = cursor
+        self._types = None if types is None else list(types)
+        self._session = None if session is None else str(session)
+        self._page_events = page_events
+        self._nudge = nudge
+        self._horizon = cursor
+        self._listening = -1
+
+    @classmethod
+    def at(cls, url: str, cursor: int = 0, **options: Any) -> Follower:
+        """A follower with a connection of its own."""
+        database = Database(
+            lambda: url, application_name="claude-headspace follow", patience=Patience()
+        )
+        return cls(database, cursor, **options)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._database.close()
+
+    def read(self) -> Page:
+        """The next events that are final, as many as a page holds; perhaps none.
+
+        Waits for programs that are writing events at this moment, and for nothing else.
+        """
+        if self.cursor >= self._horizon:
+            self._horizon = self._next_horizon()
+        events = self._events()
+        full = len(events) == self._page_events
+        self.cursor = events[-1].id if full else self._horizon
+        return Page(events, self.cursor)
+
+    def follow(self, poll_seconds: float = POLL_SECONDS) -> Iterator[Page]:
+        """Pages with events in them, for ever; waits for more where there are none."""
+        while True:
+            self.listen()
+            page = self.read()
+            if page.events:
+                yield page
+            else:
+                self.wait(poll_seconds)
+
+    def listen(self) -> None:
+        """From now on `wait` notices what is written."""
+        self._database.connect()
+        if self._listening != self._database.generation:
+            self._database.execute(f"LISTEN {EVENTS_CHANNEL}")
+            self._listening = self._database.generation
+
+    def wait(self, seconds: float) -> bool:
+        """Until events were written since the last call, or for so long; whether there were."""
+        deadline = time.monotonic() + seconds
+        while EVENTS_CHANNEL not in self._database.notified():
+            left = deadline - time.monotonic()
+            descriptor = self._database.fileno()
+            if left <= 0 or descriptor is None:
+                return False
+            select.select([descriptor], [], [], left)
+        return True
+
+    def _next_horizon(self) -> int:
+        """An id up to which every id is given for good, or never will be.
+
+        An error on the way means that nothing is known: after a crash the sequence may have gone
+        back. That is why nothing here tries again on another connection.
+        """
+        self._require_primary()
+        last = int(self._value(_LAST_ID))
+        if last < self.cursor:
+            raise CursorAhead(
+                f"the log ends at id {last}, before the saved id {self.cursor}: it was set back"
+                " (restored from a backup, or another server); read it again from 0"
+            )
+        if last > self.cursor:
+            self._wait_for_writers()
+            self._wait_for_disk()
+        return last
+
+    def _require_primary(self) -> None:
+        if self._value("SELECT pg_is_in_recovery()"):
+            raise NotPrimary(
+                "this server is a standby, on which ids are not known to be final: follow the log"
+                " on the primary"
+            )
+
+    def _wait_for_writers(self) -> None:
+        """Until every transaction that may hold one of the ids read before has ended."""
+        writing = [row[0] for row in self._database.execute(_WRITING)]
+        for _ in _growing_pauses():
+            if not writing:
+                return
+            rows = self._database.execute(
+                f"{_WRITING} AND virtualtransaction = ANY (%s)", [writing]
+            )
+            writing = [row[0] for row in rows]
+
+    def _wait_for_disk(self) -> None:
+        """Until everything committed by now survives a crash."""
+        position = self._value("SELECT pg_current_wal_insert_lsn()::text")
+        flushed = "SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn"
+        if self._value(flushed, position):
+            return
+        if self._nudge:
+            self._database.execute_durably(_FLUSH)
+        else:
+            self._database.execute(_FLUSH_SOON)
+        for _ in _growing_pauses():
+            if self._value(flushed, position):
+                return
+
+    def _events(self) -> list[LoggedEvent]:
+        rows = self._database.execute(
+            _PAGE,
+            (
+                self.cursor, self._horizon, self._types, self._types, self._session, self._session,
+                self._page_events,
+            ),
+        )  # fmt: skip
+        return [_event(row) for row in rows]
+
+    def _value(self, statement: str, *values: Any) -> Any:
+        return self._database.execute(statement, values)[0][0]
+
+
+def _growing_pauses() -> Iterator[None]:
+    pause = _ASK_AGAIN_SECONDS
+    while True:
+        yield
+        time.sleep(pause)
+        pause = min(pause * 2, _ASK_AGAIN_AT_MOST_SECONDS)
+
+
+def _event(row: Row) -> LoggedEvent:
+    event_id, event_type, timestamp, session, key, *rest = row
+    return LoggedEvent(event_id, event_type, timestamp, UUID(session), UUID(key), *rest)
