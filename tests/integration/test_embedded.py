@@ -183,13 +183,21 @@ def test_a_lock_file_naming_a_foreign_process_does_not_prevent_the_start(
 ) -> None:
     with serving(state_directory) as process:
         stop(process)
-    lock = data_of(state_directory) / "postmaster.pid"
     data = data_of(state_directory)
-    lock.write_text(f"{os.getpid()}\n{data}\n1700000000\n5432\n{data.parent / 'run'}\n\n")
-    lock.chmod(0o600)
-    shutil.chown(lock, data.stat().st_uid, data.stat().st_gid)
-    with serving(state_directory):
-        assert query(state_directory, "SELECT 1") == (1,)
+    owner = data.stat()
+    lock = data / "postmaster.pid"
+    # Of the same user, and not our own: Postgres takes any other for a stale lock by itself.
+    foreign = subprocess.Popen(["sleep", "600"], user=owner.st_uid)
+    try:
+        lock.write_text(f"{foreign.pid}\n{data}\n1700000000\n5432\n{data.parent / 'run'}\n\n")
+        lock.chmod(0o600)
+        os.chown(lock, owner.st_uid, owner.st_gid)
+        with serving(state_directory):
+            assert query(state_directory, "SELECT 1") == (1,)
+        assert foreign.poll() is None
+    finally:
+        foreign.kill()
+        foreign.wait()
 
 
 def test_an_interrupted_preparation_is_begun_anew(state_directory: Path) -> None:
