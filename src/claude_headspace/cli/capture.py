@@ -1,0 +1,79 @@
+"""Which sessions are captured, and the watcher in the foreground."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from claude_headspace.cli.access import open_log
+from claude_headspace.cli.command import add, path
+
+if TYPE_CHECKING:
+    from claude_headspace.cli.command import Commands
+
+
+def configure(commands: Commands) -> None:
+    """Declare the commands."""
+    parser = add(
+        commands, "register", register, "have a session captured, from its first byte",
+        "It need not have begun yet. The watcher does it at once, or when it runs again.",
+        "claude-headspace register 6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab --project .",
+    )  # fmt: skip
+    _add_session(parser.add_argument)
+    parser.add_argument("--project", type=path, metavar="PATH", help="the project it belongs to")
+    parser.add_argument("--directory", type=path, metavar="PATH", help="where it works")
+    parser.add_argument("--iterm-pane-id", metavar="ID", help="the terminal it runs in")
+    parser = add(
+        commands, "unregister", unregister, "leave a session alone until it is registered again",
+        "What was captured of it stays; it ends with the reason `unregistered`.",
+        "claude-headspace unregister 6f1d0a7e",
+    )  # fmt: skip
+    _add_session(parser.add_argument)
+    add(
+        commands, "watcher", watcher, "capture, in the foreground",
+        "What supervisord runs in the background. Ctrl-C ends it in order.",
+        "claude-headspace watcher",
+    )  # fmt: skip
+
+
+def _add_session(add_argument: Callable[..., object]) -> None:
+    add_argument("session", metavar="SESSION", help="its uuid; of a known one the beginning")
+
+
+def register(arguments: Namespace) -> int:
+    """Ask for a session."""
+    from claude_headspace.config import load_config
+    from claude_headspace.store.queries import ask_for, find_session
+
+    with open_log(load_config()) as connection:
+        session = find_session(connection, arguments.session).uuid
+        changed = ask_for(
+            connection,
+            session,
+            wanted=True,
+            project_path=arguments.project,
+            working_directory=arguments.directory,
+            iterm_pane_id=arguments.iterm_pane_id,
+        )
+    print(f"{session} is registered." if changed else f"{session} was registered already.")
+    return 0
+
+
+def unregister(arguments: Namespace) -> int:
+    """Ask that a session be left alone."""
+    from claude_headspace.config import load_config
+    from claude_headspace.store.queries import ask_for, find_session
+
+    with open_log(load_config()) as connection:
+        session = find_session(connection, arguments.session).uuid
+        changed = ask_for(connection, session, wanted=False)
+    print(f"{session} is unregistered." if changed else f"{session} was unregistered already.")
+    return 0
+
+
+def watcher(_: Namespace) -> int:
+    """Become the watcher."""
+    from claude_headspace.watcher.process import main
+
+    return main()

@@ -1,0 +1,274 @@
+"""Looking into the log: events, sessions, and what was rejected."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from claude_headspace.cli.access import open_log
+from claude_headspace.cli.command import add, add_json, add_limit, moment
+from claude_headspace.cli.terminal import (
+    as_json,
+    cut,
+    local_time,
+    print_table,
+    printable,
+    terminal_width,
+)
+from claude_headspace.errors import DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from claude_headspace.cli.command import Commands
+    from claude_headspace.store.queries import EventFilter
+
+JSON_LINES = "one JSON object a line, whole"
+PAGE_ROWS = 500
+SHORT_SESSION = 8
+LONGEST_TYPE = 18
+SHOWN_CONTENT_BYTES = 200
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+NO_SESSION = "00000000-0000-0000-0000-000000000000"
+_JSON_FIELDS = (
+    "id", "timestamp", "event_type", "session_uuid", "project", "payload", "annotations",
+    "event_key", "project_id", "agent_id", "command_id", "turn_id", "source_id", "source_offset",
+    "recorded_at",
+)  # fmt: skip
+
+
+def configure(commands: Commands) -> None:
+    """Declare the commands."""
+    parser = add(
+        commands, "events", events, "show events of the log, newest last",
+        "Events of one session come in the order of the log, others in that of their own time.\n"
+        "On a terminal long lines are cut; --json gives everything.",
+        "claude-headspace events --project my-project --since 2h",
+        "claude-headspace events --session 6f1d0a7e --limit all --json | jq .payload.text",
+        "claude-headspace events --type turn_detected --follow",
+    )  # fmt: skip
+    parser.add_argument(
+        "--session", metavar="UUID", help="of this session; its beginning is enough"
+    )
+    parser.add_argument("--project", metavar="PATH", help="of this project; the end is enough")
+    parser.add_argument("--type", metavar="TYPE", help="of this type, such as turn_detected")
+    parser.add_argument(
+        "--since", type=moment, metavar="TIME",
+        help="not older than this: 2026-08-22T14:00, or so long ago as 10m, 2h, 3d",
+    )  # fmt: skip
+    add_limit(parser)
+    parser.add_argument("--follow", action="store_true", help="go on with new ones as they come")
+    add_json(parser, JSON_LINES)
+    _configure_sessions(commands)
+    _configure_rejected(commands)
+
+
+def _configure_sessions(commands: Commands) -> None:
+    parser = add(
+        commands, "sessions", sessions, "show the sessions in the log, the latest last",
+        "A turn that stands in several sessions is a turn of each, and one in the total.",
+        "claude-headspace sessions --project my-project --open",
+    )  # fmt: skip
+    parser.add_argument("--project", metavar="PATH", help="of this project; the end is enough")
+    parser.add_argument("--open", action="store_true", help="only those that have not ended")
+    add_limit(parser)
+    add_json(parser, JSON_LINES)
+
+
+def _configure_rejected(commands: Commands) -> None:
+    parser = add(
+        commands, "rejected", rejected, "show what was not taken into the log, and why",
+        "Lines that are no records, and events that break the rules of their type.",
+        "claude-headspace rejected --limit 10",
+    )  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="also what was resolved since")
+    add_limit(parser)
+    add_json(parser, JSON_LINES)
+
+
+def events(arguments: Namespace) -> int:
+    """Print events."""
+    from claude_headspace.config import load_config
+    from claude_headspace.store.queries import newest_events
+
+    config = load_config()
+    show = _EventPrinter(whole=arguments.json)
+    with open_log(config) as connection:
+        wanted = _filter(connection, arguments)
+        if not arguments.follow:
+            page = newest_events(wanted, arguments.limit)
+            stream = connection.execution_options(yield_per=PAGE_ROWS)
+            for event in stream.execute(page).mappings():
+                show(event)
+            return 0
+    return _follow(arguments.limit, wanted, show)
+
+
+def _filter(connection: Connection, arguments: Namespace) -> EventFilter:
+    from dataclasses import replace
+
+    from claude_headspace.store.queries import EventFilter, find_projects, find_session
+
+    wanted = EventFilter()
+    if arguments.session:
+        wanted = find_session(connection, arguments.session).filter()
+    if arguments.project:
+        wanted = replace(wanted, project_ids=find_projects(connection, arguments.project))
+    return replace(wanted, event_type=arguments.type, since=arguments.since)
+
+
+def _follow(limit: int | None, wanted: EventFilter, show: _EventPrinter) -> int:
+    """Print events for ever; a database that goes away later is waited for."""
+    from claude_headspace.config import load_config
+    from claude_headspace.store.follower import Follower
+
+    config = load_config()
+    follower = Follower(wanted)
+    started, told = False, ""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            with open_log(config) as connection:
+                follower.listen(connection)
+                if not started:
+                    for event in follower.start(connection, limit):
+                        show(event)
+                    sys.stdout.flush()
+                    started = True
+                while True:
+                    for event in follower.poll(connection):
+                        show(event)
+                    sys.stdout.flush()
+                    told, pause = "", FIRST_PAUSE_SECONDS
+                    follower.wait(connection)
+        except DatabaseUnavailable as error:
+            if not started:
+                raise
+            if not told:
+                told = printable(str(error))
+                print(f"claude-headspace: waiting: {told}", file=sys.stderr, flush=True)
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+class _EventPrinter:
+    """Prints one event at a time."""
+
+    def __init__(self, *, whole: bool) -> None:
+        self._whole = whole
+
+    def __call__(self, event: Mapping[Any, Any]) -> None:
+        if self._whole:
+            print(as_json({name: event[name] for name in _JSON_FIELDS}))
+            return
+        session = str(event["session_uuid"])
+        columns = (
+            local_time(event["timestamp"], precise=True),
+            f"{printable(event['event_type']):<{LONGEST_TYPE}}",
+            f"{'-' if session == NO_SESSION else session[:SHORT_SESSION]:<{SHORT_SESSION}}",
+            printable(PurePath(event["project"]).name) if event["project"] else "-",
+            describe(event["event_type"], event["payload"]),
+        )
+        print(cut("  ".join(columns), terminal_width()))
+
+
+def describe(event_type: str, payload: Mapping[str, Any]) -> str:
+    """What a person wants to know of a payload."""
+    get = payload.get
+    if event_type == "turn_detected":
+        who = f"{get('actor')} (subagent)" if get("subagent_id") else get("actor")
+        return f"{who}: {get('text')}"
+    if event_type == "session_registered":
+        return str(get("working_directory"))
+    if event_type == "session_ended":
+        lasted = get("duration_seconds")
+        return f"{get('reason')}" + ("" if lasted is None else f" after {lasted} s")
+    if event_type == "state_transition":
+        return f"{get('from_state')} → {get('to_state')} ({get('trigger')})"
+    if event_type == "hook_received":
+        details = [str(get(name)) for name in ("reason", "source", "tool_name") if get(name)]
+        return " ".join([str(get("hook_type")), *details])
+    return json.dumps(payload, ensure_ascii=False)
+
+
+def sessions(arguments: Namespace) -> int:
+    """Print sessions."""
+    from claude_headspace.config import load_config
+    from claude_headspace.store.queries import count_turns, find_projects, newest_sessions
+
+    with open_log(load_config()) as connection:
+        chosen = find_projects(connection, arguments.project) if arguments.project else ()
+        page = newest_sessions(chosen, open_only=arguments.open, limit=arguments.limit)
+        found = connection.execute(page).mappings().all()
+        turns, together = count_turns(connection, [session["id"] for session in found])
+    if arguments.json:
+        for session in found:
+            print(as_json({**_session_fields(session), "turns": turns.get(session["id"], 0)}))
+        return 0
+    titles = ("session", "started", "last seen", "state", "turns", "project")
+    rows: list[tuple[str, ...]] = [titles]
+    rows += [_session_row(session, turns.get(session["id"], 0)) for session in found]
+    print_table(rows)
+    print(f"{len(found)} sessions, {together} turns")
+    return 0
+
+
+def _session_fields(session: Mapping[Any, Any]) -> dict[str, Any]:
+    names = (
+        "session_uuid", "project", "host", "working_directory", "iterm_pane_id", "started_at",
+        "last_seen_at", "ended_at", "end_reason",
+    )  # fmt: skip
+    return {name: session[name] for name in names}
+
+
+def _session_row(session: Mapping[Any, Any], turns: int) -> tuple[str, ...]:
+    ended = f"ended ({session['end_reason']})" if session["ended_at"] else "open"
+    return (
+        str(session["session_uuid"]),
+        local_time(session["started_at"]),
+        local_time(session["last_seen_at"]),
+        ended,
+        str(turns),
+        session["project"],
+    )
+
+
+def rejected(arguments: Namespace) -> int:
+    """Print what was not taken."""
+    from claude_headspace.config import load_config
+    from claude_headspace.store.queries import newest_rejections
+
+    page = newest_rejections(
+        resolved_too=arguments.all,
+        limit=arguments.limit,
+        content_bytes=None if arguments.json else SHOWN_CONTENT_BYTES,
+    )
+    with open_log(load_config()) as connection:
+        stream = connection.execution_options(yield_per=PAGE_ROWS)
+        number = 0
+        for number, row in enumerate(stream.execute(page).mappings(), 1):  # noqa: B007
+            if arguments.json:
+                print(as_json(dict(row)))
+            else:
+                _print_rejection(row)
+    if not arguments.json and not number:
+        print("Nothing was rejected.")
+    return 0
+
+
+def _print_rejection(row: Mapping[Any, Any]) -> None:
+    width = terminal_width()
+    resolved = f", resolved {local_time(row['resolved_at'])}" if row["resolved_at"] else ""
+    content = bytes(row["content"]).decode("utf-8", "backslashreplace")
+    more = "…" if row["content_bytes"] > len(row["content"]) else ""
+    print(
+        cut(f"{local_time(row['recorded_at'])}  {row['reason']}: {row['detail']}{resolved}", width)
+    )
+    print(cut(f"  at byte {row['source_offset']} of {row['path'] or 'an unknown file'}", width))
+    print(cut(f"  {row['content_bytes']} bytes: {content}{more}", width))

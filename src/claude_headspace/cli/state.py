@@ -1,0 +1,181 @@
+"""How the programs are, and with which settings they work."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from claude_headspace.cli.access import open_log
+from claude_headspace.cli.command import add, add_json, add_limit
+from claude_headspace.cli.terminal import as_json, printable
+
+if TYPE_CHECKING:
+    from claude_headspace.cli.command import Commands
+    from claude_headspace.config import Config
+    from claude_headspace.health.verdict import Verdict
+    from claude_headspace.store.queries import Captured
+
+
+def configure(commands: Commands) -> None:
+    """Declare the commands."""
+    parser = add(
+        commands, "status", status, "show whether everything works, and what was captured",
+        "Exit status: 0 healthy, 1 degraded, 2 down. Works when Postgres or supervisord is down.\n"
+        "The events of a large log are estimated, unless --exact has them counted.",
+        "claude-headspace status || echo 'Claude Headspace needs a look'",
+    )  # fmt: skip
+    parser.add_argument("--exact", action="store_true", help="count, however long it takes")
+    add_json(parser, "one JSON object, as /health gives it, with what was captured")
+    parser = add(
+        commands, "restarts", restarts, "show when and why the watcher was restarted",
+        "The history outlives the processes.",
+        "claude-headspace restarts --limit 5",
+    )  # fmt: skip
+    add_limit(parser)
+    add_json(parser, "one JSON object a line")
+    add(
+        commands, "check-config", check_config, "print the settings in effect",
+        "Passwords are masked. All mistakes are told at once; the exit status is then 78.",
+        "CLAUDE_HEADSPACE__WEB__PORT=5056 claude-headspace check-config",
+    )  # fmt: skip
+
+
+def check_config(_: Namespace) -> int:
+    """Print the configuration."""
+    from claude_headspace.config import describe, load_config
+
+    print(describe(load_config()), end="")
+    return 0
+
+
+def restarts(arguments: Namespace) -> int:
+    """Print the history of restarts."""
+    from dataclasses import asdict
+
+    from claude_headspace.config import load_config
+    from claude_headspace.supervision.history import format_restarts, history_path, read_restarts
+
+    records = read_restarts(history_path(load_config().state.directory))
+    limit = arguments.limit
+    records = records if limit is None else records[len(records) - limit :] if limit else []
+    if arguments.json:
+        for record in records:
+            print(as_json(asdict(record)))
+    else:
+        for line in format_restarts(records).splitlines():
+            print(_aligned_printable(line))
+    return 0
+
+
+def _aligned_printable(line: str) -> str:
+    return "  ".join(printable(cell) if cell.strip() else cell for cell in line.split("  "))
+
+
+def status(arguments: Namespace) -> int:
+    """Print the verdict and what was captured; its exit status."""
+    from dataclasses import asdict
+
+    from claude_headspace.config import load_config
+    from claude_headspace.supervision.observe import collect
+
+    config = load_config()
+    verdict = collect(config)
+    held, problem = _captured(config, verdict, exactly=arguments.exact)
+    if arguments.json:
+        captured = asdict(held) if held else None
+        print(as_json({**asdict(verdict), "captured": captured, "captured_problem": problem}))
+    else:
+        for line in (*_verdict_lines(verdict), *_captured_lines(held, problem)):
+            print(printable_line(line))
+    return verdict.exit_status
+
+
+def printable_line(line: str) -> str:
+    """The line with its indentation."""
+    return line[: len(line) - len(line.lstrip(" "))] + printable(line)
+
+
+def _captured(
+    config: Config, verdict: Verdict, *, exactly: bool
+) -> tuple[Captured | None, str | None]:
+    """What the log holds, or why that cannot be said."""
+    from claude_headspace.errors import DatabaseError
+    from claude_headspace.store.queries import captured
+
+    if not verdict.checks["database"]["reachable"]:
+        return None, "the database does not answer"
+    try:
+        with open_log(config) as connection:
+            return captured(connection, exactly=exactly), None
+    except DatabaseError as error:
+        return None, str(error)
+
+
+def _verdict_lines(verdict: Verdict) -> Iterator[str]:
+    yield verdict.status
+    yield from (f"  {reason}" for reason in verdict.reasons)
+    yield from (f"  note: {note}" for note in verdict.notes)
+    yield ""
+    programs: Mapping[str, str] = verdict.checks["supervisor"].get("programs", {})
+    if programs:
+        yield "programs: " + ", ".join(f"{name} {state}" for name, state in programs.items())
+    yield from _watcher_lines(verdict.checks["watcher"])
+    yield _database_line(verdict.checks["database"])
+
+
+def _watcher_lines(watcher: Mapping[str, Any]) -> Iterator[str]:
+    from claude_headspace.health.verdict import format_bytes
+
+    if "state" not in watcher:
+        yield "watcher:  not known"
+        return
+    process = f"process {watcher['status_pid']}, " if watcher["running"] else "not running, "
+    yield (
+        f"watcher:  {process}{watcher['state']}; since its start {watcher['written']} events"
+        f" written, {watcher['duplicates']} duplicates, {watcher['rejected']} rejected,"
+        f" {watcher['failed_writes']} failed; last write {watcher['last_write'] or 'never'}"
+    )
+    yield (
+        f"files:    {watcher['files']}, {watcher['sessions']} sessions at hand;"
+        f" {watcher['settled_lines']} lines, {format_bytes(watcher['settled_bytes'])} read"
+    )
+    backlog = watcher["backlog_bytes"]
+    waiting = f"{format_bytes(backlog)} in {watcher['backlog_files']} files"
+    yield f"backlog:  {waiting}{_progress(watcher)}" if backlog else "backlog:  none"
+
+
+def _progress(watcher: Mapping[str, Any]) -> str:
+    """How far the reading of a backlog is, out of what was read since the watcher started."""
+    done, left = watcher["settled_bytes"], watcher["backlog_bytes"]
+    return f", {100 * done / (done + left):.0f} % done"
+
+
+def _database_line(database: Mapping[str, Any]) -> str:
+    if not database["reachable"]:
+        return "database: does not answer"
+    return f"database: answers in {database['round_trip_seconds'] * 1000:.1f} ms"
+
+
+def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]:
+    from claude_headspace.health.verdict import format_bytes
+
+    yield ""
+    if held is None:
+        yield f"captured: not known: {problem}"
+        return
+    about = "" if held.events.exact else "about "
+    yield f"captured: {about}{sum(held.events.by_type.values())} events"
+    width = max(map(len, held.events.by_type), default=0)
+    for name, number in held.events.by_type.items():
+        yield f"  {name.ljust(width)}  {about}{number}"
+    if held.events.turns is not None:
+        yield f"turns:    {held.events.turns}, each counted once"
+    yield f"sessions: {held.sessions}, {held.open_sessions} open, in {held.projects} projects"
+    yield (
+        f"sources:  {held.sources} files, {format_bytes(held.settled_bytes)},"
+        f" {held.lines['lines']} lines, {held.lines['salvaged']} salvaged,"
+        f" {held.lines['duplicates']} duplicates"
+    )
+    if held.rejections:
+        yield f"rejected: {held.rejections}; see `claude-headspace rejected`"

@@ -1,0 +1,101 @@
+"""Text for people: nothing in it can steer the terminal, and nothing runs over its edge."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+ELLIPSIS = "…"
+# Controls (C0, C1, DEL), what turns the direction of writing, line separators, half characters.
+_STEERING = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+_SPACES = re.compile(r"[ \t\r\n\v\f]+")
+
+
+def printable(text: str) -> str:
+    """The text on one line, with everything that could steer a terminal spelt out."""
+    return _STEERING.sub(_spell, _SPACES.sub(" ", text).strip(" "))
+
+
+def _spell(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that standard output is; None when it is none."""
+    if not sys.stdout.isatty():
+        return None
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    return os.get_terminal_size(sys.stdout.fileno()).columns or None
+
+
+def cut(text: str, width: int | None) -> str:
+    """One printable line of at most so many columns, with an ellipsis if it was longer."""
+    if width is None:
+        return printable(text)
+    # One character more than fits, or spaces that fold into one: enough to see that it is cut.
+    line = printable(text[: 8 * width])
+    if len(text) > 8 * width:
+        line += ELLIPSIS
+    if _columns(line) <= width:
+        return line
+    kept = line[:width]
+    while _columns(kept) >= width:
+        kept = kept[:-1]
+    return kept + ELLIPSIS
+
+
+def _columns(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    return sum(_character_columns(character, unicodedata) for character in text)
+
+
+def _character_columns(character: str, unicodedata: Any) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Aligned columns; the last one takes what is left of the terminal."""
+    cleaned = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(_columns, column)) for column in list(zip(*cleaned, strict=True))[:-1]]
+    limit = terminal_width()
+    for row in cleaned:
+        cells = [cell + " " * (w - _columns(cell)) for cell, w in zip(row, widths, strict=False)]
+        print(cut("  ".join([*cells, row[-1]]), limit))
+
+
+def local_time(moment: datetime | None, *, precise: bool = False) -> str:
+    """The moment in the zone of this machine."""
+    if moment is None:
+        return "-"
+    text = moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"{text}.{moment.microsecond // 1000:03d}" if precise else text
+
+
+def as_json(value: object) -> str:
+    """One line of JSON, in ASCII."""
+    import json
+
+    return json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        from datetime import timezone
+
+        return value.astimezone(timezone.utc).isoformat()
+    if isinstance(value, (bytes, memoryview)):
+        return bytes(value).decode("utf-8", "backslashreplace")
+    return str(value)

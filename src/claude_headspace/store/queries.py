@@ -1,0 +1,367 @@
+"""What readers ask of the log. Every statement of a single page is served by an index.
+
+Events of one session come in the order of the log, which is the order of its transcript; all
+others in the order of their own time. A turn that stands in several sessions has one `event_key`
+in all of them: counts go by it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from claude_headspace.errors import SelectionError
+from claude_headspace.events.taxonomy import HOOK_RECEIVED, TURN_DETECTED
+from claude_headspace.store.sessions import REGISTRATION_CHANNEL
+from claude_headspace.store.tables import (
+    agents,
+    events,
+    projects,
+    registrations,
+    rejections,
+    source_positions,
+)
+
+COUNTED_BYTES = 64 * 1024 * 1024
+RECENT_HOOKS = 10_000
+SHOWN_CHOICES = 5
+_UUID_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are wanted; what is None or empty does not matter.
+
+    `session` is for a session that has no row of its own (any more): it is not indexed.
+    """
+
+    agent_id: int | None = None
+    session: UUID | None = None
+    project_ids: tuple[int, ...] = ()
+    event_type: str | None = None
+    since: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same as SQL."""
+        wanted: list[ColumnElement[bool]] = []
+        if self.agent_id is not None:
+            wanted.append(events.c.agent_id == self.agent_id)
+        if self.session is not None:
+            wanted.append(events.c.session_uuid == self.session)
+        if len(self.project_ids) == 1:
+            wanted.append(events.c.project_id == self.project_ids[0])
+        elif self.project_ids:
+            wanted.append(events.c.project_id.in_(self.project_ids))
+        if self.event_type is not None:
+            wanted.append(events.c.event_type == self.event_type)
+        if self.since is not None:
+            wanted.append(events.c.timestamp >= self.since)
+        return wanted
+
+    def order(self) -> tuple[str, ...]:
+        """Columns that the events are sorted by."""
+        one_session = self.agent_id is not None or self.session is not None
+        return ("id",) if one_session else ("timestamp", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSession:
+    """A session that somebody named; `agent_id` is None when it has no row."""
+
+    uuid: UUID
+    agent_id: int | None
+
+    def filter(self) -> EventFilter:
+        """Its events."""
+        if self.agent_id is None:
+            return EventFilter(session=self.uuid)
+        return EventFilter(agent_id=self.agent_id)
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounts:
+    """Events by type, and turns counted once; not `exact`: from the server's statistics."""
+
+    by_type: Mapping[str, int]
+    turns: int | None
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What the log holds, of all hosts; bytes and lines are those of settled sources."""
+
+    events: EventCounts
+    sessions: int
+    open_sessions: int
+    projects: int
+    sources: int
+    settled_bytes: int
+    lines: Mapping[str, int] = field(default_factory=dict)
+    rejections: int = 0
+
+
+def newest_events(wanted: EventFilter, limit: int | None) -> Select[Any]:
+    """The newest events, newest last; all of them without a limit."""
+    chosen = select(events).where(*wanted.conditions())
+    if limit is not None:
+        newest_first = [events.c[name].desc() for name in wanted.order()]
+        chosen = chosen.order_by(*newest_first).limit(limit)
+    page = chosen.subquery("page")
+    return (
+        select(page, projects.c.path.label("project"))
+        .outerjoin(projects, projects.c.id == page.c.project_id)
+        .order_by(*[page.c[name] for name in wanted.order()])
+    )
+
+
+def events_after(wanted: EventFilter, floor: int, known: Iterable[int], limit: int) -> Select[Any]:
+    """Events above an id that are not known yet, in the order of their ids."""
+    skipped = bindparam("known", list(known), type_=ARRAY(BigInteger))
+    page = (
+        select(events)
+        .where(events.c.id > floor, events.c.id != func.all(skipped), *wanted.conditions())
+        .order_by(events.c.id)
+        .limit(limit)
+        .subquery("page")
+    )
+    return (
+        select(page, projects.c.path.label("project"))
+        .outerjoin(projects, projects.c.id == page.c.project_id)
+        .order_by(page.c.id)
+    )
+
+
+def find_session(connection: Connection, name: str) -> NamedSession:
+    """The session of this uuid, known or not, or the one whose uuid begins so."""
+    digits = name.lower().replace("-", "")
+    if not re.fullmatch(f"[0-9a-f]{{1,{_UUID_DIGITS}}}", digits):
+        raise SelectionError(f"{name!r} is no session: give its uuid or the beginning of it")
+    first, last = UUID(digits.ljust(_UUID_DIGITS, "0")), UUID(digits.ljust(_UUID_DIGITS, "f"))
+    rows = connection.execute(
+        select(agents.c.session_uuid, agents.c.id)
+        .where(agents.c.session_uuid.between(first, last))
+        .order_by(agents.c.session_uuid)
+        .limit(SHOWN_CHOICES + 1)
+    ).all()
+    if not rows and len(digits) == _UUID_DIGITS:
+        return NamedSession(first, None)
+    _check_single(f"session whose uuid begins with {name}", [str(row[0]) for row in rows])
+    return NamedSession(rows[0][0], rows[0][1])
+
+
+def find_projects(connection: Connection, name: str) -> tuple[int, ...]:
+    """Ids of the project (one for each host) with this path, or the one path that ends so."""
+    exact = [name, os.path.normpath(Path.cwd() / Path(name).expanduser())]
+    tail = name.strip("/")
+    rows = connection.execute(
+        select(projects.c.id, projects.c.path).where(
+            or_(
+                projects.c.path.in_(exact),
+                projects.c.path.endswith("/" + tail, autoescape=True),
+            )
+        )
+    ).all()
+    for path in exact:
+        if same := [row.id for row in rows if row.path == path]:
+            return tuple(same)
+    _check_single(f"project named {name}", sorted({row.path for row in rows}))
+    return tuple(row.id for row in rows)
+
+
+def _check_single(what: str, found: Sequence[str]) -> None:
+    if not found:
+        raise SelectionError(f"the log knows no {what}: see `claude-headspace sessions`")
+    if len(found) > 1:
+        listed = ", ".join(found[:SHOWN_CHOICES])
+        more = " and others" if len(found) > SHOWN_CHOICES else ""
+        raise SelectionError(f"there is more than one {what}: {listed}{more}; say more of it")
+
+
+def newest_sessions(
+    project_ids: Sequence[int], *, open_only: bool, limit: int | None
+) -> Select[Any]:
+    """Sessions with their projects, the one seen last at the end."""
+    seen = (agents.c.last_seen_at, agents.c.id)
+    chosen = select(agents)
+    if project_ids:
+        chosen = chosen.where(agents.c.project_id.in_(project_ids))
+    if open_only:
+        chosen = chosen.where(agents.c.ended_at.is_(None))
+    chosen = chosen.order_by(seen[0].desc().nulls_last(), seen[1].desc()).limit(limit)
+    page = chosen.subquery("page")
+    return (
+        select(page, projects.c.path.label("project"), projects.c.host)
+        .join(projects, projects.c.id == page.c.project_id)
+        .order_by(page.c.last_seen_at.asc().nulls_first(), page.c.id)
+    )
+
+
+def count_turns(connection: Connection, agent_ids: Sequence[int]) -> tuple[dict[int, int], int]:
+    """Turns of each of these sessions, and of all together: there a shared turn counts once."""
+    if not agent_ids:
+        return {}, 0
+    rows = connection.execute(
+        select(events.c.agent_id, func.count(events.c.event_key.distinct()))
+        .where(events.c.agent_id.in_(agent_ids), events.c.event_type == TURN_DETECTED)
+        .group_by(func.rollup(events.c.agent_id))
+    ).all()
+    counts: dict[int | None, int] = {row[0]: row[1] for row in rows}
+    together = counts.pop(None, 0)
+    return {agent: count for agent, count in counts.items() if agent is not None}, together
+
+
+def captured(connection: Connection, *, exactly: bool = False) -> Captured:
+    """What the log holds. A large table is not counted, unless `exactly`: see EventCounts."""
+    sessions, unended = connection.execute(
+        select(func.count(), func.count().filter(agents.c.ended_at.is_(None))).select_from(agents)
+    ).one()
+    names = ("lines", "turns", "duplicates", "salvaged")
+    sums = [func.sum(cast(source_positions.c.counts[name].astext, BigInteger)) for name in names]
+    sources, settled, *lines = connection.execute(
+        select(func.count(), func.sum(source_positions.c.settled_bytes), *sums)
+    ).one()
+    return Captured(
+        events=count_events(connection, exactly=exactly),
+        sessions=sessions,
+        open_sessions=unended,
+        projects=connection.execute(select(func.count()).select_from(projects)).scalar_one(),
+        sources=sources,
+        settled_bytes=int(settled or 0),
+        lines={name: int(value or 0) for name, value in zip(names, lines, strict=True)},
+        rejections=connection.execute(_count_open_rejections()).scalar_one(),
+    )
+
+
+def count_events(connection: Connection, *, exactly: bool) -> EventCounts:
+    """Events by type: counted while the table is small, otherwise estimated if it can be."""
+    size = connection.execute(select(func.pg_relation_size(text("'events'::regclass")))).scalar()
+    if not exactly and (size or 0) > COUNTED_BYTES:
+        estimated = _estimate_events(connection)
+        if estimated:
+            return EventCounts(estimated, None, exact=False)
+    rows = connection.execute(
+        select(events.c.event_type, func.count()).group_by(events.c.event_type)
+    ).all()
+    turns = connection.execute(
+        select(func.count(events.c.event_key.distinct())).where(
+            events.c.event_type == TURN_DETECTED
+        )
+    ).scalar_one()
+    return EventCounts({row[0]: row[1] for row in sorted(rows)}, turns, exact=True)
+
+
+def _estimate_events(connection: Connection) -> dict[str, int]:
+    rows = connection.execute(
+        text(
+            "SELECT v.type, (c.reltuples * v.share)::bigint"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname,"
+            " unnest(s.most_common_vals::text::text[], s.most_common_freqs) AS v(type, share)"
+            " WHERE c.oid = 'events'::regclass AND s.attname = 'event_type' AND c.reltuples > 0"
+        )
+    ).all()
+    return {row[0]: row[1] for row in sorted(rows)}
+
+
+def _count_open_rejections() -> Select[Any]:
+    return select(func.count()).select_from(rejections).where(rejections.c.resolved_at.is_(None))
+
+
+def newest_rejections(
+    *, resolved_too: bool, limit: int | None, content_bytes: int | None
+) -> Select[Any]:
+    """What was not taken, newest last, with the beginning of its content or all of it."""
+    content: ColumnElement[bytes] = rejections.c.content
+    if content_bytes is not None:
+        content = func.substring(rejections.c.content, 1, content_bytes)
+    chosen = select(
+        rejections.c.id, rejections.c.source_id, rejections.c.source_offset, rejections.c.reason,
+        rejections.c.detail, rejections.c.recorded_at, rejections.c.resolved_at,
+        content.label("content"), func.length(rejections.c.content).label("content_bytes"),
+    )  # fmt: skip
+    if not resolved_too:
+        chosen = chosen.where(rejections.c.resolved_at.is_(None))
+    page = chosen.order_by(rejections.c.id.desc()).limit(limit).subquery("page")
+    return (
+        select(page, source_positions.c.host, source_positions.c.path)
+        .outerjoin(source_positions, source_positions.c.id == page.c.source_id)
+        .order_by(page.c.id)
+    )
+
+
+def hooks_seen(connection: Connection) -> list[tuple[str, datetime]]:
+    """Kinds of hooks among the newest that were received, with the time of the last of each."""
+    recent = (
+        select(events.c.payload["hook_type"].astext.label("kind"), events.c.timestamp)
+        .where(events.c.event_type == HOOK_RECEIVED)
+        .order_by(events.c.timestamp.desc())
+        .limit(RECENT_HOOKS)
+        .subquery("recent")
+    )
+    rows = connection.execute(
+        select(recent.c.kind, func.max(recent.c.timestamp)).group_by(recent.c.kind)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def ask_for(
+    connection: Connection,
+    session: UUID,
+    *,
+    wanted: bool,
+    project_path: str | None = None,
+    working_directory: str | None = None,
+    iterm_pane_id: str | None = None,
+) -> bool:
+    """Note that a session is to be captured or left alone, and wake the watcher.
+
+    Returns whether that changes anything; commits.
+    """
+    given = {
+        "project_path": project_path,
+        "working_directory": working_directory,
+        "iterm_pane_id": iterm_pane_id,
+    }
+    row = insert(registrations).values(session_uuid=session, wanted=wanted, **given)
+    changed = registrations.c.wanted != row.excluded.wanted
+    kept = {name: func.coalesce(row.excluded[name], registrations.c[name]) for name in given}
+    generation = connection.execute(
+        select(registrations.c.wanted).where(registrations.c.session_uuid == session)
+    ).scalar()
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=[registrations.c.session_uuid],
+            set_={
+                "wanted": row.excluded.wanted,
+                "generation": registrations.c.generation
+                + func.coalesce(cast(changed, registrations.c.generation.type), 0),
+                "requested_at": func.clock_timestamp(),
+                **kept,
+            },
+        )
+    )
+    connection.execute(select(func.pg_notify(REGISTRATION_CHANNEL, literal(str(session)))))
+    connection.commit()
+    return generation is not wanted
