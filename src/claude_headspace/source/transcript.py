@@ -27,9 +27,7 @@ from claude_headspace.source.records import (
 )
 
 # Wrapped by the editor or the program around what a person typed.
-_WRAPPED = re.compile(
-    r"<(ide_opened_file|ide_selection|ide_diagnostics|system-reminder)>.*?</\1>", re.DOTALL
-)
+_WRAPPER = re.compile("<(ide_opened_file|ide_selection|ide_diagnostics|system-reminder)>")
 _INJECTED = (
     "<local-command-stdout>",
     "<local-command-stderr>",
@@ -41,9 +39,6 @@ _INJECTED = (
     "[Request interrupted by user",
 )
 _COMMAND = ("<command-name>", "<command-message>")
-_COMMAND_NAME = re.compile(r"<command-name>(.*?)</command-name>", re.DOTALL)
-_COMMAND_ARGS = re.compile(r"<command-args>(.*?)</command-args>", re.DOTALL)
-_BASH_INPUT = re.compile(r"<bash-input>(.*?)</bash-input>", re.DOTALL)
 # Types are counted by name; names of our own making or from damaged lines must not pile up.
 _MAX_TYPE_LENGTH = 60
 FIRST_DIRECTORY_BYTES = 256 * 1024
@@ -231,7 +226,7 @@ def _user(record: Record, message: Message) -> tuple[str, str | None]:
     if record.isCompactSummary:
         return "user/compact_summary", None
     text = _text_of(message)
-    text = (_WRAPPED.sub("", text) if "<" in text else text).strip()
+    text = _unwrapped(text).strip()
     if not text:
         return "user/no_text", None
     if record.isSidechain:
@@ -241,18 +236,42 @@ def _user(record: Record, message: Message) -> tuple[str, str | None]:
     return "turn", _as_typed(text)
 
 
+def _unwrapped(text: str) -> str:
+    """The text without what was wrapped around it, in time that grows with its length only."""
+    kept: list[str] = []
+    at = 0
+    unclosed: set[str] = set()
+    for opening in _WRAPPER.finditer(text):
+        name = opening[1]
+        if opening.start() < at or name in unclosed:
+            continue
+        end = text.find(f"</{name}>", opening.end())
+        if end < 0:
+            unclosed.add(name)
+            continue
+        kept.append(text[at : opening.start()])
+        at = end + len(f"</{name}>")
+    return "".join(kept) + text[at:]
+
+
 def _as_typed(text: str) -> str:
     """A slash command or a shell command as the person typed it; other text unchanged."""
     if text.startswith("<bash-input>"):
-        found = _BASH_INPUT.match(text)
-        return f"! {found[1].strip()}" if found else text
+        command = _between(text, "bash-input")
+        return text if command is None else f"! {command}"
     if not text.startswith(_COMMAND):
         return text
-    name = _COMMAND_NAME.search(text)
+    name = _between(text, "command-name")
     if name is None:
         return text
-    args = _COMMAND_ARGS.search(text)
-    return f"{name[1].strip()} {args[1].strip() if args else ''}".strip()
+    return f"{name} {_between(text, 'command-args') or ''}".strip()
+
+
+def _between(text: str, tag: str) -> str | None:
+    """What stands in the first element of this tag; None where there is none."""
+    start = text.find(f"<{tag}>")
+    end = text.find(f"</{tag}>", start) if start >= 0 else -1
+    return text[start + len(tag) + 2 : end].strip() if end >= 0 else None
 
 
 def _text_of(message: Message) -> str:

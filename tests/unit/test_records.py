@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+import lines
+from claude_headspace.source.records import Broken, Found, quick_record, take_apart
+from claude_headspace.source.transcript import Rejected, Turn, outcomes
+
+SESSION = "11111111-2222-4333-8444-555555555555"
+FIRST = lines.raw(lines.user(SESSION, "first ä"))
+SECOND = lines.raw(lines.assistant(SESSION, "second"))
+
+
+def texts(line: bytes) -> list[str]:
+    return [o.text for o in outcomes(line, 0) if isinstance(o, Turn)]
+
+
+def test_an_undamaged_line_needs_no_patience() -> None:
+    assert quick_record(FIRST) is not None
+    (found,) = take_apart(FIRST)
+    assert isinstance(found, Found)
+    assert not found.salvaged
+
+
+def test_two_records_on_one_line_both_come_out_where_they_stand() -> None:
+    found = list(outcomes(FIRST + SECOND, 100))
+    assert [(o.text, o.offset, o.salvaged) for o in found if isinstance(o, Turn)] == [
+        ("first ä", 100, True),
+        ("second", 100 + len(FIRST), True),
+    ]
+
+
+def test_a_record_behind_one_cut_anywhere_comes_out() -> None:
+    for cut in range(1, len(FIRST)):
+        parts = list(outcomes(FIRST[:cut] + SECOND, 0))
+        turns = [o for o in parts if isinstance(o, Turn)]
+        assert [(t.text, t.offset) for t in turns] == [("second", cut)], cut
+        assert any(isinstance(o, Rejected) for o in parts), cut
+
+
+def test_a_record_before_a_cut_off_one_comes_out() -> None:
+    for cut in range(1, len(SECOND)):
+        assert texts(FIRST + SECOND[:cut]) == ["first ä"]
+
+
+@pytest.mark.parametrize("at", [0, len(FIRST)])
+def test_runs_of_nul_bytes_cost_nothing_but_themselves(at: int) -> None:
+    line = FIRST[:at] + b"\0" * 5000 + FIRST[at:]
+    assert texts(line) == ["first ä"]
+    assert texts(line + SECOND) == ["first ä", "second"]
+
+
+def test_invalid_utf8_is_replaced() -> None:
+    line = FIRST.replace("ä".encode(), b"\xc3")
+    (turn,) = (o for o in outcomes(line, 0) if isinstance(o, Turn))
+    assert "first " in turn.text
+    from claude_headspace.events.event import encode
+
+    payload, event = encode(turn.event(1, 1, 1))
+    assert "first \ufffd".encode() in payload
+    assert event.annotations["replaced_characters"] == 1
+
+
+@pytest.mark.parametrize("escape", [b"\\u0000", b"\\ud83d", b"\\udc00"])
+def test_escapes_that_postgres_refuses_are_replaced_and_marked(escape: bytes) -> None:
+    from claude_headspace.events.event import encode
+
+    line = FIRST.replace("ä".encode(), escape)
+    (turn,) = (o for o in outcomes(line, 0) if isinstance(o, Turn))
+    payload, event = encode(turn.event(1, 1, 1))
+    assert "first \ufffd".encode() in payload
+    assert event.annotations == {"replaced_characters": 1}
+
+
+def test_a_pair_of_surrogates_is_one_character() -> None:
+    assert texts(FIRST.replace("ä".encode(), b"\\ud83d\\ude00")) == ["first \U0001f600"]
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"9" * 5000])
+def test_numbers_that_are_none_do_not_cost_the_turn(number: bytes) -> None:
+    line = FIRST[:-1] + b',"n":' + number + b"}"
+    assert texts(line) == ["first ä"]
+
+
+@pytest.mark.parametrize("control", [b"\t", b"\x01", b"\x85", "\u2028".encode(), b"\r"])
+def test_raw_control_characters_in_text(control: bytes) -> None:
+    assert len(texts(FIRST.replace("ä".encode(), b"x" + control + b"y"))) == 1
+
+
+@pytest.mark.parametrize("line", [FIRST + b"\r", b"\xef\xbb\xbf" + FIRST, b" " + FIRST + b" "])
+def test_what_may_stand_around_a_record(line: bytes) -> None:
+    assert texts(line) == ["first ä"]
+
+
+@pytest.mark.parametrize("line", [b"[1]", b"null", b'"x"', b"12", b"true"])
+def test_json_that_is_no_object_is_broken(line: bytes) -> None:
+    (part,) = take_apart(line)
+    assert isinstance(part, Broken)
+    assert part.offset == 0
+
+
+def test_offsets_count_bytes_even_of_undecodable_ones() -> None:
+    line = "ä€\U0001f600".encode() + b"\xff\xfe" + FIRST
+    found = [part for part in take_apart(line) if isinstance(part, Found)]
+    assert [line[part.offset :][:1] for part in found] == [b"{"]
+    assert found[0].offset == len(line) - len(FIRST)
+
+
+def test_a_record_of_the_wrong_types_is_looked_at_patiently() -> None:
+    line = b'{"type":7,"uuid":[],"message":"x","isMeta":"yes"}'
+    (part,) = take_apart(line)
+    assert isinstance(part, Found)
+    assert (part.record.type, part.record.uuid, part.record.isMeta) == (None, None, True)
