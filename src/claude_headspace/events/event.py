@@ -22,7 +22,8 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 def derived_key(*parts: str) -> UUID:
     """The key of an event that has no id of its own: the same parts, the same key."""
-    return uuid5(KEY_NAMESPACE, "\x1f".join(parts))
+    name = "\x1f".join(parts).encode("utf-8", "backslashreplace").decode()
+    return uuid5(KEY_NAMESPACE, name)
 
 
 @dataclass(frozen=True, slots=True)
