@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
@@ -48,14 +48,19 @@ class Instant(Text):
 
 
 def parse_instant(text: str) -> datetime:
-    """The moment that an ISO 8601 string with a zone names; ValidationError otherwise."""
+    """The moment that an ISO 8601 string with a zone names; ValidationError otherwise.
+
+    It can be named in UTC too, in which Postgres hands it to readers.
+    """
     if not _ISO_8601.fullmatch(text):
         raise ValidationError(f"must be an ISO 8601 time with a zone, is {text[:40]!r}")
     whole, fraction, zone = _parts(text)
     try:
-        return datetime.fromisoformat(f"{whole}.{fraction}{zone}")
-    except ValueError as error:
+        moment = datetime.fromisoformat(f"{whole}.{fraction}{zone}")
+        moment.astimezone(timezone.utc)
+    except (ValueError, OverflowError) as error:
         raise ValidationError(f"must be an ISO 8601 time with a zone: {error}") from error
+    return moment
 
 
 def _parts(text: str) -> tuple[str, str, str]:
