@@ -17,6 +17,8 @@ import msgspec
 # A cut-off record is searched for whole ones behind it; this bounds the characters decoded in
 # vain, so that a hostile line of megabytes costs a second and not an hour.
 SALVAGE_BUDGET = 64 * 1024 * 1024
+# Of a line with more broken parts than this the first are told, the rest is passed over.
+MAX_BROKEN = 100
 _RECORD_START = re.compile(r'\{\s*"')
 NO_MESSAGE = msgspec.Raw(b"")
 _IDENTIFYING = frozenset({"type", "sessionId", "uuid"})
@@ -100,26 +102,48 @@ def quick_message(raw: msgspec.Raw) -> Message | None:
 
 
 def take_apart(line: bytes) -> Iterator[Found | Broken]:
-    """Every whole record of any line of bytes, and every part that is none."""
+    """Every whole record of any line of bytes, and the parts that are none."""
+    broken = 0
+    for part in _parts(line):
+        broken += isinstance(part, Broken)
+        if isinstance(part, Found) or broken <= MAX_BROKEN:
+            yield part
+
+
+def _parts(line: bytes) -> Iterator[Found | Broken]:
     # surrogateescape keeps one character for each undecodable byte, so offsets stay exact.
     text = line.decode("utf-8", "surrogateescape")
     if "\0" in text:
         text = text.replace("\0", " ")
+    offsets = _Offsets(text)
     budget = SALVAGE_BUDGET
     at, alone = _skip_space(text, 0), True
     while at < len(text):
         value, end, problem = _decode_at(text, at)
         if problem is None:
             alone = alone and _skip_space(text, end) == len(text)
-            yield _found(text, at, value, salvaged=not alone)
+            yield _found(offsets.bytes_before(at), value, salvaged=not alone)
             at = _skip_space(text, end)
             continue
         alone = False
-        yield Broken(_byte_offset(text, at), problem)
+        yield Broken(offsets.bytes_before(at), problem)
         following = _next_record(text, at + 1, budget)
         if following is None:
             return
         at, budget = following
+
+
+class _Offsets:
+    """Where characters stand in bytes; asked from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = self._bytes = 0
+
+    def bytes_before(self, at: int) -> int:
+        self._bytes += len(self._text[self._at : at].encode("utf-8", "surrogateescape"))
+        self._at = at
+        return self._bytes
 
 
 def _decode_at(text: str, at: int) -> tuple[Any, int, str | None]:
@@ -146,8 +170,7 @@ def _next_record(text: str, start: int, budget: int) -> tuple[int, int] | None:
     return None
 
 
-def _found(text: str, at: int, value: Any, *, salvaged: bool) -> Found | Broken:
-    offset = _byte_offset(text, at)
+def _found(offset: int, value: Any, *, salvaged: bool) -> Found | Broken:
     if not isinstance(value, dict):
         return Broken(offset, f"a {type(value).__name__} where a JSON object was expected")
     record = Record()
@@ -181,7 +204,3 @@ def _skip_space(text: str, at: int) -> int:
     while at < len(text) and text[at].isspace():
         at += 1
     return at
-
-
-def _byte_offset(text: str, at: int) -> int:
-    return len(text[:at].encode("utf-8", "surrogateescape"))
