@@ -24,6 +24,7 @@ from claude_headspace.watcher.agenda import Agenda, Waiting
 from claude_headspace.watcher.capture import POISON, Capture, Step
 from claude_headspace.watcher.endings import Endings
 from claude_headspace.watcher.intake import Intake
+from claude_headspace.watcher.progress import Progress
 from claude_headspace.watcher.sources import ActiveSource, Sources
 from claude_headspace.watcher.stop import Stop, StopRequested
 from claude_headspace.watcher.vitals import Vitals
@@ -91,6 +92,7 @@ class Loop:
         self.settled_lines = 0
         self.captured_turns = 0
         self.poison_lines = 0
+        self.progress = Progress()
 
     def run(self) -> None:
         """Capture until asked to stop."""
@@ -139,6 +141,7 @@ class Loop:
                 self._agenda.add_seen(seen, settled.get(seen.path, 0))
             self._vitals.beat()
         self._next_sweep = time.monotonic() + SWEEP_SECONDS
+        self.progress.begin(self._agenda.backlog_bytes, self.settled_bytes)
         logger.info(
             "ready: %d files to read (%d bytes), %d read already",
             self._agenda.backlog_files, self._agenda.backlog_bytes, self._agenda.files,

@@ -163,6 +163,9 @@ class Watcher:
         self._summary.tell_if_due()
         counters = self._writer.counters
         oldest = self._agenda.oldest_mtime_ns
+        backlog_bytes, backlog_files = self._agenda.backlog_bytes, self._agenda.backlog_files
+        progress = self._loop.progress
+        progress.advance(backlog_bytes, backlog_files, self._loop.settled_bytes)
         return WatcherStatus(
             pid=os.getpid(),
             started_at=self._started_at,
@@ -177,8 +180,8 @@ class Watcher:
             last_write_at=counters.last_write_at,
             last_error=counters.last_error,
             failing_since=counters.failing_since,
-            backlog_bytes=self._agenda.backlog_bytes,
-            backlog_files=self._agenda.backlog_files,
+            backlog_bytes=backlog_bytes,
+            backlog_files=backlog_files,
             settled_bytes=self._loop.settled_bytes,
             settled_lines=self._loop.settled_lines,
             oldest_unread_at=None if oldest is None else oldest / 1e9,
@@ -186,6 +189,8 @@ class Watcher:
             poison_lines=self._loop.poison_lines,
             files=self._agenda.files,
             sessions=len(self._sessions),
+            capture_total_bytes=progress.total_bytes,
+            capture_rate_bytes_per_second=progress.rate,
         )
 
 
