@@ -62,4 +62,4 @@ def test_a_missing_or_failing_command_is_logged(caplog: pytest.LogCaptureFixture
 
 
 def test_none_is_none() -> None:
-    Alerts(None).raise_alert("degraded", "")
+    Alerts(()).raise_alert("degraded", "")

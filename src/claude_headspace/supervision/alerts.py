@@ -24,7 +24,7 @@ class Alerts:
 
     def __init__(
         self,
-        command: Sequence[str] | None,
+        command: Sequence[str],
         limit_seconds: float = TIME_LIMIT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,7 +68,7 @@ class Alerts:
         environment = os.environ | {"HEADSPACE_ALERT": kind, "HEADSPACE_REASON": reason}
         try:
             self._running = subprocess.Popen(
-                list(self._command or ()),
+                list(self._command),
                 stdin=subprocess.DEVNULL,
                 env=environment,
                 start_new_session=True,

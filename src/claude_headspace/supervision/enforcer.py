@@ -8,6 +8,7 @@ entry is closed off, and a fault shows in the state that health asks for.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 import traceback
@@ -17,7 +18,7 @@ from typing import Any
 
 from supervisor import events
 from supervisor.process import Subprocess
-from supervisor.states import ProcessStates
+from supervisor.states import ProcessStates, SupervisorStates
 
 from claude_headspace.errors import ConfigError
 from claude_headspace.health.status import (
@@ -32,6 +33,8 @@ from claude_headspace.supervision.reasons import exit_code_of, explain_exit
 
 RESTARTS_DEFAULT = 5
 LONGEST_DELAY_SECONDS = 2.0
+SHORTEST_POLL_SECONDS = 0.02
+RESPAWN_SECONDS = 5.0
 MESSAGE_TYPE = "headspace-guard"
 _ATTRIBUTE = "claude_headspace_enforcer"
 _CRASHED = (events.ProcessStateExitedEvent, events.ProcessStateBackoffEvent)
@@ -51,6 +54,7 @@ class Enforcer:
         self.program = program
         self.broken = ""
         self.settings_problem = ""
+        self.alert_command: tuple[str, ...] = ()
         self.budget = RestartBudget(RESTARTS_DEFAULT, window_seconds)
         self._supervisord = supervisord
         self._log = supervisord.options.logger
@@ -59,6 +63,8 @@ class Enforcer:
         self._use_directory(self._socket_directory())
         self._started: float | None = None
         self._exit_codes: dict[int, int] = {}
+        self._is_first_poll = True
+        self._poll_seconds = 0.0
 
     def install(self) -> None:
         """Take up the settings and the memory, and subscribe."""
@@ -66,7 +72,7 @@ class Enforcer:
         self.closed(self._recall)()
         self.closed(self._watch_exit_statuses)()
         self.closed(self._watch_rereads)()
-        self.closed(self._skip_first_wait)()
+        self.closed(self._watch_polls)()
         events.subscribe(events.ProcessStateEvent, self.closed(self._on_state))
         events.subscribe(events.ProcessGroupAddedEvent, self.closed(self._on_group_added))
 
@@ -97,6 +103,7 @@ class Enforcer:
             self._use_directory(config.state.directory)
             self.budget.limit = config.event_system.max_restarts_per_minute
             self._stop_seconds = config.event_system.shutdown_timeout_seconds
+            self.alert_command = config.alerts.command or ()
         for group in self._supervisord.process_groups.values():
             self._apply(group.config)
 
@@ -157,16 +164,30 @@ class Enforcer:
         for group_config in self._supervisord.options.process_group_configs:
             self._apply(group_config)
 
-    def _skip_first_wait(self) -> None:
-        """The first poll would wait a full second before anything is started."""
+    def _watch_polls(self) -> None:
+        """Deaths do not wake the poll, and its second is long where the next step is due."""
         poller = self._supervisord.options.poller
         poll = poller.poll
+        shorten = self.closed(self._shorten_poll)
 
-        def poll_once(_timeout: float) -> Any:
-            poller.poll = poll
-            return poll(0)
+        def polling(timeout: float) -> Any:
+            self._poll_seconds = timeout
+            shorten()
+            return poll(self._poll_seconds)
 
-        poller.poll = poll_once
+        poller.poll = polling
+
+    def _shorten_poll(self) -> None:
+        if self._is_first_poll:
+            self._is_first_poll = False
+            self._poll_seconds = 0.0
+            return
+        if self._supervisord.options.mood < SupervisorStates.RUNNING:
+            self._poll_seconds = SHORTEST_POLL_SECONDS
+        for group in self._supervisord.process_groups.values():
+            for process in group.processes.values():
+                if process.config.name == self.program:
+                    self._poll_seconds = min(self._poll_seconds, _patience(process))
 
     def _on_group_added(self, event: Any) -> None:
         self._apply(self._supervisord.process_groups[event.group].config)
@@ -266,6 +287,16 @@ class GuardInterface:
             "undelivered_events": self._undelivered(),
         }
 
+    def getSettings(self) -> dict[str, Any]:  # noqa: N802  as above
+        """Return what the listener needs to know, so that it need not read the configuration."""
+        enforcer = self._enforcer
+        return {
+            "state_directory": str(enforcer.state_directory),
+            "limit": enforcer.budget.limit,
+            "window_seconds": enforcer.budget.window_seconds,
+            "alert_command": list(enforcer.alert_command),
+        }
+
     def _undelivered(self) -> int:
         group = self._supervisord.process_groups.get(self._listener)
         return len(getattr(group, "event_buffer", ()))
@@ -288,6 +319,18 @@ def make_enforcer(
 
 # Outlives a reload even when the state directory cannot be written.
 _restarts_in_process: dict[str, tuple[float, ...]] = {}
+
+
+def _patience(process: Subprocess) -> float:
+    """Seconds until this process may need the next step of supervisord's loop."""
+    if process.state == ProcessStates.BACKOFF:
+        return max(SHORTEST_POLL_SECONDS, float(process.delay) - time.time())
+    if process.state == ProcessStates.STOPPING:
+        return SHORTEST_POLL_SECONDS
+    if process.state == ProcessStates.EXITED and time.time() - process.laststop < RESPAWN_SECONDS:
+        return SHORTEST_POLL_SECONDS
+    has_let_go = any(each.closed for each in process.dispatchers.values())
+    return SHORTEST_POLL_SECONDS if has_let_go else math.inf
 
 
 def _shorten(problems: tuple[str, ...]) -> str:

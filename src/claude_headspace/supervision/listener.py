@@ -61,7 +61,7 @@ class Settings:
     state_directory: Path
     limit: int = RESTARTS_DEFAULT
     window_seconds: float = WINDOW_SECONDS
-    alert_command: tuple[str, ...] | None = None
+    alert_command: tuple[str, ...] = ()
     program: str = PROGRAM
 
 
@@ -272,6 +272,22 @@ def _survive(handle: Callable[..., None], argument: object) -> None:
         log.exception("an event could not be handled: %s", argument)
 
 
+def ask_settings(supervisor: Supervisor, program: str, window_seconds: float) -> Settings:
+    """From the half inside supervisord, which has read the configuration already."""
+    try:
+        answer = supervisor.call("guard.getSettings")
+    except (SupervisorUnavailable, SupervisorFault) as error:
+        log.error("the guard inside supervisord does not answer: %s", error)  # noqa: TRY400
+        return read_settings(program, window_seconds)
+    return Settings(
+        state_directory=Path(answer["state_directory"]),
+        limit=answer["limit"],
+        window_seconds=answer["window_seconds"],
+        alert_command=tuple(answer["alert_command"]),
+        program=program,
+    )
+
+
 def read_settings(program: str, window_seconds: float) -> Settings:
     """From the configuration, or with defaults beside supervisord's socket if that is bad."""
     from claude_headspace.config import load_config
@@ -279,15 +295,15 @@ def read_settings(program: str, window_seconds: float) -> Settings:
     try:
         config = load_config()
     except ConfigError as error:
-        log.error("bad configuration: %s", "; ".join(error.problems))  # noqa: TRY400  no traceback
+        log.error("bad configuration: %s", "; ".join(error.problems))  # noqa: TRY400
         directory = Path(_server_socket()).parent
         return Settings(directory, window_seconds=window_seconds, program=program)
     return Settings(
-        config.state.directory,
-        config.event_system.max_restarts_per_minute,
-        window_seconds,
-        config.alerts.command,
-        program,
+        state_directory=config.state.directory,
+        limit=config.event_system.max_restarts_per_minute,
+        window_seconds=window_seconds,
+        alert_command=config.alerts.command or (),
+        program=program,
     )
 
 
@@ -314,8 +330,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s guard: %(message)s"
     )
-    settings = read_settings(options.program, options.window_seconds)
-    listener = Listener(Supervisor(_server_socket()), settings, stream.has_input)
+    supervisor = Supervisor(_server_socket())
+    settings = ask_settings(supervisor, options.program, options.window_seconds)
+    listener = Listener(supervisor, settings, stream.has_input)
     try:
         serve(stream, listener, time.monotonic)
     except (EOFError, BrokenPipeError, KeyboardInterrupt):

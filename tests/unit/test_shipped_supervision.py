@@ -1,0 +1,49 @@
+"""The guard rests on some settings of the shipped supervisord.conf."""
+
+from __future__ import annotations
+
+from configparser import RawConfigParser
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def shipped() -> RawConfigParser:
+    parser = RawConfigParser()
+    parser.read(ROOT / "supervisord.conf", "utf-8")
+    return parser
+
+
+def test_what_the_enforcer_counts_on(shipped: RawConfigParser) -> None:
+    watcher = shipped["program:watcher"]
+    assert watcher["autorestart"] == "true"
+    assert int(watcher["startsecs"]) == 2
+    assert watcher["stdout_capture_maxbytes"]
+    module, _, name = shipped["rpcinterface:guard"]["supervisor.rpcinterface_factory"].partition(
+        ":"
+    )
+    assert callable(getattr(import_module(module), name))
+
+
+def test_what_the_listener_counts_on(shipped: RawConfigParser) -> None:
+    guard = shipped["eventlistener:guard"]
+    assert set(guard["events"].split(",")) == {
+        "PROCESS_STATE",
+        "PROCESS_COMMUNICATION_STDOUT",
+        "REMOTE_COMMUNICATION",
+        "TICK_5",
+    }
+    assert int(guard["buffer_size"]) >= 500
+    assert guard["autorestart"] == "true"
+    assert "redirect_stderr" not in guard
+
+
+def test_postgres_is_first_up_and_last_down(shipped: RawConfigParser) -> None:
+    order = {
+        name: int(shipped[f"program:{name}"]["priority"]) for name in ("postgres", "watcher", "web")
+    }
+    assert order["postgres"] < order["watcher"] < order["web"]
