@@ -172,19 +172,19 @@ def remove_hooks(arguments: Namespace) -> int:
 
 def _edit(edit: Callable[[bool], EditReport], arguments: Namespace) -> int:
     """Show the difference, then write it unless somebody says no."""
-    from claude_headspace.cli.state import printable_line
+    from claude_headspace.cli.terminal import printable
     from claude_headspace.hooks.install import describe_edit
 
     planned = edit(True)
     for line in planned.diff.splitlines():
-        print(printable_line(line))
+        print(printable(line))
     if planned.changes and not arguments.dry_run:
         if not (arguments.yes or _agreed()):
             print("Nothing was changed.")
             return 1
         planned = edit(False)
     for line in describe_edit(planned).removeprefix(planned.diff).strip("\n").splitlines():
-        print(printable_line(line))
+        print(printable(line))
     return 0
 
 
@@ -227,7 +227,7 @@ def hooks_status(arguments: Namespace) -> int:
     import sys
 
     from claude_headspace.cli.access import inbox_of
-    from claude_headspace.cli.state import printable_line
+    from claude_headspace.cli.terminal import printable
     from claude_headspace.config import load_config
     from claude_headspace.errors import DatabaseError
     from claude_headspace.hooks.report import describe_status, status
@@ -240,7 +240,7 @@ def hooks_status(arguments: Namespace) -> int:
         print(f"claude-headspace: what was seen is not known: {error}", file=sys.stderr)
     found = status(_settings(arguments), inbox_of(config), version=_version(arguments), seen=seen)
     for line in describe_status(found).splitlines():
-        print(printable_line(line))
+        print(printable(line))
     return 1 if found.problems else 0
 
 

@@ -13,6 +13,7 @@ from claude_headspace.cli.terminal import as_json, printable
 if TYPE_CHECKING:
     from claude_headspace.cli.command import Commands
     from claude_headspace.config import Config
+    from claude_headspace.health.status import StatusResult
     from claude_headspace.health.verdict import Verdict
     from claude_headspace.store.queries import Captured
 
@@ -64,12 +65,8 @@ def restarts(arguments: Namespace) -> int:
             print(as_json(asdict(record)))
     else:
         for line in format_restarts(records).splitlines():
-            print(_aligned_printable(line))
+            print(printable(line))
     return 0
-
-
-def _aligned_printable(line: str) -> str:
-    return "  ".join(printable(cell) if cell.strip() else cell for cell in line.split("  "))
 
 
 def status(arguments: Namespace) -> int:
@@ -77,6 +74,7 @@ def status(arguments: Namespace) -> int:
     from dataclasses import asdict
 
     from claude_headspace.config import load_config
+    from claude_headspace.health.status import read_status, status_path
     from claude_headspace.supervision.observe import collect
 
     config = load_config()
@@ -86,14 +84,10 @@ def status(arguments: Namespace) -> int:
         captured = asdict(held) if held else None
         print(as_json({**asdict(verdict), "captured": captured, "captured_problem": problem}))
     else:
-        for line in (*_verdict_lines(verdict), *_captured_lines(held, problem)):
-            print(printable_line(line))
+        left = read_status(status_path(config.state.directory))
+        for line in (*_verdict_lines(verdict, left), *_captured_lines(held, problem)):
+            print(printable(line))
     return verdict.exit_status
-
-
-def printable_line(line: str) -> str:
-    """The line with its indentation."""
-    return line[: len(line) - len(line.lstrip(" "))] + printable(line)
 
 
 def _captured(
@@ -112,7 +106,7 @@ def _captured(
         return None, str(error)
 
 
-def _verdict_lines(verdict: Verdict) -> Iterator[str]:
+def _verdict_lines(verdict: Verdict, left_by_watcher: StatusResult) -> Iterator[str]:
     yield verdict.status
     yield from (f"  {reason}" for reason in verdict.reasons)
     yield from (f"  note: {note}" for note in verdict.notes)
@@ -121,6 +115,7 @@ def _verdict_lines(verdict: Verdict) -> Iterator[str]:
     if programs:
         yield "programs: " + ", ".join(f"{name} {state}" for name, state in programs.items())
     yield from _watcher_lines(verdict.checks["watcher"])
+    yield _backlog_line(left_by_watcher)
     yield _database_line(verdict.checks["database"])
 
 
@@ -140,15 +135,23 @@ def _watcher_lines(watcher: Mapping[str, Any]) -> Iterator[str]:
         f"files:    {watcher['files']}, {watcher['sessions']} sessions at hand;"
         f" {watcher['settled_lines']} lines, {format_bytes(watcher['settled_bytes'])} read"
     )
-    backlog = watcher["backlog_bytes"]
-    waiting = f"{format_bytes(backlog)} in {watcher['backlog_files']} files"
-    yield f"backlog:  {waiting}{_progress(watcher)}" if backlog else "backlog:  none"
 
 
-def _progress(watcher: Mapping[str, Any]) -> str:
-    """How far the reading of a backlog is, out of what was read since the watcher started."""
-    done, left = watcher["settled_bytes"], watcher["backlog_bytes"]
-    return f", {100 * done / (done + left):.0f} % done"
+def _backlog_line(left: StatusResult) -> str:
+    """What waits to be read, and how far the reading of it is, where the watcher says so."""
+    from claude_headspace.health.status import StatusProblem
+    from claude_headspace.health.verdict import format_bytes
+
+    if isinstance(left, StatusProblem):
+        return "backlog:  not known"
+    if not left.backlog_bytes:
+        return "backlog:  none"
+    line = f"backlog:  {format_bytes(left.backlog_bytes)} in {left.backlog_files} files"
+    line += f", {100 * left.settled_bytes / (left.settled_bytes + left.backlog_bytes):.0f} % done"
+    if rate := left.capture_rate_bytes_per_second:
+        seconds = left.backlog_bytes / rate
+        line += f", {format_bytes(rate)} a second, about {seconds:.0f} s left"
+    return line
 
 
 def _database_line(database: Mapping[str, Any]) -> str:

@@ -14,12 +14,12 @@ ELLIPSIS = "…"
 _STEERING = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
-_SPACES = re.compile(r"[ \t\r\n\v\f]+")
+_BREAK = re.compile(r"[\t\r\n\v\f][ \t\r\n\v\f]*")
 
 
 def printable(text: str) -> str:
     """The text on one line, with everything that could steer a terminal spelt out."""
-    return _STEERING.sub(_spell, _SPACES.sub(" ", text).strip(" "))
+    return _STEERING.sub(_spell, _BREAK.sub(" ", text))
 
 
 def _spell(found: re.Match[str]) -> str:
@@ -40,10 +40,9 @@ def cut(text: str, width: int | None) -> str:
     """One printable line of at most so many columns, with an ellipsis if it was longer."""
     if width is None:
         return printable(text)
-    # One character more than fits, or spaces that fold into one: enough to see that it is cut.
-    line = printable(text[: 8 * width])
-    if len(text) > 8 * width:
-        line += ELLIPSIS
+    # The text may be megabytes, and indented so deep that much of it folds into one space.
+    begin = text[: 8 * width]
+    line = printable(begin) + (ELLIPSIS if len(text) > len(begin) else "")
     if _columns(line) <= width:
         return line
     kept = line[:width]
