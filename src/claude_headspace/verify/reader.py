@@ -1,0 +1,110 @@
+"""Reads a transcript for checking: all of its lines, independently of any stored position."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+BLOCK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FileLine:
+    """One line as it stands in the file; `number` counts from 1, `start` is its byte offset.
+
+    `data` is None where the line is over the limit. `ended`: it has its newline.
+    """
+
+    number: int
+    start: int
+    length: int
+    data: bytes | None
+    ended: bool
+
+
+class LineReader:
+    """The lines of a file as long as it is now; what is appended meanwhile is left out.
+
+    After `lines` is exhausted, `checksum` is the CRC-32 of the first `settled_bytes` bytes.
+    Memory is bounded by `max_line_bytes`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        max_line_bytes: int,
+        settled_bytes: int = 0,
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Raises OSError as open does."""
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self.size = os.fstat(self._fd).st_size
+        self.checksum = 0
+        self._limit = max_line_bytes
+        self._settled = settled_bytes
+        self._progress = progress
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._fd)
+
+    def lines(self) -> Iterator[FileLine]:
+        """Every line, in order."""
+        held: list[bytes] = []
+        number = start = length = 0
+        for block in self._blocks():
+            *ended, rest = block.split(b"\n")
+            for piece in ended:
+                number += 1
+                length += len(piece)
+                yield FileLine(number, start, length, self._joined(held, piece, length), True)
+                start += length + 1
+                held, length = [], 0
+            length += len(rest)
+            if length <= self._limit:
+                held.append(rest)
+            else:
+                held.clear()
+        if length:
+            yield FileLine(number + 1, start, length, self._joined(held, b"", length), False)
+
+    def _joined(self, held: list[bytes], piece: bytes, length: int) -> bytes | None:
+        return b"".join((*held, piece)) if length <= self._limit else None
+
+    def _blocks(self) -> Iterator[bytes]:
+        at = 0
+        while at < self.size:
+            block = os.pread(self._fd, min(BLOCK_BYTES, self.size - at), at)
+            if not block:
+                return
+            if at < self._settled:
+                self.checksum = zlib.crc32(block[: self._settled - at], self.checksum)
+            at += len(block)
+            if self._progress:
+                self._progress(len(block))
+            yield block
+
+
+def line_around(path: str, offset: int, max_line_bytes: int) -> tuple[int, bytes] | None:
+    """The line that holds the byte at `offset`, with its start.
+
+    None where there is no such line, or it is longer than the limit. Raises OSError as open does.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        low = max(0, offset - max_line_bytes)
+        before = os.pread(fd, offset - low, low)
+        if len(before) < offset - low:
+            return None
+        start = low + before.rfind(b"\n") + 1
+        data = os.pread(fd, max_line_bytes + 1, start)
+    finally:
+        os.close(fd)
+    if start == low > 0 and not before.startswith(b"\n"):
+        return None
+    line, newline, _ = data.partition(b"\n")
+    whole = len(line) <= max_line_bytes and (newline or len(data) <= max_line_bytes)
+    return (start, line) if whole and start + len(line) >= offset and line else None
