@@ -60,8 +60,9 @@ class SourceFile:
         self.path = path
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         self.stat = os.fstat(self._fd)
-        # How far the line that begins at the key was searched for its end in vain.
-        self._searched: tuple[int, int] = (0, 0)
+        # How far the line that begins at an offset was searched for its end in vain, and the
+        # last bytes of what was searched: the line may have been cut and written anew.
+        self._searched: tuple[int, int, bytes] = (0, 0, b"")
         # The last settled bytes before an offset. What was compared is carried on, not read
         # again: a file rewritten in between must not vouch for itself.
         self._before: tuple[int, bytes] = (0, b"")
@@ -135,15 +136,15 @@ class SourceFile:
 
     def _skipped(self, position: Position, end: int, beat: Callable[[], None]) -> Position:
         """The position after a line that is not held in memory."""
-        tail_start = max(position.offset, end + 1 - EDGE_BYTES)
-        checksum = self._checksum(position.checksum, position.offset, tail_start, beat)
-        passed = replace(position, offset=tail_start, checksum=checksum)
+        begun = self._advanced(position, os.pread(self._fd, EDGE_BYTES, position.offset))
+        tail_start = max(begun.offset, end + 1 - EDGE_BYTES)
+        checksum = self._checksum(begun.checksum, begun.offset, tail_start, beat)
+        passed = replace(begun, offset=tail_start, checksum=checksum)
         return self._advanced(passed, os.pread(self._fd, end + 1 - tail_start, tail_start))
 
     def _find_newline(self, start: int, at: int, beat: Callable[[], None]) -> int | None:
         """The offset of the first newline at or after `at`; what was searched is remembered."""
-        if self._searched[0] == start:
-            at = max(at, self._searched[1])
+        at = max(at, self._searched_to(start))
         while at < self.stat.st_size:
             data = os.pread(self._fd, min(SCAN_BYTES, self.stat.st_size - at), at)
             if not data:
@@ -152,9 +153,16 @@ class SourceFile:
             if found >= 0:
                 return at + found
             at += len(data)
-            self._searched = (start, at)
+            self._searched = (start, at, data[-EDGE_BYTES:])
             beat()
         return None
+
+    def _searched_to(self, start: int) -> int:
+        """How far the line from `start` need not be searched again."""
+        searched, at, last = self._searched
+        if searched != start or os.pread(self._fd, len(last), at - len(last)) != last:
+            return 0
+        return at
 
     def _checksum(self, checksum: int, at: int, end: int, beat: Callable[[], None]) -> int:
         """The CRC-32 continued over the bytes from `at` to `end`."""
