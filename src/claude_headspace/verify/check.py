@@ -20,6 +20,9 @@ BATCH_LINES = 1000
 # Rejections of a whole line; others are of one of its records.
 _WHOLE_LINE = frozenset({"too_long", "poison"})
 
+# The annotation of events that were written by a repair.
+LATE = "repaired"
+
 Write = Callable[[StoredSource, "Sequence[Place]"], dict[int, int]]
 
 
@@ -47,6 +50,7 @@ class FileCheck:
     """One file against the log. `write`, if given, writes what is missing.
 
     `only` narrows the check to one session: then the counts of the source are left alone.
+    `unkept`: rejections that should have been kept and were not.
     """
 
     def __init__(
@@ -71,6 +75,9 @@ class FileCheck:
         self._tallies: dict[UUID, Tally] = {}
         self._found = LineCounts()
         self._joined = 0
+        # Turns of which it is not known whether they were counted as turns or as duplicates.
+        self._uncertain = 0
+        self.unkept = 0
         skipped = source is not None and source.counts.other["not_registered"] > 0
         self._coarse = sessions.selective or skipped
         self._any_kept = source is not None and log.has_rejections(source.id)
@@ -95,7 +102,11 @@ class FileCheck:
         elif reader.checksum != self._source.position.checksum:
             yield f"the first {self._settled} bytes are not those that were read"
         yield from contradictions(
-            self._source.counts, self._found, joined=self._joined, coarse=self._coarse
+            self._source.counts,
+            self._found,
+            joined=self._joined,
+            coarse=self._coarse,
+            uncertain=self._uncertain,
         )
 
     def _check(self, batch: Sequence[FileLine]) -> None:
@@ -116,7 +127,7 @@ class FileCheck:
                 new.discard(event_id)
             else:
                 tally.duplicates += 1
-        self._repair(judged.missing)
+        self._take_missing(judged.missing)
 
     def _places(self, line: FileLine, kept: Sequence[Kept]) -> Iterator[Place]:
         """The turns of one line; everything else of it is counted."""
@@ -200,6 +211,7 @@ class FileCheck:
 
     def _tell_unkept(self, line: int, offset: int, why: str) -> None:
         if self._only is None:
+            self.unkept += 1
             finding = Finding("unkept", f"rejected and not kept: {why}", self._path, line, offset)
             self._report.tell(finding)
 
@@ -222,8 +234,10 @@ class FileCheck:
         judged.seen[same.id] = judged.seen.get(same.id, False) or here
         judged.in_log.append((place, same.id))
         if place.settled and not place.counted:
-            self._found.turns += here
-            self._found.duplicates += not here
+            late = LATE in same.annotations
+            self._uncertain += late
+            self._found.turns += here and not late
+            self._found.duplicates += not here and not late
         if fields := differences(turn, same):
             self._tell_differs(place, same, f"not what the line says: {', '.join(fields)}")
 
@@ -244,18 +258,26 @@ class FileCheck:
             if not place.counted:
                 self._found.rejected[reasons[0]] += reasons[0] == "refused"
         else:
-            tally.missing += 1
-            self._tell(place, "missing", "read, and not in the log")
-            self._found.turns += not place.counted
+            self._uncertain += not place.counted
             judged.missing.append(place)
 
-    def _repair(self, missing: Sequence[Place]) -> None:
-        if self._write is None or self._source is None or not missing:
-            return
-        written = self._write(self._source, missing)
-        self._log.see(dict.fromkeys(written.values(), True))
-        for number in written:
-            self._tally(missing[number]).repaired += 1
+    def _take_missing(self, missing: Sequence[Place]) -> None:
+        """A turn that stands in several places is missing once, and is written from the first."""
+        new = self._log.miss(_identity(place) for place in missing)
+        first: list[Place] = []
+        for place in missing:
+            if _identity(place) in new:
+                new.discard(_identity(place))
+                first.append(place)
+                self._tally(place).missing += 1
+                self._tell(place, "missing", "read, and not in the log")
+            else:
+                self._tally(place).duplicates += 1
+        if first and self._write is not None and self._source is not None:
+            written = self._write(self._source, first)
+            self._log.see(dict.fromkeys(written.values(), True))
+            for number in written:
+                self._tally(first[number]).repaired += 1
 
     def _tell_differs(self, place: Place, event: LoggedTurn, why: str) -> None:
         self._tally(place).differs += 1
@@ -271,6 +293,10 @@ class FileCheck:
 
     def _tally(self, place: Place) -> Tally:
         return self._tallies.setdefault(place.turn.session, Tally())
+
+
+def _identity(place: Place) -> tuple[UUID, UUID]:
+    return line_key(place.turn.uuid), place.turn.session
 
 
 def _batches(lines: Iterable[FileLine]) -> Iterator[list[FileLine]]:

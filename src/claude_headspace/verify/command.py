@@ -160,8 +160,8 @@ class Verifier:
         if problems and source is not None and self._is_unchanged(source):
             for problem in problems:
                 self._report.tell(Finding("position", problem, path))
-            if self._repair:
-                self._repair.doubt(path)
+        if self._repair and (problems or check.unkept):
+            self._repair.doubt(path)
 
     def _write_to(self, path: str) -> Write | None:
         repair = self._repair

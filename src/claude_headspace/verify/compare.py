@@ -74,25 +74,23 @@ def is_redacted_form(original: str, redacted: str) -> bool:
 
 
 def contradictions(
-    claimed: LineCounts, found: LineCounts, *, joined: int, coarse: bool
+    claimed: LineCounts, found: LineCounts, *, joined: int, coarse: bool, uncertain: int
 ) -> Iterator[str]:
     """Where the stored counts of a source are not what its settled lines are.
 
     `joined`: records beyond the first of their line; each may have been a line of its own when it
     was read, before the next one was written behind it. `coarse`: what kind a line was may have
     changed since (capture switched on or off for a session, limits, rejected lines written).
+    `uncertain`: turns beside those found of which it is not known whether they were duplicates.
     """
     if not found.lines <= claimed.lines <= found.lines + joined:
         yield f"{claimed.lines} lines claimed, {found.lines} found"
     if coarse:
-        total, counted = _total(claimed), _total(found)
+        total, counted = _total(claimed), _total(found) + uncertain
         if not counted <= total + joined or not total <= counted + joined:
             yield f"{total} records claimed, {counted} found"
         return
-    if claimed.turns != found.turns:
-        yield f"{claimed.turns} turns claimed, {found.turns} found"
-    if claimed.duplicates != found.duplicates:
-        yield f"{claimed.duplicates} duplicates claimed, {found.duplicates} found"
+    yield from _turn_contradictions(claimed, found, uncertain)
     for what, claims, finds in (
         ("", claimed.other, found.other),
         (" rejected", claimed.rejected, found.rejected),
@@ -100,6 +98,15 @@ def contradictions(
         for kind in sorted(claims.keys() | finds.keys()):
             if claims[kind] != finds[kind]:
                 yield f"{claims[kind]} {kind}{what} claimed, {finds[kind]} found"
+
+
+def _turn_contradictions(claimed: LineCounts, found: LineCounts, uncertain: int) -> Iterator[str]:
+    if not found.turns <= claimed.turns <= found.turns + uncertain:
+        yield f"{claimed.turns} turns claimed, {found.turns} found"
+    claims = claimed.turns + claimed.duplicates
+    finds = found.turns + found.duplicates + uncertain
+    if claims != finds:
+        yield f"{claims} turns and duplicates claimed, {finds} found"
 
 
 def _total(counts: LineCounts) -> int:

@@ -110,6 +110,8 @@ _ADD = (
 _COLUMNS = ", ".join(f"{name} bigint NOT NULL DEFAULT 0" for name in TALLIES)
 _PREPARE = f"""
 CREATE TEMPORARY TABLE verify_seen (event_id bigint PRIMARY KEY, here boolean NOT NULL);
+CREATE TEMPORARY TABLE verify_missing (
+    event_key uuid, session_uuid uuid, PRIMARY KEY (event_key, session_uuid));
 CREATE TEMPORARY TABLE verify_files (source_id int PRIMARY KEY, size bigint NOT NULL);
 CREATE TEMPORARY TABLE verify_sessions (session_uuid uuid PRIMARY KEY, {_COLUMNS});
 SELECT coalesce(max(id), 0) FROM events
@@ -161,6 +163,18 @@ class LogSide:
             (list(events), list(events.values())),
         )
         return {event_id for event_id, new in rows if new}
+
+    def miss(self, turns: Iterable[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
+        """Note turns (key, session) that the log does not have; the new ones."""
+        listed = [(str(key), str(session)) for key, session in turns]
+        if not listed:
+            return set()
+        rows = self._database.execute(
+            "INSERT INTO verify_missing SELECT * FROM unnest(%s::uuid[], %s::uuid[])"
+            " ON CONFLICT DO NOTHING RETURNING event_key::text, session_uuid::text",
+            tuple(list(column) for column in zip(*listed, strict=True)),
+        )
+        return {(UUID(key), UUID(session)) for key, session in rows}
 
     def add(self, tallies: Mapping[UUID, Tally]) -> None:
         """Count on top of what is known of each session."""

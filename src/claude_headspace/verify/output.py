@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TextIO
 from uuid import UUID
 
-from claude_headspace.verify.findings import HARMLESS, PLACES_TOLD, Finding, Report
+from claude_headspace.verify.findings import HARMLESS, Finding, Kind, Report
 from claude_headspace.verify.logged import Tally
+
+# Of each kind; --json has more.
+PLACES_SHOWN = 20
 
 Sessions = Iterable[tuple[UUID, Tally]]
 
@@ -44,9 +48,7 @@ def print_text(
             write(_row(str(session), tally))
     write(_row("all sessions", report.totals))
     write(f"{_LEGEND}\n\n")
-    for finding in report.findings:
-        write(f"{_told(finding)}\n")
-    for line in _more(report):
+    for line in _places(report):
         write(f"{line}\n")
     write(f"{_summary(report)}\n")
     for path in report.rewound:
@@ -110,10 +112,15 @@ def _shown(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def _more(report: Report) -> Iterator[str]:
+def _places(report: Report) -> Iterator[str]:
+    told: Counter[Kind] = Counter()
+    for finding in report.findings:
+        told[finding.kind] += 1
+        if told[finding.kind] <= PLACES_SHOWN:
+            yield _told(finding)
     for kind, count in report.counts.items():
-        if count > PLACES_TOLD:
-            yield f"{kind}: {count - PLACES_TOLD} more"
+        if count > PLACES_SHOWN:
+            yield f"{kind}: {count - PLACES_SHOWN} more"
 
 
 def _summary(report: Report) -> str:

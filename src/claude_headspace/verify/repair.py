@@ -17,7 +17,7 @@ from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import StoredSource
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
-from claude_headspace.verify.check import Place
+from claude_headspace.verify.check import LATE, Place
 from claude_headspace.verify.sessions import SessionLookup
 
 APPLICATION_NAME = "claude-headspace repair"
@@ -74,7 +74,8 @@ class LateWriter:
         if self._redactor is not None:
             text, redacted = self._redactor.redact(turn.text)
             turn = replace(turn, text=text, redacted=redacted)
-        return turn.event(source_id, session.project_id, session.agent_id)
+        event = turn.event(source_id, session.project_id, session.agent_id)
+        return event.annotated(**{LATE: True})
 
 
 class Repair:

@@ -1,0 +1,261 @@
+"""`claude-headspace rejected retry`: what was not taken is tried again, after a fix."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TextIO
+from uuid import UUID
+
+from claude_headspace.config import Config
+from claude_headspace.embedded.location import database_url
+from claude_headspace.errors import InboxDamaged
+from claude_headspace.events.event import Event, Origin
+from claude_headspace.events.redaction import make_redactor, redact_event
+from claude_headspace.events.taxonomy import HOOK_RECEIVED
+from claude_headspace.inbox.arrivals import Arrival, read_arrival
+from claude_headspace.source.transcript import Rejected, Turn, outcomes
+from claude_headspace.store.connection import Database
+from claude_headspace.store.positions import stored_path
+from claude_headspace.store.writer import WriteResult
+from claude_headspace.verify.reader import line_around
+from claude_headspace.verify.repair import LateWriter
+from claude_headspace.verify.sessions import SessionLookup
+
+APPLICATION_NAME = "claude-headspace retry"
+PAGE_ROWS = 20
+INBOX_NAME = "inbox"
+
+Fate = Literal["written", "in the log already", "no longer rejected", "still rejected", "unknown"]
+
+_ROWS = """
+SELECT r.id, r.source_id, r.source_offset, r.reason, r.content, s.path
+FROM rejections r JOIN source_positions s ON s.id = r.source_id
+WHERE s.host = %s AND r.id > %s AND (%s::bigint[] IS NULL OR r.id = ANY (%s::bigint[]))
+    AND (r.resolved_at IS NULL OR %s::bigint[] IS NOT NULL)
+ORDER BY r.id LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What became of one rejection; `event_ids`: of what stands in the log from it."""
+
+    id: int
+    path: str
+    offset: int
+    fate: Fate
+    detail: str
+    event_ids: tuple[int, ...] = ()
+
+    @property
+    def resolved(self) -> bool:
+        """Whether there is nothing left to be fixed."""
+        return self.fate not in ("still rejected", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """One row of rejections of a source of this host."""
+
+    id: int
+    source_id: int
+    offset: int
+    reason: str
+    content: bytes
+    path: str
+
+
+def run_retry(
+    config: Config,
+    ids: Sequence[int] | None,
+    *,
+    as_json: bool = False,
+    output: TextIO | None = None,
+) -> int:
+    """Try these rejections again (None: all that are unresolved) and tell of each.
+
+    The exit status is 0 when none of them is rejected any more. Raises DatabaseError.
+    """
+    output = output or sys.stdout
+    database = Database(lambda: database_url(config), application_name=APPLICATION_NAME)
+    retry = Retry(config, database)
+    left = 0
+    try:
+        for result in retry.run(ids):
+            left += not result.resolved
+            output.write(_as_json(result) if as_json else _as_text(result))
+    finally:
+        retry.close()
+    return 1 if left else 0
+
+
+class Retry:
+    """Classifies and writes what was kept, and marks as resolved what is no longer rejected."""
+
+    def __init__(self, config: Config, database: Database) -> None:
+        self._database = database
+        self._host = config.state.host
+        self._limit = config.file_watcher.max_line_bytes
+        self._inbox = stored_path(str(config.state.directory / INBOX_NAME))
+        self._sessions = SessionLookup(database, self._host, config.file_watcher.sessions)
+        self._writer = LateWriter(config, self._sessions)
+        self._redactor = make_redactor(config.privacy.patterns) if config.privacy.redact else None
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._writer.close()
+        self._database.close()
+
+    def run(self, ids: Sequence[int] | None) -> Iterator[Retried]:
+        """One after the other, in the order they were rejected."""
+        listed = None if ids is None else list(ids)
+        last = 0
+        found: set[int] = set()
+        while rows := self._database.execute(
+            _ROWS, (self._host, last, listed, listed, listed, PAGE_ROWS)
+        ):
+            for row in rows:
+                kept = _Kept(row[0], row[1], row[2], row[3], bytes(row[4]), row[5])
+                last = kept.id
+                found.add(kept.id)
+                yield self._settle(kept, self._retry(kept))
+        for unknown in sorted(set(listed or ()) - found):
+            yield Retried(unknown, "", 0, "unknown", "no rejection of this host has this id")
+
+    def _settle(self, kept: _Kept, result: Retried) -> Retried:
+        if result.resolved:
+            self._database.execute_durably(
+                "UPDATE rejections SET resolved_at = clock_timestamp() WHERE id = %s", (kept.id,)
+            )
+        return result
+
+    def _retry(self, kept: _Kept) -> Retried:
+        return self._retry_arrival(kept) if kept.path == self._inbox else self._retry_line(kept)
+
+    def _retry_line(self, kept: _Kept) -> Retried:
+        try:
+            line = self._line(kept)
+        except OSError as error:
+            return _still(kept, f"its file cannot be read: {error.strerror}")
+        if line is None:
+            return _still(kept, f"its line is not in the file, or longer than {self._limit} bytes")
+        start, data = line
+        found = list(outcomes(data, start))
+        broken = [o for o in found if isinstance(o, Rejected) and _is_about(kept, o.offset)]
+        turns = [o for o in found if isinstance(o, Turn) and self._sessions.captured(o.session)]
+        if kept.reason == "refused":
+            turns = [turn for turn in turns if turn.offset == kept.offset] or turns
+        results = self._writer.write_turns(kept.source_id, kept.path, turns)
+        if broken:
+            return _still(kept, f"{broken[0].reason}: {broken[0].detail}")
+        return _told(kept, results)
+
+    def _line(self, kept: _Kept) -> tuple[int, bytes] | None:
+        """The whole line and its start: from its file if it stands there still, else as kept.
+
+        Only a record's offset is kept, and of too long lines only the beginning.
+        """
+        try:
+            around = line_around(kept.path, kept.offset, self._limit)
+        except FileNotFoundError:
+            around = None
+        if around is not None and self._is_same(kept, around[1]):
+            return around
+        if kept.reason == "too_long":
+            return None
+        return kept.offset - _first_rejected(kept), kept.content
+
+    def _is_same(self, kept: _Kept, line: bytes) -> bool:
+        if self._redactor is not None:
+            line = self._redactor.redact(line.decode("utf-8", "replace"))[0].encode()
+        if kept.reason == "too_long":
+            # The cut may go through a secret or a character that was replaced.
+            return line.startswith(kept.content[: len(kept.content) // 2])
+        return line == kept.content
+
+    def _retry_arrival(self, kept: _Kept) -> Retried:
+        try:
+            arrival = _arrival(kept.content)
+        except InboxDamaged as error:
+            return _still(kept, str(error))
+        event = self._event(arrival, Origin(kept.source_id, kept.offset))
+        return _told(kept, self._writer.write_events([event]))
+
+    def _event(self, arrival: Arrival, origin: Origin) -> Event:
+        session = self._sessions.find(uuid) if (uuid := _session_of(arrival)) else None
+        agent_id = session.agent_id if session else _whole(arrival.payload.get("agent_id"))
+        event = Event(
+            type=arrival.type,
+            timestamp=arrival.timestamp,
+            payload=arrival.payload,
+            key=UUID(arrival.id),
+            project_id=session.project_id if session else None,
+            agent_id=agent_id,
+            command_id=_whole(arrival.payload.get("command_id")),
+            origin=origin,
+        )
+        return event if self._redactor is None else redact_event(self._redactor, event)
+
+
+def _is_about(kept: _Kept, offset: int) -> bool:
+    return offset == kept.offset or kept.reason in ("too_long", "poison")
+
+
+def _first_rejected(kept: _Kept) -> int:
+    """How far into the kept line the rejected record starts, as far as can be told from it."""
+    broken = (o.offset for o in outcomes(kept.content, 0) if isinstance(o, Rejected))
+    return min(next(broken, 0), kept.offset)
+
+
+def _told(kept: _Kept, results: Sequence[WriteResult]) -> Retried:
+    refused = [result for result in results if result.outcome == "rejected"]
+    if refused:
+        return _still(kept, refused[0].error or "refused")
+    ids = tuple(result.event_id for result in results if result.event_id is not None)
+    fate: Fate = "no longer rejected"
+    if any(result.outcome == "written" for result in results):
+        fate = "written"
+    elif results:
+        fate = "in the log already"
+    return Retried(kept.id, kept.path, kept.offset, fate, f"was rejected as {kept.reason}", ids)
+
+
+def _still(kept: _Kept, why: str) -> Retried:
+    return Retried(kept.id, kept.path, kept.offset, "still rejected", why)
+
+
+def _arrival(content: bytes) -> Arrival:
+    with tempfile.TemporaryDirectory(prefix="claude-headspace-") as directory:
+        path = Path(directory) / "event.json"
+        path.write_bytes(content)
+        return read_arrival(path)
+
+
+def _session_of(arrival: Arrival) -> UUID | None:
+    name = "claude_session_id" if arrival.type == HOOK_RECEIVED else "session_uuid"
+    value = arrival.payload.get(name)
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _whole(value: object) -> int | None:
+    return value if type(value) is int else None
+
+
+def _as_text(result: Retried) -> str:
+    events = f" (event {', '.join(map(str, result.event_ids))})" if result.event_ids else ""
+    place = f" {result.path} byte {result.offset}:" if result.path else ""
+    told = f"{result.id}:{place} {result.fate}{events}: {result.detail}"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in told) + "\n"
+
+
+def _as_json(result: Retried) -> str:
+    values: dict[str, Any] = {name: getattr(result, name) for name in Retried.__slots__}
+    return json.dumps(values) + "\n"
