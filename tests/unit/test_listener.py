@@ -29,6 +29,7 @@ MESSAGE = {
     "detail": "",
     "key": "1:2.5",
 }
+GUARD_NUMBERS = ("restarts", "limit", "window_seconds", "undelivered_events")
 
 
 class Scripted(Supervisor):
@@ -47,7 +48,7 @@ class Scripted(Supervisor):
         if method == "guard.getState":
             if not self.enforced:
                 raise SupervisorFault(1, "UNKNOWN_METHOD")
-            return {"broken": ""}
+            return dict.fromkeys(GUARD_NUMBERS, 5) | {"broken": "", "settings_problem": ""}
         if method == "supervisor.readLog":
             return "exited: watcher (terminated by SIGSEGV (core dumped); not expected)\n"
         return [] if method == "supervisor.getAllProcessInfo" else True
