@@ -86,7 +86,7 @@ def psql(arguments: Namespace) -> int:
     sys.stdout.flush()
     # Python ignores it, and an ignored signal stays ignored in the program that we become.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    os.execve(program, ["psql", "-d", make_dsn(**place), *arguments.arguments], environment)  # noqa: S606
+    os.execve(program, [program, "-d", make_dsn(**place), *arguments.arguments], environment)  # noqa: S606
 
 
 def _client(config: Config) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import select as sockets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
@@ -44,6 +43,7 @@ _FLUSH = text(
     "SELECT CASE WHEN pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()"
     " THEN pg_logical_emit_message(true, 'claude_headspace', '') END"
 )
+_ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
 class Follower:
@@ -64,9 +64,9 @@ class Follower:
 
     def listen(self, connection: Connection) -> None:
         """Prepare a new connection."""
-        connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(text(f"LISTEN {EVENTS_CHANNEL}"))
         connection.execute(text("SET synchronous_commit = on"))
+        connection.commit()
         self._candidate = None
 
     def start(self, connection: Connection, limit: int | None) -> Sequence[RowMapping]:
@@ -76,10 +76,11 @@ class Follower:
             oldest = {"moment": min(writers.values())}
             self.floor = connection.execute(_BEFORE, oldest).scalar() or 0
         above = select(events.c.id).where(events.c.id > self.floor)
-        with _one_snapshot(connection):
-            newest = connection.execute(newest_events(self._wanted, limit)).mappings().all()
-            self._known = set(connection.execute(above).scalars())
-        connection.execute(_FLUSH)
+        connection.commit()
+        connection.execute(_ONE_SNAPSHOT)
+        newest = connection.execute(newest_events(self._wanted, limit)).mappings().all()
+        self._known = set(connection.execute(above).scalars())
+        _flush(connection)
         return newest
 
     def poll(self, connection: Connection) -> Iterator[RowMapping]:
@@ -94,9 +95,8 @@ class Follower:
         if self._candidate and not self._candidate[1] & writers:
             self._settle(self._candidate[0])
         highest = _highest_id(connection)
-        if highest > self._highest:
-            connection.execute(_FLUSH)
-            self._highest = highest
+        _flush(connection)
+        self._highest = max(self._highest, highest)
 
     def wait(self, connection: Connection, seconds: float = LOOK_SECONDS) -> None:
         """Until a writer notifies, but no longer than this."""
@@ -106,6 +106,7 @@ class Follower:
             if ready:
                 driver.poll()
         except psycopg2.Error as error:
+            connection.invalidate()
             raise translate(error) from error
         driver.notifies.clear()
 
@@ -114,8 +115,7 @@ class Follower:
         while more:
             page = events_after(self._wanted, self.floor, self._known, PAGE_EVENTS)
             found = connection.execute(page).mappings().all()
-            if found:
-                connection.execute(_FLUSH)
+            _flush(connection)
             for event in found:
                 self._known.add(event["id"])
                 yield event
@@ -127,15 +127,10 @@ class Follower:
         self._candidate = None
 
 
-@contextmanager
-def _one_snapshot(connection: Connection) -> Iterator[None]:
+def _flush(connection: Connection) -> None:
+    """End the transaction with everything that it saw on the server's disk."""
+    connection.execute(_FLUSH)
     connection.commit()
-    connection.execution_options(isolation_level="REPEATABLE READ")
-    try:
-        yield
-    finally:
-        connection.rollback()
-        connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _highest_id(connection: Connection) -> int:

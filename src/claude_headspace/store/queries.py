@@ -18,6 +18,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
     Connection,
     Select,
@@ -65,15 +66,16 @@ class EventFilter:
     def conditions(self) -> list[ColumnElement[bool]]:
         """The same as SQL."""
         wanted: list[ColumnElement[bool]] = []
-        if self.agent_id is not None:
-            wanted.append(events.c.agent_id == self.agent_id)
+        leading = self._leading()
+        if leading is not None:
+            wanted += [leading[0] >= leading[1], leading[0] <= leading[1]]
         if self.session is not None:
             wanted.append(events.c.session_uuid == self.session)
-        if len(self.project_ids) == 1:
-            wanted.append(events.c.project_id == self.project_ids[0])
-        elif self.project_ids:
+        if self.project_ids and (leading is None or leading[0] is not events.c.project_id):
             wanted.append(events.c.project_id.in_(self.project_ids))
-        if self.event_type is not None:
+        if self.event_type is not None and (
+            leading is None or leading[0] is not events.c.event_type
+        ):
             wanted.append(events.c.event_type == self.event_type)
         if self.since is not None:
             wanted.append(events.c.timestamp >= self.since)
@@ -82,7 +84,23 @@ class EventFilter:
     def order(self) -> tuple[str, ...]:
         """Columns that the events are sorted by."""
         one_session = self.agent_id is not None or self.session is not None
-        return ("id",) if one_session else ("timestamp", "id")
+        order = ("id",) if one_session else ("timestamp", "id")
+        leading = self._leading()
+        return order if leading is None else (leading[0].name, *order)
+
+    def _leading(self) -> tuple[Column[Any], Any] | None:
+        """The first column of the index to be used, and its one value.
+
+        Sorted by and compared as a range, it leaves the planner no other index, such as that of
+        all timestamps, in which a project of last year comes after everything of this one.
+        """
+        if self.agent_id is not None:
+            return events.c.agent_id, self.agent_id
+        if self.session is None and len(self.project_ids) == 1:
+            return events.c.project_id, self.project_ids[0]
+        if self.session is None and not self.project_ids and self.event_type is not None:
+            return events.c.event_type, self.event_type
+        return None
 
 
 @dataclass(frozen=True, slots=True)

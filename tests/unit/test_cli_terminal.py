@@ -1,0 +1,173 @@
+"""What reaches a person's terminal, and what people may write on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from claude_headspace.cli.command import count, moment
+from claude_headspace.cli.log import describe
+from claude_headspace.cli.program import build_parser, run
+from claude_headspace.cli.terminal import as_json, cut, printable
+
+HEAVY = {"yaml", "sqlalchemy", "marshmallow", "psycopg2", "msgspec", "alembic", "flask"}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("plain  text", "plain  text"),
+        ("two\n\n   lines\tand\r\nmore", "two lines and more"),
+        ("\x1b[2J\x07\x00", r"\x1b[2J\x07\x00"),
+        ("\x9b31m\x7f", r"\x9b31m\x7f"),
+        ("a\u202egpj.exe\u2028b", r"a\u202egpj.exe\u2028b"),
+        ("half \ud83d here", r"half \ud83d here"),
+        ("häß 漢字 😀", "häß 漢字 😀"),
+    ],
+)
+def test_nothing_steers_the_terminal(given: str, shown: str) -> None:
+    assert printable(given) == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "width", "shown"),
+    [
+        ("12345", 5, "12345"),
+        ("123456", 5, "1234…"),
+        ("漢字漢字", 8, "漢字漢字"),
+        ("漢字漢字漢", 8, "漢字漢…"),
+        ("e\u0301" * 5, 5, "e\u0301" * 5),
+        ("\x1b" * 9, 9, r"\x1b\x1b…"),
+        ("a" + "\n " * 100 + "b", 4, "a …"),
+        ("x" * 10_000_000, 3, "xx…"),
+        ("x" * 300, None, "x" * 300),
+    ],
+)
+def test_lines_end_at_the_edge(given: str, width: int | None, shown: str) -> None:
+    assert cut(given, width) == shown
+
+
+def test_moments() -> None:
+    now = datetime.now(timezone.utc)
+    for text, ago in (("90s", 90), ("10m", 600), ("2h", 7200), ("3d", 259200), ("1w", 604800)):
+        assert abs(now - timedelta(seconds=ago) - moment(text)) < timedelta(minutes=1)
+    assert moment("2026-08-22T14:00:00Z") == datetime(2026, 8, 22, 14, tzinfo=timezone.utc)
+    assert moment("2026-08-22") == datetime(2026, 8, 22).astimezone()
+    for text in ("yesterday", "10", "-5m", "m", "999999999w", "0001-01-01T00:00+23:00"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            moment(text)
+
+
+def test_counts() -> None:
+    assert (count("0"), count("17"), count("all")) == (0, 17, None)
+    for text in ("-1", "many", "1.5", "²"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            count(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "shown"),
+    [
+        ("turn_detected", {"actor": "user", "text": "hi"}, "user: hi"),
+        (
+            "turn_detected",
+            {"actor": "agent", "text": "x", "subagent_id": "1"},
+            "agent (subagent): x",
+        ),
+        ("session_registered", {"working_directory": "/w"}, "/w"),
+        ("session_ended", {"reason": "closed", "duration_seconds": 0}, "closed after 0 s"),
+        ("session_ended", {"reason": "timeout"}, "timeout"),
+        (
+            "state_transition",
+            {"from_state": "a", "to_state": "b", "trigger": "turn"},
+            "a → b (turn)",
+        ),
+        ("hook_received", {"hook_type": "SessionEnd", "reason": "clear"}, "SessionEnd clear"),
+        ("another", {"ä": [1]}, '{"ä": [1]}'),
+    ],
+)
+def test_every_type_has_a_summary(kind: str, payload: dict[str, object], shown: str) -> None:
+    assert describe(kind, payload) == shown
+
+
+def test_json_is_whole_and_ascii() -> None:
+    value = {
+        "at": datetime(2026, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))),
+        "id": UUID(int=1),
+        "bytes": b"a\xff",
+        "text": "\x1b\x9bä" + "x" * 1000,
+    }
+    line = as_json(value)
+    assert line.isascii()
+    assert json.loads(line) == {
+        "at": "2026-01-01T00:00:00+00:00",
+        "id": str(UUID(int=1)),
+        "bytes": r"a\xff",
+        "text": "\x1b\x9bä" + "x" * 1000,
+    }
+
+
+def command_parsers() -> dict[str, argparse.ArgumentParser]:
+    found: dict[str, argparse.ArgumentParser] = {}
+    pending = [("", build_parser())]
+    while pending:
+        name, parser = pending.pop()
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                pending += [(f"{name} {sub}".strip(), each) for sub, each in action.choices.items()]
+        found[name] = parser
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in command_parsers() if name])
+def test_every_command_explains_itself_with_an_example(name: str) -> None:
+    text = command_parsers()[name].format_help()
+    assert "example:\n  " in text
+    assert f"claude-headspace {name}" in text.split("example:")[1]
+
+
+def test_exit_statuses_are_documented() -> None:
+    text = build_parser().format_help()
+    for status in (0, 1, 2, 64, 65, 66, 69, 70, 73, 75, 78):
+        assert f"\n  {status} " in text
+
+
+def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["nothing"], ["events", "--limit", "x"], ["events", "--se", "1"]):
+        with pytest.raises(SystemExit) as ended:
+            run(arguments)
+        told = capsys.readouterr().err
+        assert ended.value.code == 64
+        assert told.count("\n") == 1
+        assert "--help" in told
+
+
+def loaded_by(arguments: list[str], note: Path) -> set[str]:
+    code = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: open({str(note)!r}, 'w').write(' '.join(sys.modules)))\n"
+        f"sys.argv[1:] = {arguments!r}\n"
+        "from claude_headspace.cli import main\n"
+        "sys.exit(main())"
+    )
+    subprocess.run(
+        [sys.executable, "-I", "-c", code], input=b"{}", capture_output=True, check=True, timeout=60
+    )
+    return set(note.read_text().split())
+
+
+def test_commands_that_must_be_quick_load_little(tmp_path: Path) -> None:
+    note = tmp_path / "modules"
+    hook = loaded_by(["hook", "--inbox", str(tmp_path / "inbox")], note)
+    assert not hook & (HEAVY | {"argparse", "typing", "pathlib"})
+    assert not loaded_by(["--help"], note) & HEAVY
+    emit = ["emit", "session_ended", "--inbox", str(tmp_path / "inbox")]
+    payload = ["--payload", '{"session_uuid": "x", "reason": "closed"}']
+    assert not loaded_by([*emit, *payload], note) & (HEAVY - {"marshmallow", "msgspec"})
