@@ -1,0 +1,101 @@
+"""What is in the log against what was written, counted without any code of the program."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+
+import psycopg2
+
+from faults.load import Transcript
+from faults.machine import query
+
+
+@dataclass(frozen=True)
+class Count:
+    """Turns lost, stored twice, stored out of order, stored without having been written; lines
+    that the accounting of the sources counts too few or too many."""
+
+    lost: int = 0
+    doubled: int = 0
+    misplaced: int = 0
+    foreign: int = 0
+    misaccounted: int = 0
+
+    @property
+    def clean(self) -> bool:
+        return not any(astuple(self))
+
+
+def count(url: str, written: Sequence[Transcript]) -> Count:
+    """The count of everything in a database that holds just these transcripts."""
+    rows = query(
+        url,
+        "SELECT session_uuid::text, payload->>'line_uuid' FROM events"
+        " WHERE event_type = 'turn_detected' ORDER BY id",
+    )
+    stored = Counter(rows)
+    expected = {(t.session, turn) for t in written for turn in t.turns}
+    return Count(
+        lost=len(expected - stored.keys()),
+        doubled=sum(times - 1 for times in stored.values()),
+        misplaced=_misplaced(rows, written),
+        foreign=len(stored.keys() - expected),
+        misaccounted=_misaccounted(url, written),
+    )
+
+
+def _misplaced(rows: Sequence[tuple[str, ...]], written: Sequence[Transcript]) -> int:
+    """Turns whose row comes before that of an earlier line of their file."""
+    place = {row: number for number, row in enumerate(rows)}
+    wrong = 0
+    for transcript in written:
+        places = [place.get((transcript.session, turn)) for turn in transcript.turns]
+        found = [at for at in places if at is not None]
+        wrong += sum(later < earlier for earlier, later in zip(found, found[1:], strict=False))
+    return wrong
+
+
+def _misaccounted(url: str, written: Sequence[Transcript]) -> int:
+    stored = {
+        row[0]: row[1:]
+        for row in query(
+            url,
+            "SELECT path, (counts->>'lines')::int, (counts->>'turns')::int,"
+            " (counts->'other'->>'progress')::int, settled_bytes FROM source_positions",
+        )
+    }
+    wrong = 0
+    for t in written:
+        lines, turns, other, settled = stored.get(str(t.path)) or (0, 0, 0, 0)
+        size = t.path.stat().st_size if t.path.exists() else 0
+        wrong += abs(lines - len(t.turns) - t.noise) + abs(turns - len(t.turns))
+        wrong += abs((other or 0) - t.noise) + (settled != size)
+    return wrong
+
+
+def settled(url: str, written: Sequence[Transcript], seconds: float = 60.0) -> Count:
+    """The count once nothing is missing any more, or the time is up.
+
+    What comes too late or twice after that is found because the count is taken once more.
+    """
+    wanted = sum(len(t.turns) for t in written)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and _rows(url) < wanted:
+        time.sleep(0.05)
+    while time.monotonic() < deadline and not (result := count(url, written)).clean:
+        time.sleep(0.05)
+    return count(url, written)
+
+
+def _rows(url: str) -> int:
+    try:
+        found = query(url, "SELECT count(*) FROM events WHERE event_type = 'turn_detected'")
+    except psycopg2.OperationalError:
+        return -1
+    return int(found[0][0])
+
+
+rows = _rows

@@ -1,0 +1,30 @@
+"""The watcher with a bug: a line that holds the marker ends the process at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+from claude_headspace.source import transcript
+
+MARKER = b"deadly line"
+real_outcomes = transcript.outcomes
+
+
+def deadly_outcomes(line: bytes, start: int) -> Iterator[transcript.Outcome]:
+    if MARKER in line:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real_outcomes(line, start)
+
+
+def main() -> int:
+    transcript.outcomes = deadly_outcomes
+    from claude_headspace.watcher.process import main as watch
+
+    return watch()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
