@@ -21,9 +21,18 @@ from typing import Any
 import pytest
 from supervised import Supervised, free_port, kill, supervised, wait_for
 
-from conftest import PostgresServer
+from servers import PostgresServer
 
 BROKEN_LISTENER = f"{sys.executable} -I -c 'import missing_module_of_the_guard'"
+WEB = f"""
+[program:web]
+command = {sys.executable} -I -m claude_headspace.web
+autorestart = true
+startsecs = 2
+startretries = 10
+stdout_logfile = NONE
+stderr_logfile = NONE
+"""
 QUICK = [(0.05, "1")] * 30
 
 
@@ -201,6 +210,29 @@ def test_supervisord_frozen_and_dead(
         kill(process.pid, signal.SIGKILL)
         process.wait()
         it.expect("down", 503, "supervisord is not running", "sign of life")
+
+
+def test_the_web_application_outlives_supervisord_and_makes_way(
+    state_directory: Path, postgres_server: PostgresServer
+) -> None:
+    port = free_port()
+    settings = {"web": {"port": port}, "database": {"url": postgres_server.url("postgres")}}
+    with supervised(state_directory, settings=settings, further_configuration=WEB) as it:
+        answers = Site(it, port)
+        wait_for(lambda: listens(port), "the web application does not answer")
+        answers.expect("healthy", 200)
+        first = it.pid_of("web")
+        assert it.process is not None
+        it.process.kill()
+        it.process.wait()
+        try:
+            answers.expect("down", 503, "supervisord is not running")
+            it.start()
+            it.wait_state("RUNNING", "web")
+            assert it.pid_of("web") != first
+            answers.expect("healthy", 200)
+        finally:
+            kill(first, signal.SIGKILL)
 
 
 def write_torn(path: Path) -> None:

@@ -16,18 +16,23 @@ LOCK_NAME = "watcher.lock"
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> Callable[[], bool]:
-    """Under supervisord, arrange to be killed when it dies; return a check to call now and then.
-
-    The check says whether the parent is gone, for systems that cannot tell a child by a signal.
-    SIGKILL, because a process that hangs must not keep its successor waiting.
-    """
+def parent_check() -> Callable[[], bool]:
+    """Return a check that says whether the supervisord we were started by is gone."""
     if "SUPERVISOR_ENABLED" not in os.environ:
         return lambda: False
     parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     return lambda: os.getppid() != parent
+
+
+def die_with_parent() -> Callable[[], bool]:
+    """Under supervisord, arrange to be killed when it dies; return the check of `parent_check`.
+
+    The check is for systems that cannot tell a child by a signal. SIGKILL, because a process that
+    hangs must not keep its successor waiting.
+    """
+    if "SUPERVISOR_ENABLED" in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return parent_check()
 
 
 class OneWatcher:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
+import time
 
 import waitress  # type: ignore[import-untyped]
 
 from claude_headspace.config import load_config
 from claude_headspace.errors import HeadspaceError
+from claude_headspace.supervision.control import (
+    Supervisor,
+    SupervisorFault,
+    SupervisorUnavailable,
+    connect,
+)
+from claude_headspace.supervision.orphan import parent_check
 from claude_headspace.web.app import create_app
 
 THREADS = 8
+ORPHAN_CHECK_SECONDS = 0.5
 
 log = logging.getLogger("claude_headspace.web")
 
@@ -33,9 +44,31 @@ def main() -> int:
     except OSError as error:
         log.error("cannot listen on %s port %d: %s", host, port, error)  # noqa: TRY400  as above
         return 1
+    _make_way_for_a_successor(connect(config))
     log.info("ready: http://%s:%d/health", host, port)
     server.run()
     return 0
+
+
+def _make_way_for_a_successor(supervisor: Supervisor) -> None:
+    """Without its supervisord this goes on telling so, until the next one wants the port."""
+    is_orphan = parent_check()
+
+    def watch() -> None:
+        while not (is_orphan() and _answers(supervisor)):
+            time.sleep(ORPHAN_CHECK_SECONDS)
+        log.warning("another supervisord runs: making way for its web application")
+        os._exit(0)
+
+    threading.Thread(target=watch, name="successor", daemon=True).start()
+
+
+def _answers(supervisor: Supervisor) -> bool:
+    try:
+        supervisor.call("supervisor.getState")
+    except (SupervisorUnavailable, SupervisorFault):
+        return False
+    return True
 
 
 if __name__ == "__main__":
