@@ -141,6 +141,26 @@ def test_an_id_that_becomes_visible_late_is_waited_for(
     quick.close()
 
 
+def test_an_asynchronous_commit_that_was_waited_for_is_on_the_disk_too(
+    database_url: str, follower: Follower
+) -> None:
+    slow, quick = connect(database_url, durable=False), connect(database_url)
+    ids = [insert(slow), insert_committed(quick)]
+    seen: list[int] = []
+    reading = in_background(lambda: seen.extend(read_ids(follower)))
+    reading.join(0.1)
+    with quick.cursor() as cursor:
+        cursor.execute("SELECT pg_current_wal_insert_lsn()::text")
+        before_commit = cursor.fetchone()
+        slow.commit()
+        reading.join(PATIENCE_SECONDS)
+        assert seen == ids
+        cursor.execute("SELECT pg_current_wal_flush_lsn() > %s::pg_lsn", before_commit)
+        assert cursor.fetchone() == (True,)
+    slow.close()
+    quick.close()
+
+
 def test_an_id_that_is_given_up_is_passed(database_url: str, follower: Follower) -> None:
     slow, quick = connect(database_url), connect(database_url)
     insert(slow)
