@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
@@ -47,6 +48,7 @@ class Instant(Text):
         return text
 
 
+@lru_cache(maxsize=256)
 def parse_instant(text: str) -> datetime:
     """The moment that an ISO 8601 string with a zone names; ValidationError otherwise.
 

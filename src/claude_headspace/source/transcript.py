@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -181,11 +182,16 @@ def _outcome(record: Record, message: Message | None, offset: int, *, salvaged: 
     if text is not None:
         return _turn(record, message or Message(), text, offset, salvaged)
     try:
-        session = UUID(record.sessionId) if record.sessionId else None
+        session = _session(record.sessionId) if record.sessionId else None
         when = parse_instant(record.timestamp) if record.timestamp else None
     except (ValueError, ValidationError):
         session = when = None
     return Other(kind, session, record.uuid, when, record.cwd, salvaged)
+
+
+@lru_cache(maxsize=1024)
+def _session(text: str) -> UUID:
+    return UUID(text)
 
 
 def _turn(
@@ -195,7 +201,7 @@ def _turn(
         missing = [n for n in ("sessionId", "uuid", "timestamp") if not getattr(record, n)]
         return Rejected(offset, "identity", f"a turn without {' and '.join(missing)}")
     try:
-        session = UUID(record.sessionId)
+        session = _session(record.sessionId)
     except ValueError:
         return Rejected(offset, "identity", f"sessionId {record.sessionId[:60]!r} is no UUID")
     try:

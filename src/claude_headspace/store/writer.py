@@ -6,13 +6,12 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable, EventInvalid
 from claude_headspace.events.event import Event, encode
 from claude_headspace.events.taxonomy import Taxonomy, installed_taxonomy
-from claude_headspace.store.connection import Database, Patience, Row
+from claude_headspace.store.connection import Database, Patience
 from claude_headspace.store.failures import FOREIGN_KEY_VIOLATION
 
 logger = logging.getLogger(__name__)
@@ -229,23 +228,33 @@ def encode_notes(event: Event) -> str:
     return encode(Event(event.type, event.timestamp, event.annotations, event.key))[0].decode()
 
 
-def _arguments(batch: Sequence[_Prepared]) -> Row:
+def _arguments(batch: Sequence[_Prepared]) -> tuple[str, ...]:
     events = [item.event for item in batch]
+    origins = [event.origin for event in events]
     return (
-        [str(event.key) for event in events],
-        [str(event.session_uuid) for event in events],
-        [event.type for event in events],
-        [_time_text(event.timestamp) for event in events],
-        [item.payload for item in batch],
-        [item.notes for item in batch],
-        [event.project_id for event in events],
-        [event.agent_id for event in events],
-        [event.command_id for event in events],
-        [event.turn_id for event in events],
-        [event.origin.source_id if event.origin else None for event in events],
-        [event.origin.offset if event.origin else None for event in events],
+        _array([event.key for event in events]),
+        _array([event.session_uuid for event in events]),
+        _text_array([event.type for event in events]),
+        _array([event.timestamp.isoformat() for event in events]),
+        _text_array([item.payload for item in batch]),
+        _text_array([item.notes for item in batch]),
+        _array([event.project_id for event in events]),
+        _array([event.agent_id for event in events]),
+        _array([event.command_id for event in events]),
+        _array([event.turn_id for event in events]),
+        _array([origin and origin.source_id for origin in origins]),
+        _array([origin and origin.offset for origin in origins]),
     )
 
 
-def _time_text(moment: datetime) -> str:
-    return moment.isoformat()
+def _array(items: Sequence[object]) -> str:
+    """An array as Postgres reads it, of items that need no quoting.
+
+    Cheaper than the driver's own lists, which quote every item by itself.
+    """
+    return "{" + ",".join(["NULL" if item is None else str(item) for item in items]) + "}"
+
+
+def _text_array(items: Sequence[str]) -> str:
+    quoted = [item.replace("\\", "\\\\").replace('"', '\\"') for item in items]
+    return '{"' + '","'.join(quoted) + '"}'

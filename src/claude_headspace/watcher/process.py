@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -144,6 +145,9 @@ class Watcher:
         projects = ", ".join(str(path) for path in self._config.claude.projects_path)
         logger.info("start: pid %d, capturing %s", os.getpid(), projects)
         self._vitals.become("starting")
+        # What was imported stays; looking through it again and again finds nothing.
+        gc.collect()
+        gc.freeze()
         try:
             self._loop.run()
         finally:
