@@ -20,7 +20,7 @@ import psycopg2
 import pytest
 
 from claude_headspace.inbox.arrivals import list_arrivals, read_arrival
-from conftest import PostgresServer
+from servers import PostgresServer
 
 COMMAND = [sys.executable, "-I", "-m", "claude_headspace.cli"]
 ENOUGH_SECONDS = 60.0

@@ -38,8 +38,7 @@ from claude_headspace.store.queries import (
     newest_sessions,
 )
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
-from conftest import PostgresServer
-from servers import running_server
+from servers import PostgresServer, running_server
 
 MANY = 200_000
 OLD = 10_000
