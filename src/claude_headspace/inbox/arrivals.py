@@ -30,16 +30,25 @@ class Arrival:
 
 
 def list_arrivals(directory: str | os.PathLike[str]) -> list[Path]:
-    """Return the files waiting in the inbox, in order of arrival; none if there is no inbox."""
+    """Return the files waiting in the inbox, in order of arrival; none if there is no inbox.
+
+    A directory read while files are added may show a later one without an earlier one. Those
+    before any that it showed are there when it is read again.
+    """
     arrived = Path(directory) / ARRIVED
+    latest = max(_names(arrived), default="")
+    names = _names(arrived) if latest else []
+    return [arrived / name for name in sorted(names) if name <= latest]
+
+
+def _names(arrived: Path) -> list[str]:
     try:
         with os.scandir(arrived) as entries:
-            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+            return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise _unreadable(arrived, error) from error
-    return [arrived / name for name in sorted(names)]
 
 
 def read_arrival(path: Path) -> Arrival:
