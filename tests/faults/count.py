@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from itertools import pairwise
 
 import psycopg2
 
@@ -54,7 +55,7 @@ def _misplaced(rows: Sequence[tuple[str, ...]], written: Sequence[Transcript]) -
     for transcript in written:
         places = [place.get((transcript.session, turn)) for turn in transcript.turns]
         found = [at for at in places if at is not None]
-        wrong += sum(later < earlier for earlier, later in zip(found, found[1:], strict=False))
+        wrong += sum(later < earlier for earlier, later in pairwise(found))
     return wrong
 
 
@@ -85,7 +86,7 @@ def settled(url: str, written: Sequence[Transcript], seconds: float = 60.0) -> C
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and _rows(url) < wanted:
         time.sleep(0.05)
-    while time.monotonic() < deadline and not (result := count(url, written)).clean:
+    while time.monotonic() < deadline and not count(url, written).clean:
         time.sleep(0.05)
     return count(url, written)
 

@@ -6,8 +6,6 @@ import os
 import random
 import threading
 import time
-import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +26,7 @@ class Transcript:
         number = len(self.turns)
         padding = "lorem ipsum dolor " * (size // 18)
         record = lines.assistant(
-            self.session, f"turn {number} grüßt {padding}", at=number * 0.01, cwd="/home/u/load"
+            self.session, f"turn {number:06d} grüßt {padding}", at=number * 0.01, cwd="/home/u/load"
         )
         self.turns.append(record["uuid"])
         return lines.raw(record) + b"\n"
@@ -103,7 +101,3 @@ class Feeder(threading.Thread):
     def _mend(self) -> None:
         while self._torn:
             append(*self._torn.pop())
-
-
-def uuids(count: int) -> Iterator[str]:
-    return (str(uuid.uuid4()) for _ in range(count))

@@ -33,7 +33,7 @@ def wait_for(condition: Callable[[], T], problem: str, seconds: float = 60.0) ->
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"{problem} within {seconds:g} s"
-        time.sleep(0.01)
+        time.sleep(0.03)
     return value
 
 

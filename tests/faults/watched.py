@@ -103,11 +103,11 @@ class Watched:
         return None
 
     def wait_state(self, wanted: str, seconds: float = 30.0) -> WatcherStatus:
-        def reached() -> WatcherStatus | None:
+        def reached() -> list[WatcherStatus]:
             status = self.status()
-            return status if status and status.state == wanted else None
+            return [status] if status and status.state == wanted else []
 
-        return wait_for(reached, f"the watcher did not become {wanted}", seconds)
+        return wait_for(reached, f"the watcher did not become {wanted}", seconds)[0]
 
     def limit(self, kind: int, value: int) -> tuple[int, int]:
         """Set a soft limit of the running process; returns what it was."""
