@@ -32,6 +32,8 @@ BEGIN
     FOR i IN 1..last LOOP
         IF i = last THEN
             PERFORM set_config('synchronous_commit', 'on', true);
+            -- A transaction that writes nothing has nothing to wait for: this one always does.
+            PERFORM pg_current_xact_id();
         END IF;
         INSERT INTO events (timestamp, event_type, payload, project_id, agent_id, command_id,
             turn_id, session_uuid, event_key, source_id, source_offset, annotations)
