@@ -1,0 +1,1 @@
+"""How fast and how small: measured by hand, beside what people would use instead."""

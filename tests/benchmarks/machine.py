@@ -1,0 +1,88 @@
+"""The machine that the figures belong to, and the processes on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BLOCK = b"\0" * 8192
+SYNCS = 200
+
+
+def describe(directory: Path) -> dict[str, str]:
+    """What decides how fast this machine is; the disk is the one that holds `directory`."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cores": f"{os.cpu_count()}",
+        "processor": processor(),
+        "memory": f"{memory / 1e9:.1f} GB",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        **condition(directory, "before"),
+    }
+
+
+def condition(directory: Path, when: str) -> dict[str, str]:
+    """What may change while it is measured."""
+    return {
+        f"fdatasync {when}": f"{sync_cost(directory) * 1e6:.0f} us for 8 KiB, median of {SYNCS}",
+        f"load {when}": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+    }
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def sync_cost(directory: Path) -> float:
+    """Seconds that it takes to have 8 KiB on the disk."""
+    synchronise = getattr(os, "fdatasync", os.fsync)
+    path = directory / "sync-cost"
+    taken = []
+    with path.open("wb", buffering=0) as file:
+        for _ in range(SYNCS):
+            file.seek(0)
+            file.write(BLOCK)
+            started = time.perf_counter()
+            synchronise(file.fileno())
+            taken.append(time.perf_counter() - started)
+    path.unlink()
+    return statistics.median(taken)
+
+
+def resident(pid: int) -> float:
+    """The process's resident memory now, in MB of 10^6 bytes."""
+    done = subprocess.run(
+        ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout) * 1024 / 1e6
+
+
+def resident_peak(pid: int) -> float | None:
+    """The most that it ever was; None where the system does not tell."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return None
+    for line in status.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return None
+
+
+def processor_seconds(pid: int) -> float | None:
+    """Processor time of all threads so far; None where the system does not tell it finely."""
+    if sys.platform != "linux":
+        return None
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
