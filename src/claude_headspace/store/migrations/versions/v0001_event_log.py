@@ -32,8 +32,6 @@ BEGIN
     FOR i IN 1..last LOOP
         IF i = last THEN
             PERFORM set_config('synchronous_commit', 'on', true);
-            -- A transaction that writes nothing has nothing to wait for: this one always does.
-            PERFORM pg_current_xact_id();
         END IF;
         INSERT INTO events (timestamp, event_type, payload, project_id, agent_id, command_id,
             turn_id, session_uuid, event_key, source_id, source_offset, annotations)
@@ -47,6 +45,10 @@ BEGIN
                 THEN 'a' ELSE 'd' END
             INTO new_id, outcome
             FROM events e WHERE e.event_key = keys[i] AND e.session_uuid = sessions[i];
+            IF i = last THEN
+                -- A commit that has written nothing flushes nothing; those before it wait for it.
+                PERFORM pg_logical_emit_message(true, 'claude_headspace', ''::text);
+            END IF;
         END IF;
         IF EXISTS (SELECT FROM events e
                 WHERE e.event_key = keys[i] AND e.session_uuid <> sessions[i]) THEN
