@@ -188,9 +188,13 @@ class FileCheck:
         if line.start >= self._settled:
             return
         self._found.lines += 1
-        if not self._count_whole(True, kept):
+        if self._count_whole(True, kept):
+            return
+        self._found.rejected["too_long"] += 1
+        if self._source is not None and self._source.counts.rejected["too_long"]:
             self._tell_unkept(line.number, line.start, f"too long: {line.length} bytes")
-            self._found.rejected["too_long"] += 1
+        else:  # it was taken when longer lines were allowed
+            self._coarse = True
 
     def _take_other(self, other: Other, count: bool) -> None:
         self._report.not_turns += 1

@@ -20,7 +20,7 @@ from claude_headspace.verify.findings import Finding, Report
 from claude_headspace.verify.logged import LogSide
 from claude_headspace.verify.output import print_json, print_text
 from claude_headspace.verify.progress import Progress
-from claude_headspace.verify.reader import LineReader
+from claude_headspace.verify.reader import LineReader, longest_line
 from claude_headspace.verify.repair import Repair
 from claude_headspace.verify.sessions import SessionLookup
 
@@ -132,7 +132,7 @@ class Verifier:
         source = self._settled_source(path)
         if not self._is_wanted(path, source):
             return
-        limit = self._config.file_watcher.max_line_bytes
+        limit = longest_line(self._config.file_watcher.max_line_bytes)
         settled = source.position.offset if source else 0
         try:
             reader = LineReader(path, limit, settled, progress=advance)

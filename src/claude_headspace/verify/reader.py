@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from claude_headspace.source.tailer import CHUNK_BYTES
+
 BLOCK_BYTES = 256 * 1024
 
 
@@ -22,6 +24,11 @@ class FileLine:
     length: int
     data: bytes | None
     ended: bool
+
+
+def longest_line(max_line_bytes: int) -> int:
+    """The length in bytes up to which a line can have been taken: a short one always is."""
+    return max(max_line_bytes, CHUNK_BYTES - 1)
 
 
 class LineReader:

@@ -22,7 +22,7 @@ from claude_headspace.source.transcript import Rejected, Turn, outcomes
 from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import stored_path
 from claude_headspace.store.writer import WriteResult
-from claude_headspace.verify.reader import line_around
+from claude_headspace.verify.reader import line_around, longest_line
 from claude_headspace.verify.repair import LateWriter
 from claude_headspace.verify.sessions import SessionLookup
 
@@ -100,7 +100,7 @@ class Retry:
     def __init__(self, config: Config, database: Database) -> None:
         self._database = database
         self._host = config.state.host
-        self._limit = config.file_watcher.max_line_bytes
+        self._limit = longest_line(config.file_watcher.max_line_bytes)
         self._inbox = stored_path(str(config.state.directory / INBOX_NAME))
         self._sessions = SessionLookup(database, self._host, config.file_watcher.sessions)
         self._writer = LateWriter(config, self._sessions)
