@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,9 +67,9 @@ class Rejecting:
 
 
 @pytest.fixture
-def rejecting(database_url: str, tmp_path: Path) -> Iterator[Rejecting]:
+def rejecting(database_url: str, tmp_path: Path) -> Rejecting:
     environment = settings(database_url, tmp_path, **{LONG: "150000"})
-    yield Rejecting(database_url, tmp_path, environment)
+    return Rejecting(database_url, tmp_path, environment)
 
 
 def test_nothing_to_try(rejecting: Rejecting) -> None:
