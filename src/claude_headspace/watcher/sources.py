@@ -76,7 +76,7 @@ class Sources:
             found += self._left_behind(active)
             active = None
         if active is None and seen is not None:
-            active = self._activate(seen)
+            active = self._activate(seen, found)
         elif active is None and not found:
             found += self._follow_row(path)
         if active is not None:
@@ -120,10 +120,10 @@ class Sources:
         self._keep(active)
         return [active]
 
-    def _activate(self, seen: Sighting) -> ActiveSource | None:
+    def _activate(self, seen: Sighting, found: list[ActiveSource]) -> ActiveSource | None:
         file = SourceFile(seen.path)
         try:
-            stored = self._row_for(seen.path, file)
+            stored = self._row_for(seen.path, file, found)
         except BaseException:
             file.close()
             raise
@@ -134,16 +134,21 @@ class Sources:
         self._keep(active)
         return active
 
-    def _row_for(self, path: str, file: SourceFile) -> StoredSource | None:
+    def _row_for(
+        self, path: str, file: SourceFile, found: list[ActiveSource]
+    ) -> StoredSource | None:
         """The file's row: by its path, else by the inode it was known under, else a new one.
 
         None for a file that is no transcript by its name and was none before it was renamed.
+        What stood at the path before and was renamed beside it is added to `found`.
         """
         stored = self._positions.find(path)
         if stored is not None:
             known = stored.position.inode is None or _same_inode(stored, file)
-            if known or not self._renamed_beside(stored):
+            moved = [] if known else self._renamed_beside(stored)
+            if not moved:
                 return stored
+            found += moved
         adopted = self._adopt(path, file)
         if adopted is None and is_transcript(path):
             return self._positions.create(path)
