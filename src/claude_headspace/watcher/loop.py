@@ -84,6 +84,7 @@ class Loop:
         self._next_rescan = 0.0
         self._sweep: Iterator[list[Sighting]] | None = None
         self._next_sweep = 0.0
+        self._last_sweep = 0.0
         self._recent: dict[str, float] = {}
         # Last lines without newline: size when last seen, and when to take them as they are.
         self._unfinished: dict[str, tuple[int, float]] = {}
@@ -140,7 +141,8 @@ class Loop:
             for seen in sightings:
                 self._agenda.add_seen(seen, settled.get(seen.path, 0))
             self._vitals.beat()
-        self._next_sweep = time.monotonic() + SWEEP_SECONDS
+        self._last_sweep = time.monotonic()
+        self._next_sweep = self._last_sweep + SWEEP_SECONDS
         self.progress.begin(self._agenda.backlog_bytes, self.settled_bytes)
         logger.info(
             "ready: %d files to read (%d bytes), %d read already",
@@ -284,8 +286,9 @@ class Loop:
 
     def _sweep_slice(self, now: float, interval: float) -> None:
         if self._sweep is None:
-            if now < self._next_sweep:
+            if now < min(self._next_sweep, self._last_sweep + interval):
                 return
+            self._last_sweep = now
             self._next_sweep = now + interval
             self._sweep = sweep(self._roots)
         for sightings in self._sweep:
