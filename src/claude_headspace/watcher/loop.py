@@ -174,7 +174,8 @@ class Loop:
         if (path := self._agenda.take_backlog()) is not None:
             self._visit(path)
             return
-        self._endings.look()
+        if not self._unfinished:
+            self._endings.look()
         self._wait()
 
     def _note(self, changes: Changes) -> None:
