@@ -252,11 +252,17 @@ class Loop:
             if seen is None or seen.size != size:
                 self._agenda.add_fresh(path)
                 continue
-            for source in self._sources.open(path):
-                step = self._capture.step_unfinished(source)
-                if step is not None:
-                    self._count(step)
-                    self._agenda.settle(path, source.stamp)
+            try:
+                self._take_final_line(path)
+            except OSError as error:
+                self._trouble(path, error)
+
+    def _take_final_line(self, path: str) -> None:
+        for source in self._sources.open(path):
+            step = self._capture.step_unfinished(source)
+            if step is not None:
+                self._count(step)
+                self._agenda.settle(path, source.stamp)
 
     def _rescan(self) -> None:
         """The net behind the notifications: recently active files, and a slice of the rest."""
