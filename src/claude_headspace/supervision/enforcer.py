@@ -32,7 +32,7 @@ from claude_headspace.supervision.memory import FILE_NAME, RestartMemory
 from claude_headspace.supervision.reasons import exit_code_of, explain_exit
 
 RESTARTS_DEFAULT = 5
-LONGEST_DELAY_SECONDS = 2.0
+LONGEST_DELAY_SECONDS = 1.5
 SHORTEST_POLL_SECONDS = 0.02
 RESPAWN_SECONDS = 5.0
 MESSAGE_TYPE = "headspace-guard"
