@@ -24,6 +24,10 @@ class Position:
     head: int = 0
     tail: int = 0
 
+# Other lines are counted by type; of a source with more types than this the rest in one sum.
+MAX_KINDS = 100
+MORE_KINDS = "of further types"
+
 
 @dataclass(slots=True)
 class LineCounts:
@@ -42,7 +46,9 @@ class LineCounts:
         self.turns += more.turns
         self.duplicates += more.duplicates
         self.salvaged += more.salvaged
-        self.other.update(more.other)
+        for kind, count in more.other.items():
+            known = kind in self.other or len(self.other) < MAX_KINDS
+            self.other[kind if known else MORE_KINDS] += count
         self.rejected.update(more.rejected)
 
     def as_json(self) -> dict[str, Any]:
