@@ -15,6 +15,8 @@ from claude_headspace.source.transcript import first_working_directory
 from claude_headspace.store.sessions import Registration, SessionRows, StoredSession
 
 UNKNOWN_DIRECTORY = "(unknown)"
+# An entry of a btree index holds at most 2704 bytes, the host's name included.
+LONGEST_PROJECT_BYTES = 2000
 # Sessions kept at hand; others are looked up again when they speak.
 _CACHED = 1000
 
@@ -78,7 +80,7 @@ class Sessions:
 
     def _create(self, session: UUID, cwd: str) -> StoredSession:
         asked = self._registrations.get(session)
-        project = storable((asked and asked.project_path) or cwd)[0]
+        project = _indexable(storable((asked and asked.project_path) or cwd)[0])
         directory = storable((asked and asked.working_directory) or cwd)[0]
         pane = asked.iterm_pane_id if asked else None
         created = self._rows.create(session, project, directory, pane)
@@ -190,6 +192,18 @@ class Sessions:
     def applied(self, registration: Registration) -> str:
         """The statement that notes a registration as seen to."""
         return self._rows.apply(registration)
+
+
+def _indexable(path: str) -> str:
+    """The path as it is unless it is longer than Postgres can index: then its start and a digest.
+
+    Otherwise one line with such a directory would hold up everything behind it for ever.
+    """
+    encoded = path.encode()
+    if len(encoded) <= LONGEST_PROJECT_BYTES:
+        return path
+    start = encoded[:LONGEST_PROJECT_BYTES].decode("utf-8", "ignore")
+    return f"{start}… ({derived_key('project', path)})"
 
 
 def _event(
