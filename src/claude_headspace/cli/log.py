@@ -20,6 +20,7 @@ from claude_headspace.cli.terminal import (
     printable,
     terminal_width,
 )
+from claude_headspace.cli.whole import configure_retry
 from claude_headspace.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def _configure_rejected(commands: Commands) -> None:
     parser.add_argument("--all", action="store_true", help="also what was resolved since")
     add_limit(parser)
     add_json(parser, JSON_LINES)
+    configure_retry(parser.add_subparsers(metavar="[retry]", title="commands"))
 
 
 def events(arguments: Namespace) -> int:
@@ -267,8 +269,7 @@ def _print_rejection(row: Mapping[Any, Any]) -> None:
     resolved = f", resolved {local_time(row['resolved_at'])}" if row["resolved_at"] else ""
     content = bytes(row["content"]).decode("utf-8", "backslashreplace")
     more = "…" if row["content_bytes"] > len(row["content"]) else ""
-    print(
-        cut(f"{local_time(row['recorded_at'])}  {row['reason']}: {row['detail']}{resolved}", width)
-    )
+    told = f"{row['reason']}: {row['detail']}{resolved}"
+    print(cut(f"{row['id']}  {local_time(row['recorded_at'])}  {told}", width))
     print(cut(f"  at byte {row['source_offset']} of {row['path'] or 'an unknown file'}", width))
     print(cut(f"  {row['content_bytes']} bytes: {content}{more}", width))
