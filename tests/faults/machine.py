@@ -25,7 +25,7 @@ T = TypeVar("T")
 TEMPLATE = "fault_template"
 SMALL_MEGABYTES = 200
 # Mounts a small file system that only this server sees, and becomes the server.
-_ON_SMALL_DISK = 'mount -t tmpfs -o size="$1"m,mode=0700 none "$2"; shift 2; exec "$@"'
+_ON_SMALL_DISK = 'mount -t tmpfs -o "$1" none "$2"; shift 2; exec "$@"'
 
 
 def wait_for(condition: Callable[[], T], problem: str, seconds: float = 60.0) -> T:
@@ -42,11 +42,16 @@ def namespaces_work() -> bool:
     if shutil.which("unshare") is None:
         return False
     tried = subprocess.run(
-        ["unshare", "-Ucm", "--keep-caps", "mount", "-t", "tmpfs", "none", "/mnt"],
+        [*_apart(), "mount", "-t", "tmpfs", "none", "/mnt"],
         capture_output=True,
         check=False,
     )
     return tried.returncode == 0
+
+
+def _apart() -> list[str]:
+    """What runs a program where it may mount; root needs no user namespace for that."""
+    return ["unshare", "-Ucm", "--keep-caps"] if os.getuid() else ["unshare", "-m"]
 
 
 @dataclass
@@ -65,20 +70,24 @@ class Machine:
 
     def start(self) -> None:
         """Start it; return when it answers."""
-        program = str(self.cluster.binaries.directory / "postgres")
-        command = [program, "-D", str(self.cluster.data)]
-        if self.small is not None:
-            wrapped = ["sh", "-ec", _ON_SMALL_DISK, "sh", str(SMALL_MEGABYTES), str(self.small)]
-            command = ["unshare", "-Ucm", "--keep-caps", *wrapped, *command]
+        owner = {} if self.small else self.cluster.owner.subprocess_options()
         with (self.state / "server.log").open("ab") as log:
             self.process = subprocess.Popen(  # type: ignore[call-overload]
-                command,
-                cwd="/",
-                stderr=log,
-                env=cluster.server_environment(),
-                **self.cluster.owner.subprocess_options(),
+                self._command(), cwd="/", stderr=log, env=cluster.server_environment(), **owner
             )
         wait_for(self.answers, "the server does not answer")
+
+    def _command(self) -> list[str]:
+        program = str(self.cluster.binaries.directory / "postgres")
+        command = [program, "-D", str(self.cluster.data)]
+        if self.small is None:
+            return command
+        owner = self.cluster.owner
+        if owner.borrowed:
+            identity = [f"--reuid={owner.uid}", f"--regid={owner.gid}", "--clear-groups"]
+            command = ["setpriv", *identity, *command]
+        options = f"size={SMALL_MEGABYTES}m,mode=0700,uid={owner.uid},gid={owner.gid}"
+        return [*_apart(), "sh", "-ec", _ON_SMALL_DISK, "sh", options, str(self.small), *command]
 
     def answers(self) -> bool:
         try:
