@@ -130,9 +130,16 @@ class Database:
             with suppress(psycopg2.Error):
                 connection.close()
 
-    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+    def execute(
+        self,
+        statement: str,
+        values: Sequence[Any] = (),
+        meanwhile: Callable[[], bool] | None = None,
+    ) -> list[Row]:
         """Run one statement, or several without values as one transaction; rows of the last.
 
+        `meanwhile` is called while the answer is not there, until it returns False; it must not
+        use this connection.
         Raises DatabaseRefused where Postgres refuses the values, DatabaseUnavailable for all
         else, with the connection dropped.
         """
@@ -140,6 +147,7 @@ class Database:
         try:
             cursor = self._connection.cursor()
             cursor.execute(statement, values or None)
+            self._use_time(meanwhile)
             self._wait()
             return list(cursor.fetchall()) if cursor.description else []
         except DriverError as error:
@@ -181,6 +189,12 @@ class Database:
         if not isinstance(failure, DatabaseRefused):
             self.close()
         return failure
+
+    def _use_time(self, meanwhile: Callable[[], bool] | None) -> None:
+        if meanwhile is None or self._connection.poll() != extensions.POLL_READ:
+            return
+        while not select.select([self._connection], [], [], 0)[0] and meanwhile():
+            self._patience.beat()
 
     def _wait(self) -> None:
         """Until the connection has nothing more to do for the request in hand."""

@@ -23,6 +23,7 @@ NOTIFICATION = f"NOTIFY {EVENTS_CHANNEL}"
 RETRY_ATTEMPTS = 3
 RETRY_DELAY_MS = 100
 
+Meanwhile = Callable[[], bool]
 Outcome = Literal["written", "again", "duplicate", "rejected", "failed"]
 _OUTCOMES: dict[str, Outcome] = {"w": "written", "a": "again", "d": "duplicate"}
 
@@ -134,14 +135,17 @@ class EventWriter:
         """Write one event durably. Never raises for what the event or the database does."""
         return self.write_all([event])[0]
 
-    def write_all(self, events: Sequence[Event]) -> list[WriteResult]:
+    def write_all(
+        self, events: Sequence[Event], meanwhile: Meanwhile | None = None
+    ) -> list[WriteResult]:
         """Write events in order, each in its own transaction; durable when this returns.
 
+        `meanwhile` is called while Postgres works, until it returns False.
         After the first failed event nothing more is tried: all that follow are failed too.
         """
         prepared = [self._prepare(event) for event in events]
         fit = [item for item in prepared if isinstance(item, _Prepared)]
-        written = iter(self._write_with_retries(fit))
+        written = iter(self._write_with_retries(fit, meanwhile))
         results = [next(written) if isinstance(p, _Prepared) else p for p in prepared]
         for result in results:
             self.counters.count(result)
@@ -156,12 +160,14 @@ class EventWriter:
         notes = encode_notes(event)
         return _Prepared(event, payload.decode(), notes)
 
-    def _write_with_retries(self, batch: Sequence[_Prepared]) -> list[WriteResult]:
+    def _write_with_retries(
+        self, batch: Sequence[_Prepared], meanwhile: Meanwhile | None
+    ) -> list[WriteResult]:
         results: list[WriteResult] = []
         attempt = 1
         while len(results) < len(batch):
             try:
-                results += self._write_in_order(batch[len(results) :], attempt)
+                results += self._write_in_order(batch[len(results) :], attempt, meanwhile)
                 attempt = 1
             except DatabaseUnavailable as error:
                 if attempt > self._retry_attempts:
@@ -184,10 +190,15 @@ class EventWriter:
         )  # fmt: skip
         return [WriteResult("failed", error=error, attempts=attempts)] * len(rest)
 
-    def _write_in_order(self, batch: Sequence[_Prepared], attempt: int) -> list[WriteResult]:
+    def _write_in_order(
+        self,
+        batch: Sequence[_Prepared],
+        attempt: int,
+        meanwhile: Meanwhile | None = None,
+    ) -> list[WriteResult]:
         """All of them in one round trip; one by one where one of them is refused."""
         try:
-            return self._call(batch, attempt)
+            return self._call(batch, attempt, meanwhile)
         except DatabaseRefused as error:
             if len(batch) == 1:
                 return [self._refused(batch[0], error, attempt)]
@@ -205,8 +216,13 @@ class EventWriter:
                     error = still
         return WriteResult("rejected", error=str(error), attempts=attempt)
 
-    def _call(self, batch: Sequence[_Prepared], attempt: int) -> list[WriteResult]:
-        rows = self._database.execute(_CALL, _arguments(batch))
+    def _call(
+        self,
+        batch: Sequence[_Prepared],
+        attempt: int,
+        meanwhile: Meanwhile | None = None,
+    ) -> list[WriteResult]:
+        rows = self._database.execute(_CALL, _arguments(batch), meanwhile)
         ids, outcomes = rows[0]
         results = []
         for item, event_id, letter in zip(batch, ids, outcomes, strict=True):

@@ -21,10 +21,11 @@ from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import Positions, SettledSource
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 from claude_headspace.watcher.agenda import Agenda, Waiting
-from claude_headspace.watcher.capture import POISON, Capture, Step
+from claude_headspace.watcher.capture import Capture, Step
 from claude_headspace.watcher.endings import Endings
 from claude_headspace.watcher.intake import Intake
 from claude_headspace.watcher.progress import Progress
+from claude_headspace.watcher.reader import POISON
 from claude_headspace.watcher.sources import ActiveSource, Sources
 from claude_headspace.watcher.stop import Stop, StopRequested
 from claude_headspace.watcher.vitals import Vitals

@@ -33,6 +33,7 @@ from claude_headspace.watcher.intake import Intake
 from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
 from claude_headspace.watcher.loop import Loop
 from claude_headspace.watcher.pause import Pause
+from claude_headspace.watcher.reader import Reader
 from claude_headspace.watcher.sessions import Sessions
 from claude_headspace.watcher.sources import Sources
 from claude_headspace.watcher.stop import Stop, StopRequested
@@ -116,15 +117,20 @@ class Watcher:
         )
 
     def _make_capture(self) -> Capture:
+        in_hand = InHand(self._config.state.directory)
         return Capture(
             database=self._database,
             writer=self._writer,
             positions=self._positions,
             sessions=self._sessions,
-            max_line_bytes=self._config.file_watcher.max_line_bytes,
-            in_hand=InHand(self._config.state.directory),
-            redactor=self._redactor,
+            reader=Reader(
+                max_line_bytes=self._config.file_watcher.max_line_bytes,
+                in_hand=in_hand,
+                redactor=self._redactor,
+                beat=self._beat_or_stop,
+            ),
             beat=self._beat_or_stop,
+            in_hand=in_hand,
         )
 
     def _make_endings(self) -> Endings:

@@ -1,0 +1,148 @@
+"""Reads lines of a source and says what they are, a little ahead of what is written.
+
+While Postgres works on one batch, the lines of the next are read and taken apart. What was read
+ahead is bounded like a batch, and dropped when it is not what follows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from claude_headspace.events.position import Position
+from claude_headspace.events.redaction import Redactor
+from claude_headspace.source.tailer import Chunk, Line, SourceFile, TooLong
+from claude_headspace.source.transcript import Outcome, Rejected, Turn, outcomes
+from claude_headspace.watcher.in_hand import InHand
+from claude_headspace.watcher.sources import ActiveSource
+
+# A batch ends at whichever comes first; it bounds memory, and how long others wait.
+BATCH_EVENTS = 128
+BATCH_BYTES = 1024 * 1024
+# Of a line that is rejected for its length only the beginning is kept.
+KEPT_BYTES = 64 * 1024
+POISON = "poison"
+TOO_LONG = "too_long"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLine:
+    """A line with what its records are, and its content where one of them is rejected."""
+
+    start: int
+    data: bytes
+    outcomes: Sequence[Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Lines that follow `start`, up to `end`. `more` and `unfinished` are the chunk's."""
+
+    start: Position
+    end: Position
+    lines: Sequence[ReadLine]
+    turns: int
+    more: bool
+    unfinished: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the source that the lines take."""
+        return self.end.offset - self.start.offset
+
+
+class Reader:
+    """Knows the lines of sources; knows nothing of Postgres."""
+
+    def __init__(
+        self,
+        *,
+        max_line_bytes: int,
+        in_hand: InHand,
+        redactor: Redactor | None,
+        beat: Callable[[], None],
+    ) -> None:
+        self._max_line_bytes = max_line_bytes
+        self._in_hand = in_hand
+        self._redactor = redactor
+        self._beat = beat
+        self._ahead: deque[Portion] = deque()
+        self._ahead_file: SourceFile | None = None
+
+    def forget(self) -> None:
+        """Drop what was read ahead."""
+        self._ahead.clear()
+        self._ahead_file = None
+
+    def read(self, source: ActiveSource, position: Position) -> Portion:
+        """The next lines after `position`: those read ahead if they are, else fresh ones."""
+        if self._ahead_file is source.file and self._ahead and self._ahead[0].start == position:
+            return self._ahead.popleft()
+        self.forget()
+        return self._read(source, position)
+
+    def read_ahead(self, source: ActiveSource, position: Position) -> bool:
+        """Read some lines more than were asked for; False when there is nothing to gain."""
+        if self._ahead_file is not source.file:
+            self.forget()
+            self._ahead_file = source.file
+        last = self._ahead[-1] if self._ahead else None
+        if last is not None and not last.more:
+            return False
+        if sum(portion.turns for portion in self._ahead) >= BATCH_EVENTS:
+            return False
+        if sum(portion.size for portion in self._ahead) >= BATCH_BYTES:
+            return False
+        portion = self._read(source, position if last is None else last.end)
+        self._ahead.append(portion)
+        return portion.more
+
+    def read_unfinished(self, source: ActiveSource, position: Position) -> Portion | None:
+        """The last line without its newline, if every part of it is a whole record."""
+        chunk = source.file.read_unfinished(position, self._max_line_bytes)
+        if chunk is None:
+            return None
+        portion = self._portion(source, position, chunk)
+        found = [outcome for line in portion.lines for outcome in line.outcomes]
+        if not found or any(isinstance(outcome, Rejected) for outcome in found):
+            return None
+        return portion
+
+    def _read(self, source: ActiveSource, position: Position) -> Portion:
+        chunk = source.file.read(position, self._max_line_bytes, self._beat)
+        return self._portion(source, position, chunk)
+
+    def _portion(self, source: ActiveSource, start: Position, chunk: Chunk) -> Portion:
+        lines = [self._line(source, line) for line in chunk.lines]
+        turns = sum(isinstance(found, Turn) for line in lines for found in line.outcomes)
+        return Portion(start, chunk.position, lines, turns, chunk.more, chunk.unfinished)
+
+    def _line(self, source: ActiveSource, line: Line | TooLong) -> ReadLine:
+        if isinstance(line, TooLong):
+            detail = f"{line.length} bytes, more than the {self._max_line_bytes} allowed"
+            return self._rejected(line.start, TOO_LONG, detail, source.file)
+        if self._in_hand.is_poison(source.stored.id, line.start):
+            detail = "the watcher died of this line repeatedly: it is set aside"
+            return ReadLine(line.start, line.data, [Rejected(line.start, POISON, detail)])
+        # If this is the end of the process, it will be known of which line.
+        self._in_hand.take(source.stored.id, line.start)
+        found = [self._redacted(outcome) for outcome in outcomes(line.data, line.start)]
+        self._in_hand.put_down()
+        return ReadLine(line.start, line.data, found)
+
+    def _rejected(self, start: int, reason: str, detail: str, file: SourceFile) -> ReadLine:
+        beginning = file.begin(start, KEPT_BYTES)
+        return ReadLine(start, beginning, [Rejected(start, reason, detail)])
+
+    def _redacted(self, outcome: Outcome) -> Outcome:
+        if self._redactor is None or not isinstance(outcome, Turn):
+            return outcome
+        text, redacted = self._redactor.redact(outcome.text)
+        return replace(outcome, text=text, redacted=redacted) if redacted else outcome
+
+    def kept(self, content: bytes) -> bytes:
+        """Content of a rejected line as it may be stored."""
+        if self._redactor is None:
+            return content
+        return self._redactor.redact(content.decode("utf-8", "replace"))[0].encode()
