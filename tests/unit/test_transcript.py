@@ -96,7 +96,7 @@ class TestUser:
         ("isSidechain", "user/subagent_prompt"),
     ])  # fmt: skip
     def test_what_nobody_typed_is_no_turn(self, flag: str, kind: str) -> None:
-        assert kind_of(lines.user(SESSION, "hello", **{flag: True})) == kind
+        assert kind_of({**lines.user(SESSION, "hello"), flag: True}) == kind
 
     @pytest.mark.parametrize(
         "content",
@@ -134,8 +134,7 @@ class TestUser:
 
 class TestTyped:
     @pytest.mark.parametrize(("content", "said"), [
-        ("<command-name>/model</command-name>\n<command-message>model</command-message>"
-         "\n<command-args>opus</command-args>", "/model opus"),
+        ("<command-name>/model</command-name>\n<command-args>opus</command-args>", "/model opus"),
         ("<command-message>x</command-message><command-name>/x</command-name>", "/x"),
         ("<command-name>/x</command-name><command-args></command-args>", "/x"),
         ("<command-name>/x</command-name><command-args> a\nb </command-args>", "/x a\nb"),
@@ -214,7 +213,7 @@ class TestIdentity:
     def test_a_line_uuid_is_the_key(self) -> None:
         assert line_key(SESSION) == UUID(SESSION)
 
-    @pytest.mark.parametrize("spelling", ["msg-1", "\ud83d", "\udcff", "a\x00b", "x" * 10_000])
+    @pytest.mark.parametrize("spelling", ["msg-1", "\ud83d", "a\x00b", "x" * 10_000])
     def test_any_other_text_has_a_key_of_its_own(self, spelling: str) -> None:
         assert line_key(spelling) == line_key(spelling) != line_key(spelling + "x")
 
