@@ -166,10 +166,11 @@ def test_nobody_asked_for_the_database() -> None:
 
 def test_notes_do_not_degrade() -> None:
     verdict = with_status(
-        poison_lines=2, notifications=False, capture_total_bytes=1000.0, settled_bytes=250
+        poison_lines=2, notifications=False, capture_total_bytes=1000.0, backlog_bytes=750
     )
     assert verdict.status == "healthy"
-    assert [note.split(" ", 2)[0] for note in verdict.notes] == ["2", "file", "first"]
+    assert [note.split(" ", 2)[0] for note in verdict.notes] == ["2", "file", "a"]
+    assert "25 %" in verdict.notes[-1]
     other = Program("web", "FATAL", 0, 0, 0, "port in use")
     seen = replace(ALL_WELL, programs=(WATCHER, GUARD, other))
     assert judge(seen).notes == ("web is given up (port in use)",)

@@ -29,7 +29,8 @@ class WatcherStatus:
     """One moment of the watcher; times are epoch seconds, counts are since its start.
 
     `settled_bytes` only grows, `advanced_at` is when it last did; `oldest_unread_at` is since when
-    the oldest whole line has been waiting.
+    the watcher has known of the file that has waited longest. `capture_total_bytes` is set while
+    a large backlog is being read.
     """
 
     pid: int

@@ -204,7 +204,7 @@ def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
     still = 0.0 if status.advanced_at is None else seen.now - status.advanced_at
     if still > LAG_SECONDS:
         yield f"the watcher does not advance: {backlog} wait, the last step was {still:.0f} s ago"
-    else:
+    elif status.capture_total_bytes is None:
         yield f"the watcher lags: {backlog} wait, the oldest for {waited:.0f} s"
 
 
@@ -238,9 +238,9 @@ def _notes(seen: Observation) -> Iterator[str]:
         yield f"{status.poison_lines} lines that killed the watcher are set aside"
     if not status.notifications:
         yield "file notifications are not in use: files are looked at by the clock alone"
-    if status.capture_total_bytes and status.settled_bytes < status.capture_total_bytes:
-        done = 100 * status.settled_bytes / status.capture_total_bytes
-        yield f"first capture: {done:.0f} % of {format_bytes(status.capture_total_bytes)}"
+    if status.capture_total_bytes:
+        done = 100 * max(0.0, 1 - status.backlog_bytes / status.capture_total_bytes)
+        yield f"a backlog is read: {done:.0f} % of {format_bytes(status.capture_total_bytes)}"
 
 
 def _checks(seen: Observation) -> dict[str, dict[str, Any]]:

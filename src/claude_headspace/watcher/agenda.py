@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from claude_headspace.source.discovery import Sighting
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A file with unread bytes, as far as is known, and when it was written to last."""
+    """A file with unread bytes, as far as is known, and when it was written to last.
+
+    `since` is the moment, in epoch seconds, from which on it has waited.
+    """
 
     mtime_ns: int
     unread: int
+    since: float = field(default_factory=time.time)
 
 
 class Agenda:
@@ -23,6 +28,7 @@ class Agenda:
         self._fresh: dict[str, None] = {}
         self._backlog: dict[str, Waiting] = {}
         self._heap: list[tuple[int, str]] = []
+        self._in_hand: Waiting | None = None
         # What a file looked like when it had been read to its end.
         self._settled: dict[str, int] = {}
 
@@ -32,17 +38,21 @@ class Agenda:
     @property
     def backlog_files(self) -> int:
         """Files known to have unread bytes."""
-        return len(self._backlog)
+        return len(self._backlog) + (self._in_hand is not None)
 
     @property
     def backlog_bytes(self) -> int:
         """Bytes known to be unread."""
-        return sum(waiting.unread for waiting in self._backlog.values())
+        in_hand = self._in_hand.unread if self._in_hand else 0
+        return in_hand + sum(waiting.unread for waiting in self._backlog.values())
 
     @property
-    def oldest_mtime_ns(self) -> int | None:
-        """When the longest waiting file was written to."""
-        return min((waiting.mtime_ns for waiting in self._backlog.values()), default=None)
+    def waiting_since(self) -> float | None:
+        """From which moment on, in epoch seconds, the file that waits longest has waited."""
+        moments = [waiting.since for waiting in self._backlog.values()]
+        if self._in_hand is not None:
+            moments.append(self._in_hand.since)
+        return min(moments, default=None)
 
     @property
     def files(self) -> int:
@@ -73,7 +83,7 @@ class Agenda:
             return None
         path = next(iter(self._fresh))
         del self._fresh[path]
-        self._backlog.pop(path, None)
+        self._in_hand = self._backlog.pop(path, None) or Waiting(0, 1)
         return path
 
     def take_backlog(self) -> str | None:
@@ -82,9 +92,13 @@ class Agenda:
             mtime_ns, path = heapq.heappop(self._heap)
             waiting = self._backlog.get(path)
             if waiting is not None and waiting.mtime_ns == -mtime_ns:
-                del self._backlog[path]
+                self._in_hand = self._backlog.pop(path)
                 return path
         return None
+
+    def put_down(self) -> None:
+        """What was taken last has been dealt with."""
+        self._in_hand = None
 
     def settle(self, path: str, stamp: int) -> None:
         """The file was read to its end."""
@@ -99,4 +113,5 @@ class Agenda:
         self._fresh.clear()
         self._backlog.clear()
         self._heap.clear()
+        self._in_hand = None
         self._settled.clear()

@@ -39,6 +39,7 @@ SHORTEST_HOLD_SECONDS = 0.1
 SWEEP_SECONDS = 60.0
 SWEEP_SLICE_SECONDS = 0.005
 RECENT_SECONDS = 600.0
+RECENT_FILES = 100
 # Without notifications looking must be quick enough by itself.
 POLLING_RESCAN_SECONDS = 0.25
 POLLING_SWEEP_SECONDS = 1.0
@@ -94,6 +95,7 @@ class Loop:
         self.settled_lines = 0
         self.captured_turns = 0
         self.poison_lines = 0
+        self.advanced_at: float | None = None
         self.progress = Progress()
 
     def run(self) -> None:
@@ -197,8 +199,10 @@ class Loop:
             for source in found:
                 self._advance(source)
         except OSError as error:
+            self._agenda.put_down()
             self._trouble(path, error)
             return
+        self._agenda.put_down()
         self._troubled.pop(path, None)
         if not found:
             self._agenda.unsettle(path)
@@ -213,13 +217,19 @@ class Loop:
     def _advance(self, source: ActiveSource) -> None:
         step = self._capture.step(source)
         self._count(step)
-        self._recent[source.path] = time.monotonic()
+        self._note_recent(source.path)
         if step.more:
             waiting = Waiting(source.file.stat.st_mtime_ns, source.unread)
             self._agenda.add_backlog(source.path, waiting)
             return
         self._agenda.settle(source.path, source.stamp)
         self._watch_unfinished(source, step)
+
+    def _note_recent(self, path: str) -> None:
+        self._recent.pop(path, None)
+        self._recent[path] = time.monotonic()
+        if len(self._recent) > RECENT_FILES:
+            del self._recent[next(iter(self._recent))]
 
     def _read_to_end(self, source: ActiveSource) -> None:
         while (step := self._capture.step(source)).more:
@@ -229,6 +239,8 @@ class Loop:
     def _count(self, step: Step) -> None:
         self.settled_bytes += step.bytes
         self.settled_lines += step.lines
+        if step.bytes:
+            self.advanced_at = time.time()
         self.captured_turns += step.events
         self.poison_lines += step.set_aside
 

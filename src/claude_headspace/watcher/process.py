@@ -172,7 +172,6 @@ class Watcher:
     def _snapshot(self, state: State, reason: str | None) -> WatcherStatus:
         self._summary.tell_if_due()
         counters = self._writer.counters
-        oldest = self._agenda.oldest_mtime_ns
         backlog_bytes, backlog_files = self._agenda.backlog_bytes, self._agenda.backlog_files
         progress = self._loop.progress
         progress.advance(backlog_bytes, backlog_files, self._loop.settled_bytes)
@@ -194,7 +193,8 @@ class Watcher:
             backlog_files=backlog_files,
             settled_bytes=self._loop.settled_bytes,
             settled_lines=self._loop.settled_lines,
-            oldest_unread_at=None if oldest is None else oldest / 1e9,
+            advanced_at=self._loop.advanced_at,
+            oldest_unread_at=self._agenda.waiting_since,
             notifications=self._notifier.complete,
             poison_lines=self._loop.poison_lines,
             files=self._agenda.files,

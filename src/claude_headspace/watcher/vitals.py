@@ -12,7 +12,8 @@ from claude_headspace.watcher.heartbeat import Heartbeat
 
 logger = logging.getLogger(__name__)
 
-STATUS_SECONDS = 1.0
+# A little less than the longest wait of the loop, which would else miss every second turn.
+STATUS_SECONDS = 0.9
 
 
 class Vitals:
