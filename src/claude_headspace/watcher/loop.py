@@ -82,6 +82,7 @@ class Loop:
         self._vitals = vitals
         self._pause = pause
         self._generation = 0
+        self._waiting_for: str | None = None
         self._hold = SHORTEST_HOLD_SECONDS
         self._next_rescan = 0.0
         self._sweep: Iterator[list[Sighting]] | None = None
@@ -125,6 +126,7 @@ class Loop:
         self.poison_lines = self._positions.unresolved(POISON)
         self._apply_registrations()
         self._generation = self._database.generation
+        self._waiting_for = None
         self._vitals.become("capturing")
 
     def _load_positions(self) -> None:
@@ -345,7 +347,11 @@ class Loop:
 
     def _wait_for_database(self, error: DatabaseUnavailable) -> None:
         """Reading stops; the files keep what they have."""
-        self._vitals.become("waiting", str(error))
+        reason = str(error)
+        self._vitals.become("waiting", reason)
+        if reason != self._waiting_for:
+            logger.warning("waiting: %s", reason)
+            self._waiting_for = reason
         self._generation = 0
         logger.debug("held for %.1f s: %s", self._hold, error)
         self._pause(self._hold)
