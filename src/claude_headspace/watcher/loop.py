@@ -289,6 +289,8 @@ class Loop:
             self._sweep = None
             self._next_sweep = now
         self._look_at_recent(now)
+        # A notification that came along with an answer leaves the socket silent.
+        self._look_for_registrations()
         self._intake.look_again = True
         for path in self._troubled:
             self._agenda.add_fresh(path)
@@ -335,7 +337,11 @@ class Loop:
         readable, _, _ = select.select(sockets, [], [], seconds)
         if self._waker.fileno() in readable:
             self._waker.clear()
-        if database in readable and REGISTRATION_CHANNEL in self._database.notified():
+        if database in readable:
+            self._look_for_registrations()
+
+    def _look_for_registrations(self) -> None:
+        if REGISTRATION_CHANNEL in self._database.notified():
             self._apply_registrations()
 
     def _apply_registrations(self) -> None:
