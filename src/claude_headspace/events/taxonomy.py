@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import entry_points
 
@@ -59,11 +60,13 @@ class Taxonomy:
 
     def check(self, event: Event) -> None:
         """Raise EventInvalid, naming the field at fault, unless the event may be written."""
-        kind = self._types.get(event.type)
+        kind = self._types.get(event.type) if isinstance(event.type, str) else None
         if kind is None:
             known = ", ".join(self._types)
             raise EventInvalid("type", f"{event.type!r} is no known event type ({known})")
-        if event.timestamp.tzinfo is None:
+        if not isinstance(event.timestamp, datetime):
+            raise EventInvalid("timestamp", f"must be a datetime, is {event.timestamp!r:.40}")
+        if event.timestamp.utcoffset() is None:
             raise EventInvalid("timestamp", f"must have a zone, is {event.timestamp.isoformat()}")
         if not (type(event.payload) is dict and kind.accepts(event.payload)):
             check_payload(kind.schema, event.payload)
