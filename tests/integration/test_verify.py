@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +21,7 @@ from captured import capture, query, settings, watching
 from claude_headspace.config import load_config
 from claude_headspace.verify.command import VerifyOptions, run_verify
 from claude_headspace.verify.compare import is_redacted_form
+from claude_headspace.verify.progress import Progress
 from claude_headspace.verify.reader import LineReader, line_around
 from servers import PostgresServer
 
@@ -166,6 +171,7 @@ OTHER_AGENT = f"agent_id = (SELECT id FROM agents WHERE session_uuid = '{SECOND}
         (change("timestamp = timestamp + interval '1 ms'"), {"differs": 1}),
         (change("event_type = 'hook_received'"), {"differs": 1}),
         (change(OTHER_AGENT), {"differs": 1}),
+        (change("project_id = NULL"), {"differs": 1}),
         (change(f"session_uuid = '{SECOND}'"), {"differs": 1, "missing": 1}),
         (change("event_key = gen_random_uuid()"), {"missing": 1}),
         (change("source_offset = source_offset + 1"), {"moved": 1, "position": 1}),
@@ -304,8 +310,6 @@ def test_positions_are_left_alone_while_a_watcher_runs(captured: Captured) -> No
 
 
 def _wait_for_watcher(captured: Captured) -> None:
-    import time
-
     deadline = time.monotonic() + 30
     locks = "SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
     while not captured.sql(f"{locks} WHERE locktype = 'advisory' AND datname = current_database()"):
@@ -368,6 +372,123 @@ def test_a_rejected_turn_is_missing_for_a_known_reason(captured: Captured) -> No
     assert (status, kinds(report)) == (1, {"rejected": 1})
 
 
+@pytest.fixture
+def own(database_url: str, tmp_path: Path) -> Captured:
+    """A log of its own, with nothing in it yet."""
+    own = Captured(database_url, tmp_path, settings(database_url, tmp_path))
+    own.path(FIRST).parent.mkdir(parents=True)
+    return own
+
+
+def test_a_record_written_behind_one_that_was_taken_without_its_end(own: Captured) -> None:
+    """Two lines for the watcher are one line in the file by now."""
+    first, second, third = conversation(FIRST, 3)[:3]
+    own.path(FIRST).write_bytes(lines.raw(first))
+    capture(own.url, own.directory, own.environment)
+    assert own.verify()[0] == 0
+    with own.path(FIRST).open("ab") as file:
+        file.write(lines.raw(second) + b"\n" + lines.raw(third) + b"\n")
+    assert kinds(own.verify()[1]) == {"unread": 1}
+    capture(own.url, own.directory, own.environment)
+    status, report = own.verify()
+    assert (status, report["findings"], report["totals"]["in_both"]) == (0, [], 2)
+
+
+def test_a_rewritten_transcript_leaves_what_it_was_in_the_log(own: Captured) -> None:
+    before, after = conversation(FIRST, 9), conversation(FIRST, 4)
+    own.path(FIRST).write_bytes(lines.joined(*before))
+    capture(own.url, own.directory, own.environment)
+    # One line stays and stands elsewhere now.
+    own.path(FIRST).write_bytes(lines.joined(*after, before[0]))
+    assert own.verify()[0] == 1
+    capture(own.url, own.directory, own.environment)
+    status, report = own.verify()
+    assert (status, kinds(report)) == (0, {"moved": 1})
+    tally = report["sessions"][FIRST]
+    assert (tally["in_both"], tally["kept"] + tally["kept_elsewhere"]) == (5, 8)
+
+
+def test_redacted_turns_are_whole(own: Captured) -> None:
+    own.environment["CLAUDE_HEADSPACE__PRIVACY__REDACT"] = "true"
+    secret = "ghp_" + "a1" * 20
+    own.path(FIRST).write_bytes(
+        lines.joined(lines.user(FIRST, f"use {secret}"), lines.user(FIRST, "no secret", at=1))
+    )
+    capture(own.url, own.directory, own.environment)
+    assert own.sql("SELECT 1 FROM events WHERE payload::text LIKE %s", f"%{secret}%") == []
+    assert own.verify()[0] == 0
+    own.sql("DELETE FROM events")
+    own.verify(repair=True)
+    assert own.sql("SELECT 1 FROM events WHERE payload::text LIKE %s", f"%{secret}%") == []
+    assert own.verify()[0] == 0
+    own.sql(
+        "UPDATE events SET payload = jsonb_set(payload, '{text}', '\"gone\"')"
+        " WHERE annotations ? 'redacted'"
+    )
+    assert kinds(own.verify()[1]) == {"differs": 1}
+
+
+def test_a_running_watcher_is_no_reason_for_alarm(own: Captured) -> None:
+    """What is written while a check goes on is read, unread or newer, and never missing."""
+    stopped = threading.Event()
+
+    def speak() -> None:
+        number = 0
+        while not stopped.wait(0.002):
+            number += 1
+            with own.path(FIRST).open("ab") as file:
+                file.write(lines.joined(lines.user(FIRST, f"text {number}", at=number)))
+
+    speaking = threading.Thread(target=speak)
+    with watching(own.environment):
+        _wait_for_watcher(own)
+        speaking.start()
+        try:
+            for _ in range(10):
+                assert kinds(own.verify()[1]).keys() <= {"unread"}
+        finally:
+            stopped.set()
+            speaking.join()
+        status, report = own.verify()
+    assert (status, kinds(report)) == (0, {})
+    assert report["totals"]["in_both"] > 10
+
+
+def test_the_command_line(captured: Captured) -> None:
+    def run(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "claude_headspace.cli", *arguments],
+            env=captured.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert not done.stderr.startswith("Traceback")
+        return done.returncode, done.stdout
+
+    assert run("verify", "--session", FIRST[:-1] + "1")[0] == 0
+    delete_turn(captured)
+    status, told = run("verify", "--json")
+    assert (status, json.loads(told)["counts"]) == (1, {"missing": 1})
+    status, told = run("rejected", "retry", "--all")
+    assert (status, told.count("still rejected")) == (1, 3)
+    assert run("rejected", "retry")[0] == 64
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_progress_bar_comes_on_a_terminal_and_goes() -> None:
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        progress = Progress(stream, 200, silent_seconds=0)
+        progress.advance(50)
+        progress.close()
+        assert ("25% of" in stream.getvalue()) == shown
+        assert stream.getvalue().endswith("\x1b[K") == shown
+
+
 def test_redacted_text_does_not_differ() -> None:
     assert is_redacted_form("key sk-1 and sk-2.", "key [redacted:key] and [redacted:key].")
     assert is_redacted_form("sk-1", "[redacted:key]")
@@ -389,13 +510,10 @@ def test_the_text_names_what_is_wrong(captured: Captured) -> None:
 
 
 @pytest.mark.parametrize("block", [1, 3, 7, 1000])
-def test_the_reader_splits_lines_whatever_its_blocks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
-) -> None:
-    monkeypatch.setattr("claude_headspace.verify.reader.BLOCK_BYTES", block)
+def test_the_reader_splits_lines_whatever_its_blocks(tmp_path: Path, block: int) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one\n\n\xe2\x80\xa8two\r\n123456789\nlast")
-    reader = LineReader(str(path), 8)
+    reader = LineReader(str(path), 8, block_bytes=block)
     found = [(line.number, line.start, line.data, line.ended) for line in reader.lines()]
     reader.close()
     assert found == [

@@ -7,19 +7,19 @@ from typing import TextIO
 
 WIDTH = 30
 INTERVAL_SECONDS = 0.1
-_SILENT_SECONDS = 0.5
+SILENT_SECONDS = 0.5
 
 
 class Progress:
     """Counts bytes done of `total`; draws nothing where `stream` is no terminal."""
 
-    def __init__(self, stream: TextIO, total: int) -> None:
+    def __init__(self, stream: TextIO, total: int, silent_seconds: float = SILENT_SECONDS) -> None:
         self._stream = stream
         self._total = max(total, 1)
         self._done = 0
         self._shown = False
         self._started = time.monotonic()
-        self._next = self._started + (_SILENT_SECONDS if stream.isatty() else float("inf"))
+        self._next = self._started + (silent_seconds if stream.isatty() else float("inf"))
 
     def advance(self, count: int) -> None:
         """So many bytes more are done."""

@@ -45,6 +45,7 @@ class LineReader:
         settled_bytes: int = 0,
         *,
         progress: Callable[[int], None] | None = None,
+        block_bytes: int = BLOCK_BYTES,
     ) -> None:
         """Raises OSError as open does."""
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -53,6 +54,7 @@ class LineReader:
         self._limit = max_line_bytes
         self._settled = settled_bytes
         self._progress = progress
+        self._block_bytes = block_bytes
 
     def close(self) -> None:
         """Release the file."""
@@ -84,7 +86,7 @@ class LineReader:
     def _blocks(self) -> Iterator[bytes]:
         at = 0
         while at < self.size:
-            block = os.pread(self._fd, min(BLOCK_BYTES, self.size - at), at)
+            block = os.pread(self._fd, min(self._block_bytes, self.size - at), at)
             if not block:
                 return
             if at < self._settled:
