@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable, EventInvalid
@@ -155,9 +155,9 @@ class EventWriter:
         try:
             self._taxonomy.check(event)
             payload, event = encode(event)
+            notes = encode_notes(event)
         except EventInvalid as error:
             return WriteResult("rejected", error=str(error), attempts=0)
-        notes = encode_notes(event)
         return _Prepared(event, payload.decode(), notes)
 
     def _write_with_retries(
@@ -202,8 +202,19 @@ class EventWriter:
         except DatabaseRefused as error:
             if len(batch) == 1:
                 return [self._refused(batch[0], error, attempt)]
-        # What was committed before the refused event comes out as written again.
-        return [result for item in batch for result in self._write_in_order([item], attempt)]
+        return self._write_one_by_one(batch, attempt)
+
+    def _write_one_by_one(self, batch: Sequence[_Prepared], attempt: int) -> list[WriteResult]:
+        """After a try that was refused in the middle: what it committed is written again."""
+        results: list[WriteResult] = []
+        tried = True
+        for item in batch:
+            (result,) = self._write_in_order([item], attempt)
+            tried = tried and result.outcome in ("again", "duplicate")
+            if tried and item.event.origin is None:
+                result = replace(result, outcome="again")
+            results.append(result)
+        return results
 
     def _refused(self, item: _Prepared, error: DatabaseRefused, attempt: int) -> WriteResult:
         if error.sqlstate == FOREIGN_KEY_VIOLATION and self._restore:
@@ -241,7 +252,10 @@ def encode_notes(event: Event) -> str:
     """The annotations as JSON."""
     if not event.annotations:
         return "{}"
-    return encode(Event(event.type, event.timestamp, event.annotations, event.key))[0].decode()
+    try:
+        return encode(Event(event.type, event.timestamp, event.annotations, event.key))[0].decode()
+    except EventInvalid as error:
+        raise EventInvalid("annotations", error.problem) from error
 
 
 def _arguments(batch: Sequence[_Prepared]) -> tuple[str, ...]:
