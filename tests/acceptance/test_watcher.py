@@ -506,14 +506,14 @@ class TestSessions:
         self, projects: Projects, log: Log, watcher: Watcher
     ) -> None:
         """With gaps in it, a last line without newline, and a subagent that was last."""
-        watcher.settings["FILE_WATCHER__INACTIVITY_TIMEOUT_SECONDS"] = 60
+        watcher.settings["FILE_WATCHER__INACTIVITY_TIMEOUT_SECONDS"] = 10
         session = new_session()
         for at in (0, 10_000, 20_000):
             path = projects.say(session, "a", "b", at=at)
-        projects.append(path, lines.raw(lines.user(session, "no newline", at=20_030)))
+        projects.append(path, lines.raw(lines.user(session, "no newline", at=20_005)))
         projects.append(
             path.with_suffix("") / "subagents" / "agent-a.jsonl",
-            lines.joined(lines.assistant(session, "done", at=20_040, isSidechain=True)),
+            lines.joined(lines.assistant(session, "done", at=20_008, isSidechain=True)),
         )
         with watcher.running():
             wait_until(lambda: log.endings(session), "the ending")
@@ -524,7 +524,7 @@ class TestSessions:
         with watcher.running():
             watcher.wait_ready()
         assert log.endings(session) == [
-            ("timeout", lines.START + timedelta(seconds=20_100), 20_040)
+            ("timeout", lines.START + timedelta(seconds=20_018), 20_008)
         ]
 
     def test_it_speaks_again_and_ends_again(
