@@ -137,12 +137,14 @@ def on_a_terminal(cli: Cli, *arguments: str, columns: int = 60) -> bytes:
 def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
     """Lines as they come, each within the time limit."""
     assert process.stdout is not None
+    begun = b""
     while True:
         assert select.select([process.stdout], [], [], ENOUGH_SECONDS)[0], "nothing came"
-        line = process.stdout.readline()
-        if not line:
+        piece = os.read(process.stdout.fileno(), 65536)
+        if not piece:
             return
-        yield line
+        *whole, begun = (begun + piece).split(b"\n")
+        yield from (line.decode() for line in whole)
 
 
 def test_version_and_help(cli: Cli) -> None:
@@ -198,25 +200,88 @@ def test_following_shows_what_comes_and_ends_quietly(cli: Cli) -> None:
     assert (process.returncode, told, complaint) == (-signal.SIGINT, "", "")
 
 
-def test_following_survives_a_lost_connection(cli: Cli) -> None:
+@pytest.mark.parametrize("lost", ["true", "{} = 'claude-headspace events'", "{} = ''"])
+def test_following_survives_lost_connections(cli: Cli, lost: str) -> None:
+    """Both of them, the one that waits, or the one that is asked what came."""
     process = cli.start("events", "--follow", "--json")
     try:
         lines = lines_of(process)
         add_turn(cli, "one")
         assert json.loads(next(lines))["payload"]["text"] == "one"
-        execute(
+        ended = execute(
             cli,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
+            " datname = current_database() AND pid <> pg_backend_pid()"
+            f" AND backend_type = 'client backend' AND {lost.format('application_name')}",
         )
-        add_turn(cli, "two")
-        assert json.loads(next(lines))["payload"]["text"] == "two"
+        assert ended
+        for text in ("two", "three"):
+            add_turn(cli, text)
+            assert json.loads(next(lines))["payload"]["text"] == text
         process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=ENOUGH_SECONDS)
+        told, complaint = process.communicate(timeout=ENOUGH_SECONDS)
     finally:
         process.kill()
+    assert told == ""
     assert complaint.count("\n") == 1
     assert "waiting: " in complaint
+
+
+def test_following_shows_what_is_asked_for_in_the_order_of_ids(cli: Cli) -> None:
+    for text in ("a", "b", "c"):
+        add_turn(cli, text)
+    options = ("--session", "6f1d", "--type", "turn_detected", "--limit", "2", "--json")
+    process = cli.start("events", "--follow", *options)
+    try:
+        lines = lines_of(process)
+        shown = [json.loads(next(lines)) for _ in range(2)]
+        # More than a page of it, mixed with another session's and another type's, times backwards.
+        execute(
+            cli,
+            "INSERT INTO events (timestamp, event_type, payload, session_uuid, event_key, agent_id)"
+            " SELECT now() - n * interval '1 s',"
+            " CASE mod(n, 3) WHEN 0 THEN 'session_ended' ELSE 'turn_detected' END, %s,"
+            " CASE mod(n, 3) WHEN 1 THEN %s ELSE gen_random_uuid()::text END::uuid,"
+            " gen_random_uuid(),"
+            " CASE mod(n, 3) WHEN 2 THEN NULL ELSE (SELECT id FROM agents) END"
+            " FROM generate_series(1, 3000) n",
+            (json.dumps({"text": ""}), SESSION),
+        )
+        add_turn(cli, "last")
+        while shown[-1]["payload"]["text"] != "last":
+            shown.append(json.loads(next(lines)))
+    finally:
+        process.kill()
+        process.communicate(timeout=ENOUGH_SECONDS)
+    assert [event["payload"]["text"] for event in shown] == ["b", "c", *[""] * 1000, "last"]
+    wanted = execute(
+        cli,
+        "SELECT id FROM events WHERE id > 1 AND event_type = 'turn_detected'"
+        " AND agent_id IS NOT NULL ORDER BY id",
+    )
+    assert [(event["id"],) for event in shown] == wanted
+
+
+def test_following_ends_when_its_reader_is_gone(cli: Cli) -> None:
+    add_turn(cli, "the only one")
+    process = cli.start("events", "--follow")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert "the only one" in next(lines_of(process))
+    process.stdout.close()
+    assert process.wait(ENOUGH_SECONDS) == 141
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_following_says_that_the_log_was_set_back(cli: Cli) -> None:
+    add_turn(cli, "before")
+    process = cli.start("events", "--follow")
+    next(lines_of(process))
+    execute(cli, "SELECT setval('events_id_seq', 1, false)")
+    _, complaint = process.communicate(timeout=ENOUGH_SECONDS)
+    assert process.returncode == 65
+    assert "it was set back" in complaint
 
 
 def test_a_reader_that_goes_away_is_no_error(cli: Cli) -> None:

@@ -19,12 +19,18 @@ import psycopg2
 import pytest
 
 from claude_headspace.embedded import cluster
-from claude_headspace.errors import CursorAhead, DatabaseUnavailable
+from claude_headspace.errors import CursorAhead, DatabaseUnavailable, NotPrimary
 from claude_headspace.events.event import Event
 from claude_headspace.store import migrations
 from claude_headspace.store.follow import Follower
 from claude_headspace.store.writer import EventWriter
-from servers import embedded_environment, stop, temporary_state, wait_for_server
+from servers import (
+    embedded_environment,
+    running_server,
+    stop,
+    temporary_state,
+    wait_for_server,
+)
 
 PATIENCE_SECONDS = 30.0
 INSERT = (
@@ -171,6 +177,25 @@ def test_an_id_that_is_given_up_is_passed(database_url: str, follower: Follower)
     quick.close()
 
 
+def test_skipping_to_the_end_passes_what_was_begun_by_then(
+    database_url: str, follower: Follower
+) -> None:
+    slow, quick = connect(database_url), connect(database_url)
+    ids = [insert(slow), insert_committed(quick)]
+    skipped: list[int] = []
+    skipping = in_background(lambda: skipped.append(follower.skip_to_end()))
+    skipping.join(0.3)
+    assert skipping.is_alive()
+    slow.commit()
+    skipping.join(PATIENCE_SECONDS)
+    assert skipped == [ids[-1]]
+    assert read_ids(follower) == []
+    later = insert_committed(slow)
+    assert read_ids(follower) == [later]
+    slow.close()
+    quick.close()
+
+
 def test_transactions_that_write_no_events_hold_nobody_up(
     database_url: str, follower: Follower
 ) -> None:
@@ -283,6 +308,19 @@ def test_a_log_that_was_set_back_is_noticed(database_url: str) -> None:
         follower.read()
     follower.close()
     connection.close()
+
+
+def test_a_standby_is_not_followed() -> None:
+    with temporary_state() as state:
+        with running_server(state) as server:
+            data = server.record.data
+        (data / "standby.signal").touch()
+        with running_server(state) as server:
+            follower = Follower.at(server.url("postgres"))
+            for ask in (follower.listen, follower.read, follower.skip_to_end):
+                with pytest.raises(NotPrimary, match="follow the log on the primary"):
+                    ask()
+            follower.close()
 
 
 class Crashing:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from benchmarks.large_log import fill
 from claude_headspace.store.queries import (
     EventFilter,
-    events_after,
+    events_between,
     newest_events,
     newest_sessions,
 )
@@ -69,7 +69,7 @@ READERS: dict[str, tuple[Select[Any], str]] = {
         "ix_events_project_id_timestamp",
     ),
     "what came after an id": (
-        events_after(EventFilter(), ROWS - 500, [ROWS - 3], 500),
+        events_between(EventFilter(), ROWS - 500, ROWS),
         "pk_events",
     ),
     "a project's sessions": (

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import select as sockets
-import signal
-import threading
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -20,16 +15,14 @@ import pytest
 from sqlalchemy import Connection, Select, text
 
 from claude_headspace.errors import SelectionError
-from claude_headspace.store import migrations
 from claude_headspace.store.engine import reading
-from claude_headspace.store.follower import PAGE_EVENTS, Follower
 from claude_headspace.store.queries import (
     EventFilter,
     ask_for,
     captured,
     count_events,
     count_turns,
-    events_after,
+    events_between,
     find_projects,
     find_session,
     hooks_seen,
@@ -38,7 +31,7 @@ from claude_headspace.store.queries import (
     newest_sessions,
 )
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
-from servers import PostgresServer, running_server
+from servers import PostgresServer
 
 MANY = 200_000
 OLD = 10_000
@@ -130,8 +123,9 @@ PAGES: dict[str, tuple[Select[Any], int]] = {
     "old type": (newest_events(EventFilter(event_type="old_type"), PAGE), PAGE),
     "type": (newest_events(EventFilter(event_type="hook_received"), PAGE), PAGE),
     "no such type": (newest_events(EventFilter(event_type="nothing"), PAGE), 0),
-    "after": (events_after(EventFilter(), MANY - 20, [MANY - 3], 500), 19),
-    "after, session": (events_after(EventFilter(agent_id=7), MANY - 800, [0], 500), 2),
+    "up to": (newest_events(EventFilter(), PAGE, last_id=MANY - 20), PAGE),
+    "after": (events_between(EventFilter(), MANY - 20, MANY - 1), 19),
+    "after, session": (events_between(EventFilter(agent_id=7), MANY - 800, MANY), 2),
 }
 
 
@@ -301,166 +295,3 @@ def test_rejections_are_shown_until_resolved(database_url: str) -> None:
 def test_hooks_seen_gives_the_last_of_each_kind(large_log: str) -> None:
     with reading(large_log) as connection:
         assert hooks_seen(connection) == [("Stop", START + timedelta(seconds=MANY))]
-
-
-def ids(events: Any) -> list[int]:
-    return [event["id"] for event in events]
-
-
-def test_following_shows_a_smaller_id_that_commits_later(database_url: str) -> None:
-    session = uuid.uuid4()
-    late = psycopg2.connect(database_url)
-    late.cursor().execute(insert_event(session, uuid.uuid4()))
-    follower = Follower(EventFilter())
-    with reading(database_url) as connection:
-        follower.listen(connection)
-        assert ids(follower.start(connection, 10)) == []
-        for expected in ([2], [3], []):
-            if expected:
-                execute(database_url, insert_event(session, uuid.uuid4()))
-            assert ids(follower.poll(connection)) == expected
-        assert follower.floor < 1
-        late.commit()
-        late.close()
-        assert ids(follower.poll(connection)) == [1]
-        assert ids(follower.poll(connection)) == []
-    assert follower.floor == 3
-
-
-def test_what_is_there_at_the_start_is_not_new(database_url: str) -> None:
-    session = uuid.uuid4()
-    open_one = psycopg2.connect(database_url)
-    for _ in range(3):
-        execute(database_url, insert_event(session, uuid.uuid4()))
-    open_one.cursor().execute(insert_event(session, uuid.uuid4()))
-    execute(database_url, insert_event(session, uuid.uuid4()))
-    follower = Follower(EventFilter())
-    with reading(database_url) as connection:
-        follower.listen(connection)
-        assert ids(follower.start(connection, 2)) == [3, 5]
-        assert follower.floor == 3
-        open_one.commit()
-        open_one.close()
-        assert ids(follower.poll(connection)) == [4]
-
-
-def test_a_filtered_follower_moves_on_past_what_it_does_not_want(database_url: str) -> None:
-    session = uuid.uuid4()
-    follower = Follower(EventFilter(event_type="wanted"))
-    with reading(database_url) as connection:
-        follower.listen(connection)
-        follower.start(connection, 0)
-        for kind in ("other", "wanted", "other"):
-            execute(database_url, insert_event(session, uuid.uuid4(), kind))
-        assert ids(follower.poll(connection)) == [2]
-        assert ids(follower.poll(connection)) == []
-    assert follower.floor == 3
-
-
-def test_more_than_a_page_is_followed_whole(database_url: str) -> None:
-    follower = Follower(EventFilter())
-    number = 2 * PAGE_EVENTS + 7
-    with reading(database_url) as connection:
-        follower.listen(connection)
-        follower.start(connection, 0)
-        execute(
-            database_url,
-            "INSERT INTO events (timestamp, event_type, payload, session_uuid, event_key)"
-            " SELECT now(), 't', '{}', gen_random_uuid(), gen_random_uuid()"
-            f" FROM generate_series(1, {number})",
-        )
-        assert ids(follower.poll(connection)) == list(range(1, number + 1))
-
-
-def test_a_notification_ends_the_wait(database_url: str) -> None:
-    follower = Follower(EventFilter())
-    with reading(database_url) as connection:
-        follower.listen(connection)
-        follower.start(connection, 0)
-        execute(database_url, "NOTIFY claude_headspace_events")
-        began = time.monotonic()
-        follower.wait(connection, ENOUGH_SECONDS)
-        assert time.monotonic() - began < ENOUGH_SECONDS
-        began = time.monotonic()
-        follower.wait(connection, 0.05)
-        assert time.monotonic() - began >= 0.05
-
-
-def write_slowly(url: str, count: int, failures: list[BaseException]) -> None:
-    """Events in transactions of different lengths, so that ids become visible out of order."""
-    try:
-        connection = psycopg2.connect(url)
-        cursor = connection.cursor()
-        for number in range(count):
-            cursor.execute(insert_event(uuid.uuid4(), uuid.uuid4()))
-            cursor.execute("SELECT pg_sleep(%s)", (number % 7 / 1000,))
-            connection.commit()
-        connection.close()
-    except psycopg2.Error as error:
-        failures.append(error)
-
-
-def test_many_writers_are_followed_exactly(database_url: str) -> None:
-    writers, each = 6, 60
-    failures: list[BaseException] = []
-    threads = [
-        threading.Thread(target=write_slowly, args=(database_url, each, failures))
-        for _ in range(writers)
-    ]
-    follower = Follower(EventFilter())
-    seen: list[int] = []
-    with reading(database_url) as connection:
-        follower.listen(connection)
-        for thread in threads:
-            thread.start()
-        seen += ids(follower.start(connection, 1000))
-        deadline = time.monotonic() + ENOUGH_SECONDS
-        while len(seen) < writers * each and time.monotonic() < deadline and not failures:
-            seen += ids(follower.poll(connection))
-        for thread in threads:
-            thread.join()
-        seen += ids(follower.poll(connection))
-        stored = connection.execute(text("SELECT id FROM events ORDER BY id")).scalars().all()
-    assert not failures
-    assert sorted(seen) == list(stored)
-    assert len(seen) == writers * each
-
-
-def kill_server(server: PostgresServer) -> None:
-    """End every process of Postgres at once, and what they had not written to its log is gone."""
-    postmaster = int((server.record.data / "postmaster.pid").read_text().split()[0])
-    with reading(server.url("postgres")) as connection:
-        others = connection.execute(text("SELECT pid FROM pg_stat_activity")).scalars().all()
-    for pid in (postmaster, *others):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def test_what_was_handed_out_survives_a_crash(state_directory: Path) -> None:
-    handed: list[tuple[int, UUID]] = []
-    follower = Follower(EventFilter())
-    lost, after = uuid.uuid4(), uuid.uuid4()
-    with running_server(state_directory) as server:
-        url = server.url("postgres")
-        migrations.upgrade(url)
-        server.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
-        server.execute("SELECT pg_reload_conf()")
-        writer = psycopg2.connect(url)
-        writer.autocommit = True
-        cursor = writer.cursor()
-        cursor.execute("SET synchronous_commit = off")
-        with reading(url) as connection:
-            follower.listen(connection)
-            follower.start(connection, 0)
-            cursor.execute(insert_event(uuid.uuid4(), uuid.uuid4()))
-            handed += [(e["id"], e["event_key"]) for e in follower.poll(connection)]
-            follower_floor = [*follower.poll(connection)]
-            cursor.execute(insert_event(uuid.uuid4(), lost))
-            kill_server(server)
-        assert follower_floor == []
-    with running_server(state_directory) as server, reading(server.url("postgres")) as connection:
-        kept = connection.execute(text("SELECT id, event_key FROM events ORDER BY id")).all()
-        assert [tuple(row) for row in kept] == handed
-        execute(server.url("postgres"), insert_event(uuid.uuid4(), after))
-        follower.listen(connection)
-        assert [e["event_key"] for e in follower.poll(connection)] == [after]

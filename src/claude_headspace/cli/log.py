@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from claude_headspace.cli.access import open_log
 from claude_headspace.cli.command import add, add_json, add_limit, moment
+from claude_headspace.cli.follow import LiveEvents
 from claude_headspace.cli.terminal import (
     as_json,
     cut,
@@ -21,7 +21,6 @@ from claude_headspace.cli.terminal import (
     terminal_width,
 )
 from claude_headspace.cli.whole import configure_retry
-from claude_headspace.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,8 +33,6 @@ PAGE_ROWS = 500
 SHORT_SESSION = 8
 LONGEST_TYPE = 18
 SHOWN_CONTENT_BYTES = 200
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 5.0
 NO_SESSION = "00000000-0000-0000-0000-000000000000"
 _JSON_FIELDS = (
     "id", "timestamp", "event_type", "session_uuid", "project", "payload", "annotations",
@@ -103,13 +100,16 @@ def events(arguments: Namespace) -> int:
     show = _EventPrinter(whole=arguments.json)
     with open_log(config) as connection:
         wanted = _filter(connection, arguments)
-        if not arguments.follow:
-            page = newest_events(wanted, arguments.limit)
-            stream = connection.execution_options(yield_per=PAGE_ROWS)
-            for event in stream.execute(page).mappings():
-                show(event)
-            return 0
-    return _follow(arguments.limit, wanted, show)
+        live = LiveEvents(config, wanted, show) if arguments.follow else None
+        connection.commit()  # a snapshot from before may lack the last of them
+        page = newest_events(wanted, arguments.limit, last_id=live.shown if live else None)
+        stream = connection.execution_options(yield_per=PAGE_ROWS)
+        for event in stream.execute(page).mappings():
+            show(event)
+    if live:
+        sys.stdout.flush()
+        live.follow()
+    return 0
 
 
 def _filter(connection: Connection, arguments: Namespace) -> EventFilter:
@@ -123,40 +123,6 @@ def _filter(connection: Connection, arguments: Namespace) -> EventFilter:
     if arguments.project:
         wanted = replace(wanted, project_ids=find_projects(connection, arguments.project))
     return replace(wanted, event_type=arguments.type, since=arguments.since)
-
-
-def _follow(limit: int | None, wanted: EventFilter, show: _EventPrinter) -> int:
-    """Print events for ever; a database that goes away later is waited for."""
-    from claude_headspace.config import load_config
-    from claude_headspace.store.follower import Follower
-
-    config = load_config()
-    follower = Follower(wanted)
-    started, told = False, ""
-    pause = FIRST_PAUSE_SECONDS
-    while True:
-        try:
-            with open_log(config) as connection:
-                follower.listen(connection)
-                if not started:
-                    for event in follower.start(connection, limit):
-                        show(event)
-                    sys.stdout.flush()
-                    started = True
-                while True:
-                    for event in follower.poll(connection):
-                        show(event)
-                    sys.stdout.flush()
-                    told, pause = "", FIRST_PAUSE_SECONDS
-                    follower.wait(connection)
-        except DatabaseUnavailable as error:
-            if not started:
-                raise
-            if not told:
-                told = printable(str(error))
-                print(f"claude-headspace: waiting: {told}", file=sys.stderr, flush=True)
-        time.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
 class _EventPrinter:

@@ -128,6 +128,11 @@ class Follower:
         self.cursor = events[-1].id if full else self._horizon
         return Page(events, self.cursor)
 
+    def skip_to_end(self) -> int:
+        """Pass over all that was written by now, waiting as `read` does; returns the cursor."""
+        self.cursor = self._horizon = self._next_horizon()
+        return self.cursor
+
     def follow(self, poll_seconds: float = POLL_SECONDS) -> Iterator[Page]:
         """Pages with events in them, for ever; waits for more where there are none."""
         while True:
@@ -142,6 +147,7 @@ class Follower:
         """From now on `wait` notices what is written."""
         self._database.connect()
         if self._listening != self._database.generation:
+            self._require_primary()  # a standby refuses to listen, in words of its own
             self._database.execute(f"LISTEN {EVENTS_CHANNEL}")
             self._listening = self._database.generation
 

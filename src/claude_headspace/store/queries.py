@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    bindparam,
     cast,
     func,
     literal,
@@ -30,7 +29,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, TURN_DETECTED
@@ -154,34 +153,33 @@ class Captured:
     rejections: int = 0
 
 
-def newest_events(wanted: EventFilter, limit: int | None) -> Select[Any]:
-    """The newest events, newest last; all of them without a limit."""
+def newest_events(
+    wanted: EventFilter, limit: int | None, *, last_id: int | None = None
+) -> Select[Any]:
+    """The newest events (up to an id), newest last; all of them without a limit."""
     chosen = select(events).where(*wanted.conditions())
+    if last_id is not None:
+        chosen = chosen.where(events.c.id <= last_id)
     if limit is not None:
         newest_first = [events.c[name].desc() for name in wanted.order()]
         chosen = chosen.order_by(*newest_first).limit(limit)
+    return _with_projects(chosen, wanted.order())
+
+
+def events_between(wanted: EventFilter, after_id: int, last_id: int) -> Select[Any]:
+    """Events above one id and up to another, in the order of their ids."""
+    chosen = select(events).where(
+        events.c.id > after_id, events.c.id <= last_id, *wanted.conditions()
+    )
+    return _with_projects(chosen, ("id",))
+
+
+def _with_projects(chosen: Select[Any], order: Sequence[str]) -> Select[Any]:
     page = chosen.subquery("page")
     return (
         select(page, projects.c.path.label("project"))
         .outerjoin(projects, projects.c.id == page.c.project_id)
-        .order_by(*[page.c[name] for name in wanted.order()])
-    )
-
-
-def events_after(wanted: EventFilter, floor: int, known: Iterable[int], limit: int) -> Select[Any]:
-    """Events above an id that are not known yet, in the order of their ids."""
-    skipped = bindparam("known", list(known), type_=ARRAY(BigInteger))
-    page = (
-        select(events)
-        .where(events.c.id > floor, events.c.id != func.all(skipped), *wanted.conditions())
-        .order_by(events.c.id)
-        .limit(limit)
-        .subquery("page")
-    )
-    return (
-        select(page, projects.c.path.label("project"))
-        .outerjoin(projects, projects.c.id == page.c.project_id)
-        .order_by(page.c.id)
+        .order_by(*[page.c[name] for name in order])
     )
 
 
