@@ -19,6 +19,7 @@ REPRESENTATIVE = [
     ("killed", True),
     ("server_frozen", True),
     ("no_descriptors", True),
+    ("state_full_at_start", True),
 ]
 
 Record = Callable[[str, object], None]
@@ -62,6 +63,7 @@ def test_a_small_load(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("cell", CELLS, ids=identity)
 def test_the_whole_matrix(
     cell: tuple[str, bool], request: pytest.FixtureRequest, tmp_path: Path

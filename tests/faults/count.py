@@ -77,7 +77,7 @@ def _misaccounted(url: str, written: Sequence[Transcript]) -> int:
     return wrong
 
 
-def settled(url: str, written: Sequence[Transcript], seconds: float = 60.0) -> Count:
+def settled(url: str, written: Sequence[Transcript], seconds: float = 100.0) -> Count:
     """The count once nothing is missing any more, or the time is up.
 
     What comes too late or twice after that is found because the count is taken once more.

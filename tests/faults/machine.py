@@ -24,6 +24,8 @@ from servers import temporary_state
 T = TypeVar("T")
 TEMPLATE = "fault_template"
 SMALL_MEGABYTES = 200
+# Root in a user namespace of its own may not enter what is another user's.
+_SETTINGS = "max_connections = 60\nunix_socket_permissions = 0777\n"
 # Mounts a small file system that only this server sees, and becomes the server.
 _ON_SMALL_DISK = 'mount -t tmpfs -o "$1" none "$2"; shift 2; exec "$@"'
 
@@ -198,9 +200,10 @@ def machine(*, small_disk: bool = False, settings: str = "") -> Iterator[Machine
         cluster.make_passable(state / "postgres")
         prepared, record = cluster.prepare(state)
         local = prepared.data / cluster.LOCAL_SETTINGS
-        local.write_text("max_connections = 60\n" + settings)
+        local.write_text(_SETTINGS + settings)
         local.chmod(0o644)
         cluster.write_settings(prepared, record.socket)
+        record.socket.chmod(0o711)
         it = Machine(state, prepared, record.socket)
         if small_disk:
             it.small = prepared.base / "small"
