@@ -42,7 +42,8 @@ RECENT_SECONDS = 600.0
 RECENT_FILES = 100
 # Without notifications looking must be quick enough by itself.
 POLLING_RESCAN_SECONDS = 0.25
-POLLING_SWEEP_SECONDS = 1.0
+POLLING_SWEEP_SECONDS = 0.5
+POLLING_SLICE_SECONDS = 0.1
 
 
 class Loop:
@@ -294,7 +295,10 @@ class Loop:
         self._intake.look_again = True
         for path in self._troubled:
             self._agenda.add_fresh(path)
-        self._sweep_slice(now, POLLING_SWEEP_SECONDS if polling else SWEEP_SECONDS)
+        if polling:
+            self._sweep_slice(now, POLLING_SWEEP_SECONDS, POLLING_SLICE_SECONDS)
+        else:
+            self._sweep_slice(now, SWEEP_SECONDS, SWEEP_SLICE_SECONDS)
 
     def _look_at_recent(self, now: float) -> None:
         for path, active_at in list(self._recent.items()):
@@ -308,7 +312,7 @@ class Loop:
             elif self._agenda.add_seen(seen):
                 self._agenda.add_fresh(path)
 
-    def _sweep_slice(self, now: float, interval: float) -> None:
+    def _sweep_slice(self, now: float, interval: float, budget: float) -> None:
         if self._sweep is None:
             if now < min(self._next_sweep, self._last_sweep + interval):
                 return
@@ -318,7 +322,7 @@ class Loop:
         for sightings in self._sweep:
             for seen in sightings:
                 self._agenda.add_seen(seen)
-            if time.monotonic() - now > SWEEP_SLICE_SECONDS:
+            if time.monotonic() - now > budget:
                 return
         self._sweep = None
 
