@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -147,6 +148,16 @@ def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
         yield from (line.decode() for line in whole)
 
 
+@contextmanager
+def following(cli: Cli, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that shows events as they come, ended at the end."""
+    with cli.start("events", "--follow", *options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_version_and_help(cli: Cli) -> None:
     assert cli.ok("--version").startswith("claude-headspace ")
     assert "exit statuses:" in cli.ok("--help")
@@ -186,8 +197,7 @@ def test_a_terminal_gets_short_harmless_lines(cli: Cli) -> None:
 
 def test_following_shows_what_comes_and_ends_quietly(cli: Cli) -> None:
     add_turn(cli, "before")
-    process = cli.start("events", "--follow", "--json", "--type", "turn_detected")
-    try:
+    with following(cli, "--json", "--type", "turn_detected") as process:
         lines = lines_of(process)
         assert json.loads(next(lines))["payload"]["text"] == "before"
         for number in range(20):
@@ -195,16 +205,13 @@ def test_following_shows_what_comes_and_ends_quietly(cli: Cli) -> None:
             assert json.loads(next(lines))["payload"]["text"] == str(number)
         process.send_signal(signal.SIGINT)
         told, complaint = process.communicate(timeout=ENOUGH_SECONDS)
-    finally:
-        process.kill()
     assert (process.returncode, told, complaint) == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.parametrize("lost", ["true", "{} = 'claude-headspace events'", "{} = ''"])
 def test_following_survives_lost_connections(cli: Cli, lost: str) -> None:
     """Both of them, the one that waits, or the one that is asked what came."""
-    process = cli.start("events", "--follow", "--json")
-    try:
+    with following(cli, "--json") as process:
         lines = lines_of(process)
         add_turn(cli, "one")
         assert json.loads(next(lines))["payload"]["text"] == "one"
@@ -220,8 +227,6 @@ def test_following_survives_lost_connections(cli: Cli, lost: str) -> None:
             assert json.loads(next(lines))["payload"]["text"] == text
         process.send_signal(signal.SIGINT)
         told, complaint = process.communicate(timeout=ENOUGH_SECONDS)
-    finally:
-        process.kill()
     assert told == ""
     assert complaint.count("\n") == 1
     assert "waiting: " in complaint
@@ -231,8 +236,7 @@ def test_following_shows_what_is_asked_for_in_the_order_of_ids(cli: Cli) -> None
     for text in ("a", "b", "c"):
         add_turn(cli, text)
     options = ("--session", "6f1d", "--type", "turn_detected", "--limit", "2", "--json")
-    process = cli.start("events", "--follow", *options)
-    try:
+    with following(cli, *options) as process:
         lines = lines_of(process)
         shown = [json.loads(next(lines)) for _ in range(2)]
         # More than a page of it, mixed with another session's and another type's, times backwards.
@@ -250,9 +254,6 @@ def test_following_shows_what_is_asked_for_in_the_order_of_ids(cli: Cli) -> None
         add_turn(cli, "last")
         while shown[-1]["payload"]["text"] != "last":
             shown.append(json.loads(next(lines)))
-    finally:
-        process.kill()
-        process.communicate(timeout=ENOUGH_SECONDS)
     assert [event["payload"]["text"] for event in shown] == ["b", "c", *[""] * 1000, "last"]
     wanted = execute(
         cli,
@@ -264,22 +265,21 @@ def test_following_shows_what_is_asked_for_in_the_order_of_ids(cli: Cli) -> None
 
 def test_following_ends_when_its_reader_is_gone(cli: Cli) -> None:
     add_turn(cli, "the only one")
-    process = cli.start("events", "--follow")
-    assert process.stdout is not None
-    assert process.stderr is not None
-    assert "the only one" in next(lines_of(process))
-    process.stdout.close()
-    assert process.wait(ENOUGH_SECONDS) == 141
-    assert process.stderr.read() == ""
-    process.stderr.close()
+    with following(cli) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "the only one" in next(lines_of(process))
+        process.stdout.close()
+        assert process.wait(ENOUGH_SECONDS) == 141
+        assert process.stderr.read() == ""
 
 
 def test_following_says_that_the_log_was_set_back(cli: Cli) -> None:
     add_turn(cli, "before")
-    process = cli.start("events", "--follow")
-    next(lines_of(process))
-    execute(cli, "SELECT setval('events_id_seq', 1, false)")
-    _, complaint = process.communicate(timeout=ENOUGH_SECONDS)
+    with following(cli) as process:
+        next(lines_of(process))
+        execute(cli, "SELECT setval('events_id_seq', 1, false)")
+        _, complaint = process.communicate(timeout=ENOUGH_SECONDS)
     assert process.returncode == 65
     assert "it was set back" in complaint
 
