@@ -128,6 +128,12 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
+def test_what_only_looks_like_a_string_is_none() -> None:
+    required = TYPES[schemas.TurnDetected][0]
+    for name, value in required.items():
+        assert refused(schemas.TurnDetected, {**required, name: Name(value)}) == f"payload.{name}"
+
+
 @SCHEMAS
 @settings(deadline=None, max_examples=400)
 @given(st.data())

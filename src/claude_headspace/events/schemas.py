@@ -172,9 +172,11 @@ def _is_whole_number(value: Any) -> bool:
 
 
 def _is_instant(value: Any) -> bool:
+    if type(value) is not str:
+        return False
     try:
         parse_instant(value)
-    except (ValidationError, TypeError):
+    except ValidationError:
         return False
     return True
 
