@@ -115,7 +115,7 @@ class SourceFile:
         if not cut and start + len(data) < size:
             return self._read_long(position, data, max_line_bytes, beat)
         settled = data[:cut]
-        lines = list(_split(settled, start, self._unterminated(start)))
+        lines = list(_split(settled, start, self._unterminated(start), max_line_bytes))
         after = self._advanced(position, settled)
         unfinished = len(data) - cut
         return Chunk(lines, after, start + len(data) < size, unfinished)
@@ -210,11 +210,15 @@ class SourceFile:
         return Position(offset, *self.identity, mtime_ns, checksum, head, zlib.crc32(tail))
 
 
-def _split(settled: bytes, start: int, unterminated: bool) -> Iterator[Line]:
+def _split(
+    settled: bytes, start: int, unterminated: bool, max_line_bytes: int
+) -> Iterator[Line | TooLong]:
     """The lines of a block that ends with a newline; a late newline alone is no line."""
     pieces = settled.split(b"\n")
     pieces.pop()
     for number, piece in enumerate(pieces):
-        if number or piece or not unterminated:
+        if len(piece) > max_line_bytes:
+            yield TooLong(start, len(piece))
+        elif number or piece or not unterminated:
             yield Line(start, piece)
         start += len(piece) + 1
