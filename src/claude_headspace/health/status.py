@@ -1,6 +1,6 @@
 """The small file in which the watcher says how it is, for when nothing else can be asked.
 
-Standard library only: the watcher's own process imports this.
+Light to import: the watcher's own process does.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+
+from claude_headspace.health.measures import Measures
 
 FORMAT_VERSION = 1
 FILE_NAME = "watcher-status.json"
@@ -30,7 +32,7 @@ class WatcherStatus:
 
     `settled_bytes` only grows, `advanced_at` is when it last did; `oldest_unread_at` is since when
     the watcher has known of the file that has waited longest. `capture_total_bytes` is set while
-    a large backlog is being read.
+    a large backlog is being read. `measures` is None where another version left something else.
     """
 
     pid: int
@@ -60,6 +62,7 @@ class WatcherStatus:
     sessions: int = 0
     capture_total_bytes: float | None = None
     capture_rate_bytes_per_second: float | None = None
+    measures: Measures | None = None
 
     def to_json(self) -> str:
         """One line; long texts are cut so that a reader never meets an endless file."""
@@ -75,11 +78,12 @@ class WatcherStatus:
         values = json.loads(text)
         if not isinstance(values, dict) or values.get("version") != FORMAT_VERSION:
             raise ValueError("not a status of this version")
-        known = {field.name: field.type for field in fields(cls)}
+        known = {field.name: field.type for field in fields(cls) if field.name != "measures"}
         for name, kind in known.items():
             if name not in values or not _fits(values[name], str(kind)):
                 raise ValueError(f"{name}: {values.get(name)!r}")
-        return cls(**{name: values[name] for name in known})
+        measures = Measures.from_json(values.get("measures"))
+        return cls(**{name: values[name] for name in known}, measures=measures)
 
 
 @dataclass(frozen=True, slots=True)

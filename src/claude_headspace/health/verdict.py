@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from claude_headspace.health.measures import Measures
 from claude_headspace.health.status import StatusProblem, StatusResult, WatcherStatus
 
 STALE_BEAT_SECONDS = 4.0
@@ -269,6 +270,7 @@ def _watcher_check(seen: Observation) -> dict[str, Any]:
 
 
 def _figures(seen: Observation, status: WatcherStatus) -> dict[str, Any]:
+    measures = status.measures or Measures()
     return {
         "state": status.state,
         "reason": status.reason,
@@ -292,6 +294,8 @@ def _figures(seen: Observation, status: WatcherStatus) -> dict[str, Any]:
         "files": status.files,
         "sessions": status.sessions,
         "notifications": status.notifications,
+        "lag_p95_seconds": measures.lag_seconds.bound_of(0.95),
+        "write_p95_seconds": measures.write_seconds.bound_of(0.95),
     }
 
 

@@ -24,6 +24,7 @@ RETRY_ATTEMPTS = 3
 RETRY_DELAY_MS = 100
 
 Meanwhile = Callable[[], bool]
+Measure = Callable[[Sequence[Event], Sequence["WriteResult"], float], None]
 Outcome = Literal["written", "again", "duplicate", "rejected", "failed"]
 _OUTCOMES: dict[str, Outcome] = {"w": "written", "a": "again", "d": "duplicate"}
 
@@ -100,7 +101,8 @@ class EventWriter:
     """Writes events through one connection of its own.
 
     `pause(seconds)` waits between tries. `restore`, if given, is asked once for an event whose
-    references do not exist (any more) and returns it with references that do.
+    references do not exist (any more) and returns it with references that do. `measure` is told
+    of every batch: its events, what became of them, and after how many seconds.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class EventWriter:
         pause: Callable[[float], None] = time.sleep,
         taxonomy: Taxonomy | None = None,
         restore: Callable[[Event], Event] | None = None,
+        measure: Measure | None = None,
     ) -> None:
         self._database = database
         self._retry_attempts = retry_attempts
@@ -119,6 +122,7 @@ class EventWriter:
         self._pause = pause
         self._taxonomy = taxonomy or installed_taxonomy()
         self._restore = restore
+        self._measure = measure
         self.counters = WriteCounters()
 
     @classmethod
@@ -143,12 +147,15 @@ class EventWriter:
         `meanwhile` is called while Postgres works, until it returns False.
         After the first failed event nothing more is tried: all that follow are failed too.
         """
+        began = time.monotonic()
         prepared = [self._prepare(event) for event in events]
         fit = [item for item in prepared if isinstance(item, _Prepared)]
         written = iter(self._write_with_retries(fit, meanwhile))
         results = [next(written) if isinstance(p, _Prepared) else p for p in prepared]
         for result in results:
             self.counters.count(result)
+        if self._measure:
+            self._measure(events, results, time.monotonic() - began)
         return results
 
     def _prepare(self, event: Event) -> _Prepared | WriteResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from uuid import UUID
@@ -87,6 +87,7 @@ class Capture:
         reader: Reader,
         beat: Callable[[], None],
         in_hand: InHand,
+        count_rejected: Callable[[Mapping[str, int]], None],
     ) -> None:
         self._database = database
         self._writer = writer
@@ -95,6 +96,7 @@ class Capture:
         self._reader = reader
         self._beat = beat
         self._in_hand = in_hand
+        self._count_rejected = count_rejected
         self._copies = Copies(database)
 
     def forget(self) -> None:
@@ -256,6 +258,7 @@ class Capture:
         if batch.events:
             statements.append(NOTIFICATION)
         self._database.execute("; ".join(statements))
+        self._count_rejected(batch.counts.rejected)
         self._in_hand.settled(stored.id, stored.position.offset)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ class Intake:
         positions: Positions,
         sessions: Sessions,
         redact: Redact,
+        count_rejected: Callable[[Mapping[str, int]], None],
     ) -> None:
         self._directory = directory
         self._database = database
@@ -58,6 +60,7 @@ class Intake:
         self._positions = positions
         self._sessions = sessions
         self._redact = redact
+        self._count_rejected = count_rejected
         self._source: StoredSource | None = None
         self._queue: list[Path] = []
         self._complaint: str | None = None
@@ -161,6 +164,7 @@ class Intake:
             statements.append(NOTIFICATION)
         if statements:
             self._database.execute_durably("; ".join(statements))
+        self._count_rejected(Counter(rejection.reason for rejection in rejections))
 
     def _inbox_source(self) -> StoredSource:
         if self._source is None:

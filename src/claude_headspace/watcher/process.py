@@ -32,6 +32,7 @@ from claude_headspace.watcher.in_hand import InHand
 from claude_headspace.watcher.intake import Intake
 from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
 from claude_headspace.watcher.loop import Loop
+from claude_headspace.watcher.measures import Meter
 from claude_headspace.watcher.pause import Pause
 from claude_headspace.watcher.reader import Reader
 from claude_headspace.watcher.sessions import Sessions
@@ -68,12 +69,14 @@ class Watcher:
         self._sessions = Sessions(
             SessionRows(self._database, config.state.host), config.file_watcher.sessions
         )
+        self._meter = Meter()
         self._writer = EventWriter(
             self._database,
             retry_attempts=config.event_system.write_retry_attempts,
             retry_delay_ms=config.event_system.write_retry_delay_ms,
             pause=self._pause,
             restore=self._sessions.restored,
+            measure=self._meter.wrote,
         )
         self._redactor = make_redactor(config.privacy.patterns) if config.privacy.redact else None
         self._intake = self._make_intake()
@@ -94,6 +97,7 @@ class Watcher:
             positions=self._positions,
             sessions=self._sessions,
             redact=self._redacted,
+            count_rejected=self._meter.rejected,
         )
         intake.prepare()
         return intake
@@ -131,6 +135,7 @@ class Watcher:
             ),
             beat=self._beat_or_stop,
             in_hand=in_hand,
+            count_rejected=self._meter.rejected,
         )
 
     def _make_endings(self) -> Endings:
@@ -201,6 +206,7 @@ class Watcher:
             sessions=len(self._sessions),
             capture_total_bytes=progress.total_bytes,
             capture_rate_bytes_per_second=progress.rate,
+            measures=self._meter.measures,
         )
 
 

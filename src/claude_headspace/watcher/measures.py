@@ -1,0 +1,45 @@
+"""Takes the measure of what is written and rejected; a few hundred nanoseconds an event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+
+from claude_headspace.events.event import Event
+from claude_headspace.events.taxonomy import installed_taxonomy
+from claude_headspace.health.measures import Measures
+from claude_headspace.store.writer import WriteResult
+
+# Older events are history that is caught up with; their age says nothing of the watcher.
+LIVE = timedelta(minutes=1)
+REFUSED = "refused"
+_ANSWERED = frozenset({"written", "again", "duplicate"})
+
+
+class Meter:
+    """Counts what it is told of; `measures` is what came of it."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self.measures = Measures(written={kind.name: 0 for kind in installed_taxonomy()})
+
+    def wrote(self, events: Sequence[Event], results: Sequence[WriteResult], took: float) -> None:
+        """Take in what became of one batch, which has just been written in so many seconds."""
+        if any(result.outcome in _ANSWERED for result in results):
+            self.measures.write_seconds.observe(took)
+        done = self._now()
+        begun = datetime.fromtimestamp(done - took, tz=timezone.utc)
+        for event, result in zip(events, results, strict=True):
+            if result.outcome == "written":
+                self.measures.written[event.type] += 1
+                if event.origin is not None and begun - LIVE < event.timestamp <= begun:
+                    self.measures.lag_seconds.observe(done - event.timestamp.timestamp())
+            elif result.outcome == "rejected":
+                self.measures.rejected[REFUSED] += 1
+
+    def rejected(self, reasons: Mapping[str, int]) -> None:
+        """Count lines that were not taken; what the log refused was counted with its batch."""
+        for reason, count in reasons.items():
+            if reason != REFUSED:
+                self.measures.rejected[reason] = self.measures.rejected.get(reason, 0) + count
