@@ -113,8 +113,6 @@ def take_apart(line: bytes) -> Iterator[Found | Broken]:
 def _parts(line: bytes) -> Iterator[Found | Broken]:
     # surrogateescape keeps one character for each undecodable byte, so offsets stay exact.
     text = line.decode("utf-8", "surrogateescape")
-    if "\0" in text:
-        text = text.replace("\0", " ")
     offsets = _Offsets(text)
     budget = SALVAGE_BUDGET
     at, alone = _skip_space(text, 0), True
@@ -147,6 +145,14 @@ class _Offsets:
 
 
 def _decode_at(text: str, at: int) -> tuple[Any, int, str | None]:
+    """What is at a place: NULs between tokens count as space, those in a string are its own."""
+    value, end, problem = _decode_plainly(text, at)
+    if problem is not None and "\0" in text:
+        return _decode_plainly(text.replace("\0", " "), at)
+    return value, end, problem
+
+
+def _decode_plainly(text: str, at: int) -> tuple[Any, int, str | None]:
     try:
         value, end = _decoder.raw_decode(text, at)
     except json.JSONDecodeError as error:
@@ -201,6 +207,6 @@ def _block(block: dict[str, Any]) -> Block:
 
 
 def _skip_space(text: str, at: int) -> int:
-    while at < len(text) and text[at].isspace():
+    while at < len(text) and (text[at].isspace() or text[at] == "\0"):
         at += 1
     return at

@@ -181,12 +181,22 @@ def _outcome(record: Record, message: Message | None, offset: int, *, salvaged: 
         kind, text = classify(record, message or Message())
     if text is not None:
         return _turn(record, message or Message(), text, offset, salvaged)
-    try:
-        session = _session(record.sessionId) if record.sessionId else None
-        when = parse_instant(record.timestamp) if record.timestamp else None
-    except (ValueError, ValidationError):
-        session = when = None
+    session, when = _session_or_none(record.sessionId), _instant_or_none(record.timestamp)
     return Other(kind, session, record.uuid, when, record.cwd, salvaged)
+
+
+def _session_or_none(text: str | None) -> UUID | None:
+    try:
+        return _session(text) if text else None
+    except ValueError:
+        return None
+
+
+def _instant_or_none(text: str | None) -> datetime | None:
+    try:
+        return parse_instant(text) if text else None
+    except ValidationError:
+        return None
 
 
 @lru_cache(maxsize=1024)

@@ -6,9 +6,9 @@ import psycopg2
 
 from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
 
-# SQLSTATE classes that speak about this very event: data exception, integrity violation.
-# Everything else (connection, privileges, missing tables, full disk …) holds.
-_PERMANENT_CLASSES = ("22", "23")
+# SQLSTATE classes that speak about this very event: data exception, integrity violation, program
+# limit exceeded. Everything else (connection, privileges, missing tables, full disk …) holds.
+_PERMANENT_CLASSES = ("22", "23", "54")
 FOREIGN_KEY_VIOLATION = "23503"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ import msgspec
 
 from claude_headspace.events.position import LineCounts, Position
 from claude_headspace.store.connection import Database, Row
+
+# An entry of a btree index holds about 2,700 bytes.
+MAX_PATH_BYTES = 1000
 
 _COLUMNS = (
     "id, path, settled_bytes, device, inode, mtime_ns, checksum, head, tail, counts::text,"
@@ -52,8 +56,15 @@ class Rejection:
 
 
 def stored_path(path: str) -> str:
-    """A path as the database can hold it: bytes that are no UTF-8 are spelt out."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as the database can hold it.
+
+    Bytes that are no UTF-8 are spelt out; the end of a path too long for an index is a digest.
+    """
+    encoded = os.fsencode(path)
+    if len(encoded) > MAX_PATH_BYTES:
+        digest = hashlib.sha256(encoded).hexdigest()
+        encoded = encoded[: MAX_PATH_BYTES - len(digest)] + digest.encode()
+    return encoded.decode("utf-8", "backslashreplace")
 
 
 class Positions:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
-from claude_headspace.watcher.process import main
+if __name__ == "__main__":
+    # Until the watcher listens itself there is nothing to finish: a stop is a stop at once.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
 
-sys.exit(main())
+    from claude_headspace.watcher.process import main
+
+    sys.exit(main())

@@ -6,9 +6,11 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from uuid import UUID
 
 from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.events.event import Event
+from claude_headspace.events.event import Event, derived_key
+from claude_headspace.events.taxonomy import SESSION_ENDED
 from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import Positions
 from claude_headspace.store.sessions import Registration, StoredSession
@@ -96,12 +98,16 @@ class Endings:
         if session is None:
             return
         if session.ended_at is None:
-            self._end(session, "unregistered", self._now())
+            number = str(registration.generation)
+            key = derived_key(SESSION_ENDED, str(session.uuid), "unregistered", number)
+            self._end(session, "unregistered", self._now(), key)
         self._sessions.unannounce(session)
         self._store(self._sessions.take_changes())
 
-    def _end(self, session: StoredSession, reason: str, when: datetime) -> None:
-        event, statement = self._sessions.ending(session, reason, when)
+    def _end(
+        self, session: StoredSession, reason: str, when: datetime, key: UUID | None = None
+    ) -> None:
+        event, statement = self._sessions.ending(session, reason, when, key)
         self._write([event], statement)
 
     def _write(self, events: list[Event], *statements: str) -> None:

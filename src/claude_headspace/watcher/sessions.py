@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 from uuid import UUID
 
@@ -115,7 +115,11 @@ class Sessions:
         return _event(SESSION_REGISTERED, session, when, payload, key, origin)
 
     def saw_line(self, session: StoredSession, when: datetime, line: str | None) -> None:
-        """Take note of a line: it may be the first, the last, or the one that reopens."""
+        """Take note of a line: it may be the first, the last, or the one that reopens.
+
+        A line from the future is as good as one of this moment: it must not keep the session open.
+        """
+        when = min(when, datetime.now(timezone.utc))
         if session.started_at is None or when < session.started_at:
             session.started_at = when
             self._changed[session.uuid] = session
@@ -180,6 +184,10 @@ class Sessions:
         """The rows of a session that was registered, as far as its directory is known."""
         known = self.find(registration.session)
         directory = registration.working_directory or registration.project_path
+        if known is not None and not known.announced:
+            # Left alone before, and wanted again: it is open until its lines say otherwise.
+            known.ended_at = None
+            self._changed[known.uuid] = known
         if known is not None or directory is None:
             return known
         return self._create(registration.session, directory)
