@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from claude_headspace.health.status import WatcherStatus, read_status, status_path
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.supervision.history import history_path, read_restarts
 from claude_headspace.supervision.observe import collect, database_probe
@@ -51,7 +52,10 @@ def create_app(config: Config) -> Flask:
     @app.get("/metrics")
     def metrics() -> Response:
         newest = read_restarts(history_path(config.state.directory), 1)
-        registry = registry_of(collect(config, probe), newest[0].number if newest else 0)
+        status = read_status(status_path(config.state.directory))
+        measures = status.measures if isinstance(status, WatcherStatus) else None
+        restarts = newest[0].number if newest else 0
+        registry = registry_of(collect(config, probe), restarts, measures)
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
     return app

@@ -1,36 +1,47 @@
-"""The verdict's figures in Prometheus' names; no label takes unbounded values."""
+"""The verdict's figures in Prometheus' names; no label takes unbounded values.
+
+Every series is there at any time, at 0 where nothing is known: what is absent raises no alarm.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
+from claude_headspace.events.taxonomy import installed_taxonomy
+from claude_headspace.health.measures import REJECTION_REASONS, Histogram, Measures
 from claude_headspace.health.verdict import Verdict
 
 _STATUSES = ("healthy", "degraded", "down")
 _COUNTERS = {
-    "written": ("events_written", "Events written since the watcher's start."),
     "duplicates": ("events_duplicate", "Events that were in the log already."),
-    "rejected": ("events_rejected", "Lines rejected with a reason."),
-    "failed_writes": ("write_failures", "Writes that failed after all retries."),
+    "failed_writes": ("write_failures", "Events whose write failed after all retries."),
     "retries": ("write_retries", "Retries of writes."),
     "settled_bytes": ("read_bytes", "Bytes of transcripts that are accounted for."),
     "settled_lines": ("read_lines", "Lines of transcripts that are accounted for."),
-    "poison_lines": ("poison_lines", "Lines set aside because they killed the watcher."),
 }
 _GAUGES = {
+    "poison_lines": ("poison_lines", "Lines set aside because they killed the watcher."),
     "backlog_bytes": ("unread_bytes", "Bytes on disk that are not accounted for yet."),
     "backlog_files": ("unread_files", "Files with such bytes."),
     "files": ("files_active", "Files being followed."),
     "sessions": ("sessions_active", "Sessions being followed."),
     "uptime_seconds": ("watcher_uptime_seconds", "Age of the watcher's process."),
 }
+# All of these are 0 for never.
 _MOMENTS = {
     "last_write": ("last_write_timestamp_seconds", "When an event was last written."),
     "last_heartbeat": ("heartbeat_timestamp_seconds", "When the watcher last gave a sign of life."),
@@ -39,23 +50,25 @@ _MOMENTS = {
 }
 
 
-def registry_of(verdict: Verdict, restarts: int) -> CollectorRegistry:
+def registry_of(verdict: Verdict, restarts: int, measures: Measures | None) -> CollectorRegistry:
     """A registry for one scrape; `restarts` counts all that the history knows of."""
     registry = CollectorRegistry()
-    registry.register(_Figures(verdict, restarts))
+    registry.register(_Figures(verdict, restarts, measures or Measures()))
     return registry
 
 
 class _Figures(Collector):
-    def __init__(self, verdict: Verdict, restarts: int) -> None:
+    def __init__(self, verdict: Verdict, restarts: int, measures: Measures) -> None:
         self._verdict = verdict
         self._restarts = restarts
+        self._measures = measures
 
     def collect(self) -> Iterator[Metric]:
         yield _labelled("build_info", "The version.", {"version": {_version(): 1}})
         states = {status: float(status == self._verdict.status) for status in _STATUSES}
         yield _labelled("health", "The verdict, one series each.", {"status": states})
         yield from _watcher(self._verdict.checks["watcher"])
+        yield from _measures(self._measures)
         yield from _guard(self._verdict.checks["guard"])
         yield _counter("watcher_restarts", "Restarts of the watcher.", self._restarts)
         yield from _database(self._verdict.checks["database"])
@@ -64,29 +77,40 @@ class _Figures(Collector):
 def _watcher(check: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("up", "Whether the watcher runs.", check["running"])
     yield _gauge("watcher_crash_loop", "Whether the watcher is given up.", check["tripped"])
+    text = "Whether the watcher's status file could be read; else its figures are 0."
+    yield _gauge("watcher_status_readable", text, "status_problem" not in check)
     for key, (name, text) in _COUNTERS.items():
-        if check.get(key) is not None:
-            yield _counter(name, text, check[key])
+        yield _counter(name, text, check.get(key) or 0)
     for key, (name, text) in _GAUGES.items():
-        if check.get(key) is not None:
-            yield _gauge(name, text, check[key])
+        yield _gauge(name, text, check.get(key) or 0)
     for key, (name, text) in _MOMENTS.items():
-        if check.get(key) is not None:
-            yield _gauge(name, text, datetime.fromisoformat(check[key]).timestamp())
+        moment = check.get(key)
+        yield _gauge(name, text, datetime.fromisoformat(moment).timestamp() if moment else 0)
+
+
+def _measures(measures: Measures) -> Iterator[Metric]:
+    written = {kind.name: 0 for kind in installed_taxonomy()} | measures.written
+    text = "Events written since the watcher's start."
+    yield _counters("events_written", text, "event_type", written)
+    rejected = dict.fromkeys(REJECTION_REASONS, 0) | measures.rejected
+    text = "Lines and events that were not taken."
+    yield _counters("events_rejected", text, "reason", rejected)
+    text = "One batch of events, with its retries, until it is durable."
+    yield _histogram("write_duration_seconds", text, measures.write_seconds)
+    text = "Events read within a minute of their own time: from that time until they are durable."
+    yield _histogram("event_lag_seconds", text, measures.lag_seconds)
 
 
 def _guard(check: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("guard_up", "Whether the guard works.", check["alive"])
-    if "restarts_in_window" in check:
-        text = "Restarts of the watcher within the guard's window."
-        yield _gauge("watcher_restarts_in_window", text, check["restarts_in_window"])
+    text = "Restarts of the watcher within the guard's window."
+    yield _gauge("watcher_restarts_in_window", text, check.get("restarts_in_window", 0))
 
 
 def _database(check: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("database_up", "Whether Postgres answers.", bool(check["reachable"]))
-    if "round_trip_seconds" in check:
-        text = "Connecting to Postgres and one statement."
-        yield _gauge("database_round_trip_seconds", text, check["round_trip_seconds"])
+    text = "Connecting to Postgres and one statement; NaN without an answer."
+    yield _gauge("database_round_trip_seconds", text, check.get("round_trip_seconds", math.nan))
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -95,6 +119,19 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 def _counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(f"headspace_{name}", text, value=float(value))
+
+
+def _counters(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(f"headspace_{name}", text, labels=[label])
+    for value, count in values.items():
+        family.add_metric([value], count)
+    return family
+
+
+def _histogram(name: str, text: str, found: Histogram) -> Metric:
+    bounds = [*map(repr, found.bounds), "+Inf"]
+    buckets = list(zip(bounds, accumulate(found.counts), strict=True))
+    return HistogramMetricFamily(f"headspace_{name}", text, buckets=buckets, sum_value=found.sum)
 
 
 def _labelled(name: str, text: str, values: dict[str, dict[str, float]]) -> Metric:
