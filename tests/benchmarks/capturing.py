@@ -46,7 +46,7 @@ def _say_what_is_missing(bench: Bench, result: Result) -> None:
 def _floor(bench: Bench, result: Result) -> None:
     if bench.rivals.pgbench is None:
         return
-    line = load.turn_line(SESSION, SESSION, 1, bench.scale.line_bytes)
+    line = load.turn_line(SESSION, SESSION, 0, bench.scale.line_bytes)
     payload = load.payload_of(line)
     for name, durable in ((FLOOR, True), (FLOOR_ASYNCHRONOUS, False)):
         with bench.server.log() as log:

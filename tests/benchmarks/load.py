@@ -8,11 +8,13 @@ import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 
 from claude_headspace.source.transcript import Turn, outcomes
-from lines import assistant, raw
+from lines import assistant, instant, raw
 
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 WORDS = "the file was read and its lines were counted before anything else happened "
 
 
@@ -22,21 +24,21 @@ class Session:
 
     path: Path
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    written: int = 0
+    seconds_ago: float = 0.0
 
     def line(self, size: int) -> tuple[str, bytes]:
         """The next turn: its uuid, and a line of so many bytes, its newline included."""
-        self.written += 1
         key = str(uuid.uuid4())
-        return key, turn_line(self.id, key, self.written, size)
+        return key, turn_line(self.id, key, time.time() - self.seconds_ago, size)
 
 
-def turn_line(session: str, key: str, number: int, size: int) -> bytes:
+def turn_line(session: str, key: str, moment: float, size: int) -> bytes:
     """An assistant's turn as a line of so many bytes, its newline included."""
-    bare = raw(assistant(session, "", at=number, uuid=key))
+    said_at = instant(moment, EPOCH)
+    bare = raw(assistant(session, "", uuid=key, timestamp=said_at))
     room = max(1, size - len(bare) - 1)
     text = (WORDS * (room // len(WORDS) + 1))[:room]
-    return raw(assistant(session, text, at=number, uuid=key)) + b"\n"
+    return raw(assistant(session, text, uuid=key, timestamp=said_at)) + b"\n"
 
 
 def payload_of(line: bytes) -> str:
@@ -48,14 +50,14 @@ def payload_of(line: bytes) -> str:
     return json.dumps(turn.event(1, 1, 1).payload, separators=(",", ":"))
 
 
-def make_sessions(root: Path, count: int) -> list[Session]:
-    """Sessions without a line yet, spread over a few projects."""
+def make_sessions(root: Path, count: int, seconds_ago: float = 0.0) -> list[Session]:
+    """Sessions without a line yet, spread over a few projects, that speak now or spoke then."""
     sessions = []
     for number in range(count):
         identity = str(uuid.uuid4())
         folder = root / f"-home-u-app-{number % 20}"
         folder.mkdir(parents=True, exist_ok=True)
-        sessions.append(Session(folder / f"{identity}.jsonl", identity))
+        sessions.append(Session(folder / f"{identity}.jsonl", identity, seconds_ago))
     return sessions
 
 
@@ -95,8 +97,8 @@ def write_one_each(sessions: Sequence[Session], size: int) -> int:
     return write_backlog(sessions, len(sessions), size)
 
 
-def age(sessions: Sequence[Session], seconds: float) -> None:
-    """Have the files look as if nothing had been written for so long."""
-    moment = time.time() - seconds
+def age(sessions: Sequence[Session]) -> None:
+    """Have the files look as old as what they say."""
     for session in sessions:
+        moment = time.time() - session.seconds_ago
         os.utime(session.path, (moment, moment))
