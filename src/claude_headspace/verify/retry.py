@@ -176,7 +176,7 @@ class Retry:
         if kept.reason == "too_long":
             # The cut may go through a secret or a character that was replaced.
             return line.startswith(kept.content[: len(kept.content) // 2])
-        return line == kept.content
+        return line.startswith(kept.content)
 
     def _retry_arrival(self, kept: _Kept) -> Retried:
         try:

@@ -22,6 +22,7 @@ from claude_headspace.watcher.in_hand import InHand
 from claude_headspace.watcher.reader import (
     BATCH_BYTES,
     BATCH_EVENTS,
+    KEPT_BYTES,
     POISON,
     Portion,
     Reader,
@@ -152,7 +153,10 @@ class Capture:
         where, why = rejected.offset, rejected.detail
         level = logging.ERROR if rejected.reason == POISON else logging.WARNING
         logger.log(level, "%s: rejected at byte %d: %s", source.path, where, why)
-        batch.reject(where, rejected.reason, why, self._reader.kept(line.data))
+        # The line is kept whole once, however many of its parts are broken.
+        first = next(found for found in line.outcomes if isinstance(found, Rejected))
+        content = line.data if rejected is first else line.data[:KEPT_BYTES]
+        batch.reject(where, rejected.reason, why, self._reader.kept(content))
 
     def _take_turn(self, batch: Batch, source: ActiveSource, line: ReadLine, turn: Turn) -> None:
         batch.sessions.add(turn.session)
@@ -174,7 +178,8 @@ class Capture:
             if not self._sessions.captured(other.session):
                 kind = "not_registered"
             elif session := self._sessions.meet(other.session, other.cwd, source.path):
-                when = other.timestamp or _modified(source)
+                # A line without a time of its own says nothing about when the session spoke.
+                when = other.timestamp or session.last_seen_at or _modified(source)
                 self._note(batch, source, session, when, other.uuid, start)
         batch.counts.other[kind] += 1
         batch.counts.salvaged += other.salvaged
