@@ -61,6 +61,8 @@ def test_a_live_line_has_a_lag_and_history_has_none(projects: Projects, watcher:
         assert history["write_duration_seconds_count"] >= 1
         assert history["events_written_totalsession_registered"] == 1
         reaches(web, "events_rejected_totaldamaged", 1)
+        (watcher.state / "inbox" / "new" / "1-damaged.json").write_bytes(b"no JSON either")
+        reaches(web, "events_rejected_totaldamaged", 2)
         now = lines.instant(0, datetime.now(timezone.utc))
         projects.append(path, lines.joined(lines.user(session, "now", timestamp=now)))
         live = reaches(web, "events_written_totalturn_detected", 3)
