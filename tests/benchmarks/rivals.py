@@ -50,7 +50,7 @@ template(name="insert" type="list" option.stdsql="on") {{
   constant(value="'::jsonb, 1, 1, '{session}', gen_random_uuid(), 1, 1)")
 }}
 input(type="imfile" file="{files}" tag="transcript" ruleset="insert" reopenOnTruncate="on"
-      persistStateInterval="1" persistStateAfterSubmission="on")
+      persistStateInterval="{state_interval}" persistStateAfterSubmission="on")
 ruleset(name="insert") {{
   action(type="ompgsql" conninfo="{url}" template="insert"
          action.resumeRetryCount="-1" action.resumeInterval="1" {action_queue})
@@ -139,6 +139,8 @@ def rsyslog(program: Path, variant: Variant, state: Path, files: str, log: Log) 
             files=files,
             session=SESSION,
             url=log.url,
+            # Storing its place after each line, as exactness asks, costs two thirds of the speed.
+            state_interval=1 if direct else 1000,
             main_queue=_DIRECT if direct else 'queue.type="LinkedList"',
             action_queue=_DIRECT if direct else _DISK_ASSISTED,
         )
