@@ -36,7 +36,7 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class DatabaseRefused(DatabaseError):
-    """Postgres refuses this very event (SQLSTATE class 22, 23 or 54); it never takes it as it is."""
+    """Postgres refuses this very event (SQLSTATE class 22, 23 or 54), and always will."""
 
     exit_status = 65  # EX_DATAERR
 
