@@ -135,6 +135,7 @@ def test_a_line_of_a_gigabyte(tmp_path: Path, database_url: str) -> None:
         b"<system-reminder>",
         b"}{",
         b"\\",
+        b'{"type":"user","message":{"content":"x"}}',
     ],
 )
 def test_the_longest_line_of_hostile_bytes(tmp_path: Path, database_url: str, piece: bytes) -> None:

@@ -237,6 +237,33 @@ def test_renamed_while_lines_arrive(watcher: Watched, transcript: Transcript) ->
     wait_logged(watcher, transcript)
 
 
+def test_renamed_while_no_watcher_ran_it_is_not_read_again(
+    tmp_path: Path, database_url: str
+) -> None:
+    with watched(tmp_path, database_url) as it:
+        files = transcripts(it.projects, 3)
+        backlog(files, 30)
+        for each in files:
+            wait_settled(it, each.path)
+        it.kill()
+        files[0].path = files[0].path.rename(files[0].path.with_name("renamed.jsonl"))
+        elsewhere = it.projects / "elsewhere"
+        elsewhere.mkdir()
+        files[1].path = files[1].path.rename(elsewhere / files[1].path.name)
+        for each in files:
+            append(each.path, each.turn())
+        it.start()
+        wait_logged(it, *files)
+        for each in files:
+            wait_settled(it, each.path)
+    rows = query(
+        database_url,
+        "SELECT count(*)::int, sum((counts->>'lines')::int)::int FROM source_positions",
+    )
+    written = sum(len(each.turns) + each.noise for each in files)
+    assert rows == [(len(files), written)]
+
+
 def test_set_aside_under_a_name_that_is_no_transcripts(
     watcher: Watched, transcript: Transcript
 ) -> None:
