@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from claude_headspace.events.position import file_stamp
 
 TRANSCRIPT_SUFFIX = ".jsonl"
 # Workflows keep a journal beside their subagents' transcripts; it is none itself.
 _NO_TRANSCRIPTS = frozenset({"journal.jsonl"})
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """A file as it was seen, unopened."""
 
     path: str
@@ -25,7 +26,7 @@ class Sighting:
     @property
     def stamp(self) -> int:
         """The same while nothing was written to the file and no other took its place."""
-        return hash((self.device, self.inode, self.size, self.mtime_ns))
+        return file_stamp(self.device, self.inode, self.size, self.mtime_ns)
 
 
 def is_transcript(path: str) -> bool:

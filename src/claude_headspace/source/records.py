@@ -19,6 +19,8 @@ import msgspec
 SALVAGE_BUDGET = 64 * 1024 * 1024
 # Of a line with more broken parts than this the first are told, the rest is passed over.
 MAX_BROKEN = 100
+# A line that repeats `{}` a million times would else become a million objects.
+MAX_RECORDS = 10_000
 _RECORD_START = re.compile(r'\{\s*"')
 NO_MESSAGE = msgspec.Raw(b"")
 _IDENTIFYING = frozenset({"type", "sessionId", "uuid"})
@@ -103,21 +105,30 @@ def quick_message(raw: msgspec.Raw) -> Message | None:
 
 def take_apart(line: bytes) -> Iterator[Found | Broken]:
     """Every whole record of any line of bytes, and the parts that are none."""
-    broken = 0
+    broken = records = 0
     for part in _parts(line):
-        broken += isinstance(part, Broken)
-        if isinstance(part, Found) or broken <= MAX_BROKEN:
-            yield part
+        if isinstance(part, Broken):
+            broken += 1
+            if broken <= MAX_BROKEN:
+                yield part
+            continue
+        records += 1
+        if records > MAX_RECORDS:
+            yield Broken(part.offset, f"more than {MAX_RECORDS} records on one line")
+            return
+        yield part
 
 
 def _parts(line: bytes) -> Iterator[Found | Broken]:
     # surrogateescape keeps one character for each undecodable byte, so offsets stay exact.
     text = line.decode("utf-8", "surrogateescape")
+    # NULs between tokens count as space; those inside a string are its own.
+    readings = (text, text.replace("\0", " ")) if "\0" in text else (text,)
     offsets = _Offsets(text)
     budget = SALVAGE_BUDGET
     at, alone = _skip_space(text, 0), True
     while at < len(text):
-        value, end, problem = _decode_at(text, at)
+        value, end, problem = _decode_at(readings, at)
         if problem is None:
             alone = alone and _skip_space(text, end) == len(text)
             yield _found(offsets.bytes_before(at), value, salvaged=not alone)
@@ -125,7 +136,7 @@ def _parts(line: bytes) -> Iterator[Found | Broken]:
             continue
         alone = False
         yield Broken(offsets.bytes_before(at), problem)
-        following = _next_record(text, at + 1, budget)
+        following = _next_record(readings, at + 1, budget)
         if following is None:
             return
         at, budget = following
@@ -144,11 +155,12 @@ class _Offsets:
         return self._bytes
 
 
-def _decode_at(text: str, at: int) -> tuple[Any, int, str | None]:
-    """What is at a place: NULs between tokens count as space, those in a string are its own."""
-    value, end, problem = _decode_plainly(text, at)
-    if problem is not None and "\0" in text:
-        return _decode_plainly(text.replace("\0", " "), at)
+def _decode_at(readings: tuple[str, ...], at: int) -> tuple[Any, int, str | None]:
+    """What is at a place, in the first reading of the line in which it decodes."""
+    for text in readings:
+        value, end, problem = _decode_plainly(text, at)
+        if problem is None:
+            break
     return value, end, problem
 
 
@@ -162,14 +174,15 @@ def _decode_plainly(text: str, at: int) -> tuple[Any, int, str | None]:
     return value, end, None
 
 
-def _next_record(text: str, start: int, budget: int) -> tuple[int, int] | None:
+def _next_record(readings: tuple[str, ...], start: int, budget: int) -> tuple[int, int] | None:
     """Where the next record that decodes and names itself starts, and what budget is left."""
+    text = readings[0]
     last = text.rfind('"uuid"')
     for match in _RECORD_START.finditer(text, start):
         at = match.start()
         if at > last or budget <= 0:
             return None
-        value, end, problem = _decode_at(text, at)
+        value, end, problem = _decode_at(readings, at)
         budget -= end - at
         if problem is None and isinstance(value, dict) and value.keys() >= _IDENTIFYING:
             return at, budget

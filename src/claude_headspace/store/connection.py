@@ -60,12 +60,33 @@ class Patience:
         return (limit if end is None else min(limit, end)) - time.monotonic()
 
 
+@dataclass(frozen=True, slots=True)
+class Footing:
+    """The rows that something to be written refers to, as they were on one connection.
+
+    Rows are made without waiting for the disk; what is written after them takes them along. Only
+    a crash of Postgres in between can take them back, and give their ids to others. So on another
+    connection `stands` is asked whether they are still what they were.
+    """
+
+    database: Database
+    generation: int
+    stands: Callable[[], bool]
+
+    def check(self) -> None:
+        """Raise DatabaseUnavailable unless the rows are there."""
+        self.database.connect()
+        if self.database.generation != self.generation and not self.stands():
+            raise DatabaseUnavailable("a crash of the database took back what is referred to")
+
+
 class Database:
     """A connection that is made when needed, and made anew after it was lost.
 
     `generation` grows with every new connection: what was learnt on an older one may have been
     taken back by a crash of Postgres. `prepare` is run on each new connection; when it raises,
-    the connection is dropped.
+    the connection is dropped. With `by_itself` false, only `connect` connects: what is asked of a
+    lost connection fails, so that nothing goes on over a new one unaware.
     """
 
     def __init__(
@@ -75,29 +96,31 @@ class Database:
         application_name: str,
         patience: Patience | None = None,
         prepare: Callable[[Database], None] | None = None,
+        by_itself: bool = True,
     ) -> None:
         self._url = url
         self._application_name = application_name
         self._patience = patience or Patience()
         self._prepare = prepare
+        self._by_itself = by_itself
         self._connection: Any = None
         self.generation = 0
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection, as far as is known."""
-        return self._connection is not None
+        return self._connection is not None and not self._connection.closed
 
     def fileno(self) -> int | None:
         """The connection's socket, readable when a notification has come."""
-        if self._connection is None or self._connection.closed:
+        if not self.connected:
             return None
         descriptor: int = self._connection.fileno()
         return descriptor
 
     def connect(self) -> None:
         """Connect unless connected; DatabaseUnavailable when that fails."""
-        if self._connection is not None and not self._connection.closed:
+        if self.connected:
             return
         url = self._url()
         try:
@@ -123,6 +146,12 @@ class Database:
             self.close()
             raise
 
+    def _be_connected(self) -> None:
+        if self._by_itself:
+            self.connect()
+        elif not self.connected:
+            raise DatabaseUnavailable("the connection to the database was lost")
+
     def close(self) -> None:
         """Drop the connection; what is under way on it may or may not happen."""
         connection, self._connection = self._connection, None
@@ -143,7 +172,7 @@ class Database:
         Raises DatabaseRefused where Postgres refuses the values, DatabaseUnavailable for all
         else, with the connection dropped.
         """
-        self.connect()
+        self._be_connected()
         try:
             cursor = self._connection.cursor()
             cursor.execute(statement, values or None)
@@ -165,7 +194,7 @@ class Database:
 
     def mogrify(self, statement: str, values: Sequence[Any]) -> str:
         """The statement with its values in place, to be joined with others."""
-        self.connect()
+        self._be_connected()
         try:
             composed: bytes = self._connection.cursor().mogrify(statement, values)
         except DriverError as error:

@@ -6,11 +6,12 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from claude_headspace.events.position import LineCounts, Position
+from claude_headspace.events.position import LineCounts, Position, file_stamp
 from claude_headspace.store.connection import Database, Row
 
 # An entry of a btree index holds about 2,700 bytes.
@@ -33,8 +34,7 @@ class StoredSource:
     sessions: set[UUID] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class SettledSource:
+class SettledSource(NamedTuple):
     """A source as it was when it was read last; `recent`: within the last day."""
 
     path: str
@@ -43,6 +43,11 @@ class SettledSource:
     size: int
     mtime_ns: int
     recent: bool
+
+    @property
+    def stamp(self) -> int:
+        """What a sighting of the file says while nothing has changed."""
+        return file_stamp(self.device, self.inode, self.size, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +97,26 @@ class Positions:
         return [_stored(row, row[1]) for row in rows]
 
     def create(self, path: str) -> StoredSource:
-        """The source at this path, which begins at its first byte if it is new."""
-        self._database.execute_durably(
-            "INSERT INTO source_positions (host, path) VALUES (%s, %s)"
-            " ON CONFLICT (host, path) DO NOTHING",
-            (self._host, stored_path(path)),
+        """The source at this path, which begins at its first byte if it is new.
+
+        A crash of Postgres may take a new row back until something after it was committed to the
+        disk: see `stands`.
+        """
+        rows = self._database.execute(
+            "INSERT INTO source_positions (host, path) VALUES (%s, %s)"  # noqa: S608
+            " ON CONFLICT (host, path) DO NOTHING;"
+            f" SELECT {_COLUMNS} FROM source_positions WHERE host = %s AND path = %s",
+            (self._host, stored_path(path), self._host, stored_path(path)),
         )
-        found = self.find(path)
-        if found is None:
-            raise LookupError(f"the source {path!r} vanished from the database")
-        return found
+        return _stored(rows[0], path)
+
+    def stands(self, source: StoredSource) -> bool:
+        """Whether the source's row is still the one it was."""
+        rows = self._database.execute(
+            "SELECT path = %s FROM source_positions WHERE id = %s AND host = %s",
+            (stored_path(source.path), source.id, self._host),
+        )
+        return bool(rows and rows[0][0])
 
     def rename(self, source: StoredSource, path: str) -> StoredSource:
         """The same source under its new path."""
@@ -114,12 +129,12 @@ class Positions:
     def settled(self) -> Iterator[SettledSource]:
         """Every source as it was when it was read last."""
         rows = self._database.execute(
-            "SELECT path, device, inode, settled_bytes, mtime_ns,"
+            "SELECT path, device, inode, settled_bytes, coalesce(mtime_ns, 0),"
             " updated_at > clock_timestamp() - interval '1 day' FROM source_positions"
             " WHERE host = %s AND inode IS NOT NULL",
             (self._host,),
         )
-        return (SettledSource(*row) for row in rows)
+        return (SettledSource._make(row) for row in rows)
 
     def of_session(self, session: UUID) -> list[str]:
         """Paths of the sources in which the session has lines."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,6 +13,10 @@ REGISTRATION_CHANNEL = "claude_headspace_registrations"
 _COLUMNS = (
     "a.session_uuid::text, a.id, a.project_id, p.path, a.working_directory, a.announced,"
     " a.started_at, a.last_seen_at, a.last_line, a.ended_at"
+)
+_FIND = (
+    f"SELECT {_COLUMNS} FROM agents a JOIN projects p ON p.id = a.project_id"  # noqa: S608
+    " WHERE a.session_uuid = %s"
 )
 
 
@@ -54,32 +58,38 @@ class SessionRows:
 
     def find(self, session: UUID) -> StoredSession | None:
         """The session's rows."""
-        rows = self._database.execute(
-            f"SELECT {_COLUMNS} FROM agents a JOIN projects p ON p.id = a.project_id"  # noqa: S608
-            " WHERE a.session_uuid = %s",
-            (str(session),),
-        )
+        rows = self._database.execute(_FIND, (str(session),))
         return _session(rows[0]) if rows else None
 
     def create(
         self, session: UUID, project_path: str, working_directory: str, pane: str | None = None
     ) -> StoredSession:
-        """The session's rows, made where they are missing."""
-        self._database.execute_durably(
-            "INSERT INTO projects (host, path) VALUES (%s, %s)"
+        """The session's rows, made where they are missing.
+
+        A crash of Postgres may take new rows back until something after them was committed to the
+        disk: see `stand`.
+        """
+        rows = self._database.execute(
+            "INSERT INTO projects (host, path) VALUES (%s, %s)"  # noqa: S608
             " ON CONFLICT (host, path) DO NOTHING;"
             " INSERT INTO agents (session_uuid, project_id, working_directory, iterm_pane_id)"
             " SELECT %s, id, %s, %s FROM projects WHERE host = %s AND path = %s"
-            " ON CONFLICT (session_uuid) DO NOTHING",
+            f" ON CONFLICT (session_uuid) DO NOTHING; {_FIND}",
             (
                 self._host, project_path, str(session), working_directory, pane,
-                self._host, project_path,
+                self._host, project_path, str(session),
             ),
         )  # fmt: skip
-        found = self.find(session)
-        if found is None:
-            raise LookupError(f"session {session} vanished from the database")
-        return found
+        return _session(rows[0])
+
+    def stand(self, agents: Mapping[int, UUID]) -> bool:
+        """Whether the sessions' rows are still the ones they were, given by their ids."""
+        rows = self._database.execute(
+            "SELECT count(*) FROM unnest(%s::int[], %s::uuid[]) AS known (id, session_uuid)"
+            " JOIN agents USING (id, session_uuid)",
+            (list(agents), [str(session) for session in agents.values()]),
+        )
+        return int(rows[0][0]) == len(agents)
 
     def update(self, session: StoredSession) -> str:
         """The statement that stores what was learnt of a session."""

@@ -13,7 +13,7 @@ from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.position import LineCounts, Position
 from claude_headspace.events.taxonomy import TURN_DETECTED
 from claude_headspace.source.transcript import Other, Outcome, Rejected, Turn
-from claude_headspace.store.connection import Database
+from claude_headspace.store.connection import Database, Footing
 from claude_headspace.store.copies import Copies
 from claude_headspace.store.positions import Positions, Rejection
 from claude_headspace.store.sessions import StoredSession
@@ -41,6 +41,7 @@ class Batch:
 
     position: Position
     start: int
+    generation: int
     events: list[Event] = field(default_factory=list)
     counts: LineCounts = field(default_factory=LineCounts)
     rejections: list[Rejection] = field(default_factory=list)
@@ -114,7 +115,7 @@ class Capture:
         if source.file.compare(source.stored.position, self._beat) == "rewritten":
             logger.info("%s was rewritten: it is read from its beginning", source.path)
             source.start_over()
-        batch = _batch(source)
+        batch = self._batch(source)
         while True:
             portion = self._reader.read(source, batch.position)
             self._take_portion(batch, source, portion)
@@ -125,12 +126,16 @@ class Capture:
     def step_unfinished(self, source: ActiveSource) -> Step | None:
         """Take the last line in although its newline is missing, if it is whole."""
         source.file.refresh()
-        batch = _batch(source)
+        batch = self._batch(source)
         portion = self._reader.read_unfinished(source, batch.position)
         if portion is None:
             return None
         self._take_portion(batch, source, portion)
         return self._finish(batch, source, portion)
+
+    def _batch(self, source: ActiveSource) -> Batch:
+        position = source.stored.position
+        return Batch(position, position.offset, self._database.generation)
 
     def _take_portion(self, batch: Batch, source: ActiveSource, portion: Portion) -> None:
         for line in portion.lines:
@@ -210,7 +215,7 @@ class Capture:
 
     def _write(self, batch: Batch, source: ActiveSource, last: Portion) -> None:
         results = self._writer.write_all(
-            batch.events, meanwhile=lambda: self._read_ahead(source, last)
+            batch.events, lambda: self._read_ahead(source, last), self._footing(batch, source)
         )
         if not results[-1].settled:
             raise DatabaseUnavailable(results[-1].error or "the write failed")
@@ -220,6 +225,12 @@ class Capture:
         duplicates = [n for n, _ in batch.turns if results[n].outcome == "duplicate"]
         if duplicates:
             self._tell_duplicates(source, [batch.events[n] for n in duplicates])
+
+    def _footing(self, batch: Batch, source: ActiveSource) -> Footing:
+        def stands() -> bool:
+            return self._positions.stands(source.stored) and self._sessions.stand(batch.sessions)
+
+        return Footing(self._database, batch.generation, stands)
 
     def _read_ahead(self, source: ActiveSource, last: Portion) -> bool:
         """Use the time that Postgres takes; trouble with the file shows when it is its turn."""
@@ -258,6 +269,7 @@ class Capture:
         stored.position = batch.position
         stored.counts.add(batch.counts)
         stored.sessions |= batch.sessions
+        self._footing(batch, source).check()
         statements = self._positions.settle(stored, batch.rejections)
         statements += self._sessions.take_changes()
         if batch.events:
@@ -265,11 +277,6 @@ class Capture:
         self._database.execute("; ".join(statements))
         self._count_rejected(batch.counts.rejected)
         self._in_hand.settled(stored.id, stored.position.offset)
-
-
-def _batch(source: ActiveSource) -> Batch:
-    position = source.stored.position
-    return Batch(position, position.offset)
 
 
 def _modified(source: ActiveSource) -> datetime:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.events.event import Event, derived_key
 from claude_headspace.events.taxonomy import SESSION_ENDED
-from claude_headspace.store.connection import Database
+from claude_headspace.store.connection import Database, Footing
 from claude_headspace.store.positions import Positions
 from claude_headspace.store.sessions import Registration, StoredSession
 from claude_headspace.store.writer import EventWriter
@@ -63,10 +63,14 @@ class Endings:
         if time.monotonic() < self._next:
             return
         silent = self._sessions.silent(self._now(), self._timeout, _BATCH)
-        for session in silent:
-            if session.last_seen_at is not None:
-                # The moment it became inactive, whenever it is noticed.
-                self._end(session, "timeout", session.last_seen_at + self._timeout)
+        endings = [
+            # The moment it became inactive, whenever it is noticed.
+            self._sessions.ending(session, "timeout", session.last_seen_at + self._timeout)
+            for session in silent
+            if session.last_seen_at is not None
+        ]
+        if endings:
+            self._write(endings)
         if len(silent) < _BATCH:
             self._next = time.monotonic() + self._interval
 
@@ -88,7 +92,7 @@ class Endings:
         if session is not None:
             announcement = self._sessions.announcement(session, self._now(), None)
             if announcement is not None:
-                self._write([announcement])
+                self._write([(announcement, None)])
         logger.info("session %s is registered: %d files", registration.session, len(paths))
         return paths
 
@@ -107,14 +111,20 @@ class Endings:
     def _end(
         self, session: StoredSession, reason: str, when: datetime, key: UUID | None = None
     ) -> None:
-        event, statement = self._sessions.ending(session, reason, when, key)
-        self._write([event], statement)
+        self._write([self._sessions.ending(session, reason, when, key)])
 
-    def _write(self, events: list[Event], *statements: str) -> None:
-        results = self._writer.write_all(events)
+    def _write(self, endings: Sequence[tuple[Event, str | None]]) -> None:
+        """Write events, and then what they come with."""
+        events = [event for event, _ in endings]
+        sessions = {event.session_uuid for event in events}
+        footing = Footing(
+            self._database, self._database.generation, lambda: self._sessions.stand(sessions)
+        )
+        results = self._writer.write_all(events, footing=footing)
         if not all(result.settled for result in results):
             raise DatabaseUnavailable(results[-1].error or "the write failed")
-        self._store([*self._sessions.take_changes(), *statements])
+        stored = [statement for _, statement in endings if statement is not None]
+        self._store([*self._sessions.take_changes(), *stored])
 
     def _store(self, statements: list[str]) -> None:
         if statements:

@@ -15,7 +15,7 @@ from claude_headspace.events.event import Event, Origin, derived_key
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, SESSION_ENDED, STATE_TRANSITION
 from claude_headspace.inbox.arrivals import Arrival, list_arrivals, read_arrival, remove_leftovers
 from claude_headspace.inbox.producer import ARRIVED
-from claude_headspace.store.connection import Database
+from claude_headspace.store.connection import Database, Footing
 from claude_headspace.store.positions import Positions, Rejection, StoredSource
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
@@ -128,7 +128,7 @@ class Intake:
                 events += self._announcements(item.arrival)
                 numbers[number] = len(events)
                 events.append(self._event(item.arrival, Origin(source.id, item.offset)))
-        results = self._writer.write_all(events)
+        results = self._writer.write_all(events, footing=self._footing(source, events))
         if results and not results[-1].settled:
             raise DatabaseUnavailable(results[-1].error or "the write failed")
         rejections: list[Rejection] = []
@@ -138,6 +138,14 @@ class Intake:
         self._store(source, rejections, wrote=bool(events))
         for item in taken:
             item.path.unlink(missing_ok=True)
+
+    def _footing(self, source: StoredSource, events: list[Event]) -> Footing:
+        sessions = {event.session_uuid for event in events}
+
+        def stands() -> bool:
+            return self._positions.stands(source) and self._sessions.stand(sessions)
+
+        return Footing(self._database, self._database.generation, stands)
 
     def _settle_one(self, item: _Taken, result: WriteResult | None) -> list[Rejection]:
         """What is to be kept of one file that cannot be written; sessions that it ends."""
@@ -220,7 +228,10 @@ class Intake:
             return
         key = derived_key(SESSION_ENDED, arrival.id)
         event, statement = self._sessions.ending(session, "closed", arrival.timestamp, key)
-        result = self._writer.write(event)
+        footing = Footing(
+            self._database, self._database.generation, lambda: self._sessions.stand([session.uuid])
+        )
+        result = self._writer.write_all([event], footing=footing)[0]
         if not result.settled:
             raise DatabaseUnavailable(result.error or "the write failed")
         self._database.execute("; ".join([*self._sessions.take_changes(), statement]))

@@ -12,7 +12,6 @@ from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.source.discovery import (
     TRANSCRIPT_SUFFIX,
     Sighting,
-    is_transcript,
     look,
     sweep,
 )
@@ -132,21 +131,18 @@ class Loop:
 
     def _load_positions(self) -> None:
         """Know which files are as they were, so that only the others are opened."""
-        settled: dict[str, int] = {}
-        for stored in self._positions.settled():
-            settled[stored.path] = stored.size
-            sighting = Sighting(
-                stored.path, stored.device, stored.inode, stored.size, stored.mtime_ns or 0
-            )
-            self._agenda.settle(stored.path, sighting.stamp)
-            if stored.recent or not is_transcript(stored.path):
-                self._look_for_renamed(stored)
+        stored = {source.path: source for source in self._positions.settled()}
+        for source in stored.values():
+            self._agenda.settle(source.path, source.stamp)
         for root in self._notifier.renew():
             logger.info("watching %s", root)
         for sightings in sweep(self._roots):
             for seen in sightings:
-                self._agenda.add_seen(seen, settled.get(seen.path, 0))
+                known = stored.pop(seen.path, None)
+                self._agenda.add_seen(seen, known.size if known else 0)
             self._vitals.beat()
+        for source in stored.values():
+            self._look_for_renamed(source)
         self._last_sweep = time.monotonic()
         self._next_sweep = self._last_sweep + SWEEP_SECONDS
         self.progress.begin(self._agenda.backlog_bytes, self.settled_bytes)
@@ -158,10 +154,12 @@ class Loop:
     def _look_for_renamed(self, stored: SettledSource) -> None:
         """A file that no sweep finds: it was given a name that is no transcript's, or is gone."""
         seen = look(stored.path)
-        if seen is None and stored.recent:
-            self._agenda.add_fresh(stored.path)
-        elif seen is not None:
+        if seen is not None:
             self._agenda.add_seen(seen, stored.size)
+        elif stored.recent:
+            self._agenda.add_fresh(stored.path)
+        else:
+            self._agenda.unsettle(stored.path)
 
     def _work(self) -> None:
         """Whatever is due; waits when nothing is."""
@@ -221,7 +219,7 @@ class Loop:
         step = self._capture.step(source)
         self._count(step)
         self._note_recent(source.path)
-        if step.more:
+        if step.more or source.unread != step.unfinished:
             waiting = Waiting(source.file.stat.st_mtime_ns, source.unread)
             self._agenda.add_backlog(source.path, waiting)
             return

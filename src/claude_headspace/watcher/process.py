@@ -63,6 +63,7 @@ class Watcher:
             application_name=APPLICATION_NAME,
             patience=Patience(beat=self._vitals.beat, end=self._stop.end),
             prepare=Lease(config.state.host).take,
+            by_itself=False,
         )
         self._pause = Pause(self._waker, self._stop, self._vitals)
         self._positions = Positions(self._database, config.state.host)

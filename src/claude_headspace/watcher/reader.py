@@ -78,9 +78,15 @@ class Reader:
     def read(self, source: ActiveSource, position: Position) -> Portion:
         """The next lines after `position`: those read ahead if they are, else fresh ones."""
         if self._ahead_file is source.file and self._ahead and self._ahead[0].start == position:
-            return self._ahead.popleft()
+            return self._ahead_of_now(source)
         self.forget()
         return self._read(source, position)
+
+    def _ahead_of_now(self, source: ActiveSource) -> Portion:
+        """The first portion read ahead; what it left may have grown since."""
+        portion = self._ahead.popleft()
+        grown = source.file.stat.st_size > portion.end.offset + portion.unfinished
+        return replace(portion, more=True) if grown else portion
 
     def read_ahead(self, source: ActiveSource, position: Position) -> bool:
         """Read some lines more than were asked for; False when there is nothing to gain."""

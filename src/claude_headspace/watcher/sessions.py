@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
@@ -70,6 +71,11 @@ class Sessions:
             asked = Registration(session, True, 1, 1, None, None, None)
             self._registrations[session] = asked
         return self.captured(session)
+
+    def stand(self, sessions: Iterable[UUID]) -> bool:
+        """Whether the rows of these sessions, as far as they are at hand, are still theirs."""
+        known = [self._known[session] for session in sessions if session in self._known]
+        return self._rows.stand({session.agent_id: session.uuid for session in known})
 
     def meet_anyway(self, session: UUID, path: str) -> StoredSession:
         """The session of a turn that names no directory and whose session never did."""
