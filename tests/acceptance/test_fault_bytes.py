@@ -23,7 +23,7 @@ TOKENS = [
 MEGABYTE = 1_000_000
 GIGABYTE = 1_000 * MEGABYTE
 # What the process may hold at its worst, of which a line of 8 MiB is taken apart several times.
-PEAK_MEGABYTES = 150.0
+PEAK_MEGABYTES = 250.0
 
 
 def mutated(rnd: random.Random, line: bytes) -> bytes:

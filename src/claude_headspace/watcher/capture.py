@@ -12,6 +12,7 @@ from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.position import LineCounts, Position
 from claude_headspace.events.taxonomy import TURN_DETECTED
+from claude_headspace.source.records import MAX_BROKEN
 from claude_headspace.source.transcript import Other, Outcome, Rejected, Turn
 from claude_headspace.store.connection import Database, Footing
 from claude_headspace.store.copies import Copies
@@ -155,6 +156,11 @@ class Capture:
     def _take_rejected(
         self, batch: Batch, source: ActiveSource, line: ReadLine, rejected: Rejected
     ) -> None:
+        told = batch.rejections[-MAX_BROKEN:]
+        if len(told) == MAX_BROKEN and told[0].offset >= line.start:
+            # Of a line with very many the first are kept and told; each is counted.
+            batch.counts.rejected[rejected.reason] += 1
+            return
         where, why = rejected.offset, rejected.detail
         level = logging.ERROR if rejected.reason == POISON else logging.WARNING
         logger.log(level, "%s: rejected at byte %d: %s", source.path, where, why)
