@@ -12,6 +12,7 @@ from servers import PostgresServer as PostgresServer
 from servers import running_server, temporary_state
 
 TEMPLATE = "headspace_template"
+FIGURES = "figures"
 STEERING = ("CLAUDE_", "PG", "DATABASE_URL", "PYTHON")
 
 
@@ -57,3 +58,20 @@ def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
     """A fresh database without anything in it."""
     with postgres_server.database("template0") as url:
         yield url
+
+
+@pytest.hookimpl
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests recorded under the name "figures", one row each."""
+    rows = [
+        str(value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport)
+        for name, value in report.user_properties
+        if name == FIGURES
+    ]
+    if rows:
+        terminalreporter.section("figures")
+        for row in sorted(set(rows)):
+            terminalreporter.write_line(row)
