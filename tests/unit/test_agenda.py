@@ -57,3 +57,12 @@ def test_every_path_is_taken_as_often_as_it_was_due(seed: int) -> None:
     while (taken := agenda.take_backlog()) is not None:
         waiting.remove(taken)
     assert not waiting
+
+
+def test_what_is_queued_is_expected() -> None:
+    agenda = Agenda()
+    agenda.add_fresh("fresh")
+    agenda.add_backlog("waiting", Waiting(1, 1))
+    assert agenda.expects("fresh")
+    assert agenda.expects("waiting")
+    assert not agenda.expects("settled")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,8 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 logger = logging.getLogger(__name__)
+
+DOUBT_SECONDS = 600.0
 
 # In the names of transcripts, renamed ones too, and of the inbox's files.
 _OF_INTEREST = ".json"
@@ -102,13 +105,22 @@ class _Collector(FileSystemEventHandler):
 class Notifier:
     """Watches directories that may come, go and come again."""
 
-    def __init__(self, roots: Sequence[str], waker: Waker, *, enabled: bool = True) -> None:
+    def __init__(
+        self,
+        roots: Sequence[str],
+        waker: Waker,
+        *,
+        enabled: bool = True,
+        doubt_seconds: float = DOUBT_SECONDS,
+    ) -> None:
         self._roots = roots
+        self._doubt_seconds = doubt_seconds
         self._enabled = enabled
         self._collector = _Collector(waker)
         self._observer: BaseObserver | None = None
         self._watches: dict[str, tuple[ObservedWatch, tuple[int, int]]] = {}
         self._complaint: str | None = None
+        self._doubted_until = 0.0
 
     @property
     def complete(self) -> bool:
@@ -119,10 +131,22 @@ class Notifier:
         """What may have changed since the last call."""
         return self._collector.take()
 
+    def doubt(self, path: str) -> None:
+        """A change was found that had not been notified; a new observer is tried after a while.
+
+        The observer does not tell when a directory that it finds later cannot be watched any more.
+        """
+        if self.complete:
+            self._complain(f"a change of {path} was not notified")
+            self._doubted_until = time.monotonic() + self._doubt_seconds
+
     def renew(self) -> list[str]:
         """Watch the roots that have appeared or were replaced; returns those newly watched."""
         if not self._enabled:
             return []
+        if self._doubted_until and time.monotonic() > self._doubted_until:
+            self._doubted_until = 0.0
+            self.stop()
         if self._observer is not None and not self._all_alive(self._observer):
             self._start_over()
         return [root for root in self._roots if self._renew_root(root)]
@@ -164,7 +188,7 @@ class Notifier:
             self.stop()
             return False
         self._watches[root] = (watch, identity)
-        if self._complaint:
+        if self._complaint and not self._doubted_until:
             logger.info("notifications of changes work again")
             self._complaint = None
         return True

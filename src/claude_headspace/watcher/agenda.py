@@ -59,6 +59,10 @@ class Agenda:
         """Files that were read to their end."""
         return len(self._settled)
 
+    def expects(self, path: str) -> bool:
+        """Whether the path stands in the agenda already."""
+        return path in self._fresh or path in self._backlog
+
     def add_fresh(self, path: str) -> None:
         """Something just happened at this path."""
         self._fresh[path] = None

@@ -37,6 +37,7 @@ SHORTEST_HOLD_SECONDS = 0.1
 # Every file is looked at once in this time; files written to lately at every rescan.
 SWEEP_SECONDS = 60.0
 SWEEP_SLICE_SECONDS = 0.005
+NOTIFIED_WITHIN_SECONDS = 5.0
 RECENT_SECONDS = 600.0
 RECENT_FILES = 100
 # Without notifications looking must be quick enough by itself.
@@ -319,10 +320,17 @@ class Loop:
             self._sweep = sweep(self._roots)
         for sightings in self._sweep:
             for seen in sightings:
-                self._agenda.add_seen(seen)
+                self._add_missed(seen)
             if time.monotonic() - now > budget:
                 return
         self._sweep = None
+
+    def _add_missed(self, seen: Sighting) -> None:
+        """Queue a file that changed; what should have been notified by now raises a doubt."""
+        known = self._agenda.expects(seen.path) or seen.path in self._troubled
+        missed = self._agenda.add_seen(seen) and not known
+        if missed and time.time() - seen.mtime_ns / 1e9 > NOTIFIED_WITHIN_SECONDS:
+            self._notifier.doubt(seen.path)
 
     def _wait(self) -> None:
         """Until something happens, or the next thing is due."""
