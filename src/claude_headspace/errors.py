@@ -60,6 +60,12 @@ class EventInvalid(HeadspaceError):
         super().__init__(f"{field}: {problem}")
 
 
+class StateUnusable(HeadspaceError):
+    """The program cannot write to its state directory."""
+
+    exit_status = 73  # EX_CANTCREAT
+
+
 class AlreadyRunning(HeadspaceError):
     """Another process holds what only one may hold."""
 

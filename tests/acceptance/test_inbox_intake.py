@@ -165,3 +165,21 @@ def test_a_list_of_arrivals_never_holds_one_without_those_before_it(tmp_path: Pa
         gaps += found != list(range(len(found)))
     assert filler.returncode == 0
     assert gaps == 0
+
+
+def test_a_reference_that_does_not_exist_is_a_rejected_event(
+    tmp_path: Path, database_url: str
+) -> None:
+    transition = {
+        "agent_id": 987_654, "command_id": 1, "from_state": "idle", "to_state": "commanded",
+        "trigger": "manual",
+    }  # fmt: skip
+    with watched(tmp_path, database_url) as it:
+        put(it.inbox, "state_transition", transition)
+        put(it.inbox, "hook_received", hook("after", 0))
+        wait_for(lambda: stored(database_url) == [("after", 0)], "the event behind it")
+        wait_for(lambda: waiting(it) == 0, "the inbox is empty")
+    assert query(database_url, "SELECT reason FROM rejections") == [("refused",)]
+    assert query(database_url, "SELECT count(*)::int FROM agents") == [(0,)]
+    only = query(database_url, "SELECT DISTINCT event_type FROM events")
+    assert only == [("hook_received",)]

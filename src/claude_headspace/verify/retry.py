@@ -9,15 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
-from uuid import UUID
 
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import InboxDamaged
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.redaction import make_redactor, redact_event
-from claude_headspace.events.taxonomy import HOOK_RECEIVED
 from claude_headspace.inbox.arrivals import Arrival, read_arrival
+from claude_headspace.inbox.events import event_of, session_of
 from claude_headspace.source.transcript import Rejected, Turn, outcomes
 from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import stored_path
@@ -187,18 +186,9 @@ class Retry:
         return _told(kept, self._writer.write_events([event]))
 
     def _event(self, arrival: Arrival, origin: Origin) -> Event:
-        session = self._sessions.find(uuid) if (uuid := _session_of(arrival)) else None
-        agent_id = session.agent_id if session else _whole(arrival.payload.get("agent_id"))
-        event = Event(
-            type=arrival.type,
-            timestamp=arrival.timestamp,
-            payload=arrival.payload,
-            key=UUID(arrival.id),
-            project_id=session.project_id if session else None,
-            agent_id=agent_id,
-            command_id=_whole(arrival.payload.get("command_id")),
-            origin=origin,
-        )
+        session = self._sessions.find(uuid) if (uuid := session_of(arrival)) else None
+        project_id, agent_id = (session.project_id, session.agent_id) if session else (None, None)
+        event = event_of(arrival, origin, project_id, agent_id)
         return event if self._redactor is None else redact_event(self._redactor, event)
 
 
@@ -234,19 +224,6 @@ def _arrival(content: bytes) -> Arrival:
         path = Path(directory) / "event.json"
         path.write_bytes(content)
         return read_arrival(path)
-
-
-def _session_of(arrival: Arrival) -> UUID | None:
-    name = "claude_session_id" if arrival.type == HOOK_RECEIVED else "session_uuid"
-    value = arrival.payload.get(name)
-    try:
-        return UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _whole(value: object) -> int | None:
-    return value if type(value) is int else None
 
 
 def _as_text(result: Retried) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
 from claude_headspace.errors import DatabaseUnavailable, InboxDamaged, InboxError
 from claude_headspace.events.event import Event, Origin, derived_key
-from claude_headspace.events.taxonomy import HOOK_RECEIVED, SESSION_ENDED, STATE_TRANSITION
+from claude_headspace.events.taxonomy import HOOK_RECEIVED, SESSION_ENDED
 from claude_headspace.inbox.arrivals import Arrival, list_arrivals, read_arrival, remove_leftovers
+from claude_headspace.inbox.events import event_of, session_of
 from claude_headspace.inbox.producer import ARRIVED
 from claude_headspace.store.connection import Database, Footing
 from claude_headspace.store.positions import Positions, Rejection, StoredSource
@@ -181,34 +181,17 @@ class Intake:
         return self._source
 
     def _event(self, arrival: Arrival, origin: Origin) -> Event:
-        agent_id, command_id = None, None
-        project_id = None
         session = self._session_of(arrival)
-        if session is not None:
-            project_id, agent_id = session.project_id, session.agent_id
-        if arrival.type == STATE_TRANSITION:
-            agent_id = _whole(arrival.payload.get("agent_id"))
-            command_id = _whole(arrival.payload.get("command_id"))
-        return self._redact(
-            Event(
-                type=arrival.type,
-                timestamp=arrival.timestamp,
-                payload=arrival.payload,
-                key=UUID(arrival.id),
-                project_id=project_id,
-                agent_id=agent_id,
-                command_id=command_id,
-                origin=origin,
-            )
-        )
+        project_id, agent_id = (session.project_id, session.agent_id) if session else (None, None)
+        return self._redact(event_of(arrival, origin, project_id, agent_id))
 
     def _session_of(self, arrival: Arrival) -> StoredSession | None:
-        uuid = _session_uuid(arrival)
+        uuid = session_of(arrival)
         return None if uuid is None else self._sessions.find(uuid)
 
     def _announcements(self, arrival: Arrival) -> list[Event]:
         """A session that starts is registered, whether its transcript is there yet or not."""
-        uuid = _session_uuid(arrival)
+        uuid = session_of(arrival)
         directory = arrival.payload.get("working_directory")
         starts = _hook_type(arrival) == SESSION_START
         if not starts or uuid is None or not isinstance(directory, str):
@@ -246,16 +229,3 @@ class Intake:
 def _hook_type(arrival: Arrival) -> str | None:
     hook_type = arrival.payload.get("hook_type")
     return hook_type if arrival.type == HOOK_RECEIVED and isinstance(hook_type, str) else None
-
-
-def _session_uuid(arrival: Arrival) -> UUID | None:
-    name = "claude_session_id" if arrival.type == HOOK_RECEIVED else "session_uuid"
-    value = arrival.payload.get(name)
-    try:
-        return UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _whole(value: object) -> int | None:
-    return value if type(value) is int else None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url
-from claude_headspace.errors import HeadspaceError
+from claude_headspace.errors import HeadspaceError, StateUnusable
 from claude_headspace.events.event import Event
 from claude_headspace.events.redaction import make_redactor, redact_event
 from claude_headspace.health.status import State, WatcherStatus, status_path
@@ -211,6 +211,16 @@ class Watcher:
         )
 
 
+def _make(config: Config) -> Watcher:
+    try:
+        return Watcher(config)
+    except OSError as error:
+        directory = config.state.directory
+        raise StateUnusable(
+            f"{directory} cannot be written to: {error}: make room or set another state.directory"
+        ) from error
+
+
 @contextlib.contextmanager
 def _only_one(directory: Path) -> Iterator[None]:
     """Hold the lock of this state directory, or raise AlreadyRunning."""
@@ -231,7 +241,7 @@ def main() -> int:
         config = load_config()
         configure_logging(config.logging.level)
         with _only_one(config.state.directory):
-            Watcher(config).run()
+            _make(config).run()
     except HeadspaceError as error:
         configure_logging("INFO")
         logger.error("the watcher cannot work: %s", error)  # noqa: TRY400

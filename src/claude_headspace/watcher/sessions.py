@@ -9,8 +9,12 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 from uuid import UUID
 
-from claude_headspace.events.event import Event, Origin, derived_key, storable
-from claude_headspace.events.taxonomy import SESSION_ENDED, SESSION_REGISTERED
+from claude_headspace.events.event import NO_SESSION, Event, Origin, derived_key, storable
+from claude_headspace.events.taxonomy import (
+    SESSION_ENDED,
+    SESSION_REGISTERED,
+    STATE_TRANSITION,
+)
 from claude_headspace.source.discovery import main_transcript
 from claude_headspace.source.transcript import first_working_directory
 from claude_headspace.store.sessions import Registration, SessionRows, StoredSession
@@ -164,7 +168,16 @@ class Sessions:
         return [self._known.setdefault(session.uuid, session) for session in found]
 
     def restored(self, event: Event) -> Event:
-        """The event of a session whose rows were deleted while the watcher ran, with new ones."""
+        """The event of a session whose rows were deleted while the watcher ran, with new ones.
+
+        What refers to rows by itself is as it was given; what spoke of a session from outside
+        loses its references.
+        """
+        if event.type == STATE_TRANSITION:
+            return event
+        if event.session_uuid == NO_SESSION:
+            self._known.clear()
+            return replace(event, project_id=None, agent_id=None)
         known = self._known.pop(event.session_uuid, None)
         session = self.find(event.session_uuid)
         if session is None:

@@ -1,0 +1,43 @@
+"""What an arrival becomes in the log."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from claude_headspace.events.event import Event, Origin
+from claude_headspace.events.taxonomy import HOOK_RECEIVED, STATE_TRANSITION
+from claude_headspace.inbox.arrivals import Arrival
+
+
+def session_of(arrival: Arrival) -> UUID | None:
+    """The session that an arrival speaks of, if it does."""
+    name = "claude_session_id" if arrival.type == HOOK_RECEIVED else "session_uuid"
+    value = arrival.payload.get(name)
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def event_of(
+    arrival: Arrival, origin: Origin, project_id: int | None, agent_id: int | None
+) -> Event:
+    """The event, referring to the rows of its session, or to those that it names itself."""
+    command_id = None
+    if arrival.type == STATE_TRANSITION:
+        agent_id = _whole(arrival.payload.get("agent_id"))
+        command_id = _whole(arrival.payload.get("command_id"))
+    return Event(
+        type=arrival.type,
+        timestamp=arrival.timestamp,
+        payload=arrival.payload,
+        key=UUID(arrival.id),
+        project_id=project_id,
+        agent_id=agent_id,
+        command_id=command_id,
+        origin=origin,
+    )
+
+
+def _whole(value: object) -> int | None:
+    return value if type(value) is int else None
