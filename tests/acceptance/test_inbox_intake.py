@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import subprocess
 import sys
@@ -183,3 +185,25 @@ def test_a_reference_that_does_not_exist_is_a_rejected_event(
     assert query(database_url, "SELECT count(*)::int FROM agents") == [(0,)]
     only = query(database_url, "SELECT DISTINCT event_type FROM events")
     assert only == [("hook_received",)]
+
+
+def test_foreign_names_and_texts_that_postgres_refuses_stop_nothing(
+    tmp_path: Path, database_url: str
+) -> None:
+    it = Watched(tmp_path, database_url)
+    put(it.inbox, "hook_received", hook("good", 0))
+    for name in ("1abc.json", "1700000000.M1P2.host", "99999999999999999999-x.json"):
+        (it.inbox / "new" / name).write_bytes(b"no event")
+    (Path(os.fsdecode(os.fsencode(it.inbox / "new") + b"/\xff.json"))).write_bytes(b"no event")
+    put(it.inbox, "hook_received", {**hook("bad key", 0), "a\0b\ud800": 1})
+    times = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+    for number, moment in enumerate(times):
+        event = {"id": str(uuid.uuid4()), "type": "hook_received", "timestamp": moment}
+        content = json.dumps({**event, "payload": hook("bad time", number)})
+        (it.inbox / "new" / f"{number}-time.json").write_text(content)
+    put(it.inbox, "hook_received", hook("good", 1))
+    with watched(tmp_path, database_url) as it:
+        wait_for(lambda: waiting(it) == 0, "the inbox is empty")
+        assert it.alive()
+    assert_each_once_in_order(database_url, ["good"], 2)
+    assert query(database_url, "SELECT count(*)::int FROM rejections") == [(7,)]

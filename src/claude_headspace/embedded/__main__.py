@@ -62,8 +62,8 @@ def serve(state_directory: Path) -> NoReturn:
     make_passable(state_directory)
     make_passable(state_directory / "postgres")
     with _alone(state_directory):
-        cluster, record = prepare(state_directory)
         _pause_after_crashes(state_directory)
+        cluster, record = prepare(state_directory)
         cluster.owner.become()
         os.chdir(cluster.data)
         clear_predecessor(cluster.data)

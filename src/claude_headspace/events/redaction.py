@@ -53,6 +53,13 @@ class Redactor:
         return text, total
 
 
+def redact_bytes(redactor: Redactor | None, content: bytes) -> bytes:
+    """Content of any kind as it may be stored; unchanged without a redactor."""
+    if redactor is None:
+        return content
+    return redactor.redact(content.decode("utf-8", "replace"))[0].encode()
+
+
 def _replace(pattern: SecretPattern, text: str) -> tuple[str, int]:
     pieces: list[str] = []
     settled = 0

@@ -58,6 +58,7 @@ class WatcherStatus:
     oldest_unread_at: float | None = None
     notifications: bool = True
     poison_lines: int = 0
+    trouble: str | None = None
     files: int = 0
     sessions: int = 0
     capture_total_bytes: float | None = None
@@ -67,7 +68,7 @@ class WatcherStatus:
     def to_json(self) -> str:
         """One line; long texts are cut so that a reader never meets an endless file."""
         values = asdict(self)
-        for name in ("reason", "last_error"):
+        for name in ("reason", "last_error", "trouble"):
             if values[name] is not None:
                 values[name] = values[name][:_LONGEST_TEXT]
         return json.dumps(values) + "\n"

@@ -194,6 +194,8 @@ def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
     if status.failing_since is not None:
         because = f": {status.last_error}" if status.last_error else ""
         yield f"writes have failed since {_time(status.failing_since)}{because}"
+    if status.trouble is not None:
+        yield status.trouble
     yield from _lag_reasons(seen, status)
 
 

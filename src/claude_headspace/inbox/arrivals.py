@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -130,9 +130,12 @@ def _zoned(text: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
-    except ValueError:
+        if moment.utcoffset() is None:
+            return None
+        moment.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
         return None
-    return None if moment.utcoffset() is None else moment
+    return moment
 
 
 def _damaged(path: Path, problem: str) -> NoReturn:

@@ -26,6 +26,7 @@ from claude_headspace.source.records import (
     quick_record,
     take_apart,
 )
+from claude_headspace.source.tailer import SourceFile
 
 # Wrapped by the editor or the program around what a person typed.
 _WRAPPER = re.compile("<(ide_opened_file|ide_selection|ide_diagnostics|system-reminder)>")
@@ -150,10 +151,15 @@ def outcomes(line: bytes, start: int) -> Iterator[Outcome]:
 def first_working_directory(path: str, session: UUID) -> str | None:
     """The first cwd that the file names for the session; None when it is not soon found."""
     try:
-        with open(path, "rb") as file:
-            start = file.read(FIRST_DIRECTORY_BYTES)
+        file = SourceFile(path)
     except OSError:
         return None
+    try:
+        start = file.begin(0, FIRST_DIRECTORY_BYTES)
+    except OSError:
+        return None
+    finally:
+        file.close()
     for line in start.split(b"\n"):
         record = quick_record(line)
         if record and record.cwd and record.sessionId == str(session):

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from claude_headspace.events.event import storable
 from claude_headspace.events.position import LineCounts, Position, file_stamp
 from claude_headspace.store.connection import Database, Row
 
@@ -183,12 +184,13 @@ class Positions:
         return int(rows[0][0])
 
     def _reject(self, source: StoredSource, rejection: Rejection) -> str:
+        detail = storable(rejection.detail)[0]
         return self._database.mogrify(
             "INSERT INTO rejections (source_id, source_offset, reason, detail, content)"
             " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (source_id, source_offset, reason)"
             " DO UPDATE SET detail = excluded.detail, content = excluded.content,"
             " recorded_at = clock_timestamp(), resolved_at = NULL",
-            (source.id, rejection.offset, rejection.reason, rejection.detail, rejection.content),
+            (source.id, rejection.offset, rejection.reason, detail, rejection.content),
         )
 
 

@@ -31,9 +31,12 @@ def die_with_parent() -> Callable[[], bool]:
     The check is for systems that cannot tell a child by a signal. SIGKILL, because a process that
     hangs must not keep its successor waiting.
     """
+    is_orphaned = parent_check()
     if "SUPERVISOR_ENABLED" in os.environ and sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    return parent_check()
+        if is_orphaned():
+            os.kill(os.getpid(), signal.SIGKILL)
+    return is_orphaned
 
 
 class OneWatcher:

@@ -252,7 +252,7 @@ class FileCheck:
 
     def _judge_missing(self, place: Place, judged: _Judged) -> None:
         tally = self._tally(place)
-        reasons = [k.reason for k in place.kept if not k.resolved]
+        reasons = [k.reason for k in place.kept if not k.resolved and _explains(k, place)]
         if not place.settled:
             tally.unread += 1
             self._tell(place, "unread", "not read yet")
@@ -314,3 +314,8 @@ def _batches(lines: Iterable[FileLine]) -> Iterator[list[FileLine]]:
             batch, held = [], 0
     if batch:
         yield batch
+
+
+def _explains(kept: Kept, place: Place) -> bool:
+    """Whether a rejection speaks of this turn, or of its whole line."""
+    return kept.reason in ("too_long", "poison") or kept.offset == place.turn.offset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from claude_headspace.source.discovery import Sighting
 
@@ -29,6 +29,7 @@ class Agenda:
         self._backlog: dict[str, Waiting] = {}
         self._heap: list[tuple[int, str]] = []
         self._in_hand: Waiting | None = None
+        self._path_in_hand: str | None = None
         # What a file looked like when it had been read to its end.
         self._settled: dict[str, int] = {}
 
@@ -77,7 +78,8 @@ class Agenda:
     def add_backlog(self, path: str, waiting: Waiting) -> None:
         """Queue a file that has (more) unread bytes."""
         known = self._backlog.get(path)
-        self._backlog[path] = waiting
+        before = known or (self._in_hand if path == self._path_in_hand else None)
+        self._backlog[path] = replace(waiting, since=before.since) if before else waiting
         if known is None or known.mtime_ns != waiting.mtime_ns:
             heapq.heappush(self._heap, (-waiting.mtime_ns, path))
 
@@ -88,6 +90,7 @@ class Agenda:
         path = next(iter(self._fresh))
         del self._fresh[path]
         self._in_hand = self._backlog.pop(path, None) or Waiting(0, 1)
+        self._path_in_hand = path
         return path
 
     def take_backlog(self) -> str | None:
@@ -97,12 +100,14 @@ class Agenda:
             waiting = self._backlog.get(path)
             if waiting is not None and waiting.mtime_ns == -mtime_ns:
                 self._in_hand = self._backlog.pop(path)
+                self._path_in_hand = path
                 return path
         return None
 
     def put_down(self) -> None:
         """What was taken last has been dealt with."""
         self._in_hand = None
+        self._path_in_hand = None
 
     def settle(self, path: str, stamp: int) -> None:
         """The file was read to its end."""
@@ -118,4 +123,5 @@ class Agenda:
         self._backlog.clear()
         self._heap.clear()
         self._in_hand = None
+        self._path_in_hand = None
         self._settled.clear()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from uuid import UUID
 
-from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.position import LineCounts, Position
 from claude_headspace.events.taxonomy import TURN_DETECTED
@@ -16,7 +16,7 @@ from claude_headspace.source.records import MAX_BROKEN
 from claude_headspace.source.transcript import Other, Outcome, Rejected, Turn
 from claude_headspace.store.connection import Database, Footing
 from claude_headspace.store.copies import Copies
-from claude_headspace.store.positions import Positions, Rejection
+from claude_headspace.store.positions import Positions, Rejection, StoredSource
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
 from claude_headspace.watcher.in_hand import InHand
@@ -142,8 +142,23 @@ class Capture:
         for line in portion.lines:
             batch.counts.lines += 1
             for outcome in line.outcomes:
-                self._take(batch, source, line, outcome)
+                self._take_safely(batch, source, line, outcome)
         batch.position = portion.end
+
+    def _take_safely(
+        self, batch: Batch, source: ActiveSource, line: ReadLine, outcome: Outcome
+    ) -> None:
+        """What Postgres refuses costs the line; what else goes wrong is known to be its fault."""
+        try:
+            self._take(batch, source, line, outcome)
+        except DatabaseUnavailable:
+            raise
+        except DatabaseRefused as error:
+            logger.warning("%s: byte %d rejected: %s", source.path, line.start, error)
+            batch.reject(line.start, "refused", str(error), self._reader.kept(line.data))
+        except Exception:
+            self._in_hand.take(source.stored.id, line.start)
+            raise
 
     def _take(self, batch: Batch, source: ActiveSource, line: ReadLine, outcome: Outcome) -> None:
         if isinstance(outcome, Turn):
@@ -271,16 +286,18 @@ class Capture:
         )  # fmt: skip
 
     def _settle(self, batch: Batch, source: ActiveSource) -> None:
-        stored = source.stored
-        stored.position = batch.position
-        stored.counts.add(batch.counts)
-        stored.sessions |= batch.sessions
+        before = source.stored
+        counts = LineCounts.from_json(before.counts.as_json())
+        counts.add(batch.counts)
+        sessions = before.sessions | batch.sessions
+        stored = StoredSource(before.id, before.path, batch.position, counts, sessions)
         self._footing(batch, source).check()
         statements = self._positions.settle(stored, batch.rejections)
         statements += self._sessions.take_changes()
         if batch.events:
             statements.append(NOTIFICATION)
         self._database.execute("; ".join(statements))
+        source.stored = stored
         self._count_rejected(batch.counts.rejected)
         self._in_hand.settled(stored.id, stored.position.offset)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
@@ -58,8 +58,11 @@ class Endings:
         self._sessions.reload()
         self._next = 0.0
 
-    def look(self) -> None:
-        """End the sessions that have been silent for the timeout."""
+    def look(self, unread: Collection[str] = ()) -> None:
+        """End the sessions that have been silent for the timeout.
+
+        Not those of which a file, told by its path, cannot be read: they may have spoken.
+        """
         if time.monotonic() < self._next:
             return
         silent = self._sessions.silent(self._now(), self._timeout, _BATCH)
@@ -68,6 +71,7 @@ class Endings:
             self._sessions.ending(session, "timeout", session.last_seen_at + self._timeout)
             for session in silent
             if session.last_seen_at is not None
+            and not any(str(session.uuid) in path for path in unread)
         ]
         if endings:
             self._write(endings)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from claude_headspace.errors import DatabaseUnavailable, InboxDamaged, InboxError
+from claude_headspace.errors import (
+    DatabaseRefused,
+    DatabaseUnavailable,
+    InboxDamaged,
+    InboxError,
+)
 from claude_headspace.events.event import Event, Origin, derived_key
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, SESSION_ENDED
 from claude_headspace.inbox.arrivals import Arrival, list_arrivals, read_arrival, remove_leftovers
@@ -26,6 +33,8 @@ logger = logging.getLogger(__name__)
 BATCH_FILES = 128
 SESSION_START = "SessionStart"
 SESSION_END = "SessionEnd"
+REFUSED = "refused"
+_PLACE_DIGITS = 20
 
 Redact = Callable[[Event], Event]
 
@@ -52,6 +61,7 @@ class Intake:
         positions: Positions,
         sessions: Sessions,
         redact: Redact,
+        kept: Callable[[bytes], bytes],
         count_rejected: Callable[[Mapping[str, int]], None],
     ) -> None:
         self._directory = directory
@@ -60,10 +70,12 @@ class Intake:
         self._positions = positions
         self._sessions = sessions
         self._redact = redact
+        self._kept = kept
         self._count_rejected = count_rejected
         self._source: StoredSource | None = None
         self._queue: list[Path] = []
-        self._complaint: str | None = None
+        # Why the inbox cannot be read now, if it cannot.
+        self.complaint: str | None = None
         self.look_again = True
 
     @property
@@ -94,10 +106,25 @@ class Intake:
         except InboxError as error:
             self._complain(str(error))
             return False
+        self.complaint = None
         if not taken:
             return False
-        self._write([item for item in taken if item is not None])
+        self._write_apart([item for item in taken if item is not None])
         return True
+
+    def _write_apart(self, taken: list[_Taken]) -> None:
+        """Write them together; where that is refused, each alone, and what still is goes aside."""
+        try:
+            self._write(taken)
+        except DatabaseRefused as error:
+            if len(taken) > 1:
+                for item in taken:
+                    self._write_apart([item])
+                return
+            aside = self._directory / REFUSED
+            aside.mkdir(mode=0o700, exist_ok=True)
+            logger.error("inbox: %s is set aside in %s: %s", taken[0].path.name, aside, error)  # noqa: TRY400
+            taken[0].path.replace(aside / taken[0].path.name)
 
     def _next_paths(self) -> list[Path]:
         if not self._queue and self.look_again:
@@ -109,7 +136,7 @@ class Intake:
 
     def _read(self, path: Path) -> _Taken | None:
         """None where the file has gone."""
-        offset = int(path.name.partition("-")[0]) if path.name[:1].isdigit() else 0
+        offset = _place(path.name)
         try:
             return _Taken(path, offset, arrival=read_arrival(path))
         except InboxDamaged as error:
@@ -159,7 +186,7 @@ class Intake:
 
     def _content(self, path: Path) -> bytes:
         try:
-            return path.read_bytes()
+            return self._kept(path.read_bytes())
         except OSError:
             return b""
 
@@ -220,10 +247,18 @@ class Intake:
         self._database.execute("; ".join([*self._sessions.take_changes(), statement]))
 
     def _complain(self, problem: str) -> None:
-        if problem != self._complaint:
+        if problem != self.complaint:
             logger.warning("the inbox cannot be read now: %s", problem)
-        self._complaint = problem
+        self.complaint = problem
         self._queue = []
+
+
+def _place(name: str) -> int:
+    """Where a file stands in the inbox: its time of arrival, or a number of its own."""
+    prefix = name.partition("-")[0]
+    if prefix.isascii() and prefix.isdecimal() and len(prefix) <= _PLACE_DIGITS:
+        return int(prefix) % 2**63
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:7], "big")
 
 
 def _hook_type(arrival: Arrival) -> str | None:

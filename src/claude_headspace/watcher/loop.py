@@ -180,7 +180,7 @@ class Loop:
             self._visit(path)
             return
         if not self._unfinished:
-            self._endings.look()
+            self._endings.look(unread=self._troubled)
         self._wait()
 
     def _note(self, changes: Changes) -> None:
@@ -209,6 +209,16 @@ class Loop:
         if not found:
             self._agenda.unsettle(path)
             self._recent.pop(path, None)
+
+    @property
+    def trouble(self) -> str | None:
+        """What cannot be read now, in one sentence."""
+        if self._intake.complaint is not None:
+            return f"the inbox cannot be read: {self._intake.complaint}"
+        if not self._troubled:
+            return None
+        path, error = next(iter(self._troubled.items()))
+        return f"{len(self._troubled)} files cannot be read, among them {path}: {error}"
 
     def _trouble(self, path: str, error: OSError) -> None:
         """A file that cannot be opened now is looked at again with every rescan."""

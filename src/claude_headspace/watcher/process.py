@@ -8,14 +8,14 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import HeadspaceError, StateUnusable
 from claude_headspace.events.event import Event
-from claude_headspace.events.redaction import make_redactor, redact_event
+from claude_headspace.events.redaction import make_redactor, redact_bytes, redact_event
 from claude_headspace.health.status import State, WatcherStatus, status_path
 from claude_headspace.logs import configure_logging
 from claude_headspace.source.notifier import Notifier, Waker
@@ -49,8 +49,9 @@ INBOX_NAME = "inbox"
 class Watcher:
     """Everything that captures, wired together from the configuration."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, is_orphaned: Callable[[], bool]) -> None:
         self._config = config
+        self._is_orphaned = is_orphaned
         self._started_at = time.time()
         self._waker = Waker()
         self._stop = Stop(config.event_system.shutdown_timeout_seconds, self._waker)
@@ -98,6 +99,7 @@ class Watcher:
             positions=self._positions,
             sessions=self._sessions,
             redact=self._redacted,
+            kept=lambda content: redact_bytes(self._redactor, content),
             count_rejected=self._meter.rejected,
         )
         intake.prepare()
@@ -177,6 +179,8 @@ class Watcher:
 
     def _snapshot(self, state: State, reason: str | None) -> WatcherStatus:
         self._summary.tell_if_due()
+        if self._is_orphaned():
+            self._stop.request()
         counters = self._writer.counters
         backlog_bytes, backlog_files = self._agenda.backlog_bytes, self._agenda.backlog_files
         progress = self._loop.progress
@@ -203,6 +207,7 @@ class Watcher:
             oldest_unread_at=self._agenda.waiting_since,
             notifications=self._notifier.complete,
             poison_lines=self._loop.poison_lines,
+            trouble=self._loop.trouble,
             files=self._agenda.files,
             sessions=len(self._sessions),
             capture_total_bytes=progress.total_bytes,
@@ -211,9 +216,9 @@ class Watcher:
         )
 
 
-def _make(config: Config) -> Watcher:
+def _make(config: Config, is_orphaned: Callable[[], bool]) -> Watcher:
     try:
-        return Watcher(config)
+        return Watcher(config, is_orphaned)
     except OSError as error:
         directory = config.state.directory
         raise StateUnusable(
@@ -236,12 +241,12 @@ def _only_one(directory: Path) -> Iterator[None]:
 def main() -> int:
     """Run the watcher; returns the exit status."""
     os.umask(0o077)
-    die_with_parent()
+    is_orphaned = die_with_parent()
     try:
         config = load_config()
         configure_logging(config.logging.level)
         with _only_one(config.state.directory):
-            _make(config).run()
+            _make(config, is_orphaned).run()
     except HeadspaceError as error:
         configure_logging("INFO")
         logger.error("the watcher cannot work: %s", error)  # noqa: TRY400

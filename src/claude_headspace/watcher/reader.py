@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from claude_headspace.events.position import Position
-from claude_headspace.events.redaction import Redactor
+from claude_headspace.events.redaction import Redactor, redact_bytes
 from claude_headspace.source.tailer import Chunk, Line, SourceFile, TooLong
 from claude_headspace.source.transcript import Outcome, Rejected, Turn, outcomes
 from claude_headspace.watcher.in_hand import InHand
@@ -149,6 +149,4 @@ class Reader:
 
     def kept(self, content: bytes) -> bytes:
         """Content of a rejected line as it may be stored."""
-        if self._redactor is None:
-            return content
-        return self._redactor.redact(content.decode("utf-8", "replace"))[0].encode()
+        return redact_bytes(self._redactor, content)

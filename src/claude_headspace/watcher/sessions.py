@@ -58,7 +58,8 @@ class Sessions:
         known = self._known.get(session)
         if known is not None:
             return known
-        return self._keep(self._rows.find(session))
+        found = self._rows.find(session)
+        return None if found is None else self._keep(found)
 
     def meet(self, session: UUID, cwd: str | None, path: str) -> StoredSession | None:
         """The session of a line in the file at `path`; its rows are made once a cwd is known."""
@@ -93,15 +94,12 @@ class Sessions:
         project = _indexable(storable((asked and asked.project_path) or cwd)[0])
         directory = storable((asked and asked.working_directory) or cwd)[0]
         pane = asked.iterm_pane_id if asked else None
-        created = self._rows.create(session, project, directory, pane)
-        self._known[session] = created
-        return created
+        return self._keep(self._rows.create(session, project, directory, pane))
 
-    def _keep(self, found: StoredSession | None) -> StoredSession | None:
-        if found is not None:
-            self._known[found.uuid] = found
-            while len(self._known) > _CACHED:
-                self._known.popitem(last=False)
+    def _keep(self, found: StoredSession) -> StoredSession:
+        self._known[found.uuid] = found
+        while len(self._known) > _CACHED:
+            self._known.popitem(last=False)
         return found
 
     def announcement(

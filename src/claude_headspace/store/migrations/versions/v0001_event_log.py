@@ -45,6 +45,10 @@ BEGIN
                 THEN 'a' ELSE 'd' END
             INTO new_id, outcome
             FROM events e WHERE e.event_key = keys[i] AND e.session_uuid = sessions[i];
+            IF NOT FOUND THEN
+                RAISE EXCEPTION 'the event was deleted while it was written: try again'
+                    USING ERRCODE = '40001';
+            END IF;
             IF i = last THEN
                 -- A commit that has written nothing flushes nothing; those before it wait for it.
                 PERFORM pg_logical_emit_message(true, 'claude_headspace', ''::text);
