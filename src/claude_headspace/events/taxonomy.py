@@ -20,7 +20,6 @@ from claude_headspace.events.event import Event
 from claude_headspace.events.schemas import Check, check_payload, quick_check
 
 ENTRY_POINT_GROUP = "claude_headspace.event_types"
-MAX_TYPE_LENGTH = 100
 
 SESSION_REGISTERED = "session_registered"
 SESSION_ENDED = "session_ended"

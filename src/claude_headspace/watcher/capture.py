@@ -71,7 +71,6 @@ class Step:
 
     lines: int
     bytes: int
-    events: int
     set_aside: int
     more: bool
     unfinished: int
@@ -231,8 +230,7 @@ class Capture:
         if batch.position != source.stored.position:
             self._settle(batch, source)
         set_aside = batch.counts.rejected[POISON]
-        lines, turns = batch.counts.lines, len(batch.turns)
-        return Step(lines, batch.size, turns, set_aside, last.more, last.unfinished)
+        return Step(batch.counts.lines, batch.size, set_aside, last.more, last.unfinished)
 
     def _write(self, batch: Batch, source: ActiveSource, last: Portion) -> None:
         results = self._writer.write_all(

@@ -95,7 +95,6 @@ class Loop:
         self._troubled: dict[str, str] = {}
         self.settled_bytes = 0
         self.settled_lines = 0
-        self.captured_turns = 0
         self.poison_lines = 0
         self.advanced_at: float | None = None
         self.progress = Progress()
@@ -253,7 +252,6 @@ class Loop:
         self.settled_lines += step.lines
         if step.bytes:
             self.advanced_at = time.time()
-        self.captured_turns += step.events
         self.poison_lines += step.set_aside
 
     def _watch_unfinished(self, source: ActiveSource, step: Step) -> None:
