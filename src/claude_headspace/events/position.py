@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# The rules by which lines are told apart (see source.classify). What was read by older ones is
+# read again.
+RULES = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -14,6 +18,7 @@ class Position:
 
     `offset` counts settled bytes. `checksum` is the CRC-32 of all of them, `head` and `tail` of
     the first and the last of them (see source.tailer). `mtime_ns` is the file's when last read.
+    `state` is what the lines before it left open (see source.transcript).
     """
 
     offset: int = 0
@@ -23,6 +28,7 @@ class Position:
     checksum: int = 0
     head: int = 0
     tail: int = 0
+    state: str = ""
 
 
 # Other lines are counted by type; of a source with more types than this the rest in one sum.

@@ -110,6 +110,9 @@ class TurnDetected(PayloadSchema):
     line_uuid = Text()
     message_id = Text()
     subagent_id = Text()
+    parent_uuid = Text()
+    prompt_source = Text()
+    entrypoint = Text()
 
 
 class StateTransition(PayloadSchema):

@@ -12,6 +12,8 @@ from claude_headspace.events.position import file_stamp
 TRANSCRIPT_SUFFIX = ".jsonl"
 # Workflows keep a journal beside their subagents' transcripts; it is none itself.
 _NO_TRANSCRIPTS = frozenset({"journal.jsonl"})
+# macOS leaves such a file beside a real one on foreign file systems.
+_SHADOW = "._"
 
 
 class Sighting(NamedTuple):
@@ -31,7 +33,9 @@ class Sighting(NamedTuple):
 
 def is_transcript(path: str) -> bool:
     """Whether a file of this name is one of Claude Code's transcripts."""
-    return path.endswith(TRANSCRIPT_SUFFIX) and os.path.basename(path) not in _NO_TRANSCRIPTS
+    name = os.path.basename(path)
+    is_shadow = name.startswith(_SHADOW) or name in _NO_TRANSCRIPTS
+    return name.endswith(TRANSCRIPT_SUFFIX) and not is_shadow
 
 
 def look(path: str) -> Sighting | None:

@@ -8,30 +8,37 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-# A cut-off record is searched for whole ones behind it; this bounds the characters decoded in
-# vain, so that a hostile line of megabytes costs a second and not an hour.
-SALVAGE_BUDGET = 64 * 1024 * 1024
+# What is decoded in vain while whole records are searched for behind a broken one, as a multiple
+# of the line's length: so the search is linear, whatever the line holds.
+SALVAGE_FACTOR = 32
 # Of a line with more broken parts than this the first are told, the rest is passed over.
 MAX_BROKEN = 100
 # A line that repeats `{}` a million times would else become a million objects.
 MAX_RECORDS = 10_000
+# What is nested deeper is of no interest to the log, and too deep for the decoder.
+MAX_DEPTH = 64
 _RECORD_START = re.compile(r'\{\s*"')
-NO_MESSAGE = msgspec.Raw(b"")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+ABSENT = msgspec.Raw(b"")
 _IDENTIFYING = frozenset({"type", "sessionId", "uuid"})
 
 
-class Message(msgspec.Struct):
-    """The part of a message that says whether it is a turn."""
+class Origin(msgspec.Struct):
+    """Who made a message, as newer clients say: `human`, or the kind of a machine."""
 
-    content: str | list[Block] | None = None
-    id: str | None = None
-    model: str | None = None
+    kind: str | None = None
+
+
+class ForkedFrom(msgspec.Struct):
+    """The session whose line this one repeats."""
+
+    sessionId: str | None = None  # noqa: N815
 
 
 class Block(msgspec.Struct):
@@ -41,36 +48,91 @@ class Block(msgspec.Struct):
     text: str | None = None
 
 
-class Record(msgspec.Struct):
-    """One record, as far as the log cares; `message` is decoded only where it matters."""
+Content = str | list[Block | str] | None
+
+
+class Message(msgspec.Struct):
+    """The part of a message that says whether it is a turn."""
+
+    content: Content = None
+    id: str | None = None
+    model: str | None = None
+
+
+class Attachment(msgspec.Struct):
+    """What a client put beside a message; `prompt` is what a person typed while it worked."""
 
     type: str | None = None
-    message: msgspec.Raw = NO_MESSAGE
+    prompt: Content = None
+    commandMode: str | None = "prompt"  # noqa: N815
+    isMeta: bool | None = None  # noqa: N815
+    origin: Origin | str | None = None
+
+
+class _AttachmentType(msgspec.Struct):
+    type: str | None = None
+
+
+class Record(msgspec.Struct):
+    """One record, as far as the log cares; what is raw is decoded only where it matters."""
+
+    type: str | None = None
+    message: msgspec.Raw = ABSENT
+    attachment: msgspec.Raw = ABSENT
+    content: msgspec.Raw = ABSENT
+    reason: msgspec.Raw = ABSENT
     uuid: str | None = None
+    parentUuid: str | None = None  # noqa: N815
     sessionId: str | None = None  # noqa: N815
+    requestSessionId: str | None = None  # noqa: N815
     timestamp: str | None = None
     cwd: str | None = None
     agentId: str | None = None  # noqa: N815
+    promptSource: str | None = None  # noqa: N815
+    entrypoint: str | None = None
+    userFeedback: str | None = None  # noqa: N815
+    subtype: str | None = None
+    operation: str | None = None
+    leafUuid: str | None = None  # noqa: N815
+    customTitle: str | None = None  # noqa: N815
+    aiTitle: str | None = None  # noqa: N815
+    agentName: str | None = None  # noqa: N815
+    summary: str | None = None
+    origin: Origin | str | None = None
+    forkedFrom: ForkedFrom | None = None  # noqa: N815
     isSidechain: bool | None = None  # noqa: N815
     isMeta: bool | None = None  # noqa: N815
     isCompactSummary: bool | None = None  # noqa: N815
+    isVisibleInTranscriptOnly: bool | None = None  # noqa: N815
+    isVirtual: bool | None = None  # noqa: N815
     isApiErrorMessage: bool | None = None  # noqa: N815
+    holdsPersonsWords: bool | None = None  # noqa: N815
 
 
-_TEXT_FIELDS = ("type", "uuid", "sessionId", "timestamp", "cwd", "agentId")
-_FLAGS = ("isSidechain", "isMeta", "isCompactSummary", "isApiErrorMessage")
+# What a record of a type says beside its own fields: its message, its attachment or its text.
+Body = Message | Attachment | str | None
+
+_TEXT_FIELDS = (
+    "type", "uuid", "parentUuid", "sessionId", "requestSessionId", "timestamp", "cwd", "agentId",
+    "promptSource", "entrypoint", "userFeedback", "subtype", "operation", "leafUuid",
+    "customTitle", "aiTitle", "agentName", "summary",
+)  # fmt: skip
+_FLAGS = (
+    "isSidechain", "isMeta", "isCompactSummary", "isVisibleInTranscriptOnly", "isVirtual",
+    "isApiErrorMessage", "holdsPersonsWords",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A whole record of a line that was not simply one record.
 
-    `offset` is in bytes from the line's start. `message` is decoded already.
+    `offset` is in bytes from the line's start. `body` is decoded already.
     """
 
     offset: int
     record: Record
-    message: Message | None
+    body: Body
     salvaged: bool
 
 
@@ -82,25 +144,73 @@ class Broken:
     problem: str
 
 
+class Undecodable(Exception):
+    """The quick way does not do; `take_apart` has to look."""
+
+
+class _OneLine(str):
+    """A text without line breaks: the decoder's errors need not count them from the start."""
+
+    __slots__ = ()
+
+    def count(self, *_: Any) -> int:
+        return 0
+
+    def rfind(self, *_: Any) -> int:
+        return -1
+
+
 _decode_record = msgspec.json.Decoder(Record).decode
 _decode_message = msgspec.json.Decoder(Message).decode
+_decode_attachment_type = msgspec.json.Decoder(_AttachmentType).decode
+_decode_attachment = msgspec.json.Decoder(Attachment).decode
+_decode_any = msgspec.json.Decoder(Any).decode
 _decoder = json.JSONDecoder(strict=False, parse_int=float)
+_FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# The type of attachment that holds what a person typed.
+QUEUED_PROMPT = "queued_command"
 
 
 def quick_record(line: bytes) -> Record | None:
     """The record of an undamaged line; None where `take_apart` has to look."""
     try:
         return _decode_record(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _FAILURES:
         return None
 
 
-def quick_message(raw: msgspec.Raw) -> Message | None:
-    """A record's message; None where `take_apart` has to look."""
+def quick_body(record: Record) -> Body:
+    """What a record of an undamaged line says. Raises Undecodable where `take_apart` must look."""
+    decode = _BODIES.get(record.type or "")
     try:
-        return _decode_message(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        return decode(record) if decode else None
+    except _FAILURES as error:
+        raise Undecodable from error
+
+
+def _quick_message(record: Record) -> Message:
+    return Message() if record.message == ABSENT else _decode_message(record.message)
+
+
+def _quick_attachment(record: Record) -> Attachment:
+    if record.attachment == ABSENT:
+        return Attachment()
+    if _decode_attachment_type(record.attachment).type != QUEUED_PROMPT:
+        return Attachment()
+    return _decode_attachment(record.attachment)
+
+
+def _quick_text(record: Record) -> str | None:
+    return None if record.content == ABSENT else _text(_decode_any(record.content))
+
+
+_BODIES: Mapping[str, Callable[[Record], Body]] = {
+    "user": _quick_message,
+    "assistant": _quick_message,
+    "attachment": _quick_attachment,
+    "system": _quick_text,
+    "queue-operation": _quick_text,
+}
 
 
 def take_apart(line: bytes) -> Iterator[Found | Broken]:
@@ -121,11 +231,11 @@ def take_apart(line: bytes) -> Iterator[Found | Broken]:
 
 def _parts(line: bytes) -> Iterator[Found | Broken]:
     # surrogateescape keeps one character for each undecodable byte, so offsets stay exact.
-    text = line.decode("utf-8", "surrogateescape")
+    text = _OneLine(line.decode("utf-8", "surrogateescape"))
     # NULs between tokens count as space; those inside a string are its own.
-    readings = (text, text.replace("\0", " ")) if "\0" in text else (text,)
+    readings = (text, _OneLine(text.replace("\0", " "))) if "\0" in text else (text,)
     offsets = _Offsets(text)
-    budget = SALVAGE_BUDGET
+    budget = SALVAGE_FACTOR * len(text)
     at, alone = _skip_space(text, 0), True
     while at < len(text):
         value, end, problem = _decode_at(readings, at)
@@ -170,14 +280,42 @@ def _decode_plainly(text: str, at: int) -> tuple[Any, int, str | None]:
     except json.JSONDecodeError as error:
         return None, error.pos, f"{error.msg} at character {error.pos}"
     except RecursionError:
-        return None, len(text), "nested too deep"
+        return _decode_deep(text, at)
     return value, end, None
+
+
+def _decode_deep(text: str, at: int) -> tuple[Any, int, str | None]:
+    """The value at a place without what is nested too deep in it, which becomes null."""
+    kept: list[str] = []
+    depth, copied = 0, at
+    for token in _TOKEN.finditer(text, at):
+        mark = token[0]
+        if mark in "{[":
+            depth += 1
+            if depth == MAX_DEPTH:
+                kept.append(text[copied : token.start()])
+        elif mark in "}]":
+            if depth == MAX_DEPTH:
+                kept.append("null")
+                copied = token.end()
+            depth -= 1
+            if depth == 0:
+                kept.append(text[copied : token.end()])
+                return _decode_shallow("".join(kept), token.end())
+    return None, len(text), "nested too deep and cut off"
+
+
+def _decode_shallow(text: str, end: int) -> tuple[Any, int, str | None]:
+    try:
+        return _decoder.decode(text), end, None
+    except json.JSONDecodeError as error:
+        return None, end, f"{error.msg} in a record that is nested deep"
 
 
 def _next_record(readings: tuple[str, ...], start: int, budget: int) -> tuple[int, int] | None:
     """Where the next record that decodes and names itself starts, and what budget is left."""
     text = readings[0]
-    last = text.rfind('"uuid"')
+    last = str.rfind(text, '"uuid"')
     for match in _RECORD_START.finditer(text, start):
         at = match.start()
         if at > last or budget <= 0:
@@ -192,34 +330,69 @@ def _next_record(readings: tuple[str, ...], start: int, budget: int) -> tuple[in
 def _found(offset: int, value: Any, *, salvaged: bool) -> Found | Broken:
     if not isinstance(value, dict):
         return Broken(offset, f"a {type(value).__name__} where a JSON object was expected")
-    record = Record()
+    record = Record(origin=_origin(value.get("origin")), forkedFrom=_fork(value.get("forkedFrom")))
     for name in _TEXT_FIELDS:
         setattr(record, name, _text(value.get(name)))
     for name in _FLAGS:
         setattr(record, name, bool(value.get(name)))
-    return Found(offset, record, _message(value.get("message")), salvaged)
+    if "reason" in value:
+        record.reason = msgspec.Raw(b"null")
+    return Found(offset, record, _body(record.type, value), salvaged)
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _message(value: Any) -> Message | None:
+def _origin(value: Any) -> Origin | str | None:
+    return Origin(_text(value.get("kind"))) if isinstance(value, dict) else _text(value)
+
+
+def _fork(value: Any) -> ForkedFrom | None:
+    return ForkedFrom(_text(value.get("sessionId"))) if isinstance(value, dict) else None
+
+
+def _body(record_type: str | None, value: dict[str, Any]) -> Body:
+    if record_type in ("user", "assistant"):
+        return _message(value.get("message"))
+    if record_type == "attachment":
+        return _attachment(value.get("attachment"))
+    return _text(value.get("content"))
+
+
+def _message(value: Any) -> Message:
     if not isinstance(value, dict):
-        return None
-    content = value.get("content")
-    if isinstance(content, list):
-        content = [_block(block) for block in content if isinstance(block, dict)]
-    elif not isinstance(content, str):
-        content = None
-    return Message(content, _text(value.get("id")), _text(value.get("model")))
+        return Message()
+    return Message(
+        _content(value.get("content")), _text(value.get("id")), _text(value.get("model"))
+    )
 
 
-def _block(block: dict[str, Any]) -> Block:
-    return Block(_text(block.get("type")) or "", _text(block.get("text")))
+def _attachment(value: Any) -> Attachment:
+    if not isinstance(value, dict):
+        return Attachment()
+    return Attachment(
+        _text(value.get("type")),
+        _content(value.get("prompt")),
+        _text(value.get("commandMode", "prompt")),
+        bool(value.get("isMeta")),
+        _origin(value.get("origin")),
+    )
+
+
+def _content(value: Any) -> Content:
+    if isinstance(value, list):
+        return [_block(item) for item in value if isinstance(item, (dict, str))]
+    return _text(value)
+
+
+def _block(item: dict[str, Any] | str) -> Block | str:
+    if isinstance(item, str):
+        return item
+    return Block(_text(item.get("type")) or "", _text(item.get("text")))
 
 
 def _skip_space(text: str, at: int) -> int:
-    while at < len(text) and (text[at].isspace() or text[at] == "\0"):
+    while at < len(text) and (text[at].isspace() or text[at] in "\0\ufeff"):
         at += 1
     return at

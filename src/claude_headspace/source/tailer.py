@@ -13,22 +13,29 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from claude_headspace.events.position import Position
+from claude_headspace.source.long_lines import TooMuchText, thinned
 
 CHUNK_BYTES = 128 * 1024
 SCAN_BYTES = 1024 * 1024
 # A rewritten file differs from the one that was read in its first or its last settled bytes,
 # or else (same size, another time) the whole is compared.
 EDGE_BYTES = 1024
+# A line over the limit is read if what is to be kept of it is within the limit: pictures go.
+LONGEST_LINE_BYTES = 64 * 1024 * 1024
 
 Verdict = Literal["same", "rewritten"]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line without its newline; `start` is the offset of its first byte in the file."""
+    """One line without its newline; `start` is the offset of its first byte in the file.
+
+    `thinned`: what makes the line long is left out of `data`.
+    """
 
     start: int
     data: bytes
+    thinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +114,16 @@ class SourceFile:
         self._before = (offset, tail)
         return zlib.crc32(head), zlib.crc32(tail)
 
-    def read(self, position: Position, max_line_bytes: int, beat: Callable[[], None]) -> Chunk:
-        """The whole lines that follow `position`, up to about CHUNK_BYTES or one longer line."""
+    def read(
+        self,
+        position: Position,
+        max_line_bytes: int,
+        beat: Callable[[], None],
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> Chunk:
+        """The whole lines that follow `position`, up to about `chunk_bytes` or one longer line."""
         start, size = position.offset, self.stat.st_size
-        data = os.pread(self._fd, min(CHUNK_BYTES, size - start), start) if size > start else b""
+        data = os.pread(self._fd, min(chunk_bytes, size - start), start) if size > start else b""
         cut = data.rfind(b"\n") + 1
         if not cut and start + len(data) < size:
             return self._read_long(position, data, max_line_bytes, beat)
@@ -123,16 +136,36 @@ class SourceFile:
     def _read_long(
         self, position: Position, data: bytes, limit: int, beat: Callable[[], None]
     ) -> Chunk:
-        """One line longer than a chunk: whole up to the limit, skipped beyond it."""
+        """One line longer than a chunk: whole up to the limit, thinned or skipped beyond it."""
         start, size = position.offset, self.stat.st_size
         end = self._find_newline(start, start + len(data), beat)
         if end is None:
             return Chunk([], self._advanced(position, b""), False, size - start)
         more = end + 1 < size
         if end - start > limit:
-            return Chunk([TooLong(start, end - start)], self._skipped(position, end, beat), more, 0)
+            line = self._long_line(start, end, limit, beat)
+            return Chunk([line], self._skipped(position, end, beat), more, 0)
         whole = os.pread(self._fd, end + 1 - start, start)
         return Chunk([Line(start, whole[:-1])], self._advanced(position, whole), more, 0)
+
+    def _long_line(
+        self, start: int, end: int, limit: int, beat: Callable[[], None]
+    ) -> Line | TooLong:
+        if end - start > LONGEST_LINE_BYTES:
+            return TooLong(start, end - start)
+        try:
+            return Line(start, thinned(self._blocks(start, end, beat), limit), thinned=True)
+        except TooMuchText:
+            return TooLong(start, end - start)
+
+    def _blocks(self, at: int, end: int, beat: Callable[[], None]) -> Iterator[bytes]:
+        while at < end:
+            data = os.pread(self._fd, min(SCAN_BYTES, end - at), at)
+            if not data:
+                return
+            at += len(data)
+            yield data
+            beat()
 
     def _skipped(self, position: Position, end: int, beat: Callable[[], None]) -> Position:
         """The position after a line that is not held in memory."""
@@ -166,13 +199,8 @@ class SourceFile:
 
     def _checksum(self, checksum: int, at: int, end: int, beat: Callable[[], None]) -> int:
         """The CRC-32 continued over the bytes from `at` to `end`."""
-        while at < end:
-            data = os.pread(self._fd, min(SCAN_BYTES, end - at), at)
-            if not data:
-                break
+        for data in self._blocks(at, end, beat):
             checksum = zlib.crc32(data, checksum)
-            at += len(data)
-            beat()
         return checksum
 
     def begin(self, start: int, length: int) -> bytes:

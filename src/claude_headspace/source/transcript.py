@@ -2,91 +2,99 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from marshmallow import ValidationError
 
-from claude_headspace.events.event import Event, Origin, derived_key, storable
+from claude_headspace.events.event import Event, Origin, derived_key
 from claude_headspace.events.schemas import parse_instant
 from claude_headspace.events.taxonomy import TURN_DETECTED
+from claude_headspace.source.classify import Verdict, classify, title_of
+from claude_headspace.source.prompts import Prompt, PromptQueue
 from claude_headspace.source.records import (
-    NO_MESSAGE,
+    ABSENT,
     Block,
+    Body,
     Broken,
-    Found,
     Message,
     Record,
-    quick_message,
+    Undecodable,
+    quick_body,
     quick_record,
     take_apart,
 )
-from claude_headspace.source.tailer import SourceFile
 
-# Wrapped by the editor or the program around what a person typed.
-_WRAPPER = re.compile("<(ide_opened_file|ide_selection|ide_diagnostics|system-reminder)>")
-_INJECTED = (
-    "<local-command-stdout>",
-    "<local-command-stderr>",
-    "<local-command-caveat>",
-    "Caveat: The messages below were generated",
-    "<bash-stdout>",
-    "<bash-stderr>",
-    "<task-notification>",
-    "[Request interrupted by user",
-)
-_COMMAND = ("<command-name>", "<command-message>")
-# Types are counted by name; names of our own making or from damaged lines must not pile up.
-_MAX_TYPE_LENGTH = 60
-FIRST_DIRECTORY_BYTES = 256 * 1024
+Queues = Mapping[str, PromptQueue]
+NO_QUEUES: Queues = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn: what the log stores as turn_detected."""
+    """A turn: what the log stores as turn_detected.
+
+    `uuid` is None for a prompt that stands in no line of its own. `copy_of`: the session of which
+    the line itself says that it was copied from there.
+    """
 
     offset: int
     session: UUID
-    uuid: str
+    key: UUID
+    uuid: str | None
     timestamp: datetime
     timestamp_text: str
     cwd: str | None
     actor: str
     text: str
-    message_id: str | None
-    subagent_id: str | None
+    message_id: str | None = None
+    subagent_id: str | None = None
+    parent_uuid: str | None = None
+    prompt_source: str | None = None
+    entrypoint: str | None = None
+    copy_of: UUID | None = None
     salvaged: bool = False
     redacted: int = 0
 
     def event(self, source_id: int, project_id: int, agent_id: int) -> Event:
         """The event for the log; its offset is the record's."""
+        return Event(
+            type=TURN_DETECTED,
+            timestamp=self.timestamp,
+            payload=self.payload(),
+            key=self.key,
+            session_uuid=self.session,
+            project_id=project_id,
+            agent_id=agent_id,
+            origin=Origin(source_id, self.offset),
+            annotations=self._annotations(),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The payload of the event; what the line does not say is left out."""
         payload: dict[str, Any] = {
             "session_uuid": str(self.session),
             "actor": self.actor,
             "text": self.text,
             "source": "polling",
             "turn_timestamp": self.timestamp_text,
-            "line_uuid": self.uuid,
         }
-        if self.message_id is not None:
-            payload["message_id"] = self.message_id
-        if self.subagent_id is not None:
-            payload["subagent_id"] = self.subagent_id
-        return Event(
-            type=TURN_DETECTED,
-            timestamp=self.timestamp,
-            payload=payload,
-            key=line_key(self.uuid),
-            session_uuid=self.session,
-            project_id=project_id,
-            agent_id=agent_id,
-            origin=Origin(source_id, self.offset),
-            annotations=self._annotations(),
+        payload.update((name, value) for name, value in self._optional() if value is not None)
+        return payload
+
+    def _optional(self) -> tuple[tuple[str, str | None], ...]:
+        return (
+            ("line_uuid", self.uuid),
+            ("message_id", self.message_id),
+            ("subagent_id", self.subagent_id),
+            ("parent_uuid", self.parent_uuid),
+            ("prompt_source", self.prompt_source),
+            ("entrypoint", self.entrypoint),
         )
 
     def _annotations(self) -> dict[str, Any]:
@@ -98,15 +106,29 @@ class Turn:
         return notes
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
-    """A record that is no turn: counted by its kind, and a sign of life of its session."""
+class Title(NamedTuple):
+    """A name for a session, by the type of its record; `leaf`: a line of the session meant."""
 
     kind: str
-    session: UUID | None
-    uuid: str | None
-    timestamp: datetime | None
-    cwd: str | None
+    text: str
+    leaf: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A record that is no turn: counted by its kind, and a sign of life of its session.
+
+    `key` is what its event's would be, if it were a turn.
+    """
+
+    kind: str
+    session: UUID | None = None
+    uuid: str | None = None
+    timestamp: datetime | None = None
+    cwd: str | None = None
+    key: UUID | None = None
+    title: Title | None = None
+    copy_of: UUID | None = None
     salvaged: bool = False
 
 
@@ -119,7 +141,15 @@ class Rejected:
     detail: str
 
 
-Outcome = Turn | Other | Rejected
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A turn that was told because no line of its own had come; one has come now."""
+
+    session: UUID
+    key: UUID
+
+
+Outcome = Turn | Other | Rejected | Withdrawn
 
 
 def line_key(uuid: str) -> UUID:
@@ -130,65 +160,153 @@ def line_key(uuid: str) -> UUID:
         return derived_key("line", uuid)
 
 
-def outcomes(line: bytes, start: int) -> Iterator[Outcome]:
-    """What the records of one line are; `start` is the line's offset in its source, in bytes."""
-    record = quick_record(line)
-    if record is not None:
-        outcome = _of_quick(record, start)
-        if outcome is not None:
-            yield outcome
-            return
-    if not line.strip(b" \t\r\n\0"):
-        yield Other("blank", None, None, None, None)
-        return
-    for part in take_apart(line):
-        if isinstance(part, Broken):
-            yield Rejected(start + part.offset, "damaged", part.problem)
-        else:
-            yield _of_found(part, start)
+class Transcript:
+    """Reads the lines of one transcript in order.
 
+    `state` is what the lines before left open, as text: it belongs to the offset that was read
+    to. None: it is not known, so prompts that stand in no line of their own are passed over.
+    """
 
-def first_working_directory(path: str, session: UUID) -> str | None:
-    """The first cwd that the file names for the session; None when it is not soon found."""
-    try:
-        file = SourceFile(path)
-    except OSError:
-        return None
-    try:
-        start = file.begin(0, FIRST_DIRECTORY_BYTES)
-    except OSError:
-        return None
-    finally:
-        file.close()
-    for line in start.split(b"\n"):
+    def __init__(self, state: str | None = "", redact: Callable[[str], str] = str) -> None:
+        self._state = state
+        self._redact = redact
+        self._known = state is not None
+        self.queues = _queues(state) if state else NO_QUEUES
+        self._stored = self.queues
+
+    @property
+    def state(self) -> str:
+        """What the lines up to here left open; words in it are redacted."""
+        if self.queues is not self._stored:
+            self._stored = self.queues
+            stored = {name: queue.as_json(self._redact) for name, queue in self.queues.items()}
+            self._state = json.dumps(stored) if stored else ""
+        return self._state or ""
+
+    def outcomes(self, line: bytes, start: int) -> Iterator[Outcome]:
+        """What the records of one line are; `start` is the line's offset in its source, in bytes.
+
+        To be read to the end before the next line.
+        """
         record = quick_record(line)
-        if record and record.cwd and record.sessionId == str(session):
-            return record.cwd
-    return None
+        if record is not None:
+            try:
+                body = quick_body(record)
+            except Undecodable:
+                pass
+            else:
+                yield from self._read(record, body, start)
+                return
+        yield from self._taken_apart(line, start)
+
+    def _taken_apart(self, line: bytes, start: int) -> Iterator[Outcome]:
+        if not line.strip(b" \t\r\n\0"):
+            yield Other("blank")
+            return
+        for part in take_apart(line):
+            if isinstance(part, Broken):
+                yield Rejected(start + part.offset, "damaged", part.problem)
+            else:
+                offset = start + part.offset
+                yield from self._read(part.record, part.body, offset, salvaged=part.salvaged)
+
+    def untold(self, offset: int) -> Iterator[Outcome]:
+        """Prompts that went to the agent and have stood unanswered, told at this offset."""
+        for session, queue in self.queues.items():
+            after, prompts = queue.told_early()
+            self._keep(session, after)
+            yield from (_prompt(session, prompt, offset) for prompt in prompts)
+
+    @property
+    def holds_prompts(self) -> bool:
+        """Whether prompts wait for the line that tells of them."""
+        return any(queue.held for queue in self.queues.values())
+
+    def _read(
+        self, record: Record, body: Body, offset: int, *, salvaged: bool = False
+    ) -> Iterator[Outcome]:
+        verdict = classify(record, body)
+        if record.type == "queue-operation":
+            if self._known:
+                self._operate(record, body)
+        elif record.sessionId in self.queues:
+            yield from self._prompts_before(record, body, verdict, offset)
+            yield from self._withdrawn(record, verdict)
+        yield _outcome(record, body, verdict, offset, salvaged)
+
+    def _operate(self, record: Record, body: Body) -> None:
+        session = record.sessionId or ""
+        text = body if isinstance(body, str) else None
+        queue = self.queues.get(session, PromptQueue())
+        has_reason = record.reason != ABSENT
+        after = queue.operate(record.operation, record.timestamp, text, reason=has_reason)
+        self._keep(session, after)
+
+    def _prompts_before(
+        self, record: Record, body: Body, verdict: Verdict, offset: int
+    ) -> Iterator[Outcome]:
+        """Prompts that this record answers, or that stand before it."""
+        session, queue = record.sessionId or "", self.queues[record.sessionId or ""]
+        if record.type == "assistant" and not record.isSidechain:
+            after, prompts = queue.replied()
+        elif verdict.is_turn and _is_prompt(record, body) and not queue.holds(verdict.text):
+            after, prompts = queue.prompted()
+        else:
+            return
+        self._keep(session, after)
+        yield from (_prompt(session, prompt, offset) for prompt in prompts)
+
+    def _withdrawn(self, record: Record, verdict: Verdict) -> Iterator[Withdrawn]:
+        """A turn of a person is crossed off the queue; what was told too early is withdrawn."""
+        session = record.sessionId or ""
+        queue = self.queues.get(session)
+        if queue is None or verdict.actor != "user":
+            return
+        say = queue.attachment if record.type == "attachment" else queue.typed
+        after, early = say(verdict.text)
+        self._keep(session, after)
+        if early is not None:
+            yield Withdrawn(_session(session), _prompt_key(early))
+
+    def _keep(self, session: str, queue: PromptQueue) -> None:
+        if queue is self.queues.get(session):
+            return
+        others = {name: each for name, each in self.queues.items() if name != session}
+        self.queues = others if queue.empty else {**others, session: queue}
 
 
-def _of_quick(record: Record, start: int) -> Outcome | None:
-    """The outcome of an undamaged record; None where its message needs the patient way."""
-    if record.type not in _CLASSIFIERS or record.message == NO_MESSAGE:
-        return _outcome(record, None, start, salvaged=False)
-    message = quick_message(record.message)
-    return None if message is None else _outcome(record, message, start, salvaged=False)
+def _queues(state: str) -> Queues:
+    return {name: PromptQueue.from_json(stored) for name, stored in json.loads(state).items()}
 
 
-def _of_found(found: Found, start: int) -> Outcome:
-    return _outcome(found.record, found.message, start + found.offset, salvaged=found.salvaged)
+def _is_prompt(record: Record, body: Body) -> bool:
+    """Whether a person's record is a prompt of its own and not beside the result of a tool."""
+    if not isinstance(body, Message):
+        return record.type == "system"
+    blocks = body.content if isinstance(body.content, list) else []
+    return not any(isinstance(block, Block) and block.type == "tool_result" for block in blocks)
 
 
-def _outcome(record: Record, message: Message | None, offset: int, *, salvaged: bool) -> Outcome:
-    classify = _CLASSIFIERS.get(record.type or "")
-    if classify is None:
-        kind, text = _kind(record.type), None
-    else:
-        kind, text = classify(record, message or Message())
-    if text is not None:
-        return _turn(record, message or Message(), text, offset, salvaged)
-    session, when = _session_or_none(record.sessionId), _instant_or_none(record.timestamp)
-    return Other(kind, session, record.uuid, when, record.cwd, salvaged)
+def _outcome(record: Record, body: Body, verdict: Verdict, offset: int, salvaged: bool) -> Outcome:
+    if verdict.is_turn:
+        return _turn(record, body, verdict, offset, salvaged)
+    session = _session_or_none(record.sessionId)
+    title = title_of(record)
+    return Other(
+        verdict.kind, session, record.uuid, _instant_or_none(record.timestamp), record.cwd,
+        line_key(record.uuid) if record.uuid else None,
+        Title(record.type or "", title, record.leafUuid) if title else None,
+        _copy_of(record, session), salvaged,
+    )  # fmt: skip
+
+
+def _copy_of(record: Record, session: UUID | None) -> UUID | None:
+    """The session that this line was copied from, by its own word."""
+    if record.forkedFrom is None and record.requestSessionId is None:
+        return None
+    told = record.forkedFrom.sessionId if record.forkedFrom else record.requestSessionId
+    origin = _session_or_none(told)
+    return None if origin == session else origin
 
 
 def _session_or_none(text: str | None) -> UUID | None:
@@ -211,101 +329,52 @@ def _session(text: str) -> UUID:
 
 
 def _turn(
-    record: Record, message: Message, text: str, offset: int, salvaged: bool
+    record: Record, body: Body, verdict: Verdict, offset: int, salvaged: bool
 ) -> Turn | Rejected:
     if not (record.sessionId and record.uuid and record.timestamp):
         missing = [n for n in ("sessionId", "uuid", "timestamp") if not getattr(record, n)]
         return Rejected(offset, "identity", f"a turn without {' and '.join(missing)}")
-    try:
-        session = _session(record.sessionId)
-    except ValueError:
-        return Rejected(offset, "identity", f"sessionId {record.sessionId[:60]!r} is no UUID")
-    try:
-        timestamp = parse_instant(record.timestamp)
-    except ValidationError as error:
-        return Rejected(offset, "timestamp", f"timestamp {error.messages[0]}")
-    actor = "user" if record.type == "user" else "agent"
+    placed = _placed(record.sessionId, record.timestamp, offset)
+    if isinstance(placed, Rejected):
+        return placed
+    session, timestamp = placed
+    queued = record.type == "attachment"
     return Turn(
-        offset, session, record.uuid, timestamp, record.timestamp, record.cwd, actor, text,
-        message.id, record.agentId, salvaged,
+        offset, session, line_key(record.uuid), record.uuid, timestamp, record.timestamp,
+        record.cwd, verdict.actor, verdict.text,
+        message_id=body.id if isinstance(body, Message) else None,
+        subagent_id=record.agentId,
+        parent_uuid=record.parentUuid,
+        prompt_source="queued" if queued else record.promptSource,
+        entrypoint=record.entrypoint,
+        copy_of=_copy_of(record, session),
+        salvaged=salvaged,
     )  # fmt: skip
 
 
-def _kind(record_type: str | None) -> str:
-    return storable(record_type)[0][:_MAX_TYPE_LENGTH] if record_type else "untyped"
+def _prompt(session_text: str, prompt: Prompt, offset: int) -> Outcome:
+    """The turn of a prompt that stands in no line of its own."""
+    placed = _placed(session_text, prompt.when, offset)
+    if isinstance(placed, Rejected):
+        return placed
+    session, timestamp = placed
+    return Turn(
+        offset, session, _prompt_key(prompt), None, timestamp, prompt.when,
+        None, "user", prompt.said, prompt_source="queued",
+    )  # fmt: skip
 
 
-def _assistant(record: Record, message: Message) -> tuple[str, str | None]:
-    if record.isApiErrorMessage or message.model == "<synthetic>":
-        return "assistant/notice", None
-    text = _text_of(message)
-    return ("turn", text) if text.strip() else ("assistant/no_text", None)
+def _prompt_key(prompt: Prompt) -> UUID:
+    return derived_key("prompt", prompt.when, str(prompt.ordinal), prompt.digest)
 
 
-def _user(record: Record, message: Message) -> tuple[str, str | None]:
-    if record.isMeta:
-        return "user/meta", None
-    if record.isCompactSummary:
-        return "user/compact_summary", None
-    text = _text_of(message)
-    text = _unwrapped(text).strip()
-    if not text:
-        return "user/no_text", None
-    if record.isSidechain:
-        return "user/subagent_prompt", None
-    if text.startswith(_INJECTED):
-        return "user/injected", None
-    return "turn", _as_typed(text)
-
-
-def _unwrapped(text: str) -> str:
-    """The text without what was wrapped around it, in time that grows with its length only."""
-    kept: list[str] = []
-    at = 0
-    unclosed: set[str] = set()
-    for opening in _WRAPPER.finditer(text):
-        name = opening[1]
-        if opening.start() < at or name in unclosed:
-            continue
-        end = text.find(f"</{name}>", opening.end())
-        if end < 0:
-            unclosed.add(name)
-            continue
-        kept.append(text[at : opening.start()])
-        at = end + len(f"</{name}>")
-    return "".join(kept) + text[at:]
-
-
-def _as_typed(text: str) -> str:
-    """A slash command or a shell command as the person typed it; other text unchanged."""
-    if text.startswith("<bash-input>"):
-        command = _between(text, "bash-input")
-        return text if command is None else f"! {command}"
-    if not text.startswith(_COMMAND):
-        return text
-    name = _between(text, "command-name")
-    if name is None:
-        return text
-    return f"{name} {_between(text, 'command-args') or ''}".strip()
-
-
-def _between(text: str, tag: str) -> str | None:
-    """What stands in the first element of this tag; None where there is none."""
-    start = text.find(f"<{tag}>")
-    end = text.find(f"</{tag}>", start) if start >= 0 else -1
-    return text[start + len(tag) + 2 : end].strip() if end >= 0 else None
-
-
-def _text_of(message: Message) -> str:
-    content = message.content
-    if isinstance(content, list):
-        return "\n".join(text for block in content if (text := _block_text(block)))
-    return content or ""
-
-
-def _block_text(block: Block) -> str | None:
-    text = block.text if block.type == "text" else None
-    return text if text and text.strip() else None
-
-
-_CLASSIFIERS = {"user": _user, "assistant": _assistant}
+def _placed(session_text: str, when: str, offset: int) -> tuple[UUID, datetime] | Rejected:
+    """A turn's session and time, or why it has none."""
+    try:
+        session = _session(session_text)
+    except ValueError:
+        return Rejected(offset, "identity", f"sessionId {session_text[:60]!r} is no UUID")
+    try:
+        return session, parse_instant(when)
+    except ValidationError as error:
+        return Rejected(offset, "timestamp", f"timestamp {error.messages[0]}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -192,7 +192,7 @@ class Database:
         """
         return self.execute(_DURABLY + statement, values)
 
-    def mogrify(self, statement: str, values: Sequence[Any]) -> str:
+    def mogrify(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> str:
         """The statement with its values in place, to be joined with others."""
         self._be_connected()
         try:

@@ -36,7 +36,8 @@ _WRITING = (
 _PAGE = (
     "SELECT id, event_type, timestamp, session_uuid::text, event_key::text, payload, project_id,"
     " agent_id, command_id, turn_id, source_id, source_offset, recorded_at, annotations"
-    " FROM events WHERE id > %s AND id <= %s AND (%s::text[] IS NULL OR event_type = ANY (%s))"
+    " FROM events WHERE id > %s AND id <= %s AND retracted_at IS NULL"
+    " AND (%s::text[] IS NULL OR event_type = ANY (%s))"
     " AND (%s::uuid IS NULL OR session_uuid = %s::uuid) ORDER BY id LIMIT %s"
 )
 # A transaction that wrote something to the write-ahead log, and nothing else: its synchronous

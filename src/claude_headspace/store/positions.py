@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from claude_headspace.events.event import storable
-from claude_headspace.events.position import LineCounts, Position, file_stamp
+from claude_headspace.events.position import RULES, LineCounts, Position, file_stamp
 from claude_headspace.store.connection import Database, Row
 
 # An entry of a btree index holds about 2,700 bytes.
@@ -20,19 +20,26 @@ MAX_PATH_BYTES = 1000
 
 _COLUMNS = (
     "id, path, settled_bytes, device, inode, mtime_ns, checksum, head, tail, counts::text,"
-    " sessions::text[]"
+    " sessions::text[], state, rules, reread_bytes, reread_state"
 )
 
 
 @dataclass(slots=True)
 class StoredSource:
-    """One row of source_positions; `path` is the file's own."""
+    """One row of source_positions; `path` is the file's own.
+
+    `rules`: those that its lines were read by. Up to `reread_bytes` they were read again by
+    newer ones, which left `reread_state` open there.
+    """
 
     id: int
     path: str
     position: Position = field(default_factory=Position)
     counts: LineCounts = field(default_factory=LineCounts)
     sessions: set[UUID] = field(default_factory=set)
+    rules: int = RULES
+    reread_bytes: int = 0
+    reread_state: str = ""
 
 
 class SettledSource(NamedTuple):
@@ -104,10 +111,10 @@ class Positions:
         disk: see `stands`.
         """
         rows = self._database.execute(
-            "INSERT INTO source_positions (host, path) VALUES (%s, %s)"  # noqa: S608
+            "INSERT INTO source_positions (host, path, rules) VALUES (%s, %s, %s)"  # noqa: S608
             " ON CONFLICT (host, path) DO NOTHING;"
             f" SELECT {_COLUMNS} FROM source_positions WHERE host = %s AND path = %s",
-            (self._host, stored_path(path), self._host, stored_path(path)),
+            (self._host, stored_path(path), RULES, self._host, stored_path(path)),
         )
         return _stored(rows[0], path)
 
@@ -125,7 +132,7 @@ class Positions:
             "UPDATE source_positions SET path = %s WHERE id = %s",
             (stored_path(path), source.id),
         )
-        return StoredSource(source.id, path, source.position, source.counts, source.sessions)
+        return replace(source, path=path)
 
     def settled(self) -> Iterator[SettledSource]:
         """Every source as it was when it was read last."""
@@ -148,9 +155,10 @@ class Positions:
     def rewind(self, paths: Sequence[str]) -> None:
         """Have these sources read again from their first byte."""
         self._database.execute_durably(
-            "UPDATE source_positions SET settled_bytes = 0, checksum = 0, head = 0,"
-            " tail = 0, counts = '{}', mtime_ns = NULL WHERE host = %s AND path = ANY (%s)",
-            (self._host, [stored_path(path) for path in paths]),
+            "UPDATE source_positions SET settled_bytes = 0, checksum = 0, head = 0, tail = 0,"
+            " counts = '{}', mtime_ns = NULL, state = '', rules = %s, reread_bytes = 0,"
+            " reread_state = '' WHERE host = %s AND path = ANY (%s)",
+            (RULES, self._host, [stored_path(path) for path in paths]),
         )
 
     def settle(self, source: StoredSource, rejections: Sequence[Rejection]) -> list[str]:
@@ -160,11 +168,13 @@ class Positions:
             self._database.mogrify(
                 "UPDATE source_positions SET settled_bytes = %s, device = %s, inode = %s,"
                 " mtime_ns = %s, checksum = %s, head = %s, tail = %s, counts = %s,"
-                " sessions = %s::uuid[], updated_at = clock_timestamp() WHERE id = %s",
+                " sessions = %s::uuid[], state = %s, rules = %s, reread_bytes = %s,"
+                " reread_state = %s, updated_at = clock_timestamp() WHERE id = %s",
                 (
                     p.offset, p.device, p.inode, p.mtime_ns, p.checksum, p.head, p.tail,
                     msgspec.json.encode(source.counts.as_json()).decode(),
-                    [str(session) for session in source.sessions], source.id,
+                    [str(session) for session in source.sessions], p.state, source.rules,
+                    source.reread_bytes, source.reread_state, source.id,
                 ),
             )
         ]  # fmt: skip
@@ -173,6 +183,31 @@ class Positions:
     def reject(self, source: StoredSource, rejections: Sequence[Rejection]) -> list[str]:
         """The statements that keep what was not taken from a source."""
         return [self._reject(source, rejection) for rejection in rejections]
+
+    def outdated(self, current: int, passed_over: Sequence[int]) -> StoredSource | None:
+        """A source whose lines were read by older rules: the current one, else the newest."""
+        rows = self._database.execute(
+            f"SELECT {_COLUMNS} FROM source_positions WHERE host = %s AND rules < %s"  # noqa: S608
+            " AND inode IS NOT NULL AND NOT id = ANY (%s)"
+            " ORDER BY id = %s DESC, mtime_ns DESC NULLS LAST LIMIT 1",
+            (self._host, RULES, list(passed_over), current),
+        )
+        return _stored(rows[0], rows[0][1]) if rows else None
+
+    def reread(self, source: StoredSource) -> str:
+        """The statement that stores how far a source was read again."""
+        return self._database.mogrify(
+            "UPDATE source_positions SET reread_bytes = %s, reread_state = %s WHERE id = %s",
+            (source.reread_bytes, source.reread_state, source.id),
+        )
+
+    def retract(self, key: UUID, session: UUID) -> str:
+        """The statement that marks a turn as one that would not be written today."""
+        return self._database.mogrify(
+            "UPDATE events SET retracted_at = clock_timestamp() WHERE event_key = %s"
+            " AND session_uuid = %s AND event_type = 'turn_detected' AND retracted_at IS NULL",
+            (str(key), str(session)),
+        )
 
     def unresolved(self, reason: str) -> int:
         """How many rejections for this reason nobody has resolved yet, on this host."""
@@ -195,11 +230,15 @@ class Positions:
 
 
 def _stored(row: Row, path: str) -> StoredSource:
-    source_id, _, offset, device, inode, mtime_ns, checksum, head, tail, counts, sessions = row
+    source_id, _, offset, device, inode, mtime_ns, checksum, head, tail, counts, *rest = row
+    sessions, state, rules, reread_bytes, reread_state = rest
     return StoredSource(
         source_id,
         path,
-        Position(offset, device, inode, mtime_ns, checksum, head, tail),
+        Position(offset, device, inode, mtime_ns, checksum, head, tail, state),
         LineCounts.from_json(msgspec.json.decode(counts)),
         {UUID(session) for session in sessions},
+        rules,
+        reread_bytes,
+        reread_state,
     )

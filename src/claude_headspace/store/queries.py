@@ -63,6 +63,10 @@ _ALL_TYPES = text(
 )
 
 
+# What was retracted counts nowhere.
+STANDING = events.c.retracted_at.is_(None)
+
+
 @dataclass(frozen=True, slots=True)
 class EventFilter:
     """Which events are wanted; what is None or empty does not matter.
@@ -78,7 +82,7 @@ class EventFilter:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The same as SQL."""
-        wanted: list[ColumnElement[bool]] = []
+        wanted: list[ColumnElement[bool]] = [STANDING]
         leading = self._leading()
         if leading is not None:
             wanted += [leading[0] >= leading[1], leading[0] <= leading[1]]
@@ -254,7 +258,7 @@ def count_turns(connection: Connection, agent_ids: Sequence[int]) -> tuple[dict[
         return {}, 0
     rows = connection.execute(
         select(events.c.agent_id, func.count(events.c.event_key.distinct()))
-        .where(events.c.agent_id.in_(agent_ids), events.c.event_type == TURN_DETECTED)
+        .where(events.c.agent_id.in_(agent_ids), events.c.event_type == TURN_DETECTED, STANDING)
         .group_by(func.rollup(events.c.agent_id))
     ).all()
     counts: dict[int | None, int] = {row[0]: row[1] for row in rows}
@@ -292,11 +296,11 @@ def count_events(connection: Connection, *, exactly: bool) -> EventCounts:
         if estimated:
             return EventCounts(estimated, None, exact=False)
     rows = connection.execute(
-        select(events.c.event_type, func.count()).group_by(events.c.event_type)
+        select(events.c.event_type, func.count()).where(STANDING).group_by(events.c.event_type)
     ).all()
     turns = connection.execute(
         select(func.count(events.c.event_key.distinct())).where(
-            events.c.event_type == TURN_DETECTED
+            events.c.event_type == TURN_DETECTED, STANDING
         )
     ).scalar_one()
     return EventCounts({row[0]: row[1] for row in sorted(rows)}, turns, exact=True)

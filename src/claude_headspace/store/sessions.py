@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from claude_headspace.store.connection import Database, Row
 
 REGISTRATION_CHANNEL = "claude_headspace_registrations"
 _COLUMNS = (
     "a.session_uuid::text, a.id, a.project_id, p.path, a.working_directory, a.announced,"
-    " a.started_at, a.last_seen_at, a.last_line, a.ended_at"
+    " a.started_at, a.last_seen_at, a.last_line, a.ended_at, a.titles::text, a.project_seen_at,"
+    " a.forked_from::text, a.fork_told, a.copied_until, a.copies"
 )
+_TITLES, _FORKED_FROM = 10, 12
 _FIND = (
     f"SELECT {_COLUMNS} FROM agents a JOIN projects p ON p.id = a.project_id"  # noqa: S608
     " WHERE a.session_uuid = %s"
@@ -22,7 +26,12 @@ _FIND = (
 
 @dataclass(slots=True)
 class StoredSession:
-    """One row of agents with its project's path. `announced`: its session_registered is written."""
+    """One row of agents with its project's path.
+
+    `announced`: its session_registered is written. `project_seen_at`: the time of the line that
+    named the project. `copies`: whether it has to be found out whose turns it repeats (see
+    store.copies); of a session with `fork_told` its own lines say it, up to `copied_until`.
+    """
 
     uuid: UUID
     agent_id: int
@@ -34,6 +43,12 @@ class StoredSession:
     last_seen_at: datetime | None
     last_line: str | None
     ended_at: datetime | None
+    titles: dict[str, str]
+    project_seen_at: datetime | None
+    forked_from: UUID | None
+    fork_told: bool
+    copied_until: datetime | None
+    copies: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +77,12 @@ class SessionRows:
         return _session(rows[0]) if rows else None
 
     def create(
-        self, session: UUID, project_path: str, working_directory: str, pane: str | None = None
+        self,
+        session: UUID,
+        project_path: str,
+        working_directory: str,
+        pane: str | None = None,
+        project_seen_at: datetime | None = None,
     ) -> StoredSession:
         """The session's rows, made where they are missing.
 
@@ -72,11 +92,12 @@ class SessionRows:
         rows = self._database.execute(
             "INSERT INTO projects (host, path) VALUES (%s, %s)"  # noqa: S608
             " ON CONFLICT (host, path) DO NOTHING;"
-            " INSERT INTO agents (session_uuid, project_id, working_directory, iterm_pane_id)"
-            " SELECT %s, id, %s, %s FROM projects WHERE host = %s AND path = %s"
+            " INSERT INTO agents"
+            " (session_uuid, project_id, working_directory, iterm_pane_id, project_seen_at)"
+            " SELECT %s, id, %s, %s, %s FROM projects WHERE host = %s AND path = %s"
             f" ON CONFLICT (session_uuid) DO NOTHING; {_FIND}",
             (
-                self._host, project_path, str(session), working_directory, pane,
+                self._host, project_path, str(session), working_directory, pane, project_seen_at,
                 self._host, project_path, str(session),
             ),
         )  # fmt: skip
@@ -95,14 +116,53 @@ class SessionRows:
         """The statement that stores what was learnt of a session."""
         return self._database.mogrify(
             "UPDATE agents SET announced = %s, started_at = %s,"
-            " last_seen_at = %s, last_line = %s, ended_at = %s,"
+            " last_seen_at = %s, last_line = %s, ended_at = %s, titles = %s, project_seen_at = %s,"
+            " forked_from = %s, fork_told = %s, copied_until = %s, copies = %s,"
             " end_reason = CASE WHEN %s::timestamptz IS NULL THEN NULL ELSE end_reason END"
             " WHERE id = %s",
             (
                 session.announced, session.started_at, session.last_seen_at, session.last_line,
-                session.ended_at, session.ended_at, session.agent_id,
+                session.ended_at, msgspec.json.encode(session.titles).decode(),
+                session.project_seen_at, session.forked_from and str(session.forked_from),
+                session.fork_told, session.copied_until, session.copies,
+                session.ended_at, session.agent_id,
             ),
         )  # fmt: skip
+
+    def project(self, path: str) -> int:
+        """The id of the project at this path, made where it is missing."""
+        rows = self._database.execute(
+            "INSERT INTO projects (host, path) VALUES (%s, %s) ON CONFLICT (host, path) DO NOTHING;"
+            " SELECT id FROM projects WHERE host = %s AND path = %s",
+            (self._host, path, self._host, path),
+        )
+        return int(rows[0][0])
+
+    def move(self, session: StoredSession) -> str:
+        """The statements that store a session's project, in its events too."""
+        return self._database.mogrify(
+            "UPDATE agents SET project_id = %(project)s, working_directory = %(directory)s"
+            " WHERE id = %(agent)s;"
+            " UPDATE events SET project_id = %(project)s WHERE agent_id = %(agent)s;"
+            " UPDATE events SET payload = payload || jsonb_build_object("
+            "'project_path', %(path)s::text, 'working_directory', %(directory)s::text)"
+            " WHERE agent_id = %(agent)s AND event_type = 'session_registered'",
+            {
+                "project": session.project_id,
+                "directory": session.working_directory,
+                "path": session.project_path,
+                "agent": session.agent_id,
+            },
+        )
+
+    def of_lines(self, keys: Sequence[UUID]) -> dict[UUID, UUID]:
+        """The sessions of events by their keys, as far as the log has them."""
+        rows = self._database.execute(
+            "SELECT event_key::text, session_uuid::text FROM events"
+            " WHERE event_key = ANY (%s::uuid[]) AND retracted_at IS NULL ORDER BY id",
+            ([str(key) for key in keys],),
+        )
+        return {UUID(key): UUID(session) for key, session in rows}
 
     def end(self, session: StoredSession, reason: str) -> str:
         """The statement that stores a session's end."""
@@ -148,4 +208,8 @@ class SessionRows:
 
 
 def _session(row: Row) -> StoredSession:
-    return StoredSession(UUID(row[0]), *row[1:])
+    values = list(row)
+    values[0] = UUID(row[0])
+    values[_TITLES] = msgspec.json.decode(row[_TITLES])
+    values[_FORKED_FROM] = row[_FORKED_FROM] and UUID(row[_FORKED_FROM])
+    return StoredSession(*values)

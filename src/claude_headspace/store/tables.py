@@ -40,6 +40,7 @@ def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
 
 
 COMMAND_STATES = ("idle", "commanded", "processing", "awaiting_input", "complete")
+COPIES = ("due", "open")
 TURN_ACTORS = ("user", "agent")
 TURN_INTENTS = ("command", "answer", "question", "completion", "progress")
 
@@ -69,7 +70,19 @@ agents = Table(
     Column("end_reason", Text),
     # The session whose turns this one repeats; no foreign key: either may be deleted alone.
     Column("forked_from", UUID),
+    # Names of the session by the type of the record that gave them.
+    Column("titles", JSONB, nullable=False, server_default=EMPTY_OBJECT),
+    # The time of the line that named the project's directory: an earlier line knows better.
+    Column("project_seen_at", Instant),
+    # Lines up to this time are copies of forked_from's, which the lines themselves say.
+    Column("copied_until", Instant),
+    Column("fork_told", Boolean, nullable=False, server_default="false"),
+    # Of a session that shares turns without a word whose they are: due, to be looked into; open,
+    # looked into when it had no turn of its own yet.
+    Column("copies", Text),
+    _one_of("copies", COPIES),
     Index(None, "project_id"),
+    Index("ix_agents_copies_due", "id", postgresql_where=text("copies = 'due'")),
     Index("ix_agents_open", "last_seen_at", postgresql_where=text("ended_at IS NULL")),
 )
 
@@ -114,9 +127,16 @@ source_positions = Table(
     Column("tail", BigInteger, nullable=False, server_default="0"),
     Column("counts", JSONB, nullable=False, server_default=EMPTY_OBJECT),
     Column("sessions", ARRAY(UUID), nullable=False, server_default=text("'{}'::uuid[]")),
+    # What the settled lines left open, and the rules that they were read by.
+    Column("state", Text, nullable=False, server_default=text("''")),
+    Column("rules", Integer, nullable=False, server_default="1"),
+    # How far they were read again by newer rules, and what the lines up to there left open.
+    Column("reread_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("reread_state", Text, nullable=False, server_default=text("''")),
     Column("updated_at", Instant, nullable=False, server_default=NOW),
     UniqueConstraint("host", "path"),
     Index(None, "inode"),
+    Index("ix_source_positions_rules", "host", "rules"),
 )
 
 # An event outlives what it refers to: the audit trail stays when a project is deleted.
@@ -137,6 +157,8 @@ events = Table(
     Column("source_offset", BigInteger),
     Column("recorded_at", Instant, nullable=False, server_default=NOW),
     Column("annotations", JSONB, nullable=False, server_default=EMPTY_OBJECT),
+    # When it was found that today's rules would not make this event; it counts nowhere.
+    Column("retracted_at", Instant),
     # The line's uuid first: copies of one turn in several sessions stand side by side.
     UniqueConstraint("event_key", "session_uuid"),
     Index(None, "timestamp"),

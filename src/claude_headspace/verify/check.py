@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from claude_headspace.events.position import LineCounts
-from claude_headspace.source.transcript import Other, Outcome, Rejected, Turn, line_key, outcomes
+from claude_headspace.events.position import RULES, LineCounts
+from claude_headspace.source.transcript import Other, Outcome, Rejected, Transcript, Turn
 from claude_headspace.store.positions import StoredSource
 from claude_headspace.verify.compare import contradictions, differences
 from claude_headspace.verify.findings import Finding, Kind, Report
@@ -79,13 +79,16 @@ class FileCheck:
         self._uncertain = 0
         self.unkept = 0
         skipped = source is not None and source.counts.other["not_registered"] > 0
-        self._coarse = sessions.selective or skipped
+        older = source is not None and source.rules != RULES
+        self._coarse = sessions.selective or skipped or older
+        self._transcript = Transcript()
         self._any_kept = source is not None and log.has_rejections(source.id)
 
     def run(self, reader: LineReader) -> list[str]:
         """Read it all; returns where its stored position contradicts what was found."""
         for batch in _batches(reader.lines()):
             self._check(batch)
+        self._check_untold(reader.size)
         self._log.add(self._tallies)
         self._report.files += 1
         self._report.bytes += reader.size
@@ -109,16 +112,26 @@ class FileCheck:
             uncertain=self._uncertain,
         )
 
+    def _check_untold(self, end: int) -> None:
+        """Prompts for which no line has come: they are told once the file has been still."""
+        turns = [turn for turn in self._transcript.untold(end) if isinstance(turn, Turn)]
+        logged = self._log.turns({turn.key for turn in turns})
+        self._judge_all([Place(0, turn, turn.key in logged, False, ()) for turn in turns], logged)
+
     def _check(self, batch: Sequence[FileLine]) -> None:
         kept: Sequence[Kept] = ()
         if self._any_kept and self._source is not None:
             end = batch[-1].start + batch[-1].length + 1
             kept = self._log.rejections(self._source.id, batch[0].start, end)
         places = [place for line in batch for place in self._places(line, kept)]
-        logged = self._log.turns({line_key(place.turn.uuid) for place in places})
+        self._judge_all(places, self._log.turns({place.turn.key for place in places}))
+
+    def _judge_all(
+        self, places: Sequence[Place], logged: Mapping[UUID, Sequence[LoggedTurn]]
+    ) -> None:
         judged = _Judged()
         for place in places:
-            self._judge(place, logged.get(line_key(place.turn.uuid), ()), judged)
+            self._judge(place, logged.get(place.turn.key, ()), judged)
         new = self._log.see(judged.seen)
         for place, event_id in judged.in_log:
             tally = self._tally(place)
@@ -138,7 +151,7 @@ class FileCheck:
         for start, data in self._pieces(line.start, line.data):
             end = start + len(data)
             mine = [k for k in near if start <= k.offset < max(end, start + 1)]
-            found = [] if any(k.reason == "poison" for k in mine) else list(outcomes(data, start))
+            found = [] if any(k.reason == "poison" for k in mine) else list(self._read(data, start))
             settled = start < self._settled
             torn = any(isinstance(outcome, Rejected) for outcome in found)
             if not line.ended and not settled and torn:
@@ -146,11 +159,14 @@ class FileCheck:
                 continue
             yield from self._take(line.number, found, settled, mine)
 
+    def _read(self, data: bytes, start: int) -> Iterator[Outcome]:
+        return self._transcript.outcomes(data, start)
+
     def _pieces(self, start: int, data: bytes) -> list[tuple[int, bytes]]:
         """The line; as two where it was read before more was written behind its end."""
         cut = self._settled - start
         if 0 < cut < len(data) and data[:cut].strip():
-            head = outcomes(data[:cut], start)
+            head = Transcript().outcomes(data[:cut], start)
             if not any(isinstance(outcome, Rejected) for outcome in head):
                 return [(start, data[:cut]), (start + cut, data[cut:])]
         return [(start, data)]
@@ -169,7 +185,7 @@ class FileCheck:
                     yield Place(number, outcome, settled, counted, kept)
             elif isinstance(outcome, Other):
                 self._take_other(outcome, settled and not counted)
-            else:
+            elif isinstance(outcome, Rejected):
                 self._take_rejected(number, outcome, settled and not counted, kept)
 
     def _count_whole(self, settled: bool, kept: Iterable[Kept]) -> bool:
@@ -248,7 +264,9 @@ class FileCheck:
     def _is_here(self, event: LoggedTurn, turn: Turn) -> bool:
         if self._source is None:
             return False
-        return (event.source_id, event.source_offset) == (self._source.id, turn.offset)
+        # A prompt without a line of its own is told where the file was still, or at a later line.
+        here = turn.uuid is None or event.source_offset == turn.offset
+        return event.source_id == self._source.id and here
 
     def _judge_missing(self, place: Place, judged: _Judged) -> None:
         tally = self._tally(place)
@@ -300,7 +318,7 @@ class FileCheck:
 
 
 def _identity(place: Place) -> tuple[UUID, UUID]:
-    return line_key(place.turn.uuid), place.turn.session
+    return place.turn.key, place.turn.session
 
 
 def _batches(lines: Iterable[FileLine]) -> Iterator[list[FileLine]]:

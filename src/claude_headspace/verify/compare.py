@@ -12,6 +12,10 @@ from claude_headspace.events.taxonomy import TURN_DETECTED
 from claude_headspace.source.transcript import Turn
 from claude_headspace.verify.logged import LoggedTurn
 
+_FIELDS = (
+    "session_uuid", "actor", "text", "turn_timestamp", "line_uuid", "message_id", "subagent_id",
+    "parent_uuid", "prompt_source", "entrypoint",
+)  # fmt: skip
 _REDACTED = re.compile(r"\[redacted:[^\]\s]+\]")
 
 
@@ -34,15 +38,8 @@ def differences(turn: Turn, logged: LoggedTurn) -> list[str]:
 
 
 def _expected(turn: Turn) -> dict[str, str | None]:
-    return {
-        "session_uuid": str(turn.session),
-        "actor": turn.actor,
-        "text": turn.text,
-        "turn_timestamp": turn.timestamp_text,
-        "line_uuid": turn.uuid,
-        "message_id": turn.message_id,
-        "subagent_id": turn.subagent_id,
-    }
+    payload = turn.payload()
+    return {name: payload.get(name) for name in _FIELDS}
 
 
 def _agrees(name: str, expected: str | None, stored: Any, logged: LoggedTurn) -> bool:

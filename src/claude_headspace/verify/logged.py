@@ -16,7 +16,7 @@ _TURNS = """
 SELECT e.id, e.event_key::text, e.session_uuid::text, e.event_type, e.timestamp, e.payload,
     e.annotations, e.source_id, e.source_offset, e.project_id, a.session_uuid::text, a.project_id
 FROM events e LEFT JOIN agents a ON a.id = e.agent_id
-WHERE e.event_key = ANY (%s::uuid[])
+WHERE e.event_key = ANY (%s::uuid[]) AND e.retracted_at IS NULL
 """
 # Events of this host's sources that stand in no file, by what became of their place.
 _KEPT = """
@@ -25,7 +25,7 @@ SELECT e.session_uuid, count(*) FILTER (WHERE f.source_id IS NULL OR e.source_of
     count(*) FILTER (WHERE e.source_offset < f.size)
 FROM events e JOIN source_positions s ON s.id = e.source_id
 LEFT JOIN verify_files f ON f.source_id = e.source_id
-WHERE s.host = %s AND e.event_type = 'turn_detected' AND e.id <= %s
+WHERE s.host = %s AND e.event_type = 'turn_detected' AND e.id <= %s AND e.retracted_at IS NULL
     AND (%s::uuid IS NULL OR e.session_uuid = %s::uuid)
     AND NOT EXISTS (SELECT FROM verify_seen v WHERE v.event_id = e.id)
 GROUP BY e.session_uuid

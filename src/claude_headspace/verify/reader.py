@@ -7,7 +7,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from claude_headspace.source.tailer import CHUNK_BYTES
+from claude_headspace.source.long_lines import TooMuchText, thinned
+from claude_headspace.source.tailer import CHUNK_BYTES, LONGEST_LINE_BYTES
 
 BLOCK_BYTES = 256 * 1024
 
@@ -69,7 +70,7 @@ class LineReader:
             for piece in ended:
                 number += 1
                 length += len(piece)
-                yield FileLine(number, start, length, self._joined(held, piece, length), True)
+                yield FileLine(number, start, length, self._data(held, piece, start, length), True)
                 start += length + 1
                 held, length = [], 0
             length += len(rest)
@@ -78,10 +79,25 @@ class LineReader:
             else:
                 held.clear()
         if length:
-            yield FileLine(number + 1, start, length, self._joined(held, b"", length), False)
+            yield FileLine(number + 1, start, length, self._data(held, b"", start, length), False)
 
-    def _joined(self, held: list[bytes], piece: bytes, length: int) -> bytes | None:
-        return b"".join((*held, piece)) if length <= self._limit else None
+    def _data(self, held: list[bytes], piece: bytes, start: int, length: int) -> bytes | None:
+        if length <= self._limit:
+            return b"".join((*held, piece))
+        if length > LONGEST_LINE_BYTES:
+            return None
+        try:
+            return thinned(self._blocks_of(start, start + length), self._limit)
+        except TooMuchText:
+            return None
+
+    def _blocks_of(self, at: int, end: int) -> Iterator[bytes]:
+        while at < end:
+            block = os.pread(self._fd, min(self._block_bytes, end - at), at)
+            if not block:
+                return
+            at += len(block)
+            yield block
 
     def _blocks(self) -> Iterator[bytes]:
         at = 0

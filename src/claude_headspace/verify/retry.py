@@ -17,7 +17,7 @@ from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.redaction import make_redactor, redact_event
 from claude_headspace.inbox.arrivals import Arrival, read_arrival
 from claude_headspace.inbox.events import event_of, session_of
-from claude_headspace.source.transcript import Rejected, Turn, outcomes
+from claude_headspace.source.transcript import Rejected, Transcript, Turn
 from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import stored_path
 from claude_headspace.store.writer import WriteResult
@@ -144,7 +144,7 @@ class Retry:
         if line is None:
             return _still(kept, f"its line is not in the file, or longer than {self._limit} bytes")
         start, data = line
-        found = list(outcomes(data, start))
+        found = list(Transcript().outcomes(data, start))
         broken = [o for o in found if isinstance(o, Rejected) and _is_about(kept, o.offset)]
         turns = [o for o in found if isinstance(o, Turn) and self._sessions.captured(o.session)]
         if kept.reason == "refused":
@@ -198,7 +198,7 @@ def _is_about(kept: _Kept, offset: int) -> bool:
 
 def _first_rejected(kept: _Kept) -> int:
     """How far into the kept line the rejected record starts, as far as can be told from it."""
-    broken = (o.offset for o in outcomes(kept.content, 0) if isinstance(o, Rejected))
+    broken = (o.offset for o in Transcript().outcomes(kept.content, 0) if isinstance(o, Rejected))
     return min(next(broken, 0), kept.offset)
 
 

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from claude_headspace.events.event import Event, derived_key, storable
 from claude_headspace.events.taxonomy import SESSION_REGISTERED
+from claude_headspace.source.directories import first_directory, repository_of
 from claude_headspace.source.discovery import main_transcript
-from claude_headspace.source.transcript import Turn, first_working_directory
+from claude_headspace.source.transcript import Turn
 from claude_headspace.store.connection import Database
 from claude_headspace.store.sessions import Registration, SessionRows, StoredSession
 
@@ -56,12 +57,13 @@ class SessionLookup:
         if found is not None:
             return found
         asked = self._registrations.get(turn.session)
-        first = first_working_directory(main_transcript(path, str(turn.session)), turn.session)
-        directory = first or turn.cwd or UNKNOWN_DIRECTORY
-        project = storable((asked and asked.project_path) or directory)[0]
+        first = first_directory(main_transcript(path, str(turn.session)), turn.session)
+        directory = (first and first.path) or turn.cwd or UNKNOWN_DIRECTORY
+        project = storable((asked and asked.project_path) or repository_of(directory))[0]
         working = storable((asked and asked.working_directory) or directory)[0]
         pane = asked.iterm_pane_id if asked else None
-        created = self._rows.create(turn.session, project, working, pane)
+        seen_at = first.when if first else turn.timestamp
+        created = self._rows.create(turn.session, project, working, pane, seen_at)
         self._known[turn.session] = created
         return created
 

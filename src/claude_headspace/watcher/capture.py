@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from uuid import UUID
 
@@ -13,10 +13,17 @@ from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.position import LineCounts, Position
 from claude_headspace.events.taxonomy import TURN_DETECTED
 from claude_headspace.source.records import MAX_BROKEN
-from claude_headspace.source.transcript import Other, Outcome, Rejected, Turn
+from claude_headspace.source.transcript import (
+    Other,
+    Outcome,
+    Rejected,
+    Turn,
+    Withdrawn,
+    line_key,
+)
 from claude_headspace.store.connection import Database, Footing
 from claude_headspace.store.copies import Copies
-from claude_headspace.store.positions import Positions, Rejection, StoredSource
+from claude_headspace.store.positions import Positions, Rejection
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
 from claude_headspace.watcher.in_hand import InHand
@@ -36,6 +43,16 @@ from claude_headspace.watcher.stop import StopRequested
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class BatchTurn:
+    """A turn, its line, and its event's number in the batch."""
+
+    number: int
+    line: ReadLine
+    turn: Turn
+    session: StoredSession
+
+
 @dataclass(slots=True)
 class Batch:
     """What one step has read of a source and not yet written."""
@@ -47,7 +64,11 @@ class Batch:
     counts: LineCounts = field(default_factory=LineCounts)
     rejections: list[Rejection] = field(default_factory=list)
     sessions: set[UUID] = field(default_factory=set)
-    turns: list[tuple[int, ReadLine]] = field(default_factory=list)
+    turns: list[BatchTurn] = field(default_factory=list)
+    announced: list[tuple[int, StoredSession]] = field(default_factory=list)
+    withdrawn: list[Withdrawn] = field(default_factory=list)
+    # Names of sessions by the key of a line of theirs.
+    titles: dict[UUID, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -67,13 +88,17 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step did. `more`: there is more to read at once. `unfinished`: bytes without end."""
+    """What a step did. `more`: there is more to read at once. `unfinished`: bytes without end.
+
+    `holds_prompts`: prompts wait for a line that tells of them.
+    """
 
     lines: int
     bytes: int
     set_aside: int
     more: bool
     unfinished: int
+    holds_prompts: bool
 
 
 class Capture:
@@ -99,12 +124,17 @@ class Capture:
         self._beat = beat
         self._in_hand = in_hand
         self._count_rejected = count_rejected
-        self._copies = Copies(database)
+        self._copies = Copies(database, sessions.learnt)
 
     def forget(self) -> None:
         """Learn everything again from the files and the database."""
-        self._copies.forget()
         self._reader.forget()
+        self._copies.forget()
+
+    def look_at_copies(self) -> bool:
+        """Find out of one session whose turns it repeats; False when none is left."""
+        self._sessions.copies_due = self._sessions.copies_due and self._copies.step()
+        return self._sessions.copies_due
 
     def step(self, source: ActiveSource) -> Step:
         """Take the next lines of a source in.
@@ -133,13 +163,22 @@ class Capture:
         self._take_portion(batch, source, portion)
         return self._finish(batch, source, portion)
 
+    def step_untold(self, source: ActiveSource) -> Step | None:
+        """Take in prompts for which no line has come, although the file has been still."""
+        batch = self._batch(source)
+        portion = self._reader.read_untold(source, batch.position)
+        if portion is None:
+            return None
+        self._take_portion(batch, source, portion)
+        return self._finish(batch, source, portion)
+
     def _batch(self, source: ActiveSource) -> Batch:
         position = source.stored.position
         return Batch(position, position.offset, self._database.generation)
 
     def _take_portion(self, batch: Batch, source: ActiveSource, portion: Portion) -> None:
         for line in portion.lines:
-            batch.counts.lines += 1
+            batch.counts.lines += line.counts
             for outcome in line.outcomes:
                 self._take_safely(batch, source, line, outcome)
         batch.position = portion.end
@@ -164,6 +203,9 @@ class Capture:
             self._take_turn(batch, source, line, outcome)
         elif isinstance(outcome, Other):
             self._take_other(batch, source, outcome, line.start)
+        elif isinstance(outcome, Withdrawn):
+            batch.withdrawn.append(outcome)
+            batch.counts.turns -= 1
         else:
             self._take_rejected(batch, source, line, outcome)
 
@@ -188,12 +230,12 @@ class Capture:
         if not self._sessions.captured(turn.session):
             batch.counts.other["not_registered"] += 1
             return
-        session = self._sessions.meet(turn.session, turn.cwd, source.path)
+        session = self._sessions.meet(turn.session, turn.cwd, source.path, turn.timestamp)
         if session is None:
             session = self._sessions.meet_anyway(turn.session, source.path)
-        self._note(batch, source, session, turn.timestamp, turn.uuid, turn.offset)
+        self._note(batch, source, session, turn, turn.timestamp, turn.offset)
         batch.counts.salvaged += turn.salvaged
-        batch.turns.append((len(batch.events), line))
+        batch.turns.append(BatchTurn(len(batch.events), line, turn, session))
         batch.events.append(turn.event(source.stored.id, session.project_id, session.agent_id))
 
     def _take_other(self, batch: Batch, source: ActiveSource, other: Other, start: int) -> None:
@@ -202,27 +244,33 @@ class Capture:
             batch.sessions.add(other.session)
             if not self._sessions.captured(other.session):
                 kind = "not_registered"
-            elif session := self._sessions.meet(other.session, other.cwd, source.path):
+            elif session := self._meet(source, other, other.session):
                 # A line without a time of its own says nothing about when the session spoke.
                 when = other.timestamp or session.last_seen_at or _modified(source)
-                self._note(batch, source, session, when, other.uuid, start)
+                self._note(batch, source, session, other, when, start)
+        elif other.title is not None and other.title.leaf is not None:
+            batch.titles[line_key(other.title.leaf)] = other.title.text
         batch.counts.other[kind] += 1
         batch.counts.salvaged += other.salvaged
+
+    def _meet(self, source: ActiveSource, other: Other, session: UUID) -> StoredSession | None:
+        return self._sessions.meet(session, other.cwd, source.path, other.timestamp)
 
     def _note(
         self,
         batch: Batch,
         source: ActiveSource,
         session: StoredSession,
+        found: Turn | Other,
         when: datetime,
-        line: str | None,
         offset: int,
     ) -> None:
         origin = Origin(source.stored.id, offset)
         announcement = self._sessions.announcement(session, when, origin)
         if announcement is not None:
+            batch.announced.append((len(batch.events), session))
             batch.events.append(announcement)
-        self._sessions.saw_line(session, when, line)
+        self._sessions.learn(session, found, when)
 
     def _finish(self, batch: Batch, source: ActiveSource, last: Portion) -> Step:
         if batch.events:
@@ -230,18 +278,24 @@ class Capture:
         if batch.position != source.stored.position:
             self._settle(batch, source)
         set_aside = batch.counts.rejected[POISON]
-        return Step(batch.counts.lines, batch.size, set_aside, last.more, last.unfinished)
+        return Step(
+            batch.counts.lines, batch.size, set_aside, last.more, last.unfinished,
+            last.holds_prompts,
+        )  # fmt: skip
 
     def _write(self, batch: Batch, source: ActiveSource, last: Portion) -> None:
+        self._attribute(batch, source)
         results = self._writer.write_all(
             batch.events, lambda: self._read_ahead(source, last), self._footing(batch, source)
         )
         if not results[-1].settled:
             raise DatabaseUnavailable(results[-1].error or "the write failed")
-        for number, line in batch.turns:
-            self._count(batch, batch.events[number], results[number], line)
-        self._mark_copies(batch, results)
-        duplicates = [n for n, _ in batch.turns if results[n].outcome == "duplicate"]
+        for each in batch.turns:
+            result = results[each.number]
+            self._count(batch, batch.events[each.number], result, each.line)
+            self._sessions.shares(each.session, shared=result.shared)
+        numbers = [each.number for each in batch.turns]
+        duplicates = [n for n in numbers if results[n].outcome == "duplicate"]
         if duplicates:
             self._tell_duplicates(source, [batch.events[n] for n in duplicates])
 
@@ -258,10 +312,18 @@ class Capture:
         except (OSError, StopRequested):
             return False
 
-    def _mark_copies(self, batch: Batch, results: Sequence[WriteResult]) -> None:
-        shared = [batch.events[n] for n, _ in batch.turns if results[n].shared]
-        if shared or self._copies.concern(batch.sessions):
-            self._copies.mark(batch.sessions, [event.key for event in shared])
+    def _attribute(self, batch: Batch, source: ActiveSource) -> None:
+        """Mark copies by their own word, and date a fork from when it was forked."""
+        for each in batch.turns:
+            original = self._sessions.original(each.session, each.turn)
+            if original is not None:
+                event = batch.events[each.number]
+                batch.events[each.number] = event.annotated(copy_of=str(original))
+        for number, session in batch.announced:
+            if session.fork_told:
+                self._sessions.began(session, _modified(source))
+                when = session.started_at or batch.events[number].timestamp
+                batch.events[number] = replace(batch.events[number], timestamp=when)
 
     def _count(self, batch: Batch, event: Event, result: WriteResult, line: ReadLine) -> None:
         if result.outcome in ("written", "again"):
@@ -288,10 +350,13 @@ class Capture:
         counts = LineCounts.from_json(before.counts.as_json())
         counts.add(batch.counts)
         sessions = before.sessions | batch.sessions
-        stored = StoredSource(before.id, before.path, batch.position, counts, sessions)
+        stored = replace(before, position=batch.position, counts=counts, sessions=sessions)
+        if batch.titles:
+            self._sessions.saw_titles_of_lines(batch.titles, "summary")
         self._footing(batch, source).check()
         statements = self._positions.settle(stored, batch.rejections)
         statements += self._sessions.take_changes()
+        statements += [self._positions.retract(each.key, each.session) for each in batch.withdrawn]
         if batch.events:
             statements.append(NOTIFICATION)
         self._database.execute("; ".join(statements))

@@ -25,6 +25,7 @@ from claude_headspace.watcher.endings import Endings
 from claude_headspace.watcher.intake import Intake
 from claude_headspace.watcher.progress import Progress
 from claude_headspace.watcher.reader import POISON
+from claude_headspace.watcher.reread import Reread
 from claude_headspace.watcher.sources import ActiveSource, Sources
 from claude_headspace.watcher.stop import Stop, StopRequested
 from claude_headspace.watcher.vitals import Vitals
@@ -58,6 +59,7 @@ class Loop:
         positions: Positions,
         sources: Sources,
         capture: Capture,
+        reread: Reread,
         endings: Endings,
         intake: Intake,
         notifier: Notifier,
@@ -73,6 +75,7 @@ class Loop:
         self._positions = positions
         self._sources = sources
         self._capture = capture
+        self._reread = reread
         self._endings = endings
         self._intake = intake
         self._inbox = str(intake.watched)
@@ -90,7 +93,8 @@ class Loop:
         self._next_sweep = 0.0
         self._last_sweep = 0.0
         self._recent: dict[str, float] = {}
-        # Last lines without newline: size when last seen, and when to take them as they are.
+        # Files whose end leaves something open, a last line without its newline or a prompt without
+        # a line: size when last seen, and when to take them as they are.
         self._unfinished: dict[str, tuple[int, float]] = {}
         self._troubled: dict[str, str] = {}
         self.settled_bytes = 0
@@ -121,6 +125,7 @@ class Loop:
         self._agenda.forget()
         self._endings.reload()
         self._capture.forget()
+        self._reread.forget()
         self._intake.forget()
         self._load_positions()
         self.poison_lines = self._positions.unresolved(POISON)
@@ -180,6 +185,9 @@ class Loop:
             return
         if not self._unfinished:
             self._endings.look(unread=self._troubled)
+        if self._capture.look_at_copies():
+            return
+        self._reread.step()
         self._wait()
 
     def _note(self, changes: Changes) -> None:
@@ -255,7 +263,7 @@ class Loop:
         self.poison_lines += step.set_aside
 
     def _watch_unfinished(self, source: ActiveSource, step: Step) -> None:
-        if not step.unfinished:
+        if not step.unfinished and not step.holds_prompts:
             self._unfinished.pop(source.path, None)
             return
         size = source.file.stat.st_size
@@ -282,10 +290,13 @@ class Loop:
 
     def _take_final_line(self, path: str) -> None:
         for source in self._sources.open(path):
-            step = self._capture.step_unfinished(source)
-            if step is not None:
-                self._count(step)
-                self._agenda.settle(path, source.stamp)
+            for step in (
+                self._capture.step_unfinished(source),
+                self._capture.step_untold(source),
+            ):
+                if step is not None:
+                    self._count(step)
+                    self._agenda.settle(path, source.stamp)
 
     def _rescan(self) -> None:
         """The net behind the notifications: recently active files, and a slice of the rest."""
@@ -345,6 +356,8 @@ class Loop:
         now = time.monotonic()
         due = [self._next_rescan, now + LONGEST_WAIT_SECONDS]
         due += [when for _, when in self._unfinished.values()]
+        if self._reread.due is not None:
+            due.append(self._reread.due)
         self._select(max(0.0, min(due) - now))
 
     def _select(self, seconds: float) -> None:

@@ -35,6 +35,7 @@ from claude_headspace.watcher.loop import Loop
 from claude_headspace.watcher.measures import Meter
 from claude_headspace.watcher.pause import Pause
 from claude_headspace.watcher.reader import Reader
+from claude_headspace.watcher.reread import Reread
 from claude_headspace.watcher.sessions import Sessions
 from claude_headspace.watcher.sources import Sources
 from claude_headspace.watcher.stop import Stop, StopRequested
@@ -106,13 +107,16 @@ class Watcher:
         return intake
 
     def _make_loop(self) -> Loop:
+        sources = Sources(self._positions, self._beat_or_stop)
+        capture = self._make_capture()
         return Loop(
             settings=self._config.file_watcher,
             roots=self._roots,
             database=self._database,
             positions=self._positions,
-            sources=Sources(self._positions, self._beat_or_stop),
-            capture=self._make_capture(),
+            sources=sources,
+            capture=capture,
+            reread=self._make_reread(sources),
             endings=self._make_endings(),
             intake=self._intake,
             notifier=self._notifier,
@@ -125,20 +129,36 @@ class Watcher:
 
     def _make_capture(self) -> Capture:
         in_hand = InHand(self._config.state.directory)
+        self._reader = self._make_reader(in_hand)
         return Capture(
             database=self._database,
             writer=self._writer,
             positions=self._positions,
             sessions=self._sessions,
-            reader=Reader(
-                max_line_bytes=self._config.file_watcher.max_line_bytes,
-                in_hand=in_hand,
-                redactor=self._redactor,
-                beat=self._beat_or_stop,
-            ),
+            reader=self._reader,
             beat=self._beat_or_stop,
             in_hand=in_hand,
             count_rejected=self._meter.rejected,
+        )
+
+    def _make_reader(self, in_hand: InHand) -> Reader:
+        return Reader(
+            max_line_bytes=self._config.file_watcher.max_line_bytes,
+            in_hand=in_hand,
+            redactor=self._redactor,
+            beat=self._beat_or_stop,
+        )
+
+    def _make_reread(self, sources: Sources) -> Reread:
+        return Reread(
+            database=self._database,
+            writer=self._writer,
+            positions=self._positions,
+            sources=sources,
+            sessions=self._sessions,
+            reader=self._reader,
+            max_line_bytes=self._config.file_watcher.max_line_bytes,
+            beat=self._beat_or_stop,
         )
 
     def _make_endings(self) -> Endings:

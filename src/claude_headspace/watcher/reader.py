@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from claude_headspace.events.position import Position
+from claude_headspace.events.position import RULES, Position
 from claude_headspace.events.redaction import Redactor, redact_bytes
 from claude_headspace.source.tailer import Chunk, Line, SourceFile, TooLong
-from claude_headspace.source.transcript import Outcome, Rejected, Turn, outcomes
+from claude_headspace.source.transcript import Outcome, Rejected, Transcript, Turn
 from claude_headspace.watcher.in_hand import InHand
 from claude_headspace.watcher.sources import ActiveSource
 
@@ -28,16 +28,23 @@ TOO_LONG = "too_long"
 
 @dataclass(frozen=True, slots=True)
 class ReadLine:
-    """A line with what its records are, and its content where one of them is rejected."""
+    """A line with what its records are; `data` is its content, as far as that is kept.
+
+    `counts`: it is a line of the file, and not what stood open at its end.
+    """
 
     start: int
     data: bytes
     outcomes: Sequence[Outcome]
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Lines that follow `start`, up to `end`. `more` and `unfinished` are the chunk's."""
+    """Lines that follow `start`, up to `end`. `more` and `unfinished` are the chunk's.
+
+    `holds_prompts`: prompts wait for the line that tells of them.
+    """
 
     start: Position
     end: Position
@@ -45,6 +52,7 @@ class Portion:
     turns: int
     more: bool
     unfinished: int
+    holds_prompts: bool = False
 
     @property
     def size(self) -> int:
@@ -115,16 +123,34 @@ class Reader:
             return None
         return portion
 
+    def read_untold(self, source: ActiveSource, position: Position) -> Portion | None:
+        """Prompts for which no line has come, told at this position; None where there are none."""
+        transcript = self._transcript(source, position)
+        outcomes = [self.redacted(found) for found in transcript.untold(position.offset)]
+        if not outcomes:
+            return None
+        end = replace(position, state=transcript.state)
+        line = ReadLine(position.offset, b"", outcomes, counts=False)
+        return Portion(position, end, [line], len(outcomes), False, 0)
+
+    def _transcript(self, source: ActiveSource, position: Position) -> Transcript:
+        state = position.state if source.stored.rules == RULES else None
+        return Transcript(state, self.redacted_text)
+
     def _read(self, source: ActiveSource, position: Position) -> Portion:
         chunk = source.file.read(position, self._max_line_bytes, self._beat)
         return self._portion(source, position, chunk)
 
     def _portion(self, source: ActiveSource, start: Position, chunk: Chunk) -> Portion:
-        lines = [self._line(source, line) for line in chunk.lines]
+        transcript = self._transcript(source, start)
+        lines = [self._line(source, line, transcript) for line in chunk.lines]
         turns = sum(isinstance(found, Turn) for line in lines for found in line.outcomes)
-        return Portion(start, chunk.position, lines, turns, chunk.more, chunk.unfinished)
+        end = replace(chunk.position, state=transcript.state)
+        return Portion(
+            start, end, lines, turns, chunk.more, chunk.unfinished, transcript.holds_prompts
+        )
 
-    def _line(self, source: ActiveSource, line: Line | TooLong) -> ReadLine:
+    def _line(self, source: ActiveSource, line: Line | TooLong, transcript: Transcript) -> ReadLine:
         if isinstance(line, TooLong):
             detail = f"{line.length} bytes, more than the {self._max_line_bytes} allowed"
             return self._rejected(line.start, TOO_LONG, detail, source.file)
@@ -133,7 +159,7 @@ class Reader:
             return ReadLine(line.start, line.data, [Rejected(line.start, POISON, detail)])
         # If this is the end of the process, it will be known of which line.
         self._in_hand.take(source.stored.id, line.start)
-        found = [self._redacted(outcome) for outcome in outcomes(line.data, line.start)]
+        found = [self.redacted(outcome) for outcome in transcript.outcomes(line.data, line.start)]
         self._in_hand.put_down()
         return ReadLine(line.start, line.data, found)
 
@@ -141,11 +167,16 @@ class Reader:
         beginning = file.begin(start, KEPT_BYTES)
         return ReadLine(start, beginning, [Rejected(start, reason, detail)])
 
-    def _redacted(self, outcome: Outcome) -> Outcome:
+    def redacted(self, outcome: Outcome) -> Outcome:
+        """The outcome as it may be stored."""
         if self._redactor is None or not isinstance(outcome, Turn):
             return outcome
         text, redacted = self._redactor.redact(outcome.text)
         return replace(outcome, text=text, redacted=redacted) if redacted else outcome
+
+    def redacted_text(self, text: str) -> str:
+        """The text as it may be stored."""
+        return text if self._redactor is None else self._redactor.redact(text)[0]
 
     def kept(self, content: bytes) -> bytes:
         """Content of a rejected line as it may be stored."""

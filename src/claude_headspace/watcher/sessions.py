@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
@@ -15,13 +15,16 @@ from claude_headspace.events.taxonomy import (
     SESSION_REGISTERED,
     STATE_TRANSITION,
 )
+from claude_headspace.source.directories import first_directory, repository_of
 from claude_headspace.source.discovery import main_transcript
-from claude_headspace.source.transcript import first_working_directory
+from claude_headspace.source.transcript import Other, Turn
+from claude_headspace.store.copies import DUE, OPEN
 from claude_headspace.store.sessions import Registration, SessionRows, StoredSession
 
 UNKNOWN_DIRECTORY = "(unknown)"
 # An entry of a btree index holds at most 2704 bytes, the host's name included.
 LONGEST_PROJECT_BYTES = 2000
+LONGEST_TITLE = 1000
 # Sessions kept at hand; others are looked up again when they speak.
 _CACHED = 1000
 
@@ -37,6 +40,9 @@ class Sessions:
         self._known: OrderedDict[UUID, StoredSession] = OrderedDict()
         self._registrations: dict[UUID, Registration] = {}
         self._changed: dict[UUID, StoredSession] = {}
+        self._moved: list[str] = []
+        # Whether the log may have sessions of which it is not known whose turns they repeat.
+        self.copies_due = True
 
     def __len__(self) -> int:
         return len(self._known)
@@ -45,6 +51,8 @@ class Sessions:
         """Forget everything and learn again what people asked for."""
         self._known.clear()
         self._changed.clear()
+        self._moved.clear()
+        self.copies_due = True
         stored = self._rows.registrations(waiting_only=False)
         self._registrations = {registration.session: registration for registration in stored}
 
@@ -61,13 +69,17 @@ class Sessions:
         found = self._rows.find(session)
         return None if found is None else self._keep(found)
 
-    def meet(self, session: UUID, cwd: str | None, path: str) -> StoredSession | None:
+    def meet(
+        self, session: UUID, cwd: str | None, path: str, when: datetime | None = None
+    ) -> StoredSession | None:
         """The session of a line in the file at `path`; its rows are made once a cwd is known."""
         known = self.find(session)
         if known is not None or cwd is None:
             return known
-        first = first_working_directory(main_transcript(path, str(session)), session)
-        return self._create(session, first or cwd)
+        first = first_directory(main_transcript(path, str(session)), session)
+        if first is not None and (when is None or first.when <= when):
+            return self._create(session, first.path, first.when)
+        return self._create(session, cwd, when)
 
     def begin(self, session: UUID) -> bool:
         """A session that starts asks to be captured; whether it is."""
@@ -89,12 +101,13 @@ class Sessions:
             raise LookupError(f"session {session} could not be made")
         return found
 
-    def _create(self, session: UUID, cwd: str) -> StoredSession:
+    def _create(self, session: UUID, cwd: str, seen_at: datetime | None = None) -> StoredSession:
         asked = self._registrations.get(session)
-        project = _indexable(storable((asked and asked.project_path) or cwd)[0])
+        project = (asked and asked.project_path) or repository_of(cwd)
         directory = storable((asked and asked.working_directory) or cwd)[0]
         pane = asked.iterm_pane_id if asked else None
-        return self._keep(self._rows.create(session, project, directory, pane))
+        project = _indexable(storable(project)[0])
+        return self._keep(self._rows.create(session, project, directory, pane, seen_at))
 
     def _keep(self, found: StoredSession) -> StoredSession:
         self._known[found.uuid] = found
@@ -122,12 +135,95 @@ class Sessions:
         key = derived_key(SESSION_REGISTERED, str(session.uuid), generation)
         return _event(SESSION_REGISTERED, session, when, payload, key, origin)
 
+    def learn(
+        self, session: StoredSession, found: Turn | Other, when: datetime, *, again: bool = False
+    ) -> None:
+        """Take note of all that a line says of its session; `again`: the line is an old one."""
+        unplaced = session.project_path == UNKNOWN_DIRECTORY
+        if found.cwd is not None and (again or unplaced or session.project_seen_at is not None):
+            self.saw_directory(session, found.cwd, when)
+        if isinstance(found, Other) and found.title is not None:
+            self.saw_title(session, found.title.kind, found.title.text)
+        if found.copy_of is not None:
+            self.saw_copy(session, found.copy_of, when)
+        self.saw_line(session, when, found.uuid)
+
+    def original(self, session: StoredSession, turn: Turn) -> UUID | None:
+        """The session that a turn was copied from, by its own word or its neighbours'."""
+        if turn.copy_of is not None:
+            return turn.copy_of
+        return session.forked_from if self.is_copied(session, turn.timestamp) else None
+
+    def began(self, session: StoredSession, at_the_latest: datetime) -> None:
+        """A fork of which only copied lines are known has begun when they were written."""
+        if session.started_at is None:
+            session.started_at = session.last_seen_at = at_the_latest
+            self._changed[session.uuid] = session
+
+    def saw_directory(self, session: StoredSession, cwd: str, when: datetime) -> None:
+        """Take note of a line's directory: the earliest of all names the session's project."""
+        if session.project_seen_at is not None and when >= session.project_seen_at:
+            return
+        session.project_seen_at = when
+        self._changed[session.uuid] = session
+        asked = self._registrations.get(session.uuid)
+        project, directory = _indexable(storable(repository_of(cwd))[0]), storable(cwd)[0]
+        known = (session.project_path, session.working_directory)
+        if (asked is not None and asked.project_path) or known == (project, directory):
+            return
+        session.project_id = self._rows.project(project)
+        session.project_path, session.working_directory = project, directory
+        self._moved.append(self._rows.move(session))
+
+    def saw_title(self, session: StoredSession, kind: str, title: str) -> None:
+        """Take note of a name that the session is given."""
+        title = storable(title)[0][:LONGEST_TITLE]
+        if session.titles.get(kind) != title:
+            session.titles[kind] = title
+            self._changed[session.uuid] = session
+
+    def saw_titles_of_lines(self, titles: Mapping[UUID, str], kind: str) -> None:
+        """The same for names that are given by the key of a line of the session."""
+        for key, uuid in self._rows.of_lines(list(titles)).items():
+            if (session := self.find(uuid)) is not None:
+                self.saw_title(session, kind, titles[key])
+
+    def saw_copy(self, session: StoredSession, original: UUID, when: datetime) -> None:
+        """Take note of a line that says that it was copied: the session began after it."""
+        if session.fork_told and session.copied_until and when <= session.copied_until:
+            return
+        session.forked_from, session.fork_told, session.copied_until = original, True, when
+        session.copies = None
+        if session.started_at is not None and session.started_at <= when:
+            session.started_at = None
+        self._changed[session.uuid] = session
+
+    def is_copied(self, session: StoredSession, when: datetime) -> bool:
+        """Whether a line of this time is one that was copied when the session was forked."""
+        return session.copied_until is not None and when <= session.copied_until
+
+    def shares(self, session: StoredSession, *, shared: bool) -> None:
+        """Take note of a turn that other sessions have too, or that no other has."""
+        if session.fork_told or session.copies == DUE:
+            return
+        if shared or session.copies == OPEN:
+            session.copies = DUE
+            self.copies_due = True
+            self._changed[session.uuid] = session
+
+    def learnt(self, uuid: UUID, original: UUID | None, copies: str | None) -> None:
+        """Take note of what the log says by now of a session's copies."""
+        if (session := self._known.get(uuid)) is not None:
+            session.forked_from, session.copies = original, copies
+
     def saw_line(self, session: StoredSession, when: datetime, line: str | None) -> None:
         """Take note of a line: it may be the first, the last, or the one that reopens.
 
         A line from the future is as good as one of this moment: it must not keep the session open.
         """
         when = min(when, datetime.now(timezone.utc))
+        if self.is_copied(session, when):
+            return
         if session.started_at is None or when < session.started_at:
             session.started_at = when
             self._changed[session.uuid] = session
@@ -141,7 +237,9 @@ class Sessions:
     def take_changes(self) -> list[str]:
         """The statements that store what was learnt since the last call."""
         statements = [self._rows.update(session) for session in self._changed.values()]
+        statements += self._moved
         self._changed.clear()
+        self._moved.clear()
         return statements
 
     def ending(
@@ -151,9 +249,10 @@ class Sessions:
         the statement that stores the end.
         """
         payload: dict[str, Any] = {"session_uuid": str(session.uuid), "reason": reason}
-        if session.started_at and session.last_seen_at:
-            duration = session.last_seen_at - session.started_at
-            payload["duration_seconds"] = int(duration.total_seconds())
+        end = when if reason == "closed" else session.last_seen_at
+        if session.started_at and end:
+            duration = end - session.started_at
+            payload["duration_seconds"] = max(0, int(duration.total_seconds()))
         last = session.last_line or (session.last_seen_at or when).isoformat()
         key = key or derived_key(SESSION_ENDED, str(session.uuid), last)
         session.ended_at = when
@@ -185,7 +284,9 @@ class Sessions:
     def _recreate(self, uuid: UUID, known: StoredSession | None) -> StoredSession:
         if known is None:
             return self._create(uuid, UNKNOWN_DIRECTORY)
-        created = self._rows.create(uuid, known.project_path, known.working_directory)
+        created = self._rows.create(
+            uuid, known.project_path, known.working_directory, None, known.project_seen_at
+        )
         session = replace(known, agent_id=created.agent_id, project_id=created.project_id)
         self._known[uuid] = self._changed[uuid] = session
         return session

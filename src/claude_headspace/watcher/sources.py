@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from claude_headspace.events.position import LineCounts, Position
+from claude_headspace.events.position import RULES, LineCounts, Position
 from claude_headspace.source.discovery import Sighting, find_by_inode, is_transcript, look
 from claude_headspace.source.tailer import SourceFile
 from claude_headspace.store.positions import Positions, StoredSource
@@ -46,6 +46,7 @@ class ActiveSource:
         """The file is not what was read: everything in it is new."""
         self.stored.position = Position()
         self.stored.counts = LineCounts()
+        self.stored.rules, self.stored.reread_bytes, self.stored.reread_state = RULES, 0, ""
 
 
 class Sources:

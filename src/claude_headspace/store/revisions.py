@@ -1,0 +1,80 @@
+"""What today's rules make of turns that are in the log already."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from claude_headspace.store.connection import Database
+
+_LOGGED = """
+    SELECT id, event_key::text, session_uuid::text, payload::text, annotations::text,
+        retracted_at IS NOT NULL, source_id
+    FROM events WHERE event_key = ANY (%s::uuid[]) AND event_type = 'turn_detected'
+"""
+_REVISE = """
+    UPDATE events SET payload = %s, annotations = %s, timestamp = %s, retracted_at = NULL
+    WHERE id = %s
+"""
+_RETRACT = """
+    UPDATE events SET retracted_at = clock_timestamp() WHERE id = ANY (%s)
+        AND retracted_at IS NULL
+"""
+# Of lines that could not be taken before and can be now.
+_RESOLVE = """
+    UPDATE rejections SET resolved_at = clock_timestamp()
+    WHERE source_id = %s AND source_offset >= %s AND source_offset < %s AND resolved_at IS NULL
+        AND reason IN ('damaged', 'too_long') AND NOT source_offset = ANY (%s)
+"""
+
+Identity = tuple[UUID, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedTurn:
+    """A turn as it stands in the log."""
+
+    id: int
+    payload: Mapping[str, Any]
+    annotations: Mapping[str, Any]
+    retracted: bool
+    source_id: int | None
+
+
+class Revisions:
+    """Reads turns by their keys, and makes the statements that set them right."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def logged(self, keys: Collection[UUID]) -> dict[Identity, LoggedTurn]:
+        """The turns with these keys, by key and session."""
+        if not keys:
+            return {}
+        rows = self._database.execute(_LOGGED, ([str(key) for key in keys],))
+        decode = msgspec.json.decode
+        return {
+            (UUID(key), UUID(session)): LoggedTurn(
+                number, decode(payload), decode(annotations), retracted, source
+            )
+            for number, key, session, payload, annotations, retracted, source in rows
+        }
+
+    def revise(
+        self, turn: LoggedTurn, payload: bytes, annotations: Mapping[str, Any], timestamp: Any
+    ) -> str:
+        """The statement that gives a turn another payload; it counts, if it did not."""
+        notes = msgspec.json.encode(annotations).decode()
+        return self._database.mogrify(_REVISE, (payload.decode(), notes, timestamp, turn.id))
+
+    def retract(self, ids: Sequence[int]) -> list[str]:
+        """The statements that mark turns as such that would not be written today."""
+        return [self._database.mogrify(_RETRACT, (list(ids),))] if ids else []
+
+    def resolve(self, source_id: int, start: int, end: int, still: Collection[int]) -> str:
+        """The statement that closes rejections in a part of a source that are none any more."""
+        return self._database.mogrify(_RESOLVE, (source_id, start, end, list(still)))
