@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spoken import as_typed, is_injected, said, text_of
+from spoken import is_injected, said, text_of, without_paste_tags
 
 DECODER = json.JSONDecoder(strict=False)
 DEEPEST = 100
@@ -128,7 +128,7 @@ class Taken(NamedTuple):
     @property
     def text(self) -> str:
         typed = self.enqueue.get("content") or self.operation.get("content")
-        return as_typed(text_of(typed))
+        return without_paste_tags(text_of(typed))
 
     @property
     def may_be_alone(self) -> bool:
@@ -147,7 +147,7 @@ def queued_turns(every: list[Record], turns: list[Expected | None]) -> dict[int,
         line = next(
             (
                 at
-                for at in _window(every, taken)
+                for at in _window(every, turns, taken)
                 if at not in spoken_for and _says(turns[at], taken)
             ),
             None,
@@ -177,14 +177,22 @@ def _taken_from_queues(every: list[Record]) -> Iterator[Taken]:
             yield Taken(at, record, *put)
 
 
-def _window(every: list[Record], taken: Taken) -> Iterator[int]:
-    """Where a line may stand that says the prompt: up to the next answer."""
+def _window(every: list[Record], turns: list[Expected | None], taken: Taken) -> Iterator[int]:
+    """Where a line may stand that says the prompt: up to the next answer.
+
+    The line of a slash command of the terminal comes when the command is over. It may stand
+    behind answers, but before any other prompt.
+    """
     first = taken.at if taken.operation["operation"] == "dequeue" else taken.put_at
+    slash = taken.text.startswith("/")
     for at in range(first + 1, len(every)):
-        if every[at].get("sessionId") == taken.enqueue.get("sessionId"):
-            if at > taken.at and every[at].get("type") == "assistant":
-                return
-            yield at
+        if every[at].get("sessionId") != taken.enqueue.get("sessionId"):
+            continue
+        turn = turns[at]
+        other = turn is not None and turn.actor == "user" and not _says(turn, taken)
+        if at > taken.at and (other if slash else every[at].get("type") == "assistant"):
+            return
+        yield at
 
 
 def _says(turn: Expected | None, taken: Taken) -> bool:

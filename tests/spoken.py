@@ -31,8 +31,9 @@ INJECTED_FLAGS = (
     "isSidechain",
 )
 TYPED_SOURCES = ("typed", "queued", "sdk", "suggestion_accepted")
+COMMAND_STARTS = ("<command-name>", "<command-message>", "<bash-input>")
 INTERNAL_AGENTS = ("acompact", "aprompt_suggestion", "aside_question")
-PASTE = r'<pasted_content(?P<id> id="[^"]*")>(?P<pasted>.*?)</pasted_content(?P=id)>'
+PASTE = r"<pasted_content(?P<id>\s[^>]*)>(?P<pasted>.*?)</pasted_content((?P=id))?>"
 COMMAND = re.compile(
     r"(<command-message>[^<]*</command-message>\s*)?<command-name>[^<]*</command-name>"
     r"(\s*<command-message>[^<]*</command-message>)?(\s*<command-args>.*</command-args>)?"
@@ -48,15 +49,15 @@ def said(record: Record) -> str | None:
     kind, message = record.get("type"), record.get("message")
     if kind == "assistant" and isinstance(message, dict):
         return _answered(record, message)
+    if kind == "attachment" and isinstance(record.get("attachment"), dict):
+        return _attached({**record, **record["attachment"]})
     if any(record.get(flag) for flag in INJECTED_FLAGS):
         return None
     if kind == "user" and isinstance(message, dict):
         return _prompted(record, message)
-    if kind == "attachment" and isinstance(record.get("attachment"), dict):
-        return _attached(record["attachment"])
-    content = record.get("content")
-    if kind == "system" and record.get("subtype") == "local_command" and isinstance(content, str):
-        return _command(content) if content.startswith("<command-name>") else None
+    if kind == "system" and record.get("subtype") == "local_command":
+        typed = text_of(record.get("content")).strip()
+        return _command(typed) if typed.startswith(COMMAND_STARTS) else None
     return None
 
 
@@ -76,17 +77,25 @@ def _prompted(record: Record, message: Record) -> str | None:
 
 
 def _attached(attachment: Record) -> str | None:
-    queued = attachment.get("type") == "queued_command"
-    prompt = attachment.get("commandMode") in (None, "prompt")
-    if not queued or not prompt or any(attachment.get(flag) for flag in INJECTED_FLAGS):
-        return None
-    return _typed(attachment, text_of(attachment.get("prompt")))
+    """The words of a prompt that was queued; whoever queued it, nothing in it is interpreted."""
+    person = (
+        attachment.get("type") == "queued_command"
+        and attachment.get("commandMode") in (None, "prompt")
+        and _origin(attachment) in (None, "human")
+        and not attachment.get("isMeta")
+        and not attachment.get("isSidechain")
+    )
+    return as_typed(text_of(attachment.get("prompt"))) if person else None
+
+
+def _origin(record: Record) -> Any:
+    origin = record.get("origin")
+    return origin.get("kind") if isinstance(origin, dict) else origin
 
 
 def _typed(record: Record, text: str) -> str | None:
     """What a person typed, if a person did."""
-    origin, source = record.get("origin"), record.get("promptSource")
-    kind = origin.get("kind") if isinstance(origin, dict) else origin
+    kind, source = _origin(record), record.get("promptSource")
     if kind not in (None, "human") or source == "system":
         return None
     if source in TYPED_SOURCES:
@@ -96,14 +105,14 @@ def _typed(record: Record, text: str) -> str | None:
     bare = unwrapped(text, WRAPPERS).strip()
     if is_injected(bare):
         return None
-    if bare.startswith(("<command-name>", "<command-message>", "<bash-input>")):
+    if bare.startswith(COMMAND_STARTS):
         return _command(bare)
-    return _without_paste_tags(bare)
+    return without_paste_tags(bare)
 
 
 def as_typed(text: str) -> str:
     """The text without what the editor and the terminal put around it."""
-    return _without_paste_tags(unwrapped(text, WRAPPERS[:3]).strip())
+    return without_paste_tags(unwrapped(text, WRAPPERS[:3]).strip())
 
 
 def is_injected(text: str) -> bool:
@@ -134,7 +143,8 @@ def unwrapped(text: str, wrappers: Iterable[str] = WRAPPERS) -> str:
     return block.sub(lambda found: "" if found["name"] else found[0], text)
 
 
-def _without_paste_tags(text: str) -> str:
+def without_paste_tags(text: str) -> str:
+    """The text with what was pasted, but not the tags around it; its ends are stripped."""
     return re.sub(PASTE, lambda found: found["pasted"], text, flags=re.DOTALL).strip()
 
 
