@@ -64,7 +64,7 @@ class Conversation:
         self.turns.append((self.session, actor, text, lines.instant(at)))
 
     def _prompt(self, text: str, source: str) -> None:
-        proof = {"origin": {"kind": "human"}, "promptSource": source}
+        proof: Record = {"origin": {"kind": "human"}, "promptSource": source}
         more = proof if self.client == "attachments" else {}
         self._said("user", text.strip(), self.now)
         self._write(lines.user(self.session, text, at=self.now, **more))

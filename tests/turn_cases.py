@@ -30,7 +30,9 @@ Turn = tuple[str, str, str, str]
 """Session, actor, text, timestamp."""
 Case = list[tuple[Any, str | None]]
 
+SOURCES = ["typed", "queued", "sdk", "suggestion_accepted"]
 HUMAN = {"kind": "human"}
+PROOFS: list[Record] = [{"origin": HUMAN}, *({"promptSource": source} for source in SOURCES)]
 TAGS = [
     "local-command-stdout", "local-command-stderr", "local-command-caveat", "bash-stdout",
     "bash-stderr", "task-notification", "teammate-message", "agent-message",
@@ -51,7 +53,6 @@ MARKERS = [
     *PHRASES,
 ]
 EDITOR = ["ide_opened_file", "ide_selection", "ide_diagnostics"]
-SOURCES = ["typed", "queued", "sdk", "suggestion_accepted"]
 MACHINES = [
     "task-notification", "peer", "coordinator", "scheduled-trigger", "auto-continuation",
     "channel", "kind-of-next-year",
@@ -145,7 +146,7 @@ CASES: dict[str, Case] = {
     "marked, and a person's": [
         _user(f"{marker} is odd", f"{marker} is odd", **proof)
         for marker in [*MARKERS, "<system-reminder>be kind</system-reminder>", "<command-name>/x"]
-        for proof in ({"origin": HUMAN}, *({"promptSource": source} for source in SOURCES))
+        for proof in PROOFS
     ],
     "marked further on": [_user(f"why {marker}?", f"why {marker}?") for marker in MARKERS],
     "near a marker": [
@@ -284,6 +285,17 @@ CASES: dict[str, Case] = {
         _enqueue("go on"), _queue("dequeue"), _user("go on", "go on"), _REPLY,
         _enqueue("go on", "go on"), _enqueue("go on"), _queue("remove"), _REPLY,
         _queue("dequeue"), _user("go on", "go on"), _REPLY,
+    ],
+    "the same words twice in one queue": [
+        _enqueue("go on"), _enqueue("go on", "go on"), _queue("dequeue"), _user("go on", "go on"),
+        _queue("remove"), _REPLY,
+        _enqueue("go on", "go on"), _enqueue("go on"), _queue("remove"),
+        _user("[Request interrupted by user]", None), _queue("dequeue"), _user("go on", "go on"),
+    ],
+    "a slash command's line comes when it is over": [
+        _enqueue("/agents"), _queue("remove"), _REPLY, _command(_spread("agents"), "/agents"),
+        _enqueue("/agents", "/agents"), _queue("remove"), _REPLY, _user("thanks", "thanks"),
+        _command(_spread("agents"), "/agents"),
     ],
     "at the end of a file": [_REPLY, _enqueue("last words", "last words"), _queue("remove")],
     "of other types": [
