@@ -68,6 +68,24 @@ def progress(session: str, *, at: float = 0, cwd: str | None = "/home/u/app") ->
     return _common(session, "progress", at, cwd, {"data": {"type": "hook_progress"}})
 
 
+def attachment(session: str, prompt: Any, *, at: float = 0, **more: Any) -> Record:
+    """A prompt typed while Claude works, as an attachment; `more` is said of the attachment."""
+    queued = {"type": "queued_command", "prompt": prompt, **more}
+    return _common(session, "attachment", at, "/home/u/app", {"attachment": queued})
+
+
+def queue(session: str, operation: str, *, at: float = 0, **more: Any) -> Record:
+    """A queue operation: enqueue, dequeue, remove or popAll."""
+    record = {"type": "queue-operation", "operation": operation, "sessionId": session}
+    return {**record, "timestamp": instant(at), **more}
+
+
+def local_command(session: str, content: str, *, at: float = 0, **more: Any) -> Record:
+    """A slash command of the terminal, or its output, as a system line."""
+    command = {"subtype": "local_command", "content": content, "level": "info", **more}
+    return _common(session, "system", at, "/home/u/app", command)
+
+
 def text(content: str) -> Record:
     """A text block."""
     return {"type": "text", "text": content}
