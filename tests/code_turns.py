@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from claude_headspace.source.transcript import Turn, outcomes
+from claude_headspace.source.transcript import Outcome, Transcript, Turn
 
 
 def turns_of_code(lines: Iterable[bytes]) -> list[tuple[str, str, str, str]]:
     """(session, actor, text, timestamp) of each turn, in the order in which the code has them."""
     return [
         (str(found.session), found.actor, found.text, found.timestamp_text)
-        for line in lines
-        for found in outcomes(line, 0)
+        for found in outcomes_of_code(lines)
         if isinstance(found, Turn)
     ]
+
+
+def outcomes(line: bytes, start: int) -> Iterator[Outcome]:
+    """What the code makes of one line by itself."""
+    return Transcript().outcomes(line, start)
+
+
+def outcomes_of_code(lines: Iterable[bytes]) -> list[Outcome]:
+    """What the code makes of a file's lines, and of what they leave open at the end."""
+    transcript = Transcript()
+    found = [outcome for line in lines for outcome in transcript.outcomes(line, 0)]
+    return [*found, *transcript.untold(0)]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from claude_headspace.source.transcript import Turn, outcomes
+from claude_headspace.source.transcript import Turn
+from code_turns import outcomes
 from lines import assistant, instant, raw
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

@@ -10,17 +10,19 @@ from collections.abc import Iterator
 from claude_headspace.source import transcript
 
 MARKER = b"deadly line"
-real_outcomes = transcript.outcomes
 
 
-def deadly_outcomes(line: bytes, start: int) -> Iterator[transcript.Outcome]:
-    if MARKER in line:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real_outcomes(line, start)
+class DeadlyTranscript(transcript.Transcript):
+    """Reads as the real one does, unless a line holds the marker."""
+
+    def outcomes(self, line: bytes, start: int) -> Iterator[transcript.Outcome]:
+        if MARKER in line:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().outcomes(line, start)
 
 
 def main() -> int:
-    transcript.outcomes = deadly_outcomes
+    transcript.Transcript = DeadlyTranscript  # type: ignore[misc]
     from claude_headspace.watcher.process import main as watch
 
     return watch()

@@ -4,7 +4,8 @@ import pytest
 
 import lines
 from claude_headspace.source.records import Broken, Found, quick_record, take_apart
-from claude_headspace.source.transcript import Rejected, Turn, outcomes
+from claude_headspace.source.transcript import Rejected, Turn
+from code_turns import outcomes
 
 SESSION = "11111111-2222-4333-8444-555555555555"
 FIRST = lines.raw(lines.user(SESSION, "first ä"))

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import lines
 from claude_headspace.events.taxonomy import installed_taxonomy
-from claude_headspace.source.transcript import Other, Outcome, Rejected, Turn, line_key, outcomes
+from claude_headspace.source.transcript import Other, Outcome, Rejected, Turn, line_key
+from code_turns import outcomes
 from oracle import Expected, turns_of_line
 from spoken import NOT_TYPED, WRAPPERS
 
@@ -44,7 +45,9 @@ def kind_of(record: lines.Record) -> str:
 def as_expected(found: Outcome) -> Expected | None:
     if not isinstance(found, Turn):
         return None
-    return Expected(str(found.session), found.uuid, found.actor, found.text, found.timestamp_text)
+    return Expected(
+        str(found.session), found.uuid or "", found.actor, found.text, found.timestamp_text
+    )
 
 
 class TestAssistant:

@@ -19,6 +19,8 @@ from claude_headspace.source.typed import (
     WRAPPERS,
     command,
     is_injected,
+    is_pasted,
+    only_command,
     text_of,
     unwrapped,
 )
@@ -90,9 +92,12 @@ def _user(record: Record, message: Message) -> Verdict:
     if record.promptSource in TYPED_SOURCES:
         return _said(unwrapped(text, EDITOR_WRAPPERS), "user")
     if origin == HUMAN:
-        return _as_typed(unwrapped(text, EDITOR_WRAPPERS), "user")
-    text = unwrapped(text, WRAPPERS)
-    return Verdict("user/injected") if is_injected(text) else _as_typed(text, "user")
+        text = unwrapped(text, EDITOR_WRAPPERS)
+        return _said(only_command(text) or text, "user")
+    bare = unwrapped(text, WRAPPERS)
+    if is_injected(bare) and not is_pasted(text):
+        return Verdict("user/injected")
+    return _as_typed(bare, "user")
 
 
 def _with_feedback(record: Record, text: str) -> str:

@@ -26,7 +26,8 @@ MAX_DEPTH = 64
 _RECORD_START = re.compile(r'\{\s*"')
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 ABSENT = msgspec.Raw(b"")
-_IDENTIFYING = frozenset({"type", "sessionId", "uuid"})
+# One of these is in every record that can be recognised behind a broken one.
+_IDENTIFYING = ("uuid", "operation")
 
 
 class Origin(msgspec.Struct):
@@ -315,16 +316,22 @@ def _decode_shallow(text: str, end: int) -> tuple[Any, int, str | None]:
 def _next_record(readings: tuple[str, ...], start: int, budget: int) -> tuple[int, int] | None:
     """Where the next record that decodes and names itself starts, and what budget is left."""
     text = readings[0]
-    last = str.rfind(text, '"uuid"')
+    last = max(str.rfind(text, f'"{name}"') for name in _IDENTIFYING)
     for match in _RECORD_START.finditer(text, start):
         at = match.start()
         if at > last or budget <= 0:
             return None
         value, end, problem = _decode_at(readings, at)
         budget -= end - at
-        if problem is None and isinstance(value, dict) and value.keys() >= _IDENTIFYING:
+        if problem is None and _names_itself(value):
             return at, budget
     return None
+
+
+def _names_itself(value: Any) -> bool:
+    if not isinstance(value, dict) or not value.keys() >= {"type", "sessionId"}:
+        return False
+    return any(name in value for name in _IDENTIFYING)
 
 
 def _found(offset: int, value: Any, *, salvaged: bool) -> Found | Broken:

@@ -10,9 +10,12 @@ from claude_headspace.source.records import Block, Content
 _ATTRIBUTES = r"(?:\s[^<>]*)?"
 _EDITOR = ("ide_opened_file", "ide_selection", "ide_diagnostics")
 # By the editor alone; and, in lines that say nothing of their source, by the client too.
-EDITOR_WRAPPERS = re.compile(f"<({'|'.join(_EDITOR)})>")
+EDITOR_WRAPPERS = re.compile(f"<({'|'.join(_EDITOR)}){_ATTRIBUTES}>")
 WRAPPERS = re.compile(f"<({'|'.join((*_EDITOR, 'system-reminder'))}){_ATTRIBUTES}>")
-_PASTE = re.compile(f"</?pasted_content{_ATTRIBUTES}>")
+# The client's tags say which paste they are around; others were typed.
+_PASTE = re.compile(r"<pasted_content\s[^<>]*>")
+_PASTE_END = re.compile(f"</pasted_content{_ATTRIBUTES}>")
+_COMMAND_ENDS = ("</command-name>", "</command-message>", "</command-args>", "</bash-input>")
 _INJECTED_TAGS = (
     "local-command-stdout", "local-command-stderr", "local-command-caveat", "bash-stdout",
     "bash-stderr", "task-notification", "teammate-message", "agent-message",
@@ -51,6 +54,11 @@ def is_injected(text: str) -> bool:
     return _INJECTED.match(text) is not None
 
 
+def is_pasted(text: str) -> bool:
+    """Whether the text begins with what a person has pasted."""
+    return _PASTE.match(text.lstrip()) is not None
+
+
 def is_machines(queued: str) -> bool:
     """Whether a queued prompt of which nothing is known was queued by a program."""
     return is_injected(queued) or queued.startswith(_TASK)
@@ -58,7 +66,8 @@ def is_machines(queued: str) -> bool:
 
 def unwrapped(text: str, wrappers: re.Pattern[str]) -> str:
     """The text without wrapped blocks and without the tags around pastes, its ends stripped."""
-    return _PASTE.sub("", _without_blocks(text, wrappers)).strip()
+    text, pastes = _PASTE.subn("", _without_blocks(text, wrappers))
+    return (_PASTE_END.sub("", text) if pastes else text).strip()
 
 
 def _without_blocks(text: str, wrappers: re.Pattern[str]) -> str:
@@ -91,6 +100,11 @@ def command(text: str) -> str | None:
         return None
     name = _inside(text, "command-name")
     return None if name is None else f"{name} {_inside(text, 'command-args') or ''}".strip()
+
+
+def only_command(text: str) -> str | None:
+    """The command that a text is and nothing else; None where there is more in it."""
+    return command(text) if text.endswith(_COMMAND_ENDS) else None
 
 
 def _inside(text: str, tag: str) -> str | None:
