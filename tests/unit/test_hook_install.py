@@ -13,13 +13,13 @@ from claude_headspace.errors import HookSettingsError
 from claude_headspace.hooks.install import (
     EditReport,
     claude_version,
-    default_settings_path,
     describe_edit,
     install,
     parse_version,
     remove,
 )
 from claude_headspace.hooks.settings import configured, events_for
+from claude_headspace.hooks.settings_file import default_settings_path
 
 NEW = (2, 1, 240)
 INBOX = Path("/somewhere/var/inbox")

@@ -52,15 +52,15 @@ versions = st.sampled_from([NEW, OLD, None])
 @given(foreign_settings, versions)
 def test_remove_undoes_add_exactly(settings: dict[str, Any], version: Version | None) -> None:
     before = copy.deepcopy(settings)
-    added = add(settings, events_for(version), OURS, version)
+    added = add(settings, events_for(version), OURS)
     assert remove(added, OURS.inbox) == before
     assert settings == before
 
 
 @given(foreign_settings, versions)
 def test_adding_twice_is_adding_once(settings: dict[str, Any], version: Version | None) -> None:
-    once = add(settings, events_for(version), OURS, version)
-    assert json.dumps(add(once, events_for(version), OURS, version)) == json.dumps(once)
+    once = add(settings, events_for(version), OURS)
+    assert json.dumps(add(once, events_for(version), OURS)) == json.dumps(once)
 
 
 @given(foreign_settings, versions, versions)
@@ -68,7 +68,7 @@ def test_every_event_has_our_entry_once_whatever_stood_before(
     settings: dict[str, Any], first: Version | None, second: Version | None
 ) -> None:
     stale = HookCommand(Path("/gone/python"), OURS.inbox)
-    updated = add(add(settings, ALL, stale, first), events_for(second), OURS, second)
+    updated = add(add(settings, ALL, stale), events_for(second), OURS, second)
     assert sorted(one.event for one in configured(updated)) == sorted(events_for(second))
     assert {one.command for one in configured(updated)} == {OURS}
     assert remove(updated, OURS.inbox) == settings
@@ -76,16 +76,16 @@ def test_every_event_has_our_entry_once_whatever_stood_before(
 
 @given(foreign_settings)
 def test_two_instances_do_not_touch_each_other(settings: dict[str, Any]) -> None:
-    both = add(add(settings, ALL, OURS, NEW), ALL, OTHER, OLD)
+    both = add(add(settings, ALL, OURS), ALL, OTHER, OLD)
     assert {one.command for one in configured(both)} == {OURS, OTHER}
-    assert remove(both, OURS.inbox) == add(settings, ALL, OTHER, OLD)
+    assert remove(both, OURS.inbox) == add(settings, ALL, OTHER)
     assert remove(both, None) == settings
 
 
 def test_an_entry_moved_under_a_matcher_by_its_owner_stays_there() -> None:
-    settings = add({}, ("SessionStart",), OURS, NEW)
+    settings = add({}, ("SessionStart",), OURS)
     settings["hooks"]["SessionStart"][0]["matcher"] = "startup"
-    assert add(settings, ("SessionStart",), OURS, NEW) == settings
+    assert add(settings, ("SessionStart",), OURS) == settings
 
 
 def test_a_version_that_can_gets_a_list_and_an_older_one_a_quoted_command() -> None:
@@ -118,7 +118,7 @@ def test_events_that_change_what_claude_code_does_are_never_asked_for() -> None:
 @pytest.mark.parametrize("settings", [{"hooks": []}, {"hooks": {"Stop": {}}}, {"hooks": None}])
 def test_settings_of_the_wrong_shape_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(HookSettingsError, match="hooks"):
-        add(settings, ("Stop",), OURS, NEW)
+        add(settings, ("Stop",), OURS)
 
 
 @pytest.mark.parametrize(
@@ -144,5 +144,5 @@ def test_a_command_that_only_looks_like_ours_is_not(command: str) -> None:
 
 
 def test_what_is_configured_is_found() -> None:
-    settings = add({}, ("Stop",), OURS, NEW)
+    settings = add({}, ("Stop",), OURS)
     assert configured(settings) == [Configured("Stop", OURS)]

@@ -33,7 +33,7 @@ def look(tmp_path: Path, settings: Any, *, managed: Any = None, **options: Any) 
 
 
 def complete(interpreter: Path) -> dict[str, Any]:
-    return add({}, events_for(NEW), HookCommand(interpreter, INBOX), NEW)
+    return add({}, events_for(NEW), HookCommand(interpreter, INBOX))
 
 
 def test_all_is_well(tmp_path: Path, interpreter: Path) -> None:
@@ -85,7 +85,7 @@ def test_events_missing_and_events_unknown_to_the_version(
     tmp_path: Path, interpreter: Path
 ) -> None:
     command = HookCommand(interpreter, INBOX)
-    (missing,) = look(tmp_path, add({}, ("Stop",), command, NEW)).problems
+    (missing,) = look(tmp_path, add({}, ("Stop",), command)).problems
     assert "SessionEnd" in missing
     (unknown,) = look(tmp_path, complete(interpreter), version=(1, 0, 70)).problems
     assert "SessionEnd" in unknown
@@ -94,7 +94,7 @@ def test_events_missing_and_events_unknown_to_the_version(
 
 def test_another_instance_is_named(tmp_path: Path, interpreter: Path) -> None:
     other = HookCommand(interpreter, Path("/other/inbox"))
-    (problem,) = look(tmp_path, add(complete(interpreter), ("Stop",), other, NEW)).problems
+    (problem,) = look(tmp_path, add(complete(interpreter), ("Stop",), other)).problems
     assert "/other/inbox" in problem
 
 
