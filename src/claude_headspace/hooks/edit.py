@@ -74,11 +74,12 @@ def own_backup(path: Path) -> Path:
 
 def _kept_bytes(path: Path, wanted: Settings) -> bytes | None:
     """What a backup beside the file holds, if that says just what is wanted, in its order."""
-    written = json.dumps(wanted)
+    written = json.dumps(entries.without_empty(wanted))
     for backup in _backups(path):
         with suppress(HookSettingsError, OSError):
             content = backup.read_bytes()
-            if json.dumps(parse_settings(backup, content)) == written:
+            said = entries.without_empty(parse_settings(backup, content))
+            if json.dumps(said) == written:
                 return content
     return None
 
@@ -97,7 +98,7 @@ def _put_in_place(before: SettingsFile, after: bytes | None, replace: Replace) -
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         make_private(str(path.parent))
-        backup = _back_up(before)
+        backup = None if after is None else _back_up(before)
         if after is not None:
             _write_beside(path, draft, after)
         _check_unchanged(before)

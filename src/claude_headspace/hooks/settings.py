@@ -131,6 +131,18 @@ def remove(settings: Settings, inbox: Path | None) -> Settings:
     return changed
 
 
+def without_empty(settings: Settings) -> Settings:
+    """Return the settings without hook events that have no hooks, which removing does not keep."""
+    hooks = settings.get("hooks")
+    if not isinstance(hooks, dict):
+        return settings
+    used = {event: groups for event, groups in hooks.items() if groups != []}
+    changed = {**settings, "hooks": used}
+    if not used:
+        del changed["hooks"]
+    return changed
+
+
 def configured(settings: Settings) -> list[Configured]:
     """Return all of our entries, those of other instances too."""
     hooks = settings.get("hooks")
