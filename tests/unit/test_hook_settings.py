@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from claude_headspace.errors import HookSettingsError
@@ -59,6 +60,7 @@ def in_the_earlier_form(settings: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
+@trying(deadline=None)
 @given(foreign_settings, versions)
 def test_remove_undoes_add_exactly(settings: dict[str, Any], version: Version | None) -> None:
     before = copy.deepcopy(settings)
@@ -67,12 +69,14 @@ def test_remove_undoes_add_exactly(settings: dict[str, Any], version: Version | 
     assert settings == before
 
 
+@trying(deadline=None)
 @given(foreign_settings, versions)
 def test_adding_twice_is_adding_once(settings: dict[str, Any], version: Version | None) -> None:
     once = add(settings, events_for(version), OURS)
     assert json.dumps(add(once, events_for(version), OURS)) == json.dumps(once)
 
 
+@trying(deadline=None)
 @given(foreign_settings, versions, versions)
 def test_every_event_has_our_entry_once_whatever_stood_before(
     settings: dict[str, Any], first: Version | None, second: Version | None
@@ -85,6 +89,7 @@ def test_every_event_has_our_entry_once_whatever_stood_before(
     assert remove(updated, OURS.inbox) == settings
 
 
+@trying(deadline=None)
 @given(foreign_settings)
 def test_two_instances_do_not_touch_each_other(settings: dict[str, Any]) -> None:
     both = add(add(settings, ALL, OURS), ALL, OTHER)
@@ -93,6 +98,7 @@ def test_two_instances_do_not_touch_each_other(settings: dict[str, Any]) -> None
     assert remove(both, None) == settings
 
 
+@trying(deadline=None)
 @given(foreign_settings, versions)
 def test_dangerous_entries_become_what_would_be_installed(
     settings: dict[str, Any], version: Version | None
