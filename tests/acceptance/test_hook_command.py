@@ -61,11 +61,8 @@ def notes(inbox: Path) -> str:
 
 
 def installed_entry(directory: Path, inbox: Path) -> dict[str, Any]:
-    """The entry that `hooks install` leaves for Stop, over one of the version before."""
+    """The entry that `hooks install` leaves for Stop."""
     settings = directory / "settings.json"
-    argv = HookCommand(Path(sys.executable), inbox).argv()
-    earlier = {"type": "command", "command": argv[0], "args": argv[1:], "timeout": 5}
-    settings.write_text(json.dumps({"hooks": {"Stop": [{"hooks": [earlier]}]}}))
     install(settings, inbox, version=(2, 1, 332))
     (group,) = json.loads(settings.read_bytes())["hooks"]["Stop"]
     (entry,) = group["hooks"]
@@ -120,13 +117,14 @@ def test_nothing_that_a_prompt_says_is_executed(
     )
     hook = HOOK | {"hook_event_name": "UserPromptSubmit", "prompt": prompt, "message": prompt}
     argv = call(installed_entry(tmp_path, inbox))
-    given = json.dumps(hook, indent=1).encode() + f"\n{touch}6\n".encode()
-    for text in (json.dumps(hook).encode(), json.dumps(hook, indent=1).encode()):
-        assert_unnoticed(
-            run([shell if argv[0] == "/bin/sh" else argv[0], *argv[1:]], text, cwd=place)
-        )
-    assert_unnoticed(run(argv, given, cwd=place))
-    assert list(place.iterdir()) == []
+    if argv[0] == "/bin/sh":
+        argv[0] = shell
+    lines = json.dumps(hook, indent=1).encode()
+    inputs = [json.dumps(hook).encode(), lines, lines + f"\n{touch}6\n".encode()]
+    ended = [run(argv, given, cwd=place) for given in inputs]
+    assert list(place.iterdir()) == [], "the prompt was executed"
+    for one in ended:
+        assert_unnoticed(one)
     arrivals = [read_arrival(path) for path in list_arrivals(inbox)]
     assert [arrival.payload["hook_type"] for arrival in arrivals] == ["UserPromptSubmit"] * 2
     assert [arrival.payload["message"] for arrival in arrivals] == [prompt] * 2

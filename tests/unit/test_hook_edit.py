@@ -53,6 +53,7 @@ def to_the_earlier_form(path: Path) -> None:
 def test_removing_gives_every_byte_back_and_leaves_nothing_behind(path: Path) -> None:
     put_in(path)
     assert path.read_bytes() != BYTES
+    assert "to the byte" not in describe_edit(remove(path, INBOX, dry_run=True))
     report = remove(path, INBOX)
     assert path.read_bytes() == BYTES
     assert names(path) == ["settings.json"]

@@ -104,7 +104,7 @@ def describe_edit(report: EditReport) -> str:
         lines.append(f"Changed {report.path}.")
     if report.backup is not None:
         lines.append(f"What it was before is in {report.backup}.")
-    if report.restored:
+    if report.restored and not report.dry_run:
         lines.append("It is to the byte what it was before the hooks came in.")
     if report.events:
         lines.append(_events_sentence(report))
