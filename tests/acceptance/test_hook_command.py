@@ -5,11 +5,13 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from claude_headspace.hooks.install import install
 from claude_headspace.hooks.settings import HookCommand
 from claude_headspace.inbox.arrivals import Arrival, list_arrivals, read_arrival
 
@@ -22,6 +24,7 @@ HOOK: dict[str, Any] = {
     "hook_event_name": "SessionEnd",
     "permission_mode": "default",
 }
+Call = Callable[[dict[str, Any]], list[str]]
 DIRECT = [sys.executable, "-I", "-m", "claude_headspace.hooks.command"]
 
 
@@ -57,12 +60,36 @@ def notes(inbox: Path) -> str:
     return (inbox.parent / "hook-errors.log").read_text()
 
 
-@pytest.mark.parametrize("version", [(2, 1, 240), (2, 0, 0)], ids=["list", "shell"])
+def installed_entry(directory: Path, inbox: Path) -> dict[str, Any]:
+    """The entry that `hooks install` leaves for Stop."""
+    settings = directory / "settings.json"
+    install(settings, inbox, version=(2, 1, 332))
+    (group,) = json.loads(settings.read_bytes())["hooks"]["Stop"]
+    (entry,) = group["hooks"]
+    assert isinstance(entry, dict)
+    return entry
+
+
+def as_old_clients_call_it(entry: dict[str, Any]) -> list[str]:
+    """They hand the command to a shell, and know nothing of `args`."""
+    return ["/bin/sh", "-c", entry["command"]]
+
+
+def as_new_clients_call_it(entry: dict[str, Any]) -> list[str]:
+    """They start the command itself where there are `args`."""
+    if "args" in entry:
+        return [entry["command"], *entry["args"]]
+    return as_old_clients_call_it(entry)
+
+
+CALLS = [as_old_clients_call_it, as_new_clients_call_it]
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_the_installed_entry_leaves_the_event_in_any_environment(
-    inbox: Path, version: tuple[int, int, int]
+    inbox: Path, tmp_path: Path, call: Call
 ) -> None:
-    entry = HookCommand(Path(sys.executable), inbox).handler(version)
-    argv = [entry["command"], *entry["args"]] if "args" in entry else ["sh", "-c", entry["command"]]
+    argv = call(installed_entry(tmp_path, inbox))
     hostile = {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": "/nowhere"}
     assert_unnoticed(run(argv, json.dumps(HOOK).encode(), env=hostile, cwd="/"))
     (path,) = list_arrivals(inbox)
@@ -75,6 +102,35 @@ def test_the_installed_entry_leaves_the_event_in_any_environment(
     }
 
 
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("directory", ["plain", 'it\'s $(touch A) `touch B` "so"'])
+def test_nothing_that_a_prompt_says_is_executed(
+    tmp_path: Path, call: Call, shell: str, directory: str
+) -> None:
+    """Wherever the inbox is: a folder's name may look like a command too."""
+    place, inbox = tmp_path / "empty", tmp_path / directory / "inbox"
+    place.mkdir()
+    touch = f"touch {place}/made"
+    prompt = "\n".join(
+        [f"`{touch}1`", f"$({touch}2)", f"'; {touch}3 #", f'" ; {touch}4 ; "', f"{touch}5", "}"]
+    )
+    hook = HOOK | {"hook_event_name": "UserPromptSubmit", "prompt": prompt, "message": prompt}
+    argv = call(installed_entry(tmp_path, inbox))
+    if argv[0] == "/bin/sh":
+        argv[0] = shell
+    lines = json.dumps(hook, indent=1).encode()
+    inputs = [json.dumps(hook).encode(), lines, lines + f"\n{touch}6\n".encode()]
+    ended = [run(argv, given, cwd=place) for given in inputs]
+    assert list(place.iterdir()) == [], "the prompt was executed"
+    for one in ended:
+        assert_unnoticed(one)
+    arrivals = [read_arrival(path) for path in list_arrivals(inbox)]
+    assert [arrival.payload["hook_type"] for arrival in arrivals] == ["UserPromptSubmit"] * 2
+    assert [arrival.payload["message"] for arrival in arrivals] == [prompt] * 2
+    assert not any("prompt" in arrival.payload for arrival in arrivals)
+
+
 def test_only_what_the_event_may_carry_is_taken(inbox: Path) -> None:
     optional = {
         "reason": "clear",
@@ -82,6 +138,8 @@ def test_only_what_the_event_may_carry_is_taken(inbox: Path) -> None:
         "tool_name": "Bash",
         "prompt_id": "p-1",
         "agent_id": "a-1",
+        "notification_type": "permission_prompt",
+        "message": "Claude needs your permission to use Bash",
     }
     secret = {"prompt": "my password", "tool_input": {"x": 1}, "last_assistant_message": "y"}
     (arrival,) = hook(inbox, json.dumps(HOOK | optional | secret).encode())
@@ -97,6 +155,13 @@ def test_optional_fields_of_another_type_are_left_out(inbox: Path) -> None:
         inbox, json.dumps(HOOK | {"reason": None, "source": {}, "agent_id": ""}).encode()
     )
     assert arrival.payload.keys() == {"hook_type", "claude_session_id", "working_directory"}
+
+
+def test_bytes_that_are_no_utf_8_are_replaced(inbox: Path) -> None:
+    given = json.dumps(HOOK | {"message": "cut: X"}).encode().replace(b"X", b"\xc3 \xff\xf0\x9f")
+    (arrival,) = hook(inbox, b"\xef\xbb\xbf" + given)
+    assert arrival.payload["message"] == "cut: \ufffd \ufffd\ufffd"
+    assert not (inbox.parent / "hook-errors.log").exists()
 
 
 def test_without_a_directory_its_own_is_taken(inbox: Path, tmp_path: Path) -> None:
@@ -173,17 +238,13 @@ def test_wrong_arguments_are_unnoticed(arguments: list[str]) -> None:
     assert_unnoticed(run([*DIRECT, *arguments], json.dumps(HOOK).encode()))
 
 
-@pytest.mark.parametrize("version", [(2, 1, 240), (2, 0, 0)], ids=["list", "shell"])
-def test_a_program_that_is_gone_or_broken_is_unnoticed(
-    inbox: Path, tmp_path: Path, version: tuple[int, int, int]
-) -> None:
+def test_a_program_that_is_gone_or_broken_is_unnoticed(inbox: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_text("#!/bin/sh\necho out; echo err >&2; exit 2\n")
     broken.chmod(0o755)
     for interpreter in (broken, tmp_path / "gone"):
-        entry = HookCommand(interpreter, inbox).handler(version)
-        argv = [entry["command"], *entry.get("args", [])]
-        assert_unnoticed(run(argv if "args" in entry else ["sh", "-c", argv[0]], b"{}"))
+        entry = HookCommand(interpreter, inbox).handler()
+        assert_unnoticed(run(as_new_clients_call_it(entry), b"{}"))
 
 
 def test_the_log_stays_small(inbox: Path) -> None:

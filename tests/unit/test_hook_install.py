@@ -13,13 +13,13 @@ from claude_headspace.errors import HookSettingsError
 from claude_headspace.hooks.install import (
     EditReport,
     claude_version,
-    default_settings_path,
     describe_edit,
     install,
     parse_version,
     remove,
 )
 from claude_headspace.hooks.settings import configured, events_for
+from claude_headspace.hooks.settings_file import default_settings_path
 
 NEW = (2, 1, 240)
 INBOX = Path("/somewhere/var/inbox")
@@ -95,8 +95,7 @@ def test_the_backup_is_what_was_there_with_its_mode(written: Path) -> None:
     before = written.read_bytes()
     backup = put_in(written).backup
     assert backup is not None
-    assert backup.name.startswith("settings.json.")
-    assert backup.suffix == ".bak"
+    assert backup.name == "settings.json.claude-headspace.bak"
     assert backup.read_bytes() == before
     assert {stat.S_IMODE(one.stat().st_mode) for one in (written, backup)} == {0o640}
     assert sorted(written.parent.iterdir()) == sorted([written, backup])
@@ -193,7 +192,7 @@ def test_the_report_says_which_events_and_why_so_few(path: Path) -> None:
     assert "SessionEnd" in known
     unknown = describe_edit(install(path, INBOX, version=None))
     assert "not known" in unknown
-    assert "Notification" in unknown
+    assert "SessionStart, SessionEnd." in unknown
 
 
 def test_the_owner_stays_when_another_may_edit_it(written: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from claude_headspace.errors import HookSettingsError
@@ -49,62 +50,103 @@ foreign_settings = st.fixed_dictionaries(
 versions = st.sampled_from([NEW, OLD, None])
 
 
+def in_the_earlier_form(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings as the version before would have written our entries: a command and `args`."""
+    changed: dict[str, Any] = json.loads(json.dumps(settings))
+    for groups in changed.get("hooks", {}).values():
+        for handler in (handler for group in groups for handler in group["hooks"]):
+            if command_of(handler) is not None:
+                handler["command"], *handler["args"] = shlex.split(handler["command"])
+    return changed
+
+
+@trying(deadline=None)
 @given(foreign_settings, versions)
 def test_remove_undoes_add_exactly(settings: dict[str, Any], version: Version | None) -> None:
     before = copy.deepcopy(settings)
-    added = add(settings, events_for(version), OURS, version)
+    added = add(settings, events_for(version), OURS)
     assert remove(added, OURS.inbox) == before
     assert settings == before
 
 
+@trying(deadline=None)
 @given(foreign_settings, versions)
 def test_adding_twice_is_adding_once(settings: dict[str, Any], version: Version | None) -> None:
-    once = add(settings, events_for(version), OURS, version)
-    assert json.dumps(add(once, events_for(version), OURS, version)) == json.dumps(once)
+    once = add(settings, events_for(version), OURS)
+    assert json.dumps(add(once, events_for(version), OURS)) == json.dumps(once)
 
 
+@trying(deadline=None)
 @given(foreign_settings, versions, versions)
 def test_every_event_has_our_entry_once_whatever_stood_before(
     settings: dict[str, Any], first: Version | None, second: Version | None
 ) -> None:
     stale = HookCommand(Path("/gone/python"), OURS.inbox)
-    updated = add(add(settings, ALL, stale, first), events_for(second), OURS, second)
+    before = add(settings, (*events_for(first), "PreCompact"), stale)
+    updated = add(before, events_for(second), OURS)
     assert sorted(one.event for one in configured(updated)) == sorted(events_for(second))
     assert {one.command for one in configured(updated)} == {OURS}
     assert remove(updated, OURS.inbox) == settings
 
 
+@trying(deadline=None)
 @given(foreign_settings)
 def test_two_instances_do_not_touch_each_other(settings: dict[str, Any]) -> None:
-    both = add(add(settings, ALL, OURS, NEW), ALL, OTHER, OLD)
+    both = add(add(settings, ALL, OURS), ALL, OTHER)
     assert {one.command for one in configured(both)} == {OURS, OTHER}
-    assert remove(both, OURS.inbox) == add(settings, ALL, OTHER, OLD)
+    assert remove(both, OURS.inbox) == add(settings, ALL, OTHER)
     assert remove(both, None) == settings
 
 
+@trying(deadline=None)
+@given(foreign_settings, versions)
+def test_dangerous_entries_become_what_would_be_installed(
+    settings: dict[str, Any], version: Version | None
+) -> None:
+    """Also those at events that are no longer asked for, and those of other instances."""
+    events = events_for(version)
+    both = add(add(settings, (*events, "PreCompact"), OURS), ("Stop",), OTHER)
+    old = in_the_earlier_form(both)
+    dangerous = [(one.event, one.command) for one in configured(old) if one.dangerous]
+    assert dangerous == [(one.event, one.command) for one in configured(both)]
+    updated = add(old, events, OURS)
+    assert not any(one.dangerous for one in configured(updated))
+    assert updated == add(both, events, OURS)
+    assert remove(remove(old, OURS.inbox), OTHER.inbox) == settings
+
+
 def test_an_entry_moved_under_a_matcher_by_its_owner_stays_there() -> None:
-    settings = add({}, ("SessionStart",), OURS, NEW)
+    settings = add({}, ("SessionStart",), OURS)
     settings["hooks"]["SessionStart"][0]["matcher"] = "startup"
-    assert add(settings, ("SessionStart",), OURS, NEW) == settings
+    assert add(settings, ("SessionStart",), OURS) == settings
 
 
-def test_a_version_that_can_gets_a_list_and_an_older_one_a_quoted_command() -> None:
-    new, old = OURS.handler((2, 1, 139)), OURS.handler((2, 1, 138))
-    assert [new["command"], *new["args"]] == OURS.argv() == shlex.split(old["command"])
-    assert "args" not in old
-    assert OURS.handler(None) == old
-    assert new["timeout"] == old["timeout"] == 5
-    assert command_of(new) == command_of(old) == OURS
+def test_a_dangerous_entry_is_rewritten_where_its_owner_moved_it() -> None:
+    settings = add({}, ("SessionStart",), OURS)
+    settings["hooks"]["SessionStart"][0]["matcher"] = "startup"
+    assert add(in_the_earlier_form(settings), ("SessionStart",), OURS) == settings
+
+
+def test_the_entry_is_one_shell_string_and_nothing_beside_it() -> None:
+    handler = OURS.handler()
+    assert handler == {"type": "command", "command": shlex.join(OURS.argv()), "timeout": 5}
+    assert command_of(handler) == OURS
+
+
+BASIC = {"Stop", "SubagentStop", "Notification", "UserPromptSubmit", "SessionStart", "SessionEnd"}
 
 
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
-        (None, {"Stop", "SubagentStop", "Notification"}),
+        (None, BASIC),
         ((1, 0, 41), {"Stop", "SubagentStop", "Notification"}),
-        ((1, 0, 84), set(ALL) - {"SessionEnd"}),
-        ((1, 0, 85), set(ALL)),
-        ((2, 0, 0), set(ALL)),
+        ((1, 0, 84), BASIC - {"SessionEnd"}),
+        ((1, 0, 85), BASIC),
+        ((2, 0, 76), BASIC),
+        ((2, 1, 77), BASIC),
+        ((2, 1, 78), BASIC | {"StopFailure"}),
+        ((2, 1, 332), BASIC | {"StopFailure"}),
     ],
 )
 def test_only_events_that_the_version_knows(version: Version | None, expected: set[str]) -> None:
@@ -112,13 +154,13 @@ def test_only_events_that_the_version_knows(version: Version | None, expected: s
 
 
 def test_events_that_change_what_claude_code_does_are_never_asked_for() -> None:
-    assert not set(ALL) & {"WorktreeCreate", "MessageDisplay", "PreToolUse"}
+    assert not set(ALL) & {"WorktreeCreate", "MessageDisplay", "PreToolUse", "PreCompact"}
 
 
 @pytest.mark.parametrize("settings", [{"hooks": []}, {"hooks": {"Stop": {}}}, {"hooks": None}])
 def test_settings_of_the_wrong_shape_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(HookSettingsError, match="hooks"):
-        add(settings, ("Stop",), OURS, NEW)
+        add(settings, ("Stop",), OURS)
 
 
 @pytest.mark.parametrize(
@@ -144,5 +186,5 @@ def test_a_command_that_only_looks_like_ours_is_not(command: str) -> None:
 
 
 def test_what_is_configured_is_found() -> None:
-    settings = add({}, ("Stop",), OURS, NEW)
+    settings = add({}, ("Stop",), OURS)
     assert configured(settings) == [Configured("Stop", OURS)]

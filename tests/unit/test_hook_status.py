@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def look(tmp_path: Path, settings: Any, *, managed: Any = None, **options: Any) 
 
 
 def complete(interpreter: Path) -> dict[str, Any]:
-    return add({}, events_for(NEW), HookCommand(interpreter, INBOX), NEW)
+    return add({}, events_for(NEW), HookCommand(interpreter, INBOX))
 
 
 def test_all_is_well(tmp_path: Path, interpreter: Path) -> None:
@@ -85,16 +86,34 @@ def test_events_missing_and_events_unknown_to_the_version(
     tmp_path: Path, interpreter: Path
 ) -> None:
     command = HookCommand(interpreter, INBOX)
-    (missing,) = look(tmp_path, add({}, ("Stop",), command, NEW)).problems
+    (missing,) = look(tmp_path, add({}, ("Stop",), command)).problems
     assert "SessionEnd" in missing
     (unknown,) = look(tmp_path, complete(interpreter), version=(1, 0, 70)).problems
     assert "SessionEnd" in unknown
     assert look(tmp_path, complete(interpreter), version=None).problems == ()
 
 
+def test_dangerous_entries_are_named_with_what_to_do(tmp_path: Path, interpreter: Path) -> None:
+    settings = json.loads(json.dumps(complete(interpreter)))
+    for event in ("Stop", "SessionEnd"):
+        handler = settings["hooks"][event][0]["hooks"][0]
+        handler["command"], *handler["args"] = shlex.split(handler["command"])
+    (problem,) = look(tmp_path, settings).problems
+    assert f"{tmp_path}/settings.json holds dangerous hook entries" in problem
+    assert "(Stop, SessionEnd)" in problem
+    assert "hooks install" in problem
+
+
+def test_an_event_that_is_no_longer_asked_for(tmp_path: Path, interpreter: Path) -> None:
+    settings = add({}, (*events_for(NEW), "PreCompact"), HookCommand(interpreter, INBOX))
+    for version in (NEW, None):
+        (problem, *_) = look(tmp_path, settings, version=version).problems
+        assert problem == "No longer asked for: PreCompact; install the hooks again."
+
+
 def test_another_instance_is_named(tmp_path: Path, interpreter: Path) -> None:
     other = HookCommand(interpreter, Path("/other/inbox"))
-    (problem,) = look(tmp_path, add(complete(interpreter), ("Stop",), other, NEW)).problems
+    (problem,) = look(tmp_path, add(complete(interpreter), ("Stop",), other)).problems
     assert "/other/inbox" in problem
 
 

@@ -66,6 +66,29 @@ def test_what_was_put_is_read_back(inbox: Path) -> None:
     assert arrival.payload == payload
 
 
+def test_the_event_is_on_the_disk_before_its_name_and_the_name_before_the_return(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real calls, in the order in which they are made, with what they are made for."""
+    put(inbox, "x", {})
+    steps: list[tuple[str, int]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def seen_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        steps.append(("fsync", os.fstat(descriptor).st_ino))
+
+    def seen_rename(source: str, target: str) -> None:
+        steps.append(("rename", Path(source).stat().st_ino))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    monkeypatch.setattr(os, "rename", seen_rename)
+    put(inbox, "x", {})
+    file, directory = list_arrivals(inbox)[1].stat().st_ino, (inbox / "new").stat().st_ino
+    assert steps == [("fsync", file), ("rename", file), ("fsync", directory)]
+
+
 def test_the_file_is_one_object_with_just_four_keys(inbox: Path) -> None:
     put(inbox, "x", {})
     (path,) = list_arrivals(inbox)

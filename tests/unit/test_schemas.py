@@ -37,7 +37,15 @@ TYPES: dict[type[Schema], tuple[dict[str, Any], dict[str, Any], dict[str, list[s
     ),
     schemas.HookReceived: (
         {"hook_type": "Stop", "claude_session_id": "s", "working_directory": "/w"},
-        {"reason": "r", "source": "s", "tool_name": "t", "prompt_id": "p", "agent_id": "a"},
+        {
+            "reason": "r",
+            "source": "s",
+            "tool_name": "t",
+            "prompt_id": "p",
+            "agent_id": "a",
+            "notification_type": "n",
+            "message": "m",
+        },
         {},
     ),
 }  # fmt: skip

@@ -55,6 +55,12 @@ def test_all_well() -> None:
     assert verdict.checks["watcher"]["uptime_seconds"] == 100
 
 
+def test_what_endangers_the_user_is_a_reason_whatever_runs() -> None:
+    seen = replace(ALL_WELL, dangers=("/home/u/.claude/settings.json holds danger",))
+    assert only_reason(judge(seen)) == "/home/u/.claude/settings.json holds danger"
+    assert judge(replace(seen, programs=AWAY, status=MISSING)).reasons[-1] == seen.dangers[0]
+
+
 def test_a_starting_process_that_works_already_is_well() -> None:
     assert with_watcher(state="STARTING").status == "healthy"
 

@@ -59,7 +59,7 @@ def _configure_settings(commands: Commands) -> None:
     for name, run, summary in edits:
         parser = add(
             actions, name, run, summary,
-            "Shows the difference, asks on a terminal, and keeps a backup.",
+            "Shows the difference, asks on a terminal, and keeps one backup.",
             f"claude-headspace hooks {name} --dry-run",
         )  # fmt: skip
         _add_settings(parser.add_argument)
@@ -203,7 +203,7 @@ def _agreed() -> bool:
 def _settings(arguments: Namespace) -> Path:
     from pathlib import Path
 
-    from claude_headspace.hooks.install import default_settings_path
+    from claude_headspace.hooks.settings_file import default_settings_path
 
     return Path(arguments.settings) if arguments.settings else default_settings_path()
 

@@ -34,6 +34,7 @@ SHORT_SESSION = 8
 LONGEST_TYPE = 18
 SHOWN_CONTENT_BYTES = 200
 NO_SESSION = "00000000-0000-0000-0000-000000000000"
+_HOOK_DETAILS = ("reason", "source", "tool_name", "notification_type")
 _JSON_FIELDS = (
     "id", "timestamp", "event_type", "session_uuid", "project", "payload", "annotations",
     "event_key", "project_id", "agent_id", "command_id", "turn_id", "source_id", "source_offset",
@@ -160,8 +161,9 @@ def describe(event_type: str, payload: Mapping[str, Any]) -> str:
     if event_type == "state_transition":
         return f"{get('from_state')} → {get('to_state')} ({get('trigger')})"
     if event_type == "hook_received":
-        details = [str(get(name)) for name in ("reason", "source", "tool_name") if get(name)]
-        return " ".join([str(get("hook_type")), *details])
+        details = [str(get(name)) for name in _HOOK_DETAILS if get(name)]
+        said = f": {get('message')}" if get("message") else ""
+        return " ".join([str(get("hook_type")), *details]) + said
     return json.dumps(payload, ensure_ascii=False)
 
 

@@ -136,6 +136,8 @@ class HookReceived(PayloadSchema):
     tool_name = Text()
     prompt_id = Text()
     agent_id = Text()
+    notification_type = Text()
+    message = Text()
 
 
 Check = Callable[[Any], bool]

@@ -63,7 +63,10 @@ class DatabasePing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """Everything the verdict rests on; `database` is None when nobody asked."""
+    """Everything the verdict rests on; `database` is None when nobody asked.
+
+    `dangers` are sentences about what harms the user, whether everything runs or not.
+    """
 
     now: float
     status: StatusResult
@@ -71,6 +74,7 @@ class Observation:
     guard: GuardState | Problem
     database: DatabasePing | Problem | None
     last_outcome: str = ""
+    dangers: tuple[str, ...] = ()
     watcher: str = "watcher"
     listener: str = "guard"
 
@@ -137,6 +141,7 @@ def _reasons(seen: Observation) -> Iterator[str]:
         yield from _guard_reasons(seen)
     if isinstance(seen.database, Problem):
         yield f"Postgres does not answer: {seen.database.detail}"
+    yield from seen.dangers
 
 
 def _unsupervised_reasons(seen: Observation) -> Iterator[str]:

@@ -28,7 +28,10 @@ INPUT_SECONDS = 3.0
 LOG_NAME = "hook-errors.log"
 MAX_LOG_BYTES = 64 * 1024
 MAX_NOTE_CHARACTERS = 500
-OPTIONAL_FIELDS = ("reason", "source", "tool_name", "prompt_id", "agent_id")
+OPTIONAL_FIELDS = (
+    "reason", "source", "tool_name", "prompt_id", "agent_id", "notification_type", "message",
+)  # fmt: skip
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class HookInputError(HeadspaceError):
@@ -49,9 +52,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def payload_of(received: bytes) -> dict[str, str]:
-    """Return the payload of `hook_received` for the JSON that Claude Code gave the hook."""
+    """Return the payload of `hook_received` for the JSON that Claude Code gave the hook.
+
+    Bytes that are no UTF-8 become U+FFFD: a prompt that was cut within a character is none.
+    """
+    text = received.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", "replace")
     try:
-        fields = json.loads(received)
+        fields = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise HookInputError(f"The hook's input is not JSON ({error}).") from error
     if not isinstance(fields, dict):

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from claude_headspace.errors import HookSettingsError
 from claude_headspace.hooks import settings as entries
-from claude_headspace.hooks.install import read_settings, version_text
-from claude_headspace.hooks.settings import Configured, Settings, Version
+from claude_headspace.hooks.danger import dangerous_events, warning
+from claude_headspace.hooks.install import version_text
+from claude_headspace.hooks.settings import EVENT_SINCE, Configured, Settings, Version
+from claude_headspace.hooks.settings_file import read_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ def status(
     ours = [entry for entry in found if entry.command.inbox == inbox]
     names = {entry.event for entry in ours}
     wanted = entries.events_for(version)
+    if dangerous := dangerous_events(settings):
+        problems.append(warning(settings_path, dangerous))
     problems += _silenced(settings_path, settings, managed)
     problems += _entry_problems(ours, wanted, version)
     problems += _other_inboxes(found, inbox)
@@ -114,7 +118,9 @@ def _entry_problems(
     problems = []
     if missing := [event for event in wanted if event not in names]:
         problems.append(f"Not configured: {', '.join(missing)}; install the hooks again.")
-    unknown = [event for event in sorted(names) if event not in wanted]
+    if needless := sorted(names - EVENT_SINCE.keys()):
+        problems.append(f"No longer asked for: {', '.join(needless)}; install the hooks again.")
+    unknown = [event for event in EVENT_SINCE if event in names and event not in wanted]
     if unknown and version is not None:
         problems.append(
             f"Claude Code {version_text(version)} does not know {', '.join(unknown)} and may skip "

@@ -2,7 +2,8 @@
 
 Nothing here reads or writes a file; settings are the parsed JSON object. An entry is ours if it
 runs our command, and one instance's if it names that instance's inbox, whatever interpreter or
-form it uses, so that a reinstalled program replaces its old entries.
+form it uses, so that a reinstalled program replaces its old entries. Earlier versions wrote the
+command's words as `args`.
 """
 
 from __future__ import annotations
@@ -23,19 +24,21 @@ COMMAND_MODULE = "claude_headspace.hooks.command"
 HOOK_TIMEOUT_SECONDS = 5
 
 # The first version of Claude Code that knows each event we ask for. A name that a version does
-# not know can make it skip the whole settings file.
+# not know can make it skip the whole settings file. PreCompact is not among them: Claude Code
+# shows the person that it ran.
 EVENT_SINCE: dict[str, Version] = {
     "Stop": (1, 0, 41),
     "SubagentStop": (1, 0, 41),
     "Notification": (1, 0, 41),
-    "PreCompact": (1, 0, 48),
     "UserPromptSubmit": (1, 0, 54),
     "SessionStart": (1, 0, 62),
     "SessionEnd": (1, 0, 85),
+    "StopFailure": (2, 1, 78),
 }
 # Before this one, hooks do not say which event they are run for.
 OLDEST_VERSION: Version = (1, 0, 41)
-ARGUMENT_LIST_SINCE: Version = (2, 1, 139)
+# Where no `claude` says its version, there may be one inside an editor, which is not that old.
+ASSUMED_VERSION: Version = (1, 0, 85)
 
 # Quiet and successful even when the interpreter is gone; its standard input is the hook's.
 _QUIETLY = 'exec >/dev/null 2>&1; "$0" "$@"; exit 0'
@@ -48,13 +51,10 @@ class HookCommand:
     interpreter: Path
     inbox: Path
 
-    def handler(self, version: Version | None) -> dict[str, Any]:
-        """Return the settings entry; without a shell to parse it if the version can do that."""
-        program, *arguments = self.argv()
-        command: dict[str, Any] = {"command": shlex.join([program, *arguments])}
-        if version is not None and version >= ARGUMENT_LIST_SINCE:
-            command = {"command": program, "args": arguments}
-        return {"type": "command", **command, "timeout": HOOK_TIMEOUT_SECONDS}
+    def handler(self) -> dict[str, Any]:
+        """Return the settings entry: one shell string, which every version runs alike."""
+        command = shlex.join(self.argv())
+        return {"type": "command", "command": command, "timeout": HOOK_TIMEOUT_SECONDS}
 
     def argv(self) -> list[str]:
         """Return the whole command line as a list."""
@@ -64,28 +64,34 @@ class HookCommand:
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """One of our entries as it stands in the settings."""
+    """One of our entries as it stands in the settings.
+
+    `dangerous`: it gives a shell its script as `args`, which Claude Code before 2.1.139 ignores;
+    the shell then takes the hook's input, and the prompt in it, for its script.
+    """
 
     event: str
     command: HookCommand
+    dangerous: bool = False
 
 
 def events_for(version: Version | None) -> tuple[str, ...]:
-    """Return the events to ask for; an unknown version gets only what every version knows."""
-    if version is None:
-        version = OLDEST_VERSION
-    return tuple(event for event, since in EVENT_SINCE.items() if version >= since)
+    """Return the events to ask for; for an unknown version, those that any of today's knows."""
+    known = version or ASSUMED_VERSION
+    return tuple(event for event, since in EVENT_SINCE.items() if known >= since)
 
 
-def add(
-    settings: Settings, events: Sequence[str], command: HookCommand, version: Version | None
-) -> Settings:
-    """Return the settings with this instance's entries at these events and at no others."""
+def add(settings: Settings, events: Sequence[str], command: HookCommand) -> Settings:
+    """Return the settings with this instance's entries at these events and at no others.
+
+    Dangerous entries are rewritten where they stand, those of other instances too.
+    """
     changed = copy.deepcopy(settings)
     hooks = changed.setdefault("hooks", {})
-    handler = command.handler(version)
+    handler = command.handler()
     if not isinstance(hooks, dict):
         raise _misshapen("hooks", "an object")
+    _rewrite_dangerous(hooks)
     for event in list(hooks):
         if event not in events:
             _drop(hooks, event, command.inbox)
@@ -97,6 +103,19 @@ def add(
             _drop(hooks, event, command.inbox)
             hooks.setdefault(event, []).append({"hooks": [handler]})
     return changed
+
+
+def _rewrite_dangerous(hooks: dict[str, Any]) -> None:
+    for groups in hooks.values():
+        for _, handler in _handlers(groups):
+            command = command_of(handler)
+            if command is not None and _is_dangerous(handler):
+                del handler["args"]
+                handler["command"] = command.handler()["command"]
+
+
+def _is_dangerous(handler: object) -> bool:
+    return isinstance(handler, dict) and "args" in handler
 
 
 def remove(settings: Settings, inbox: Path | None) -> Settings:
@@ -112,13 +131,25 @@ def remove(settings: Settings, inbox: Path | None) -> Settings:
     return changed
 
 
+def without_empty(settings: Settings) -> Settings:
+    """Return the settings without hook events that have no hooks, which removing does not keep."""
+    hooks = settings.get("hooks")
+    if not isinstance(hooks, dict):
+        return settings
+    used = {event: groups for event, groups in hooks.items() if groups != []}
+    changed = {**settings, "hooks": used}
+    if not used:
+        del changed["hooks"]
+    return changed
+
+
 def configured(settings: Settings) -> list[Configured]:
     """Return all of our entries, those of other instances too."""
     hooks = settings.get("hooks")
     if not isinstance(hooks, dict):
         return []
     return [
-        Configured(event, command)
+        Configured(event, command, _is_dangerous(handler))
         for event, groups in hooks.items()
         for _, handler in _handlers(groups)
         if (command := command_of(handler)) is not None

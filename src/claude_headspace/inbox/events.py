@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from claude_headspace.events.event import Event, Origin
+from claude_headspace.events.event import NO_SESSION, Event, Origin
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, STATE_TRANSITION
 from claude_headspace.inbox.arrivals import Arrival
 
@@ -20,9 +20,9 @@ def session_of(arrival: Arrival) -> UUID | None:
 
 
 def event_of(
-    arrival: Arrival, origin: Origin, project_id: int | None, agent_id: int | None
+    arrival: Arrival, origin: Origin | None, project_id: int | None, agent_id: int | None
 ) -> Event:
-    """The event, referring to the rows of its session, or to those that it names itself."""
+    """The event of its session, referring to its rows, or to those that it names itself."""
     command_id = None
     if arrival.type == STATE_TRANSITION:
         agent_id = _whole(arrival.payload.get("agent_id"))
@@ -32,6 +32,7 @@ def event_of(
         timestamp=arrival.timestamp,
         payload=arrival.payload,
         key=UUID(arrival.id),
+        session_uuid=session_of(arrival) or NO_SESSION,
         project_id=project_id,
         agent_id=agent_id,
         command_id=command_id,

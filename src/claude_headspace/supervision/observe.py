@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from claude_headspace.health.verdict import (
     Verdict,
     judge,
 )
+from claude_headspace.hooks import danger
 from claude_headspace.supervision.control import (
     PROGRAM,
     Supervisor,
@@ -36,7 +38,9 @@ def collect(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
     if probe is None:
         probe = database_probe(config)
     answer = probe.start()
-    return judge(observe(connect(config), config.state.directory, answer))
+    seen = observe(connect(config), config.state.directory, answer)
+    dangers = danger.warnings(danger.settings_paths(config.claude.projects_path))
+    return judge(replace(seen, dangers=tuple(dangers)))
 
 
 def database_probe(config: Config) -> DatabaseProbe:

@@ -10,15 +10,22 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from claude_headspace.errors import (
     DatabaseRefused,
     DatabaseUnavailable,
+    EventInvalid,
     InboxDamaged,
     InboxError,
 )
 from claude_headspace.events.event import Event, Origin, derived_key
-from claude_headspace.events.taxonomy import HOOK_RECEIVED, SESSION_ENDED
+from claude_headspace.events.taxonomy import (
+    HOOK_RECEIVED,
+    SESSION_ENDED,
+    SESSION_REGISTERED,
+    installed_taxonomy,
+)
 from claude_headspace.inbox.arrivals import Arrival, list_arrivals, read_arrival, remove_leftovers
 from claude_headspace.inbox.events import event_of, session_of
 from claude_headspace.inbox.producer import ARRIVED
@@ -217,13 +224,15 @@ class Intake:
         return None if uuid is None else self._sessions.find(uuid)
 
     def _announcements(self, arrival: Arrival) -> list[Event]:
-        """A session that starts is registered, whether its transcript is there yet or not."""
+        """A session is registered by its first hook, whether its transcript is there yet or not."""
         uuid = session_of(arrival)
-        directory = arrival.payload.get("working_directory")
-        starts = _hook_type(arrival) == SESSION_START
-        if not starts or uuid is None or not isinstance(directory, str):
+        if uuid is None:
             return []
-        if not self._sessions.begin(uuid):
+        if arrival.type == SESSION_REGISTERED:
+            self._introduce(uuid, arrival)
+            return []
+        directory = arrival.payload.get("working_directory")
+        if not isinstance(directory, str) or not self._introduces(uuid, arrival):
             return []
         session = self._sessions.meet(uuid, directory, str(self._directory / "unread"))
         if session is None:
@@ -232,11 +241,36 @@ class Intake:
         self._sessions.saw_line(session, arrival.timestamp, None)
         return [announcement] if announcement else []
 
+    def _introduces(self, uuid: UUID, arrival: Arrival) -> bool:
+        """Whether an arrival is a hook that starts a session, or the first one heard of it."""
+        hook_type = _hook_type(arrival)
+        if hook_type == SESSION_START:
+            return self._sessions.begin(uuid)
+        if hook_type in (None, SESSION_END) or not self._sessions.captured(uuid):
+            return False
+        return self._sessions.find(uuid) is None
+
+    def _introduce(self, uuid: UUID, arrival: Arrival) -> None:
+        """Register the session that an event from elsewhere announces; not if it is refused."""
+        with suppress(EventInvalid):
+            installed_taxonomy().check(event_of(arrival, None, None, None))
+            if self._sessions.begin(uuid):
+                session = self._sessions.introduce(uuid, arrival.payload)
+                self._sessions.saw_line(session, arrival.timestamp, None)
+
     def _end_session(self, arrival: Arrival) -> None:
         session = self._session_of(arrival)
-        if _hook_type(arrival) != SESSION_END or session is None or session.ended_at is not None:
+        if session is None:
+            return
+        if arrival.type == SESSION_ENDED:
+            ended = self._sessions.end(session, arrival.payload["reason"], arrival.timestamp)
+            if ended is not None:
+                self._database.execute("; ".join([*self._sessions.take_changes(), ended]))
+            return
+        if _hook_type(arrival) != SESSION_END or session.ended_at is not None:
             return
         key = derived_key(SESSION_ENDED, arrival.id)
+        goes_on = self._sessions.spoke_after(session, arrival.timestamp)
         event, statement = self._sessions.ending(session, "closed", arrival.timestamp, key)
         footing = Footing(
             self._database, self._database.generation, lambda: self._sessions.stand([session.uuid])
@@ -244,6 +278,9 @@ class Intake:
         result = self._writer.write_all([event], footing=footing)[0]
         if not result.settled:
             raise DatabaseUnavailable(result.error or "the write failed")
+        if goes_on:
+            session.ended_at = None
+            return
         self._database.execute("; ".join([*self._sessions.take_changes(), statement]))
 
     def _complain(self, problem: str) -> None:

@@ -17,6 +17,7 @@ from claude_headspace.errors import HeadspaceError, StateUnusable
 from claude_headspace.events.event import Event
 from claude_headspace.events.redaction import make_redactor, redact_bytes, redact_event
 from claude_headspace.health.status import State, WatcherStatus, status_path
+from claude_headspace.hooks.danger import settings_paths, warnings
 from claude_headspace.logs import configure_logging
 from claude_headspace.source.notifier import Notifier, Waker
 from claude_headspace.store.connection import Database, Patience
@@ -178,6 +179,8 @@ class Watcher:
         self._stop.listen()
         projects = ", ".join(str(path) for path in self._config.claude.projects_path)
         logger.info("start: pid %d, capturing %s", os.getpid(), projects)
+        for danger in warnings(settings_paths(self._config.claude.projects_path)):
+            logger.warning("%s", danger)
         self._vitals.become("starting")
         # What was imported stays; looking through it again and again finds nothing.
         gc.collect()

@@ -89,6 +89,31 @@ class Sessions:
             self._registrations[session] = asked
         return self.captured(session)
 
+    def introduce(self, session: UUID, given: Mapping[str, str]) -> StoredSession:
+        """The session of a session_registered event from elsewhere, which announces it."""
+        found = self.find(session)
+        if found is None:
+            project = _indexable(storable(given["project_path"])[0])
+            directory = storable(given["working_directory"])[0]
+            pane = given.get("iterm_pane_id")
+            pane = None if pane is None else storable(pane)[0]
+            found = self._keep(self._rows.create(session, project, directory, pane))
+        found.announced = True
+        self._changed[session] = found
+        return found
+
+    def spoke_after(self, session: StoredSession, when: datetime) -> bool:
+        """Whether the session is known to have gone on after this moment."""
+        return session.last_seen_at is not None and session.last_seen_at > when
+
+    def end(self, session: StoredSession, reason: str, when: datetime) -> str | None:
+        """The statement that ends a session; None where it has ended, or spoken since."""
+        when = min(when, datetime.now(timezone.utc))
+        if session.ended_at is not None or self.spoke_after(session, when):
+            return None
+        session.ended_at = when
+        return self._rows.end(session, reason)
+
     def stand(self, sessions: Iterable[UUID]) -> bool:
         """Whether the rows of these sessions, as far as they are at hand, are still theirs."""
         known = [self._known[session] for session in sessions if session in self._known]

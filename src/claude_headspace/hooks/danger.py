@@ -1,0 +1,58 @@
+"""Finding our hook entries of an earlier form, which an older Claude Code turns against its user.
+
+That form names `/bin/sh` as the command and all else as `args`. A client that does not know `args`
+runs the shell alone, with the hook's input on standard input, and so a prompt as a script.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from claude_headspace.hooks.settings import Settings, configured
+from claude_headspace.hooks.settings_file import default_settings_path
+
+MAX_SETTINGS_BYTES = 4 * 1024 * 1024
+
+
+def settings_paths(projects: Iterable[Path]) -> list[Path]:
+    """Return the settings that matter here: the user's, and those beside captured transcripts."""
+    paths = [directory.parent / "settings.json" for directory in projects]
+    with suppress(RuntimeError):  # a user without a home
+        paths.insert(0, default_settings_path())
+    return list(dict.fromkeys(paths))
+
+
+def warnings(paths: Iterable[Path]) -> list[str]:
+    """Return a sentence for each file with dangerous entries; never raises for what is there."""
+    found = [(path, dangerous_events(_settings_of(path))) for path in paths]
+    return [warning(path, events) for path, events in found if events]
+
+
+def dangerous_events(settings: Settings) -> list[str]:
+    """Return the events at which an entry of ours in its earlier form stands."""
+    return list(dict.fromkeys(one.event for one in configured(settings) if one.dangerous))
+
+
+def warning(path: Path, events: Sequence[str]) -> str:
+    """Say what is wrong with a file, and what to do."""
+    return (
+        f"{path} holds dangerous hook entries of an earlier version ({', '.join(events)}): Claude "
+        "Code before 2.1.139 executes prompts through them; rewrite them: "
+        f"`claude-headspace hooks install --settings {shlex.quote(str(path))}`"
+    )
+
+
+def _settings_of(path: Path) -> Settings:
+    """Read as Claude Code does; what it cannot read holds no danger either."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            settings = json.loads(file.read(MAX_SETTINGS_BYTES).decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return settings if isinstance(settings, dict) else {}

@@ -1,0 +1,215 @@
+"""Editing Claude Code's settings file: shown before, backed up once, replaced whole, read again."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from claude_headspace.errors import HookSettingsError
+from claude_headspace.hooks import settings as entries
+from claude_headspace.hooks.settings import Settings
+from claude_headspace.hooks.settings_file import (
+    BYTE_ORDER_MARK,
+    SettingsFile,
+    parse_settings,
+    read_settings,
+)
+from claude_headspace.inbox.producer import flush_directory, make_private
+
+BACKUP_SUFFIX = ".bak"
+
+Replace = Callable[[Path, Path], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What was done to one settings file, or would be.
+
+    `restored`: it has become, to the byte, what a backup says; `backup` is what it was before.
+    """
+
+    path: Path
+    diff: str = ""
+    backup: Path | None = None
+    restored: bool = False
+
+
+def edit(
+    path: Path,
+    change: Callable[[Settings], Settings],
+    *,
+    dry_run: bool = False,
+    replace: Replace = os.replace,
+) -> Edit:
+    """Make the settings what `change` returns for them; `replace` puts a file in another's place.
+
+    Where a backup says the same as the wanted settings, the file gets the backup's very bytes; a
+    file that would have nothing in it and has no such backup goes. Raises HookSettingsError.
+    """
+    before = read_settings(path)
+    wanted = change(before.settings)
+    if wanted == before.settings:
+        return Edit(before.path)
+    kept = _kept_bytes(before.path, wanted)
+    after = kept
+    if kept is None and (wanted or path.is_symlink()):
+        after = _written_like(before.content, wanted)
+    backup = None if dry_run else _put_in_place(before, after, replace)
+    if not dry_run and kept is not None and not entries.configured(wanted):
+        own_backup(before.path).unlink(missing_ok=True)
+    return Edit(before.path, _difference(before, after or b""), backup, kept is not None)
+
+
+def own_backup(path: Path) -> Path:
+    """Where the one backup of a settings file stands."""
+    return path.with_name(f"{path.name}.claude-headspace{BACKUP_SUFFIX}")
+
+
+def _kept_bytes(path: Path, wanted: Settings) -> bytes | None:
+    """What a backup beside the file holds, if that says just what is wanted, in its order."""
+    written = json.dumps(entries.without_empty(wanted))
+    for backup in _backups(path):
+        with suppress(HookSettingsError, OSError):
+            content = backup.read_bytes()
+            said = entries.without_empty(parse_settings(backup, content))
+            if json.dumps(said) == written:
+                return content
+    return None
+
+
+def _backups(path: Path) -> Iterator[Path]:
+    """Every backup that a version of this program made, ours of today first."""
+    yield own_backup(path)
+    with suppress(OSError):
+        beside = [p for p in path.parent.iterdir() if p.name.startswith(f"{path.name}.")]
+        yield from sorted((p for p in beside if p.suffix == BACKUP_SUFFIX), reverse=True)
+
+
+def _put_in_place(before: SettingsFile, after: bytes | None, replace: Replace) -> Path | None:
+    """Back the file up where needed, and replace it; return the backup if one was made."""
+    path = before.path
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        make_private(str(path.parent))
+        backup = None if after is None else _back_up(before)
+        if after is not None:
+            _write_beside(path, draft, after)
+        _check_unchanged(before)
+        if after is None:
+            path.unlink()
+        else:
+            replace(draft, path)
+        flush_directory(str(path.parent))
+    except OSError as error:
+        raise HookSettingsError(
+            f"{path} could not be written ({error.strerror or error}); nothing was changed."
+        ) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+    _verify(path, after, backup)
+    return backup
+
+
+def _back_up(before: SettingsFile) -> Path | None:
+    """Keep what the file holds, unless what it was without our entries is kept already."""
+    if before.content is None:
+        return None
+    without_ours = entries.remove(before.settings, None)
+    is_ours = without_ours != before.settings
+    if is_ours and _kept_bytes(before.path, without_ours) is not None:
+        return None
+    backup = own_backup(before.path)
+    draft = backup.with_name(f"{backup.name}.{os.getpid()}.tmp")
+    _write_beside(before.path, draft, before.content)
+    draft.replace(backup)
+    return backup
+
+
+def _check_unchanged(before: SettingsFile) -> None:
+    if _content(before.path) != before.content:
+        raise HookSettingsError(
+            f"{before.path} was changed by another program in this very moment: nothing was "
+            "changed; do it again."
+        )
+
+
+def _verify(path: Path, after: bytes | None, backup: Path | None) -> None:
+    """A running Claude Code may write the settings that it holds."""
+    if _content(path) != after:
+        kept = f"; what it was before is in {backup}" if backup else ""
+        raise HookSettingsError(
+            f"{path} does not hold what was written to it: another program, perhaps a running "
+            f"Claude Code, wrote its own copy{kept}; do it again."
+        )
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _write_beside(original: Path, path: Path, content: bytes) -> None:
+    """Write a file with the mode and the owner of the original; for its owner alone if new."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            _make_alike(original, file.fileno())
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def _make_alike(original: Path, descriptor: int) -> None:
+    if not original.exists():
+        return
+    wanted, now = original.stat(), os.fstat(descriptor)
+    if (wanted.st_uid, wanted.st_gid) != (now.st_uid, now.st_gid):
+        os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(wanted.st_mode))
+
+
+def _difference(before: SettingsFile, after: bytes) -> str:
+    old = (before.content or b"").decode("utf-8").splitlines()
+    new = after.decode("utf-8").splitlines()
+    names = (str(before.path), f"{before.path} (changed)")
+    return "\n".join(difflib.unified_diff(old, new, *names, lineterm=""))
+
+
+def _written_like(content: bytes | None, wanted: Settings) -> bytes:
+    """Write the settings in the manner of the file: indentation, line ends, mark, last newline."""
+    text = "{\n  \n}\n" if content is None else content.decode("utf-8")
+    written = _dumped(wanted, _indentation(text))
+    if text.endswith("\n"):
+        written += "\n"
+    if "\r\n" in text:
+        written = written.replace("\n", "\r\n")
+    mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
+    return (mark + written).encode("utf-8")
+
+
+def _indentation(text: str) -> str:
+    found = re.search(r"[{\[]\r?\n([ \t]+)", text)
+    return found[1] if found else "  "
+
+
+def _dumped(wanted: Settings, indentation: str) -> str:
+    written = json.dumps(wanted, indent=indentation, ensure_ascii=False)
+    try:
+        written.encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, which stands escaped in the file
+        return json.dumps(wanted, indent=indentation)
+    return written
