@@ -43,7 +43,10 @@ class StoredSource:
 
 
 class SettledSource(NamedTuple):
-    """A source as it was when it was read last; `recent`: within the last day."""
+    """A source as it was when it was read last; `recent`: within the last day.
+
+    `open`: its lines left something open that is told once the file has been still.
+    """
 
     path: str
     device: int
@@ -51,6 +54,7 @@ class SettledSource(NamedTuple):
     size: int
     mtime_ns: int
     recent: bool
+    open: bool
 
     @property
     def stamp(self) -> int:
@@ -138,7 +142,8 @@ class Positions:
         """Every source as it was when it was read last."""
         rows = self._database.execute(
             "SELECT path, device, inode, settled_bytes, coalesce(mtime_ns, 0),"
-            " updated_at > clock_timestamp() - interval '1 day' FROM source_positions"
+            " updated_at > clock_timestamp() - interval '1 day', state <> ''"
+            " FROM source_positions"
             " WHERE host = %s AND inode IS NOT NULL",
             (self._host,),
         )

@@ -9,11 +9,12 @@ from uuid import UUID
 
 import msgspec
 
+from claude_headspace.events.event import Origin
 from claude_headspace.store.connection import Database
 
 _LOGGED = """
     SELECT id, event_key::text, session_uuid::text, payload::text, annotations::text,
-        retracted_at IS NOT NULL, source_id
+        retracted_at IS NOT NULL, source_id, source_offset
     FROM events WHERE event_key = ANY (%s::uuid[]) AND event_type = 'turn_detected'
 """
 _REVISE = """
@@ -42,7 +43,11 @@ class LoggedTurn:
     payload: Mapping[str, Any]
     annotations: Mapping[str, Any]
     retracted: bool
-    source_id: int | None
+    origin: Origin | None
+
+
+def _origin(source_id: int | None, offset: int | None) -> Origin | None:
+    return None if source_id is None or offset is None else Origin(source_id, offset)
 
 
 class Revisions:
@@ -59,9 +64,9 @@ class Revisions:
         decode = msgspec.json.decode
         return {
             (UUID(key), UUID(session)): LoggedTurn(
-                number, decode(payload), decode(annotations), retracted, source
+                number, decode(payload), decode(notes), retracted, _origin(source, offset)
             )
-            for number, key, session, payload, annotations, retracted, source in rows
+            for number, key, session, payload, notes, retracted, source, offset in rows
         }
 
     def revise(

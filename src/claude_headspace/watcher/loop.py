@@ -138,7 +138,8 @@ class Loop:
         """Know which files are as they were, so that only the others are opened."""
         stored = {source.path: source for source in self._positions.settled()}
         for source in stored.values():
-            self._agenda.settle(source.path, source.stamp)
+            if not source.open:
+                self._agenda.settle(source.path, source.stamp)
         for root in self._notifier.renew():
             logger.info("watching %s", root)
         for sightings in sweep(self._roots):

@@ -160,6 +160,7 @@ class Watcher:
             reader=self._reader,
             max_line_bytes=self._config.file_watcher.max_line_bytes,
             beat=self._beat_or_stop,
+            finished=self._agenda.add_fresh,
         )
 
     def _make_endings(self) -> Endings:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import msgspec
 
@@ -23,7 +22,7 @@ from claude_headspace.source.tailer import Line, SourceFile, TooLong
 from claude_headspace.source.transcript import Other, Outcome, Rejected, Transcript, Turn
 from claude_headspace.store.connection import Database, Footing
 from claude_headspace.store.positions import Positions, StoredSource
-from claude_headspace.store.revisions import LoggedTurn, Revisions
+from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
 from claude_headspace.store.writer import NOTIFICATION, EventWriter
 from claude_headspace.watcher.reader import TOO_LONG, Reader
 from claude_headspace.watcher.sessions import Sessions
@@ -49,10 +48,14 @@ class _Part:
     others: list[Other] = field(default_factory=list)
     rejected: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
+    added: set[Identity] = field(default_factory=set)
 
 
 class Reread:
-    """Goes through the sources whose lines were read by older rules, one step at a time."""
+    """Goes through the sources whose lines were read by older rules, one step at a time.
+
+    `finished` is called with the path of a source that is done.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Reread:
         reader: Reader,
         max_line_bytes: int,
         beat: Callable[[], None],
+        finished: Callable[[str], None],
     ) -> None:
         self._database = database
         self._writer = writer
@@ -74,6 +78,7 @@ class Reread:
         self._reader = reader
         self._max_line_bytes = max_line_bytes
         self._beat = beat
+        self._tell_finished = finished
         self._revisions = Revisions(database)
         self._file: SourceFile | None = None
         self._source_id = 0
@@ -230,7 +235,7 @@ class Reread:
         source: ActiveSource,
         part: _Part,
         turn: Turn,
-        logged: dict[tuple[Any, Any], LoggedTurn],
+        logged: Mapping[Identity, LoggedTurn],
         counts: LineCounts,
     ) -> list[str]:
         """The statements for one turn; if it is missing, its event is added to the part's."""
@@ -241,13 +246,20 @@ class Reread:
         original = self._sessions.original(session, turn)
         if original is not None:
             event = event.annotated(copy_of=str(original))
+        if (turn.key, turn.session) in part.added:
+            counts.duplicates += 1
+            return []
         known = logged.get((turn.key, turn.session))
         if known is None:
+            part.added.add((turn.key, turn.session))
             counts.turns += 1
             part.events.append(event.annotated(rules=RULES))
             return []
-        counts.turns += known.source_id == source.stored.id
-        counts.duplicates += known.source_id != source.stored.id
+        here = known.origin == event.origin
+        counts.turns += here
+        counts.duplicates += not here
+        if "copy_of" in known.annotations and original is None:
+            self._sessions.shares(session, shared=True)
         return self._revise(known, event)
 
     def _revise(self, known: LoggedTurn, event: Event) -> list[str]:
@@ -305,6 +317,7 @@ class Reread:
         source.stored = stored
         self._reader.forget()
         self._let_go()
+        self._tell_finished(source.path)
         logger.info("%s was read again by the rules of today", source.path)
 
 

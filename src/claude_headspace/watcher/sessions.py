@@ -217,6 +217,9 @@ class Sessions:
         """Take note of a line that says that it was copied: the session began after it."""
         if session.fork_told and session.copied_until and when <= session.copied_until:
             return
+        if not session.fork_told and (other := self.find(original)) is not None:
+            # It may have been taken for the copy as long as nothing was said.
+            self.shares(other, shared=other.forked_from == session.uuid)
         session.forked_from, session.fork_told, session.copied_until = original, True, when
         session.copies = None
         if session.started_at is not None and session.started_at <= when:
