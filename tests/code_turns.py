@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
 from claude_headspace.source.transcript import Outcome, Transcript, Turn
 
@@ -16,7 +16,7 @@ def turns_of_code(lines: Iterable[bytes]) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def outcomes(line: bytes, start: int) -> Iterator[Outcome]:
+def outcomes(line: bytes, start: int) -> Sequence[Outcome]:
     """What the code makes of one line by itself."""
     return Transcript().outcomes(line, start)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
 
 from claude_headspace.events.event import storable
 from claude_headspace.source.records import (
     QUEUED_PROMPT,
     Attachment,
     Body,
+    Details,
     Message,
     Origin,
     Record,
@@ -30,7 +33,6 @@ TYPED_SOURCES = frozenset({"typed", "queued", "sdk", "suggestion_accepted"})
 HUMAN = "human"
 # Agents that the client runs for itself: compaction, suggested prompts, side questions.
 _INTERNAL_AGENTS = ("acompact", "aprompt_suggestion", "aside_question")
-_HIDDEN = ("isMeta", "isCompactSummary", "isVisibleInTranscriptOnly", "isVirtual")
 # Kinds of messages by machines are counted under this, so that new ones are seen.
 MACHINE = "machine:"
 KNOWN_MACHINES = frozenset(
@@ -44,8 +46,7 @@ KNOWN_MACHINES = frozenset(
 _MAX_KIND_LENGTH = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What a record is: `text` and `actor` of a turn, or else the `kind` it is counted under."""
 
     kind: str
@@ -58,6 +59,14 @@ class Verdict:
         return bool(self.actor)
 
 
+_COMPACT_SUMMARY = Verdict("user/compact_summary")
+_META = Verdict("user/meta")
+_SUBAGENT_PROMPT = Verdict("user/subagent_prompt")
+_NOTICE = Verdict("assistant/notice")
+_NOTHING_SAID = Verdict("assistant/no_text")
+_ATTACHMENT = Verdict("attachment")
+
+
 def classify(record: Record, body: Body) -> Verdict:
     """What this record is."""
     if record.type == "assistant" and isinstance(body, Message):
@@ -66,25 +75,27 @@ def classify(record: Record, body: Body) -> Verdict:
         return _user(record, body)
     if isinstance(body, Attachment):
         return _attachment(record, body)
-    if record.type == "system" and isinstance(body, str):
+    if record.type == "system" and isinstance(body, Details):
         return _system(record, body)
-    return Verdict(_kind(record.type) if record.type else "untyped")
+    return _of_type(record.type)
 
 
 def _assistant(record: Record, message: Message) -> Verdict:
     if record.isApiErrorMessage or message.model == "<synthetic>":
-        return Verdict("assistant/notice")
+        return _NOTICE
     if (record.agentId or "").startswith(_INTERNAL_AGENTS):
         return Verdict("assistant/internal_agent")
     text = text_of(message.content)
-    return Verdict("turn", "agent", text) if text.strip() else Verdict("assistant/no_text")
+    return Verdict("turn", "agent", text) if text.strip() else _NOTHING_SAID
 
 
 def _user(record: Record, message: Message) -> Verdict:
-    if any(getattr(record, flag) for flag in _HIDDEN):
-        return Verdict("user/compact_summary" if record.isCompactSummary else "user/meta")
+    if record.isCompactSummary:
+        return _COMPACT_SUMMARY
+    if record.isMeta or record.isVisibleInTranscriptOnly or record.isVirtual:
+        return _META
     if record.isSidechain:
-        return Verdict("user/subagent_prompt")
+        return _SUBAGENT_PROMPT
     origin = _origin_kind(record.origin)
     if origin not in (None, HUMAN) or record.promptSource == "system":
         return Verdict("user/" + MACHINE + _kind(origin or "system"))
@@ -108,7 +119,7 @@ def _with_feedback(record: Record, text: str) -> str:
 
 def _attachment(record: Record, attachment: Attachment) -> Verdict:
     if attachment.type != QUEUED_PROMPT:
-        return Verdict("attachment")
+        return _ATTACHMENT
     machine = _queued_by_machine(record, attachment)
     if machine:
         return Verdict("attachment/" + MACHINE + _kind(machine))
@@ -125,11 +136,11 @@ def _queued_by_machine(record: Record, attachment: Attachment) -> str | None:
     return "meta" if record.isSidechain or record.isMeta or attachment.isMeta else None
 
 
-def _system(record: Record, content: str) -> Verdict:
+def _system(record: Record, details: Details) -> Verdict:
     typed = None
-    if record.subtype == "local_command" and not record.isMeta:
-        typed = command(content.strip())
-    return Verdict("turn", "user", typed) if typed else Verdict("system")
+    if details.subtype == "local_command" and not record.isMeta:
+        typed = command((details.text or "").strip())
+    return Verdict("turn", "user", typed) if typed else _of_type("system")
 
 
 def _as_typed(text: str, kind: str) -> Verdict:
@@ -137,7 +148,12 @@ def _as_typed(text: str, kind: str) -> Verdict:
 
 
 def _said(text: str, kind: str) -> Verdict:
-    return Verdict("turn", "user", text) if text else Verdict(f"{kind}/no_text")
+    return Verdict("turn", "user", text) if text else _of_type(f"{kind}/no_text")
+
+
+@lru_cache(maxsize=256)
+def _of_type(name: str | None) -> Verdict:
+    return Verdict(_kind(name) if name else "untyped")
 
 
 def _origin_kind(origin: Origin | str | None) -> str | None:
@@ -148,18 +164,19 @@ def _kind(name: str) -> str:
     return storable(name)[0][:_MAX_KIND_LENGTH]
 
 
-Titles = Mapping[str, Callable[[Record], str | None]]
+Titles = Mapping[str, Callable[[Details], str | None]]
 # Records that name a session, the first in this order being the one that is shown.
 TITLES: Titles = {
-    "custom-title": lambda record: record.customTitle,
-    "ai-title": lambda record: record.aiTitle,
-    "summary": lambda record: record.summary,
-    "agent-name": lambda record: record.agentName,
+    "custom-title": lambda details: details.customTitle,
+    "ai-title": lambda details: details.aiTitle,
+    "summary": lambda details: details.summary,
+    "agent-name": lambda details: details.agentName,
 }
 
 
-def title_of(record: Record) -> str | None:
+def title_of(record: Record, body: Body) -> str | None:
     """The title that a record gives its session, without the space around it."""
     title = TITLES.get(record.type or "")
-    text = title(record) if title else None
-    return text.strip() or None if text else None
+    if title is None or not isinstance(body, Details):
+        return None
+    return (title(body) or "").strip() or None

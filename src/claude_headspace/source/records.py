@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,8 +80,6 @@ class Record(msgspec.Struct):
     type: str | None = None
     message: msgspec.Raw = ABSENT
     attachment: msgspec.Raw = ABSENT
-    content: msgspec.Raw = ABSENT
-    reason: msgspec.Raw = ABSENT
     uuid: str | None = None
     parentUuid: str | None = None  # noqa: N815
     sessionId: str | None = None  # noqa: N815
@@ -92,13 +90,6 @@ class Record(msgspec.Struct):
     promptSource: str | None = None  # noqa: N815
     entrypoint: str | None = None
     userFeedback: str | None = None  # noqa: N815
-    subtype: str | None = None
-    operation: str | None = None
-    leafUuid: str | None = None  # noqa: N815
-    customTitle: str | None = None  # noqa: N815
-    aiTitle: str | None = None  # noqa: N815
-    agentName: str | None = None  # noqa: N815
-    summary: str | None = None
     origin: Origin | str | None = None
     forkedFrom: ForkedFrom | None = None  # noqa: N815
     isSidechain: bool | None = None  # noqa: N815
@@ -110,13 +101,37 @@ class Record(msgspec.Struct):
     holdsPersonsWords: bool | None = None  # noqa: N815
 
 
-# What a record of a type says beside its own fields: its message, its attachment or its text.
-Body = Message | Attachment | str | None
+class Details(msgspec.Struct):
+    """Fields of the few records that have neither a message nor an attachment to be read.
+
+    Apart from `Record`, whose every field costs time with every line.
+    """
+
+    content: msgspec.Raw = ABSENT
+    reason: msgspec.Raw = ABSENT
+    subtype: str | None = None
+    operation: str | None = None
+    leafUuid: str | None = None  # noqa: N815
+    customTitle: str | None = None  # noqa: N815
+    aiTitle: str | None = None  # noqa: N815
+    agentName: str | None = None  # noqa: N815
+    summary: str | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The content, where it is a text."""
+        return None if self.content == ABSENT else _text(_decode_any(self.content))
+
+
+# What a record of a type says beside its own fields.
+Body = Message | Attachment | Details | None
 
 _TEXT_FIELDS = (
     "type", "uuid", "parentUuid", "sessionId", "requestSessionId", "timestamp", "cwd", "agentId",
-    "promptSource", "entrypoint", "userFeedback", "subtype", "operation", "leafUuid",
-    "customTitle", "aiTitle", "agentName", "summary",
+    "promptSource", "entrypoint", "userFeedback",
+)  # fmt: skip
+_DETAILS = (
+    "subtype", "operation", "leafUuid", "customTitle", "aiTitle", "agentName", "summary",
 )  # fmt: skip
 _FLAGS = (
     "isSidechain", "isMeta", "isCompactSummary", "isVisibleInTranscriptOnly", "isVirtual",
@@ -165,11 +180,16 @@ _decode_record = msgspec.json.Decoder(Record).decode
 _decode_message = msgspec.json.Decoder(Message).decode
 _decode_attachment_type = msgspec.json.Decoder(_AttachmentType).decode
 _decode_attachment = msgspec.json.Decoder(Attachment).decode
+_decode_details = msgspec.json.Decoder(Details).decode
 _decode_any = msgspec.json.Decoder(Any).decode
 _decoder = json.JSONDecoder(strict=False, parse_int=float)
 _FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # The type of attachment that holds what a person typed.
 QUEUED_PROMPT = "queued_command"
+_WITH_MESSAGE = frozenset({"user", "assistant"})
+_WITH_DETAILS = frozenset(
+    {"system", "queue-operation", "custom-title", "ai-title", "summary", "agent-name"}
+)
 
 
 def quick_record(line: bytes) -> Record | None:
@@ -180,17 +200,17 @@ def quick_record(line: bytes) -> Record | None:
         return None
 
 
-def quick_body(record: Record) -> Body:
-    """What a record of an undamaged line says. Raises Undecodable where `take_apart` must look."""
-    decode = _BODIES.get(record.type or "")
+def quick_body(record: Record, line: bytes) -> Body:
+    """What an undamaged line's record says. Raises Undecodable where `take_apart` must look."""
+    kind = record.type
     try:
-        return decode(record) if decode else None
+        if kind in _WITH_MESSAGE:
+            return Message() if record.message == ABSENT else _decode_message(record.message)
+        if kind == "attachment":
+            return _quick_attachment(record)
+        return _decode_details(line) if kind in _WITH_DETAILS else None
     except _FAILURES as error:
         raise Undecodable from error
-
-
-def _quick_message(record: Record) -> Message:
-    return Message() if record.message == ABSENT else _decode_message(record.message)
 
 
 def _quick_attachment(record: Record) -> Attachment:
@@ -199,19 +219,6 @@ def _quick_attachment(record: Record) -> Attachment:
     if _decode_attachment_type(record.attachment).type != QUEUED_PROMPT:
         return Attachment()
     return _decode_attachment(record.attachment)
-
-
-def _quick_text(record: Record) -> str | None:
-    return None if record.content == ABSENT else _text(_decode_any(record.content))
-
-
-_BODIES: Mapping[str, Callable[[Record], Body]] = {
-    "user": _quick_message,
-    "assistant": _quick_message,
-    "attachment": _quick_attachment,
-    "system": _quick_text,
-    "queue-operation": _quick_text,
-}
 
 
 def take_apart(line: bytes) -> Iterator[Found | Broken]:
@@ -342,8 +349,6 @@ def _found(offset: int, value: Any, *, salvaged: bool) -> Found | Broken:
         setattr(record, name, _text(value.get(name)))
     for name in _FLAGS:
         setattr(record, name, bool(value.get(name)))
-    if "reason" in value:
-        record.reason = msgspec.Raw(b"null")
     return Found(offset, record, _body(record.type, value), salvaged)
 
 
@@ -360,11 +365,22 @@ def _fork(value: Any) -> ForkedFrom | None:
 
 
 def _body(record_type: str | None, value: dict[str, Any]) -> Body:
-    if record_type in ("user", "assistant"):
+    if record_type in _WITH_MESSAGE:
         return _message(value.get("message"))
     if record_type == "attachment":
         return _attachment(value.get("attachment"))
-    return _text(value.get("content"))
+    return _details(value) if record_type in _WITH_DETAILS else None
+
+
+def _details(value: dict[str, Any]) -> Details:
+    details = Details()
+    for name in _DETAILS:
+        setattr(details, name, _text(value.get(name)))
+    if isinstance(text := value.get("content"), str):
+        details.content = msgspec.Raw(json.dumps(text).encode())
+    if "reason" in value:
+        details.reason = msgspec.Raw(b"null")
+    return details
 
 
 def _message(value: Any) -> Message:

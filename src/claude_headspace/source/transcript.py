@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 from marshmallow import ValidationError
 
 from claude_headspace.events.event import Event, Origin, derived_key
@@ -23,6 +24,7 @@ from claude_headspace.source.records import (
     Block,
     Body,
     Broken,
+    Details,
     Message,
     Record,
     Undecodable,
@@ -35,8 +37,7 @@ Queues = Mapping[str, PromptQueue]
 NO_QUEUES: Queues = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True, gc=False):
     """A turn: what the log stores as turn_detected.
 
     `uuid` is None for a prompt that stands in no line of its own. `copy_of`: the session of which
@@ -114,19 +115,14 @@ class Title(NamedTuple):
     leaf: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
-    """A record that is no turn: counted by its kind, and a sign of life of its session.
-
-    `key` is what its event's would be, if it were a turn.
-    """
+class Other(msgspec.Struct, frozen=True, gc=False):
+    """A record that is no turn: counted by its kind, and a sign of life of its session."""
 
     kind: str
     session: UUID | None = None
     uuid: str | None = None
     timestamp: datetime | None = None
     cwd: str | None = None
-    key: UUID | None = None
     title: Title | None = None
     copy_of: UUID | None = None
     salvaged: bool = False
@@ -183,32 +179,31 @@ class Transcript:
             self._state = json.dumps(stored) if stored else ""
         return self._state or ""
 
-    def outcomes(self, line: bytes, start: int) -> Iterator[Outcome]:
+    def outcomes(self, line: bytes, start: int) -> Sequence[Outcome]:
         """What the records of one line are; `start` is the line's offset in its source, in bytes.
 
-        To be read to the end before the next line.
+        To be asked for one line after the other.
         """
         record = quick_record(line)
-        if record is not None:
-            try:
-                body = quick_body(record)
-            except Undecodable:
-                pass
-            else:
-                yield from self._read(record, body, start)
-                return
-        yield from self._taken_apart(line, start)
+        if record is None:
+            return self._taken_apart(line, start)
+        try:
+            body = quick_body(record, line)
+        except Undecodable:
+            return self._taken_apart(line, start)
+        return self._read(record, body, start)
 
-    def _taken_apart(self, line: bytes, start: int) -> Iterator[Outcome]:
+    def _taken_apart(self, line: bytes, start: int) -> list[Outcome]:
         if not line.strip(b" \t\r\n\0"):
-            yield Other("blank")
-            return
+            return [Other("blank")]
+        found: list[Outcome] = []
         for part in take_apart(line):
+            offset = start + part.offset
             if isinstance(part, Broken):
-                yield Rejected(start + part.offset, "damaged", part.problem)
+                found.append(Rejected(offset, "damaged", part.problem))
             else:
-                offset = start + part.offset
-                yield from self._read(part.record, part.body, offset, salvaged=part.salvaged)
+                found += self._read(part.record, part.body, offset, salvaged=part.salvaged)
+        return found
 
     def untold(self, offset: int) -> Iterator[Outcome]:
         """Prompts that went to the agent and have stood unanswered, told at this offset."""
@@ -224,22 +219,22 @@ class Transcript:
 
     def _read(
         self, record: Record, body: Body, offset: int, *, salvaged: bool = False
-    ) -> Iterator[Outcome]:
+    ) -> Sequence[Outcome]:
         verdict = classify(record, body)
+        outcome = _outcome(record, body, verdict, offset, salvaged)
         if record.type == "queue-operation":
-            if self._known:
+            if self._known and isinstance(body, Details):
                 self._operate(record, body)
-        elif record.sessionId in self.queues:
-            yield from self._prompts_before(record, body, verdict, offset)
-            yield from self._withdrawn(record, verdict)
-        yield _outcome(record, body, verdict, offset, salvaged)
+        elif self.queues and record.sessionId in self.queues:
+            before = self._prompts_before(record, body, verdict, offset)
+            return [*before, *self._withdrawn(record, verdict), outcome]
+        return (outcome,)
 
-    def _operate(self, record: Record, body: Body) -> None:
+    def _operate(self, record: Record, details: Details) -> None:
         session = record.sessionId or ""
-        text = body if isinstance(body, str) else None
         queue = self.queues.get(session, PromptQueue())
-        has_reason = record.reason != ABSENT
-        after = queue.operate(record.operation, record.timestamp, text, reason=has_reason)
+        has_reason = details.reason != ABSENT
+        after = queue.operate(details.operation, record.timestamp, details.text, reason=has_reason)
         self._keep(session, after)
 
     def _prompts_before(
@@ -291,13 +286,16 @@ def _outcome(record: Record, body: Body, verdict: Verdict, offset: int, salvaged
     if verdict.is_turn:
         return _turn(record, body, verdict, offset, salvaged)
     session = _session_or_none(record.sessionId)
-    title = title_of(record)
     return Other(
         verdict.kind, session, record.uuid, _instant_or_none(record.timestamp), record.cwd,
-        line_key(record.uuid) if record.uuid else None,
-        Title(record.type or "", title, record.leafUuid) if title else None,
+        _title(record, body) if isinstance(body, Details) else None,
         _copy_of(record, session), salvaged,
     )  # fmt: skip
+
+
+def _title(record: Record, details: Details) -> Title | None:
+    title = title_of(record, details)
+    return Title(record.type or "", title, details.leafUuid) if title else None
 
 
 def _copy_of(record: Record, session: UUID | None) -> UUID | None:

@@ -159,7 +159,7 @@ class FileCheck:
                 continue
             yield from self._take(line.number, found, settled, mine)
 
-    def _read(self, data: bytes, start: int) -> Iterator[Outcome]:
+    def _read(self, data: bytes, start: int) -> Sequence[Outcome]:
         return self._transcript.outcomes(data, start)
 
     def _pieces(self, start: int, data: bytes) -> list[tuple[int, bytes]]:

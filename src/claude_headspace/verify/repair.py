@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from uuid import UUID
 
+import msgspec
+
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import DatabaseUnavailable
@@ -73,7 +75,7 @@ class LateWriter:
     def _event(self, turn: Turn, source_id: int, session: StoredSession) -> Event:
         if self._redactor is not None:
             text, redacted = self._redactor.redact(turn.text)
-            turn = replace(turn, text=text, redacted=redacted)
+            turn = msgspec.structs.replace(turn, text=text, redacted=redacted)
         event = turn.event(source_id, session.project_id, session.agent_id)
         return event.annotated(**{LATE: True})
 

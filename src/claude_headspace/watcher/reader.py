@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from claude_headspace.events.position import RULES, Position
 from claude_headspace.events.redaction import Redactor, redact_bytes
 from claude_headspace.source.tailer import Chunk, Line, SourceFile, TooLong
@@ -172,7 +174,9 @@ class Reader:
         if self._redactor is None or not isinstance(outcome, Turn):
             return outcome
         text, redacted = self._redactor.redact(outcome.text)
-        return replace(outcome, text=text, redacted=redacted) if redacted else outcome
+        if not redacted:
+            return outcome
+        return msgspec.structs.replace(outcome, text=text, redacted=redacted)
 
     def redacted_text(self, text: str) -> str:
         """The text as it may be stored."""

@@ -19,7 +19,7 @@ from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin, encode
 from claude_headspace.events.position import RULES, LineCounts, Position
 from claude_headspace.source.tailer import Line, SourceFile, TooLong
-from claude_headspace.source.transcript import Other, Outcome, Rejected, Transcript, Turn
+from claude_headspace.source.transcript import Other, Outcome, Rejected, Transcript, Turn, line_key
 from claude_headspace.store.connection import Database, Footing
 from claude_headspace.store.positions import Positions, StoredSource
 from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
@@ -215,14 +215,13 @@ class Reread:
         self._sessions.learn(session, found, found.timestamp, again=True)
 
     def _reconcile(self, source: ActiveSource, part: _Part, counts: LineCounts, state: str) -> None:
-        keys = {turn.key for turn in part.turns} | {o.key for o in part.others if o.key}
-        logged = self._revisions.logged(keys)
+        others = {(line_key(o.uuid), o.session) for o in part.others if o.uuid and o.session}
+        said = {(turn.key, turn.session) for turn in part.turns}
+        logged = self._revisions.logged({key for key, _ in said | others})
         statements: list[str] = []
         for turn in part.turns:
             statements += self._set_right(source, part, turn, logged, counts)
-        said = {(turn.key, turn.session) for turn in part.turns}
-        not_said = {(o.key, o.session) for o in part.others if o.key and o.session} - said
-        wrong = [logged[name].id for name in not_said if name in logged]
+        wrong = [logged[name].id for name in others - said if name in logged]
         statements += self._revisions.retract(wrong)
         if source.stored.counts.rejected:
             statements.append(
