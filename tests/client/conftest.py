@@ -10,8 +10,6 @@ import pytest
 from client import installed
 from client.desk import Desk
 
-VERSIONS = ("2.1.332", "2.1.90", "2.0.76")
-
 
 @pytest.fixture(scope="session")
 def machine() -> None:
@@ -22,7 +20,7 @@ def machine() -> None:
         pytest.skip(str(reason))
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=installed.VERSIONS)
 def version(request: pytest.FixtureRequest) -> str:
     """The version of the client."""
     return str(request.param)

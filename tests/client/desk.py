@@ -17,10 +17,8 @@ from harness import Log, Projects, Watcher, unread, wait_until
 TESTS = Path(__file__).resolve().parent.parent
 RUN_SECONDS = 90.0
 GO = "go"
-HOLD: Block = {
-    "tool": "Bash",
-    "input": {"command": f"while [ ! -e {GO} ]; do sleep 0.1; done", "description": "hold"},
-}
+HOLD_COMMAND = f"while [ ! -e {GO} ]; do sleep 0.1; done"
+HOLD: Block = {"tool": "Bash", "input": {"command": HOLD_COMMAND, "description": "hold"}}
 """A tool that runs until `Desk.release`."""
 
 

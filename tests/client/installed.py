@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+VERSIONS = ("2.1.332", "2.1.90", "2.0.76")
 PACKAGE = "@anthropic-ai/claude-code"
 INSTALL_SECONDS = 300.0
 NEEDED = ("npm", "node", "tmux", "unshare", "ip")

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import lines
+from client import installed
 from client.desk import HOLD, Desk, kill_client
 from client.model import Block
 
@@ -32,6 +33,18 @@ def test_asked_resumed_and_forked(desk: Desk) -> None:
         session: before,
         json.loads(printed)["session_id"]: [*copied, "> Aside.", "Let us talk aside: ümläut 🎉."],
     }
+
+
+def test_resumed_by_every_other_version(desk: Desk) -> None:
+    session, said = lines.new_session(), []
+    others = [version for version in installed.VERSIONS if version != desk.version]
+    for number, version in enumerate((desk.version, *others)):
+        desk.program = installed.program(version)
+        desk.script = {f"Question {number}": [[f"Answer {number} of {version}."]]}
+        desk.ask(f"Question {number}?", "--resume" if number else "--session-id", session)
+        said += [f"> Question {number}?", f"Answer {number} of {version}."]
+
+    assert desk.said() == {session: said}
 
 
 def test_refused_by_the_api(desk: Desk) -> None:
