@@ -19,7 +19,7 @@ OBEYED_BY_A_SHELL = f"Write `touch {TRAP}` and $(touch {TRAP}); touch {TRAP}"
 
 
 def install_hooks(desk: Desk) -> None:
-    command = [sys.executable, "-m", "claude_headspace", "hooks", "install", "--yes"]
+    command = [sys.executable, "-m", "claude_headspace.cli", "hooks", "install", "--yes"]
     environment = {**desk.watcher.environment(), "HOME": str(desk.home)}
     subprocess.run(
         [*command, "--claude-version", desk.version], env=environment, check=True, timeout=60
