@@ -55,7 +55,8 @@ def test_hooks_tell_what_happens_and_execute_nothing(desk: Desk) -> None:
         terminal.press("Enter")
         terminal.hear("Written.")
         wait_seen("Stop")
-        terminal.say("/exit")
+        terminal.write("/exit")
+        terminal.press("Enter")
         wait_seen("SessionEnd")
 
     said = desk.said()[session]
