@@ -37,6 +37,7 @@ def environment(home: str, program: str, port: int) -> dict[str, str]:
         "PATH": f"{Path(program).parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": home,
         "TMPDIR": home,
+        "CLAUDE_CODE_TMPDIR": home,
         "LANG": "C.UTF-8",
         "SHELL": "/bin/bash",
         "TERM": "xterm-256color",

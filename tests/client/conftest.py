@@ -34,5 +34,8 @@ def desk(machine: None, version: str, tmp_path: Path, database_url: str) -> Iter
     except installed.Unavailable as reason:
         pytest.skip(str(reason))
     prepared = Desk(tmp_path, database_url, version, program)
-    with prepared.watcher.running():
-        yield prepared
+    try:
+        with prepared.watcher.running():
+            yield prepared
+    finally:
+        prepared.tidy()

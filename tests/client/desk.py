@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from harness import Log, Projects, Watcher, unread, wait_until
 
 TESTS = Path(__file__).resolve().parent.parent
 RUN_SECONDS = 90.0
+OUTSIDE = Path("/tmp/claude")
 GO = "go"
 HOLD_COMMAND = f"while [ ! -e {GO} ]; do sleep 0.1; done"
 HOLD: Block = {"tool": "Bash", "input": {"command": HOLD_COMMAND, "description": "hold"}}
@@ -96,6 +98,11 @@ class Desk:
             lambda: any(words in path.read_text("utf-8") for path in files("*.jsonl")),
             f"{words!r} in a transcript",
         )
+
+    def tidy(self) -> None:
+        """Remove what 2.0.76 leaves outside of its home."""
+        folder = "".join(c if c.isalnum() else "-" for c in str(self.project))
+        shutil.rmtree(OUTSIDE / folder, ignore_errors=True)
 
     def said(self) -> dict[str, list[str]]:
         """What the log holds of all that is written, by session; a person's words after "> "."""

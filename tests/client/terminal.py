@@ -6,14 +6,16 @@ import os
 import shlex
 import subprocess
 import termios
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from harness import wait_until
 
 WAIT_SECONDS = 30.0
+HEARD_SECONDS = 2.0
 WIDTH, HEIGHT = 160, 50
 PROMPTS = ("\u276f", ">")
 WORKING = "to interrupt"
@@ -78,6 +80,15 @@ class Terminal:
         before = self.prompt()
         self.press(key)
         self._until(lambda: self.prompt() != before, f"another choice than {before!r}")
+
+    def confirm(self, question: str) -> None:
+        """Press Enter until a question is gone: one that has only just come may not hear it."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while question in self.screen():
+            assert time.monotonic() < deadline, f"{question!r} stays; the screen:\n{self.screen()}"
+            self.press("Enter")
+            with suppress(AssertionError):
+                wait_until(lambda: question not in self.screen(), question, HEARD_SECONDS)
 
     def write(self, words: str) -> None:
         """Type words, and see them stand there."""

@@ -86,10 +86,10 @@ def test_rewound_and_branched(desk: Desk) -> None:
         terminal.say("/rewind")
         terminal.wait_for("(current)")
         terminal.choose("Up", "Say two.")
-        terminal.press("Enter")
+        terminal.confirm("(current)")
         terminal.wait_for("The code will be unchanged")
         terminal.choose("Down", "Restore conversation")
-        terminal.press("Enter")
+        terminal.confirm("Restore conversation")
         terminal.wait_prompt("Say two.")
         terminal.press("C-k" if desk.version == "2.0.76" else "C-u")  # where it puts the cursor
         terminal.wait_prompt("Say two.", gone=True)
@@ -97,7 +97,7 @@ def test_rewound_and_branched(desk: Desk) -> None:
         terminal.hear("It is three.")
         if desk.version != "2.0.76":
             terminal.say("/branch")
-            desk.wait_written("<command-name>/branch")
+            terminal.wait_for("Branched")
             terminal.say("Say four.")
             terminal.hear("It is four.")
 

@@ -52,7 +52,7 @@ def test_hooks_tell_what_happens_and_execute_nothing(desk: Desk) -> None:
         terminal.wait_for("Do you want to create")
         wait_seen("UserPromptSubmit")
         wait_seen("Notification")
-        terminal.press("Enter")
+        terminal.confirm("Do you want to create")
         terminal.hear("Written.")
         wait_seen("Stop")
         terminal.write("/exit")

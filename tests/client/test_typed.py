@@ -76,7 +76,7 @@ def test_a_question_answered_with_words(desk: Desk) -> None:
             terminal.press("Tab")
             terminal.wait_for("tell Claude what to do next")
             terminal.write("but gently")
-        terminal.press("Enter")
+        terminal.confirm("Do you want to create")
         terminal.hear("So be it.")
 
     refused = ["> not with that name"] if desk.version == "2.1.332" else []
