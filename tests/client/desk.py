@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from client import boxed, installed, model, terminal
@@ -17,7 +17,7 @@ from harness import Log, Projects, Watcher, unread, wait_until
 
 TESTS = Path(__file__).resolve().parent.parent
 RUN_SECONDS = 90.0
-OUTSIDE = Path("/tmp/claude")
+OUTSIDE = Path("/", "tmp", "claude")
 GO = "go"
 HOLD_COMMAND = f"while [ ! -e {GO} ]; do sleep 0.1; done"
 HOLD: Block = {"tool": "Bash", "input": {"command": HOLD_COMMAND, "description": "hold"}}
@@ -50,11 +50,9 @@ class Desk:
         """What starts the client, its arguments with it, apart from any network."""
         self._started += 1
         box = boxed.Box([*self.program, *arguments], str(self.home), str(self.project), self.script)
-        return installed.in_namespace(*box.save(self.root / f"box{self._started}.json"))
-
-    def environment(self) -> dict[str, str]:
-        """What starting the box needs; the client gets none of it."""
-        return {"PATH": os.environ["PATH"], "PYTHONPATH": str(TESTS)}
+        start = box.save(self.root / f"box{self._started}.json")
+        known = [f"PATH={os.environ['PATH']}", f"PYTHONPATH={TESTS}"]
+        return ["env", "-i", *known, *installed.in_namespace(*start)]
 
     @contextmanager
     def process(
@@ -63,7 +61,6 @@ class Desk:
         """`claude -p`; gone at the end."""
         with subprocess.Popen(
             self.command("-p", *arguments),
-            env=self.environment(),
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -82,9 +79,7 @@ class Desk:
     @contextmanager
     def terminal(self, *arguments: str) -> Iterator[terminal.Terminal]:
         """An interactive client, ready for a prompt."""
-        command = self.command(*arguments)
-        socket, environment = self.root / "tmux", self.environment()
-        with terminal.running(socket, command, environment, self.wait_written) as window:
+        with terminal.running(self.command(*arguments), self.wait_written) as window:
             yield window
 
     def release(self) -> None:
@@ -93,16 +88,17 @@ class Desk:
 
     def wait_written(self, words: str) -> None:
         """Until a transcript holds these words."""
-        files = self.transcripts.rglob
-        wait_until(
-            lambda: any(words in path.read_text("utf-8") for path in files("*.jsonl")),
-            f"{words!r} in a transcript",
-        )
+        wait_until(lambda: self._is_written(words.encode()), f"{words!r} in a transcript")
+
+    def _is_written(self, words: bytes) -> bool:
+        return any(words in path.read_bytes() for path in self.transcripts.rglob("*.jsonl"))
 
     def tidy(self) -> None:
         """Remove what 2.0.76 leaves outside of its home."""
         folder = "".join(c if c.isalnum() else "-" for c in str(self.project))
         shutil.rmtree(OUTSIDE / folder, ignore_errors=True)
+        with suppress(OSError):  # missing, or another's too
+            OUTSIDE.rmdir()
 
     def said(self) -> dict[str, list[str]]:
         """What the log holds of all that is written, by session; a person's words after "> "."""

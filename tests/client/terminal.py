@@ -7,9 +7,10 @@ import shlex
 import subprocess
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness import wait_until
@@ -27,13 +28,17 @@ class Terminal:
     """One window; the socket is its own, so that no other tmux is touched."""
 
     def __init__(self, socket: Path, wait_written: Callable[[str], None]) -> None:
-        self._tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
+        self._tmux = ["tmux", "-u", "-S", str(socket), "-f", "/dev/null"]
         self._wait_written = wait_written
 
     def run(self, *arguments: str, text: str | None = None) -> str:
         """What a command of tmux says."""
         return subprocess.run(
-            [*self._tmux, *arguments], input=text, capture_output=True, text=True, timeout=10
+            [*self._tmux, *arguments],
+            input=text,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=WAIT_SECONDS,
         ).stdout
 
     def screen(self) -> str:
@@ -69,7 +74,6 @@ class Terminal:
 
     def choose(self, key: str, words: str) -> None:
         """Press a key until the choice that is made has these words."""
-
         presses = 0
         while words not in self.prompt():
             presses += 1
@@ -131,19 +135,14 @@ class Terminal:
 
 
 @contextmanager
-def running(
-    socket: Path,
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    wait_written: Callable[[str], None],
-) -> Iterator[Terminal]:
+def running(command: Sequence[str], wait_written: Callable[[str], None]) -> Iterator[Terminal]:
     """A command in a terminal, ready for input; at the end all of it is gone."""
-    window = Terminal(socket, wait_written)
-    given = [part for pair in environment.items() for part in ("-e", "=".join(pair))]
-    size = ["-x", str(WIDTH), "-y", str(HEIGHT)]
-    window.run("new-session", "-d", *size, *given, "exec " + shlex.join(command))
-    try:
-        window.wait_ready()
-        yield window
-    finally:
-        window.run("kill-server")
+    with TemporaryDirectory(prefix="tmux-") as folder:  # a socket's path must be short
+        window = Terminal(Path(folder) / "socket", wait_written)
+        size = ["-x", str(WIDTH), "-y", str(HEIGHT)]
+        window.run("new-session", "-d", *size, "exec " + shlex.join(command))
+        try:
+            window.wait_ready()
+            yield window
+        finally:
+            window.run("kill-server")

@@ -8,7 +8,7 @@ import lines
 from client.desk import HOLD_COMMAND, Desk
 from client.model import Block
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_the_end_of_a_job(desk: Desk) -> None:

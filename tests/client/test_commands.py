@@ -7,7 +7,7 @@ import pytest
 import lines
 from client.desk import Desk
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_commands_of_the_client_and_of_ones_own(desk: Desk) -> None:
@@ -25,6 +25,8 @@ def test_commands_of_the_client_and_of_ones_own(desk: Desk) -> None:
         terminal.hear("I am well.")
         terminal.say("/rename a good name")
         terminal.hear("renamed to: a good name")
+        terminal.say("/context")
+        desk.wait_written("<command-name>/context")
         terminal.say("/greet you all")
         terminal.hear("Welcome, all.")
         terminal.press("!")
@@ -37,10 +39,12 @@ def test_commands_of_the_client_and_of_ones_own(desk: Desk) -> None:
     assert desk.said() == {
         session: [
             *("> How are you?", "I am well.", "> /rename a good name"),
-            *("> /greet you all", "Welcome, all.", "> ! echo echoed by the shell"),
+            *("> /context", "> /greet you all", "Welcome, all.", "> ! echo echoed by the shell"),
             *(["I see."] if desk.version == "2.1.332" else []),
         ]
     }
+    titles = "SELECT titles::text FROM agents WHERE session_uuid = %s"
+    assert "a good name" in desk.log.value(titles, (session,))
 
 
 def test_compacted_and_cleared(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from client.desk import Desk
 from client.model import Block
 from harness import wait_until
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 TRAP = "trapped"
 OBEYED_BY_A_SHELL = f"Write `touch {TRAP}` and $(touch {TRAP}); touch {TRAP}"

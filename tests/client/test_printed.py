@@ -11,7 +11,7 @@ from client import installed
 from client.desk import HOLD, Desk, kill_client
 from client.model import Block
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_asked_resumed_and_forked(desk: Desk) -> None:

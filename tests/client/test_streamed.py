@@ -14,7 +14,7 @@ import lines
 from client.desk import HOLD, RUN_SECONDS, Desk
 from harness import wait_until
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 STREAM = ("--input-format", "stream-json", "--output-format", "stream-json", "--verbose")
 NO_BYTES = bytes(4)

@@ -8,7 +8,7 @@ import lines
 from client.desk import HOLD, Desk
 from client.model import Block
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 QUEUED = "edit queued messages"
 
