@@ -9,6 +9,7 @@ import pytest
 
 from client import installed
 from client.desk import Desk
+from client.installed import Client
 
 
 @pytest.fixture(scope="session")
@@ -20,20 +21,19 @@ def machine() -> None:
         pytest.skip(str(reason))
 
 
-@pytest.fixture(params=installed.VERSIONS)
-def version(request: pytest.FixtureRequest) -> str:
-    """The version of the client."""
-    return str(request.param)
+@pytest.fixture(scope="session", params=installed.VERSIONS)
+def client(machine: None, request: pytest.FixtureRequest) -> Client:
+    """The client of one version."""
+    try:
+        return installed.client(request.param)
+    except installed.Unavailable as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture
-def desk(machine: None, version: str, tmp_path: Path, database_url: str) -> Iterator[Desk]:
+def desk(client: Client, tmp_path: Path, database_url: str) -> Iterator[Desk]:
     """A desk with its watcher at work."""
-    try:
-        program = installed.program(version)
-    except installed.Unavailable as reason:
-        pytest.skip(str(reason))
-    prepared = Desk(tmp_path, database_url, version, program)
+    prepared = Desk(tmp_path, database_url, client)
     try:
         with prepared.watcher.running():
             yield prepared

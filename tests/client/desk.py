@@ -7,11 +7,12 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from client import boxed, installed, model, terminal
+from client.installed import Client
 from client.model import Block, Script
 from harness import Log, Projects, Watcher, unread, wait_until
 
@@ -27,8 +28,8 @@ HOLD: Block = {"tool": "Bash", "input": {"command": HOLD_COMMAND, "description":
 class Desk:
     """Where one scenario happens: one version of the client, one log."""
 
-    def __init__(self, root: Path, url: str, version: str, program: Sequence[str]) -> None:
-        self.root, self.version, self.program = root, version, list(program)
+    def __init__(self, root: Path, url: str, client: Client) -> None:
+        self.root, self.client = root, client
         self.home, self.project = root / "home", root / "project"
         self.transcripts = self.home / ".claude" / "projects"
         self.transcripts.mkdir(parents=True)
@@ -46,10 +47,17 @@ class Desk:
         state = {"hasCompletedOnboarding": True, "customApiKeyResponses": key, "projects": projects}
         (self.home / ".claude.json").write_text(json.dumps(state))
 
+    @property
+    def version(self) -> str:
+        """The version of the client."""
+        return self.client.version
+
     def command(self, *arguments: str) -> list[str]:
         """What starts the client, its arguments with it, apart from any network."""
         self._started += 1
-        box = boxed.Box([*self.program, *arguments], str(self.home), str(self.project), self.script)
+        box = boxed.Box(
+            [*self.client.command, *arguments], str(self.home), str(self.project), self.script
+        )
         start = box.save(self.root / f"box{self._started}.json")
         known = [f"PATH={os.environ['PATH']}", f"PYTHONPATH={TESTS}"]
         return ["env", "-i", *known, *installed.in_namespace(*start)]

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 VERSIONS = ("2.1.332", "2.1.90", "2.0.76")
@@ -40,13 +41,21 @@ def check_machine() -> None:
         raise Unavailable(f"This machine permits no network namespace of one's own: {reason}.")
 
 
-def program(version: str) -> list[str]:
-    """The command that starts the client of this version, installed when it is not there yet."""
+@dataclass(frozen=True)
+class Client:
+    """One version of the client, and the command that starts it."""
+
+    version: str
+    command: list[str]
+
+
+def client(version: str) -> Client:
+    """The client of this version, installed when it is not there yet."""
+    folder = _cache() / version
     with _locked(_cache()):
-        folder = _cache() / version
         if not folder.exists():
             _install(version, folder)
-    return _start_command(folder / "node_modules" / "@anthropic-ai")
+    return Client(version, _start_command(folder / "node_modules" / "@anthropic-ai"))
 
 
 def _cache() -> Path:
@@ -72,7 +81,8 @@ def _locked(folder: Path) -> Iterator[None]:
 def _install(version: str, folder: Path) -> None:
     """All of it or nothing: a broken-off installation is not taken for a client."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", scratch]
+        made = Path(scratch, "client")
+        options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(made)]
         npm = subprocess.run(
             ["npm", "install", *options, f"{PACKAGE}@{version}"],
             capture_output=True,
@@ -80,11 +90,6 @@ def _install(version: str, folder: Path) -> None:
             timeout=INSTALL_SECONDS,
         )
         if npm.returncode:
-            reason = (npm.stderr.strip().splitlines() or ["no reason given"])[0]
+            reason = " ".join(npm.stderr.split("\n")[:2])
             raise Unavailable(f"npm could not install {PACKAGE}@{version}: {reason}.")
-        (Path(scratch) / "node_modules").rename(_made(folder) / "node_modules")
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+        made.rename(folder)

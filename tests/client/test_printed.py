@@ -36,10 +36,11 @@ def test_asked_resumed_and_forked(desk: Desk) -> None:
 
 
 def test_resumed_by_every_other_version(desk: Desk) -> None:
-    session, said = lines.new_session(), []
+    session = lines.new_session()
+    said: list[str] = []
     others = [version for version in installed.VERSIONS if version != desk.version]
     for number, version in enumerate((desk.version, *others)):
-        desk.program = installed.program(version)
+        desk.client = installed.client(version)
         desk.script = {f"Question {number}": [[f"Answer {number} of {version}."]]}
         desk.ask(f"Question {number}?", "--resume" if number else "--session-id", session)
         said += [f"> Question {number}?", f"Answer {number} of {version}."]
