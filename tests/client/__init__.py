@@ -1,0 +1,1 @@
+"""A real Claude Code, without a network, beside a real watcher."""
