@@ -13,6 +13,7 @@ NOT_TYPED = [
     "<local-command-caveat>",
     "<bash-stdout>",
     "<bash-stderr>",
+    "<bash-notification>",
     "<task-notification>",
     "<teammate-message>",
     "<agent-message>",

@@ -35,7 +35,7 @@ HUMAN = {"kind": "human"}
 PROOFS: list[Record] = [{"origin": HUMAN}, *({"promptSource": source} for source in SOURCES)]
 TAGS = [
     "local-command-stdout", "local-command-stderr", "local-command-caveat", "bash-stdout",
-    "bash-stderr", "task-notification", "teammate-message", "agent-message",
+    "bash-stderr", "bash-notification", "task-notification", "teammate-message", "agent-message",
     "user-prompt-submit-hook",
 ]  # fmt: skip
 PHRASES = [

@@ -18,7 +18,7 @@ _PASTE_END = re.compile(f"</pasted_content{_ATTRIBUTES}>")
 _COMMAND_ENDS = ("</command-name>", "</command-message>", "</command-args>", "</bash-input>")
 _INJECTED_TAGS = (
     "local-command-stdout", "local-command-stderr", "local-command-caveat", "bash-stdout",
-    "bash-stderr", "task-notification", "teammate-message", "agent-message",
+    "bash-stderr", "bash-notification", "task-notification", "teammate-message", "agent-message",
     "user-prompt-submit-hook",
 )  # fmt: skip
 _INJECTED_STARTS = (
