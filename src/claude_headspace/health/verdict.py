@@ -12,6 +12,8 @@ from claude_headspace.health.status import StatusProblem, StatusResult, WatcherS
 
 STALE_BEAT_SECONDS = 4.0
 LAG_SECONDS = 5.0
+BUSY_SECONDS = 2.0
+OVERDUE_SECONDS = 1.0
 START_SECONDS = 5.0
 UNDELIVERED_EVENTS = 10
 
@@ -44,11 +46,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardState:
-    """What the guard inside supervisord says of itself."""
+    """What the guard inside supervisord says of itself.
+
+    `next_try_seconds`: how long until a watcher that was given up is tried again, if it is.
+    """
 
     restarts: int
     limit: int
     window_seconds: float
+    next_try_seconds: float | None = None
     broken: str = ""
     settings_problem: str = ""
     undelivered_events: int = 0
@@ -63,14 +69,17 @@ class DatabasePing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """Everything the verdict rests on; `database` is None when nobody asked."""
+    """Everything the verdict rests on; `database` is None when nobody asked.
+
+    `disk` says what is wrong with the disk of the state directory, if anything.
+    """
 
     now: float
     status: StatusResult
     programs: tuple[Program, ...] | Problem
     guard: GuardState | Problem
     database: DatabasePing | Problem | None
-    last_outcome: str = ""
+    disk: str = ""
     watcher: str = "watcher"
     listener: str = "guard"
 
@@ -106,11 +115,7 @@ def find(programs: tuple[Program, ...] | Problem, name: str) -> Program | None:
 def is_tripped(seen: Observation) -> bool:
     """Whether the guard has given the watcher up."""
     watcher = find(seen.programs, seen.watcher)
-    if watcher is None:
-        return False
-    return watcher.state == "FATAL" or (
-        watcher.state == "STOPPED" and seen.last_outcome == "gave up"
-    )
+    return watcher is not None and watcher.state == "FATAL"
 
 
 def _status(seen: Observation, reasons: tuple[str, ...]) -> Health:
@@ -129,6 +134,8 @@ def _silence(seen: Observation, status: WatcherStatus) -> float:
 
 
 def _reasons(seen: Observation) -> Iterator[str]:
+    if seen.disk:
+        yield seen.disk
     if isinstance(seen.programs, Problem):
         yield seen.programs.detail
         yield from _unsupervised_reasons(seen)
@@ -159,25 +166,35 @@ def _supervised_reasons(seen: Observation) -> Iterator[str]:
     elif seen.status.pid != watcher.pid:
         yield _without_status(seen, watcher, "the watcher has not reported since its start")
     elif not _beats(seen):
-        yield (
-            f"the watcher is stuck: it runs (pid {watcher.pid}) but has given no sign of life "
-            f"for {_silence(seen, seen.status):.0f} s"
-        )
+        yield _without_beat(seen, watcher, _silence(seen, seen.status))
     else:
         yield from _work_reasons(seen, seen.status)
+
+
+def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
+    if seen.disk:
+        return f"how the watcher is (pid {watcher.pid}) is not known: it told {silence:.0f} s ago"
+    return (
+        f"the watcher is stuck: it runs (pid {watcher.pid}) but has given no sign of life "
+        f"for {silence:.0f} s"
+    )
 
 
 def _not_running(seen: Observation, watcher: Program) -> str:
     start = f"supervisorctl start {seen.watcher}"
     if watcher.state == "FATAL":
-        return f"the watcher is given up ({watcher.error}); after a fix: {start}"
-    if watcher.state == "STOPPED" and is_tripped(seen):
-        return f"the watcher is given up (crash loop); after a fix: {start}"
+        return f"the watcher is given up ({watcher.error}){_next_try(seen)}; after a fix: {start}"
     if watcher.state == "STOPPED":
         return f"the watcher is stopped; to start it: {start}"
     if watcher.state in ("EXITED", "BACKOFF", "STARTING"):
         return "the watcher has crashed and is being restarted"
     return f"the watcher is not running ({watcher.state})"
+
+
+def _next_try(seen: Observation) -> str:
+    if isinstance(seen.guard, Problem) or seen.guard.next_try_seconds is None:
+        return ""
+    return f", it is tried again in {max(1.0, seen.guard.next_try_seconds / 60):.0f} min"
 
 
 def _without_status(seen: Observation, watcher: Program, detail: str) -> str:
@@ -188,6 +205,11 @@ def _without_status(seen: Observation, watcher: Program, detail: str) -> str:
 
 
 def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
+    if _is_overdue(status):
+        yield (
+            f"the watcher is stuck: {status.doing} takes {status.doing_seconds:.0f} s,"
+            f" {status.doing_limit:g} s were announced"
+        )
     if status.state != "capturing":
         because = f": {status.reason}" if status.reason else ""
         yield f"the watcher is {status.state}{because}"
@@ -197,6 +219,10 @@ def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
     if status.trouble is not None:
         yield status.trouble
     yield from _lag_reasons(seen, status)
+
+
+def _is_overdue(status: WatcherStatus) -> bool:
+    return status.doing_seconds > status.doing_limit + OVERDUE_SECONDS
 
 
 def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
@@ -237,6 +263,11 @@ def _notes(seen: Observation) -> Iterator[str]:
     status = seen.status
     if not isinstance(status, WatcherStatus):
         return
+    if status.doing_seconds > BUSY_SECONDS and not _is_overdue(status):
+        yield (
+            f"the watcher is busy for {status.doing_seconds:.0f} s"
+            f" ({status.doing_limit:g} s at most): {status.doing}"
+        )
     if status.poison_lines:
         yield f"{status.poison_lines} lines that killed the watcher are set aside"
     if not status.notifications:
@@ -276,6 +307,7 @@ def _figures(seen: Observation, status: WatcherStatus) -> dict[str, Any]:
     return {
         "state": status.state,
         "reason": status.reason,
+        "doing": status.doing,
         "status_pid": status.pid,
         "last_heartbeat": _time(status.beat_at),
         "heartbeat_age_seconds": round(max(0.0, _silence(seen, status)), 3),
