@@ -22,7 +22,6 @@ def test_what_the_enforcer_counts_on(shipped: RawConfigParser) -> None:
     watcher = shipped["program:watcher"]
     assert watcher["autorestart"] == "true"
     assert int(watcher["startsecs"]) == 2
-    assert watcher["stdout_capture_maxbytes"]
     module, _, name = shipped["rpcinterface:guard"]["supervisor.rpcinterface_factory"].partition(
         ":"
     )
@@ -33,7 +32,6 @@ def test_what_the_listener_counts_on(shipped: RawConfigParser) -> None:
     guard = shipped["eventlistener:guard"]
     assert set(guard["events"].split(",")) == {
         "PROCESS_STATE",
-        "PROCESS_COMMUNICATION_STDOUT",
         "REMOTE_COMMUNICATION",
         "TICK_5",
     }

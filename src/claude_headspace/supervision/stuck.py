@@ -1,4 +1,4 @@
-"""Whether a process that was beating hangs: it has fallen silent, or says itself that it is late."""
+"""Whether a process that was beating hangs: it fell silent, or says itself that it is late."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ class Pulse:
         """What is wrong with a stuck process."""
         beat = self.last
         if beat is not None and beat.overdue:
-            return f"stuck: {beat.doing} takes {beat.seconds:.1f} s, {beat.limit:g} s were announced"
+            return (
+                f"stuck: {beat.doing} takes {beat.seconds:.1f} s, {beat.limit:g} s were announced"
+            )
         doing = f", it did last: {beat.doing}" if beat is not None else ""
         return f"stuck: no sign of life for {self._limit:g} s{doing}"
 

@@ -180,6 +180,7 @@ class Loop:
             return
         if not self._unfinished:
             self._endings.look(unread=self._troubled)
+        self._vitals.at_rest()
         self._wait()
 
     def _note(self, changes: Changes) -> None:

@@ -57,7 +57,10 @@ class Watcher:
         self._waker = Waker()
         self._stop = Stop(config.event_system.shutdown_timeout_seconds, self._waker)
         self._vitals = Vitals(
-            Liveness(_sender()), status_path(config.state.directory), self._snapshot
+            Liveness(_sender()),
+            status_path(config.state.directory),
+            self._snapshot,
+            at_rest=lambda: self._writer.counters.at_rest(),
         )
         self._vitals.start()
         self._agenda = Agenda()

@@ -29,7 +29,9 @@ class StatusWriter:
     what it is busy with.
     """
 
-    def __init__(self, path: Path, liveness: Liveness, repeat_seconds: float = REPEAT_SECONDS) -> None:
+    def __init__(
+        self, path: Path, liveness: Liveness, repeat_seconds: float = REPEAT_SECONDS
+    ) -> None:
         self._path = path
         self._liveness = liveness
         self._repeat = repeat_seconds
@@ -83,15 +85,20 @@ class StatusWriter:
 
 
 class Vitals:
-    """`beat` is called from the loop that does the work and from every wait of it."""
+    """`beat` is called from the loop that does the work and from every wait of it.
+
+    `at_rest` is called when nothing waits to be read or written.
+    """
 
     def __init__(
         self,
         liveness: Liveness,
         path: Path,
         snapshot: Callable[[State, str | None], WatcherStatus],
+        at_rest: Callable[[], None],
     ) -> None:
         self._liveness = liveness
+        self.at_rest = at_rest
         self._writer = StatusWriter(path, liveness)
         self._snapshot = snapshot
         self._next = 0.0
