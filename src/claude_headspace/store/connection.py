@@ -103,13 +103,14 @@ class Database:
         patience: Patience | None = None,
         prepare: Callable[[Database], None] | None = None,
         by_itself: bool = True,
+        names: Names | None = None,
     ) -> None:
         self._url = url
         self._application_name = application_name
         self._patience = patience or Patience()
         self._prepare = prepare
         self._by_itself = by_itself
-        self._names = Names()
+        self._names = names or Names()
         self._connection: Any = None
         self.generation = 0
 

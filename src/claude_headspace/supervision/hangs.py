@@ -62,6 +62,11 @@ class Hangs:
         """What is readable when a beat has come."""
         return () if self._receiver is None else (self._receiver.fileno(),)
 
+    def close(self) -> None:
+        """Hear nothing more."""
+        if self._receiver is not None:
+            self._receiver.close()
+
     def take_beats(self) -> None:
         """Hear what has come; before news of a process, since it is what came before them."""
         if self._receiver is not None:

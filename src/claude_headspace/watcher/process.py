@@ -23,7 +23,6 @@ from claude_headspace.store.positions import Positions
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
 from claude_headspace.supervision.beats import BeatSender, beats_path
-from claude_headspace.supervision.guarded import check_guarded
 from claude_headspace.supervision.orphan import LOCK_NAME, OneWatcher, die_with_parent
 from claude_headspace.watcher.agenda import Agenda
 from claude_headspace.watcher.capture import Capture
@@ -257,7 +256,6 @@ def main() -> int:
     try:
         config = load_config()
         configure_logging(config.logging.level)
-        check_guarded()
         with _only_one(config.state.directory):
             _make(config, is_orphaned).run()
     except HeadspaceError as error:
