@@ -36,7 +36,7 @@ MESSAGE = {
     "detail": "",
     "key": "1:2.5",
 }
-GUARD_NUMBERS = ("restarts", "limit", "window_seconds", "undelivered_events", "next_try_seconds")
+GUARD_NUMBERS = ("restarts", "limit", "window_seconds", "waiting_ticks", "next_try_seconds")
 SILENT = "stuck: no sign of life for 3 s, it did last: work"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -94,6 +95,14 @@ def test_one_that_is_not_known_leaves_the_others() -> None:
         resolved("postgresql://u@gone.test/x")
 
 
+def test_silence_reads_the_same_whoever_gives_up_first() -> None:
+    def late(name: str) -> Sequence[str]:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    with pytest.raises(DatabaseUnavailable, match=r"has answered for a\.test$"):
+        resolved("postgresql://u@a.test/x", late)
+
+
 def test_one_that_has_no_answer_leaves_the_others(silent: Silent) -> None:
     found = Names(silent, limit_seconds=0.05).resolved("postgresql://u@a.test,two.test/x", forever)
     assert parse_dsn(found)["hostaddr"] == "10.0.0.2"
@@ -102,7 +111,7 @@ def test_one_that_has_no_answer_leaves_the_others(silent: Silent) -> None:
 def test_a_resolver_that_hangs_is_waited_for_again_and_not_asked_twice(silent: Silent) -> None:
     names = Names(silent, limit_seconds=0.05)
     for _ in range(3):
-        with pytest.raises(DatabaseUnavailable, match=r"answered for a\.test in 0\.05 s"):
+        with pytest.raises(DatabaseUnavailable, match=r"has answered for a\.test$"):
             names.resolved("postgresql://u@a.test/x", forever)
     assert silent.asked == ["a.test"]
     silent.let_go.set()

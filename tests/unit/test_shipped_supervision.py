@@ -36,7 +36,7 @@ def test_what_the_listener_counts_on(shipped: RawConfigParser) -> None:
         "TICK_5",
     }
     assert int(guard["buffer_size"]) >= 500
-    assert guard["autorestart"] == "true"
+    assert (guard["autorestart"], guard["exitcodes"]) == ("unexpected", "78")
     assert "redirect_stderr" not in guard
 
 

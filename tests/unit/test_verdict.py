@@ -126,7 +126,7 @@ def test_a_status_that_cannot_be_read() -> None:
         ({"programs": (WATCHER, replace(GUARD, state="FATAL", pid=0))}, "the guard is FATAL"),
         ({"guard": Problem("no such call")}, "half inside supervisord is missing: no such call"),
         ({"guard": replace(INNER, broken="KeyError")}, "failed: KeyError"),
-        ({"guard": replace(INNER, undelivered_events=11)}, "does not listen"),
+        ({"guard": replace(INNER, waiting_ticks=3)}, "does not listen"),
         ({"guard": replace(INNER, settings_problem="x")}, "default settings"),
         ({"programs": (GUARD,)}, "no program named watcher"),
         ({"database": Problem("no answer")}, "Postgres does not answer: no answer"),

@@ -15,7 +15,8 @@ LAG_SECONDS = 5.0
 BUSY_SECONDS = 2.0
 OVERDUE_SECONDS = 1.0
 START_SECONDS = 5.0
-UNDELIVERED_EVENTS = 10
+WAITING_TICKS = 2
+TICK_SECONDS = 5
 
 Health = Literal["healthy", "degraded", "down"]
 
@@ -57,7 +58,7 @@ class GuardState:
     next_try_seconds: float | None = None
     broken: str = ""
     settings_problem: str = ""
-    undelivered_events: int = 0
+    waiting_ticks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +250,9 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
         return
     if seen.guard.broken:
         yield f"the guard's half inside supervisord failed: {seen.guard.broken}"
-    if seen.guard.undelivered_events > UNDELIVERED_EVENTS:
-        yield f"the guard does not listen: {seen.guard.undelivered_events} events wait for it"
+    if seen.guard.waiting_ticks > WAITING_TICKS:
+        waited = seen.guard.waiting_ticks * TICK_SECONDS
+        yield f"the guard does not listen: what supervisord tells it has waited for {waited} s"
     if seen.guard.settings_problem:
         yield f"the guard works with default settings: {seen.guard.settings_problem}"
 

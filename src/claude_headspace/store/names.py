@@ -74,7 +74,7 @@ class Names:
         if not servers:
             raise DatabaseUnavailable(
                 "the database cannot be reached: "
-                + "; ".join(answer.problem(self._limit) for answer in answers.values())
+                + "; ".join(answer.problem() for answer in answers.values())
             )
         return servers
 
@@ -112,19 +112,21 @@ class _Answer(threading.Thread):
         super().__init__(name=name, daemon=True)
         self._lookup = lookup
         self.addresses: Sequence[str] = ()
-        self._error = ""
+        self._error: Exception | None = None
 
     def run(self) -> None:
         try:
             self.addresses = self._lookup(self.name)
         except (OSError, UnicodeError) as error:
-            self._error = str(getattr(error, "strerror", None) or error)
+            self._error = error
 
-    def problem(self, waited: float) -> str:
+    def problem(self) -> str:
         """Why there are no addresses."""
-        if self.is_alive():
-            return f"no name server has answered for {self.name} in {waited:g} s"
-        return f"the name {self.name} is not known: {self._error or 'it has no address'}"
+        error = self._error
+        if self.is_alive() or getattr(error, "errno", None) == socket.EAI_AGAIN:
+            return f"no name server has answered for {self.name}"
+        told = getattr(error, "strerror", None) or error or "it has no address"
+        return f"the name {self.name} is not known: {told}"
 
 
 def _is_name(host: str) -> bool:

@@ -29,6 +29,7 @@ from claude_headspace.health.status import (
 from claude_headspace.supervision.budget import WINDOW_SECONDS, RestartBudget
 from claude_headspace.supervision.guarded import MARK
 from claude_headspace.supervision.history import Outcome
+from claude_headspace.supervision.interface import GuardInterface
 from claude_headspace.supervision.memory import FILE_NAME, RestartMemory
 from claude_headspace.supervision.pace import Pace
 from claude_headspace.supervision.reasons import exit_code_of, explain_exit
@@ -309,42 +310,6 @@ class Enforcer:
             "key": f"{os.getpid()}:{self._clock()}",
         }
         events.notify(events.RemoteCommunicationEvent(MESSAGE_TYPE, json.dumps(message)))
-
-
-class GuardInterface:
-    """The remote calls `guard.*`: reading only."""
-
-    def __init__(self, enforcer: Enforcer, supervisord: Any, listener: str) -> None:
-        self._enforcer = enforcer
-        self._supervisord = supervisord
-        self._listener = listener
-
-    def getState(self) -> dict[str, Any]:  # noqa: N802  the style of supervisord's own calls
-        """Return what the enforcer counts and whether its listener keeps up."""
-        enforcer = self._enforcer
-        next_try = enforcer.next_try_seconds()
-        return {
-            "program": enforcer.program,
-            "limit": enforcer.budget.limit,
-            "window_seconds": enforcer.budget.window_seconds,
-            "restarts": enforcer.budget.used(time.monotonic()),
-            "next_try_seconds": -1.0 if next_try is None else next_try,
-            "broken": enforcer.broken,
-            "settings_problem": enforcer.settings_problem,
-            "undelivered_events": self._undelivered(),
-        }
-
-    def getSettings(self) -> dict[str, Any]:  # noqa: N802  as above
-        """Return what the listener needs to know, so that it need not read the configuration."""
-        enforcer = self._enforcer
-        return {
-            "state_directory": str(enforcer.state_directory),
-            "alert_command": list(enforcer.alert_command),
-        }
-
-    def _undelivered(self) -> int:
-        group = self._supervisord.process_groups.get(self._listener)
-        return len(getattr(group, "event_buffer", ()))
 
 
 def make_enforcer(

@@ -79,7 +79,7 @@ def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
             next_try_seconds=state["next_try_seconds"] if state["next_try_seconds"] >= 0 else None,
             broken=state["broken"],
             settings_problem=state["settings_problem"],
-            undelivered_events=state["undelivered_events"],
+            waiting_ticks=state["waiting_ticks"],
         )
     except SupervisorFault as fault:
         return Problem(f"supervisord answers {fault}")
