@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from supervised import supervised
+
 import lines
 from faults.load import Transcript, append
 from faults.machine import query, wait_for
@@ -119,3 +121,28 @@ def test_a_death_of_something_else_is_no_lines(tmp_path: Path, database_url: str
     with watched(tmp_path, database_url) as last:
         wait_for(lambda: stored(last) == transcript.turns, "every turn")
         assert set_aside(last) == []
+
+
+def test_fifty_that_kill_and_one_that_hangs_leave_the_watcher_running(
+    state_directory: Path, tmp_path: Path, database_url: str
+) -> None:
+    """Under the guard, which knows nothing of lines, and its limit of five restarts."""
+    it = Watched(tmp_path, database_url)
+    transcript = transcript_in(it)
+    for number in range(50):
+        poisoned(transcript)
+        if number % 5 == 0:
+            append(transcript.path, transcript.turn())
+    poisoned(transcript, HANGING)
+    append(transcript.path, transcript.turn())
+    settings: dict[str, dict[str, object]] = {
+        "database": {"url": database_url},
+        "claude": {"projects_path": str(it.projects)},
+    }
+    command = " ".join(POISON)
+    with supervised(state_directory, settings=settings, watcher=command) as guarded:
+        wait_for(lambda: stored(it) == transcript.turns, "all the other turns")
+        guarded.wait_state("RUNNING")
+        assert len(set_aside(it)) == 51
+        wait_for(lambda: len(guarded.history()) >= 1, "the history is incomplete")
+        assert len(guarded.history()) <= 2
