@@ -328,7 +328,7 @@ def test_an_alert_runs_when_the_watcher_is_given_up(state_directory: Path) -> No
     with supervised(state_directory, plan=QUICK, settings=settings) as it:
         it.wait_state("FATAL", seconds=60)
         wait_for(told.exists, "no alert")
-        trip = "gave up: crash loop: 5 restarts in 60s\n"
+        trip = "gave up: crash loop: 5 restarts in 60s, it is tried again in 15 min\n"
         wait_for(lambda: told.read_text().endswith(trip), "no word of the trip")
         it.write_plan([])
         it.ctl("start", "watcher")

@@ -235,6 +235,7 @@ def test_tries_and_a_full_disk(
     """An alert needs no disk; a try is a start like the others."""
     guard = make(tmp_path, Scripted(), clock)
     guard.on_event(message(outcome="gave up", detail="crash loop: 5 restarts in 60s"))
+    assert "gave up: crash loop: 5 restarts in 60s, it is tried again in 1 min" in caplog.text
     guard.on_event(message(outcome="tried again", pid=0, uptime_seconds=None, key="2"))
     assert [(each.outcome, each.number) for each in history(tmp_path)] == [
         ("gave up", 0),

@@ -184,7 +184,9 @@ def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
 def _not_running(seen: Observation, watcher: Program) -> str:
     start = f"supervisorctl start {seen.watcher}"
     if watcher.state == "FATAL":
-        return f"the watcher is given up ({watcher.error}){_next_try(seen)}; after a fix: {start}"
+        return (
+            f"the watcher is given up ({watcher.error}){next_try(seen.guard)}; after a fix: {start}"
+        )
     if watcher.state == "STOPPED":
         return f"the watcher is stopped; to start it: {start}"
     if watcher.state in ("EXITED", "BACKOFF", "STARTING"):
@@ -192,10 +194,11 @@ def _not_running(seen: Observation, watcher: Program) -> str:
     return f"the watcher is not running ({watcher.state})"
 
 
-def _next_try(seen: Observation) -> str:
-    if isinstance(seen.guard, Problem) or seen.guard.next_try_seconds is None:
+def next_try(guard: GuardState | Problem) -> str:
+    """A clause about when a watcher that is given up is tried again; nothing where it is not."""
+    if isinstance(guard, Problem) or guard.next_try_seconds is None:
         return ""
-    return f", it is tried again in {max(1.0, seen.guard.next_try_seconds / 60):.0f} min"
+    return f", it is tried again in {max(1.0, guard.next_try_seconds / 60):.0f} min"
 
 
 def _without_status(seen: Observation, watcher: Program, detail: str) -> str:

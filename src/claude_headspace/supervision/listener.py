@@ -17,7 +17,7 @@ from pathlib import Path
 
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.status import StatusProblem, read_status, status_path
-from claude_headspace.health.verdict import judge
+from claude_headspace.health.verdict import judge, next_try
 from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.supervision.beats import beats_path
 from claude_headspace.supervision.control import (
@@ -34,7 +34,7 @@ from claude_headspace.supervision.history import (
     history_path,
     read_restarts,
 )
-from claude_headspace.supervision.observe import observe
+from claude_headspace.supervision.observe import ask_guard, observe
 from claude_headspace.supervision.protocol import Event, EventStream
 from claude_headspace.supervision.stuck import Pulse
 
@@ -137,7 +137,7 @@ class Listener:
         self._log(record)
         self._keep(record)
         if record.outcome == "gave up":
-            self._health.gave_up(record.detail)
+            self._health.gave_up(record.detail + next_try(ask_guard(self._supervisor)))
 
     def _keep(self, record: RestartRecord) -> None:
         try:
