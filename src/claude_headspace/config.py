@@ -38,6 +38,7 @@ DEFAULTS: Tree = {
         "max_restarts_per_minute": 5,
         "shutdown_timeout_seconds": 2,
     },
+    "supervision": {"retry_seconds": 900},
     "claude": {"projects_path": CLAUDE_PROJECTS},
     "file_watcher": {
         "rescan_interval_seconds": 2,
@@ -77,6 +78,13 @@ class EventSystemSettings:
     write_retry_delay_ms: int
     max_restarts_per_minute: int
     shutdown_timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisionSettings:
+    """What becomes of a watcher that was given up: a try after so many seconds, none for 0."""
+
+    retry_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,7 @@ class Config:
     database: DatabaseSettings
     state: StateSettings
     event_system: EventSystemSettings
+    supervision: SupervisionSettings
     claude: ClaudeSettings
     file_watcher: FileWatcherSettings
     web: WebSettings
@@ -232,6 +241,7 @@ _SECTIONS: dict[str, dict[str, fields.Field[Any]]] = {
         "max_restarts_per_minute": _whole(1, 60),
         "shutdown_timeout_seconds": _seconds(0.1, 600),
     },
+    "supervision": {"retry_seconds": _seconds(0, 30 * 86400)},
     "claude": {"projects_path": _setting(_check_paths)},
     "file_watcher": {
         "rescan_interval_seconds": _seconds(0.05, 3600),
@@ -403,6 +413,7 @@ def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str,
             host=tree["state"]["host"] or socket.gethostname(),
         ),
         event_system=EventSystemSettings(**tree["event_system"]),
+        supervision=SupervisionSettings(**tree["supervision"]),
         claude=ClaudeSettings(_projects(tree["claude"]["projects_path"], directory, environ)),
         file_watcher=FileWatcherSettings(**tree["file_watcher"]),
         web=WebSettings(**tree["web"]),

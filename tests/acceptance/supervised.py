@@ -51,7 +51,6 @@ autorestart = true
 startsecs = 2
 startretries = 5
 stopwaitsecs = 2
-stdout_capture_maxbytes = 4096
 stdout_logfile = {state}/watcher.out
 stderr_logfile = {state}/watcher.err
 [program:other]
@@ -68,9 +67,10 @@ window_seconds = {window}
 LISTENER = """
 [eventlistener:guard]
 command = {listener_command}
-events = PROCESS_STATE,PROCESS_COMMUNICATION_STDOUT,REMOTE_COMMUNICATION,TICK_5
+events = PROCESS_STATE,REMOTE_COMMUNICATION,TICK_5
 buffer_size = 500
-autorestart = true
+autorestart = unexpected
+exitcodes = 78
 startsecs = 1
 startretries = 10
 stderr_logfile = {state}/guard.log
@@ -119,7 +119,7 @@ class Supervised:
             "user": "user = root" if os.getuid() == 0 else "",
             "window": self.window,
             "watcher": f"{self.watcher} {self.state}",
-            "listener_command": f"{self.listener} --window-seconds {self.window}",
+            "listener_command": self.listener,
         }
         values["enforcer"] = ENFORCER.format(**values) if self.enforcer else ""
         values["listener"] = LISTENER.format(**values) if self.listener else ""

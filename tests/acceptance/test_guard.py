@@ -117,16 +117,71 @@ def test_a_broken_listener_changes_nothing_but_health(state_directory: Path) -> 
         assert states["guard"] in ("BACKOFF", "STARTING", "EXITED")
 
 
-@pytest.mark.parametrize("plan", [QUICK, pytest.param(LATE, marks=pytest.mark.long)])
-def test_the_listener_alone_allows_one_spawn_too_many(state_directory: Path, plan: Plan) -> None:
-    with supervised(state_directory, plan=[*plan, *QUICK], enforcer=False) as it:
-        wait_for(lambda: it.state_of() in ("STOPPED", "FATAL"), "nothing stopped it", 90)
-        assert 1 + LIMIT <= len(it.starts()) <= 2 + LIMIT
-        wait_for(lambda: it.history()[-1].outcome == "gave up", "the history is incomplete")
-        assert {each.reason for each in it.history()} <= {explain(deed) for _, deed in plan}
+def test_without_the_inner_half_neither_the_listener_nor_the_watcher_starts(
+    state_directory: Path,
+) -> None:
+    watcher = f"{sys.executable} -I -m claude_headspace.watcher"
+    with supervised(state_directory, enforcer=False, watcher=watcher) as it:
+        it.wait_state("FATAL", seconds=60)
+        assert "no working [rpcinterface:guard]" in it.text("watcher.err")
+        assert "supervisord has no [rpcinterface:guard]" in it.text("guard.log")
+        wait_for(lambda: it.state_of("guard") in ("EXITED", "FATAL"), "the listener works on")
+
+
+def retrying(**event_system: object) -> dict[str, dict[str, object]]:
+    return {"supervision": {"retry_seconds": 6}, "event_system": event_system}
+
+
+def test_a_watcher_that_was_given_up_is_tried_once_in_a_while(state_directory: Path) -> None:
+    settings = retrying(max_restarts_per_minute=1)
+    with supervised(state_directory, plan=QUICK, settings=settings, window=4.0) as it:
+        it.wait_state("FATAL")
+        assert len(it.starts()) == 2
+        given_up = it.moments("end")[-1]
+        assert 0 < it.supervisor.call("guard.getState")["next_try_seconds"] <= 6
+        wait_for(lambda: len(it.starts()) == 3, "it was not tried again", 20)
+        assert it.starts()[2] - given_up >= 5.9
+        it.wait_state("FATAL")
+        assert len(it.starts()) == 3
+        assert "tried again, it ended after" in it.ctl("status", "watcher")
+        it.write_plan([])
+        it.wait_state("RUNNING")
+        assert len(it.starts()) == 4
+        assert it.supervisor.call("guard.getState")["next_try_seconds"] == -1
+        wait_for(lambda: len(it.history()) == 5, "the history is incomplete")
+        outcomes = [each.outcome for each in it.history()]
+        tried = ["tried again", "gave up", "tried again"]
+        assert outcomes == ["restarted", "gave up", *tried]
+        assert it.history()[2].reason == "given up: crash loop: 1 restarts in 4s"
+        assert it.history()[-1].number == 3
+
+
+def test_tries_and_operators_stay_within_the_limit(state_directory: Path) -> None:
+    """All starts but the first count, whoever makes them, also over a reload."""
+    with supervised(state_directory, plan=QUICK, settings=retrying()) as it:
+        it.wait_state("FATAL", seconds=60)
+        it.ctl("start", "watcher")
+        it.wait_state("FATAL")
+        kill(it.process.pid if it.process else 0, signal.SIGHUP)
+        wait_for(lambda: len(it.starts()) == 3 + LIMIT, "the reload did not start it")
+        it.wait_state("FATAL", seconds=30)
         settled = len(it.starts())
-        it.wait_state("RUNNING", "guard")
+        time.sleep(11)
+        assert it.state_of() == "FATAL"
         assert len(it.starts()) == settled
+        assert restarts_in(it) == 1 + LIMIT
+
+
+def test_never_is_never(state_directory: Path) -> None:
+    settings: dict[str, dict[str, object]] = {
+        "supervision": {"retry_seconds": 0},
+        "event_system": {"max_restarts_per_minute": 1},
+    }
+    with supervised(state_directory, plan=QUICK, settings=settings, window=2.0) as it:
+        it.wait_state("FATAL")
+        time.sleep(8)
+        assert len(it.starts()) == 2
+        assert it.supervisor.call("guard.getState")["next_try_seconds"] == -1
 
 
 def test_crashes_that_stay_under_the_limit_never_trip_it(state_directory: Path) -> None:
@@ -210,7 +265,7 @@ def test_settings_come_from_the_configuration_and_follow_it(state_directory: Pat
         assert it.supervisor.call("guard.getState")["limit"] == 4
         it.ctl("start", "watcher")
         it.wait_state("FATAL")
-        assert len(it.starts()) == 3 + 1 + 2
+        assert len(it.starts()) == 1 + 4
 
 
 def test_a_watcher_that_will_not_stop_is_killed_in_time(state_directory: Path) -> None:
@@ -273,7 +328,7 @@ def test_an_alert_runs_when_the_watcher_is_given_up(state_directory: Path) -> No
     with supervised(state_directory, plan=QUICK, settings=settings) as it:
         it.wait_state("FATAL", seconds=60)
         wait_for(told.exists, "no alert")
-        trip = "gave up: crash loop: 5 restarts in 60s\n"
+        trip = "gave up: crash loop: 5 restarts in 60s, it is tried again in 15 min\n"
         wait_for(lambda: told.read_text().endswith(trip), "no word of the trip")
         it.write_plan([])
         it.ctl("start", "watcher")

@@ -233,6 +233,7 @@ def test_the_web_application_outlives_supervisord_and_makes_way(
             it.start()
             it.wait_state("RUNNING", "web")
             assert it.pid_of("web") != first
+            wait_for(lambda: listens(port), "the other web application does not answer")
             answers.expect("healthy", 200)
         finally:
             kill(first, signal.SIGKILL)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from supervised import supervised
+
 import lines
 from faults.load import Transcript, append
 from faults.machine import query, wait_for
-from faults.poison_watcher import MARKER
+from faults.poison_watcher import HANGING, MARKER
 from faults.watched import POISON, Watched, watched
 
 SIGKILLED = -9
 
 
-def poisoned(transcript: Transcript) -> int:
+def poisoned(transcript: Transcript, marker: bytes = MARKER) -> int:
     """Append a line that is deadly; returns its offset."""
     start = transcript.path.stat().st_size if transcript.path.exists() else 0
-    record = lines.user(transcript.session, f"this is a {MARKER.decode()}")
+    record = lines.user(transcript.session, f"this is a {marker.decode()}")
     append(transcript.path, lines.raw(record) + b"\n")
     return start
 
@@ -51,42 +53,61 @@ def transcript_in(watcher: Watched) -> Transcript:
     return Transcript(watcher.projects / f"{lines.new_session()}.jsonl")
 
 
-def test_after_two_deaths_it_is_passed_and_reported(tmp_path: Path, database_url: str) -> None:
+def test_after_one_death_it_is_passed_and_reported(tmp_path: Path, database_url: str) -> None:
     it = Watched(tmp_path, database_url, POISON)
     transcript = transcript_in(it)
     append(transcript.path, b"".join(transcript.turn() for _ in range(5)))
     offset = poisoned(transcript)
     append(transcript.path, b"".join(transcript.turn() for _ in range(5)))
     die_of_it(it)
-    die_of_it(it)
-    with watched(tmp_path, database_url, command=POISON) as third:
-        wait_for(lambda: len(stored(third)) >= len(transcript.turns), "all the other turns")
-        assert stored(third) == transcript.turns
-        assert set_aside(third) == [(str(transcript.path), offset, True)]
-        wait_for(lambda: (s := third.status()) and s.poison_lines == 1, "the status tells")
-        assert third.stop() == 0
-        third.start()
-        third.wait_state("capturing")
-        wait_for(lambda: (s := third.status()) and s.poison_lines == 1, "a later one tells too")
+    with watched(tmp_path, database_url, command=POISON) as second:
+        wait_for(lambda: len(stored(second)) >= len(transcript.turns), "all the other turns")
+        assert stored(second) == transcript.turns
+        assert set_aside(second) == [(str(transcript.path), offset, True)]
+        wait_for(lambda: (s := second.status()) and s.poison_lines == 1, "the status tells")
+        assert second.stop() == 0
+        second.start()
+        second.wait_state("capturing")
+        wait_for(lambda: (s := second.status()) and s.poison_lines == 1, "a later one tells too")
         append(transcript.path, transcript.turn())
-        wait_for(lambda: stored(third) == transcript.turns, "capture goes on")
+        wait_for(lambda: stored(second) == transcript.turns, "capture goes on")
 
 
-def test_each_has_deaths_of_its_own(tmp_path: Path, database_url: str) -> None:
-    """Also those in two files, and two in one file that follow each other."""
+def test_a_class_of_lines_costs_one_death(tmp_path: Path, database_url: str) -> None:
+    """Fifty lines that kill, in two files, some in a row, and others that come later."""
     it = Watched(tmp_path, database_url, POISON)
     one, other = transcript_in(it), transcript_in(it)
-    for transcript in (one, other):
-        append(transcript.path, transcript.turn())
-        poisoned(transcript)
-    poisoned(one)
-    append(one.path, one.turn())
-    for _ in range(6):
-        die_of_it(it)
-    with watched(tmp_path, database_url, command=POISON) as last:
-        wait_for(lambda: sorted(stored(last)) == sorted(one.turns + other.turns), "other turns")
-        assert len(set_aside(last)) == 3
-        assert last.alive()
+    for number in range(25):
+        for transcript in (one, other):
+            poisoned(transcript)
+            if number % 3:
+                append(transcript.path, transcript.turn())
+    die_of_it(it)
+    with watched(tmp_path, database_url, command=POISON) as second:
+        wait_for(lambda: sorted(stored(second)) == sorted(one.turns + other.turns), "other turns")
+        wait_for(lambda: len(set_aside(second)) == 50, "all of them are set aside")
+        poisoned(one)
+        append(one.path, one.turn())
+        wait_for(lambda: sorted(stored(second)) == sorted(one.turns + other.turns), "the last")
+        assert len(set_aside(second)) == 51
+        assert second.alive()
+        assert second.starts == 1
+
+
+def test_a_line_that_hangs_is_found_and_set_aside(tmp_path: Path, database_url: str) -> None:
+    """The guard would end the first watcher; the second finds out by itself."""
+    it = Watched(tmp_path, database_url, POISON)
+    transcript = transcript_in(it)
+    append(transcript.path, transcript.turn())
+    poisoned(transcript, HANGING)
+    append(transcript.path, transcript.turn())
+    it.start()
+    wait_for(lambda: (s := it.status()) and s.doing_seconds > s.doing_limit, "it is overdue")
+    it.kill()
+    with watched(tmp_path, database_url, command=POISON) as second:
+        wait_for(lambda: stored(second) == transcript.turns, "all the other turns")
+        assert len(set_aside(second)) == 1
+        assert second.alive()
 
 
 def test_a_death_of_something_else_is_no_lines(tmp_path: Path, database_url: str) -> None:
@@ -100,3 +121,28 @@ def test_a_death_of_something_else_is_no_lines(tmp_path: Path, database_url: str
     with watched(tmp_path, database_url) as last:
         wait_for(lambda: stored(last) == transcript.turns, "every turn")
         assert set_aside(last) == []
+
+
+def test_fifty_that_kill_and_one_that_hangs_leave_the_watcher_running(
+    state_directory: Path, tmp_path: Path, database_url: str
+) -> None:
+    """Under the guard, which knows nothing of lines, and its limit of five restarts."""
+    it = Watched(tmp_path, database_url)
+    transcript = transcript_in(it)
+    for number in range(50):
+        poisoned(transcript)
+        if number % 5 == 0:
+            append(transcript.path, transcript.turn())
+    poisoned(transcript, HANGING)
+    append(transcript.path, transcript.turn())
+    settings: dict[str, dict[str, object]] = {
+        "database": {"url": database_url},
+        "claude": {"projects_path": str(it.projects)},
+    }
+    command = " ".join(POISON)
+    with supervised(state_directory, settings=settings, watcher=command) as guarded:
+        wait_for(lambda: stored(it) == transcript.turns, "all the other turns")
+        guarded.wait_state("RUNNING")
+        assert len(set_aside(it)) == 51
+        wait_for(lambda: len(guarded.history()) >= 1, "the history is incomplete")
+        assert len(guarded.history()) <= 2

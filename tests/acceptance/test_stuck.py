@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -9,7 +10,11 @@ from pathlib import Path
 import pytest
 from supervised import Supervised, kill, supervised, wait_for
 
+from claude_headspace.embedded.location import short_directory
+
 FOUND_AND_BACK_SECONDS = 5.0
+STALL_SECONDS = 10.0
+SILENT = "stuck: no sign of life for 3 s"
 
 
 def wait_armed(it: Supervised) -> int:
@@ -35,8 +40,8 @@ def test_a_frozen_watcher_is_back_in_time(state_directory: Path) -> None:
         if first >= FOUND_AND_BACK_SECONDS:
             assert freeze_and_measure(it, wait_armed(it)) < FOUND_AND_BACK_SECONDS
         wait_for(it.history, "no history")
-        assert it.history()[0].reason == "stuck for 3 s"
-        assert "stuck for 3 s" in it.text("guard.log")
+        assert it.history()[0].reason == f"{SILENT}, it did last: work"
+        assert SILENT in it.text("guard.log")
         assert it.supervisor.call("guard.getState")["restarts"] == len(it.history())
 
 
@@ -47,7 +52,7 @@ def test_a_watcher_that_froze_while_the_listener_was_away_is_found(state_directo
         kill(it.pid_of("guard"), signal.SIGKILL)
         wait_for(lambda: len(it.starts()) == 2, "it was not restarted", 20)
         wait_for(it.history, "no history")
-        assert it.history()[0].reason == "stuck for 3 s"
+        assert it.history()[0].reason.startswith(SILENT)
 
 
 def test_a_watcher_that_was_never_heard_is_left_alone(state_directory: Path) -> None:
@@ -86,6 +91,62 @@ def test_a_stopped_watcher_is_not_stuck(state_directory: Path) -> None:
         time.sleep(4)
         assert it.state_of() == "STOPPED"
         assert "stuck" not in it.text("guard.log")
+
+
+def test_work_that_hangs_is_ended_though_the_process_beats(state_directory: Path) -> None:
+    with supervised(state_directory, plan=[(1.0, "doze")]) as it:
+        wait_for(lambda: it.moments("end"), "it did not fall asleep")
+        wait_for(lambda: len(it.starts()) == 2, "it was not restarted", 15)
+        assert it.starts()[1] - it.moments("end")[0] < FOUND_AND_BACK_SECONDS + STALL_SECONDS
+        wait_for(it.history, "no history")
+        assert "stuck: work takes" in it.history()[0].reason
+        assert "3 s were announced" in it.history()[0].reason
+
+
+def test_what_was_announced_has_its_time_and_no_more(state_directory: Path) -> None:
+    plan = [(0.5, "announce 30 7"), (0.5, "announce 1 1000000")]
+    with supervised(state_directory, plan=plan) as it:
+        pid = it.wait_beating()
+        wait_for(lambda: it.moments("listed"), "the slow listing was not left alone")
+        assert it.pid_of() == pid
+        kill(pid, signal.SIGKILL)
+        wait_for(lambda: len(it.starts()) == 3, "what was overdue was not ended", 20)
+        wait_for(lambda: len(it.history()) == 2, "no history")
+        assert it.history()[1].reason.startswith("stuck: list /slow takes")
+        assert it.history()[1].reason.endswith("1 s were announced")
+
+
+def test_beats_find_a_guard_that_was_started_again(state_directory: Path) -> None:
+    with supervised(state_directory) as it:
+        pid, listener = wait_armed(it), it.pid_of("guard")
+        kill(listener, signal.SIGKILL)
+        wait_for(lambda: it.pid_of("guard") not in (0, listener), "no other guard")
+        time.sleep(4.5)
+        assert it.pid_of() == pid
+        assert freeze_and_measure(it, pid) < FOUND_AND_BACK_SECONDS + STALL_SECONDS
+
+
+def test_a_socket_that_was_swept_away_is_made_anew(state_directory: Path) -> None:
+    with supervised(state_directory) as it:
+        pid = wait_armed(it)
+        beats = it.state / "supervisor.beats"
+        beats.unlink()
+        wait_for(beats.exists, "no socket", 10)
+        time.sleep(3.5)
+        assert it.pid_of() == pid
+        assert freeze_and_measure(it, pid) < FOUND_AND_BACK_SECONDS + STALL_SECONDS
+
+
+def test_a_state_directory_with_a_long_path(state_directory: Path) -> None:
+    state = state_directory.parent / ("long" * 30)
+    place = short_directory(state)
+    place.mkdir(mode=0o700)
+    try:
+        with supervised(state) as it:
+            pid = wait_armed(it)
+            assert freeze_and_measure(it, pid) < FOUND_AND_BACK_SECONDS + STALL_SECONDS
+    finally:
+        shutil.rmtree(place)
 
 
 @pytest.mark.long

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from claude_headspace.health.status import WatcherStatus, status_path, write_status
+from claude_headspace.supervision.beats import BeatSender, beats_path
 from claude_headspace.supervision.orphan import die_with_parent
-from claude_headspace.watcher.heartbeat import Heartbeat
+from claude_headspace.watcher.liveness import Liveness
 
 stopping = False
 
@@ -27,17 +28,31 @@ def main() -> int:
     lifetime, deed = next_step(state)
     began, started_at = time.monotonic(), time.time()
     note(state, "start")
-    heart = Heartbeat(sys.stdout)
+    liveness = alive(deed)
     while not stopping and time.monotonic() - began < lifetime:
-        if deed != "mute":
-            heart.beat()
+        liveness.beat()
+        print("<!--XSUPERVISOR:BEGIN-->noise of others<!--XSUPERVISOR:END-->", flush=True)
         report(state, started_at)
         time.sleep(min(0.1, lifetime))
     if stopping:
         note(state, "stop")
         return 0
     note(state, "end")
+    if deed == "doze":
+        time.sleep(1e9)
+    if deed.startswith("announce"):
+        with liveness.doing("list /slow", float(deed.split()[1])):
+            time.sleep(float(deed.split()[2]))
+        note(state, "listed")
+        time.sleep(1e9)
     return do(state, deed, started_at)
+
+
+def alive(deed: str) -> Liveness:
+    path = beats_path()
+    liveness = Liveness(BeatSender(path) if path and deed != "mute" else None)
+    liveness.start()
+    return liveness
 
 
 def on_term(_number: int, _frame: object) -> None:

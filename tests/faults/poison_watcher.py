@@ -1,15 +1,17 @@
-"""The watcher with a bug: a line that holds the marker ends the process at once."""
+"""The watcher with bugs: lines that hold a marker end the process at once, or hang it."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from claude_headspace.source import transcript
 
 MARKER = b"deadly line"
+HANGING = b"endless line"
 
 
 class DeadlyTranscript(transcript.Transcript):
@@ -18,6 +20,8 @@ class DeadlyTranscript(transcript.Transcript):
     def outcomes(self, line: bytes, start: int) -> Sequence[transcript.Outcome]:
         if MARKER in line:
             os.kill(os.getpid(), signal.SIGKILL)
+        if HANGING in line:
+            time.sleep(1e6)
         return super().outcomes(line, start)
 
 

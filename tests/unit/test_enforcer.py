@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from supervisor import events
 
-from claude_headspace.supervision.enforcer import Enforcer, GuardInterface, make_enforcer
+from claude_headspace.supervision.enforcer import Enforcer, make_enforcer
+from claude_headspace.supervision.interface import GuardInterface
 
 
 class Log:

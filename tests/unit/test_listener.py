@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,19 @@ import pytest
 
 from claude_headspace.health.verdict import Program
 from claude_headspace.supervision import listener as listener_module
+from claude_headspace.supervision.beats import Beat, BeatSender
 from claude_headspace.supervision.control import (
     Supervisor,
     SupervisorFault,
     SupervisorUnavailable,
 )
 from claude_headspace.supervision.history import RestartRecord, history_path, read_restarts
-from claude_headspace.supervision.listener import Listener, Settings
+from claude_headspace.supervision.listener import (
+    EnforcerMissing,
+    Listener,
+    Settings,
+    ask_settings,
+)
 from claude_headspace.supervision.protocol import Event
 
 MESSAGE = {
@@ -29,7 +36,8 @@ MESSAGE = {
     "detail": "",
     "key": "1:2.5",
 }
-GUARD_NUMBERS = ("restarts", "limit", "window_seconds", "undelivered_events")
+GUARD_NUMBERS = ("restarts", "limit", "window_seconds", "waiting_ticks", "next_try_seconds")
+SILENT = "stuck: no sign of life for 3 s, it did last: work"
 
 
 class Scripted(Supervisor):
@@ -45,12 +53,12 @@ class Scripted(Supervisor):
         self.calls.append((method, *arguments))
         if self.away:
             raise SupervisorUnavailable("supervisord does not answer")
+        if method.startswith("guard.") and not self.enforced:
+            raise SupervisorFault(1, "UNKNOWN_METHOD")
         if method == "guard.getState":
-            if not self.enforced:
-                raise SupervisorFault(1, "UNKNOWN_METHOD")
             return dict.fromkeys(GUARD_NUMBERS, 5) | {"broken": "", "settings_problem": ""}
-        if method == "supervisor.readLog":
-            return "exited: watcher (terminated by SIGSEGV (core dumped); not expected)\n"
+        if method == "guard.getSettings":
+            return {"state_directory": "/a/state", "alert_command": ["tell", "me"]}
         return [] if method == "supervisor.getAllProcessInfo" else True
 
     def process(self, name: str) -> Program:
@@ -65,6 +73,16 @@ class Clock:
         return self.now
 
 
+LISTENING: list[Listener] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while LISTENING:
+        LISTENING.pop().hangs.close()
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -73,7 +91,23 @@ def clock() -> Clock:
 def make(
     tmp_path: Path, supervisor: Scripted, clock: Clock, *, has_input: bool = False
 ) -> Listener:
-    return Listener(supervisor, Settings(tmp_path), lambda: has_input, clock)
+    settings = Settings(tmp_path, beats_of(tmp_path))
+    listener = Listener(supervisor, settings, lambda: has_input, clock)
+    LISTENING.append(listener)
+    return listener
+
+
+def beats_of(tmp_path: Path) -> Path:
+    return tmp_path / "supervisor.beats"
+
+
+def beat(tmp_path: Path, guard: Listener, **changes: Any) -> None:
+    """Have the guard hear one beat of the watcher."""
+    values = {"pid": 7, "doing": "work", "seconds": 0.1, "limit": 3.0, **changes}
+    sender = BeatSender(beats_of(tmp_path))
+    sender(Beat(**values))
+    sender.close()
+    guard.on_wake(-1.0)
 
 
 def state(name: str, serial: int, from_state: str = "RUNNING") -> Event:
@@ -84,9 +118,6 @@ def state(name: str, serial: int, from_state: str = "RUNNING") -> Event:
 def message(**changes: Any) -> Event:
     body = json.dumps({**MESSAGE, **changes})
     return Event("REMOTE_COMMUNICATION", 1, {"type": "headspace-guard"}, body)
-
-
-BEAT = Event("PROCESS_COMMUNICATION_STDOUT", 2, {"processname": "watcher", "pid": "7"}, "beat")
 
 
 def history(tmp_path: Path) -> list[RestartRecord]:
@@ -104,14 +135,15 @@ def test_an_event_delivered_twice_is_written_down_once(tmp_path: Path, clock: Cl
     assert [record.number for record in history(tmp_path)] == [1, 2]
 
 
-def test_so_it_is_without_the_inner_half(tmp_path: Path, clock: Clock) -> None:
-    for _ in range(2):
-        make(tmp_path, Scripted(enforced=False), clock).on_event(state("EXITED", 41))
-    (record,) = history(tmp_path)
-    assert record.reason == "killed by SIGSEGV (core dumped)"
+def test_without_the_inner_half_it_does_not_start(tmp_path: Path) -> None:
+    with pytest.raises(EnforcerMissing, match=r"no \[rpcinterface:guard\] .* take the section"):
+        ask_settings(Scripted(enforced=False), beats_of(tmp_path), "watcher")
+    settings = ask_settings(Scripted(), beats_of(tmp_path), "watcher")
+    assert settings.state_directory == Path("/a/state")
+    assert settings.alert_command == ("tell", "me")
 
 
-def test_the_inner_half_has_the_first_word(tmp_path: Path, clock: Clock) -> None:
+def test_a_death_is_told_by_the_inner_half_alone(tmp_path: Path, clock: Clock) -> None:
     guard = make(tmp_path, Scripted(), clock)
     guard.on_event(state("EXITED", 41))
     assert history(tmp_path) == []
@@ -120,22 +152,100 @@ def test_the_inner_half_has_the_first_word(tmp_path: Path, clock: Clock) -> None
 def test_silence_after_a_beat_is_ended_and_named(tmp_path: Path, clock: Clock) -> None:
     supervisor = Scripted()
     guard = make(tmp_path, supervisor, clock)
-    guard.on_event(BEAT)
+    beat(tmp_path, guard)
     clock.now += guard.wait_seconds()
-    guard.on_silence(0.0)
+    guard.on_wake(0.0)
     assert kills(supervisor) == 1
     guard.on_event(message())
-    assert history(tmp_path)[0].reason == "stuck for 3 s"
+    assert history(tmp_path)[0].reason == SILENT
 
 
-@pytest.mark.parametrize("why", ["events wait", "supervisord is away", "we slept"])
+def test_what_is_overdue_is_ended_at_once_and_named(tmp_path: Path, clock: Clock) -> None:
+    supervisor = Scripted()
+    guard = make(tmp_path, supervisor, clock)
+    beat(tmp_path, guard, doing="list /slow", seconds=19.9, limit=20.0)
+    assert kills(supervisor) == 0
+    beat(tmp_path, guard, doing="list /slow", seconds=20.7, limit=20.0, overdue=True)
+    assert kills(supervisor) == 1
+    guard.on_event(message())
+    assert history(tmp_path)[0].reason == "stuck: list /slow takes 20.7 s, 20 s were announced"
+
+
+def test_what_another_process_is_late_with_ends_none(tmp_path: Path, clock: Clock) -> None:
+    supervisor = Scripted()
+    guard = make(tmp_path, supervisor, clock)
+    beat(tmp_path, guard, pid=6, overdue=True)
+    assert kills(supervisor) == 0
+
+
+@pytest.mark.parametrize(
+    "why", ["events wait", "supervisord is away", "we slept", "the socket was swept", "it beats"]
+)
 def test_silence_that_is_not_the_watchers_fault(tmp_path: Path, clock: Clock, why: str) -> None:
     supervisor = Scripted(away=why == "supervisord is away")
     guard = make(tmp_path, supervisor, clock, has_input=why == "events wait")
-    guard.on_event(BEAT)
+    beat(tmp_path, guard)
     clock.now += 3.0
-    guard.on_silence(2.0 if why == "we slept" else 0.0)
+    if why == "the socket was swept":
+        beats_of(tmp_path).unlink()
+    if why == "it beats":
+        beat(tmp_path, guard)
+    guard.on_wake(2.0 if why == "we slept" else 0.0)
     assert kills(supervisor) == 0
+
+
+def test_beats_that_came_before_a_death_do_not_arm_for_the_next(
+    tmp_path: Path, clock: Clock
+) -> None:
+    supervisor = Scripted()
+    guard = make(tmp_path, supervisor, clock)
+    beat(tmp_path, guard)
+    sender = BeatSender(beats_of(tmp_path))
+    sender(Beat(pid=7, doing="work", seconds=9.0, limit=3.0, overdue=True))
+    sender.close()
+    guard.on_event(state("EXITED", 41))
+    guard.on_event(state("STARTING", 42))
+    clock.now += 29.0
+    guard.on_wake(0.0)
+    assert kills(supervisor) == 0
+    clock.now += 1.0
+    guard.on_wake(0.0)
+    assert kills(supervisor) == 1
+
+
+def test_a_socket_that_cannot_be_made_ends_nobody(tmp_path: Path, clock: Clock) -> None:
+    beats_of(tmp_path).mkdir()
+    supervisor = Scripted()
+    guard = make(tmp_path, supervisor, clock)
+    guard.on_event(state("STARTING", 42))
+    clock.now += 100.0
+    guard.on_wake(0.0)
+    assert kills(supervisor) == 0
+    beats_of(tmp_path).rmdir()
+    guard.on_event(Event("TICK_5", 1, {"when": "5"}, ""))
+    beat(tmp_path, guard)
+    clock.now += 3.0
+    guard.on_wake(0.0)
+    assert kills(supervisor) == 1
+
+
+def test_tries_and_a_full_disk(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An alert needs no disk; a try is a start like the others."""
+    guard = make(tmp_path, Scripted(), clock)
+    guard.on_event(message(outcome="gave up", detail="crash loop: 5 restarts in 60s"))
+    assert "gave up: crash loop: 5 restarts in 60s, it is tried again in 1 min" in caplog.text
+    guard.on_event(message(outcome="tried again", pid=0, uptime_seconds=None, key="2"))
+    assert [(each.outcome, each.number) for each in history(tmp_path)] == [
+        ("gave up", 0),
+        ("tried again", 1),
+    ]
+    history_path(tmp_path).unlink()
+    history_path(tmp_path).symlink_to("/nowhere/at/all")
+    caplog.clear()
+    make(tmp_path, Scripted(), clock).on_event(message(key="3"))
+    assert "cannot be written" in caplog.text
 
 
 def test_it_begins_afresh_when_no_tick_comes(tmp_path: Path, clock: Clock) -> None:
@@ -173,7 +283,7 @@ class Stream:
     def done(self) -> None:
         self.acknowledged += 1
 
-    def read(self, _timeout: float) -> Event:
+    def read(self, _timeout: float, _others: object) -> Event:
         if not self._events:
             raise EOFError
         return self._events.pop(0)

@@ -44,6 +44,24 @@ def test_long_texts_are_cut(tmp_path: Path) -> None:
     assert len(found.reason or "") == 2000
 
 
+def test_a_reader_in_the_middle_of_a_write_sees_one_whole_status(tmp_path: Path) -> None:
+    """Whoever has the file open keeps what was whole when he opened it."""
+    path = tmp_path / "status.json"
+    write_status(path, STATUS)
+    with path.open() as reader:
+        write_status(path, replace(STATUS, reason="x" * 2000))
+        assert reader.read() == STATUS.to_json()
+
+
+def test_a_write_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    write_status(path, STATUS)
+    (tmp_path / "status.json.tmp").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_status(path, replace(STATUS, pid=13))
+    assert read_status(path, 201.0) == STATUS
+
+
 def test_missing_unreadable_and_future(tmp_path: Path) -> None:
     assert problem_of(tmp_path / "none").kind == "missing"
     assert problem_of(tmp_path).kind == "unreadable"

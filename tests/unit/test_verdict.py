@@ -132,7 +132,7 @@ def test_a_status_that_cannot_be_read() -> None:
         ({"programs": (WATCHER, replace(GUARD, state="FATAL", pid=0))}, "the guard is FATAL"),
         ({"guard": Problem("no such call")}, "half inside supervisord is missing: no such call"),
         ({"guard": replace(INNER, broken="KeyError")}, "failed: KeyError"),
-        ({"guard": replace(INNER, undelivered_events=11)}, "does not listen"),
+        ({"guard": replace(INNER, waiting_ticks=3)}, "does not listen"),
         ({"guard": replace(INNER, settings_problem="x")}, "default settings"),
         ({"programs": (GUARD,)}, "no program named watcher"),
         ({"database": Problem("no answer")}, "Postgres does not answer: no answer"),
@@ -153,15 +153,44 @@ def test_without_supervisord_the_watchers_own_word_counts() -> None:
     assert judge(replace(alone, status=MISSING)).status == "down"
 
 
-def test_a_trip_is_told_however_it_was_done() -> None:
-    fatal = replace(WATCHER, state="FATAL", pid=0, error="crash loop")
-    stopped = replace(WATCHER, state="STOPPED", pid=0)
-    for seen, tripped in (
-        (replace(ALL_WELL, programs=(fatal, GUARD)), True),
-        (replace(ALL_WELL, programs=(stopped, GUARD), last_outcome="gave up"), True),
-        (replace(ALL_WELL, programs=(stopped, GUARD), last_outcome="restarted"), False),
-    ):
-        assert judge(seen).checks["watcher"]["tripped"] is tripped
+@pytest.mark.parametrize(("state", "tripped"), [("FATAL", True), ("STOPPED", False)])
+def test_what_is_given_up_is_tripped(state: str, tripped: bool) -> None:
+    assert with_watcher(state=state, pid=0).checks["watcher"]["tripped"] is tripped
+
+
+def test_the_next_try_is_told() -> None:
+    fatal = replace(WATCHER, state="FATAL", pid=0, error="crash loop: 5")
+    seen = replace(ALL_WELL, programs=(fatal, GUARD), guard=replace(INNER, next_try_seconds=599.0))
+    assert only_reason(judge(seen)) == (
+        "the watcher is given up (crash loop: 5), it is tried again in 10 min;"
+        " after a fix: supervisorctl start watcher"
+    )
+
+
+def test_a_long_wait_that_was_announced_is_worth_a_note() -> None:
+    verdict = with_status(doing="list /slow", doing_seconds=12.0, doing_limit=20.0)
+    assert verdict.status == "healthy"
+    assert verdict.notes == ("the watcher is busy for 12 s (20 s at most): list /slow",)
+    assert verdict.checks["watcher"]["doing"] == "list /slow"
+
+
+def test_what_is_overdue_is_stuck() -> None:
+    verdict = with_status(doing="list /slow", doing_seconds=22.0, doing_limit=20.0)
+    assert only_reason(verdict) == (
+        "the watcher is stuck: list /slow takes 22 s, 20 s were announced"
+    )
+    assert verdict.notes == ()
+
+
+def test_a_full_disk_is_told_as_such_and_not_as_stuck() -> None:
+    full = "the disk of /state is full: 0 bytes are left; make room"
+    seen = replace(ALL_WELL, disk=full)
+    assert only_reason(judge(seen)) == full
+    silent = judge(replace(seen, status=replace(STATUS, beat_at=NOW - 60)))
+    assert silent.reasons == (
+        full,
+        "how the watcher is (pid 7) is not known: it told 60 s ago",
+    )
 
 
 def test_nobody_asked_for_the_database() -> None:

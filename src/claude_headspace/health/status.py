@@ -5,10 +5,11 @@ Light to import: the watcher's own process does.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -33,6 +34,8 @@ class WatcherStatus:
     `settled_bytes` only grows, `advanced_at` is when it last did; `oldest_unread_at` is since when
     the watcher has known of the file that has waited longest. `capture_total_bytes` is set while
     a large backlog is being read. `measures` is None where another version left something else.
+    `doing` is what the work has announced, `doing_seconds` for how long it has done so at
+    `beat_at`, and `doing_limit` how long it may take.
     """
 
     pid: int
@@ -40,6 +43,9 @@ class WatcherStatus:
     beat_at: float
     state: State
     version: int = FORMAT_VERSION
+    doing: str = ""
+    doing_seconds: float = 0.0
+    doing_limit: float = 0.0
     reason: str | None = None
     exit_status: int | None = None
     written: int = 0
@@ -68,10 +74,14 @@ class WatcherStatus:
     def to_json(self) -> str:
         """One line; long texts are cut so that a reader never meets an endless file."""
         values = asdict(self)
-        for name in ("reason", "last_error", "trouble"):
+        for name in ("doing", "reason", "last_error", "trouble"):
             if values[name] is not None:
                 values[name] = values[name][:_LONGEST_TEXT]
         return json.dumps(values) + "\n"
+
+    def frozen(self) -> WatcherStatus:
+        """A copy that shares nothing that changes, for another thread."""
+        return replace(self, measures=copy.deepcopy(self.measures))
 
     @classmethod
     def from_json(cls, text: str) -> WatcherStatus:

@@ -12,8 +12,11 @@ from claude_headspace.health.status import StatusProblem, StatusResult, WatcherS
 
 STALE_BEAT_SECONDS = 4.0
 LAG_SECONDS = 5.0
+BUSY_SECONDS = 2.0
+OVERDUE_SECONDS = 1.0
 START_SECONDS = 5.0
-UNDELIVERED_EVENTS = 10
+WAITING_TICKS = 2
+TICK_SECONDS = 5
 
 Health = Literal["healthy", "degraded", "down"]
 
@@ -44,14 +47,18 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardState:
-    """What the guard inside supervisord says of itself."""
+    """What the guard inside supervisord says of itself.
+
+    `next_try_seconds`: how long until a watcher that was given up is tried again, if it is.
+    """
 
     restarts: int
     limit: int
     window_seconds: float
+    next_try_seconds: float | None = None
     broken: str = ""
     settings_problem: str = ""
-    undelivered_events: int = 0
+    waiting_ticks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class Observation:
     """Everything the verdict rests on; `database` is None when nobody asked.
 
     `dangers` are sentences about what harms the user, whether everything runs or not.
+    `disk` says what is wrong with the disk of the state directory, if anything.
     """
 
     now: float
@@ -73,8 +81,8 @@ class Observation:
     programs: tuple[Program, ...] | Problem
     guard: GuardState | Problem
     database: DatabasePing | Problem | None
-    last_outcome: str = ""
     dangers: tuple[str, ...] = ()
+    disk: str = ""
     watcher: str = "watcher"
     listener: str = "guard"
 
@@ -110,11 +118,7 @@ def find(programs: tuple[Program, ...] | Problem, name: str) -> Program | None:
 def is_tripped(seen: Observation) -> bool:
     """Whether the guard has given the watcher up."""
     watcher = find(seen.programs, seen.watcher)
-    if watcher is None:
-        return False
-    return watcher.state == "FATAL" or (
-        watcher.state == "STOPPED" and seen.last_outcome == "gave up"
-    )
+    return watcher is not None and watcher.state == "FATAL"
 
 
 def _status(seen: Observation, reasons: tuple[str, ...]) -> Health:
@@ -133,6 +137,8 @@ def _silence(seen: Observation, status: WatcherStatus) -> float:
 
 
 def _reasons(seen: Observation) -> Iterator[str]:
+    if seen.disk:
+        yield seen.disk
     if isinstance(seen.programs, Problem):
         yield seen.programs.detail
         yield from _unsupervised_reasons(seen)
@@ -164,25 +170,38 @@ def _supervised_reasons(seen: Observation) -> Iterator[str]:
     elif seen.status.pid != watcher.pid:
         yield _without_status(seen, watcher, "the watcher has not reported since its start")
     elif not _beats(seen):
-        yield (
-            f"the watcher is stuck: it runs (pid {watcher.pid}) but has given no sign of life "
-            f"for {_silence(seen, seen.status):.0f} s"
-        )
+        yield _without_beat(seen, watcher, _silence(seen, seen.status))
     else:
         yield from _work_reasons(seen, seen.status)
+
+
+def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
+    if seen.disk:
+        return f"how the watcher is (pid {watcher.pid}) is not known: it told {silence:.0f} s ago"
+    return (
+        f"the watcher is stuck: it runs (pid {watcher.pid}) but has given no sign of life "
+        f"for {silence:.0f} s"
+    )
 
 
 def _not_running(seen: Observation, watcher: Program) -> str:
     start = f"supervisorctl start {seen.watcher}"
     if watcher.state == "FATAL":
-        return f"the watcher is given up ({watcher.error}); after a fix: {start}"
-    if watcher.state == "STOPPED" and is_tripped(seen):
-        return f"the watcher is given up (crash loop); after a fix: {start}"
+        return (
+            f"the watcher is given up ({watcher.error}){next_try(seen.guard)}; after a fix: {start}"
+        )
     if watcher.state == "STOPPED":
         return f"the watcher is stopped; to start it: {start}"
     if watcher.state in ("EXITED", "BACKOFF", "STARTING"):
         return "the watcher has crashed and is being restarted"
     return f"the watcher is not running ({watcher.state})"
+
+
+def next_try(guard: GuardState | Problem) -> str:
+    """A clause about when a watcher that is given up is tried again; nothing where it is not."""
+    if isinstance(guard, Problem) or guard.next_try_seconds is None:
+        return ""
+    return f", it is tried again in {max(1.0, guard.next_try_seconds / 60):.0f} min"
 
 
 def _without_status(seen: Observation, watcher: Program, detail: str) -> str:
@@ -193,6 +212,11 @@ def _without_status(seen: Observation, watcher: Program, detail: str) -> str:
 
 
 def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
+    if _is_overdue(status):
+        yield (
+            f"the watcher is stuck: {status.doing} takes {status.doing_seconds:.0f} s,"
+            f" {status.doing_limit:g} s were announced"
+        )
     if status.state != "capturing":
         because = f": {status.reason}" if status.reason else ""
         yield f"the watcher is {status.state}{because}"
@@ -202,6 +226,10 @@ def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
     if status.trouble is not None:
         yield status.trouble
     yield from _lag_reasons(seen, status)
+
+
+def _is_overdue(status: WatcherStatus) -> bool:
+    return status.doing_seconds > status.doing_limit + OVERDUE_SECONDS
 
 
 def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
@@ -228,8 +256,9 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
         return
     if seen.guard.broken:
         yield f"the guard's half inside supervisord failed: {seen.guard.broken}"
-    if seen.guard.undelivered_events > UNDELIVERED_EVENTS:
-        yield f"the guard does not listen: {seen.guard.undelivered_events} events wait for it"
+    if seen.guard.waiting_ticks > WAITING_TICKS:
+        waited = seen.guard.waiting_ticks * TICK_SECONDS
+        yield f"the guard does not listen: what supervisord tells it has waited for {waited} s"
     if seen.guard.settings_problem:
         yield f"the guard works with default settings: {seen.guard.settings_problem}"
 
@@ -242,6 +271,11 @@ def _notes(seen: Observation) -> Iterator[str]:
     status = seen.status
     if not isinstance(status, WatcherStatus):
         return
+    if status.doing_seconds > BUSY_SECONDS and not _is_overdue(status):
+        yield (
+            f"the watcher is busy for {status.doing_seconds:.0f} s"
+            f" ({status.doing_limit:g} s at most): {status.doing}"
+        )
     if status.poison_lines:
         yield f"{status.poison_lines} lines that killed the watcher are set aside"
     if not status.notifications:
@@ -281,6 +315,7 @@ def _figures(seen: Observation, status: WatcherStatus) -> dict[str, Any]:
     return {
         "state": status.state,
         "reason": status.reason,
+        "doing": status.doing,
         "status_pid": status.pid,
         "last_heartbeat": _time(status.beat_at),
         "heartbeat_age_seconds": round(max(0.0, _silence(seen, status)), 3),

@@ -18,6 +18,7 @@ from psycopg2 import extensions
 
 from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
 from claude_headspace.store.failures import DriverError, translate
+from claude_headspace.store.names import Names
 
 ANSWER_SECONDS = 30.0
 _SLICE_SECONDS = 0.1
@@ -59,6 +60,11 @@ class Patience:
         end = self.end()
         return (limit if end is None else min(limit, end)) - time.monotonic()
 
+    def look(self, started: float) -> float:
+        """The same, with a sign of life."""
+        self.beat()
+        return self.left(started)
+
 
 @dataclass(frozen=True, slots=True)
 class Footing:
@@ -97,12 +103,14 @@ class Database:
         patience: Patience | None = None,
         prepare: Callable[[Database], None] | None = None,
         by_itself: bool = True,
+        names: Names | None = None,
     ) -> None:
         self._url = url
         self._application_name = application_name
         self._patience = patience or Patience()
         self._prepare = prepare
         self._by_itself = by_itself
+        self._names = names or Names()
         self._connection: Any = None
         self.generation = 0
 
@@ -124,6 +132,7 @@ class Database:
             return
         url = self._url()
         try:
+            url = self._names.resolved(url, self._patience.look)
             self._connection = psycopg2.connect(
                 url, async_=1, application_name=self._application_name
             )
@@ -233,8 +242,7 @@ class Database:
 
     def _wait_for_socket(self, writing: bool, started: float) -> None:
         sockets = [self._connection.fileno()]
-        while (left := self._patience.left(started)) > 0:
-            self._patience.beat()
+        while (left := self._patience.look(started)) > 0:
             slice_seconds = min(left, _SLICE_SECONDS)
             readers, writers = ([], sockets) if writing else (sockets, [])
             if any(select.select(readers, writers, [], slice_seconds)):

@@ -83,9 +83,14 @@ class WriteCounters:
             self.last_error = result.error
         if result.outcome in ("written", "again", "duplicate"):
             self.last_write_at = time.time()
+        if result.outcome == "failed":
+            self.failing_since = self.failing_since or time.time()
+        elif result.attempts:
             self.failing_since = None
-        elif result.outcome == "failed" and self.failing_since is None:
-            self.failing_since = time.time()
+
+    def at_rest(self) -> None:
+        """Nothing waits to be written: what failed was settled, or has gone."""
+        self.failing_since = None
 
 
 @dataclass(frozen=True, slots=True)

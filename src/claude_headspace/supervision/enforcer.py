@@ -8,7 +8,6 @@ entry is closed off, and a fault shows in the state that health asks for.
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 import traceback
@@ -28,17 +27,21 @@ from claude_headspace.health.status import (
     status_path,
 )
 from claude_headspace.supervision.budget import WINDOW_SECONDS, RestartBudget
+from claude_headspace.supervision.guarded import MARK
+from claude_headspace.supervision.history import Outcome
+from claude_headspace.supervision.interface import GuardInterface
 from claude_headspace.supervision.memory import FILE_NAME, RestartMemory
+from claude_headspace.supervision.pace import Pace
 from claude_headspace.supervision.reasons import exit_code_of, explain_exit
 
 RESTARTS_DEFAULT = 5
+RETRY_SECONDS_DEFAULT = 900.0
 LONGEST_DELAY_SECONDS = 1.5
-SHORTEST_POLL_SECONDS = 0.02
-RESPAWN_SECONDS = 5.0
 MESSAGE_TYPE = "headspace-guard"
 _ATTRIBUTE = "claude_headspace_enforcer"
 _CRASHED = (events.ProcessStateExitedEvent, events.ProcessStateBackoffEvent)
-_RESPAWNED_FROM = (ProcessStates.EXITED, ProcessStates.BACKOFF)
+# From FATAL it is our own try or an operator's start: neither makes room for more restarts.
+_RESPAWNED_FROM = (ProcessStates.EXITED, ProcessStates.BACKOFF, ProcessStates.FATAL)
 
 
 class Enforcer:
@@ -63,8 +66,12 @@ class Enforcer:
         self._use_directory(self._socket_directory())
         self._started: float | None = None
         self._exit_codes: dict[int, int] = {}
-        self._is_first_poll = True
+        self._pace = Pace(supervisord, self._processes)
         self._poll_seconds = 0.0
+        self._retry_seconds = RETRY_SECONDS_DEFAULT
+        self._given_up_at: float | None = None
+        self._is_trying = False
+        self._on_trial = False
 
     def install(self) -> None:
         """Take up the settings and the memory, and subscribe."""
@@ -75,6 +82,7 @@ class Enforcer:
         self.closed(self._watch_polls)()
         events.subscribe(events.ProcessStateEvent, self.closed(self._on_state))
         events.subscribe(events.ProcessGroupAddedEvent, self.closed(self._on_group_added))
+        events.subscribe(events.Tick5Event, self.closed(self._on_tick))
 
     def closed(self, callback: Callable[..., None]) -> Callable[..., None]:
         """The callback with every exception kept from supervisord, and told to health."""
@@ -103,6 +111,7 @@ class Enforcer:
             self._use_directory(config.state.directory)
             self.budget.limit = config.event_system.max_restarts_per_minute
             self._stop_seconds = config.event_system.shutdown_timeout_seconds
+            self._retry_seconds = config.supervision.retry_seconds
             self.alert_command = config.alerts.command or ()
         for group in self._supervisord.process_groups.values():
             self._apply(group.config)
@@ -119,6 +128,7 @@ class Enforcer:
         for config in group_config.process_configs:
             if config.name == self.program:
                 config.startretries = self.budget.limit
+                config.environment = {**(config.environment or {}), MARK: "1"}
                 if self._stop_seconds is not None:
                     config.stopwaitsecs = self._stop_seconds
 
@@ -165,7 +175,6 @@ class Enforcer:
             self._apply(group_config)
 
     def _watch_polls(self) -> None:
-        """Deaths do not wake the poll, and its second is long where the next step is due."""
         poller = self._supervisord.options.poller
         poll = poller.poll
         shorten = self.closed(self._shorten_poll)
@@ -178,16 +187,7 @@ class Enforcer:
         poller.poll = polling
 
     def _shorten_poll(self) -> None:
-        if self._is_first_poll:
-            self._is_first_poll = False
-            self._poll_seconds = 0.0
-            return
-        if self._supervisord.options.mood < SupervisorStates.RUNNING:
-            self._poll_seconds = SHORTEST_POLL_SECONDS
-        for group in self._supervisord.process_groups.values():
-            for process in group.processes.values():
-                if process.config.name == self.program:
-                    self._poll_seconds = min(self._poll_seconds, _patience(process))
+        self._poll_seconds = self._pace.limit(self._poll_seconds)
 
     def _on_group_added(self, event: Any) -> None:
         self._apply(self._supervisord.process_groups[event.group].config)
@@ -196,12 +196,50 @@ class Enforcer:
         if event.process.config.name != self.program:
             return
         if isinstance(event, events.ProcessStateStartingEvent):
-            self._started = self._clock()
-            if event.from_state in _RESPAWNED_FROM:
-                self.budget.grant(self._started)
-                self._remember()
+            self._on_start(event.from_state)
         elif isinstance(event, _CRASHED):
             self._on_crash(event.process)
+        elif isinstance(event, events.ProcessStateFatalEvent):
+            self._given_up_at = self._clock()
+
+    def _on_start(self, from_state: int) -> None:
+        self._started = self._clock()
+        self._given_up_at = None
+        self._on_trial = self._is_trying
+        if from_state in _RESPAWNED_FROM:
+            self.budget.grant(self._started)
+            self._remember()
+
+    def _on_tick(self, _event: Any) -> None:
+        """Once in a long while, see whether the reason for giving up has gone."""
+        wait = self.next_try_seconds()
+        is_working = self._supervisord.options.mood == SupervisorStates.RUNNING
+        if wait is None or wait > 0 or not is_working or self.budget.is_spent(self._clock()):
+            return
+        for process in self._processes():
+            if process.state == ProcessStates.FATAL:
+                self._try_again(process)
+
+    def next_try_seconds(self) -> float | None:
+        """How long until the program is tried again; None where nothing of the kind is due."""
+        if self._given_up_at is None or not self._retry_seconds:
+            return None
+        return max(0.0, self._given_up_at + self._retry_seconds - self._clock())
+
+    def _try_again(self, process: Subprocess) -> None:
+        reason = f"given up: {process.spawnerr}" if process.spawnerr else "given up"
+        self._log.info(f"guard: {self.program} is tried again; it was {reason}")
+        self._announce(0, reason, "tried again", self.budget.used(self._clock()) + 1)
+        self._is_trying = True
+        try:
+            process.spawn()
+        finally:
+            self._is_trying = False
+
+    def _processes(self) -> list[Subprocess]:
+        groups = self._supervisord.process_groups.values()
+        each = [process for group in groups for process in group.processes.values()]
+        return [process for process in each if process.config.name == self.program]
 
     def _on_crash(self, process: Subprocess) -> None:
         now = self._clock()
@@ -211,16 +249,23 @@ class Enforcer:
         reason = process.spawnerr if exit_code is None else explain_exit(exit_code)
         if refusal is None:
             self._hasten(process)
+            self._announce(process.pid, reason, "restarted", used + 1)
         else:
             self._give_up(process, refusal, reason)
-        self._announce(process.pid, reason, used, refusal)
+            self._announce(process.pid, reason, "gave up", used, refusal)
 
     def _refusal(self, process: Subprocess, exit_code: int | None, used: int) -> str | None:
+        lived = self._uptime() or 0.0
         if exit_code == BAD_CONFIGURATION_STATUS:
             return f"bad configuration: {self._configuration_problem(process.pid)}"
+        if self._on_trial and lived < self.budget.window_seconds:
+            return f"crash loop: tried again, it ended after {lived:.1f}s"
         if used >= self.budget.limit:
             return f"crash loop: {used} restarts in {self.budget.window_seconds:g}s"
         return None
+
+    def _uptime(self) -> float | None:
+        return None if self._started is None else self._clock() - self._started
 
     def _configuration_problem(self, pid: int) -> str:
         self.read_settings()
@@ -248,58 +293,23 @@ class Enforcer:
             f"after a fix: supervisorctl start {self.program}"
         )
 
-    def _announce(self, pid: int, reason: str, used: int, refusal: str | None) -> None:
+    def _announce(
+        self, pid: int, reason: str, outcome: Outcome, attempt: int, detail: str = ""
+    ) -> None:
         """Tell the listeners what their own events leave out."""
-        now = self._clock()
         message = {
             "at": time.time(),
             "pid": pid,
             "reason": reason,
-            "uptime_seconds": None if self._started is None else now - self._started,
-            "attempt": used if refusal else used + 1,
+            "uptime_seconds": self._uptime() if pid else None,
+            "attempt": attempt,
             "limit": self.budget.limit,
             "window_seconds": self.budget.window_seconds,
-            "outcome": "gave up" if refusal else "restarted",
-            "detail": refusal or "",
-            "key": f"{os.getpid()}:{now}",
+            "outcome": outcome,
+            "detail": detail,
+            "key": f"{os.getpid()}:{self._clock()}",
         }
         events.notify(events.RemoteCommunicationEvent(MESSAGE_TYPE, json.dumps(message)))
-
-
-class GuardInterface:
-    """The remote calls `guard.*`: reading only."""
-
-    def __init__(self, enforcer: Enforcer, supervisord: Any, listener: str) -> None:
-        self._enforcer = enforcer
-        self._supervisord = supervisord
-        self._listener = listener
-
-    def getState(self) -> dict[str, Any]:  # noqa: N802  the style of supervisord's own calls
-        """Return what the enforcer counts and whether its listener keeps up."""
-        enforcer = self._enforcer
-        return {
-            "program": enforcer.program,
-            "limit": enforcer.budget.limit,
-            "window_seconds": enforcer.budget.window_seconds,
-            "restarts": enforcer.budget.used(time.monotonic()),
-            "broken": enforcer.broken,
-            "settings_problem": enforcer.settings_problem,
-            "undelivered_events": self._undelivered(),
-        }
-
-    def getSettings(self) -> dict[str, Any]:  # noqa: N802  as above
-        """Return what the listener needs to know, so that it need not read the configuration."""
-        enforcer = self._enforcer
-        return {
-            "state_directory": str(enforcer.state_directory),
-            "limit": enforcer.budget.limit,
-            "window_seconds": enforcer.budget.window_seconds,
-            "alert_command": list(enforcer.alert_command),
-        }
-
-    def _undelivered(self) -> int:
-        group = self._supervisord.process_groups.get(self._listener)
-        return len(getattr(group, "event_buffer", ()))
 
 
 def make_enforcer(
@@ -319,18 +329,6 @@ def make_enforcer(
 
 # Outlives a reload even when the state directory cannot be written.
 _restarts_in_process: dict[str, tuple[float, ...]] = {}
-
-
-def _patience(process: Subprocess) -> float:
-    """Seconds until this process may need the next step of supervisord's loop."""
-    if process.state == ProcessStates.BACKOFF:
-        return max(SHORTEST_POLL_SECONDS, float(process.delay) - time.time())
-    if process.state == ProcessStates.STOPPING:
-        return SHORTEST_POLL_SECONDS
-    if process.state == ProcessStates.EXITED and time.time() - process.laststop < RESPAWN_SECONDS:
-        return SHORTEST_POLL_SECONDS
-    has_let_go = any(each.closed for each in process.dispatchers.values())
-    return SHORTEST_POLL_SECONDS if has_let_go else math.inf
 
 
 def _shorten(problems: tuple[str, ...]) -> str:

@@ -16,13 +16,14 @@ FILE_NAME = "restarts.jsonl"
 LARGEST_BYTES = 256 * 1024
 KEPT_RECORDS = 500
 
-Outcome = Literal["restarted", "gave up"]
+Outcome = Literal["restarted", "gave up", "tried again"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartRecord:
     """One end of the watcher: why, after how long, and what was done about it.
 
+    Or, with the outcome "tried again", a start long after it was given up.
     `at` is epoch seconds; `attempt` counts restarts within the window; `number` counts the
     restarts since the history began; `key` tells apart two deliveries of one event.
     """

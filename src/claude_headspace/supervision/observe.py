@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from claude_headspace.health.disk import disk_problem
 from claude_headspace.health.status import read_status, status_path
 from claude_headspace.health.verdict import (
     DatabasePing,
@@ -26,7 +27,6 @@ from claude_headspace.supervision.control import (
     SupervisorUnavailable,
     connect,
 )
-from claude_headspace.supervision.history import history_path, read_restarts
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
@@ -60,7 +60,6 @@ def observe(
     """What supervisord, the guard, the watcher's status file and Postgres say."""
     programs = _programs(supervisor)
     guard = programs if isinstance(programs, Problem) else ask_guard(supervisor)
-    records = read_restarts(history_path(state_directory), 1)
     now = time.time()
     return Observation(
         now=now,
@@ -68,7 +67,7 @@ def observe(
         programs=programs,
         guard=guard,
         database=database() if database else None,
-        last_outcome=records[-1].outcome if records else "",
+        disk=disk_problem(state_directory),
         watcher=program,
     )
 
@@ -81,9 +80,10 @@ def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
             restarts=state["restarts"],
             limit=state["limit"],
             window_seconds=state["window_seconds"],
+            next_try_seconds=state["next_try_seconds"] if state["next_try_seconds"] >= 0 else None,
             broken=state["broken"],
             settings_problem=state["settings_problem"],
-            undelivered_events=state["undelivered_events"],
+            waiting_ticks=state["waiting_ticks"],
         )
     except SupervisorFault as fault:
         return Problem(f"supervisord answers {fault}")

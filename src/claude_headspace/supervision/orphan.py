@@ -32,11 +32,17 @@ def die_with_parent() -> Callable[[], bool]:
     hangs must not keep its successor waiting.
     """
     is_orphaned = parent_check()
-    if "SUPERVISOR_ENABLED" in os.environ and sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if is_orphaned():
+    if "SUPERVISOR_ENABLED" in os.environ:
+        kill_with_parent()
+        if sys.platform == "linux" and is_orphaned():
             os.kill(os.getpid(), signal.SIGKILL)
     return is_orphaned
+
+
+def kill_with_parent() -> None:
+    """Arrange to be killed when the parent dies, on systems that can tell."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 class OneWatcher:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _READY = b"READY\n"
@@ -40,9 +41,12 @@ class EventStream:
         """Whether supervisord has sent something that is not read yet."""
         return bool(self._buffer) or self._wait(0)
 
-    def read(self, timeout_seconds: float) -> Event | None:
-        """The next event, or None when none begins in time; raises EOFError at the end."""
-        if not self._buffer and not self._wait(timeout_seconds):
+    def read(self, timeout_seconds: float, others: Sequence[int] = ()) -> Event | None:
+        """The next event; None when none begins in time, or one of the others is readable first.
+
+        Raises EOFError at the end.
+        """
+        if not self._buffer and not self._wait(timeout_seconds, others):
             return None
         while b"\n" not in self._buffer:
             self._fill()
@@ -55,9 +59,10 @@ class EventStream:
         self._buffer = rest[length:]
         return _event(fields, rest[:length].decode("utf-8", "replace"))
 
-    def _wait(self, timeout_seconds: float) -> bool:
-        readable, _, _ = select.select((self._read_from,), (), (), max(0.0, timeout_seconds))
-        return bool(readable)
+    def _wait(self, timeout_seconds: float, others: Sequence[int] = ()) -> bool:
+        waited_for = (self._read_from, *others)
+        readable, _, _ = select.select(waited_for, (), (), max(0.0, timeout_seconds))
+        return self._read_from in readable
 
     def _fill(self) -> None:
         data = os.read(self._read_from, 65536)

@@ -1,49 +1,78 @@
-"""Whether a process that was beating has fallen silent."""
+"""Whether a process that was beating hangs: it fell silent, or says itself that it is late."""
 
 from __future__ import annotations
+
+from claude_headspace.supervision.beats import Beat
 
 SILENCE_SECONDS = 3.0
 FIRST_BEAT_SECONDS = 30.0
 STARVED_SECONDS = 1.0
 
 
-class SilenceTimer:
+class Pulse:
     """Armed by a beat; times are seconds of one monotonic clock.
 
     A new process has much longer for its first beat, and no limit at all until some process has
     been heard: without that, silence may only mean that nobody passes the beats on.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        silence_seconds: float = SILENCE_SECONDS,
+        first_beat_seconds: float = FIRST_BEAT_SECONDS,
+    ) -> None:
         self.deadline: float | None = None
+        self.last: Beat | None = None
+        self._silence_seconds = silence_seconds
+        self._first_beat_seconds = first_beat_seconds
         self._heard = False
-        self._silence = SILENCE_SECONDS
-
-    @property
-    def limit_seconds(self) -> float:
-        """The silence that counts as stuck at present."""
-        return self._silence
+        self._limit = silence_seconds
 
     def started(self, now: float) -> None:
         """A new process."""
-        self._silence = FIRST_BEAT_SECONDS
-        self.deadline = now + self._silence if self._heard else None
+        self._begin(self._first_beat_seconds, now if self._heard else None)
 
-    def beat(self, now: float) -> None:
+    def beat(self, beat: Beat, now: float) -> None:
         """A sign of life."""
+        self.armed(now)
+        self.last = beat
+
+    def armed(self, now: float) -> None:
+        """The process is known to have beaten."""
         self._heard = True
-        self._silence = SILENCE_SECONDS
-        self.deadline = now + self._silence
+        self._limit = self._silence_seconds
+        self.deadline = now + self._limit
 
     def gone(self) -> None:
         """The process ended or is being stopped."""
-        self.deadline = None
+        self._begin(self._silence_seconds, None)
 
     def forgive(self, now: float) -> None:
-        """Begin the wait anew, because it was ourselves who were not listening."""
+        """Begin the wait anew, because it was others who did not listen."""
+        self.last = None
         if self.deadline is not None:
-            self.deadline = now + self._silence
+            self.deadline = now + self._limit
 
-    def is_silent(self, now: float) -> bool:
-        """Whether the process has been silent for too long."""
-        return self.deadline is not None and now >= self.deadline
+    def is_stuck(self, now: float) -> bool:
+        """Whether the process has been silent for too long, or does one thing for too long."""
+        return self.is_overdue or (self.deadline is not None and now >= self.deadline)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the last beat said that what it does takes longer than was announced."""
+        return self.last is not None and self.last.overdue
+
+    def explain(self) -> str:
+        """What is wrong with a stuck process."""
+        beat = self.last
+        if beat is not None and beat.overdue:
+            return (
+                f"stuck: {beat.doing} takes {beat.seconds:.1f} s, {beat.limit:g} s were announced"
+            )
+        doing = f", it did last: {beat.doing}" if beat is not None else ""
+        return f"stuck: no sign of life for {self._limit:g} s{doing}"
+
+    def _begin(self, limit: float, now: float | None) -> None:
+        self.last = None
+        self._limit = limit
+        self.deadline = None if now is None else now + limit

@@ -11,6 +11,14 @@ if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
 
+    from claude_headspace.supervision.guarded import Unguarded, check_guarded
+
+    try:
+        check_guarded()
+    except Unguarded as error:
+        print(f"the watcher cannot work: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+
     from claude_headspace.watcher.process import main
 
     sys.exit(main())

@@ -189,6 +189,7 @@ class Loop:
         if self._capture.look_at_copies():
             return
         self._reread.step()
+        self._vitals.at_rest()
         self._wait()
 
     def _note(self, changes: Changes) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,14 +23,15 @@ from claude_headspace.store.connection import Database, Patience
 from claude_headspace.store.positions import Positions
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
+from claude_headspace.supervision.beats import BeatSender, beats_path
 from claude_headspace.supervision.orphan import LOCK_NAME, OneWatcher, die_with_parent
 from claude_headspace.watcher.agenda import Agenda
 from claude_headspace.watcher.capture import Capture
 from claude_headspace.watcher.endings import Endings
-from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.in_hand import InHand
 from claude_headspace.watcher.intake import Intake
 from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
+from claude_headspace.watcher.liveness import Liveness
 from claude_headspace.watcher.loop import Loop
 from claude_headspace.watcher.measures import Meter
 from claude_headspace.watcher.pause import Pause
@@ -58,8 +58,12 @@ class Watcher:
         self._waker = Waker()
         self._stop = Stop(config.event_system.shutdown_timeout_seconds, self._waker)
         self._vitals = Vitals(
-            Heartbeat(sys.stdout), status_path(config.state.directory), self._snapshot
+            Liveness(_sender()),
+            status_path(config.state.directory),
+            self._snapshot,
+            at_rest=lambda: self._writer.counters.at_rest(),
         )
+        self._vitals.start()
         self._agenda = Agenda()
         self._database = Database(
             lambda: database_url(config),
@@ -192,6 +196,7 @@ class Watcher:
             self._vitals.become("stopping", self._stop.signal)
             self._notifier.stop()
             self._database.close()
+            self._vitals.finish()
         self._summary.tell()
         logger.info("stop: %s", self._stop.signal)
 
@@ -238,6 +243,12 @@ class Watcher:
             capture_rate_bytes_per_second=progress.rate,
             measures=self._meter.measures,
         )
+
+
+def _sender() -> BeatSender | None:
+    """To the guard of the supervisord that started this process."""
+    path = beats_path()
+    return None if path is None else BeatSender(path)
 
 
 def _make(config: Config, is_orphaned: Callable[[], bool]) -> Watcher:

@@ -18,6 +18,7 @@ from claude_headspace.source.tailer import Chunk, Line, SourceFile, TooLong
 from claude_headspace.source.transcript import Outcome, Rejected, Transcript, Turn
 from claude_headspace.watcher.in_hand import InHand
 from claude_headspace.watcher.sources import ActiveSource
+from claude_headspace.watcher.trial import Trial
 
 # A batch ends at whichever comes first; it bounds memory, and how long others wait.
 BATCH_EVENTS = 128
@@ -77,6 +78,7 @@ class Reader:
         self._in_hand = in_hand
         self._redactor = redactor
         self._beat = beat
+        self._trial = Trial(in_hand, beat)
         self._ahead: deque[Portion] = deque()
         self._ahead_file: SourceFile | None = None
 
@@ -144,6 +146,8 @@ class Reader:
         return self._portion(source, position, chunk)
 
     def _portion(self, source: ActiveSource, start: Position, chunk: Chunk) -> Portion:
+        if self._in_hand.is_careful:
+            self._try_first(source, start, chunk)
         transcript = self._transcript(source, start)
         lines = [self._line(source, line, transcript) for line in chunk.lines]
         turns = sum(isinstance(found, Turn) for line in lines for found in line.outcomes)
@@ -164,6 +168,16 @@ class Reader:
         found = [self.redacted(outcome) for outcome in transcript.outcomes(line.data, line.start)]
         self._in_hand.put_down()
         return ReadLine(line.start, line.data, found)
+
+    def _try_first(self, source: ActiveSource, start: Position, chunk: Chunk) -> None:
+        """Have a child find the lines that kill, so that they are set aside here."""
+        lines = [line for line in chunk.lines if isinstance(line, Line)]
+        transcript = self._transcript(source, start)
+
+        def take_apart(line: Line) -> None:
+            self._line(source, line, transcript)
+
+        self._trial.run(source.stored.id, lines, take_apart)
 
     def _rejected(self, start: int, reason: str, detail: str, file: SourceFile) -> ReadLine:
         beginning = file.begin(start, KEPT_BYTES)

@@ -1,0 +1,23 @@
+"""Whether the disk of the state directory has room; asked of the system, without writing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+LEAST_BYTES = 1_000_000
+
+
+def disk_problem(directory: Path) -> str:
+    """One sentence about a disk that is full, or nothing."""
+    try:
+        found = os.statvfs(directory)
+    except OSError as error:
+        return f"the state directory {directory} cannot be looked at: {error.strerror}"
+    blocks = found.f_bavail if os.getuid() else found.f_bfree
+    if blocks * found.f_frsize < LEAST_BYTES:
+        left = blocks * found.f_frsize
+        return f"the disk of {directory} is full: {left} bytes are left; make room"
+    if found.f_files and not found.f_ffree:
+        return f"the disk of {directory} is full: no file can be made on it; remove some"
+    return ""

@@ -1,0 +1,140 @@
+"""Looks up the names of database servers beside the work: the system's look-up has no time limit.
+
+libpq would look them up itself, in the middle of our process, for as long as a name server keeps
+it waiting. It does not when it is given addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from claude_headspace.errors import DatabaseUnavailable
+
+LOOKUP_SECONDS = 5.0
+_SLICE_SECONDS = 0.1
+
+Lookup: TypeAlias = Callable[[str], Sequence[str]]
+
+
+def system_lookup(name: str) -> Sequence[str]:
+    """The addresses of a name, in the system's order of preference; raises OSError."""
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class Names:
+    """Turns the names in a database's address into numbers, never waiting longer than it may.
+
+    A look-up that hangs is waited for again, not joined by a second one.
+    """
+
+    def __init__(
+        self, lookup: Lookup = system_lookup, limit_seconds: float = LOOKUP_SECONDS
+    ) -> None:
+        self._lookup = lookup
+        self._limit = limit_seconds
+        self._running: dict[str, _Answer] = {}
+
+    def resolved(self, address: str, left: Callable[[float], float]) -> str:
+        """The same address with numbers beside its names.
+
+        `left(started)`, asked several times a second in a wait, says for how many seconds more it
+        may last. Raises DatabaseUnavailable when no name of several has an answer in time.
+        """
+        values = parse_dsn(address)
+        named = values.get("host") or os.environ.get("PGHOST", "")
+        if "hostaddr" in values or not any(map(_is_name, named.split(","))):
+            return address
+        servers = self._servers(named, str(values.get("port", "")), left)
+        joined = {
+            "host": ",".join(server.host for server in servers),
+            "hostaddr": ",".join(server.address for server in servers),
+        }
+        ports = ",".join(server.port for server in servers)
+        return str(make_dsn(address, **joined, **({"port": ports} if ports.strip(",") else {})))
+
+    def _servers(self, named: str, ports: str, left: Callable[[float], float]) -> list[_Server]:
+        hosts = named.split(",")
+        given = ports.split(",") if "," in ports else [ports] * len(hosts)
+        answers = {host: self._ask(host) for host in hosts if _is_name(host)}
+        self._wait(list(answers.values()), left)
+        servers: list[_Server] = []
+        for host, port in zip(hosts, given, strict=False):
+            found = answers[host].addresses if host in answers else [""]
+            servers += [_Server(host, address, port) for address in found]
+        if not servers:
+            raise DatabaseUnavailable(
+                "the database cannot be reached: "
+                + "; ".join(answer.problem() for answer in answers.values())
+            )
+        return servers
+
+    def _ask(self, name: str) -> _Answer:
+        """The answer under way, one that came too late for the last who asked, or a new one."""
+        answer = self._running.get(name)
+        if answer is None:
+            answer = self._running[name] = _Answer(name, self._lookup)
+            answer.start()
+        return answer
+
+    def _wait(self, answers: list[_Answer], left: Callable[[float], float]) -> None:
+        started = time.monotonic()
+        for answer in answers:
+            while answer.is_alive() and (seconds := self._left(started, left)) > 0:
+                answer.join(min(seconds, _SLICE_SECONDS))
+            if not answer.is_alive():
+                self._running.pop(answer.name, None)
+
+    def _left(self, started: float, left: Callable[[float], float]) -> float:
+        return min(left(started), started + self._limit - time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    host: str
+    address: str
+    port: str
+
+
+class _Answer(threading.Thread):
+    """One look-up. Nobody can end it; it ends with the process at the latest."""
+
+    def __init__(self, name: str, lookup: Lookup) -> None:
+        super().__init__(name=name, daemon=True)
+        self._lookup = lookup
+        self.addresses: Sequence[str] = ()
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.addresses = self._lookup(self.name)
+        except (OSError, UnicodeError) as error:
+            self._error = error
+
+    def problem(self) -> str:
+        """Why there are no addresses."""
+        error = self._error
+        if self.is_alive() or getattr(error, "errno", None) == socket.EAI_AGAIN:
+            return f"no name server has answered for {self.name}"
+        told = getattr(error, "strerror", None) or error or "it has no address"
+        return f"the name {self.name} is not known: {told}"
+
+
+def _is_name(host: str) -> bool:
+    """Whether there is something to look up: no socket's folder, no number."""
+    if not host or host[0] in "/@":
+        return False
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,141 @@
+"""The watcher's signs of life: datagrams on a unix socket beside supervisord's.
+
+The guard binds the socket, the watcher sends to its path. Nothing else writes there, neither of
+the two needs the disk, and either may be started anew at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SUFFIX = ".beats"
+LONGEST_BYTES = 4096
+_LONGEST_TEXT = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """One sign of life: what the work does, since when, and for how long it may at most.
+
+    `overdue` is said by the sender, who knows whether it was itself on time.
+    """
+
+    pid: int
+    doing: str
+    seconds: float
+    limit: float
+    overdue: bool = False
+
+    def encode(self) -> bytes:
+        """One datagram."""
+        values = asdict(self) | {"doing": self.doing[:_LONGEST_TEXT]}
+        return json.dumps(values).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Beat | None:
+        """The beat, or None for anything else."""
+        try:
+            values = json.loads(data)
+            return cls(
+                pid=int(values["pid"]),
+                doing=str(values["doing"]),
+                seconds=float(values["seconds"]),
+                limit=float(values["limit"]),
+                overdue=values["overdue"] is True,
+            )
+        except (ValueError, TypeError, KeyError):
+            return None
+
+
+def beats_path() -> Path | None:
+    """The socket of the guard that watches this process; None when supervisord has none.
+
+    supervisord tells its programs where its own socket is, which is in a short and private place.
+    """
+    url = os.environ.get("SUPERVISOR_SERVER_URL", "")
+    return Path(url.removeprefix("unix://")).with_suffix(SUFFIX) if url[:7] == "unix://" else None
+
+
+class BeatSender:
+    """Sends without waiting, and without minding whether somebody listens."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+
+    def __call__(self, beat: Beat) -> None:
+        """Never raises: a guard that is away or busy misses a beat, no more."""
+        with suppress(OSError):
+            self._socket.sendto(beat.encode(), self._path)
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._socket.close()
+
+
+class BeatReceiver:
+    """The socket's other end."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError when the socket cannot be made."""
+        self._path = path
+        self._socket = self._bind()
+
+    def fileno(self) -> int:
+        """Readable when a beat has come."""
+        return self._socket.fileno()
+
+    def beats(self) -> Iterator[Beat]:
+        """What has come by now, oldest first."""
+        while (data := self._receive()) is not None:
+            beat = Beat.decode(data)
+            if beat is not None:
+                yield beat
+
+    def heal(self) -> bool:
+        """Bind anew if the path leads elsewhere (a swept directory); whether that was so.
+
+        Raises OSError when it cannot be.
+        """
+        if self._identity() == self._bound:
+            return False
+        self._socket.close()
+        self._socket = self._bind()
+        return True
+
+    def close(self) -> None:
+        """Release the socket; its name stays for the next one."""
+        self._socket.close()
+
+    def _bind(self) -> socket.socket:
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        bound.setblocking(False)
+        try:
+            self._path.unlink(missing_ok=True)
+            bound.bind(str(self._path))
+            self._path.chmod(0o600)
+        except OSError:
+            bound.close()
+            raise
+        self._bound = self._identity()
+        return bound
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.lstat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _receive(self) -> bytes | None:
+        try:
+            return self._socket.recv(LONGEST_BYTES)
+        except BlockingIOError:
+            return None

@@ -1,0 +1,25 @@
+"""The mark by which the watcher knows that its supervisord holds the restart limit."""
+
+from __future__ import annotations
+
+import os
+
+from claude_headspace.errors import HeadspaceError
+
+MARK = "CLAUDE_HEADSPACE_GUARDED"
+PROGRAM = "watcher"
+
+
+class Unguarded(HeadspaceError):
+    """A supervisord would restart the watcher without a limit."""
+
+    exit_status = 78
+
+
+def check_guarded() -> None:
+    """Raise Unguarded in a supervisord that has not the half of the guard which sets the mark."""
+    if os.environ.get("SUPERVISOR_PROCESS_NAME") == PROGRAM and MARK not in os.environ:
+        raise Unguarded(
+            "supervisord has no working [rpcinterface:guard], so nothing would hold the limit of"
+            " restarts: take the section over from the shipped supervisord.conf"
+        )

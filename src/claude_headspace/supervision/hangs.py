@@ -1,0 +1,111 @@
+"""Listening to the watcher's beats, and ending it when it hangs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from claude_headspace.supervision.beats import BeatReceiver
+from claude_headspace.supervision.control import (
+    Supervisor,
+    SupervisorFault,
+    SupervisorUnavailable,
+)
+from claude_headspace.supervision.stuck import STARVED_SECONDS, Pulse
+
+log = logging.getLogger("claude_headspace.guard")
+
+
+class Hangs:
+    """Hears one program; ends it by SIGKILL, which is a crash like any other.
+
+    `has_events` says whether supervisord has sent something that may change the picture.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        program: str,
+        path: Path,
+        has_events: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+        pulse: Pulse | None = None,
+    ) -> None:
+        self._supervisor = supervisor
+        self._program = program
+        self._path = path
+        self._has_events = has_events
+        self._clock = clock
+        self._receiver: BeatReceiver | None = None
+        self.pulse = pulse or Pulse()
+        self.ended: tuple[int, str] | None = None
+        self.listen()
+
+    def listen(self) -> None:
+        """Have a socket at the path; whoever was not heard meanwhile is not to blame."""
+        try:
+            if self._receiver is None:
+                self._receiver = BeatReceiver(self._path)
+            elif not self._receiver.heal():
+                return
+            else:
+                log.warning("%s was taken away and is made anew", self._path)
+            self.pulse.forgive(self._clock())
+        except OSError as error:
+            self._receiver = None
+            self.pulse.gone()
+            log.error("hangs cannot be noticed: %s: %s", self._path, error)  # noqa: TRY400
+
+    def descriptors(self) -> tuple[int, ...]:
+        """What is readable when a beat has come."""
+        return () if self._receiver is None else (self._receiver.fileno(),)
+
+    def close(self) -> None:
+        """Hear nothing more."""
+        if self._receiver is not None:
+            self._receiver.close()
+
+    def take_beats(self) -> None:
+        """Hear what has come; before news of a process, since it is what came before them."""
+        if self._receiver is not None:
+            for beat in self._receiver.beats():
+                self.pulse.beat(beat, self._clock())
+
+    def look(self, overslept_seconds: float) -> None:
+        """End the process if it hangs."""
+        self.take_beats()
+        if overslept_seconds > STARVED_SECONDS:
+            self.pulse.forgive(self._clock())
+        elif self.pulse.is_stuck(self._clock()):
+            self._end_unless_mistaken()
+
+    def _end_unless_mistaken(self) -> None:
+        try:
+            info = self._supervisor.process(self._program)
+            if self._has_events():
+                return
+            if not info.is_running:
+                self.pulse.gone()
+            elif self._is_still_stuck(info.pid):
+                self._end(info.pid)
+        except (SupervisorUnavailable, SupervisorFault) as error:
+            log.warning("cannot look after %s, which is silent: %s", self._program, error)
+            self.pulse.forgive(self._clock())
+
+    def _is_still_stuck(self, pid: int) -> bool:
+        """Once more, after supervisord has answered and the socket is known to be in place."""
+        self.listen()
+        self.take_beats()
+        last = self.pulse.last
+        if last is not None and last.pid != pid:
+            self.pulse.forgive(self._clock())
+        return self.pulse.is_stuck(self._clock())
+
+    def _end(self, pid: int) -> None:
+        reason = self.pulse.explain()
+        log.error("%s (pid %d) is ended: %s", self._program, pid, reason)
+        self.ended = (pid, reason)
+        self._supervisor.call("supervisor.signalProcess", self._program, "KILL")
+        self.pulse.gone()

@@ -1,0 +1,49 @@
+"""The remote calls by which others ask the guard's half inside supervisord."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from supervisor import events
+
+if TYPE_CHECKING:
+    from claude_headspace.supervision.enforcer import Enforcer
+
+
+class GuardInterface:
+    """The remote calls `guard.*`: reading only."""
+
+    def __init__(self, enforcer: Enforcer, supervisord: Any, listener: str) -> None:
+        self._enforcer = enforcer
+        self._supervisord = supervisord
+        self._listener = listener
+
+    def getState(self) -> dict[str, Any]:  # noqa: N802  the style of supervisord's own calls
+        """Return what the enforcer counts and whether its listener keeps up."""
+        enforcer = self._enforcer
+        next_try = enforcer.next_try_seconds()
+        return {
+            "program": enforcer.program,
+            "limit": enforcer.budget.limit,
+            "window_seconds": enforcer.budget.window_seconds,
+            "restarts": enforcer.budget.used(time.monotonic()),
+            "next_try_seconds": -1.0 if next_try is None else next_try,
+            "broken": enforcer.broken,
+            "settings_problem": enforcer.settings_problem,
+            "waiting_ticks": self._waiting_ticks(),
+        }
+
+    def getSettings(self) -> dict[str, Any]:  # noqa: N802  as above
+        """Return what the listener needs to know, so that it need not read the configuration."""
+        enforcer = self._enforcer
+        return {
+            "state_directory": str(enforcer.state_directory),
+            "alert_command": list(enforcer.alert_command),
+        }
+
+    def _waiting_ticks(self) -> int:
+        """Ticks of five seconds that the listener has not taken."""
+        group = self._supervisord.process_groups.get(self._listener)
+        waiting = getattr(group, "event_buffer", ())
+        return sum(isinstance(event, events.Tick5Event) for event in waiting)

@@ -1,0 +1,44 @@
+"""How soon supervisord should look again: its second of sleep is long where a step is due."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from supervisor.process import Subprocess
+from supervisor.states import ProcessStates, SupervisorStates
+
+SHORTEST_POLL_SECONDS = 0.02
+RESPAWN_SECONDS = 5.0
+
+
+class Pace:
+    """Deaths do not wake supervisord's poll, so its time limit is cut where one may matter."""
+
+    def __init__(self, supervisord: Any, processes: Callable[[], Iterable[Subprocess]]) -> None:
+        self._supervisord = supervisord
+        self._processes = processes
+        self._is_first = True
+
+    def limit(self, seconds: float) -> float:
+        """What the next poll may take of so many seconds."""
+        if self._is_first:
+            self._is_first = False
+            return 0.0
+        if self._supervisord.options.mood < SupervisorStates.RUNNING:
+            return SHORTEST_POLL_SECONDS
+        return min([seconds, *map(_patience, self._processes())])
+
+
+def _patience(process: Subprocess) -> float:
+    """Seconds until this process may need the next step of supervisord's loop."""
+    if process.state == ProcessStates.BACKOFF:
+        return max(SHORTEST_POLL_SECONDS, float(process.delay) - time.time())
+    if process.state == ProcessStates.STOPPING:
+        return SHORTEST_POLL_SECONDS
+    if process.state == ProcessStates.EXITED and time.time() - process.laststop < RESPAWN_SECONDS:
+        return SHORTEST_POLL_SECONDS
+    has_let_go = any(each.closed for each in process.dispatchers.values())
+    return SHORTEST_POLL_SECONDS if has_let_go else math.inf
