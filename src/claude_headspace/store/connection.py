@@ -16,7 +16,9 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
+from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
+from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import DriverError, translate
 
 ANSWER_SECONDS = 30.0
@@ -125,7 +127,7 @@ class Database:
         url = self._url()
         try:
             self._connection = psycopg2.connect(
-                url, async_=1, application_name=self._application_name
+                url, async_=1, application_name=self._application_name, **CLIENT_ENCODING
             )
             self._wait()
         except DriverError as error:
@@ -139,6 +141,7 @@ class Database:
 
     def _begin(self) -> None:
         try:
+            require_utf8(self._connection)
             self.execute(_SETTINGS)
             if self._prepare:
                 self._prepare(self)
@@ -244,5 +247,4 @@ class Database:
 
 
 def _unreachable(error: BaseException) -> DatabaseUnavailable:
-    told = " ".join(str(error).split())
-    return DatabaseUnavailable(f"the database cannot be reached: {told}")
+    return DatabaseUnavailable(f"the database cannot be reached: {told_by_driver(error)}")

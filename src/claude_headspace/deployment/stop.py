@@ -1,0 +1,95 @@
+"""Shuts supervisord down and waits until it and its programs have ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from claude_headspace.deployment.start import LOOK_SECONDS, answering
+from claude_headspace.embedded.location import supervisor_socket
+from claude_headspace.supervision.control import (
+    Supervisor,
+    SupervisorFault,
+    SupervisorUnavailable,
+)
+from claude_headspace.supervision.instance import holder, is_locked
+
+STOP_SECONDS = 60.0
+
+
+def stop(state: Path) -> int:
+    """End everything that works on this state; the status is 1 when something still runs."""
+    supervisor = Supervisor(str(supervisor_socket(state)))
+    pid = answering(supervisor)
+    programs = {"supervisord": pid or holder(state)}
+    if pid is not None:
+        programs |= _programs(supervisor)
+        supervisor.call("supervisor.shutdown")
+    elif programs["supervisord"] is not None:
+        # It works without its socket, which was removed: a signal is as good.
+        with suppress(ProcessLookupError):
+            os.kill(programs["supervisord"], signal.SIGTERM)
+    else:
+        return _say_nothing_answers(state)
+    return _wait(supervisor, {name: pid for name, pid in programs.items() if pid})
+
+
+def _say_nothing_answers(state: Path) -> int:
+    if not is_locked(state):
+        print("Claude Headspace does not run.")
+        return 0
+    print(f"deploy: a supervisord works on {state} and does not say which: end it", file=sys.stderr)
+    return 1
+
+
+def _programs(supervisor: Supervisor) -> dict[str, int | None]:
+    with suppress(SupervisorUnavailable, SupervisorFault):
+        return {program.name: program.pid for program in supervisor.all_processes()}
+    return {}
+
+
+def _wait(supervisor: Supervisor, programs: Mapping[str, int]) -> int:
+    deadline = time.monotonic() + STOP_SECONDS
+    while left := {name: pid for name, pid in programs.items() if _alive(pid)}:
+        if time.monotonic() > deadline:
+            told = ", ".join(f"{name} (process {pid})" for name, pid in left.items())
+            print(f"deploy: still running after {STOP_SECONDS:.0f} s: {told}", file=sys.stderr)
+            return 1
+        _nudge(supervisor)
+        time.sleep(LOOK_SECONDS)
+    print("Claude Headspace has stopped.")
+    return 0
+
+
+def _nudge(supervisor: Supervisor) -> None:
+    """Have it look at once what has ended: left alone it looks once a second."""
+    with suppress(SupervisorUnavailable, SupervisorFault):
+        supervisor.call("supervisor.getState")
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process works: one that has ended may stay listed until its parent looks."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _state(pid).startswith("Z")
+
+
+def _state(pid: int) -> str:
+    """The letter that the system gives a process' state; Z has ended."""
+    listed = Path(f"/proc/{pid}/stat")
+    with suppress(OSError):
+        return listed.read_text("utf-8", "replace").rpartition(")")[2].strip()
+    done = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()
