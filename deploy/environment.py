@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -165,11 +165,9 @@ def processes() -> Iterator[tuple[int, str]]:
     """Every process with its command line."""
     if Path("/proc/self/cmdline").exists():
         for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                arguments = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
-            except OSError:
-                continue
-            yield int(folder.name), os.fsdecode(arguments)
+            with suppress(OSError):
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                yield int(folder.name), os.fsdecode(command)
         return
     listed = subprocess.run(
         ["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True, check=True

@@ -18,13 +18,6 @@ RECORD = location.ServerRecord(
 )
 
 
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_every_scheme_is_understood(scheme: str) -> None:
-    url = f"{scheme}://u:p@h:5432/d?sslmode=require"
-    assert location.libpq_url(url) == "postgresql://u:p@h:5432/d?sslmode=require"
-    assert location.sqlalchemy_url(url) == "postgresql+psycopg2://u:p@h:5432/d?sslmode=require"
-
-
 def test_a_configured_database_comes_first(tmp_path: Path) -> None:
     config = load_config({"DATABASE_URL": "postgresql+psycopg://h/d"})
     assert location.database_url(config) == "postgresql://h/d"

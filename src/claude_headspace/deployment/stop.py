@@ -21,6 +21,8 @@ from claude_headspace.supervision.control import (
 from claude_headspace.supervision.instance import holder, is_locked
 
 STOP_SECONDS = 60.0
+# In which a first process that takes leave of ended ones has done so; not every container's does.
+LEAVE_SECONDS = 0.5
 
 
 def stop(state: Path) -> int:
@@ -63,6 +65,9 @@ def _wait(supervisor: Supervisor, programs: Mapping[str, int]) -> int:
             return 1
         _nudge(supervisor)
         time.sleep(LOOK_SECONDS)
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while any(map(_is_listed, programs.values())) and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
     print("Claude Headspace has stopped.")
     return 0
 
@@ -74,14 +79,18 @@ def _nudge(supervisor: Supervisor) -> None:
 
 
 def _alive(pid: int) -> bool:
-    """Whether the process works: one that has ended may stay listed until its parent looks."""
+    """Whether the process works: one that has ended stays listed until its parent looks."""
+    return _is_listed(pid) and not _state(pid).startswith("Z")
+
+
+def _is_listed(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return not _state(pid).startswith("Z")
+    return True
 
 
 def _state(pid: int) -> str:

@@ -26,10 +26,10 @@ class Instance:
         hold(state)
 
 
-def make_instance(_: Any, *, state: str) -> Instance:
+def make_instance(supervisord: Any) -> Instance:
     """Called by supervisord, which ends when this raises: somebody else works on the state."""
     try:
-        return Instance(Path(state))
+        return Instance(Path(supervisord.options.pidfile).parent)
     except AlreadyRunning as error:
         print(f"supervisord: {error}", file=sys.stderr)
         raise

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
@@ -36,8 +35,10 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 def _require_known(connection: Connection, settings: Config) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
-    unknown = set(MigrationContext.configure(connection).get_current_heads()) - known
-    if unknown:
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return
+    found = connection.scalars(text("SELECT version_num FROM alembic_version"))
+    if unknown := set(found) - known:
         raise SchemaMismatch(
             f"the database has schema {', '.join(sorted(unknown))}, and this program knows none"
             f" after {SCHEMA_VERSION}: update the program"
