@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -69,3 +70,16 @@ def test_private_means_ours_alone(tmp_path: Path) -> None:
     assert not location.is_private(tmp_path / "none", uid)
     tmp_path.chmod(0o750)
     assert not location.is_private(tmp_path, uid)
+
+
+def test_variables_of_libpq_do_not_reach_the_embedded_servers_clients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGSERVICE", "PGHOSTADDR", "PGOPTIONS", "PGPASSFILE"):
+        monkeypatch.setenv(name, "elsewhere")
+    location.database_url(load_config({"DATABASE_URL": "postgresql://h/d"}))
+    assert os.environ["PGSERVICE"] == "elsewhere"
+    (tmp_path / "postgres").mkdir()
+    location.write_record(tmp_path, RECORD)
+    location.database_url(load_config({"CLAUDE_HEADSPACE__STATE__DIRECTORY": str(tmp_path)}))
+    assert [name for name in os.environ if name.startswith("PG")] == []

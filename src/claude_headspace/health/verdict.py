@@ -63,7 +63,10 @@ class DatabasePing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """Everything the verdict rests on; `database` is None when nobody asked."""
+    """Everything the verdict rests on; `database` is None when nobody asked.
+
+    `folder` is where `supervisorctl` finds the instance by itself.
+    """
 
     now: float
     status: StatusResult
@@ -73,6 +76,12 @@ class Observation:
     last_outcome: str = ""
     watcher: str = "watcher"
     listener: str = "guard"
+    folder: str = ""
+
+    def start(self, program: str) -> str:
+        """The command that starts a program, and where it reaches this supervisord."""
+        place = f" (in {self.folder})" if self.folder else ""
+        return f"supervisorctl start {program}{place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +177,7 @@ def _supervised_reasons(seen: Observation) -> Iterator[str]:
 
 
 def _not_running(seen: Observation, watcher: Program) -> str:
-    start = f"supervisorctl start {seen.watcher}"
+    start = seen.start(seen.watcher)
     if watcher.state == "FATAL":
         return f"the watcher is given up ({watcher.error}); after a fix: {start}"
     if watcher.state == "STOPPED" and is_tripped(seen):
@@ -217,7 +226,7 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
         yield f"the guard is missing: supervisord has no event listener named {seen.listener}"
     elif not listener.is_running:
         error = f" ({listener.error})" if listener.error else ""
-        yield f"the guard is {listener.state}{error}; supervisorctl start {seen.listener}"
+        yield f"the guard is {listener.state}{error}; {seen.start(seen.listener)}"
     if isinstance(seen.guard, Problem):
         yield f"the guard's half inside supervisord is missing: {seen.guard.detail}"
         return
