@@ -464,12 +464,12 @@ def test_psql_puts_no_secret_on_a_command_line(cli: Cli, tmp_path: Path) -> None
         "PATH": f"{client.parent}:{os.environ['PATH']}",
         "DATABASE_URL": "postgresql://me:hush@h/db?sslmode=require&sslpassword=secret",
     }
-    arguments, password = cli.ok("psql", "-l", env=environment).splitlines()
+    arguments, environ = cli.ok("psql", "-l", env=environment).splitlines()
     assert arguments.endswith(" -l")
     assert "sslmode=require" in arguments
     assert "hush" not in arguments
     assert "secret" not in arguments
-    assert password == "in the environment: hush"
+    assert environ == "in the environment: hush"
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])

@@ -326,13 +326,13 @@ def test_stop_where_ended_processes_stay_listed(project: Project) -> None:
 
 
 @pytest.fixture
-def swept(project: Project) -> Iterator[Project]:
+def swept(project: Project) -> Project:
     """An instance whose socket was in the temporary folder, where it no longer is."""
     state = project.root / ("long" * 25)
     project.environ["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(state)
     assert project.launch("run", "--detach").returncode == 0
     shutil.rmtree(location.short_directory(state))
-    yield project
+    return project
 
 
 def test_no_second_instance_where_the_first_ones_socket_is_gone(swept: Project) -> None:
@@ -364,17 +364,25 @@ def server_process(project: Project) -> int:
     return int((record.data / "postmaster.pid").read_text().splitlines()[0])
 
 
+def supervisorctl(project: Project, *arguments: str) -> str:
+    return subprocess.run(
+        [project.root / ".venv/bin/supervisorctl", *arguments],
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+
+
 def test_supervisorctl_in_the_folder_reaches_the_configured_instance(project: Project) -> None:
     state = project.root / "elsewhere"
     config = project.root / "config.yaml"
     config.write_text(config.read_text().replace("directory: var", f"directory: {state}"))
     project.environ["CLAUDE_HEADSPACE_CONFIG"] = str(config)
     assert project.launch("run", "--detach").returncode == 0
-    command = [project.root / ".venv/bin/supervisorctl"]
-    asked = {"cwd": project.root, "capture_output": True, "encoding": "utf-8", "check": False}
-    status = subprocess.run([*command, "status", "watcher"], **asked)
-    assert "RUNNING" in status.stdout or "STARTING" in status.stdout, status.stdout
-    assert "start" in subprocess.run([*command, "help"], **asked).stdout
+    status = supervisorctl(project, "status", "watcher")
+    assert "RUNNING" in status or "STARTING" in status
+    assert "start" in supervisorctl(project, "help")
     project.environ["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(state)
 
 

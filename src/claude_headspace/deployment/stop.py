@@ -21,8 +21,8 @@ from claude_headspace.supervision.control import (
 from claude_headspace.supervision.instance import holder, is_locked
 
 STOP_SECONDS = 60.0
-# In which a first process that takes leave of ended ones has done so; not every container's does.
-LEAVE_SECONDS = 0.5
+# In which a first process that takes note of ended ones has done so; some never do, some by a clock.
+LEAVE_SECONDS = 2.5
 
 
 def stop(state: Path) -> int:
