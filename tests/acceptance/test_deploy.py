@@ -272,6 +272,17 @@ def test_a_killed_supervisord_leaves_no_obstacle(project: Project) -> None:
     wait_for(lambda: gone(before))
 
 
+def test_stop_names_the_web_application_of_a_killed_supervisord(project: Project) -> None:
+    assert project.launch("run", "--detach").returncode == 0
+    web = project.program("web")["pid"]
+    os.kill(project.pids()[0], signal.SIGKILL)
+    told = project.launch("stop")
+    assert told.returncode == 1
+    assert f"kill {web}" in told.stdout
+    os.kill(web, signal.SIGTERM)
+    wait_for(lambda: project.launch("stop").returncode == 0)
+
+
 def test_a_port_that_is_taken_is_said_before_anything_starts(project: Project) -> None:
     with socket.create_server(("127.0.0.1", project.port)):
         refused = project.launch("run", "--detach")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -14,6 +15,7 @@ from claude_headspace.errors import DatabaseUnavailable, WrongEncoding
 from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import reading
 from conftest import PostgresServer
+from harness import Watcher, wait_until
 
 FOREIGN = "-c client_encoding=LATIN1"
 
@@ -56,6 +58,14 @@ def test_a_database_that_is_not_utf8_is_refused(narrow_url: str, ask: Ask) -> No
 def test_migrate_refuses_it_too_and_changes_nothing(narrow_url: str) -> None:
     with pytest.raises(WrongEncoding):
         migrate.upgrade(narrow_url)
+
+
+def test_the_watcher_waits_and_says_why(narrow_url: str, tmp_path: Path) -> None:
+    watcher = Watcher(tmp_path, narrow_url, tmp_path / "projects")
+    with watcher.running():
+        status = wait_until(lambda: watcher.status().get("reason") and watcher.status(), "a reason")
+        assert status["state"] == "waiting"
+        assert "only UTF8 takes every text" in status["reason"]
 
 
 @BOTH

@@ -46,7 +46,7 @@ def _dispatch(root: Path, command: str, *options: str) -> int:
     if command == "running":
         return 0 if say_if_running(load_config()) else NOT_RUNNING
     if command == "stop":
-        return stop(_state_directory(root))
+        return _stop(root)
     return run(root, load_config(), detach="--detach" in options)
 
 
@@ -56,14 +56,15 @@ def _check(config: Config) -> int:
     return 0
 
 
-def _state_directory(root: Path) -> Path:
-    """The state directory; the default one when the configuration cannot be read."""
+def _stop(root: Path) -> int:
+    """Stop what works on the configured state; on the default one when that cannot be read."""
     try:
-        return load_config().state.directory
+        config = load_config()
     except ConfigError:
         default = root / "var"
         print(f"deploy: the configuration has mistakes; looking in {default}")
-        return default
+        return stop(default, None)
+    return stop(config.state.directory, config)
 
 
 def _reader_gone() -> int:

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from claude_headspace.config import Config
+from claude_headspace.deployment.readiness import answering_instance
 from claude_headspace.deployment.start import LOOK_SECONDS, answering
-from claude_headspace.embedded.location import supervisor_socket
+from claude_headspace.embedded.location import state_key, supervisor_socket
 from claude_headspace.supervision.control import (
     Supervisor,
     SupervisorFault,
@@ -21,12 +23,15 @@ from claude_headspace.supervision.control import (
 from claude_headspace.supervision.instance import holder, is_locked
 
 STOP_SECONDS = 60.0
-# In which a first process that takes note of ended ones has done so; some never do, some by a clock.
+# In which the first process takes note of those that ended; some do by the clock, some never.
 LEAVE_SECONDS = 2.5
 
 
-def stop(state: Path) -> int:
-    """End everything that works on this state; the status is 1 when something still runs."""
+def stop(state: Path, config: Config | None) -> int:
+    """End everything that works on this state; the status is 1 when something still runs.
+
+    Without a configuration that can be read, an orphaned web application is not looked for.
+    """
     supervisor = Supervisor(str(supervisor_socket(state)))
     pid = answering(supervisor)
     programs = {"supervisord": pid or holder(state)}
@@ -38,15 +43,21 @@ def stop(state: Path) -> int:
         with suppress(ProcessLookupError):
             os.kill(programs["supervisord"], signal.SIGTERM)
     else:
-        return _say_nothing_answers(state)
+        return _say_what_is_left(state, config)
     return _wait(supervisor, {name: pid for name, pid in programs.items() if pid})
 
 
-def _say_nothing_answers(state: Path) -> int:
-    if not is_locked(state):
-        print("Claude Headspace does not run.")
+def _say_what_is_left(state: Path, config: Config | None) -> int:
+    if is_locked(state):
+        told = f"a supervisord works on {state} and does not say which process it is: end it"
+        print(f"deploy: {told}", file=sys.stderr)
+        return 1
+    print("Claude Headspace does not run.")
+    web = answering_instance(config) if config else None
+    if web is None or web.state != state_key(state):
         return 0
-    print(f"deploy: a supervisord works on {state} and does not say which: end it", file=sys.stderr)
+    told = f"its web application outlived a supervisord that was killed: kill {web.pid}"
+    print(f"deploy: {told}", file=sys.stderr)
     return 1
 
 
