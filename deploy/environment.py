@@ -35,7 +35,7 @@ MISPLACED = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
 # What venv or supervisord's configuration do not take in a path.
 UNFIT = re.compile(r"[%;:\"\\\n]|\s#")
 NEEDS_SERVER = "embedded"
-RUNNING, NOT_RUNNING, MUTE = 0, 3, 75
+RUNNING, CRASHED, NOT_RUNNING = 0, 1, 3
 
 
 class Refused(Exception):
@@ -100,16 +100,23 @@ def is_running() -> bool:
     """Whether the configured instance works: nothing is changed under it then."""
     if not (STAMPS / "core").exists():
         return False
-    asked = launch("running")
-    if asked.returncode == MUTE:
-        raise Refused("nothing was changed", MUTE)
+    asked = launch("running", stderr=subprocess.PIPE)
+    if asked.returncode == CRASHED:  # what is installed is too old to be asked
+        require_unused()
+    elif asked.returncode not in (RUNNING, NOT_RUNNING):
+        sys.stderr.write(asked.stderr)
+        sys.exit(asked.returncode)
     return asked.returncode == RUNNING
 
 
-def launch(command: str) -> subprocess.CompletedProcess[str]:
-    """Ask what runs inside .venv; its complaints are shown."""
+def launch(command: str, stderr: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Ask what runs inside .venv."""
     return subprocess.run(
-        [PYTHON, "-I", LAUNCH, command], stdout=subprocess.PIPE, text=True, check=False
+        [PYTHON, "-I", LAUNCH, command],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        check=False,
     )
 
 
@@ -147,18 +154,15 @@ def remove_venv() -> None:
     """Remove .venv if it was made here and nothing works from it."""
     if VENV.is_symlink() or not MARK.exists():
         raise Refused(f"{VENV} does not work here and was not made by deploy/run: move it away", 73)
-    pid = supervisord_of_venv()
-    if pid is not None:
-        raise Refused(f"{VENV} must be made anew, and process {pid} works from it: end it", MUTE)
+    require_unused()
     shutil.rmtree(VENV)
 
 
-def supervisord_of_venv() -> int | None:
-    """A supervisord that was started from .venv, whatever it works on."""
+def require_unused() -> None:
+    """Raise while a supervisord that was started from .venv works, on whatever state."""
     for pid, arguments in processes():
         if arguments.startswith(f"{VENV}/bin/") and "supervisord" in arguments:
-            return pid
-    return None
+            raise Refused(f"{VENV} is to be changed, and process {pid} works from it: end it", 75)
 
 
 def processes() -> Iterator[tuple[int, str]]:

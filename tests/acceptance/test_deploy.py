@@ -302,6 +302,18 @@ def test_success_means_that_health_answers_for_this_instance(project: Project) -
     }
 
 
+def test_without_health_there_is_no_success(project: Project) -> None:
+    conf = project.root / "supervisord.conf"
+    web = '"%(here)s/.venv/bin/python" -I -m claude_headspace.web\npriority=400\n'
+    before, _, after = conf.read_text().partition(web)
+    assert after
+    after = after.replace("startretries=10", "startretries=0")
+    conf.write_text(f"{before}/bin/false\n{after}")
+    told = project.launch("run", "--detach")
+    assert told.returncode == 1
+    assert f"http://127.0.0.1:{project.port}/health does not answer: web is FATAL" in told.stdout
+
+
 @pytest.mark.parametrize(
     "command", [["stop", "--now"], ["run", "--loud"], ["run", "--detach", "x"]]
 )
@@ -353,6 +365,7 @@ def test_no_second_instance_where_the_first_ones_socket_is_gone(swept: Project) 
     assert refused.returncode == 75, refused.stdout
     assert f"process {first}" in refused.stdout
     assert "deploy/stop ends it" in refused.stdout
+    location.short_directory(swept.state).mkdir(0o700)
     by_hand = subprocess.run(
         [swept.root / ".venv/bin/supervisord", "-c", swept.state / "supervisord.conf"],
         env={**os.environ, **swept.environ},
@@ -361,6 +374,7 @@ def test_no_second_instance_where_the_first_ones_socket_is_gone(swept: Project) 
         check=False,
     )
     assert by_hand.returncode == 2
+    assert f"a supervisord (process {first}) works on {swept.state}" in by_hand.stderr
     assert server_process(swept) == postgres
 
     stopped = swept.launch("stop")

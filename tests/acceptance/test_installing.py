@@ -21,7 +21,7 @@ PYTHON = """\
 #!/bin/sh
 echo "$*" >> "{log}"
 case "$*" in
-    *"launch.py running") exit {running} ;;
+    *"launch.py running") echo "deploy: why" >&2; exit {running} ;;
     *"launch.py check") echo other ;;
     *"pip install"*) {pip} ;;
 esac
@@ -93,15 +93,18 @@ def test_nothing_is_installed_under_an_instance_that_runs(checkout: Checkout) ->
     assert "pip install" not in checkout.asked()
 
 
-def test_it_is_installed_when_none_runs(checkout: Checkout) -> None:
-    checkout.make_venv()
-    assert checkout.install().returncode == 0
+@pytest.mark.parametrize("status", [1, 3])
+def test_it_is_installed_when_none_runs(checkout: Checkout, status: int) -> None:
+    checkout.make_venv(running=status)
+    done = checkout.install()
+    assert (done.returncode, done.stderr) == (0, "")
     assert "pip install" in checkout.asked()
 
 
-def test_nothing_is_installed_under_an_instance_that_does_not_answer(checkout: Checkout) -> None:
-    checkout.make_venv(running=75)
-    assert checkout.install().returncode == 75
+@pytest.mark.parametrize("status", [75, 78])
+def test_nothing_is_installed_where_that_cannot_be_said(checkout: Checkout, status: int) -> None:
+    checkout.make_venv(running=status)
+    assert checkout.refused(status) == "deploy: why"
     assert "pip install" not in checkout.asked()
 
 
@@ -139,7 +142,8 @@ def test_an_environment_of_others_is_not_removed(checkout: Checkout) -> None:
 
 def test_an_environment_of_others_that_is_linked_to_is_not_removed(checkout: Checkout) -> None:
     elsewhere = checkout.root / "elsewhere"
-    elsewhere.mkdir()
+    (elsewhere / "installed").mkdir(parents=True)
+    (elsewhere / "installed" / "made-by-deploy").touch()
     checkout.venv.symlink_to(elsewhere)
     assert "was not made by deploy/run: move it away" in checkout.refused(73)
     assert checkout.venv.is_symlink()

@@ -289,15 +289,15 @@ def test_it_stops_by_sigint_also_when_a_script_started_it_in_the_background(
     starts.write_text(str([time.time()] * 20))
     # A shell without job control has its background ignore SIGINT.
     ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *PROGRAM]
-    with (
-        (state_directory.parent / "messages").open("ab") as said,
-        subprocess.Popen(
-            ignoring, env=embedded_environment(state_directory), stderr=said
-        ) as process,
-    ):
+    with (state_directory.parent / "messages").open("ab") as said:
+        process = subprocess.Popen(ignoring, env=embedded_environment(state_directory), stderr=said)
+    try:
         wait_for(lambda: "started 20 times" in messages(state_directory))
         process.send_signal(signal.SIGINT)
-        assert process.wait(STOP_SECONDS) == 130
+        assert process.wait(5) == 130
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_shared_memory_that_initdb_found_to_work_is_kept(state_directory: Path) -> None:

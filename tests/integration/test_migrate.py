@@ -8,8 +8,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from claude_headspace import migrate
 from claude_headspace.errors import SchemaMismatch
@@ -49,11 +51,9 @@ def test_a_newer_schema_is_one_sentence_and_waited_for(database_url: str, tmp_pa
 
 def test_an_address_with_several_hosts(postgres_server: PostgresServer) -> None:
     with postgres_server.database("template0") as url:
-        path = postgres_server.record.socket
-        several = url.replace(f"host={path}", f"host=/nowhere,{path}").replace(
-            "port=5432", "port=5432,5432"
-        )
-        assert several != url
+        name = parse_dsn(url)["dbname"]
+        socket = quote(str(postgres_server.record.socket), safe="")
+        several = f"postgresql://headspace@%2Fnowhere:5432,{socket}:5432/{name}"
         migrate.upgrade(several)
         assert Log(url).value("SELECT count(*) FROM events") == 0
 

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from claude_headspace.address import mask_password
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import server_record, state_key, supervisor_socket
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
+from claude_headspace.health.verdict import Program
 from claude_headspace.supervision.control import (
     Supervisor,
     SupervisorFault,
@@ -34,6 +35,13 @@ class NotReady(HeadspaceError):
     """It does not work in time; the message says what is missing."""
 
 
+class Asked(Protocol):
+    """The part of a supervisord's client that waiting needs."""
+
+    def process(self, name: str) -> Program:
+        """What it says of one program."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnsweringInstance:
     """Who answers on the web port: the key of its state directory, and its process."""
@@ -49,7 +57,7 @@ def announce(config: Config, bin_directory: Path, *, stop_by: str) -> int:
     try:
         _wake(supervisor)
         status = _wait_for_capture(config, supervisor, launched)
-        _wait_for_health(config, supervisor)
+        wait_for_health(config, supervisor)
     except NotReady as error:
         log = config.state.directory / "log"
         print(f"deploy: {error}; the logs are in {log}", file=sys.stderr)
@@ -92,7 +100,7 @@ def _wait_for_capture(config: Config, supervisor: Supervisor, launched: float) -
     )
 
 
-def _wait_for_health(config: Config, supervisor: Supervisor) -> AnsweringInstance:
+def wait_for_health(config: Config, supervisor: Asked) -> AnsweringInstance:
     """The answer of the web application that this supervisord runs, and of no other."""
     own = state_key(config.state.directory)
     told = "does not answer"
@@ -110,7 +118,7 @@ def _wait_for_health(config: Config, supervisor: Supervisor) -> AnsweringInstanc
 
 
 def _wait_for(
-    look: Callable[[], Found | None], supervisor: Supervisor, name: str, problem: Callable[[], str]
+    look: Callable[[], Found | None], supervisor: Asked, name: str, problem: Callable[[], str]
 ) -> Found:
     """What the look gave at last; NotReady with the problem when the program is given up."""
     deadline = time.monotonic() + WORK_SECONDS
