@@ -8,45 +8,116 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+LAUNCH = ROOT / "deploy" / "launch.py"
 STAMPS = VENV / "installed"
+# Stands only in an environment that was made here: only such a one may be removed.
+MARK = STAMPS / "made-by-deploy"
 SOURCES = ("setup.cfg", "pyproject.toml", "deploy/constraints.txt")
+# Sections that decide what is installed; others are the settings of tools.
+DECIDING = re.compile(r"\[(metadata|options|build-system|project)\b")
 # Settings of pip that make no sense inside a virtual environment.
 MISPLACED = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+# What venv or supervisord's configuration do not take in a path.
+UNFIT = re.compile(r"[%;:\"\\\n]|\s#")
 NEEDS_SERVER = "embedded"
+RUNNING, CRASHED, NOT_RUNNING = 0, 1, 3
+
+
+class Refused(Exception):
+    """Nothing was installed; the message is one sentence, `status` what to end with."""
+
+    def __init__(self, message: str, status: int) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 def main(purpose: str) -> int:
     """Install what running or testing needs; the status says what went wrong."""
+    signal.signal(signal.SIGTERM, end)
+    try:
+        return provide(purpose)
+    except Refused as refusal:
+        return complain(str(refusal), refusal.status)
+    except KeyboardInterrupt:
+        return complain("interrupted; the next start goes on with the installation", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return complain("nobody reads the output, so the installation has stopped", 141)
+    except subprocess.CalledProcessError as error:
+        return complain(f"making .venv failed with status {error.returncode}: see above", 69)
+    except OSError as error:
+        return complain(f"the installation cannot be made: {error}", 73)
+
+
+def provide(purpose: str) -> int:
+    """Make complete what is not."""
+    found = UNFIT.search(str(ROOT))
+    if found:
+        raise Refused(f"{ROOT}: no folder with {found[0]!r} in its path will do: move it", 73)
     with one_at_a_time():
-        if not usable():
-            make_venv()
         if purpose == "test":
-            return install("test")
-        return install("") or install_server()
+            return complete("test")
+        return complete("") or complete_server()
 
 
-def install_server() -> int:
+def complete(extra: str) -> int:
+    """Make .venv and install into it, unless that is done, or an instance works from it."""
+    ready = usable()
+    if ready and (STAMPS / (extra or "core")).exists() and not outdated(extra):
+        return 0
+    if extra != "test" and ready and is_running():
+        return 0
+    require_writable()
+    if not ready:
+        make_venv()
+    return install(extra)
+
+
+def complete_server() -> int:
     """Install the embedded Postgres if the configuration asks for it."""
-    asked = subprocess.run(
-        [PYTHON, "-I", ROOT / "deploy" / "launch.py", "check"],
+    asked = launch("check")
+    if asked.returncode or asked.stdout.strip() != NEEDS_SERVER:
+        return asked.returncode
+    return complete(NEEDS_SERVER)
+
+
+def is_running() -> bool:
+    """Whether the configured instance works: nothing is changed under it then."""
+    if not (STAMPS / "core").exists():
+        return False
+    asked = launch("running", stderr=subprocess.PIPE)
+    if asked.returncode == CRASHED:  # what is installed is too old to be asked
+        require_unused()
+    elif asked.returncode not in (RUNNING, NOT_RUNNING):
+        sys.stderr.write(asked.stderr)
+        sys.exit(asked.returncode)
+    return asked.returncode == RUNNING
+
+
+def launch(command: str, stderr: int | None = None) -> subprocess.CompletedProcess[str]:
+    """Ask what runs inside .venv."""
+    return subprocess.run(
+        [PYTHON, "-I", LAUNCH, command],
         stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         check=False,
     )
-    if asked.returncode or asked.stdout.strip() != NEEDS_SERVER:
-        return asked.returncode
-    return install(NEEDS_SERVER)
 
 
 def usable() -> bool:
@@ -62,26 +133,67 @@ def usable() -> bool:
     return done.returncode == 0
 
 
+def require_writable() -> None:
+    """Raise unless this user may install here."""
+    for path in (ROOT, VENV):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise Refused(f"{path} is another user's: start it as them, or clone it anew", 77)
+
+
 def make_venv() -> None:
-    """Make .venv anew with the Python that runs this."""
+    """Make .venv with the Python that runs this, in place of one that does not work."""
+    if os.path.lexists(VENV):
+        remove_venv()
     say(f"making .venv with Python {sys.version.split()[0]}")
-    if VENV.exists():
-        shutil.rmtree(VENV)
+    MARK.parent.mkdir(parents=True)
+    MARK.touch()
     subprocess.run([sys.executable, "-I", "-m", "venv", VENV], check=True)
 
 
+def remove_venv() -> None:
+    """Remove .venv if it was made here and nothing works from it."""
+    if VENV.is_symlink() or not MARK.exists():
+        raise Refused(f"{VENV} does not work here and was not made by deploy/run: move it away", 73)
+    require_unused()
+    shutil.rmtree(VENV)
+
+
+def require_unused() -> None:
+    """Raise while a supervisord that was started from .venv works, on whatever state."""
+    for pid, arguments in processes():
+        if arguments.startswith(f"{VENV}/bin/") and "supervisord" in arguments:
+            raise Refused(f"{VENV} is to be changed, and process {pid} works from it: end it", 75)
+
+
+def processes() -> Iterator[tuple[int, str]]:
+    """Every process with its command line."""
+    if Path("/proc/self/cmdline").exists():
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                yield int(folder.name), os.fsdecode(command)
+        return
+    listed = subprocess.run(
+        ["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True, check=True
+    )
+    for line in listed.stdout.splitlines():
+        pid, _, arguments = line.strip().partition(" ")
+        yield int(pid), arguments
+
+
+def outdated(extra: str) -> bool:
+    """Whether something else is to be installed than what was."""
+    return (STAMPS / (extra or "core")).read_text("ascii") != fingerprint()
+
+
 def install(extra: str) -> int:
-    """Install the package with an extra, once for each state of its requirements."""
-    stamp = STAMPS / (extra or "core")
-    wanted = fingerprint()
-    if stamp.exists() and stamp.read_text("ascii") == wanted:
-        return 0
+    """Install the package with an extra."""
     say(f"installing {extra or 'the program'} and what it needs")
-    status = run_pip(f"{ROOT}[{extra}]" if extra else str(ROOT))
+    status = run_pip(f".[{extra}]" if extra else ".")
     if status == 0:
         STAMPS.mkdir(exist_ok=True)
         (STAMPS / "folder").write_text(str(ROOT), "utf-8")
-        stamp.write_text(wanted, "ascii")
+        (STAMPS / (extra or "core")).write_text(fingerprint(), "ascii")
     return status
 
 
@@ -100,10 +212,15 @@ def run_pip(requirement: str) -> int:
         text=True,
         errors="replace",
         env=environment,
+        cwd=ROOT,
     ) as pip:
-        for line in pip.stdout or ():
-            said.append(line)
-            show_step(line.strip())
+        try:
+            for line in pip.stdout or ():
+                said.append(line)
+                show_step(line.strip())
+        except BaseException:
+            pip.terminate()
+            raise
     show_step("")
     if pip.returncode:
         sys.stderr.write("".join(said))
@@ -125,8 +242,18 @@ def fingerprint() -> str:
     """Changes with everything that decides what is installed."""
     digest = hashlib.sha256(str(ROOT).encode())
     for name in SOURCES:
-        digest.update((ROOT / name).read_bytes())
+        digest.update("\n".join(deciding_lines(ROOT / name)).encode())
     return digest.hexdigest()
+
+
+def deciding_lines(path: Path) -> Iterator[str]:
+    """Lines of the sections that decide what is installed; all lines where there are none."""
+    decides = True
+    for line in path.read_text("utf-8").splitlines():
+        if line.startswith("["):
+            decides = DECIDING.match(line) is not None
+        if decides and line.strip() and not line.lstrip().startswith("#"):
+            yield line.rstrip()
 
 
 @contextmanager
@@ -147,6 +274,17 @@ def one_at_a_time() -> Iterator[None]:
 def say(text: str) -> None:
     """One line for the person who waits."""
     print(f"deploy: {text}", flush=True)
+
+
+def complain(text: str, status: int) -> int:
+    """One line about why this ends, with which status."""
+    print(f"deploy: {text}", file=sys.stderr, flush=True)
+    return status
+
+
+def end(number: int, _: FrameType | None) -> NoReturn:
+    """Take pip along when a signal asks for the end."""
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

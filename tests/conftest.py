@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,11 @@ STEERING = ("CLAUDE_", "PG", "DATABASE_URL", "PYTHON")
 
 
 def pytest_configure() -> None:
-    """Keep the developer's own settings out of the tests."""
+    """Keep the developer's own settings out of the tests, and a script's background as well.
+
+    What runs there inherits that SIGINT is ignored, and would hand it on to all it starts.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(STEERING)]:
         del os.environ[name]
 

@@ -18,13 +18,13 @@ from typing import Any, Literal
 import yaml
 from marshmallow import Schema, ValidationError, fields, validate
 
+from claude_headspace.address import address_fault, mask_password, shown_address
 from claude_headspace.errors import ConfigError
 
 CONFIG_VARIABLE = "CLAUDE_HEADSPACE_CONFIG"
 OVERRIDE_PREFIX = "CLAUDE_HEADSPACE__"
 CLAUDE_PROJECTS = "~/.claude/projects"
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-URL_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg2://", "postgresql+psycopg://")
 
 Tree = dict[str, dict[str, Any]]
 Messages = dict[str, str | list[Any] | dict[Any, Any]]
@@ -201,8 +201,8 @@ def _check_paths(value: object) -> None:
 
 
 def _check_url(value: str) -> None:
-    if not value.startswith(URL_SCHEMES):
-        raise ValidationError("must be a postgresql:// address")
+    if fault := address_fault(value):
+        raise ValidationError(fault)
 
 
 def _check_loopback(value: str) -> None:
@@ -291,14 +291,6 @@ def describe(config: Config) -> str:
     return f"# file: {source}\n{body}"
 
 
-def mask_password(text: str | None) -> str | None:
-    """The same text with the passwords of database addresses in it replaced by `***`."""
-    if text is None:
-        return None
-    masked = re.sub(r"(://[^:/@\s]*:)[^\s]*@", r"\1***@", text)
-    return re.sub(r"([?&\s](?:ssl)?password=)[^&\s]*", r"\1***", masked)
-
-
 def _find_file(environ: Mapping[str, str]) -> Path | None:
     named = environ.get(CONFIG_VARIABLE)
     if named:
@@ -318,23 +310,30 @@ def _read_file(path: Path | None, problems: list[str]) -> Tree:
         problems.append(f"{path}: cannot be read ({error})")
         return {}
     except yaml.YAMLError as error:
-        problems.append(f"{path}: is not YAML ({' '.join(str(error).split())})")
+        problems.append(f"{path}: is not YAML ({_yaml_fault(error)})")
         return {}
     return _checked_shape(tree, problems, str(path))
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    """Where and what, without the text that stands there: it may be a password."""
+    problem = re.sub(r"(['\"]).{2,}\1", "…", str(getattr(error, "problem", None) or "unreadable"))
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else problem
 
 
 def _checked_shape(tree: object, problems: list[str], name: str) -> Tree:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        problems.append(f"{name}: must hold sections with keys (got {tree!r})")
+        problems.append(f"{name}: must hold sections with keys (got {_shown(tree)})")
         return {}
     checked: Tree = {}
     for section, values in tree.items():
         if section not in DEFAULTS:
             problems.append(f"{section}: unknown section{_guess(section, DEFAULTS)}")
         elif values is not None and not isinstance(values, dict):
-            problems.append(f"{section}: must hold keys (got {values!r})")
+            problems.append(f"{section}: must hold keys (got {_shown(values)})")
         else:
             checked[section] = values or {}
     return checked
@@ -350,7 +349,7 @@ def _read_overrides(environ: Mapping[str, str], problems: list[str]) -> Tree:
         try:
             tree.setdefault(section, {})[key] = _parse_override(environ[name])
         except yaml.YAMLError:
-            problems.append(f"{section}.{key}: is not YAML (got {environ[name]!r} in {name})")
+            problems.append(f"{section}.{key}: is not YAML (got {_shown(environ[name])} in {name})")
     return tree
 
 
@@ -386,13 +385,18 @@ def _explain(section: str, faults: Mapping[str, Any], values: Mapping[str, Any])
         elif isinstance(fault, dict):
             for index, messages in fault.items():
                 yield f"{section}.{key}[{index}]: {_say(messages, values[key][index])}"
+        elif (section, key) == ("database", "url"):
+            yield f"{section}.{key}: {', '.join(fault)} (got {shown_address(values.get(key))})"
         else:
             yield f"{section}.{key}: {_say(fault, values.get(key))}"
 
 
 def _say(messages: Sequence[str], value: object) -> str:
-    shown = repr(mask_password(value) if isinstance(value, str) else value)
-    return f"{', '.join(messages)} (got {shown})"
+    return f"{', '.join(messages)} (got {_shown(value)})"
+
+
+def _shown(value: object) -> str:
+    return str(mask_password(repr(value)))
 
 
 def _guess(name: object, known: Mapping[str, Any]) -> str:

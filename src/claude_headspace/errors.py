@@ -49,6 +49,10 @@ class SchemaMismatch(DatabaseUnavailable):
     """The database's schema is older or newer than this version of the program knows."""
 
 
+class WrongEncoding(DatabaseUnavailable):
+    """The database is not encoded in UTF-8: not every text would fit into it."""
+
+
 class EventInvalid(HeadspaceError):
     """An event breaks the rules of its type; `field` names what is wrong in it."""
 

@@ -1,6 +1,7 @@
 """Brings the schema up to date as soon as the database answers: a program of supervisord's.
 
-It waits as long as it takes, because a database that is away now is no reason to give up.
+It waits as long as it takes: a database that is away or does not fit now is no reason to give up.
+Whatever else ends it ends it for good: supervisord would start it anew at once, for ever.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from claude_headspace.supervision.orphan import die_with_parent
 
 CONNECT_TIMEOUT_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 5.0
+INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 _log = logging.getLogger("claude_headspace.migrate")
 
 
@@ -41,6 +43,9 @@ def main() -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return 130
+    except Exception:  # noqa: BLE001 - see above
+        _log.exception("the schema cannot be brought up to date: an error in this program")
+        return INTERNAL_ERROR
 
 
 def upgrade_when_there(config: Config) -> int:

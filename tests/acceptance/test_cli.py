@@ -455,6 +455,47 @@ def test_psql_of_the_embedded_server(
     assert "there is no psql" in cli.fails(1, "psql", env=without)
 
 
+def test_psql_puts_no_secret_on_a_command_line(cli: Cli, tmp_path: Path) -> None:
+    client = tmp_path / "bin" / "psql"
+    client.parent.mkdir()
+    client.write_text('#!/bin/sh\necho "$@"; echo "in the environment: $PGPASSWORD"\n')
+    client.chmod(0o755)
+    environment = {
+        "PATH": f"{client.parent}:{os.environ['PATH']}",
+        "DATABASE_URL": "postgresql://me:hush@h/db?sslmode=require&sslpassword=secret",
+    }
+    arguments, environ = cli.ok("psql", "-l", env=environment).splitlines()
+    assert arguments.endswith(" -l")
+    assert "sslmode=require" in arguments
+    assert "hush" not in arguments
+    assert "secret" not in arguments
+    assert environ == "in the environment: hush"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_times_at_the_edge_of_the_calendar(cli: Cli, database_url: str, zone: str) -> None:
+    connection = psycopg2.connect(database_url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO projects (host, path) VALUES ('h', '/edge');"
+            "INSERT INTO agents (session_uuid, project_id, working_directory, started_at,"
+            f" last_seen_at) VALUES ('{SESSION}', 1, '/edge', '0001-01-01T00:00:00Z',"
+            " '9999-12-31T23:59:59Z');"
+            "INSERT INTO events (timestamp, event_type, payload, project_id, agent_id,"
+            " session_uuid, event_key)"
+            f" SELECT moment, 'turn_detected', '{{}}', 1, 1, '{SESSION}', gen_random_uuid()"
+            " FROM unnest(ARRAY['0001-01-01T00:00:00Z', '9999-12-31T23:59:59Z']::timestamptz[])"
+            " AS moment"
+        )
+    connection.close()
+    there = {"TZ": zone, "PGTZ": zone}
+    shown = cli.ok("events", "--project", "edge", env=there).splitlines()
+    assert [line[:4] for line in shown] == ["0001", "9999"]
+    assert "1 sessions" in cli.ok("sessions", "--project", "edge", env=there)
+    whole = cli.ok("events", "--json", env=there).splitlines()
+    assert json.loads(whole[1])["timestamp"] == "9999-12-31T23:59:59+00:00"
+
+
 def test_emit_leaves_an_event(cli: Cli) -> None:
     payload = json.dumps({"session_uuid": SESSION, "reason": "closed"})
     away = {"DATABASE_URL": NOWHERE}

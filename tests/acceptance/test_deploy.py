@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psycopg2
 import pytest
@@ -36,6 +38,10 @@ class Project:
     def state(self) -> Path:
         named = self.environ.get("CLAUDE_HEADSPACE__STATE__DIRECTORY")
         return Path(named) if named else self.root / "var"
+
+    @property
+    def port(self) -> int:
+        return int(self.environ["CLAUDE_HEADSPACE__WEB__PORT"])
 
     @property
     def supervisor(self) -> Supervisor:
@@ -264,6 +270,182 @@ def test_a_killed_supervisord_leaves_no_obstacle(project: Project) -> None:
     started = project.launch("run", "--detach")
     assert started.returncode == 0, started.stdout
     wait_for(lambda: gone(before))
+
+
+def test_stop_names_the_web_application_of_a_killed_supervisord(project: Project) -> None:
+    assert project.launch("run", "--detach").returncode == 0
+    web = project.program("web")["pid"]
+    os.kill(project.pids()[0], signal.SIGKILL)
+    told = project.launch("stop")
+    assert told.returncode == 1
+    assert f"kill {web}" in told.stdout
+    os.kill(web, signal.SIGTERM)
+    wait_for(lambda: project.launch("stop").returncode == 0)
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(project: Project) -> None:
+    with socket.create_server(("127.0.0.1", project.port)):
+        refused = project.launch("run", "--detach")
+    assert refused.returncode == 1
+    assert refused.stdout.startswith("deploy: the web application cannot listen on 127.0.0.1 port")
+    assert refused.stdout.count("\n") == 1
+    assert not project.state.exists()
+
+
+def test_success_means_that_health_answers_for_this_instance(project: Project) -> None:
+    assert project.launch("run", "--detach").returncode == 0
+    with urlopen(f"http://127.0.0.1:{project.port}/health", timeout=5) as answer:
+        instance = json.load(answer)["instance"]
+    assert instance == {
+        "state": location.state_key(project.state),
+        "pid": project.program("web")["pid"],
+    }
+
+
+def test_without_health_there_is_no_success(project: Project) -> None:
+    conf = project.root / "supervisord.conf"
+    web = '"%(here)s/.venv/bin/python" -I -m claude_headspace.web\npriority=400\n'
+    before, _, after = conf.read_text().partition(web)
+    assert after
+    after = after.replace("startretries=10", "startretries=0")
+    conf.write_text(f"{before}/bin/false\n{after}")
+    told = project.launch("run", "--detach")
+    assert told.returncode == 1
+    assert f"http://127.0.0.1:{project.port}/health does not answer: web is FATAL" in told.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [["stop", "--now"], ["run", "--loud"], ["run", "--detach", "x"]]
+)
+def test_wrong_usage_does_nothing(project: Project, command: list[str]) -> None:
+    program, *arguments = command
+    done = subprocess.run(
+        [project.root / "deploy" / program, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 64
+    assert done.stderr.startswith(f"usage: deploy/{program}")
+    assert not project.state.exists()
+
+
+def test_stop_where_ended_processes_stay_listed(project: Project) -> None:
+    """As in a container whose first process takes no notice of what ends."""
+    script = (
+        "import ctypes, subprocess, sys\n"
+        "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # adopts what is orphaned, and never looks\n"
+        f"base = {project.command()!r}\n"
+        "subprocess.run([*base, 'run', '--detach'], check=True)\n"
+        "sys.exit(subprocess.run([*base, 'stop']).returncode)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **project.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=WAIT_SECONDS - 10,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("Claude Headspace has stopped.\n")
+
+
+@pytest.fixture
+def swept(project: Project) -> Project:
+    """An instance whose socket was in the temporary folder, where it no longer is."""
+    state = project.root / ("long" * 25)
+    project.environ["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(state)
+    assert project.launch("run", "--detach").returncode == 0
+    shutil.rmtree(location.short_directory(state))
+    return project
+
+
+def test_no_second_instance_where_the_first_ones_socket_is_gone(swept: Project) -> None:
+    postgres = server_process(swept)
+    first = int((swept.state / "supervisord.pid").read_text())
+    refused = swept.launch("run", "--detach")
+    assert refused.returncode == 75, refused.stdout
+    assert f"process {first}" in refused.stdout
+    assert "deploy/stop ends it" in refused.stdout
+    location.short_directory(swept.state).mkdir(0o700)
+    by_hand = subprocess.run(
+        [swept.root / ".venv/bin/supervisord", "-c", swept.state / "supervisord.conf"],
+        env={**os.environ, **swept.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert by_hand.returncode == 2
+    assert f"a supervisord (process {first}) works on {swept.state}" in by_hand.stderr
+    assert server_process(swept) == postgres
+
+    stopped = swept.launch("stop")
+    assert (stopped.returncode, stopped.stdout) == (0, "Claude Headspace has stopped.\n")
+    assert gone([first, postgres])
+    assert swept.launch("run", "--detach").returncode == 0
+
+
+def server_process(project: Project) -> int:
+    record = location.server_record(project.state)
+    assert record is not None
+    return int((record.data / "postmaster.pid").read_text().splitlines()[0])
+
+
+def supervisorctl(project: Project, *arguments: str) -> str:
+    return subprocess.run(
+        [project.root / ".venv/bin/supervisorctl", *arguments],
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+
+
+def test_supervisorctl_in_the_folder_reaches_the_configured_instance(project: Project) -> None:
+    state = project.root / "elsewhere"
+    config = project.root / "config.yaml"
+    config.write_text(config.read_text().replace("directory: var", f"directory: {state}"))
+    project.environ["CLAUDE_HEADSPACE_CONFIG"] = str(config)
+    assert project.launch("run", "--detach").returncode == 0
+    status = supervisorctl(project, "status", "watcher")
+    assert "RUNNING" in status or "STARTING" in status
+    assert "start" in supervisorctl(project, "help")
+    project.environ["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(state)
+
+
+@pytest.mark.parametrize("name", ["a #b", "a;b", "a%b", 'a"b'])
+def test_a_state_directory_that_supervisord_cannot_read_is_refused(
+    project: Project, name: str
+) -> None:
+    project.environ["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(project.root / name)
+    refused = project.launch("run", "--detach")
+    assert refused.returncode == 1
+    assert "name another state.directory" in refused.stdout
+    assert refused.stdout.count("\n") == 1
+    assert not project.state.exists()
+
+
+def test_the_embedded_database_does_not_care_for_variables_of_libpq(project: Project) -> None:
+    project.environ |= {
+        "PGSERVICE": "elsewhere",
+        "PGHOSTADDR": "192.0.2.1",
+        "PGOPTIONS": "-c client_encoding=LATIN1",
+        "PGCLIENTENCODING": "LATIN1",
+        "PGTARGETSESSIONATTRS": "standby",
+        "PGPASSFILE": "/nowhere",
+        "PGSSLMODE": "verify-full",
+    }
+    started = project.launch("run", "--detach")
+    assert started.returncode == 0, started.stdout
+    with urlopen(f"http://127.0.0.1:{project.port}/health/ready", timeout=5) as answer:
+        assert answer.status == 200
+
+
+def test_a_state_directory_that_cannot_be_made_is_one_sentence(project: Project) -> None:
+    (project.root / "file").touch()
+    project.environ["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(project.root / "file" / "state")
+    refused = project.launch("run", "--detach")
+    assert refused.returncode == 73
+    assert refused.stdout.startswith("deploy: the state directory cannot be used")
+    assert refused.stdout.count("\n") == 1
 
 
 @pytest.mark.long

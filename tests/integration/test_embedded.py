@@ -280,6 +280,59 @@ def test_repeated_starts_wait(state_directory: Path) -> None:
         assert process.wait(STOP_SECONDS) == 130
 
 
+def test_it_stops_by_sigint_also_when_a_script_started_it_in_the_background(
+    state_directory: Path,
+) -> None:
+    with serving(state_directory) as process:
+        stop(process)
+    starts = state_directory / "postgres" / "starts.json"
+    starts.write_text(str([time.time()] * 20))
+    # A shell without job control has its background ignore SIGINT.
+    ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *PROGRAM]
+    with (state_directory.parent / "messages").open("ab") as said:
+        process = subprocess.Popen(ignoring, env=embedded_environment(state_directory), stderr=said)
+    try:
+        wait_for(lambda: "started 20 times" in messages(state_directory))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 130
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_shared_memory_that_initdb_found_to_work_is_kept(state_directory: Path) -> None:
+    kind = "SELECT current_setting('dynamic_shared_memory_type')"
+    with serving(state_directory) as process:
+        assert query(state_directory, kind) == ("posix",)
+        stop(process)
+    settings = data_of(state_directory) / "postgresql.conf"
+    text = settings.read_text()
+    assert "dynamic_shared_memory_type = posix\n" in text
+    settings.write_text(text.replace("memory_type = posix", "memory_type = sysv"))
+    for _ in range(2):
+        with serving(state_directory) as process:
+            assert query(state_directory, kind) == ("sysv",)
+            stop(process)
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("unshare") is None, reason="needs mounts")
+def test_it_starts_where_there_is_no_shared_memory_to_write_to(state_directory: Path) -> None:
+    script = 'mount -t tmpfs -o ro none /dev/shm || exit 99; exec "$@"'
+    hidden = ["unshare", "-m", "sh", "-c", script, "sh", *PROGRAM]
+    process = subprocess.Popen(
+        hidden, env=embedded_environment(state_directory), stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for(lambda: process.poll() is not None or location.server_record(state_directory))
+        if process.poll() in (1, 99):
+            pytest.skip("nothing can be mounted here")
+        wait_for_server(process, wait_for_record(state_directory).url)
+        found = query(state_directory, "SELECT current_setting('dynamic_shared_memory_type')")
+        assert found != ("posix",)
+    finally:
+        stop(process)
+
+
 def test_it_does_not_outlive_its_supervisor(state_directory: Path) -> None:
     script = f"import subprocess, sys; subprocess.Popen({PROGRAM!r}); sys.stdin.read()"
     parent = subprocess.Popen(

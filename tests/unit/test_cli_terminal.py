@@ -6,6 +6,8 @@ import argparse
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from uuid import UUID
@@ -15,7 +17,7 @@ import pytest
 from claude_headspace.cli.command import count, moment
 from claude_headspace.cli.log import describe
 from claude_headspace.cli.program import build_parser, run
-from claude_headspace.cli.terminal import as_json, cut, printable
+from claude_headspace.cli.terminal import as_json, cut, local_time, printable
 
 HEAVY = {"yaml", "sqlalchemy", "marshmallow", "psycopg2", "msgspec", "alembic", "flask"}
 
@@ -171,3 +173,20 @@ def test_commands_that_must_be_quick_load_little(tmp_path: Path) -> None:
     emit = ["emit", "session_ended", "--inbox", str(tmp_path / "inbox")]
     payload = ["--payload", '{"session_uuid": "x", "reason": "closed"}']
     assert not loaded_by([*emit, *payload], note) & (HEAVY - {"marshmallow", "msgspec"})
+
+
+@pytest.fixture(params=["UTC", "America/New_York", "Asia/Tokyo"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_times_at_the_edge_of_the_calendar_are_shown(zone: str) -> None:
+    first = local_time(datetime(1, 1, 1, tzinfo=timezone.utc))
+    last = local_time(datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc), precise=True)
+    assert first.startswith("0001-01-01 ")
+    assert last[:8] == "9999-12-"
+    assert last[-4:] == ".000"

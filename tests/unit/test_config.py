@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from claude_headspace.config import DEFAULTS, Config, describe, load_config, mask_password
+from claude_headspace.config import DEFAULTS, Config, describe, load_config
 from claude_headspace.errors import ConfigError
 
 NO_PATTERN = "must be a regular expression: unterminated character set at position 0"
@@ -162,13 +162,36 @@ def test_described_settings_can_be_read_again_and_hold_no_password(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("text", "masked"),
+    ("text", "environ"),
     [
-        ("postgresql://u:p@h/d", "postgresql://u:***@h/d"),
-        ("postgresql://u@h/d", "postgresql://u@h/d"),
-        ("postgresql:///d?password=p&host=h", "postgresql:///d?password=***&host=h"),
-        (None, None),
+        ("database: {url: 'postgresql://u:hush%zz@h/d'}", {}),
+        ("database: {url: 'postgresql://u:hu/hush@h/d'}", {}),
+        ("database: {url: 'postgresql://u:hush'}", {}),
+        ("database: {url: 'postgresql://u:a hush@h/d'}", {}),
+        ("database: {url: 'postgresql://h/d?password=a=hush'}", {}),
+        ("database: {url: 'host=h password=hush'}", {}),
+        ("database: {url: {host: h, password: hush}}", {}),
+        ("database: {url: ['postgresql://u:hush@h/d']}", {}),
+        ("database: postgresql://u:hush@h/d", {}),
+        ("- postgresql://u:hush@h/d", {}),
+        ("password=hush", {}),
+        ("database:\n  url: postgresql://u:hush@h/d: x", {}),
+        ("database:\n  url: *hush", {}),
+        ("database:\n  url: !hush x", {}),
+        ("database:\n  url: 'postgresql://u:hush@h/d", {}),
+        ("", {"CLAUDE_HEADSPACE__DATABASE__URL": "postgresql://u:hush@h/d: x"}),
+        ("", {"CLAUDE_HEADSPACE__DATABASE__URL": "{url: 'postgresql://u:hush@h/d'"}),
+        ("", {"DATABASE_URL": "postgresql://u:hush%@h/d"}),
+        ("", {"DATABASE_URL": "mysql://u:hush@h/d"}),
     ],
 )
-def test_mask_password(text: str | None, masked: str | None) -> None:
-    assert mask_password(text) == masked
+def test_no_mistake_tells_a_password(tmp_path: Path, text: str, environ: dict[str, str]) -> None:
+    found = "\n".join(problems(tmp_path, text, **environ))
+    assert found
+    assert "hush" not in found
+
+
+def test_a_mistake_in_the_file_is_told_with_its_place(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, "web:\n  port: 1\n  host: a: b\n")
+    assert found.endswith("settings.yaml: is not YAML (line 3, column 10: mapping values are not"
+                          " allowed here)")  # fmt: skip

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -16,13 +17,6 @@ RECORD = location.ServerRecord(
     socket=Path("/run"),
     user="ada",
 )
-
-
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_every_scheme_is_understood(scheme: str) -> None:
-    url = f"{scheme}://u:p@h:5432/d?sslmode=require"
-    assert location.libpq_url(url) == "postgresql://u:p@h:5432/d?sslmode=require"
-    assert location.sqlalchemy_url(url) == "postgresql+psycopg2://u:p@h:5432/d?sslmode=require"
 
 
 def test_a_configured_database_comes_first(tmp_path: Path) -> None:
@@ -76,3 +70,16 @@ def test_private_means_ours_alone(tmp_path: Path) -> None:
     assert not location.is_private(tmp_path / "none", uid)
     tmp_path.chmod(0o750)
     assert not location.is_private(tmp_path, uid)
+
+
+def test_variables_of_libpq_do_not_reach_the_embedded_servers_clients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGSERVICE", "PGHOSTADDR", "PGOPTIONS", "PGPASSFILE"):
+        monkeypatch.setenv(name, "elsewhere")
+    location.database_url(load_config({"DATABASE_URL": "postgresql://h/d"}))
+    assert os.environ["PGSERVICE"] == "elsewhere"
+    (tmp_path / "postgres").mkdir()
+    location.write_record(tmp_path, RECORD)
+    location.database_url(load_config({"CLAUDE_HEADSPACE__STATE__DIRECTORY": str(tmp_path)}))
+    assert [name for name in os.environ if name.startswith("PG")] == []

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from claude_headspace.migrate import INTERNAL_ERROR
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -45,3 +47,11 @@ def test_postgres_is_first_up_and_last_down(shipped: RawConfigParser) -> None:
         name: int(shipped[f"program:{name}"]["priority"]) for name in ("postgres", "watcher", "web")
     }
     assert order["postgres"] < order["watcher"] < order["web"]
+
+
+def test_whatever_migrate_ends_with_it_is_not_started_again_at_once(
+    shipped: RawConfigParser,
+) -> None:
+    settled = {int(status) for status in shipped["program:migrate"]["exitcodes"].split(",")}
+    ended_by_python, unavailable, bad_configuration = 1, 69, 78
+    assert settled >= {0, ended_by_python, unavailable, INTERNAL_ERROR, bad_configuration}

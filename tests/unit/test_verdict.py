@@ -81,6 +81,15 @@ def test_a_watcher_that_does_not_run(values: dict[str, Any], words: str) -> None
     assert words in only_reason(with_watcher(**values))
 
 
+def test_a_command_is_named_with_the_folder_in_which_it_works() -> None:
+    stopped = replace(WATCHER, state="STOPPED", pid=0)
+    exited = replace(GUARD, state="EXITED", pid=0)
+    seen = replace(ALL_WELL, programs=(stopped, exited), folder="/home/ada/app")
+    reasons = " | ".join(judge(seen).reasons)
+    assert "supervisorctl start watcher (in /home/ada/app)" in reasons
+    assert "supervisorctl start guard (in /home/ada/app)" in reasons
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

@@ -29,8 +29,9 @@ def configure(commands: Commands) -> None:
     parser.add_argument("--no-wait", action="store_true", help="fail if it does not answer now")
     add(
         commands, "database-url", database_url, "print the address of the log's database",
-        "Whole, with the password if it has one.",
-        'pg_dump "$(claude-headspace database-url)" > log.sql',
+        "Whole, with the password if it has one: others see what stands on a command line, so\n"
+        "hand it to a program in its environment.",
+        'DATABASE_URL="$(claude-headspace database-url)" my-reader',
     )  # fmt: skip
     parser = add(
         commands, "psql", psql, "open a shell on the log's database",
@@ -74,13 +75,15 @@ def psql(arguments: Namespace) -> int:
     """Become psql."""
     from psycopg2.extensions import make_dsn, parse_dsn
 
+    from claude_headspace.address import SECRETS
     from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url as url_of
 
     config = load_config()
     place = parse_dsn(url_of(config))
-    # In the environment, where other users do not see it.
-    password = place.pop("password", None)
+    # In the environment, where other users do not see it; psql asks for the rarer ones.
+    password = place.get("password")
+    place = {name: text for name, text in place.items() if name not in SECRETS}
     environment = {**os.environ, "PGPASSWORD": password} if password else os.environ
     program = _client(config)
     sys.stdout.flush()
@@ -101,5 +104,5 @@ def _client(config: Config) -> str:
         return str(record.bin / "psql")
     raise HeadspaceError(
         "there is no psql on this machine: install PostgreSQL's client,"
-        " or give the address of `claude-headspace database-url` to another"
+        " or ask with another client (`claude-headspace database-url` has the address)"
     )

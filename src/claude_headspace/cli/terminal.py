@@ -76,10 +76,16 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def local_time(moment: datetime | None, *, precise: bool = False) -> str:
-    """The moment in the zone of this machine."""
+    """The moment in the zone of this machine; in UTC where that zone's calendar has no such day."""
     if moment is None:
         return "-"
-    text = moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        moment = moment.astimezone()
+    except (OverflowError, ValueError, OSError):
+        from datetime import timezone
+
+        moment = moment.astimezone(timezone.utc)
+    text = moment.isoformat(" ", "seconds")[:19]
     return f"{text}.{moment.microsecond // 1000:03d}" if precise else text
 
 

@@ -38,6 +38,8 @@ _LONGEST_PAUSE_SECONDS = 10.0
 
 def main() -> int:
     """Run the embedded server in the foreground until it is stopped."""
+    # What a script starts in the background inherits that SIGINT, which stops this, is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         config = load_config()
         if config.database.url:

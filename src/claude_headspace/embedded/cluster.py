@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,7 @@ log_checkpoints = off
 log_timezone = 'UTC'
 timezone = 'UTC'
 """
+_SHARED_MEMORY = re.compile(r"^dynamic_shared_memory_type\s*=\s*\w+", re.MULTILINE)
 _HBA = "local all {name} peer map=headspace\n"
 _IDENT = "headspace {user} {name}\n"
 
@@ -106,6 +108,7 @@ def write_settings(cluster: Cluster, socket: Path) -> None:
     """Write the server's settings; to be called as its owner, who controls the folder."""
     users = dict.fromkeys(("root", cluster.owner.name))
     settings = f"{_SERVER_SETTINGS}unix_socket_directories = {_quoted(socket)}\n"
+    settings += _found_by_initdb(cluster.data / "postgresql.conf")
     if (cluster.data / LOCAL_SETTINGS).exists():
         settings += f"include = '{LOCAL_SETTINGS}'\n"
     texts = {
@@ -117,6 +120,15 @@ def write_settings(cluster: Cluster, socket: Path) -> None:
         fresh = cluster.data / f"{name}.new"
         fresh.write_text(text, "utf-8")
         fresh.replace(cluster.data / name)
+
+
+def _found_by_initdb(settings: Path) -> str:
+    """The kind of shared memory that works here: initdb has tried, and each start hands it on."""
+    try:
+        found = _SHARED_MEMORY.search(settings.read_text("utf-8", "replace"))
+    except FileNotFoundError:
+        return ""
+    return f"{found[0]}\n" if found else ""
 
 
 def _locate(state_directory: Path) -> Cluster:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import stat
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from claude_headspace.address import libpq_url
 from claude_headspace.config import Config
 from claude_headspace.errors import DatabaseUnavailable
 
@@ -78,7 +78,11 @@ def write_record(state_directory: Path, record: ServerRecord) -> None:
 
 
 def database_url(config: Config) -> str:
-    """The log's address for libpq: the configured one, else that of the embedded server."""
+    """The log's address for libpq: the configured one, else that of the embedded server.
+
+    Whoever asks is about to connect. `PG*` variables speak of other servers, and an address does
+    not overrule all of them (PGSERVICE), so for the embedded one this process forgets them.
+    """
     if config.database.url:
         return libpq_url(config.database.url)
     record = server_record(config.state.directory)
@@ -87,17 +91,9 @@ def database_url(config: Config) -> str:
             f"the embedded Postgres has not been prepared yet in {config.state.directory}:"
             " start it with deploy/run, or set database.url to a server of your own"
         )
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
     return record.url
-
-
-def libpq_url(url: str) -> str:
-    """The same address with the one scheme that libpq understands everywhere."""
-    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
-
-
-def sqlalchemy_url(url: str) -> str:
-    """The same address with psycopg2 named: a bare postgresql:// may mean another driver."""
-    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+psycopg2://", url)
 
 
 def socket_url(directory: Path, database: str = NAME) -> str:

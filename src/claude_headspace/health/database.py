@@ -10,6 +10,7 @@ from collections.abc import Callable
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ
 
+from claude_headspace.address import told_by_driver
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.verdict import DatabasePing, Problem
 
@@ -60,7 +61,7 @@ class _Ping(threading.Thread):
         try:
             self.result = DatabasePing(ping(self._url(), self._limit))
         except (psycopg2.Error, HeadspaceError, OSError) as error:
-            self.result = Problem(" ".join(str(error).split()) or type(error).__name__)
+            self.result = Problem(told_by_driver(error))
 
 
 def ping(url: str, limit_seconds: float) -> float:

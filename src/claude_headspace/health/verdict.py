@@ -74,6 +74,7 @@ class Observation:
 
     `dangers` are sentences about what harms the user, whether everything runs or not.
     `disk` says what is wrong with the disk of the state directory, if anything.
+    `folder` is where `supervisorctl` finds the instance by itself.
     """
 
     now: float
@@ -85,6 +86,12 @@ class Observation:
     disk: str = ""
     watcher: str = "watcher"
     listener: str = "guard"
+    folder: str = ""
+
+    def start(self, program: str) -> str:
+        """The command that starts a program, and where it reaches this supervisord."""
+        place = f" (in {self.folder})" if self.folder else ""
+        return f"supervisorctl start {program}{place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +192,7 @@ def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
 
 
 def _not_running(seen: Observation, watcher: Program) -> str:
-    start = f"supervisorctl start {seen.watcher}"
+    start = seen.start(seen.watcher)
     if watcher.state == "FATAL":
         return (
             f"the watcher is given up ({watcher.error}){next_try(seen.guard)}; after a fix: {start}"
@@ -250,7 +257,7 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
         yield f"the guard is missing: supervisord has no event listener named {seen.listener}"
     elif not listener.is_running:
         error = f" ({listener.error})" if listener.error else ""
-        yield f"the guard is {listener.state}{error}; supervisorctl start {seen.listener}"
+        yield f"the guard is {listener.state}{error}; {seen.start(seen.listener)}"
     if isinstance(seen.guard, Problem):
         yield f"the guard's half inside supervisord is missing: {seen.guard.detail}"
         return

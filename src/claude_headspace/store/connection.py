@@ -16,7 +16,9 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
+from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
+from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import DriverError, translate
 from claude_headspace.store.names import Names
 
@@ -134,7 +136,7 @@ class Database:
         try:
             url = self._names.resolved(url, self._patience.look)
             self._connection = psycopg2.connect(
-                url, async_=1, application_name=self._application_name
+                url, async_=1, application_name=self._application_name, **CLIENT_ENCODING
             )
             self._wait()
         except DriverError as error:
@@ -148,6 +150,7 @@ class Database:
 
     def _begin(self) -> None:
         try:
+            require_utf8(self._connection)
             self.execute(_SETTINGS)
             if self._prepare:
                 self._prepare(self)
@@ -252,5 +255,4 @@ class Database:
 
 
 def _unreachable(error: BaseException) -> DatabaseUnavailable:
-    told = " ".join(str(error).split())
-    return DatabaseUnavailable(f"the database cannot be reached: {told}")
+    return DatabaseUnavailable(f"the database cannot be reached: {told_by_driver(error)}")

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import psycopg2
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from claude_headspace.embedded.location import sqlalchemy_url
+from claude_headspace.address import libpq_url
+from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import translate
 
 CONNECT_TIMEOUT_SECONDS = 5
 
 
 def make_engine(url: str) -> Engine:
-    """An engine over psycopg2 for any form of PostgreSQL URL."""
+    """An engine over psycopg2 for any form of PostgreSQL URL, one with several hosts included."""
     return create_engine(
-        sqlalchemy_url(url),
-        poolclass=NullPool,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+        "postgresql+psycopg2://", creator=lambda: open_connection(url), poolclass=NullPool
     )
+
+
+def open_connection(url: str) -> Any:
+    """A connection of psycopg2's that speaks UTF-8 and UTC; WrongEncoding if it cannot."""
+    connection = psycopg2.connect(
+        libpq_url(url), connect_timeout=CONNECT_TIMEOUT_SECONDS, **CLIENT_ENCODING
+    )
+    try:
+        require_utf8(connection)
+        # In other zones the first and the last moments have years that Python lacks.
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SET timezone = 'UTC'")
+        connection.autocommit = False
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 @contextmanager

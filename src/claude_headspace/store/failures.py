@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg2
 
+from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
 
 # SQLSTATE classes that speak about this very event: data exception, integrity violation, program
@@ -32,7 +33,7 @@ def _told(error: BaseException | None) -> str:
     if primary:
         detail = getattr(diagnostics, "message_detail", None)
         return f"{primary} ({detail})" if detail else str(primary)
-    return " ".join(str(error).split()) or type(error).__name__
+    return "no reason" if error is None else told_by_driver(error)
 
 
 DriverError = (psycopg2.Error, ValueError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from claude_headspace.embedded.location import state_key
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.supervision.history import history_path, read_restarts
@@ -32,13 +34,15 @@ def create_app(config: Config) -> Flask:
     """The application for this configuration; it needs neither Postgres nor the watcher."""
     app = Flask("claude_headspace", static_folder=None)
     probe = database_probe(config)
+    instance = {"state": state_key(config.state.directory), "pid": os.getpid()}
     app.before_request(_host_check(config.web.host))
     app.after_request(_with_headers)
 
     @app.get("/health")
     def health() -> tuple[Response, int]:
         verdict = collect(config, probe)
-        return jsonify(as_json(verdict)), 503 if verdict.status == "down" else 200
+        answer = jsonify(as_json(verdict) | {"instance": instance})
+        return answer, 503 if verdict.status == "down" else 200
 
     @app.get("/health/live")
     def live() -> Response:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from claude_headspace.errors import SchemaMismatch
 from claude_headspace.store.engine import make_engine
+from claude_headspace.store.version import SCHEMA_VERSION
 
 # Any constant that nothing else in this database locks on.
 _LOCK = 7_221_954_014_551
@@ -17,15 +20,29 @@ _LOCK = 7_221_954_014_551
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the schema of the database to this version; concurrent calls wait for each other.
 
-    Raises DatabaseUnavailable when the database cannot be reached.
+    Raises SchemaMismatch when it has a version that this program does not know.
     """
     engine = make_engine(url)
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-            command.upgrade(alembic_config(connection), revision)
+            settings = alembic_config(connection)
+            _require_known(connection, settings)
+            command.upgrade(settings, revision)
     finally:
         engine.dispose()
+
+
+def _require_known(connection: Connection, settings: Config) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return
+    found = connection.scalars(text("SELECT version_num FROM alembic_version"))
+    if unknown := set(found) - known:
+        raise SchemaMismatch(
+            f"the database has schema {', '.join(sorted(unknown))}, and this program knows none"
+            f" after {SCHEMA_VERSION}: update the program"
+        )
 
 
 def alembic_config(connection: Connection) -> Config:

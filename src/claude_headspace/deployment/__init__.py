@@ -1,0 +1,1 @@
+"""What deploy/run and deploy/stop do once everything is installed."""

@@ -1,0 +1,178 @@
+"""Waits until what was started works, and says so, or says what it waits for."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from claude_headspace.address import mask_password
+from claude_headspace.config import Config
+from claude_headspace.embedded.location import server_record, state_key, supervisor_socket
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.health.status import WatcherStatus, read_status, status_path
+from claude_headspace.health.verdict import Program
+from claude_headspace.supervision.control import (
+    Supervisor,
+    SupervisorFault,
+    SupervisorUnavailable,
+)
+
+ANSWER_SECONDS = 10.0
+WORK_SECONDS = 60.0
+LOOK_SECONDS = 0.02
+WEB_LIMIT_SECONDS = 2.0
+
+Found = TypeVar("Found")
+
+
+class NotReady(HeadspaceError):
+    """It does not work in time; the message says what is missing."""
+
+
+class Asked(Protocol):
+    """The part of a supervisord's client that waiting needs."""
+
+    def process(self, name: str) -> Program:
+        """What it says of one program."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweringInstance:
+    """Who answers on the web port: the key of its state directory, and its process."""
+
+    state: str
+    pid: int
+
+
+def announce(config: Config, bin_directory: Path, *, stop_by: str) -> int:
+    """Wait until the watcher captures and /health answers; say so, or what is missing."""
+    launched = time.time()
+    supervisor = Supervisor(str(supervisor_socket(config.state.directory)))
+    try:
+        _wake(supervisor)
+        status = _wait_for_capture(config, supervisor, launched)
+        wait_for_health(config, supervisor)
+    except NotReady as error:
+        log = config.state.directory / "log"
+        print(f"deploy: {error}; the logs are in {log}", file=sys.stderr)
+        return error.exit_status
+    print(_describe(config, status, bin_directory, stop_by), flush=True)
+    return 0
+
+
+def _wake(supervisor: Supervisor) -> None:
+    """Ask as soon as it can answer: its first pass sleeps for a second unless it is asked."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while (problem := _mute(supervisor)) is not None:
+        if time.monotonic() > deadline:
+            raise NotReady(f"supervisord did not start: {problem}")
+        time.sleep(LOOK_SECONDS)
+
+
+def _mute(supervisor: Supervisor) -> HeadspaceError | None:
+    try:
+        supervisor.call("supervisor.getPID")
+    except (SupervisorUnavailable, SupervisorFault) as error:
+        return error
+    return None
+
+
+def _wait_for_capture(config: Config, supervisor: Supervisor, launched: float) -> WatcherStatus:
+    """The watcher's first status as capturing."""
+    reason = "it has not begun"
+
+    def capturing() -> WatcherStatus | None:
+        nonlocal reason
+        status = read_status(status_path(config.state.directory))
+        if not isinstance(status, WatcherStatus) or status.started_at < launched - 1:
+            return None
+        reason = status.reason or status.state
+        return status if status.state == "capturing" else None
+
+    return _wait_for(
+        capturing, supervisor, "watcher", lambda: f"the watcher does not capture yet ({reason})"
+    )
+
+
+def wait_for_health(config: Config, supervisor: Asked) -> AnsweringInstance:
+    """The answer of the web application that this supervisord runs, and of no other."""
+    own = state_key(config.state.directory)
+    told = "does not answer"
+
+    def answer() -> AnsweringInstance | None:
+        nonlocal told
+        found = answering_instance(config)
+        if found == AnsweringInstance(own, supervisor.process("web").pid):
+            return found
+        if found is not None:
+            told = f"is answered by process {found.pid}, which is another instance's"
+        return None
+
+    return _wait_for(answer, supervisor, "web", lambda: f"{web_address(config)}/health {told}")
+
+
+def _wait_for(
+    look: Callable[[], Found | None], supervisor: Asked, name: str, problem: Callable[[], str]
+) -> Found:
+    """What the look gave at last; NotReady with the problem when the program is given up."""
+    deadline = time.monotonic() + WORK_SECONDS
+    try:
+        while (found := look()) is None:
+            program = supervisor.process(name)
+            given_up = program.state in ("FATAL", "STOPPED")
+            if given_up or time.monotonic() > deadline:
+                state = f"{name} is {program.state} {program.error}".strip()
+                raise NotReady(f"{problem()}: {state}")
+            time.sleep(LOOK_SECONDS)
+    except (SupervisorUnavailable, SupervisorFault) as error:
+        raise NotReady(f"{problem()}, and {error}") from error
+    return found
+
+
+def answering_instance(config: Config) -> AnsweringInstance | None:
+    """The instance of ours that answers on the web port, if there is one."""
+    connection = http.client.HTTPConnection(
+        config.web.host, config.web.port, timeout=WEB_LIMIT_SECONDS
+    )
+    try:
+        connection.request("GET", "/health")
+        told = json.loads(connection.getresponse().read())["instance"]
+        return AnsweringInstance(str(told["state"]), int(told["pid"]))
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return None
+    finally:
+        connection.close()
+
+
+def web_address(config: Config) -> str:
+    """Where the web application listens."""
+    host = f"[{config.web.host}]" if ":" in config.web.host else config.web.host
+    return f"http://{host}:{config.web.port}"
+
+
+def _describe(config: Config, status: WatcherStatus, bin_directory: Path, stop_by: str) -> str:
+    """What runs and where everything is."""
+    lines = {
+        "transcripts": ", ".join(map(str, config.claude.projects_path)),
+        "database": _describe_database(config),
+        "health": f"{web_address(config)}/health",
+        "log": str(config.state.directory / "log"),
+        "see it": f"{bin_directory}/claude-headspace events --follow",
+        "stop it": stop_by,
+    }
+    table = "".join(f"\n  {name:<12} {text}" for name, text in lines.items())
+    return f"Claude Headspace is capturing (watcher: process {status.pid}).{table}"
+
+
+def _describe_database(config: Config) -> str:
+    """Where the log is kept, without a password."""
+    if config.database.url:
+        return str(mask_password(config.database.url))
+    record = server_record(config.state.directory)
+    return f"embedded Postgres, data in {record.data}" if record else "embedded Postgres"

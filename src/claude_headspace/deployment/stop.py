@@ -1,0 +1,115 @@
+"""Shuts supervisord down and waits until it and its programs have ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from claude_headspace.config import Config
+from claude_headspace.deployment.readiness import answering_instance
+from claude_headspace.deployment.start import LOOK_SECONDS, answering
+from claude_headspace.embedded.location import state_key, supervisor_socket
+from claude_headspace.supervision.control import (
+    Supervisor,
+    SupervisorFault,
+    SupervisorUnavailable,
+)
+from claude_headspace.supervision.instance import holder, is_locked
+
+STOP_SECONDS = 60.0
+# In which the first process takes note of those that ended; some do by the clock, some never.
+LEAVE_SECONDS = 2.5
+
+
+def stop(state: Path, config: Config | None) -> int:
+    """End everything that works on this state; the status is 1 when something still runs.
+
+    Without a configuration that can be read, an orphaned web application is not looked for.
+    """
+    supervisor = Supervisor(str(supervisor_socket(state)))
+    pid = answering(supervisor)
+    programs = {"supervisord": pid or holder(state)}
+    if pid is not None:
+        programs |= _programs(supervisor)
+        supervisor.call("supervisor.shutdown")
+    elif programs["supervisord"] is not None:
+        # It works without its socket, which was removed: a signal is as good.
+        with suppress(ProcessLookupError):
+            os.kill(programs["supervisord"], signal.SIGTERM)
+    else:
+        return _say_what_is_left(state, config)
+    return _wait(supervisor, {name: pid for name, pid in programs.items() if pid})
+
+
+def _say_what_is_left(state: Path, config: Config | None) -> int:
+    if is_locked(state):
+        told = f"a supervisord works on {state} and does not say which process it is: end it"
+        print(f"deploy: {told}", file=sys.stderr)
+        return 1
+    print("Claude Headspace does not run.")
+    web = answering_instance(config) if config else None
+    if web is None or web.state != state_key(state):
+        return 0
+    told = f"its web application outlived a supervisord that was killed: kill {web.pid}"
+    print(f"deploy: {told}", file=sys.stderr)
+    return 1
+
+
+def _programs(supervisor: Supervisor) -> dict[str, int | None]:
+    with suppress(SupervisorUnavailable, SupervisorFault):
+        return {program.name: program.pid for program in supervisor.all_processes()}
+    return {}
+
+
+def _wait(supervisor: Supervisor, programs: Mapping[str, int]) -> int:
+    deadline = time.monotonic() + STOP_SECONDS
+    while left := {name: pid for name, pid in programs.items() if _alive(pid)}:
+        if time.monotonic() > deadline:
+            told = ", ".join(f"{name} (process {pid})" for name, pid in left.items())
+            print(f"deploy: still running after {STOP_SECONDS:.0f} s: {told}", file=sys.stderr)
+            return 1
+        _nudge(supervisor)
+        time.sleep(LOOK_SECONDS)
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while any(map(_is_listed, programs.values())) and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+    print("Claude Headspace has stopped.")
+    return 0
+
+
+def _nudge(supervisor: Supervisor) -> None:
+    """Have it look at once what has ended: left alone it looks once a second."""
+    with suppress(SupervisorUnavailable, SupervisorFault):
+        supervisor.call("supervisor.getState")
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process works: one that has ended stays listed until its parent looks."""
+    return _is_listed(pid) and not _state(pid).startswith("Z")
+
+
+def _is_listed(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _state(pid: int) -> str:
+    """The letter that the system gives a process' state; Z has ended."""
+    listed = Path(f"/proc/{pid}/stat")
+    with suppress(OSError):
+        return listed.read_text("utf-8", "replace").rpartition(")")[2].strip()
+    done = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()

@@ -1,0 +1,123 @@
+"""One supervisord a state directory, and a supervisorctl that finds it.
+
+The socket cannot tell whether there is one: it may stand in the temporary folder, and be swept
+away under a supervisord that works. A lock in the state directory stays as long as the process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from claude_headspace.errors import AlreadyRunning, ConfigError
+
+LOCK_NAME = "supervisord.lock"
+PID_NAME = "supervisord.pid"
+_held: dict[Path, int] = {}
+
+
+class Instance:
+    """Stands in supervisord's configuration for the lock; it has no methods to call."""
+
+    def __init__(self, state: Path) -> None:
+        hold(state)
+
+
+def make_instance(supervisord: Any) -> Instance:
+    """Called by supervisord, which ends when this raises: somebody else works on the state."""
+    try:
+        return Instance(Path(supervisord.options.pidfile).parent)
+    except AlreadyRunning as error:
+        print(f"supervisord: {error}", file=sys.stderr)
+        raise
+
+
+def hold(state: Path) -> None:
+    """Take the lock for as long as this process lives; AlreadyRunning if another has it."""
+    path = state / LOCK_NAME
+    if _is_held(path):
+        return
+    descriptor = _try_lock(path)
+    if descriptor is None:
+        raise AlreadyRunning(_explain(state))
+    _held[path] = descriptor
+
+
+def require_free(state: Path) -> None:
+    """Raise AlreadyRunning while a supervisord works on this state, reachable or not."""
+    if is_locked(state):
+        raise AlreadyRunning(
+            f"{_explain(state)}, but does not answer: deploy/stop ends it, then start again"
+        )
+
+
+def is_locked(state: Path) -> bool:
+    """Whether a supervisord works on this state."""
+    try:
+        descriptor = _try_lock(state / LOCK_NAME, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None
+
+
+def holder(state: Path) -> int | None:
+    """The process of the supervisord that works on this state, if there is one that says so."""
+    if not is_locked(state):
+        return None
+    try:
+        return int((state / PID_NAME).read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _try_lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
+    descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _is_held(path: Path) -> bool:
+    """A reload calls again in the same process, and has closed what was open, lock included."""
+    try:
+        return os.path.samestat(os.fstat(_held[path]), path.stat())
+    except (KeyError, OSError):
+        return False
+
+
+def _explain(state: Path) -> str:
+    pid = holder(state)
+    process = f"process {pid}" if pid else "another process"
+    return f"a supervisord ({process}) works on {state}"
+
+
+class _NoCommands:
+    """A plugin of supervisorctl's that adds nothing to type."""
+
+    def __init__(self, controller: Any) -> None:
+        self.ctl = controller
+
+
+def reach_configured(controller: Any) -> _NoCommands:
+    """Called by supervisorctl: has it ask the instance that config.yaml beside its file names."""
+    from claude_headspace.config import CONFIG_VARIABLE, load_config
+    from claude_headspace.embedded.location import SUPERVISOR_SOCKET, supervisor_socket
+
+    options = controller.options
+    folder = Path(options.here)
+    if options.serverurl == f"unix://{folder / 'var' / SUPERVISOR_SOCKET}":
+        settings = {CONFIG_VARIABLE: str(folder / "config.yaml"), **os.environ}
+        try:
+            state = load_config(settings).state.directory
+            options.serverurl = f"unix://{supervisor_socket(state)}"
+        except ConfigError as error:
+            print("The configuration has mistakes:", *error.problems, sep="\n  ", file=sys.stderr)
+    return _NoCommands(controller)
