@@ -17,18 +17,6 @@ from harness import Projects, Watcher, wait_until
 from lines import new_session
 
 
-@pytest.fixture
-def projects(tmp_path: Path) -> Projects:
-    return Projects(tmp_path / "projects")
-
-
-@pytest.fixture
-def watcher(tmp_path: Path, projects: Projects, database_url: str) -> Iterator[Watcher]:
-    made = Watcher(tmp_path, database_url, projects.root)
-    yield made
-    made.kill()
-
-
 def scraped(web: FlaskClient) -> dict[str, float]:
     """Every sample by its name and labels."""
     text = web.get("/metrics").get_data(as_text=True)
