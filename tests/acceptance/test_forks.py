@@ -49,7 +49,7 @@ def marks(log: Log, session: str) -> dict[str, str | None]:
 
 
 def row(log: Log, session: str, column: str) -> Any:
-    return log.value(f"SELECT {column} FROM agents WHERE session_uuid = %s", (session,))  # noqa: S608
+    return log.value(f"SELECT {column} FROM agents WHERE session_uuid = %s", (session,))
 
 
 def is_settled(log: Log) -> bool:

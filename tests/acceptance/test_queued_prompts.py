@@ -8,7 +8,7 @@ from pathlib import Path
 import lines
 from harness import Log, Projects, Watcher, assert_exactly_captured, unread, wait_until
 
-SECRET = "the key is sk-ant-api03-" + "Ab1" * 30  # noqa: S105
+SECRET = "the key is sk-ant-api03-" + "Ab1" * 30
 NEVER = 600
 
 
@@ -68,7 +68,9 @@ def test_killed_anywhere_and_read_again(projects: Projects, log: Log, watcher: W
     with watcher.running():
         assert_exactly_captured(projects, log)
     before = log.fingerprint()
-    log.rows("UPDATE source_positions SET settled_bytes = 0, inode = NULL, state = '', counts = '{}'")
+    log.rows(
+        "UPDATE source_positions SET settled_bytes = 0, inode = NULL, state = '', counts = '{}'"
+    )
     with watcher.running():
         wait_until(partial(is_read, projects, log), "all lines once more")
         assert_exactly_captured(projects, log)

@@ -49,7 +49,9 @@ def test_the_project_is_the_earliest_directory_of_all_files(
     main, first = projects.path(session, REPOSITORY), lines.user(session, "begin", at=0)
     if other == "a subagent":
         path = main.with_suffix("") / "subagents" / "agent-a1.jsonl"
-        later = lines.assistant(session, "done", at=9, cwd=elsewhere, isSidechain=True, agentId="a1")
+        later = lines.assistant(
+            session, "done", at=9, cwd=elsewhere, isSidechain=True, agentId="a1"
+        )
     else:
         path = projects.path(session, WORKTREE)
         later = lines.user(session, "go on", at=9, cwd=elsewhere)
@@ -78,7 +80,11 @@ def test_a_subagent_read_first_asks_the_main_transcript(
 
 def titles(log: Log) -> dict[str, str]:
     """The titles of the one session."""
-    return dict(log.value("SELECT titles FROM agents"))
+    return {
+        kind: text
+        for (given,) in log.rows("SELECT titles FROM agents")
+        for kind, text in given.items()
+    }
 
 
 @pytest.mark.parametrize(("kind", "field"), [

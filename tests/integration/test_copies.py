@@ -19,7 +19,8 @@ FAMILY = """
     INSERT INTO projects (host, path) VALUES ('h', '/p');
     INSERT INTO agents (session_uuid, project_id, working_directory, copies)
       SELECT md5('session' || n)::uuid, 1, '/p', 'due' FROM generate_series(0, {forks}) n;
-    INSERT INTO events (timestamp, event_type, payload, project_id, agent_id, session_uuid, event_key)
+    INSERT INTO events (timestamp, event_type, payload, project_id, agent_id, session_uuid,
+        event_key)
       SELECT '2026-01-01'::timestamptz + t * interval '1 s'
           + CASE WHEN t > {shared} AND n = 0 THEN interval '1 day' ELSE '0' END,
         'turn_detected', '{{}}', 1, a.id, a.session_uuid,
@@ -73,7 +74,7 @@ def test_the_one_that_goes_on_last_is_the_original(database: Counting, database_
     log = Log(database_url)
     marked = "count(*) FILTER (WHERE annotations ? 'copy_of')"
     rows = log.rows(
-        f"SELECT a.id, {marked}, a.forked_from = md5('session0')::uuid FROM events e"  # noqa: S608
+        f"SELECT a.id, {marked}, a.forked_from = md5('session0')::uuid FROM events e"
         " JOIN agents a ON a.id = e.agent_id GROUP BY a.id ORDER BY a.id"
     )
     assert rows == [(1, 0, None), (2, 4, True), (3, 4, True), (4, 4, True)]

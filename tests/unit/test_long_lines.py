@@ -66,7 +66,7 @@ def test_so_it_does_with_large_things_beside_the_words() -> None:
     lines.assistant(SESSION, LONG), lines.attachment(SESSION, LONG),
     lines.attachment(SESSION, [lines.text(LONG)]), lines.attachment(SESSION, [LONG]),
     lines.queue(SESSION, "enqueue", content=LONG),
-    lines.local_command(SESSION, f"<command-name>/x</command-name><command-args>{LONG}</command-args>"),
+    lines.local_command(SESSION, f"<command-name>/x {LONG}</command-name>"),
 ])  # fmt: skip
 def test_long_words_are_kept_wherever_they_stand(said: lines.Record) -> None:
     assert thinned([lines.raw(said)], LIMIT) == lines.raw(said)

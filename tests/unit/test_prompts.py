@@ -118,16 +118,16 @@ def read(
     file: list[bytes],
     *,
     restarted: bool = False,
-    early: Callable[[], bool] = lambda: False,
+    pauses: random.Random | None = None,
     redact: Callable[[str], str] = str,
 ) -> Iterator[Outcome]:
-    """Read a file: with a new process for every line, or with a pause wherever `early` says so."""
+    """Read a file: with a new process for every line, or with pauses at random."""
     transcript = Transcript("", redact)
     for line in file:
         if restarted:
             transcript = Transcript(transcript.state, redact)
         yield from transcript.outcomes(line, 0)
-        if early():
+        if pauses and pauses.random() < 0.3:
             yield from transcript.untold(0)
     yield from transcript.untold(0)
 
@@ -144,8 +144,7 @@ class TestIdentity:
     def test_told_early_when_the_file_was_still(self, client: str | None) -> None:
         for seed in range(20):
             file = Conversation(seed, client).lines
-            dice = random.Random(seed)
-            early = standing(read(file, restarted=True, early=lambda: dice.random() < 0.3))
+            early = standing(read(file, restarted=True, pauses=random.Random(seed)))
             assert early == standing(read(file)), seed
 
 
