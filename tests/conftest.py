@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import Log, Projects, Watcher
 from servers import PostgresServer as PostgresServer
 from servers import running_server, temporary_state
 
@@ -63,6 +64,26 @@ def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
     """A fresh database without anything in it."""
     with postgres_server.database("template0") as url:
         yield url
+
+
+@pytest.fixture
+def projects(tmp_path: Path) -> Projects:
+    """A directory for transcripts."""
+    return Projects(tmp_path / "projects")
+
+
+@pytest.fixture
+def log(database_url: str) -> Log:
+    """What is in the fresh database."""
+    return Log(database_url)
+
+
+@pytest.fixture
+def watcher(tmp_path: Path, projects: Projects, log: Log) -> Iterator[Watcher]:
+    """A watcher over that directory, which is not started yet."""
+    made = Watcher(tmp_path, log.url, projects.root)
+    yield made
+    made.kill()
 
 
 @pytest.hookimpl

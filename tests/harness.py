@@ -17,7 +17,7 @@ from typing import Any
 import psycopg2
 
 import lines
-from oracle import Expected, turns_below
+from oracle import Expected, queue_identity, turns_below
 
 HOST = "test-host"
 WAIT_SECONDS = 60.0
@@ -107,13 +107,13 @@ class Log:
         return self.rows(query, values)[0][0]
 
     def turns(self) -> list[Expected]:
-        """Every turn in the order of the log."""
+        """Every turn in the order of the log; what was retracted is none."""
         return [
-            Expected(*row)
-            for row in self.rows(
+            Expected(session, uuid or queue_identity(when, text), actor, text, when)
+            for session, uuid, actor, text, when in self.rows(
                 "SELECT session_uuid::text, payload->>'line_uuid', payload->>'actor',"
                 " payload->>'text', payload->>'turn_timestamp' FROM events"
-                " WHERE event_type = 'turn_detected' ORDER BY id"
+                " WHERE event_type = 'turn_detected' AND retracted_at IS NULL ORDER BY id"
             )
         ]
 
@@ -124,7 +124,7 @@ class Log:
     def count(self, event_type: str, session: str | None = None) -> int:
         """How many events of a type there are, of one session or of all."""
         counted: int = self.value(
-            "SELECT count(*) FROM events WHERE event_type = %s"
+            "SELECT count(*) FROM events WHERE event_type = %s AND retracted_at IS NULL"
             " AND coalesce(session_uuid = %s::uuid, true)",
             (event_type, session),
         )

@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 import psycopg2
 import pytest
 
+from claude_headspace.events.position import RULES
 from claude_headspace.inbox.arrivals import list_arrivals, read_arrival
 from servers import PostgresServer
 
@@ -305,14 +306,31 @@ def test_sessions_count_a_shared_turn_once(cli: Cli) -> None:
     add_turn(cli, "own", other)
     shown = cli.ok("sessions").splitlines()
     assert shown[-1] == "2 sessions, 2 turns"
-    assert [line.split()[-2:] for line in shown[1:-1]] == [
-        ["1", "/home/me/app"],
-        ["2", "/home/me/app"],
+    assert [line.split()[-3:] for line in shown[1:-1]] == [
+        ["1", "/home/me/app", "shared"],
+        ["2", "/home/me/app", "shared"],
     ]
     execute(cli, "UPDATE agents SET ended_at = now(), end_reason = 'closed' WHERE id = 1")
     assert len(cli.ok("sessions", "--open").splitlines()) == 3
     ended = json.loads(cli.ok("sessions", "--json").splitlines()[0])
     assert (ended["session_uuid"], ended["end_reason"], ended["turns"]) == (SESSION, "closed", 1)
+
+
+def test_sessions_are_called_by_their_titles(cli: Cli) -> None:
+    titles = {"agent-name": "d", "summary": "c", "ai-title": "b", "custom-title": "a"}
+    for number in range(5):
+        session = str(uuid4())
+        add_turn(cli, "first \x1b[2J prompt " + "x" * 1000, session)
+        add_turn(cli, "second prompt", session)
+        given = json.dumps(dict(list(titles.items())[:number]))
+        execute(cli, "UPDATE agents SET titles = %s WHERE session_uuid = %s", (given, session))
+    told = [json.loads(line)["title"] for line in cli.ok("sessions", "--json").splitlines()]
+    assert told[1:] == ["d", "c", "b", "a"]
+    assert (told[0][:6], len(told[0])) == ("first ", 200)
+    shown = on_a_terminal(cli, "sessions", columns=150).decode().splitlines()
+    assert [line.split("/home/me/app")[1].strip() for line in shown[2:-1]] == told[1:]
+    assert "first \\x1b[2J prompt xxx" in shown[1]
+    assert len(shown[1]) == 150
 
 
 def test_registering(cli: Cli) -> None:
@@ -376,6 +394,25 @@ def test_status_says_what_is_wrong_and_what_was_captured(cli: Cli) -> None:
     assert "captured: 1 events\n  turn_detected  1\nturns:    1, each counted once" in ended.stdout
     told = json.loads(cli.run("status", "--json").stdout)
     assert (told["status"], told["captured"]["events"]["turns"]) == ("down", 1)
+
+
+def test_status_tells_of_what_is_new_to_this_version(cli: Cli) -> None:
+    assert "machines:" not in cli.run("status").stdout
+    other = '{"other": {"user/machine:peer": 5, "user/machine:moon": 2, "progress": 9}}'
+    more = '{"other": {"attachment/machine:moon": 1, "user/machine:sun": 4}}'
+    for path, counts, rules in (("/a", other, 1), ("/b", more, RULES), ("/c", "{}", RULES)):
+        execute(
+            cli,
+            "INSERT INTO source_positions (host, path, counts, rules) VALUES ('h', %s, %s, %s)",
+            (path, counts, rules),
+        )
+    shown = cli.run("status").stdout
+    assert "machines: messages of kinds that this version does not know: moon 3, sun 4" in shown
+    assert "rules:    1 files by older rules" in shown
+    told = json.loads(cli.run("status", "--json").stdout)["captured"]
+    assert (told["unknown_machines"], told["older_rules"]) == ({"moon": 3, "sun": 4}, 1)
+    execute(cli, "UPDATE source_positions SET rules = %s", (RULES,))
+    assert "rules:" not in cli.run("status").stdout
 
 
 def test_status_without_a_database(cli: Cli) -> None:

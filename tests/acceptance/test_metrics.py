@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timezone
-from pathlib import Path
 
-import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -15,18 +12,6 @@ from claude_headspace.config import load_config
 from claude_headspace.web.app import create_app
 from harness import Projects, Watcher, wait_until
 from lines import new_session
-
-
-@pytest.fixture
-def projects(tmp_path: Path) -> Projects:
-    return Projects(tmp_path / "projects")
-
-
-@pytest.fixture
-def watcher(tmp_path: Path, projects: Projects, database_url: str) -> Iterator[Watcher]:
-    made = Watcher(tmp_path, database_url, projects.root)
-    yield made
-    made.kill()
 
 
 def scraped(web: FlaskClient) -> dict[str, float]:

@@ -5,7 +5,6 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -15,23 +14,6 @@ import pytest
 import lines
 from harness import Log, Projects, Watcher, assert_exactly_captured, wait_until
 from lines import new_session
-
-
-@pytest.fixture
-def projects(tmp_path: Path) -> Projects:
-    return Projects(tmp_path / "projects")
-
-
-@pytest.fixture
-def log(database_url: str) -> Log:
-    return Log(database_url)
-
-
-@pytest.fixture
-def watcher(tmp_path: Path, projects: Projects, log: Log) -> Iterator[Watcher]:
-    made = Watcher(tmp_path, log.url, projects.root)
-    yield made
-    made.kill()
 
 
 def _has_turns(log: Log, session: str, count: int) -> bool:

@@ -35,6 +35,7 @@ LONGEST_TYPE = 18
 SHOWN_CONTENT_BYTES = 200
 NO_SESSION = "00000000-0000-0000-0000-000000000000"
 _HOOK_DETAILS = ("reason", "source", "tool_name", "notification_type")
+_SESSION_COLUMNS = ("session", "started", "last seen", "state", "turns", "project", "title")
 _JSON_FIELDS = (
     "id", "timestamp", "event_type", "session_uuid", "project", "payload", "annotations",
     "event_key", "project_id", "agent_id", "command_id", "turn_id", "source_id", "source_offset",
@@ -181,8 +182,7 @@ def sessions(arguments: Namespace) -> int:
         for session in found:
             print(as_json({**_session_fields(session), "turns": turns.get(session["id"], 0)}))
         return 0
-    titles = ("session", "started", "last seen", "state", "turns", "project")
-    rows: list[tuple[str, ...]] = [titles]
+    rows: list[tuple[str, ...]] = [_SESSION_COLUMNS]
     rows += [_session_row(session, turns.get(session["id"], 0)) for session in found]
     print_table(rows)
     print(f"{len(found)} sessions, {together} turns")
@@ -192,9 +192,18 @@ def sessions(arguments: Namespace) -> int:
 def _session_fields(session: Mapping[Any, Any]) -> dict[str, Any]:
     names = (
         "session_uuid", "project", "host", "working_directory", "iterm_pane_id", "started_at",
-        "last_seen_at", "ended_at", "end_reason",
+        "last_seen_at", "ended_at", "end_reason", "titles",
     )  # fmt: skip
-    return {name: session[name] for name in names}
+    return {**{name: session[name] for name in names}, "title": _title(session)}
+
+
+def _title(session: Mapping[Any, Any]) -> str | None:
+    """What the session is called: the title that comes first, else how it began."""
+    from claude_headspace.source.classify import TITLES
+
+    titles: dict[str, str] = session["titles"]
+    first_prompt: str | None = session["first_prompt"]
+    return next((titles[kind] for kind in TITLES if kind in titles), first_prompt)
 
 
 def _session_row(session: Mapping[Any, Any], turns: int) -> tuple[str, ...]:
@@ -206,6 +215,7 @@ def _session_row(session: Mapping[Any, Any], turns: int) -> tuple[str, ...]:
         ended,
         str(turns),
         session["project"],
+        _title(session) or "-",
     )
 
 

@@ -95,13 +95,15 @@ def _captured(
 ) -> tuple[Captured | None, str | None]:
     """What the log holds, or why that cannot be said."""
     from claude_headspace.errors import DatabaseError
+    from claude_headspace.source.classify import KNOWN_MACHINES
     from claude_headspace.store.queries import captured
 
     if not verdict.checks["database"]["reachable"]:
         return None, "the database does not answer"
     try:
         with open_log(config) as connection:
-            return captured(connection, exactly=exactly), None
+            held = captured(connection, exactly=exactly, known_machines=KNOWN_MACHINES)
+            return held, None
     except DatabaseError as error:
         return None, str(error)
 
@@ -180,5 +182,10 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
         f" {held.lines['lines']} lines, {held.lines['salvaged']} salvaged,"
         f" {held.lines['duplicates']} duplicates"
     )
+    if held.older_rules:
+        yield f"rules:    {held.older_rules} files by older rules; read again while they exist"
+    if held.unknown_machines:
+        kinds = ", ".join(f"{kind} {number}" for kind, number in held.unknown_machines.items())
+        yield f"machines: messages of kinds that this version does not know: {kinds}"
     if held.rejections:
         yield f"rejected: {held.rejections}; see `claude-headspace rejected`"

@@ -21,7 +21,7 @@ from typing import Any
 from claude_headspace.events.event import derived_key
 from claude_headspace.source.typed import EDITOR_WRAPPERS, command, is_machines, unwrapped
 
-# Of a file that only ever enqueues the newest prompts are kept.
+# Of a file in which nobody ever answers the newest prompts are kept.
 MAX_WAITING = 500
 MAX_CHARACTERS = 16_000_000
 
@@ -96,18 +96,15 @@ class PromptQueue:
         gone = self.waiting[at]
         left = replace(self, waiting=self.waiting[:at] + self.waiting[at + 1 :])
         if operation == "dequeue":
-            return replace(left, expected=(*left.expected, gone.said_digest))
+            return replace(left, expected=(*left.expected, gone.said_digest)[-MAX_WAITING:])
         if reason or gone.told or not gone.said:
             return left
-        return replace(left, held=(*left.held, gone))
+        return replace(left, held=_newest((*left.held, gone)))
 
     def _enqueued(self, prompt: Prompt) -> PromptQueue:
         name = (prompt.when, prompt.digest)
         same = sum((each.when, each.digest) == name for each in self.waiting)
-        waiting = (*self.waiting, replace(prompt, ordinal=same))[-MAX_WAITING:]
-        while sum(len(each.said) for each in waiting) > MAX_CHARACTERS:
-            waiting = waiting[1:]
-        return replace(self, waiting=waiting)
+        return replace(self, waiting=_newest((*self.waiting, replace(prompt, ordinal=same))))
 
     def _place(self, content: str | None) -> int | None:
         """Where the prompt stands that an operation means: the first, or by its content."""
@@ -167,7 +164,7 @@ class PromptQueue:
 
     def told_early(self) -> tuple[PromptQueue, Sequence[Prompt]]:
         """The queue once what is held is told although no line has come, and what that is."""
-        return replace(self, held=(), early=(*self.early, *self.held)), self.held
+        return replace(self, held=(), early=_newest((*self.early, *self.held))), self.held
 
     @property
     def empty(self) -> bool:
@@ -194,6 +191,13 @@ def _as_json(prompt: Prompt, redact: Callable[[str], str]) -> list[Any]:
 def _first(prompts: Iterable[Prompt], text: str) -> Prompt | None:
     digest = digest_of(text)
     return next((prompt for prompt in prompts if prompt.said_digest == digest), None)
+
+
+def _newest(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+    kept = prompts[-MAX_WAITING:]
+    while sum(len(prompt.said) for prompt in kept) > MAX_CHARACTERS:
+        kept = kept[1:]
+    return kept
 
 
 def _without(prompts: tuple[Prompt, ...], gone: Prompt | None) -> tuple[Prompt, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    Subquery,
+    case,
     cast,
     func,
     literal,
@@ -32,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from claude_headspace.errors import SelectionError
+from claude_headspace.events.position import RULES
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, TURN_DETECTED
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 from claude_headspace.store.tables import (
@@ -46,6 +49,7 @@ from claude_headspace.store.tables import (
 COUNTED_BYTES = 64 * 1024 * 1024
 RECENT_HOOKS = 10_000
 SHOWN_CHOICES = 5
+PROMPT_CHARACTERS = 200
 _UUID_DIGITS = 32
 
 _COMMON_TYPES = text(
@@ -62,7 +66,12 @@ _ALL_TYPES = text(
     " WHERE type IS NOT NULL) SELECT type FROM types WHERE type IS NOT NULL"
 )
 
-
+_MACHINES = text(
+    "SELECT substring(kind FROM 'machine:(.*)'), sum(number::bigint)::bigint"
+    " FROM source_positions, jsonb_each_text(counts -> 'other') AS other (kind, number)"
+    " WHERE kind LIKE '%/machine:%' AND NOT split_part(kind, '/', 2) = ANY (:known)"
+    " GROUP BY 1 ORDER BY 1"
+)
 # What was retracted counts nowhere.
 STANDING = events.c.retracted_at.is_(None)
 
@@ -145,7 +154,11 @@ class EventCounts:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What the log holds, of all hosts; bytes and lines are those of settled sources."""
+    """What the log holds, of all hosts; bytes and lines are those of settled sources.
+
+    `unknown_machines`: messages of machines of kinds that nobody has thought of, by kind.
+    `older_rules`: sources whose lines were read by the rules of an earlier version.
+    """
 
     events: EventCounts
     sessions: int
@@ -155,6 +168,8 @@ class Captured:
     settled_bytes: int
     lines: Mapping[str, int] = field(default_factory=dict)
     rejections: int = 0
+    unknown_machines: Mapping[str, int] = field(default_factory=dict)
+    older_rules: int = 0
 
 
 def newest_events(
@@ -246,10 +261,24 @@ def newest_sessions(
     chosen = chosen.order_by(seen[0].desc().nulls_last(), seen[1].desc()).limit(limit)
     page = chosen.subquery("page")
     return (
-        select(page, projects.c.path.label("project"), projects.c.host)
+        select(page, projects.c.path.label("project"), projects.c.host, _first_prompt(page))
         .join(projects, projects.c.id == page.c.project_id)
         .order_by(page.c.last_seen_at.asc().nulls_first(), page.c.id)
     )
+
+
+def _first_prompt(page: Subquery) -> ColumnElement[str]:
+    """The beginning of what a person said first in a session that has no title."""
+    said = events.c.payload["text"].astext
+    first = (
+        select(func.left(said, PROMPT_CHARACTERS))
+        .where(events.c.agent_id == page.c.id, events.c.event_type == TURN_DETECTED, STANDING)
+        .where(events.c.payload["actor"].astext == "user")
+        .order_by(events.c.agent_id, events.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return case((page.c.titles == {}, first)).label("first_prompt")
 
 
 def count_turns(connection: Connection, agent_ids: Sequence[int]) -> tuple[dict[int, int], int]:
@@ -266,16 +295,20 @@ def count_turns(connection: Connection, agent_ids: Sequence[int]) -> tuple[dict[
     return {agent: count for agent, count in counts.items() if agent is not None}, together
 
 
-def captured(connection: Connection, *, exactly: bool = False) -> Captured:
+def captured(
+    connection: Connection, *, exactly: bool = False, known_machines: Collection[str] = ()
+) -> Captured:
     """What the log holds. A large table is not counted, unless `exactly`: see EventCounts."""
     sessions, unended = connection.execute(
         select(func.count(), func.count().filter(agents.c.ended_at.is_(None))).select_from(agents)
     ).one()
     names = ("lines", "turns", "duplicates", "salvaged")
     sums = [func.sum(cast(source_positions.c.counts[name].astext, BigInteger)) for name in names]
-    sources, settled, *lines = connection.execute(
-        select(func.count(), func.sum(source_positions.c.settled_bytes), *sums)
+    older = func.count().filter(source_positions.c.rules < RULES)
+    sources, older_rules, settled, *lines = connection.execute(
+        select(func.count(), older, func.sum(source_positions.c.settled_bytes), *sums)
     ).one()
+    machines = connection.execute(_MACHINES, {"known": list(known_machines)})
     return Captured(
         events=count_events(connection, exactly=exactly),
         sessions=sessions,
@@ -285,6 +318,8 @@ def captured(connection: Connection, *, exactly: bool = False) -> Captured:
         settled_bytes=int(settled or 0),
         lines={name: int(value or 0) for name, value in zip(names, lines, strict=True)},
         rejections=connection.execute(_count_open_rejections()).scalar_one(),
+        unknown_machines={row[0]: row[1] for row in machines},
+        older_rules=older_rules,
     )
 
 

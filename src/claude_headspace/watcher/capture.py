@@ -342,7 +342,7 @@ class Capture:
             "%s: %d turns stand in the log already from another place, the first at byte %s"
             " (session %s, line %s)",
             source.path, len(duplicates), first.origin and first.origin.offset,
-            first.session_uuid, first.payload["line_uuid"],
+            first.session_uuid, first.payload.get("line_uuid"),
         )  # fmt: skip
 
     def _settle(self, batch: Batch, source: ActiveSource) -> None:
