@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg2
 import pytest
 from psycopg2.extensions import connection
+from psycopg2.extras import Json
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
@@ -34,8 +35,8 @@ LAST_DAY = datetime(2025, 12, 31, tzinfo=timezone.utc)
 
 # The partial indexes are for the few rows that have what they are about.
 _REST = f"""
-INSERT INTO source_positions (host, path, inode, device)
-SELECT 'benchmark', '/home/u/' || n || '.jsonl', n, 1 FROM generate_series(1, {SOURCES}) n;
+INSERT INTO source_positions (host, path, inode, device, rules)
+SELECT 'benchmark', '/home/u/' || n || '.jsonl', n, 1, 2 FROM generate_series(1, {SOURCES}) n;
 UPDATE agents SET ended_at = NULL WHERE id <= {OPEN_SESSIONS};
 INSERT INTO commands (agent_id) SELECT n FROM generate_series(1, {COMMANDS}) n;
 INSERT INTO turns (command_id, actor, intent, text, timestamp)
@@ -96,6 +97,14 @@ WRITERS: dict[str, tuple[str, str]] = {
         """SELECT * FROM agents WHERE ended_at IS NULL AND last_seen_at < '2025-12-31'
         ORDER BY last_seen_at LIMIT 10""",
         "ix_agents_open",
+    ),
+    "a session whose copies are to be looked into": (
+        "SELECT session_uuid FROM agents WHERE copies = 'due' ORDER BY id LIMIT 1",
+        "ix_agents_copies_due",
+    ),
+    "a source to be read again": (
+        "SELECT * FROM source_positions WHERE host = 'benchmark' AND rules < 2",
+        "ix_source_positions_rules",
     ),
     "a position": (
         "SELECT * FROM source_positions WHERE host = 'benchmark' AND path = '/home/u/7.jsonl'",
@@ -188,11 +197,14 @@ def _rendered(query: Select[Any]) -> tuple[str, Any]:
         dialect=PGDialect_psycopg2(),  # type: ignore[no-untyped-call]
         compile_kwargs={"render_postcompile": True},
     )
-    parameters = {
-        name: str(value) if isinstance(value, UUID) else value
-        for name, value in compiled.params.items()
-    }
+    parameters = {name: _adapted(value) for name, value in compiled.params.items()}
     return str(compiled), parameters
+
+
+def _adapted(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    return Json(value) if isinstance(value, dict) else value
 
 
 def _plan(log: connection, statement: str, parameters: Any = None, options: str = "") -> Plan:

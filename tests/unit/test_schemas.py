@@ -27,7 +27,8 @@ TYPES: dict[type[Schema], tuple[dict[str, Any], dict[str, Any], dict[str, list[s
     schemas.TurnDetected: (
         {"session_uuid": "s", "actor": "user", "text": "", "source": "polling",
          "turn_timestamp": NOW},
-        {"line_uuid": "u", "message_id": "m", "subagent_id": "a"},
+        {"line_uuid": "u", "message_id": "m", "subagent_id": "a", "parent_uuid": "p",
+         "prompt_source": "typed", "entrypoint": "cli"},
         {"actor": ["user", "agent"], "source": ["polling", "hook"]},
     ),
     schemas.StateTransition: (
