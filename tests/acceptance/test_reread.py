@@ -74,10 +74,14 @@ class OldLog:
         ]
 
     def _of_today(self, machine: lines.Record) -> list[lines.Record]:
+        # So much between them that a prompt is open where a step of the reading ends.
+        work = [lines.user(SESSION, [lines.tool_result("x" * 20_000)]) for _ in range(2)]
         return [
             lines.attachment(SESSION, "typed meanwhile", at=1),
             lines.queue(SESSION, "enqueue", content="typed as well", at=2),
+            *work,
             lines.queue(SESSION, "remove", at=3),
+            *work,
             lines.assistant(SESSION, "Well.", at=4, cwd=WORKTREE),
             lines.local_command(SESSION, "<command-name>/costs</command-name>", at=5),
             lines.user(SESSION, "why <system-reminder>?</system-reminder>", promptSource="typed"),

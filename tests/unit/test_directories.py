@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.source.discovery import look_into
 from claude_headspace.source.directories import repository_of
+from claude_headspace.source.discovery import look_into
 
 
 @pytest.mark.parametrize(("directory", "repository"), [
