@@ -153,3 +153,20 @@ def test_redacted_no_secret_waits_in_the_state(
         write(path, lines.assistant(session, "No."))
         wait_until(lambda: len(texts(log, session)) == 2, "the prompt")
     assert texts(log, session)[1].startswith("the key is [redacted:")
+
+
+def test_of_a_session_that_is_left_alone_nothing_is_counted_or_taken_back(
+    projects: Projects, log: Log, watcher: Watcher
+) -> None:
+    watcher.settings["FILE_WATCHER__SESSIONS"] = "registered"
+    session = lines.new_session()
+    path = projects.path(session)
+    records = conversation(session, attached=True)
+    counts = "SELECT (counts->>'turns')::int, (counts->'other'->>'not_registered')::int"
+    with watcher.running():
+        write(path, *records[:3])
+        told = (0, 4)
+        wait_until(lambda: log.rows(f"{counts} FROM source_positions") == [told], "told early")
+        write(path, *records[3:])
+        wait_until(partial(is_read, projects, log), "the rest")
+    assert log.value("SELECT (counts->>'turns')::int FROM source_positions") == 0

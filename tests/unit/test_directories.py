@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from claude_headspace.source.directories import repository_of
+from claude_headspace.source.discovery import look_into
 
 
 @pytest.mark.parametrize(("directory", "repository"), [
@@ -19,3 +22,9 @@ from claude_headspace.source.directories import repository_of
 ])  # fmt: skip
 def test_a_worktree_belongs_to_its_repository(directory: str, repository: str) -> None:
     assert repository_of(directory) == repository
+
+
+def test_shadows_of_files_are_no_transcripts(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "._a.jsonl", "journal.jsonl", "a.meta.json"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    assert [seen.path for seen in look_into(str(tmp_path))[0]] == [str(tmp_path / "a.jsonl")]

@@ -128,6 +128,17 @@ class TestInFiles:
         assert isinstance(turn, Turn)
         assert turn.text == "what are these?"
 
+    def test_so_is_one_within_a_chunk(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.jsonl"
+        said = [picture(20_000), lines.text("what is this?")]
+        path.write_bytes(lines.joined(lines.user(SESSION, said), lines.user(SESSION, "x" * 9000)))
+        file = SourceFile(str(path))
+        short, long = file.read(Position(), 2000, lambda: None).lines
+        file.close()
+        assert isinstance(short, Line)
+        assert [o.text for o in outcomes(short.data, 0) if isinstance(o, Turn)] == ["what is this?"]
+        assert isinstance(long, TooLong)
+
     def test_words_over_the_limit_make_it_too_long(self, tmp_path: Path) -> None:
         path = tmp_path / "a.jsonl"
         path.write_bytes(lines.joined(lines.user(SESSION, "x" * (LIMIT + 1))))

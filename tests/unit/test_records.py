@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import lines
+from claude_headspace.source import records
 from claude_headspace.source.records import Broken, Found, quick_record, take_apart
 from claude_headspace.source.transcript import Rejected, Turn
 from code_turns import outcomes
@@ -112,3 +115,45 @@ def test_a_record_of_the_wrong_types_is_looked_at_patiently() -> None:
     (part,) = take_apart(line)
     assert isinstance(part, Found)
     assert (part.record.type, part.record.uuid, part.record.isMeta) == (None, None, True)
+
+
+def nested(levels: int) -> bytes:
+    return b'[{"a":' * (levels // 2) + b"1" + b"}]" * (levels // 2)
+
+
+@pytest.mark.parametrize("levels", [1000, 100_000])
+def test_a_field_that_is_nested_deep_costs_nothing_but_itself(levels: int) -> None:
+    deep = FIRST[:-1] + b',"toolUseResult":' + nested(levels) + b"}"
+    assert texts(deep) == ["first ä"]
+    assert texts(b'{"toolUseResult":' + nested(levels) + b"," + FIRST[1:]) == ["first ä"]
+    assert texts(FIRST[:40] + deep + SECOND) == ["first ä", "second"]
+
+
+def decoded_characters(line: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How much of a line is decoded, whole or in vain, until all of it is taken apart."""
+    tried = 0
+    plainly = records._decode_plainly
+
+    def counting(text: str, at: int) -> Any:
+        nonlocal tried
+        found = plainly(text, at)
+        tried += found[1] - at
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "_decode_plainly", counting)
+        list(take_apart(line))
+    return tried
+
+
+@pytest.mark.parametrize("part", [
+    b'{"', b'{"uuid":"', FIRST[:100], FIRST[:-1], b'{"type":"user","sessionId":"x","a":{',
+    b'{"uuid":1,"a":[', b'{"a":"' + FIRST[:60],
+], ids=range(7))  # fmt: skip
+def test_the_search_behind_broken_records_grows_with_the_line(
+    part: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = part * (100_000 // len(part))
+    once = decoded_characters(line + SECOND, monkeypatch)
+    twice = decoded_characters(line * 2 + SECOND, monkeypatch)
+    assert twice <= 2.5 * once

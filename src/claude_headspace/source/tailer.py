@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -153,10 +153,7 @@ class SourceFile:
     ) -> Line | TooLong:
         if end - start > LONGEST_LINE_BYTES:
             return TooLong(start, end - start)
-        try:
-            return Line(start, thinned(self._blocks(start, end, beat), limit), thinned=True)
-        except TooMuchText:
-            return TooLong(start, end - start)
+        return _thinned(start, end - start, self._blocks(start, end, beat), limit)
 
     def _blocks(self, at: int, end: int, beat: Callable[[], None]) -> Iterator[bytes]:
         while at < end:
@@ -246,7 +243,14 @@ def _split(
     pieces.pop()
     for number, piece in enumerate(pieces):
         if len(piece) > max_line_bytes:
-            yield TooLong(start, len(piece))
+            yield _thinned(start, len(piece), (piece,), max_line_bytes)
         elif number or piece or not unterminated:
             yield Line(start, piece)
         start += len(piece) + 1
+
+
+def _thinned(start: int, length: int, blocks: Iterable[bytes], limit: int) -> Line | TooLong:
+    try:
+        return Line(start, thinned(blocks, limit), thinned=True)
+    except TooMuchText:
+        return TooLong(start, length)

@@ -204,8 +204,9 @@ class Capture:
         elif isinstance(outcome, Other):
             self._take_other(batch, source, outcome, line.start)
         elif isinstance(outcome, Withdrawn):
-            batch.withdrawn.append(outcome)
-            batch.counts.turns -= 1
+            if self._sessions.captured(outcome.session):
+                batch.withdrawn.append(outcome)
+                batch.counts.turns -= 1
         else:
             self._take_rejected(batch, source, line, outcome)
 

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from uuid import UUID
 
 import msgspec
 
@@ -49,6 +50,8 @@ class _Part:
     rejected: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     added: set[Identity] = field(default_factory=set)
+    # Names of sessions by the key of a line of theirs.
+    titles: dict[UUID, str] = field(default_factory=dict)
 
 
 class Reread:
@@ -204,6 +207,7 @@ class Reread:
 
     def _learn(self, source: ActiveSource, part: _Part, found: Turn | Other) -> None:
         if found.session is None or found.timestamp is None:
+            self._learn_title(part, found)
             return
         session = self._sessions.meet(found.session, found.cwd, source.path, found.timestamp)
         if session is None:
@@ -213,6 +217,17 @@ class Reread:
         if announcement is not None:
             part.events.append(announcement.annotated(rules=RULES))
         self._sessions.learn(session, found, found.timestamp, again=True)
+
+    def _learn_title(self, part: _Part, found: Turn | Other) -> None:
+        """Take note of a name that a line without a time gives its session or another."""
+        title = found.title if isinstance(found, Other) else None
+        if title is None:
+            return
+        session = self._sessions.find(found.session) if found.session else None
+        if session is not None:
+            self._sessions.saw_title(session, title.kind, title.text)
+        elif title.leaf is not None:
+            part.titles[line_key(title.leaf)] = title.text
 
     def _reconcile(self, source: ActiveSource, part: _Part, counts: LineCounts, state: str) -> None:
         others = {(line_key(o.uuid), o.session) for o in part.others if o.uuid and o.session}
@@ -293,6 +308,8 @@ class Reread:
             if not results[-1].settled:
                 raise DatabaseUnavailable(results[-1].error or "the write failed")
             statements.append(NOTIFICATION)
+        if part.titles:
+            self._sessions.saw_titles_of_lines(part.titles, "summary")
         statements += [self._positions.reread(stored), *self._sessions.take_changes()]
         footing.check()
         self._database.execute("; ".join(statements))
