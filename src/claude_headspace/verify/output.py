@@ -44,10 +44,13 @@ def print_text(report: Report, output: TextIO, *, everything: bool = False) -> N
 def print_json(report: Report, output: TextIO) -> None:
     """One JSON object with every session in it."""
     values = {name: getattr(report, name) for name in Report.__slots__}
-    values["findings"] = [finding.as_json() for finding in report.findings]
+    values["findings"] = [
+        {name: value for name, value in asdict(finding).items() if value is not None}
+        for finding in report.findings
+    ]
     values["sessions"] = {str(uuid): asdict(tally) for uuid, tally in report.sessions.items()}
     values |= {"totals": asdict(report.totals), "wrong": report.wrong, "verdict": verdict(report)}
-    json.dump(values, output)
+    json.dump(values, output, default=str)
     output.write("\n")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 # Places told of each kind; more are only counted.
@@ -33,13 +33,6 @@ class Finding:
     session: UUID | None = None
     line_uuid: str | None = None
     event_id: int | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """The finding without what is not known of it."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        if self.session is not None:
-            values["session"] = str(self.session)
-        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(slots=True)
