@@ -251,6 +251,12 @@ def test_damage_is_found(captured: Captured, damage: Damage, expected: dict[str,
     assert (status, kinds(report)) == (1, expected)
 
 
+def test_a_position_behind_the_end_of_the_file(captured: Captured) -> None:
+    change_source("settled_bytes = 10000000")(captured)
+    (finding,) = captured.verify()[1]["findings"]
+    assert finding["why"].startswith("10000000 bytes are noted as read, the file has ")
+
+
 def test_a_silent_session_has_to_end_where_a_watcher_runs(captured: Captured) -> None:
     change_end("UPDATE agents SET ended_at = NULL WHERE session_uuid = %s")(captured)
     assert captured.verify()[0] == 0
@@ -535,8 +541,13 @@ def test_a_record_written_behind_one_that_was_taken_without_its_end(own: Capture
     own.path(FIRST).write_bytes(lines.raw(first))
     capture(own.url, own.directory, own.environment)
     assert own.verify()[0] == 0
+    half = len(lines.raw(second)) // 2
     with own.path(FIRST).open("ab") as file:
-        file.write(lines.raw(second) + b"\n" + lines.raw(third) + b"\n")
+        file.write(lines.raw(second)[:half])
+    status, report = own.verify()
+    assert (status, report["findings"], report["unfinished_bytes"]) == (0, [], half)
+    with own.path(FIRST).open("ab") as file:
+        file.write(lines.raw(second)[half:] + b"\n" + lines.raw(third) + b"\n")
     assert kinds(own.verify()[1]) == {"unread": 1}
     capture(own.url, own.directory, own.environment)
     status, report = own.verify()
