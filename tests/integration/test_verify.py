@@ -554,6 +554,31 @@ def test_a_record_written_behind_one_that_was_taken_without_its_end(own: Capture
     assert (status, report["findings"], report["totals"]["in_log"]) == (0, [], 2)
 
 
+def test_prompts_without_a_line_of_their_own(own: Captured) -> None:
+    """One is told by the reply; one waits at the end, until a line tells of it after all."""
+    records = [
+        lines.user(FIRST, "first"),
+        lines.queue(FIRST, "enqueue", at=1, content="while you work"),
+        lines.queue(FIRST, "remove", at=2),
+        lines.assistant(FIRST, "done", at=3),
+        lines.queue(FIRST, "enqueue", at=4, content="and this"),
+        lines.queue(FIRST, "remove", at=5),
+    ]
+    own.path(FIRST).write_bytes(lines.joined(*records))
+    capture(own.url, own.directory, own.environment)
+    status, report = own.verify()
+    assert (status, report["findings"]) == (0, [])
+    assert report["totals"]["in_log"] + report["totals"]["unread"] == 4
+    with own.path(FIRST).open("ab") as file:
+        file.write(lines.joined(lines.attachment(FIRST, "and this", at=6)))
+    capture(own.url, own.directory, own.environment)
+    status, report = own.verify()
+    assert (status, report["findings"], report["totals"]["in_log"]) == (0, [], 4)
+    own.sql("DELETE FROM events WHERE payload ->> 'text' = 'while you work'")
+    assert kinds(own.verify()[1]) == {"missing": 1}
+    assert repaired(own, read_again=False)["totals"]["repaired"] == 1
+
+
 def test_a_rewritten_transcript_leaves_what_it_was_in_the_log(own: Captured) -> None:
     before, after = conversation(FIRST, 9), conversation(FIRST, 4)
     own.path(FIRST).write_bytes(lines.joined(*before))
