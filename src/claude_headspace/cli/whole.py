@@ -21,8 +21,9 @@ def configure(commands: Commands) -> None:
     parser.add_argument("--session", metavar="UUID", help="only this one; its beginning is enough")
     parser.add_argument(
         "--repair", action="store_true",
-        help="write what is missing, and have wrong positions read again",
+        help="say what is missing, ask, and write it; have wrong positions read again",
     )  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="repair without being asked")
     parser.add_argument("--all", action="store_true", help="list sessions too that are whole")
     add_json(parser, "one JSON object with every session")
 
@@ -52,7 +53,9 @@ def verify(arguments: Namespace) -> int:
         if arguments.session:
             session = find_session(connection, arguments.session).uuid
             connection.rollback()
-        options = VerifyOptions(session, arguments.repair, arguments.json, arguments.all)
+        options = VerifyOptions(
+            session, arguments.repair, arguments.yes, arguments.json, arguments.all
+        )
         return run_verify(config, options)
 
 

@@ -88,6 +88,25 @@ def sweep(roots: Sequence[str]) -> Iterator[list[Sighting]]:
         yield sightings
 
 
+def unreadable(roots: Sequence[str]) -> dict[str, str]:
+    """The folders below the roots that cannot be seen, each with the reason: for `verify`."""
+    found: dict[str, str] = {}
+    waiting = list(roots)
+    while waiting:
+        directory = waiting.pop()
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif entry.is_symlink() and not os.path.exists(entry.path):
+                        found[entry.path] = "a symbolic link to nothing"
+        except OSError as error:
+            if directory in roots or not isinstance(error, FileNotFoundError):
+                found[directory] = error.strerror or str(error)
+    return found
+
+
 def main_transcript(path: str, session: str) -> str:
     """Where Claude Code keeps the main transcript of a session, told by any file of it."""
     directory = os.path.dirname(path)

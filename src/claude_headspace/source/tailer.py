@@ -194,6 +194,10 @@ class SourceFile:
             return 0
         return at
 
+    def checksum(self, position: Position, end: int) -> int:
+        """The CRC-32 of all bytes before `end`, which lies behind a position that was read to."""
+        return self._checksum(position.checksum, position.offset, end, lambda: None)
+
     def _checksum(self, checksum: int, at: int, end: int, beat: Callable[[], None]) -> int:
         """The CRC-32 continued over the bytes from `at` to `end`."""
         for data in self._blocks(at, end, beat):

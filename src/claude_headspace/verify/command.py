@@ -5,42 +5,44 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TextIO
 from uuid import UUID
 
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
-from claude_headspace.source.discovery import is_transcript, look, sweep
+from claude_headspace.sessions.known import Sessions
+from claude_headspace.source.discovery import Sighting, is_transcript, look, sweep, unreadable
 from claude_headspace.store.connection import Database, Patience
 from claude_headspace.store.positions import Positions, StoredSource
-from claude_headspace.verify.check import FileCheck, Write
-from claude_headspace.verify.findings import Finding, Report
+from claude_headspace.store.sessions import SessionRows
+from claude_headspace.verify.check import FileCheck
+from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LogSide
 from claude_headspace.verify.output import print_json, print_text
 from claude_headspace.verify.progress import Progress
-from claude_headspace.verify.reader import LineReader, longest_line
 from claude_headspace.verify.repair import Repair
-from claude_headspace.verify.sessions import SessionLookup
+from claude_headspace.verify.report import Finding, Report
+from claude_headspace.verify.sessions import missing_events, wrong_sessions
+from claude_headspace.verify.unexplained import tell_unexplained
 
 APPLICATION_NAME = "claude-headspace verify"
 # Comparing a large log takes its time on the server.
 ANSWER_SECONDS = 3600.0
-# A running watcher is given this long, over a whole check, to read what was just written.
-WATCHER_SECONDS = 3.0
-_ASK_AGAIN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
     """What to check, whether to write what is missing, and how to say it.
 
-    `everything`: the text lists sessions too that are whole.
+    `yes`: write without asking. `everything`: the text lists sessions too that are whole.
     """
 
     session: UUID | None = None
     repair: bool = False
+    yes: bool = False
     json: bool = False
     everything: bool = False
 
@@ -51,9 +53,11 @@ def run_verify(
     *,
     output: TextIO | None = None,
     terminal: TextIO | None = None,
+    answers: TextIO | None = None,
 ) -> int:
     """Check, tell, and return the exit status: 0 when nothing is missing and nothing differs.
 
+    Questions are asked on `terminal` and answered on `answers`.
     Raises DatabaseError when the database cannot be asked.
     """
     output, terminal = output or sys.stdout, terminal or sys.stderr
@@ -65,14 +69,27 @@ def run_verify(
     try:
         verifier = Verifier(config, options, database, terminal)
         report = verifier.run()
-        sessions = verifier.log.sessions()
+        if options.repair:
+            verifier.repair(lambda plan: _agreed(plan, options, terminal, answers or sys.stdin))
         if options.json:
-            print_json(report, sessions, output)
+            print_json(report, output)
         else:
-            print_text(report, sessions, output, everything=options.everything)
+            print_text(report, output, everything=options.everything)
     finally:
         database.close()
     return 1 if report.wrong > 0 else 0
+
+
+def _agreed(plan: Sequence[str], options: VerifyOptions, terminal: TextIO, answers: TextIO) -> bool:
+    if options.yes:
+        return True
+    terminal.write("To repair the log:\n" + "".join(f"- {each}\n" for each in plan))
+    terminal.write("What was deleted from the log on purpose comes back by this.\n")
+    if not answers.isatty():
+        return False
+    terminal.write("Do this? [y/N] ")
+    terminal.flush()
+    return answers.readline().strip().lower() in ("y", "yes")
 
 
 class Verifier:
@@ -82,31 +99,57 @@ class Verifier:
         self, config: Config, options: VerifyOptions, database: Database, terminal: TextIO
     ) -> None:
         self._config = config
-        self._options = options
+        self._only = options.session
         self._terminal = terminal
         host = config.state.host
         self._roots = [str(path) for path in config.claude.projects_path]
         self._positions = Positions(database, host)
-        self._sessions = SessionLookup(database, host, config.file_watcher.sessions)
+        self._sessions = Sessions(SessionRows(database, host), config.file_watcher.sessions)
+        self._sessions.reload()
         self.log = LogSide(database, host, options.session)
-        self._report = Report(host, repair=options.repair)
-        self._repair = Repair(config, self._sessions) if options.repair else None
+        self._report = Report(host)
+        self._repair = Repair(config, self.log)
         self._watcher_runs = self.log.watcher_runs()
-        self._patience = WATCHER_SECONDS
+        self._unreadable: dict[str, str] = {}
 
     def run(self) -> Report:
         """The whole check."""
         started = time.monotonic()
-        try:
-            self._check_files()
-            self._finish()
-            if self._repair:
-                self._finish_repair(self._repair)
-        finally:
-            if self._repair:
-                self._repair.close()
+        self._unreadable = unreadable(self._roots)
+        self._check_files()
+        for path, why in self._unreadable.items():
+            self._report.tell(Finding("unreadable", f"cannot be read: {why}", path))
+        tell_unexplained(self.log, self._report)
+        # Whoever may still speak, or has nobody who would end it, is not expected to have ended.
+        ends = self._watcher_runs and not self._report.unread_bytes
+        timeout = self._config.file_watcher.inactivity_timeout_seconds
+        for finding in wrong_sessions(self.log, timeout if ends else None):
+            self._report.tell(finding)
         self._report.seconds = time.monotonic() - started
         return self._report
+
+    def repair(self, agreed: Callable[[Sequence[str]], bool]) -> None:
+        """Write what is missing, and have read again what has to be, if that is agreed to."""
+        self._repair.of_sessions = list(missing_events(self.log))
+        plan = self._repair.plan(self._report)
+        if not plan:
+            return
+        if not agreed(plan):
+            self._report.notes.append("nothing was written: that needs a yes, or --yes")
+            return
+        self._repair.write(self._report)
+        self._rewind(self._repair.doubtful)
+
+    def _rewind(self, paths: Sequence[str]) -> None:
+        if not paths:
+            return
+        notes = self._report.notes
+        if self.log.watcher_runs():
+            notes.append("positions cannot be changed while a watcher runs: stop it, repair again")
+            return
+        self._positions.rewind(paths)
+        self._report.rewound = list(paths)
+        notes.append("the watcher will read these files from their first byte: start it, verify")
 
     def _check_files(self) -> None:
         total = sum(seen.size for found in sweep(self._roots) for seen in found)
@@ -121,98 +164,66 @@ class Verifier:
         """Every transcript, and every source known under another name or in another place."""
         for found in sweep(self._roots):
             yield from (seen.path for seen in found)
-        for page in self.log.other_sources():
-            yield from (path for path in page if not self._is_swept(path) and look(path))
+        for path in self.log.paths():
+            if not self._is_swept(path) and _look(path):
+                yield path
 
     def _is_swept(self, path: str) -> bool:
         below = any(path.startswith(root.rstrip(os.sep) + os.sep) for root in self._roots)
         return below and is_transcript(path)
 
     def _check_file(self, path: str, advance: Callable[[int], None]) -> None:
-        source = self._settled_source(path)
-        if not self._is_wanted(path, source):
-            return
-        limit = longest_line(self._config.file_watcher.max_line_bytes)
-        settled = source.position.offset if source else 0
-        try:
-            reader = LineReader(path, limit, settled, progress=advance)
-        except OSError as error:
-            self._report.tell(Finding("file", f"cannot be read: {error.strerror}", path))
+        source = self._positions.find(path)
+        only = self._only
+        if only and source and only not in source.sessions and str(only) not in path:
             return
         try:
-            self._compare(path, source, reader)
+            self._compare(path, source, advance)
+        except FileNotFoundError:
+            return
         except OSError as error:
-            self._report.tell(Finding("file", f"cannot be read: {error.strerror}", path))
-        finally:
-            reader.close()
+            self._unreadable.setdefault(path, error.strerror or str(error))
 
-    def _compare(self, path: str, source: StoredSource | None, reader: LineReader) -> None:
+    def _compare(
+        self, path: str, source: StoredSource | None, advance: Callable[[int], None]
+    ) -> None:
         check = FileCheck(
             path,
             source,
             log=self.log,
-            sessions=self._sessions,
+            captured=self._sessions.captured,
             report=self._report,
-            only=self._options.session,
-            write=self._write_to(path),
+            only=self._only,
+            watched=self._watcher_runs,
         )
-        problems = check.run(reader)
-        if problems and source is not None and self._is_unchanged(source):
+        expected = Expected(
+            path,
+            self._config.file_watcher.max_line_bytes,
+            source.position.offset if source else 0,
+            set_aside=self.log.set_aside(source.id) if source else (),
+            progress=advance,
+        )
+        try:
+            problems = check.run(expected)
+        finally:
+            expected.close()
+        if source is None:
+            return
+        if problems and self._is_unchanged(source):
             for problem in problems:
                 self._report.tell(Finding("position", problem, path))
-        if self._repair and (problems or check.unkept):
-            self._repair.doubt(path)
-
-    def _write_to(self, path: str) -> Write | None:
-        repair = self._repair
-        if repair is None:
-            return None
-        return lambda source, places: repair.write(source, path, places)
-
-    def _is_wanted(self, path: str, source: StoredSource | None) -> bool:
-        only = self._options.session
-        return only is None or source is None or only in source.sessions or str(only) in path
-
-    def _settled_source(self, path: str) -> StoredSource | None:
-        """The source's row, once a running watcher had the time to read what is there."""
-        while True:
-            source = self._positions.find(path)
-            seen = look(path)
-            read = seen is None or (source is not None and source.position.offset >= seen.size)
-            if read or not self._watcher_runs or self._patience <= 0:
-                return source
-            time.sleep(_ASK_AGAIN_SECONDS)
-            self._patience -= _ASK_AGAIN_SECONDS
+        if check.missing:
+            self._repair.files[source.id] = path
+        if problems or check.wrong:
+            self._repair.doubtful.append(path)
 
     def _is_unchanged(self, source: StoredSource) -> bool:
         """Whether the watcher has not begun the file anew meanwhile."""
         now = self._positions.find(source.path)
         return now is not None and now.position.offset >= source.position.offset
 
-    def _finish(self) -> None:
-        self.log.finish()
-        for event_id, session, offset, path in self.log.moved():
-            why = "the event says it is from here; its line stands elsewhere"
-            finding = Finding("moved", why, path, None, offset, session, None, event_id)
-            self._report.tell(finding)
-        for session in self.log.unannounced():
-            finding = Finding("unannounced", "its session_registered is missing", session=session)
-            self._report.tell(finding)
-            if self._repair:
-                self._report.announced += self._repair.announce(session)
-        for _, tally in self.log.sessions():
-            self._report.totals.add(tally)
 
-    def _finish_repair(self, repair: Repair) -> None:
-        if not repair.doubtful:
-            return
-        if self.log.watcher_runs():
-            self._report.notes.append(
-                "the stored positions are left alone while a watcher runs: stop it and repair again"
-            )
-            return
-        self._positions.rewind(repair.doubtful)
-        self._report.rewound = list(repair.doubtful)
-        self._report.notes.append(
-            "the watcher will read these sources again from their first byte: start it, then verify"
-        )
+def _look(path: str) -> Sighting | None:
+    with suppress(OSError):
+        return look(path)
+    return None

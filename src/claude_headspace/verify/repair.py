@@ -1,9 +1,9 @@
-"""Writes the turns that a check found missing."""
+"""Writes what a check found missing, as the watcher would have written it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timezone
 from uuid import UUID
 
@@ -14,30 +14,34 @@ from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.redaction import make_redactor
+from claude_headspace.events.taxonomy import SESSION_REGISTERED
+from claude_headspace.sessions.known import Sessions
 from claude_headspace.source.transcript import Turn
-from claude_headspace.store.connection import Database
-from claude_headspace.store.positions import StoredSource
-from claude_headspace.store.sessions import StoredSession
+from claude_headspace.store.connection import Database, Footing
+from claude_headspace.store.sessions import SessionRows, StoredSession
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
-from claude_headspace.verify.check import LATE, Place
-from claude_headspace.verify.sessions import SessionLookup
+from claude_headspace.verify.expected import Expected
+from claude_headspace.verify.logged import LATE, LogSide
+from claude_headspace.verify.report import Report
 
 APPLICATION_NAME = "claude-headspace repair"
 BATCH_EVENTS = 100
 
 
 class LateWriter:
-    """Writes turns after the fact as the watcher would have written them."""
+    """Writes events after the fact, with the rows and announcements that the watcher makes."""
 
-    def __init__(self, config: Config, sessions: SessionLookup) -> None:
-        self._sessions = sessions
+    def __init__(self, config: Config) -> None:
         self._database = Database(lambda: database_url(config), application_name=APPLICATION_NAME)
+        rows = SessionRows(self._database, config.state.host)
+        self.sessions = Sessions(rows, config.file_watcher.sessions)
         self._writer = EventWriter(
             self._database,
             retry_attempts=config.event_system.write_retry_attempts,
             retry_delay_ms=config.event_system.write_retry_delay_ms,
         )
         self._redactor = make_redactor(config.privacy.patterns) if config.privacy.redact else None
+        self.sessions.reload()
 
     def close(self) -> None:
         """Drop the connection."""
@@ -45,70 +49,112 @@ class LateWriter:
 
     def write_turns(self, source_id: int, path: str, turns: Sequence[Turn]) -> list[WriteResult]:
         """What became of each turn. Raises DatabaseUnavailable when the database is away."""
-        sessions = {turn.session: self._sessions.for_turn(turn, path) for turn in turns}
-        for session in sessions.values():
-            if not session.announced:
-                first = next(turn for turn in turns if turn.session == session.uuid)
-                self.announce(session, first.timestamp, Origin(source_id, first.offset))
-        events = [self._event(turn, source_id, sessions[turn.session]) for turn in turns]
+        # A running watcher may have stored other things of these sessions since.
+        self.sessions.reload()
+        events: list[Event] = []
+        numbers: list[int] = []
+        for turn in turns:
+            session = self._session(turn, path)
+            origin = Origin(source_id, turn.offset)
+            announcement = self.sessions.announcement(session, turn.timestamp, origin)
+            if announcement is not None:
+                events.append(announcement)
+            self.sessions.learn(session, turn, turn.timestamp, again=True)
+            numbers.append(len(events))
+            events.append(self._event(turn, source_id, session))
         results = self.write_events(events)
-        for session in sessions.values():
-            own = [turn for turn in turns if turn.session == session.uuid]
-            self._sessions.store_written(session, own)
-        return results
+        return [results[number] for number in numbers]
 
     def write_events(self, events: Sequence[Event]) -> list[WriteResult]:
-        """The same for events."""
+        """The same for events; then what was learnt of their sessions is stored."""
         results: list[WriteResult] = []
         for start in range(0, len(events), BATCH_EVENTS):
-            results += self._writer.write_all(events[start : start + BATCH_EVENTS])
+            batch = [event.annotated(**{LATE: True}) for event in events[start:][:BATCH_EVENTS]]
+            results += self._writer.write_all(batch, footing=self._footing(batch))
             if not results[-1].settled:
                 raise DatabaseUnavailable(results[-1].error or "the write failed")
-        self._database.execute(NOTIFICATION)
+        self._database.execute("; ".join([*self.sessions.take_changes(), NOTIFICATION]))
         return results
 
-    def announce(self, session: StoredSession, when: datetime, origin: Origin | None) -> bool:
-        """Write a session's session_registered; whether it was missing."""
-        event = replace(self._sessions.announcement(session, when), origin=origin)
-        return self.write_events([event])[0].outcome == "written"
+    def write_missing(self, event_type: str, uuid: UUID, reason: str) -> bool:
+        """Write the session_registered or session_ended that a session has lost; whether it was."""
+        session = self.sessions.find(uuid)
+        if session is None:
+            return False
+        event: Event | None
+        if event_type == SESSION_REGISTERED:
+            self.sessions.unannounce(session)
+            when = session.started_at or datetime.now(timezone.utc)
+            event = self.sessions.announcement(session, when, None)
+        else:
+            when = session.ended_at or datetime.now(timezone.utc)
+            event, _ = self.sessions.ending(session, reason, when)
+        return event is not None and self.write_events([event])[0].outcome == "written"
+
+    def _session(self, turn: Turn, path: str) -> StoredSession:
+        found = self.sessions.meet(turn.session, turn.cwd, path, turn.timestamp)
+        return found or self.sessions.meet_anyway(turn.session, path)
 
     def _event(self, turn: Turn, source_id: int, session: StoredSession) -> Event:
         if self._redactor is not None:
             text, redacted = self._redactor.redact(turn.text)
             turn = msgspec.structs.replace(turn, text=text, redacted=redacted)
         event = turn.event(source_id, session.project_id, session.agent_id)
-        return event.annotated(**{LATE: True})
+        original = self.sessions.original(session, turn)
+        return event if original is None else event.annotated(copy_of=str(original))
+
+    def _footing(self, events: Sequence[Event]) -> Footing:
+        sessions = {event.session_uuid for event in events}
+        generation = self._database.generation
+        return Footing(self._database, generation, lambda: self.sessions.stand(sessions))
 
 
 class Repair:
-    """What `--repair` does while a check goes on. `doubtful`: sources to be read again."""
+    """What a check found that can be repaired: turns by source, announcements, positions."""
 
-    def __init__(self, config: Config, sessions: SessionLookup) -> None:
-        self._sessions = sessions
-        self._writer = LateWriter(config, sessions)
+    def __init__(self, config: Config, log: LogSide) -> None:
+        self._config = config
+        self._log = log
+        self.files: dict[int, str] = {}
+        self.of_sessions: list[tuple[str, UUID, str]] = []
         self.doubtful: list[str] = []
 
-    def close(self) -> None:
-        """Drop the connection."""
-        self._writer.close()
+    def plan(self, report: Report) -> list[str]:
+        """What will be done, a sentence each; empty where there is nothing to do."""
+        found = []
+        if turns := report.totals.missing:
+            sessions = sum(tally.missing > 0 for tally in report.sessions.values())
+            found.append(f"add turns that are not in the log: {turns}, of sessions: {sessions}")
+        for event_type, count in Counter(each[0] for each in self.of_sessions).items():
+            found.append(f"add {event_type} events: {count}")
+        if self.doubtful:
+            found.append(f"have files read again from their first byte: {len(self.doubtful)}")
+        return found
 
-    def doubt(self, path: str) -> None:
-        """The stored position of this source is wrong."""
-        self.doubtful.append(path)
+    def write(self, report: Report) -> None:
+        """Write what is missing, and count it."""
+        writer = LateWriter(self._config)
+        try:
+            for source_id, path in self.files.items():
+                try:
+                    self._write_file(writer, source_id, path, report)
+                except OSError as error:
+                    report.notes.append(f"{path} cannot be read: {error.strerror}")
+            report.of_sessions = sum(writer.write_missing(*each) for each in self.of_sessions)
+        finally:
+            writer.close()
 
-    def write(self, source: StoredSource, path: str, places: Sequence[Place]) -> dict[int, int]:
-        """Write turns; for each that is in the log now its number among them and its event's id."""
-        results = self._writer.write_turns(source.id, path, [place.turn for place in places])
-        return {
-            number: result.event_id
-            for number, result in enumerate(results)
-            if result.event_id is not None
-        }
-
-    def announce(self, session: UUID) -> bool:
-        """Write the session_registered of a session that has lost it; whether that was done."""
-        found = self._sessions.find(session)
-        if found is None:
-            return False
-        when = found.started_at or datetime.now(timezone.utc)
-        return self._writer.announce(found, when, None)
+    def _write_file(self, writer: LateWriter, source_id: int, path: str, report: Report) -> None:
+        set_aside = self._log.set_aside(source_id)
+        limit = self._config.file_watcher.max_line_bytes
+        expected = Expected(path, limit, set_aside=set_aside)
+        try:
+            for batch in expected.batches():
+                told = [place.told for place in batch.places if isinstance(place.told, Turn)]
+                missing = self._log.missing(source_id, {turn.key for turn in told})
+                turns = [turn for turn in told if (turn.key, turn.session) in missing]
+                results = writer.write_turns(source_id, path, turns) if turns else []
+                for turn, result in zip(turns, results, strict=True):
+                    report.sessions[turn.session].repaired += result.outcome == "written"
+        finally:
+            expected.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,9 +22,7 @@ from claude_headspace.source.transcript import Rejected, Transcript, Turn
 from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import stored_path
 from claude_headspace.store.writer import WriteResult
-from claude_headspace.verify.reader import line_around, longest_line
 from claude_headspace.verify.repair import LateWriter
-from claude_headspace.verify.sessions import SessionLookup
 
 APPLICATION_NAME = "claude-headspace retry"
 PAGE_ROWS = 20
@@ -99,10 +98,10 @@ class Retry:
     def __init__(self, config: Config, database: Database) -> None:
         self._database = database
         self._host = config.state.host
-        self._limit = longest_line(config.file_watcher.max_line_bytes)
+        self._limit = config.file_watcher.max_line_bytes
         self._inbox = stored_path(str(config.state.directory / INBOX_NAME))
-        self._sessions = SessionLookup(database, self._host, config.file_watcher.sessions)
-        self._writer = LateWriter(config, self._sessions)
+        self._writer = LateWriter(config)
+        self._sessions = self._writer.sessions
         self._redactor = make_redactor(config.privacy.patterns) if config.privacy.redact else None
 
     def close(self) -> None:
@@ -190,6 +189,28 @@ class Retry:
         project_id, agent_id = (session.project_id, session.agent_id) if session else (None, None)
         event = event_of(arrival, origin, project_id, agent_id)
         return event if self._redactor is None else redact_event(self._redactor, event)
+
+
+def line_around(path: str, offset: int, max_line_bytes: int) -> tuple[int, bytes] | None:
+    """The line that holds the byte at `offset`, with its start.
+
+    None where there is no such line, or it is longer than the limit. Raises OSError as open does.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        low = max(0, offset - max_line_bytes)
+        before = os.pread(fd, offset - low, low)
+        if len(before) < offset - low:
+            return None
+        start = low + before.rfind(b"\n") + 1
+        data = os.pread(fd, max_line_bytes + 1, start)
+    finally:
+        os.close(fd)
+    if start == low > 0 and not before.startswith(b"\n"):
+        return None
+    line, newline, _ = data.partition(b"\n")
+    whole = len(line) <= max_line_bytes and (newline or len(data) <= max_line_bytes)
+    return (start, line) if whole and start + len(line) >= offset and line else None
 
 
 def _is_about(kept: _Kept, offset: int) -> bool:

@@ -1,99 +1,87 @@
-"""Which sessions are captured, and the rows that a turn written afterwards refers to."""
+"""Whether sessions are registered before their first turn, and ended after their last."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
-from typing import Literal
+from collections.abc import Iterator
 from uuid import UUID
 
-from claude_headspace.events.event import Event, derived_key, storable
-from claude_headspace.events.taxonomy import SESSION_REGISTERED
-from claude_headspace.source.directories import first_directory, repository_of
-from claude_headspace.source.discovery import main_transcript
-from claude_headspace.source.transcript import Turn
-from claude_headspace.store.connection import Database
-from claude_headspace.store.sessions import Registration, SessionRows, StoredSession
+from claude_headspace.events.taxonomy import SESSION_ENDED, SESSION_REGISTERED
+from claude_headspace.verify.logged import IS_LATE, LogSide
+from claude_headspace.verify.report import Finding, Kind
 
-UNKNOWN_DIRECTORY = "(unknown)"
-_CACHED = 1000
+# What a running watcher needs at most to see to a silent session.
+GRACE_SECONDS = 120.0
+
+# Two statements of a watcher, of which one may be seen and the other not yet, are a minute apart.
+_TOLD = f"""
+CREATE TEMPORARY TABLE verify_told AS
+WITH told AS (
+    SELECT session_uuid,
+        min(id) FILTER (WHERE event_type = 'session_registered') AS registered,
+        bool_or({IS_LATE}) FILTER (WHERE event_type = 'session_registered') AS late,
+        count(*) FILTER (WHERE event_type = 'turn_detected') AS turns,
+        min(id) FILTER (WHERE event_type = 'turn_detected' AND NOT {IS_LATE}) AS first,
+        max(timestamp) FILTER (WHERE event_type = 'session_ended') AS ended,
+        max(recorded_at) AS recorded,
+        max(timestamp) FILTER (WHERE event_type = 'turn_detected'
+            AND timestamp <= recorded_at AND NOT annotations ? 'copy_of'
+            AND recorded_at < clock_timestamp() - interval '1 minute') AS spoke
+    FROM events
+    WHERE retracted_at IS NULL AND (%s::uuid IS NULL OR session_uuid = %s::uuid)
+        AND event_type IN ('session_registered', 'turn_detected', 'session_ended')
+    GROUP BY session_uuid)
+SELECT a.session_uuid, a.end_reason, CASE
+        WHEN t.registered IS NULL AND (a.announced OR t.turns > 0)
+            THEN 'its session_registered is missing'
+        WHEN t.registered > t.first AND NOT t.late
+            THEN 'its session_registered stands after its first turn'
+    END AS registration, CASE
+        WHEN a.ended_at < t.spoke THEN 'it is noted as ended before its last turn'
+        WHEN a.ended_at IS NOT NULL AND (t.ended IS NULL OR t.ended < t.spoke)
+            THEN 'it has ended, and its session_ended is missing'
+        WHEN a.ended_at IS NULL AND a.last_seen_at < clock_timestamp() - %s * interval '1 second'
+            AND t.recorded < clock_timestamp() - %s * interval '1 second'
+            THEN 'it is silent, and nothing says that it has ended'
+    END AS ending
+FROM agents a JOIN projects p ON p.id = a.project_id
+LEFT JOIN told t USING (session_uuid)
+WHERE p.host = %s AND (%s::uuid IS NULL OR a.session_uuid = %s::uuid)
+"""  # noqa: S608
+_PAGE = """
+SELECT session_uuid::text, registration, ending FROM verify_told
+WHERE (registration IS NOT NULL OR ending IS NOT NULL) AND session_uuid > %s
+ORDER BY session_uuid LIMIT %s
+"""
+_MISSING = """
+SELECT session_uuid::text, end_reason, registration LIKE '%%is missing',
+    ending LIKE '%%is missing'
+FROM verify_told
+WHERE (registration LIKE '%%is missing' OR ending LIKE '%%is missing') AND session_uuid > %s
+ORDER BY session_uuid LIMIT %s
+"""
+_FIRST = str(UUID(int=0))
 
 
-class SessionLookup:
-    """Sessions as the database has them; rows that are missing are made when asked for."""
+def wrong_sessions(log: LogSide, silent_seconds: float | None) -> Iterator[Finding]:
+    """Sessions whose beginning or end the log tells wrong.
 
-    def __init__(self, database: Database, host: str, mode: Literal["all", "registered"]) -> None:
-        self._database = database
-        self._rows = SessionRows(database, host)
-        self._mode = mode
-        stored = self._rows.registrations(waiting_only=False)
-        self._registrations: dict[UUID, Registration] = {each.session: each for each in stored}
-        self._known: dict[UUID, StoredSession] = {}
+    `silent_seconds`: after so long without a line a session should have ended; None where nobody
+    is there to end it.
+    """
+    silent = 1e10 if silent_seconds is None else silent_seconds + GRACE_SECONDS
+    values = (log.only, log.only, silent, GRACE_SECONDS, log.host, log.only, log.only)
+    log.database.execute(_TOLD, values)
+    kinds: tuple[Kind, Kind] = ("registration", "ending")
+    for session, *problems in log.pages(_PAGE, start=_FIRST):
+        for kind, why in zip(kinds, problems, strict=True):
+            if why is not None:
+                yield Finding(kind, why, session=UUID(session))
 
-    @property
-    def selective(self) -> bool:
-        """Whether some sessions are, or may have been, left alone."""
-        unwanted = any(not each.wanted for each in self._registrations.values())
-        return self._mode == "registered" or unwanted
 
-    def captured(self, session: UUID) -> bool:
-        """Whether the lines of this session belong into the log."""
-        registration = self._registrations.get(session)
-        return self._mode == "all" if registration is None else registration.wanted
-
-    def find(self, session: UUID) -> StoredSession | None:
-        """The session's rows."""
-        found = self._known.get(session) or self._rows.find(session)
-        if found is not None:
-            if len(self._known) >= _CACHED:
-                self._known.clear()
-            self._known[session] = found
-        return found
-
-    def for_turn(self, turn: Turn, path: str) -> StoredSession:
-        """The session of a turn in the file at `path`, made where it is missing."""
-        found = self.find(turn.session)
-        if found is not None:
-            return found
-        asked = self._registrations.get(turn.session)
-        first = first_directory(main_transcript(path, str(turn.session)), turn.session)
-        directory = (first and first.path) or turn.cwd or UNKNOWN_DIRECTORY
-        project = storable((asked and asked.project_path) or repository_of(directory))[0]
-        working = storable((asked and asked.working_directory) or directory)[0]
-        pane = asked.iterm_pane_id if asked else None
-        seen_at = first.when if first else turn.timestamp
-        created = self._rows.create(turn.session, project, working, pane, seen_at)
-        self._known[turn.session] = created
-        return created
-
-    def announcement(self, session: StoredSession, when: datetime) -> Event:
-        """The session_registered event that the watcher writes for this session."""
-        asked = self._registrations.get(session.uuid)
-        payload = {
-            "session_uuid": str(session.uuid),
-            "project_path": session.project_path,
-            "working_directory": session.working_directory,
-        }
-        if asked and asked.iterm_pane_id:
-            payload["iterm_pane_id"] = asked.iterm_pane_id
-        generation = str(asked.generation if asked else 0)
-        return Event(
-            SESSION_REGISTERED,
-            when,
-            payload,
-            derived_key(SESSION_REGISTERED, str(session.uuid), generation),
-            session.uuid,
-            project_id=session.project_id,
-            agent_id=session.agent_id,
-        )
-
-    def store_written(self, session: StoredSession, turns: Sequence[Turn]) -> None:
-        """Note that a session is announced, and that it spoke when these turns were written."""
-        moments = [turn.timestamp for turn in turns]
-        started = min([*moments, session.started_at] if session.started_at else moments)
-        seen = max([*moments, session.last_seen_at] if session.last_seen_at else moments)
-        stored = replace(session, announced=True, started_at=started, last_seen_at=seen)
-        if stored != session:
-            self._database.execute(self._rows.update(stored))
-            self._known[session.uuid] = stored
+def missing_events(log: LogSide) -> Iterator[tuple[str, UUID, str]]:
+    """The events of sessions that are missing: type, session, reason of an end."""
+    for session, reason, registration, ending in log.pages(_MISSING, start=_FIRST):
+        if registration:
+            yield SESSION_REGISTERED, UUID(session), ""
+        if ending:
+            yield SESSION_ENDED, UUID(session), reason

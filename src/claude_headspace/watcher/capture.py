@@ -12,6 +12,7 @@ from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.position import LineCounts, Position
 from claude_headspace.events.taxonomy import TURN_DETECTED
+from claude_headspace.sessions.known import Sessions
 from claude_headspace.source.records import MAX_BROKEN
 from claude_headspace.source.transcript import (
     Other,
@@ -36,7 +37,6 @@ from claude_headspace.watcher.reader import (
     Reader,
     ReadLine,
 )
-from claude_headspace.watcher.sessions import Sessions
 from claude_headspace.watcher.sources import ActiveSource
 from claude_headspace.watcher.stop import StopRequested
 

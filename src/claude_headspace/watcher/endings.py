@@ -11,11 +11,11 @@ from uuid import UUID
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.events.event import Event, derived_key
 from claude_headspace.events.taxonomy import SESSION_ENDED
+from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.connection import Database, Footing
 from claude_headspace.store.positions import Positions
 from claude_headspace.store.sessions import Registration, StoredSession
 from claude_headspace.store.writer import EventWriter
-from claude_headspace.watcher.sessions import Sessions
 
 logger = logging.getLogger(__name__)
 

@@ -29,11 +29,11 @@ from claude_headspace.events.taxonomy import (
 from claude_headspace.inbox.arrivals import Arrival, list_arrivals, read_arrival, remove_leftovers
 from claude_headspace.inbox.events import event_of, session_of
 from claude_headspace.inbox.producer import ARRIVED
+from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.connection import Database, Footing
 from claude_headspace.store.positions import Positions, Rejection, StoredSource
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
-from claude_headspace.watcher.sessions import Sessions
 
 logger = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from claude_headspace.events.redaction import make_redactor, redact_bytes, redac
 from claude_headspace.health.status import State, WatcherStatus, status_path
 from claude_headspace.hooks.danger import settings_paths, warnings
 from claude_headspace.logs import configure_logging
+from claude_headspace.sessions.known import Sessions
 from claude_headspace.source.notifier import Notifier, Waker
 from claude_headspace.store.connection import Database, Patience
 from claude_headspace.store.positions import Positions
@@ -37,7 +38,6 @@ from claude_headspace.watcher.measures import Meter
 from claude_headspace.watcher.pause import Pause
 from claude_headspace.watcher.reader import Reader
 from claude_headspace.watcher.reread import Reread
-from claude_headspace.watcher.sessions import Sessions
 from claude_headspace.watcher.sources import Sources
 from claude_headspace.watcher.stop import Stop, StopRequested
 from claude_headspace.watcher.summary import Summary

@@ -19,6 +19,7 @@ import msgspec
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin, encode
 from claude_headspace.events.position import RULES, LineCounts, Position
+from claude_headspace.sessions.known import Sessions
 from claude_headspace.source.tailer import Line, SourceFile, TooLong
 from claude_headspace.source.transcript import Other, Outcome, Rejected, Transcript, Turn, line_key
 from claude_headspace.store.connection import Database, Footing
@@ -26,7 +27,6 @@ from claude_headspace.store.positions import Positions, StoredSource
 from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
 from claude_headspace.store.writer import NOTIFICATION, EventWriter
 from claude_headspace.watcher.reader import TOO_LONG, Reader
-from claude_headspace.watcher.sessions import Sessions
 from claude_headspace.watcher.sources import ActiveSource, Sources
 
 logger = logging.getLogger(__name__)

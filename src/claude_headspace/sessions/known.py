@@ -1,4 +1,4 @@
-"""What the watcher knows of sessions: who they are, whether they are captured, when they end."""
+"""What is known of sessions: who they are, whether they are captured, when they end."""
 
 from __future__ import annotations
 

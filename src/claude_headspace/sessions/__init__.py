@@ -1,0 +1,1 @@
+"""What is known of sessions, for everything that writes events of theirs."""

@@ -1,0 +1,148 @@
+"""What the log should hold of a transcript: the file read from its first byte, as capture reads.
+
+The same functions as capture's on purpose: a second parser would only have faults of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from claude_headspace.events.position import Position
+from claude_headspace.source.records import MAX_BROKEN
+from claude_headspace.source.tailer import Line, SourceFile, TooLong
+from claude_headspace.source.transcript import Outcome, Rejected, Transcript, Turn
+
+# As much is read and compared at once; it bounds memory.
+BATCH_BYTES = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one record tells. `line` counts from 1; `start` is its line's first byte.
+
+    `line` is 0 where a prompt waits at the end of the file for a line that tells of it.
+    """
+
+    line: int
+    start: int
+    told: Turn | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines in the order of the file, up to the byte `end`. `others`: records that are no turns."""
+
+    start: int
+    end: int
+    places: Sequence[Place]
+    lines: int
+    others: int
+
+
+class Expected:
+    """One reading of a file as long as it is when it is opened.
+
+    `set_aside`: offsets of lines that are not to be touched, because they killed the watcher.
+    After `batches`: `checksum` is that of the first `settled` bytes, and `unfinished` counts bytes
+    after the last newline that are no whole record yet.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        max_line_bytes: int,
+        settled: int = 0,
+        *,
+        set_aside: Collection[int] = (),
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Raises OSError as open does."""
+        self._file = SourceFile(path)
+        self._limit = max_line_bytes
+        self._settled = settled
+        self._set_aside = set_aside
+        self._progress = progress
+        self._transcript = Transcript()
+        self._line = 0
+        self.size = self._file.stat.st_size
+        self.modified = self._file.stat.st_mtime
+        self.checksum = 0
+        self.unfinished = 0
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+    def batches(self) -> Iterator[Batch]:
+        """All lines, the last one also without its newline, and what waits at the end."""
+        position, more = Position(), True
+        while more:
+            before = position
+            chunk = self._file.read(before, self._limit, _no_beat, BATCH_BYTES)
+            position, more = chunk.position, chunk.more
+            if before.offset <= self._settled <= max(position.offset, before.offset):
+                self.checksum = self._file.checksum(before, self._settled)
+            yield self._batch(chunk.lines, before.offset, position.offset)
+            self._progress(position.offset - before.offset)
+        if position.offset < self._settled <= self.size:
+            self.checksum = self._file.checksum(position, self._settled)
+        yield from self._at_end(position)
+
+    def _batch(self, lines: Sequence[Line | TooLong], start: int, end: int) -> Batch:
+        places: list[Place] = []
+        others = 0
+        for line in lines:
+            self._line += 1
+            outcomes = self._outcomes(line)
+            told = self._told(line.start, outcomes)
+            others += sum(not isinstance(outcome, Turn | Rejected) for outcome in outcomes)
+            places += told
+        return Batch(start, end, places, len(lines), others)
+
+    def _outcomes(self, line: Line | TooLong) -> list[Outcome]:
+        if isinstance(line, TooLong):
+            return [Rejected(line.start, "too_long", f"{line.length} bytes")]
+        if line.start in self._set_aside:
+            return [Rejected(line.start, "poison", "set aside")]
+        return list(self._transcript.outcomes(line.data, line.start))
+
+    def _told(self, start: int, outcomes: Sequence[Outcome]) -> Iterator[Place]:
+        """Turns and rejections; of a line with very many of these, those that are kept."""
+        broken = 0
+        for outcome in outcomes:
+            if isinstance(outcome, Rejected):
+                broken += 1
+                if broken > MAX_BROKEN:
+                    continue
+            if isinstance(outcome, Turn | Rejected):
+                yield Place(self._line, start, outcome)
+
+    def _at_end(self, position: Position) -> Iterator[Batch]:
+        start = position.offset
+        self.unfinished = self.size - start
+        last = self._file.read_unfinished(position, self._limit)
+        if last is not None and isinstance(line := last.lines[0], Line):
+            yield from self._unfinished_line(line)
+        waiting = [
+            Place(0, self.size, o)
+            for o in self._transcript.untold(self.size)
+            if isinstance(o, Turn)
+        ]
+        yield Batch(self.size, self.size, waiting, 0, 0)
+
+    def _unfinished_line(self, line: Line) -> Iterator[Batch]:
+        """The last line if it is whole; else what was read of it before more was written to it."""
+        tried = Transcript(self._transcript.state)
+        outcomes = list(tried.outcomes(line.data, line.start))
+        if any(isinstance(outcome, Rejected) for outcome in outcomes):
+            outcomes = [o for o in outcomes if isinstance(o, Turn) and o.offset < self._settled]
+        else:
+            self._transcript, self.unfinished = tried, 0
+        self._line += 1
+        others = sum(not isinstance(outcome, Turn) for outcome in outcomes)
+        yield Batch(line.start, self.size, list(self._told(line.start, outcomes)), 1, others)
+
+
+def _no_beat() -> None:
+    """A check has nobody who waits for its heartbeat."""

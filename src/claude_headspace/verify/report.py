@@ -1,0 +1,106 @@
+"""What a check found, in numbers and with the first places of each kind."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, fields
+from typing import Literal
+from uuid import UUID
+
+# Places told of each kind; more are only counted.
+PLACES_TOLD = 100
+
+Kind = Literal[
+    "missing", "unread", "rejected", "differs", "order", "doubled", "invented", "misplaced",
+    "registration", "ending", "position", "rejection", "unreadable", "older_rules",
+]  # fmt: skip
+# Not a fault: the watcher is about to read these sources again.
+HARMLESS: frozenset[Kind] = frozenset({"older_rules"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One place where file and log are not the same.
+
+    `line` counts from 1, `offset` is in bytes; `why` is for people.
+    """
+
+    kind: Kind
+    why: str
+    path: str | None = None
+    line: int | None = None
+    offset: int | None = None
+    session: UUID | None = None
+    line_uuid: str | None = None
+    event_id: int | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """The turns of one session, counted.
+
+    in_log: in a file and in the log. repeated: in the files once more. missing: in a file, read,
+    and not in the log. unread: not read yet. rejected: not in the log, and kept with a reason.
+    not_captured: of a session that is not to be captured. differs: in the log, and not the same.
+    file_gone: in the log, and their file or their part of it is gone. file_replaced: in the log,
+    and their file was rewritten since. invented: in the log, and no line of their file explains
+    them. repaired: missing, and written now.
+    """
+
+    in_log: int = 0
+    repeated: int = 0
+    missing: int = 0
+    unread: int = 0
+    rejected: int = 0
+    not_captured: int = 0
+    differs: int = 0
+    file_gone: int = 0
+    file_replaced: int = 0
+    invented: int = 0
+    repaired: int = 0
+
+
+TALLIES = tuple(field.name for field in fields(Tally))
+
+
+@dataclass(slots=True)
+class Report:
+    """A whole check.
+
+    `unfinished_bytes`: after the last newline, and no whole record yet. `of_sessions`: so many
+    session_registered and session_ended events were missing, and are written now.
+    """
+
+    host: str
+    files: int = 0
+    bytes: int = 0
+    lines: int = 0
+    unread_bytes: int = 0
+    unfinished_bytes: int = 0
+    rejected_lines: int = 0
+    not_turns: int = 0
+    of_sessions: int = 0
+    seconds: float = 0.0
+    rewound: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sessions: defaultdict[UUID, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    findings: list[Finding] = field(default_factory=list)
+    counts: Counter[Kind] = field(default_factory=Counter)
+
+    def tell(self, finding: Finding) -> None:
+        """Count a finding, and keep it if it is one of the first of its kind."""
+        self.counts[finding.kind] += 1
+        if self.counts[finding.kind] <= PLACES_TOLD:
+            self.findings.append(finding)
+
+    @property
+    def totals(self) -> Tally:
+        """The sum over all sessions."""
+        counted = self.sessions.values()
+        return Tally(*(sum(getattr(tally, name) for tally in counted) for name in TALLIES))
+
+    @property
+    def wrong(self) -> int:
+        """How many findings are left that are faults and were not repaired."""
+        found = sum(n for kind, n in self.counts.items() if kind not in HARMLESS)
+        return found - self.totals.repaired - self.of_sessions
