@@ -47,6 +47,7 @@ DEFAULTS: Tree = {
         "final_line_wait_seconds": 5,
         "notifications": True,
     },
+    "inbox": {"keep_seconds": 3600, "keep_bytes": 64 * 1024 * 1024},
     "web": {"host": "127.0.0.1", "port": 5055},
     "alerts": {"command": None},
     "logging": {"level": "INFO", "summary_interval_seconds": 60},
@@ -99,6 +100,14 @@ class FileWatcherSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class InboxSettings:
+    """How long files of the inbox are kept after they were taken in, and how many bytes of them."""
+
+    keep_seconds: float
+    keep_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class WebSettings:
     """Where the web application listens: always a loopback address."""
 
@@ -140,6 +149,7 @@ class Config:
     event_system: EventSystemSettings
     claude: ClaudeSettings
     file_watcher: FileWatcherSettings
+    inbox: InboxSettings
     web: WebSettings
     alerts: AlertSettings
     logging: LoggingSettings
@@ -240,6 +250,10 @@ _SECTIONS: dict[str, dict[str, fields.Field[Any]]] = {
         "max_line_bytes": _whole(1024, 1024**3),
         "final_line_wait_seconds": _seconds(0, 3600),
         "notifications": _setting(_check_switch),
+    },
+    "inbox": {
+        "keep_seconds": _seconds(0, 7 * 86400),
+        "keep_bytes": _whole(0, 1024**4),
     },
     "web": {
         "host": _text(required=True, validate=_check_loopback),
@@ -405,6 +419,7 @@ def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str,
         event_system=EventSystemSettings(**tree["event_system"]),
         claude=ClaudeSettings(_projects(tree["claude"]["projects_path"], directory, environ)),
         file_watcher=FileWatcherSettings(**tree["file_watcher"]),
+        inbox=InboxSettings(**tree["inbox"]),
         web=WebSettings(**tree["web"]),
         alerts=AlertSettings(None if command is None else tuple(command)),
         logging=LoggingSettings(**tree["logging"]),

@@ -18,6 +18,7 @@ from claude_headspace.events.event import Event
 from claude_headspace.events.redaction import make_redactor, redact_bytes, redact_event
 from claude_headspace.health.status import State, WatcherStatus, status_path
 from claude_headspace.hooks.danger import settings_paths, warnings
+from claude_headspace.inbox.kept import Kept
 from claude_headspace.logs import configure_logging
 from claude_headspace.source.notifier import Notifier, Waker
 from claude_headspace.store.connection import Database, Patience
@@ -30,6 +31,7 @@ from claude_headspace.watcher.capture import Capture
 from claude_headspace.watcher.endings import Endings
 from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.in_hand import InHand
+from claude_headspace.watcher.inbox_queue import InboxQueue
 from claude_headspace.watcher.intake import Intake
 from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
 from claude_headspace.watcher.loop import Loop
@@ -94,14 +96,18 @@ class Watcher:
         self._summary = Summary(self._writer.counters, config.logging.summary_interval_seconds)
 
     def _make_intake(self) -> Intake:
+        directory = self._config.state.directory / INBOX_NAME
+        settings = self._config.inbox
         intake = Intake(
-            directory=self._config.state.directory / INBOX_NAME,
+            directory=directory,
             database=self._database,
             writer=self._writer,
             positions=self._positions,
             sessions=self._sessions,
+            queue=InboxQueue(directory, lambda session: self._loop.has_unread(session)),
+            kept=Kept(directory, settings.keep_seconds, settings.keep_bytes),
             redact=self._redacted,
-            kept=lambda content: redact_bytes(self._redactor, content),
+            redact_bytes=lambda content: redact_bytes(self._redactor, content),
             count_rejected=self._meter.rejected,
         )
         intake.prepare()

@@ -20,7 +20,7 @@ from claude_headspace.events.event import Event, Origin, encode
 from claude_headspace.events.position import RULES, LineCounts, Position
 from claude_headspace.source.tailer import Line, SourceFile, TooLong
 from claude_headspace.source.transcript import Other, Outcome, Rejected, Transcript, Turn
-from claude_headspace.store.connection import Database, Footing
+from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import Positions, StoredSource
 from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
 from claude_headspace.store.writer import NOTIFICATION, EventWriter
@@ -286,16 +286,12 @@ class Reread:
             reread_bytes=part.end,
             reread_state=json.dumps([state, counts.as_json()]),
         )
-        footing = Footing(
-            self._database, self._database.generation, lambda: self._positions.stands(source.stored)
-        )
         if part.events:
-            results = self._writer.write_all(part.events, footing=footing)
+            results = self._writer.write_all(part.events)
             if not results[-1].settled:
                 raise DatabaseUnavailable(results[-1].error or "the write failed")
             statements.append(NOTIFICATION)
         statements += [self._positions.reread(stored), *self._sessions.take_changes()]
-        footing.check()
         self._database.execute("; ".join(statements))
         source.stored = stored
 
