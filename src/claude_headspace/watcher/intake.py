@@ -276,7 +276,8 @@ class Intake:
             return self._sessions.begin(uuid)
         if kind in (None, SESSION_END) or not self._sessions.captured(uuid):
             return False
-        return self._sessions.find(uuid) is None
+        session = self._sessions.find(uuid)
+        return session is None or not session.announced
 
     def _introduce(self, uuid: UUID, arrival: Arrival) -> None:
         """Register the session that an event from elsewhere announces; not if it is refused."""
