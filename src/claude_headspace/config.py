@@ -22,6 +22,8 @@ from claude_headspace.errors import ConfigError
 
 CONFIG_VARIABLE = "CLAUDE_HEADSPACE_CONFIG"
 OVERRIDE_PREFIX = "CLAUDE_HEADSPACE__"
+# In the state directory: the name under which its watcher ran last.
+HOST_FILE = "host"
 CLAUDE_PROJECTS = "~/.claude/projects"
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 URL_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg2://", "postgresql+psycopg://")
@@ -406,15 +408,30 @@ def _guess(name: object, known: Mapping[str, Any]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
+def _host(named: str | None, state: Path) -> str:
+    """The name given, else the one this state directory has had, else the machine's.
+
+    A machine's name changes with the network that it is in; what stands in the log under it stays.
+    """
+    if named:
+        return named
+    try:
+        known = (state / HOST_FILE).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        known = ""
+    return known or socket.gethostname()
+
+
 def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str, str]) -> Config:
     command = tree["alerts"]["command"]
+    state = _resolve(tree["state"]["directory"], directory, environ)
     return Config(
         path=path,
         directory=directory,
         database=DatabaseSettings(**tree["database"]),
         state=StateSettings(
-            directory=_resolve(tree["state"]["directory"], directory, environ),
-            host=tree["state"]["host"] or socket.gethostname(),
+            directory=state,
+            host=_host(tree["state"]["host"], state),
         ),
         event_system=EventSystemSettings(**tree["event_system"]),
         claude=ClaudeSettings(_projects(tree["claude"]["projects_path"], directory, environ)),

@@ -223,3 +223,9 @@ def test_an_end_waits_for_a_last_line_that_is_still_being_written(
         append(path, last[50:])
         wait_for(lambda: "session_ended" in kinds(database_url, session), "no end", 30)
     assert kinds(database_url, session)[1:] == ["one", "two", "SessionEnd", "session_ended"]
+
+
+def test_the_hosts_name_is_remembered(tmp_path: Path, database_url: str) -> None:
+    with watched(tmp_path, database_url, settings=ALL) as it:
+        it.wait_state("capturing")
+        assert (it.state / "host").read_text() == "faulty\n"

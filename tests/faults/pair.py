@@ -169,26 +169,37 @@ class Forwarder(threading.Thread):
         self.url = f"postgresql://{SUPERUSER}@/{DATABASE}?host={home}"
         self.target = pair.primary.home
         self._hold = hold
+        self._closed = False
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(home / _SOCKET_NAME))
         self._listener.listen()
         pair.followers.append(self)
 
     def run(self) -> None:
-        while True:
-            client, _ = self._listener.accept()
-            threading.Thread(target=self._serve, args=[client], daemon=True).start()
+        with suppress(OSError):
+            while not self._closed:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=[client], daemon=True).start()
+
+    def close(self) -> None:
+        """Accept nobody any more."""
+        self._closed = True
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     def _serve(self, client: socket.socket) -> None:
-        server = self._connected()
-        if server is None:
-            client.close()
-            return
-        threading.Thread(target=_pass_on, args=[client, server], daemon=True).start()
-        _pass_on(server, client)
+        with client:
+            server = self._connected()
+            if server is None:
+                return
+            with server:
+                back = threading.Thread(target=_pass_on, args=[client, server], daemon=True)
+                back.start()
+                _pass_on(server, client)
+                back.join()
 
     def _connected(self) -> socket.socket | None:
-        while True:
+        while not self._closed:
             server = socket.socket(socket.AF_UNIX)
             if server.connect_ex(str(self.target / _SOCKET_NAME)) == 0:
                 return server
@@ -196,6 +207,7 @@ class Forwarder(threading.Thread):
             if not self._hold:
                 return None
             time.sleep(0.05)
+        return None
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
@@ -237,10 +249,14 @@ def _server(prepared: cluster.Cluster, name: str) -> Server:
     return Server(home, prepared.binaries.directory, options)
 
 
-def forwarder(it: Pair, *, hold: bool) -> Forwarder:
-    """A running forwarder to the pair's primary."""
+@contextmanager
+def forwarder(it: Pair, *, hold: bool) -> Iterator[str]:
+    """A running forwarder to the pair's primary; yields its address."""
     home = it.primary.home.parent / f"forward-{os.urandom(4).hex()}"
     home.mkdir(mode=0o711)
     made = Forwarder(home, it, hold=hold)
     made.start()
-    return made
+    try:
+        yield made.url
+    finally:
+        made.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,12 @@ def test_described_settings_can_be_read_again_and_hold_no_password(tmp_path: Pat
 )
 def test_mask_password(text: str | None, masked: str | None) -> None:
     assert mask_password(text) == masked
+
+
+def test_a_machine_that_is_called_otherwise_keeps_its_name_in_the_log(tmp_path: Path) -> None:
+    text = "state: {directory: var}"
+    assert load(tmp_path, text).state.host == socket.gethostname()
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "host").write_text("first-name\n")
+    assert load(tmp_path, text).state.host == "first-name"
+    assert load(tmp_path, text, CLAUDE_HEADSPACE__STATE__HOST="named").state.host == "named"

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from claude_headspace.config import Config, load_config
+from claude_headspace.config import HOST_FILE, Config, load_config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import HeadspaceError, StateUnusable
 from claude_headspace.events.event import Event
 from claude_headspace.events.redaction import make_redactor, redact_bytes, redact_event
-from claude_headspace.health.status import State, WatcherStatus, status_path
+from claude_headspace.health.status import State, WatcherStatus, status_path, write_private
 from claude_headspace.hooks.danger import settings_paths, warnings
 from claude_headspace.inbox.kept import Kept
 from claude_headspace.logs import configure_logging
@@ -268,6 +268,13 @@ def _only_one(directory: Path) -> Iterator[None]:
         lock.release()
 
 
+def _remember_host(config: Config) -> None:
+    try:
+        write_private(config.state.directory / HOST_FILE, config.state.host + "\n")
+    except OSError as error:
+        logger.warning("%s/%s cannot be written: %s", config.state.directory, HOST_FILE, error)
+
+
 def main() -> int:
     """Run the watcher; returns the exit status."""
     os.umask(0o077)
@@ -276,6 +283,7 @@ def main() -> int:
         config = load_config()
         configure_logging(config.logging.level)
         with _only_one(config.state.directory):
+            _remember_host(config)
             _make(config, is_orphaned).run()
     except HeadspaceError as error:
         configure_logging("INFO")
