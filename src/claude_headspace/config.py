@@ -23,6 +23,8 @@ from claude_headspace.errors import ConfigError
 
 CONFIG_VARIABLE = "CLAUDE_HEADSPACE_CONFIG"
 OVERRIDE_PREFIX = "CLAUDE_HEADSPACE__"
+# In the state directory: the name under which its watcher ran last.
+HOST_FILE = "host"
 CLAUDE_PROJECTS = "~/.claude/projects"
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -48,6 +50,7 @@ DEFAULTS: Tree = {
         "final_line_wait_seconds": 5,
         "notifications": True,
     },
+    "inbox": {"keep_seconds": 3600, "keep_bytes": 64 * 1024 * 1024},
     "web": {"host": "127.0.0.1", "port": 5055},
     "alerts": {"command": None},
     "logging": {"level": "INFO", "summary_interval_seconds": 60},
@@ -107,6 +110,14 @@ class FileWatcherSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class InboxSettings:
+    """How long files of the inbox are kept after they were taken in, and how many bytes of them."""
+
+    keep_seconds: float
+    keep_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class WebSettings:
     """Where the web application listens: always a loopback address."""
 
@@ -149,6 +160,7 @@ class Config:
     supervision: SupervisionSettings
     claude: ClaudeSettings
     file_watcher: FileWatcherSettings
+    inbox: InboxSettings
     web: WebSettings
     alerts: AlertSettings
     logging: LoggingSettings
@@ -250,6 +262,10 @@ _SECTIONS: dict[str, dict[str, fields.Field[Any]]] = {
         "max_line_bytes": _whole(1024, 1024**3),
         "final_line_wait_seconds": _seconds(0, 3600),
         "notifications": _setting(_check_switch),
+    },
+    "inbox": {
+        "keep_seconds": _seconds(0, 7 * 86400),
+        "keep_bytes": _whole(0, 1024**4),
     },
     "web": {
         "host": _text(required=True, validate=_check_loopback),
@@ -406,20 +422,36 @@ def _guess(name: object, known: Mapping[str, Any]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
+def _host(named: str | None, state: Path) -> str:
+    """The name given, else the one this state directory has had, else the machine's.
+
+    A machine's name changes with the network that it is in; what stands in the log under it stays.
+    """
+    if named:
+        return named
+    try:
+        known = (state / HOST_FILE).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        known = ""
+    return known or socket.gethostname()
+
+
 def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str, str]) -> Config:
     command = tree["alerts"]["command"]
+    state = _resolve(tree["state"]["directory"], directory, environ)
     return Config(
         path=path,
         directory=directory,
         database=DatabaseSettings(**tree["database"]),
         state=StateSettings(
-            directory=_resolve(tree["state"]["directory"], directory, environ),
-            host=tree["state"]["host"] or socket.gethostname(),
+            directory=state,
+            host=_host(tree["state"]["host"], state),
         ),
         event_system=EventSystemSettings(**tree["event_system"]),
         supervision=SupervisionSettings(**tree["supervision"]),
         claude=ClaudeSettings(_projects(tree["claude"]["projects_path"], directory, environ)),
         file_watcher=FileWatcherSettings(**tree["file_watcher"]),
+        inbox=InboxSettings(**tree["inbox"]),
         web=WebSettings(**tree["web"]),
         alerts=AlertSettings(None if command is None else tuple(command)),
         logging=LoggingSettings(**tree["logging"]),

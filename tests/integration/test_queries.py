@@ -262,17 +262,17 @@ def test_asking_for_a_session_wakes_the_watcher_and_counts_changes(database_url:
     try:
         with reading(database_url) as connection:
             changes = [
-                ask_for(connection, session, wanted=wanted, project_path=path)
+                ask_for(connection, session, wanted=wanted, project_path=path, host="h")
                 for wanted, path in asked
             ]
             row = connection.execute(
-                text("SELECT wanted, generation, applied, project_path FROM registrations")
+                text("SELECT wanted, generation, host, project_path FROM registrations")
             ).one()
         assert sockets.select([listener], [], [], ENOUGH_SECONDS)[0]
     finally:
         listener.close()
     assert changes == [True, False, True, False, True]
-    assert tuple(row) == (True, 3, 0, "/q")
+    assert tuple(row) == (True, 3, "h", "/q")
 
 
 def test_rejections_are_shown_until_resolved(database_url: str) -> None:

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from claude_headspace.errors import DatabaseRefused
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.store.connection import Database, Patience
+from claude_headspace.store.positions import Positions, Rejection
 from claude_headspace.store.writer import EventWriter
 from harness import Log
 
@@ -249,3 +253,89 @@ class TestOutage:
         log.rows("ALTER TABLE elsewhere RENAME TO events")
         assert writer.write(event()).outcome == "written"
         writer.close()
+
+
+class Lasting:
+    """A connection that does not come back by itself, as the watcher's."""
+
+    def __init__(self, url: str, pauses: Pauses) -> None:
+        self.database = Database(lambda: url, application_name="test", by_itself=False)
+        self.database.connect()
+        self.writer = EventWriter(self.database, pause=pauses)
+
+    @property
+    def backend(self) -> int:
+        return int(self.database.execute("SELECT pg_backend_pid()")[0][0])
+
+
+@pytest.fixture
+def lasting(database_url: str, pauses: Pauses) -> Iterator[Lasting]:
+    made = Lasting(database_url, pauses)
+    yield made
+    made.database.close()
+
+
+def test_nothing_is_tried_again_once_the_connection_it_was_read_over_is_lost(
+    lasting: Lasting, log: Log, pauses: Pauses
+) -> None:
+    log.rows("SELECT pg_terminate_backend(%s)", (lasting.backend,))
+    result = lasting.writer.write(event())
+    assert (result.outcome, result.attempts, pauses.seconds) == ("failed", 1, [])
+    lasting.database.connect()
+    assert texts(log) == []
+
+
+def test_what_passes_by_itself_is_tried_again_over_the_same_connection(
+    lasting: Lasting, log: Log, pauses: Pauses
+) -> None:
+    log.rows(
+        "CREATE SEQUENCE tries; CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS $$"
+        " BEGIN IF nextval('tries') < 3 THEN RAISE EXCEPTION 'busy' USING ERRCODE = '55P03';"
+        " END IF; RETURN NEW; END $$;"
+        " CREATE TRIGGER busy BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION busy()"
+    )
+    backend = lasting.backend
+    result = lasting.writer.write(event("x"))
+    assert (result.outcome, result.attempts, len(pauses.seconds)) == ("written", 3, 2)
+    assert (texts(log), lasting.backend) == (["x"], backend)
+
+
+def test_more_than_postgres_can_do_is_refused_for_ever(lasting: Lasting) -> None:
+    """SQLSTATE class 54: held, it would hold everything behind it."""
+    with pytest.raises(DatabaseRefused) as refused:
+        lasting.database.execute("SELECT " + ", ".join("1" * 1700))
+    assert refused.value.sqlstate == "54011"
+    assert lasting.database.connected
+
+
+def test_of_several_hosts_the_first_that_answers_is_taken(database_url: str) -> None:
+    place, _, port = database_url.partition("host=")[2].partition("&port=")
+    dead = database_url.replace(f"host={place}", f"host=/nowhere,{place}")
+    database = Database(lambda: dead, application_name="test", by_itself=False)
+    database.connect()
+    assert database.execute("SELECT current_setting('port')") == [(port,)]
+    database.close()
+
+
+def test_a_host_that_accepts_and_says_nothing_is_left_for_the_next(
+    database_url: str, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / f".s.PGSQL.{database_url.rpartition('=')[2]}"))
+        silent.listen()
+        address = database_url.replace("host=", f"connect_timeout=1&host={tmp_path},")
+        database = Database(lambda: address, application_name="test", by_itself=False)
+        database.connect()
+        assert database.execute("SELECT 1") == [(1,)]
+        database.close()
+
+
+def test_a_rejection_that_was_resolved_and_is_met_again_is_open_again(
+    lasting: Lasting, log: Log
+) -> None:
+    positions = Positions(lasting.database, "h")
+    statement = positions.reject(positions.create("/f"), [Rejection(1, "torn", "why", b"x")])[0]
+    lasting.database.execute(statement)
+    log.rows("UPDATE rejections SET resolved_at = now()")
+    lasting.database.execute(statement)
+    assert log.rows("SELECT resolved_at FROM rejections") == [(None,)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,12 @@ def test_a_mistake_in_the_file_is_told_with_its_place(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, "web:\n  port: 1\n  host: a: b\n")
     assert found.endswith("settings.yaml: is not YAML (line 3, column 10: mapping values are not"
                           " allowed here)")  # fmt: skip
+
+
+def test_a_machine_that_is_called_otherwise_keeps_its_name_in_the_log(tmp_path: Path) -> None:
+    text = "state: {directory: var}"
+    assert load(tmp_path, text).state.host == socket.gethostname()
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "host").write_text("first-name\n")
+    assert load(tmp_path, text).state.host == "first-name"
+    assert load(tmp_path, text, CLAUDE_HEADSPACE__STATE__HOST="named").state.host == "named"

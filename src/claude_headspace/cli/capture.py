@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,7 +12,14 @@ from claude_headspace.cli.access import open_log
 from claude_headspace.cli.command import add, path
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy import Connection
+
     from claude_headspace.cli.command import Commands
+
+
+TAKE_UP_SECONDS = 10.0
 
 
 def configure(commands: Commands) -> None:
@@ -46,7 +55,8 @@ def register(arguments: Namespace) -> int:
     from claude_headspace.config import load_config
     from claude_headspace.store.queries import ask_for, find_session
 
-    with open_log(load_config()) as connection:
+    config = load_config()
+    with open_log(config) as connection:
         session = find_session(connection, arguments.session).uuid
         changed = ask_for(
             connection,
@@ -55,7 +65,9 @@ def register(arguments: Namespace) -> int:
             project_path=arguments.project,
             working_directory=arguments.directory,
             iterm_pane_id=arguments.iterm_pane_id,
+            host=config.state.host,
         )
+        _wait_for_watchers(connection, session)
     print(f"{session} is registered." if changed else f"{session} was registered already.")
     return 0
 
@@ -65,11 +77,29 @@ def unregister(arguments: Namespace) -> int:
     from claude_headspace.config import load_config
     from claude_headspace.store.queries import ask_for, find_session
 
-    with open_log(load_config()) as connection:
+    config = load_config()
+    with open_log(config) as connection:
         session = find_session(connection, arguments.session).uuid
-        changed = ask_for(connection, session, wanted=False)
+        changed = ask_for(connection, session, wanted=False, host=config.state.host)
+        _wait_for_watchers(connection, session)
     print(f"{session} is unregistered." if changed else f"{session} was unregistered already.")
     return 0
+
+
+def _wait_for_watchers(connection: Connection, session: UUID) -> None:
+    """Until every watcher that runs has taken it up: from then on it holds everywhere."""
+    from claude_headspace.store.queries import watchers_behind
+
+    deadline = time.monotonic() + TAKE_UP_SECONDS
+    while behind := watchers_behind(connection, session):
+        if time.monotonic() >= deadline:
+            print(
+                f"{behind} running watchers have not taken it up within {TAKE_UP_SECONDS:g} s:"
+                " they do so as soon as they can.",
+                file=sys.stderr,
+            )
+            return
+        time.sleep(0.02)
 
 
 def watcher(_: Namespace) -> int:

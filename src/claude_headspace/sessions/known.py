@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
@@ -49,12 +49,16 @@ class Sessions:
 
     def reload(self) -> None:
         """Forget everything and learn again what people asked for."""
-        self._known.clear()
-        self._changed.clear()
-        self._moved.clear()
+        self.forget()
         self.copies_due = True
         stored = self._rows.registrations(waiting_only=False)
         self._registrations = {registration.session: registration for registration in stored}
+
+    def forget(self) -> None:
+        """Drop what is at hand, and what was learnt and is not stored."""
+        self._known.clear()
+        self._changed.clear()
+        self._moved.clear()
 
     def captured(self, session: UUID) -> bool:
         """Whether the lines of this session go into the log."""
@@ -85,8 +89,7 @@ class Sessions:
         """A session that starts asks to be captured; whether it is."""
         if self._mode == "registered" and session not in self._registrations:
             self._rows.register(session)
-            asked = Registration(session, True, 1, 1, None, None, None)
-            self._registrations[session] = asked
+            self._registrations[session] = Registration(session, True, 1, None, None, None)
         return self.captured(session)
 
     def introduce(self, session: UUID, given: Mapping[str, str]) -> StoredSession:
@@ -113,11 +116,6 @@ class Sessions:
             return None
         session.ended_at = when
         return self._rows.end(session, reason)
-
-    def stand(self, sessions: Iterable[UUID]) -> bool:
-        """Whether the rows of these sessions, as far as they are at hand, are still theirs."""
-        known = [self._known[session] for session in sessions if session in self._known]
-        return self._rows.stand({session.agent_id: session.uuid for session in known})
 
     def meet_anyway(self, session: UUID, path: str) -> StoredSession:
         """The session of a turn that names no directory and whose session never did."""
@@ -287,10 +285,11 @@ class Sessions:
         event = _event(SESSION_ENDED, session, when, payload, key, None)
         return event, self._rows.end(session, reason)
 
-    def silent(self, now: datetime, timeout: timedelta, limit: int) -> list[StoredSession]:
-        """Open sessions whose last line is older than the timeout."""
-        found = self._rows.silent_since(now - timeout, limit)
-        return [self._known.setdefault(session.uuid, session) for session in found]
+    def silent(
+        self, now: datetime, timeout: timedelta, limit: int, except_for: Sequence[UUID]
+    ) -> list[UUID]:
+        """Open sessions of this host whose last line is older than the timeout."""
+        return self._rows.silent_since(now - timeout, limit, except_for)
 
     def restored(self, event: Event) -> Event:
         """The event of a session whose rows were deleted while the watcher ran, with new ones.
@@ -327,16 +326,27 @@ class Sessions:
         return waiting
 
     def registered(self, registration: Registration) -> StoredSession | None:
-        """The rows of a session that was registered, as far as its directory is known."""
-        known = self.find(registration.session)
+        """The rows of a session that was registered, as far as its directory is known.
+
+        Only if it is this host's to keep them: None for sessions of others.
+        """
+        known = self.find_own(registration.session)
         directory = registration.working_directory or registration.project_path
         if known is not None and not known.announced:
             # Left alone before, and wanted again: it is open until its lines say otherwise.
             known.ended_at = None
             self._changed[known.uuid] = known
-        if known is not None or directory is None:
+        if known is not None or registration.session in self._known:
             return known
+        if directory is None or not self._rows.is_here(registration.host):
+            return None
         return self._create(registration.session, directory)
+
+    def find_own(self, session: UUID) -> StoredSession | None:
+        """The session as the database has it by now, if its project is this host's."""
+        self._known.pop(session, None)
+        found = self.find(session)
+        return found if found is not None and self._rows.is_here(found.host) else None
 
     def unannounce(self, session: StoredSession) -> None:
         """When the session is registered again, that is announced again."""

@@ -107,6 +107,19 @@ def unreadable(roots: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def transcripts_of(roots: Sequence[str], session: str) -> Iterator[Sighting]:
+    """The transcripts of a session below the roots, where Claude Code keeps and names them so."""
+    for root in roots:
+        for folder in look_into(root)[1]:
+            main = look(os.path.join(folder, session + TRANSCRIPT_SUFFIX))
+            if main is not None:
+                yield main
+            own = os.path.join(folder, session)
+            if os.path.isdir(own):
+                for sightings in sweep([own]):
+                    yield from sightings
+
+
 def main_transcript(path: str, session: str) -> str:
     """Where Claude Code keeps the main transcript of a session, told by any file of it."""
     directory = os.path.dirname(path)

@@ -10,7 +10,7 @@ import select
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg2
@@ -19,7 +19,8 @@ from psycopg2 import extensions
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
 from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
-from claude_headspace.store.failures import DriverError, translate
+from claude_headspace.store.failures import DriverError, passes_in_place, translate
+from claude_headspace.store.hosts import Host, hosts_of
 from claude_headspace.store.names import Names
 
 ANSWER_SECONDS = 30.0
@@ -68,33 +69,13 @@ class Patience:
         return self.left(started)
 
 
-@dataclass(frozen=True, slots=True)
-class Footing:
-    """The rows that something to be written refers to, as they were on one connection.
-
-    Rows are made without waiting for the disk; what is written after them takes them along. Only
-    a crash of Postgres in between can take them back, and give their ids to others. So on another
-    connection `stands` is asked whether they are still what they were.
-    """
-
-    database: Database
-    generation: int
-    stands: Callable[[], bool]
-
-    def check(self) -> None:
-        """Raise DatabaseUnavailable unless the rows are there."""
-        self.database.connect()
-        if self.database.generation != self.generation and not self.stands():
-            raise DatabaseUnavailable("a crash of the database took back what is referred to")
-
-
 class Database:
     """A connection that is made when needed, and made anew after it was lost.
 
     `generation` grows with every new connection: what was learnt on an older one may have been
-    taken back by a crash of Postgres. `prepare` is run on each new connection; when it raises,
+    taken back by a crash or a failover. `prepare` is run on each new connection; when it raises,
     the connection is dropped. With `by_itself` false, only `connect` connects: what is asked of a
-    lost connection fails, so that nothing goes on over a new one unaware.
+    lost connection fails, so that nothing that was read before goes on over a new one.
     """
 
     def __init__(
@@ -121,6 +102,11 @@ class Database:
         """Whether there is a connection, as far as is known."""
         return self._connection is not None and not self._connection.closed
 
+    @property
+    def usable(self) -> bool:
+        """Whether what is asked of it may succeed without a call of `connect`."""
+        return self._by_itself or self.connected
+
     def fileno(self) -> int | None:
         """The connection's socket, readable when a notification has come."""
         if not self.connected:
@@ -129,24 +115,44 @@ class Database:
         return descriptor
 
     def connect(self) -> None:
-        """Connect unless connected; DatabaseUnavailable when that fails."""
+        """Connect unless connected; DatabaseUnavailable when that fails.
+
+        Of several hosts in the address the first is taken that answers and takes writes.
+        """
         if self.connected:
             return
-        url = self._url()
+        problems: list[str] = []
+        for host in self._hosts():
+            try:
+                self._connect_to(host)
+                break
+            except DatabaseUnavailable as error:
+                problems.append(str(error))
+        else:
+            told = "; ".join(dict.fromkeys(problems))
+            raise DatabaseUnavailable(f"the database cannot be reached: {told}")
+        self.generation += 1
+        self._begin()
+
+    def _hosts(self) -> list[Host]:
         try:
-            url = self._names.resolved(url, self._patience.look)
+            return hosts_of(self._url())
+        except DriverError as error:
+            raise _unreachable(error) from error
+
+    def _connect_to(self, host: Host) -> None:
+        try:
+            url = self._names.resolved(host.dsn, self._patience.look)
             self._connection = psycopg2.connect(
                 url, async_=1, application_name=self._application_name, **CLIENT_ENCODING
             )
-            self._wait()
+            self._wait(host.seconds)
         except DriverError as error:
             self.close()
-            raise _unreachable(error) from error
+            raise DatabaseUnavailable(" ".join(str(error).split())) from error
         except BaseException:
             self.close()
             raise
-        self.generation += 1
-        self._begin()
 
     def _begin(self) -> None:
         try:
@@ -227,7 +233,7 @@ class Database:
 
     def _failed(self, error: BaseException) -> DatabaseError:
         failure = translate(error)
-        if not isinstance(failure, DatabaseRefused):
+        if not isinstance(failure, DatabaseRefused) and not passes_in_place(error):
             self.close()
         return failure
 
@@ -237,15 +243,18 @@ class Database:
         while not select.select([self._connection], [], [], 0)[0] and meanwhile():
             self._patience.beat()
 
-    def _wait(self) -> None:
+    def _wait(self, seconds: float | None = None) -> None:
         """Until the connection has nothing more to do for the request in hand."""
+        patience = self._patience
+        if seconds is not None:
+            patience = replace(patience, answer_seconds=min(seconds, patience.answer_seconds))
         started = time.monotonic()
         while (state := self._connection.poll()) != extensions.POLL_OK:
-            self._wait_for_socket(state == extensions.POLL_WRITE, started)
+            self._wait_for_socket(state == extensions.POLL_WRITE, started, patience)
 
-    def _wait_for_socket(self, writing: bool, started: float) -> None:
+    def _wait_for_socket(self, writing: bool, started: float, patience: Patience) -> None:
         sockets = [self._connection.fileno()]
-        while (left := self._patience.look(started)) > 0:
+        while (left := patience.look(started)) > 0:
             slice_seconds = min(left, _SLICE_SECONDS)
             readers, writers = ([], sockets) if writing else (sockets, [])
             if any(select.select(readers, writers, [], slice_seconds)):

@@ -10,6 +10,9 @@ from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnav
 # SQLSTATE classes that speak about this very event: data exception, integrity violation, program
 # limit exceeded. Everything else (connection, privileges, missing tables, full disk …) holds.
 _PERMANENT_CLASSES = ("22", "23", "54")
+# A server that works says these of the moment: rollback of a transaction, too few resources,
+# an object in use, a statement that was cancelled. Its connection is as good as before.
+_OF_THE_MOMENT = ("40", "53", "55", "57014")
 FOREIGN_KEY_VIOLATION = "23503"
 
 
@@ -24,6 +27,12 @@ def translate(error: BaseException | None) -> DatabaseError:
         return DatabaseRefused(f"the driver refuses it: {told}", "22021")
     code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
     return DatabaseUnavailable(f"the database does not take it now: {told}{code}")
+
+
+def passes_in_place(error: BaseException | None) -> bool:
+    """Whether the same may succeed later on the same connection."""
+    sqlstate = getattr(error, "pgcode", None)
+    return bool(sqlstate) and str(sqlstate).startswith(_OF_THE_MOMENT)
 
 
 def _told(error: BaseException | None) -> str:

@@ -22,6 +22,11 @@ _COLUMNS = (
     "id, path, settled_bytes, device, inode, mtime_ns, checksum, head, tail, counts::text,"
     " sessions::text[], state, rules, reread_bytes, reread_state"
 )
+_REWIND = (
+    "UPDATE source_positions SET settled_bytes = 0, checksum = 0, head = 0, tail = 0,"
+    " counts = '{}', mtime_ns = NULL, state = '', rules = %s, reread_bytes = 0,"
+    " reread_state = '' WHERE host = %s"
+)
 
 
 @dataclass(slots=True)
@@ -111,8 +116,8 @@ class Positions:
     def create(self, path: str) -> StoredSource:
         """The source at this path, which begins at its first byte if it is new.
 
-        A crash of Postgres may take a new row back until something after it was committed to the
-        disk: see `stands`.
+        A crash of Postgres may take a new row back, and its id, until something after it was
+        committed to the disk.
         """
         rows = self._database.execute(
             "INSERT INTO source_positions (host, path, rules) VALUES (%s, %s, %s)"  # noqa: S608
@@ -121,14 +126,6 @@ class Positions:
             (self._host, stored_path(path), RULES, self._host, stored_path(path)),
         )
         return _stored(rows[0], path)
-
-    def stands(self, source: StoredSource) -> bool:
-        """Whether the source's row is still the one it was."""
-        rows = self._database.execute(
-            "SELECT path = %s FROM source_positions WHERE id = %s AND host = %s",
-            (stored_path(source.path), source.id, self._host),
-        )
-        return bool(rows and rows[0][0])
 
     def rename(self, source: StoredSource, path: str) -> StoredSource:
         """The same source under its new path."""
@@ -149,22 +146,18 @@ class Positions:
         )
         return (SettledSource._make(row) for row in rows)
 
-    def of_session(self, session: UUID) -> list[str]:
-        """Paths of the sources in which the session has lines."""
-        rows = self._database.execute(
-            "SELECT path FROM source_positions WHERE host = %s AND %s::uuid = ANY (sessions)",
-            (self._host, str(session)),
-        )
-        return [row[0] for row in rows]
-
     def rewind(self, paths: Sequence[str]) -> None:
         """Have these sources read again from their first byte."""
-        self._database.execute_durably(
-            "UPDATE source_positions SET settled_bytes = 0, checksum = 0, head = 0, tail = 0,"
-            " counts = '{}', mtime_ns = NULL, state = '', rules = %s, reread_bytes = 0,"
-            " reread_state = '' WHERE host = %s AND path = ANY (%s)",
-            (RULES, self._host, [stored_path(path) for path in paths]),
+        spelt = [stored_path(path) for path in paths]
+        self._database.execute_durably(f"{_REWIND} AND path = ANY (%s)", (RULES, self._host, spelt))
+
+    def rewind_session(self, session: UUID) -> list[str]:
+        """The same with those in which the session has lines; their paths as they are stored."""
+        rows = self._database.execute_durably(
+            f"{_REWIND} AND %s::uuid = ANY (sessions) RETURNING path",
+            (RULES, self._host, str(session)),
         )
+        return [row[0] for row in rows]
 
     def settle(self, source: StoredSource, rejections: Sequence[Rejection]) -> list[str]:
         """The statements that store where a source is now, and what was not taken from it."""
@@ -222,6 +215,23 @@ class Positions:
             (reason, self._host),
         )
         return int(rows[0][0])
+
+    def keys_in_log(self, keys: Sequence[UUID]) -> list[UUID]:
+        """Those of the keys under which the log has an event."""
+        rows = self._database.execute(
+            "SELECT DISTINCT event_key::text FROM events WHERE event_key = ANY (%s::uuid[])",
+            ([str(key) for key in keys],),
+        )
+        return [UUID(row[0]) for row in rows]
+
+    def rejected_at(self, source: StoredSource, offsets: Sequence[int]) -> list[int]:
+        """Those of the places in a source from which something was rejected."""
+        rows = self._database.execute(
+            "SELECT DISTINCT source_offset FROM rejections"
+            " WHERE source_id = %s AND source_offset = ANY (%s::bigint[])",
+            (source.id, list(offsets)),
+        )
+        return [row[0] for row in rows]
 
     def _reject(self, source: StoredSource, rejection: Rejection) -> str:
         detail = storable(rejection.detail)[0]

@@ -72,6 +72,17 @@ _MACHINES = text(
     " WHERE kind LIKE '%/machine:%' AND NOT split_part(kind, '/', 2) = ANY (:known)"
     " GROUP BY 1 ORDER BY 1"
 )
+# Every watcher that runs holds a lock of its host's name (see watcher.lease).
+_WATCHERS_BEHIND = text(
+    "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database,"
+    " registrations r WHERE r.session_uuid = :session AND d.datname = current_database()"
+    " AND l.locktype = 'advisory' AND l.granted"
+    " AND l.classid = hashtext('claude_headspace.watcher')::oid AND NOT EXISTS"
+    " (SELECT FROM registration_hosts h WHERE h.session_uuid = r.session_uuid"
+    " AND h.generation >= r.generation AND hashtext(h.host)::oid = l.objid)"
+)
+
+
 # What was retracted counts nowhere.
 STANDING = events.c.retracted_at.is_(None)
 
@@ -401,15 +412,17 @@ def ask_for(
     project_path: str | None = None,
     working_directory: str | None = None,
     iterm_pane_id: str | None = None,
+    host: str | None = None,
 ) -> bool:
-    """Note that a session is to be captured or left alone, and wake the watcher.
+    """Note that a session is to be captured or left alone, and wake the watchers.
 
-    Returns whether that changes anything; commits.
+    `host` is where it is asked. Returns whether that changes anything; commits.
     """
     given = {
         "project_path": project_path,
         "working_directory": working_directory,
         "iterm_pane_id": iterm_pane_id,
+        "host": host,
     }
     row = insert(registrations).values(session_uuid=session, wanted=wanted, **given)
     changed = registrations.c.wanted != row.excluded.wanted
@@ -432,3 +445,10 @@ def ask_for(
     connection.execute(select(func.pg_notify(REGISTRATION_CHANNEL, literal(str(session)))))
     connection.commit()
     return generation is not wanted
+
+
+def watchers_behind(connection: Connection, session: UUID) -> int:
+    """How many of the watchers that run have not yet done what was asked for the session."""
+    counted: int = connection.execute(_WATCHERS_BEHIND, {"session": session}).scalar_one()
+    connection.commit()
+    return counted

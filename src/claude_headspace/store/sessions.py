@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,7 +15,7 @@ REGISTRATION_CHANNEL = "claude_headspace_registrations"
 _COLUMNS = (
     "a.session_uuid::text, a.id, a.project_id, p.path, a.working_directory, a.announced,"
     " a.started_at, a.last_seen_at, a.last_line, a.ended_at, a.titles::text, a.project_seen_at,"
-    " a.forked_from::text, a.fork_told, a.copied_until, a.copies"
+    " a.forked_from::text, a.fork_told, a.copied_until, a.copies, p.host"
 )
 _TITLES, _FORKED_FROM = 10, 12
 _FIND = (
@@ -31,6 +31,7 @@ class StoredSession:
     `announced`: its session_registered is written. `project_seen_at`: the time of the line that
     named the project. `copies`: whether it has to be found out whose turns it repeats (see
     store.copies); of a session with `fork_told` its own lines say it, up to `copied_until`.
+    `host`: its project's.
     """
 
     uuid: UUID
@@ -49,19 +50,20 @@ class StoredSession:
     fork_told: bool
     copied_until: datetime | None
     copies: str | None
+    host: str
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What somebody asked for a session: to be captured, or to be left alone."""
+    """What somebody asked for a session: to be captured, or to be left alone; `host`: where."""
 
     session: UUID
     wanted: bool
     generation: int
-    applied: int
     project_path: str | None
     working_directory: str | None
     iterm_pane_id: str | None
+    host: str | None = None
 
 
 class SessionRows:
@@ -86,8 +88,8 @@ class SessionRows:
     ) -> StoredSession:
         """The session's rows, made where they are missing.
 
-        A crash of Postgres may take new rows back until something after them was committed to the
-        disk: see `stand`.
+        A crash of Postgres may take new rows back, and their ids, until something after them was
+        committed to the disk.
         """
         rows = self._database.execute(
             "INSERT INTO projects (host, path) VALUES (%s, %s)"  # noqa: S608
@@ -102,15 +104,6 @@ class SessionRows:
             ),
         )  # fmt: skip
         return _session(rows[0])
-
-    def stand(self, agents: Mapping[int, UUID]) -> bool:
-        """Whether the sessions' rows are still the ones they were, given by their ids."""
-        rows = self._database.execute(
-            "SELECT count(*) FROM unnest(%s::int[], %s::uuid[]) AS known (id, session_uuid)"
-            " JOIN agents USING (id, session_uuid)",
-            (list(agents), [str(session) for session in agents.values()]),
-        )
-        return int(rows[0][0]) == len(agents)
 
     def update(self, session: StoredSession) -> str:
         """The statement that stores what was learnt of a session."""
@@ -171,39 +164,48 @@ class SessionRows:
             (session.ended_at, reason, session.agent_id),
         )
 
-    def silent_since(self, moment: datetime, limit: int) -> Sequence[StoredSession]:
+    def silent_since(
+        self, moment: datetime, limit: int, except_for: Sequence[UUID] = ()
+    ) -> list[UUID]:
         """Open sessions of this host without a line after `moment`, the longest silent first."""
         rows = self._database.execute(
-            f"SELECT {_COLUMNS} FROM agents a JOIN projects p ON p.id = a.project_id"  # noqa: S608
+            "SELECT a.session_uuid::text FROM agents a JOIN projects p ON p.id = a.project_id"
             " WHERE a.ended_at IS NULL AND a.last_seen_at < %s AND p.host = %s"
-            " ORDER BY a.last_seen_at LIMIT %s",
-            (moment, self._host, limit),
+            " AND NOT a.session_uuid = ANY (%s::uuid[]) ORDER BY a.last_seen_at LIMIT %s",
+            (moment, self._host, [str(session) for session in except_for], limit),
         )
-        return [_session(row) for row in rows]
+        return [UUID(row[0]) for row in rows]
+
+    def is_here(self, host: str | None) -> bool:
+        """Whether a host is this one; one that is not known may be."""
+        return host in (None, self._host)
 
     def registrations(self, *, waiting_only: bool) -> list[Registration]:
-        """What people asked for sessions; only what was not seen to yet, or all."""
+        """What people asked for sessions; only what this host has not seen to yet, or all."""
         rows = self._database.execute(
-            "SELECT session_uuid::text, wanted, generation, applied, project_path,"
-            " working_directory, iterm_pane_id FROM registrations"
-            " WHERE applied < generation OR NOT %s ORDER BY requested_at",
-            (waiting_only,),
+            "SELECT r.session_uuid::text, r.wanted, r.generation, r.project_path,"
+            " r.working_directory, r.iterm_pane_id, r.host FROM registrations r"
+            " LEFT JOIN registration_hosts h ON h.session_uuid = r.session_uuid AND h.host = %s"
+            " WHERE coalesce(h.generation, 0) < r.generation OR NOT %s ORDER BY r.requested_at",
+            (self._host, waiting_only),
         )
         return [Registration(UUID(row[0]), *row[1:]) for row in rows]
 
     def register(self, session: UUID) -> None:
         """Note that the session asked for its capture itself, unless a person has decided."""
         self._database.execute_durably(
-            "INSERT INTO registrations (session_uuid, wanted, applied) VALUES (%s, true, 1)"
-            " ON CONFLICT (session_uuid) DO NOTHING",
-            (str(session),),
+            "INSERT INTO registrations (session_uuid, wanted, host) VALUES (%s, true, %s)"
+            " ON CONFLICT (session_uuid) DO NOTHING; SELECT pg_notify(%s, %s)",
+            (str(session), self._host, REGISTRATION_CHANNEL, str(session)),
         )
 
     def apply(self, registration: Registration) -> str:
-        """The statement that notes a registration as seen to."""
+        """The statement that notes a registration as seen to by this host."""
         return self._database.mogrify(
-            "UPDATE registrations SET applied = greatest(applied, %s) WHERE session_uuid = %s",
-            (registration.generation, str(registration.session)),
+            "INSERT INTO registration_hosts AS h (host, session_uuid, generation)"
+            " VALUES (%s, %s, %s) ON CONFLICT (session_uuid, host)"
+            " DO UPDATE SET generation = greatest(h.generation, excluded.generation)",
+            (self._host, str(registration.session), registration.generation),
         )
 
 

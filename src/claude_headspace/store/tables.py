@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -189,12 +190,20 @@ registrations = Table(
     Column("session_uuid", UUID, primary_key=True),
     Column("wanted", Boolean, nullable=False),
     Column("generation", Integer, nullable=False, server_default="1"),
-    Column("applied", Integer, nullable=False, server_default="0"),
     Column("project_path", Text),
     Column("working_directory", Text),
     Column("iterm_pane_id", Text),
     Column("requested_at", Instant, nullable=False, server_default=NOW),
-    Index(
-        "ix_registrations_waiting", "session_uuid", postgresql_where=text("applied < generation")
-    ),
+    # Where it was asked: that host makes the rows of a session of which no line is known.
+    Column("host", Text),
+)
+
+# How far each host has followed what was asked for a session.
+registration_hosts = Table(
+    "registration_hosts",
+    metadata,
+    Column("host", Text, nullable=False),
+    Column("session_uuid", ForeignKey("registrations.session_uuid", ondelete="CASCADE")),
+    Column("generation", Integer, nullable=False),
+    PrimaryKeyConstraint("session_uuid", "host"),
 )

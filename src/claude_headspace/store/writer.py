@@ -11,7 +11,7 @@ from typing import Literal
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable, EventInvalid
 from claude_headspace.events.event import Event, encode
 from claude_headspace.events.taxonomy import Taxonomy, installed_taxonomy
-from claude_headspace.store.connection import Database, Footing, Patience
+from claude_headspace.store.connection import Database, Patience
 from claude_headspace.store.failures import FOREIGN_KEY_VIOLATION
 
 logger = logging.getLogger(__name__)
@@ -148,18 +148,18 @@ class EventWriter:
         self,
         events: Sequence[Event],
         meanwhile: Meanwhile | None = None,
-        footing: Footing | None = None,
     ) -> list[WriteResult]:
         """Write events in order, each in its own transaction; durable when this returns.
 
-        `meanwhile` is called while Postgres works, until it returns False. `footing`: the rows
-        that the events refer to.
-        After the first failed event nothing more is tried: all that follow are failed too.
+        `meanwhile` is called while Postgres works, until it returns False.
+        After the first failed event nothing more is tried: all that follow are failed too. Nor is
+        anything tried again over a connection that was lost and does not come back by itself:
+        what the events were made from may no longer be so.
         """
         began = time.monotonic()
         prepared = [self._prepare(event) for event in events]
         fit = [item for item in prepared if isinstance(item, _Prepared)]
-        written = iter(self._write_with_retries(fit, meanwhile, footing))
+        written = iter(self._write_with_retries(fit, meanwhile))
         results = [next(written) if isinstance(p, _Prepared) else p for p in prepared]
         for result in results:
             self.counters.count(result)
@@ -177,18 +177,16 @@ class EventWriter:
         return _Prepared(event, payload.decode(), notes)
 
     def _write_with_retries(
-        self, batch: Sequence[_Prepared], meanwhile: Meanwhile | None, footing: Footing | None
+        self, batch: Sequence[_Prepared], meanwhile: Meanwhile | None
     ) -> list[WriteResult]:
         results: list[WriteResult] = []
         attempt = 1
         while len(results) < len(batch):
             try:
-                if footing is not None:
-                    footing.check()
                 results += self._write_in_order(batch[len(results) :], attempt, meanwhile)
                 attempt = 1
             except DatabaseUnavailable as error:
-                if attempt > self._retry_attempts:
+                if attempt > self._retry_attempts or not self._database.usable:
                     return results + self._give_up(batch[len(results) :], str(error), attempt)
                 self._before_retry(attempt, error)
                 attempt += 1

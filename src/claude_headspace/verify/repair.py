@@ -17,7 +17,7 @@ from claude_headspace.events.redaction import make_redactor
 from claude_headspace.events.taxonomy import SESSION_REGISTERED
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.source.transcript import Turn
-from claude_headspace.store.connection import Database, Footing
+from claude_headspace.store.connection import Database
 from claude_headspace.store.sessions import SessionRows, StoredSession
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
 from claude_headspace.verify.expected import Expected
@@ -32,7 +32,11 @@ class LateWriter:
     """Writes events after the fact, with the rows and announcements that the watcher makes."""
 
     def __init__(self, config: Config) -> None:
-        self._database = Database(lambda: database_url(config), application_name=APPLICATION_NAME)
+        # A lost connection ends the repair: what it rests on may no longer be so.
+        self._database = Database(
+            lambda: database_url(config), application_name=APPLICATION_NAME, by_itself=False
+        )
+        self._database.connect()
         rows = SessionRows(self._database, config.state.host)
         self.sessions = Sessions(rows, config.file_watcher.sessions)
         self._writer = EventWriter(
@@ -70,7 +74,7 @@ class LateWriter:
         results: list[WriteResult] = []
         for start in range(0, len(events), BATCH_EVENTS):
             batch = [event.annotated(**{LATE: True}) for event in events[start:][:BATCH_EVENTS]]
-            results += self._writer.write_all(batch, footing=self._footing(batch))
+            results += self._writer.write_all(batch)
             if not results[-1].settled:
                 raise DatabaseUnavailable(results[-1].error or "the write failed")
         self._database.execute("; ".join([*self.sessions.take_changes(), NOTIFICATION]))
@@ -102,11 +106,6 @@ class LateWriter:
         event = turn.event(source_id, session.project_id, session.agent_id)
         original = self.sessions.original(session, turn)
         return event if original is None else event.annotated(copy_of=str(original))
-
-    def _footing(self, events: Sequence[Event]) -> Footing:
-        sessions = {event.session_uuid for event in events}
-        generation = self._database.generation
-        return Footing(self._database, generation, lambda: self.sessions.stand(sessions))
 
 
 class Repair:

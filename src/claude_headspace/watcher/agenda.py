@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from claude_headspace.source.discovery import Sighting
@@ -116,6 +117,10 @@ class Agenda:
     def unsettle(self, path: str) -> None:
         """What is known of the file no longer holds."""
         self._settled.pop(path, None)
+
+    def settled(self) -> Iterator[str]:
+        """The paths of the files that were read to their end."""
+        return iter(list(self._settled))
 
     def forget(self) -> None:
         """Nothing is known of any file."""

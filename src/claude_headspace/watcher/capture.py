@@ -22,7 +22,7 @@ from claude_headspace.source.transcript import (
     Withdrawn,
     line_key,
 )
-from claude_headspace.store.connection import Database, Footing
+from claude_headspace.store.connection import Database
 from claude_headspace.store.copies import Copies
 from claude_headspace.store.positions import Positions, Rejection
 from claude_headspace.store.sessions import StoredSession
@@ -59,7 +59,6 @@ class Batch:
 
     position: Position
     start: int
-    generation: int
     events: list[Event] = field(default_factory=list)
     counts: LineCounts = field(default_factory=LineCounts)
     rejections: list[Rejection] = field(default_factory=list)
@@ -174,7 +173,7 @@ class Capture:
 
     def _batch(self, source: ActiveSource) -> Batch:
         position = source.stored.position
-        return Batch(position, position.offset, self._database.generation)
+        return Batch(position, position.offset)
 
     def _take_portion(self, batch: Batch, source: ActiveSource, portion: Portion) -> None:
         for line in portion.lines:
@@ -286,9 +285,7 @@ class Capture:
 
     def _write(self, batch: Batch, source: ActiveSource, last: Portion) -> None:
         self._attribute(batch, source)
-        results = self._writer.write_all(
-            batch.events, lambda: self._read_ahead(source, last), self._footing(batch, source)
-        )
+        results = self._writer.write_all(batch.events, lambda: self._read_ahead(source, last))
         if not results[-1].settled:
             raise DatabaseUnavailable(results[-1].error or "the write failed")
         for each in batch.turns:
@@ -299,12 +296,6 @@ class Capture:
         duplicates = [n for n in numbers if results[n].outcome == "duplicate"]
         if duplicates:
             self._tell_duplicates(source, [batch.events[n] for n in duplicates])
-
-    def _footing(self, batch: Batch, source: ActiveSource) -> Footing:
-        def stands() -> bool:
-            return self._positions.stands(source.stored) and self._sessions.stand(batch.sessions)
-
-        return Footing(self._database, batch.generation, stands)
 
     def _read_ahead(self, source: ActiveSource, last: Portion) -> bool:
         """Use the time that Postgres takes; trouble with the file shows when it is its turn."""
@@ -354,7 +345,6 @@ class Capture:
         stored = replace(before, position=batch.position, counts=counts, sessions=sessions)
         if batch.titles:
             self._sessions.saw_titles_of_lines(batch.titles, "summary")
-        self._footing(batch, source).check()
         statements = self._positions.settle(stored, batch.rejections)
         statements += self._sessions.take_changes()
         statements += [self._positions.retract(each.key, each.session) for each in batch.withdrawn]

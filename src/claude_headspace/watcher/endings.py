@@ -8,14 +8,15 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
-from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.errors import DatabaseUnavailable, EventInvalid
 from claude_headspace.events.event import Event, derived_key
 from claude_headspace.events.taxonomy import SESSION_ENDED
 from claude_headspace.sessions.known import Sessions
-from claude_headspace.store.connection import Database, Footing
+from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import Positions
-from claude_headspace.store.sessions import Registration, StoredSession
+from claude_headspace.store.sessions import Registration
 from claude_headspace.store.writer import EventWriter
+from claude_headspace.watcher.aside import Aside
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,17 @@ class Endings:
         )
         self._now = now
         self._next = 0.0
+        self._aside: Aside[UUID] = Aside()
+        self._failed: Aside[UUID] = Aside()
+
+    @property
+    def trouble(self) -> str | None:
+        """Which sessions cannot be ended or registered now, in one sentence."""
+        first = self._aside.first
+        if first is None:
+            return None
+        session, reason = first
+        return f"{len(self._aside)} sessions cannot be ended, among them {session}: {reason}"
 
     def reload(self) -> None:
         """Learn everything again from the database."""
@@ -65,33 +77,80 @@ class Endings:
         """
         if time.monotonic() < self._next:
             return
-        silent = self._sessions.silent(self._now(), self._timeout, _BATCH)
-        endings = [
-            # The moment it became inactive, whenever it is noticed.
-            self._sessions.ending(session, "timeout", session.last_seen_at + self._timeout)
-            for session in silent
-            if session.last_seen_at is not None
-            and not any(str(session.uuid) in path for path in unread)
-        ]
-        if endings:
-            self._write(endings)
+        waiting = [session for session in self._aside if self._aside.waits(session)]
+        silent = self._sessions.silent(self._now(), self._timeout, _BATCH, waiting)
+        readable = [s for s in silent if not any(str(s) in path for path in unread)]
+        if readable:
+            self._end_apart(readable)
         if len(silent) < _BATCH:
             self._next = time.monotonic() + self._interval
 
+    def _end_apart(self, silent: list[UUID]) -> None:
+        """End them together; where something goes wrong each alone, and what still does waits."""
+        try:
+            self._write([ending for session in silent for ending in self._timed_out(session)])
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the fault of one session
+            self._sessions.forget()
+            if len(silent) > 1:
+                for session in silent:
+                    self._end_apart([session])
+                return
+            self._set_aside(silent[0], error)
+            return
+        for session in silent:
+            self._aside.settle(session)
+
+    def _timed_out(self, uuid: UUID) -> list[tuple[Event, str | None]]:
+        session = self._sessions.find(uuid)
+        if session is None or session.last_seen_at is None:
+            return []
+        # The moment it became inactive, whenever it is noticed.
+        return [self._sessions.ending(session, "timeout", session.last_seen_at + self._timeout)]
+
+    def _set_aside(self, session: UUID, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        if self._aside.put(session, reason):
+            logger.warning("session %s is set aside: %s", session, reason)
+
+    @property
+    def retries_registrations(self) -> bool:
+        """Whether a registration that went wrong is to be tried again."""
+        return any(not self._failed.waits(session) for session in self._failed)
+
     def apply_registrations(self) -> list[str]:
-        """Do what people asked for; returns the paths that are to be read from their start."""
+        """Do what people asked for.
+
+        Returns the paths, as they are stored, that are to be read from their start.
+        """
         rewound: list[str] = []
         for registration in self._sessions.waiting_registrations():
-            if registration.wanted:
-                rewound += self._begin(registration)
-            else:
-                self._leave(registration)
-            self._database.execute(self._sessions.applied(registration))
+            if self._failed.waits(registration.session):
+                continue
+            try:
+                rewound += self._apply(registration)
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - the fault of this one
+                self._sessions.forget()
+                if self._failed.put(registration.session, str(error)):
+                    logger.warning("registration of %s: %s", registration.session, error)
+                continue
+            self._failed.settle(registration.session)
+        return rewound
+
+    def _apply(self, registration: Registration) -> list[str]:
+        rewound: list[str] = []
+        if registration.wanted:
+            rewound = self._begin(registration)
+        else:
+            self._leave(registration)
+        self._database.execute(self._sessions.applied(registration))
         return rewound
 
     def _begin(self, registration: Registration) -> list[str]:
-        paths = self._positions.of_session(registration.session)
-        self._positions.rewind(paths)
+        paths = self._positions.rewind_session(registration.session)
         session = self._sessions.registered(registration)
         if session is not None:
             announcement = self._sessions.announcement(session, self._now(), None)
@@ -101,32 +160,25 @@ class Endings:
         return paths
 
     def _leave(self, registration: Registration) -> None:
-        session = self._sessions.find(registration.session)
+        session = self._sessions.find_own(registration.session)
         logger.info("session %s is unregistered", registration.session)
         if session is None:
             return
         if session.ended_at is None:
             number = str(registration.generation)
             key = derived_key(SESSION_ENDED, str(session.uuid), "unregistered", number)
-            self._end(session, "unregistered", self._now(), key)
+            self._write([self._sessions.ending(session, "unregistered", self._now(), key)])
         self._sessions.unannounce(session)
         self._store(self._sessions.take_changes())
 
-    def _end(
-        self, session: StoredSession, reason: str, when: datetime, key: UUID | None = None
-    ) -> None:
-        self._write([self._sessions.ending(session, reason, when, key)])
-
     def _write(self, endings: Sequence[tuple[Event, str | None]]) -> None:
         """Write events, and then what they come with."""
-        events = [event for event, _ in endings]
-        sessions = {event.session_uuid for event in events}
-        footing = Footing(
-            self._database, self._database.generation, lambda: self._sessions.stand(sessions)
-        )
-        results = self._writer.write_all(events, footing=footing)
+        results = self._writer.write_all([event for event, _ in endings])
         if not all(result.settled for result in results):
             raise DatabaseUnavailable(results[-1].error or "the write failed")
+        refused = next((result for result in results if result.outcome == "rejected"), None)
+        if refused is not None:
+            raise EventInvalid("event", refused.error or "rejected")
         stored = [statement for _, statement in endings if statement is not None]
         self._store([*self._sessions.take_changes(), *stored])
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -12,52 +11,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from claude_headspace.errors import (
-    DatabaseRefused,
-    DatabaseUnavailable,
-    EventInvalid,
-    InboxDamaged,
-    InboxError,
-)
+from claude_headspace.errors import DatabaseUnavailable, EventInvalid, InboxError
 from claude_headspace.events.event import Event, Origin, derived_key
 from claude_headspace.events.taxonomy import (
-    HOOK_RECEIVED,
     SESSION_ENDED,
     SESSION_REGISTERED,
     installed_taxonomy,
 )
-from claude_headspace.inbox.arrivals import Arrival, list_arrivals, read_arrival, remove_leftovers
+from claude_headspace.inbox.arrivals import Arrival, read_arrival, remove_leftovers
 from claude_headspace.inbox.events import event_of, session_of
+from claude_headspace.inbox.kept import Kept
 from claude_headspace.inbox.producer import ARRIVED
 from claude_headspace.sessions.known import Sessions
-from claude_headspace.store.connection import Database, Footing
+from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import Positions, Rejection, StoredSource
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
+from claude_headspace.watcher.inbox_queue import SESSION_END, InboxQueue, Taken, hook_type, place
+from claude_headspace.watcher.stop import StopRequested
 
 logger = logging.getLogger(__name__)
 
-BATCH_FILES = 128
 SESSION_START = "SessionStart"
-SESSION_END = "SessionEnd"
-REFUSED = "refused"
-_PLACE_DIGITS = 20
+# Kept files are compared with the log so many at once.
+_COMPARED = 128
 
 Redact = Callable[[Event], Event]
 
 
 @dataclass(slots=True)
-class _Taken:
-    """One file of the inbox with what it says, or why it says nothing."""
+class _Written:
+    """What was written of one file: its event as it was given to the writer, and the result."""
 
-    path: Path
-    offset: int
-    arrival: Arrival | None = None
-    damage: str | None = None
+    event: Event
+    result: WriteResult
 
 
 class Intake:
-    """Takes events out of the inbox; a file is deleted once what it says is on the disk."""
+    """Takes events out of the inbox; a file is moved away once what it says is on the disk."""
 
     def __init__(
         self,
@@ -67,8 +58,10 @@ class Intake:
         writer: EventWriter,
         positions: Positions,
         sessions: Sessions,
+        queue: InboxQueue,
+        kept: Kept,
         redact: Redact,
-        kept: Callable[[bytes], bytes],
+        redact_bytes: Callable[[bytes], bytes],
         count_rejected: Callable[[Mapping[str, int]], None],
     ) -> None:
         self._directory = directory
@@ -76,126 +69,140 @@ class Intake:
         self._writer = writer
         self._positions = positions
         self._sessions = sessions
-        self._redact = redact
+        self._queue = queue
         self._kept = kept
+        self._redact = redact
+        self._redact_bytes = redact_bytes
         self._count_rejected = count_rejected
         self._source: StoredSource | None = None
-        self._queue: list[Path] = []
-        # Why the inbox cannot be read now, if it cannot.
-        self.complaint: str | None = None
-        self.look_again = True
+        self._kept_is_checked = False
 
     @property
     def watched(self) -> Path:
         """The directory in which files arrive."""
         return self._directory / ARRIVED
 
+    @property
+    def trouble(self) -> str | None:
+        """What cannot be taken in now, in one sentence."""
+        return self._queue.trouble
+
+    @property
+    def due(self) -> float | None:
+        """When, on the monotonic clock, something that waits is to be looked at again."""
+        return self._queue.due
+
     def prepare(self) -> None:
         """Make the directories, for their owner alone, and clear what died half-made."""
         for directory in (self._directory, self.watched):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._kept.prepare()
         with suppress(InboxError):
             remove_leftovers(self._directory)
 
     def forget(self) -> None:
         """Learn everything again from the directory and the database."""
         self._source = None
-        self._queue = []
-        self.look_again = True
+        self._kept_is_checked = False
+        self._queue.forget()
+
+    def look_again(self) -> None:
+        """Something may have arrived."""
+        self._queue.look_again = True
 
     def take(self) -> bool:
         """Take the next files in; False when there are none.
 
         Raises DatabaseUnavailable with the files left where they are.
         """
-        try:
-            taken = [self._read(path) for path in self._next_paths()]
-        except InboxError as error:
-            self._complain(str(error))
-            return False
-        self.complaint = None
-        if not taken:
-            return False
-        self._write_apart([item for item in taken if item is not None])
-        return True
+        if not self._kept_is_checked:
+            self._take_back_what_was_lost()
+            self._kept_is_checked = True
+        self._kept.prune()
+        batch = self._queue.next_batch()
+        if batch:
+            self._write_apart(batch)
+        return bool(batch) or self._queue.unfinished
 
-    def _write_apart(self, taken: list[_Taken]) -> None:
-        """Write them together; where that is refused, each alone, and what still is goes aside."""
+    def _take_back_what_was_lost(self) -> None:
+        """Kept files whose events a failover took back: those taken in after the last one left."""
+        lost: list[Path] = []
+        for minute in self._kept.newest_first():
+            for first in range(0, len(minute), _COMPARED):
+                part = minute[first : first + _COMPARED]
+                found = self._known(part)
+                last = next((n for n, path in enumerate(part) if path in found), None)
+                lost += part[:last]
+                if last is not None:
+                    self._take_back(lost)
+                    return
+        self._take_back(lost)
+
+    def _take_back(self, lost: list[Path]) -> None:
+        for path in lost:
+            with suppress(OSError):
+                self._kept.take_back(path, self.watched)
+        if lost:
+            logger.warning("inbox: the log has lost %d events: they are taken in again", len(lost))
+
+    def _known(self, paths: list[Path]) -> set[Path]:
+        """Those of which the log has the event, or the rejection."""
+        keys: dict[UUID, Path] = {}
+        for path in paths:
+            with suppress(InboxError):
+                keys[UUID(read_arrival(path).id)] = path
+        places = {place(path.name): path for path in paths}
+        found = {keys[key] for key in self._positions.keys_in_log(list(keys))}
+        rejected = self._positions.rejected_at(self._inbox_source(), list(places))
+        return found | {places[offset] for offset in rejected}
+
+    def _write_apart(self, batch: list[Taken]) -> None:
+        """Write them together; where something goes wrong each alone, and what still does waits."""
         try:
-            self._write(taken)
-        except DatabaseRefused as error:
-            if len(taken) > 1:
-                for item in taken:
-                    self._write_apart([item])
+            self._write(batch)
+        except (DatabaseUnavailable, StopRequested):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the fault of one file
+            # What was learnt from a batch that is not stored must not be taken for stored.
+            self._sessions.forget()
+            if len(batch) > 1:
+                for taken in batch:
+                    self._write_apart([taken])
                 return
-            aside = self._directory / REFUSED
-            aside.mkdir(mode=0o700, exist_ok=True)
-            logger.error("inbox: %s is set aside in %s: %s", taken[0].path.name, aside, error)  # noqa: TRY400
-            taken[0].path.replace(aside / taken[0].path.name)
+            self._queue.set_aside(batch[0].path, f"{type(error).__name__}: {error}")
 
-    def _next_paths(self) -> list[Path]:
-        if not self._queue and self.look_again:
-            self.look_again = False
-            self._queue = list_arrivals(self._directory)
-        batch, self._queue = self._queue[:BATCH_FILES], self._queue[BATCH_FILES:]
-        self.look_again = self.look_again or bool(batch)
-        return batch
-
-    def _read(self, path: Path) -> _Taken | None:
-        """None where the file has gone."""
-        offset = _place(path.name)
-        try:
-            return _Taken(path, offset, arrival=read_arrival(path))
-        except InboxDamaged as error:
-            return _Taken(path, offset, damage=str(error))
-        except InboxError:
-            if path.exists():
-                raise
-            return None
-
-    def _write(self, taken: list[_Taken]) -> None:
+    def _write(self, batch: list[Taken]) -> None:
         source = self._inbox_source()
         events: list[Event] = []
-        numbers: dict[int, int] = {}
-        for number, item in enumerate(taken):
-            if item.arrival is not None:
-                events += self._announcements(item.arrival)
-                numbers[number] = len(events)
-                events.append(self._event(item.arrival, Origin(source.id, item.offset)))
-        results = self._writer.write_all(events, footing=self._footing(source, events))
+        numbers: dict[Path, int] = {}
+        for taken in batch:
+            if taken.arrival is not None:
+                events += self._announcements(taken.arrival)
+                numbers[taken.path] = len(events)
+                events.append(self._event(taken.arrival, Origin(source.id, taken.offset)))
+        results = self._writer.write_all(events)
         if results and not results[-1].settled:
             raise DatabaseUnavailable(results[-1].error or "the write failed")
-        rejections: list[Rejection] = []
-        for number, item in enumerate(taken):
-            result = results[numbers[number]] if number in numbers else None
-            rejections += self._settle_one(item, result)
+        written = {path: _Written(events[n], results[n]) for path, n in numbers.items()}
+        rejections = [
+            rejection
+            for taken in batch
+            for rejection in self._settle_one(taken, written.get(taken.path))
+        ]
         self._store(source, rejections, wrote=bool(events))
-        for item in taken:
-            item.path.unlink(missing_ok=True)
+        for taken in batch:
+            self._move_away(taken, written.get(taken.path))
 
-    def _footing(self, source: StoredSource, events: list[Event]) -> Footing:
-        sessions = {event.session_uuid for event in events}
-
-        def stands() -> bool:
-            return self._positions.stands(source) and self._sessions.stand(sessions)
-
-        return Footing(self._database, self._database.generation, stands)
-
-    def _settle_one(self, item: _Taken, result: WriteResult | None) -> list[Rejection]:
+    def _settle_one(self, taken: Taken, written: _Written | None) -> list[Rejection]:
         """What is to be kept of one file that cannot be written; sessions that it ends."""
-        if item.arrival is not None and result is not None and result.outcome != "rejected":
-            self._end_session(item.arrival)
+        if written is not None and taken.arrival and written.result.outcome != "rejected":
+            self._end_session(taken.arrival)
             return []
-        problem = item.damage or (result and result.error) or "rejected"
-        logger.warning("inbox: %s rejected: %s", item.path.name, problem)
-        reason = "damaged" if item.damage else "refused"
-        return [Rejection(item.offset, reason, problem, self._content(item.path))]
-
-    def _content(self, path: Path) -> bytes:
-        try:
-            return self._kept(path.read_bytes())
-        except OSError:
-            return b""
+        problem = taken.damage or (written and written.result.error) or "rejected"
+        logger.warning("inbox: %s rejected: %s", taken.path.name, problem)
+        reason = "damaged" if taken.damage else "refused"
+        content = self._redact_bytes(_content(taken.path))
+        return [Rejection(taken.offset, reason, problem, content)]
 
     def _store(self, source: StoredSource, rejections: list[Rejection], *, wrote: bool) -> None:
         statements = [
@@ -208,10 +215,31 @@ class Intake:
             self._database.execute_durably("; ".join(statements))
         self._count_rejected(Counter(rejection.reason for rejection in rejections))
 
+    def _move_away(self, taken: Taken, written: _Written | None) -> None:
+        """A file that stays where it is is met again: what it says stands in the log once."""
+        try:
+            self._kept.keep(taken.path, self._redacted(taken, written))
+        except OSError as error:
+            self._queue.set_aside(taken.path, f"it cannot be moved to {self._kept}: {error}")
+            return
+        self._queue.settle(taken.path)
+
+    def _redacted(self, taken: Taken, written: _Written | None) -> bytes | None:
+        """What may be kept of a file, where that is not what it says."""
+        if written is None or taken.arrival is None:
+            content = _content(taken.path)
+            redacted = self._redact_bytes(content)
+            return None if redacted == content else redacted
+        arrival, payload = taken.arrival, written.event.payload
+        if payload == arrival.payload:
+            return None
+        event = {"id": arrival.id, "type": arrival.type}
+        told = {**event, "timestamp": arrival.timestamp.isoformat(), "payload": payload}
+        return json.dumps(told).encode() + b"\n"
+
     def _inbox_source(self) -> StoredSource:
         if self._source is None:
-            path = str(self._directory)
-            self._source = self._positions.find(path) or self._positions.create(path)
+            self._source = self._positions.create(str(self._directory))
         return self._source
 
     def _event(self, arrival: Arrival, origin: Origin) -> Event:
@@ -243,12 +271,13 @@ class Intake:
 
     def _introduces(self, uuid: UUID, arrival: Arrival) -> bool:
         """Whether an arrival is a hook that starts a session, or the first one heard of it."""
-        hook_type = _hook_type(arrival)
-        if hook_type == SESSION_START:
+        kind = hook_type(arrival)
+        if kind == SESSION_START:
             return self._sessions.begin(uuid)
-        if hook_type in (None, SESSION_END) or not self._sessions.captured(uuid):
+        if kind in (None, SESSION_END) or not self._sessions.captured(uuid):
             return False
-        return self._sessions.find(uuid) is None
+        session = self._sessions.find(uuid)
+        return session is None or not session.announced
 
     def _introduce(self, uuid: UUID, arrival: Arrival) -> None:
         """Register the session that an event from elsewhere announces; not if it is refused."""
@@ -267,15 +296,12 @@ class Intake:
             if ended is not None:
                 self._database.execute("; ".join([*self._sessions.take_changes(), ended]))
             return
-        if _hook_type(arrival) != SESSION_END or session.ended_at is not None:
+        if hook_type(arrival) != SESSION_END or session.ended_at is not None:
             return
         key = derived_key(SESSION_ENDED, arrival.id)
         goes_on = self._sessions.spoke_after(session, arrival.timestamp)
         event, statement = self._sessions.ending(session, "closed", arrival.timestamp, key)
-        footing = Footing(
-            self._database, self._database.generation, lambda: self._sessions.stand([session.uuid])
-        )
-        result = self._writer.write_all([event], footing=footing)[0]
+        result = self._writer.write(event)
         if not result.settled:
             raise DatabaseUnavailable(result.error or "the write failed")
         if goes_on:
@@ -283,21 +309,9 @@ class Intake:
             return
         self._database.execute("; ".join([*self._sessions.take_changes(), statement]))
 
-    def _complain(self, problem: str) -> None:
-        if problem != self.complaint:
-            logger.warning("the inbox cannot be read now: %s", problem)
-        self.complaint = problem
-        self._queue = []
 
-
-def _place(name: str) -> int:
-    """Where a file stands in the inbox: its time of arrival, or a number of its own."""
-    prefix = name.partition("-")[0]
-    if prefix.isascii() and prefix.isdecimal() and len(prefix) <= _PLACE_DIGITS:
-        return int(prefix) % 2**63
-    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:7], "big")
-
-
-def _hook_type(arrival: Arrival) -> str | None:
-    hook_type = arrival.payload.get("hook_type")
-    return hook_type if arrival.type == HOOK_RECEIVED and isinstance(hook_type, str) else None
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

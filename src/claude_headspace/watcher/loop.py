@@ -6,6 +6,7 @@ import logging
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID
 
 from claude_headspace.config import FileWatcherSettings
 from claude_headspace.errors import DatabaseUnavailable
@@ -14,10 +15,11 @@ from claude_headspace.source.discovery import (
     Sighting,
     look,
     sweep,
+    transcripts_of,
 )
 from claude_headspace.source.notifier import Changes, Notifier, Waker
 from claude_headspace.store.connection import Database
-from claude_headspace.store.positions import Positions, SettledSource
+from claude_headspace.store.positions import Positions, SettledSource, stored_path
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 from claude_headspace.watcher.agenda import Agenda, Waiting
 from claude_headspace.watcher.capture import Capture, Step
@@ -169,6 +171,7 @@ class Loop:
 
     def _work(self) -> None:
         """Whatever is due; waits when nothing is."""
+        self._look_for_registrations()
         self._note(self._notifier.take())
         if time.monotonic() >= self._next_rescan:
             self._rescan()
@@ -176,10 +179,12 @@ class Loop:
             self._read_to_end(self._sources.detached[0])
             self._sources.finish_detached()
         self._take_unfinished()
+        # What a hook says of a session comes before the lines that were noticed together with it.
+        taken = self._intake.take()
         if (path := self._agenda.take_fresh()) is not None:
             self._visit(path)
             return
-        if self._intake.take():
+        if taken:
             return
         if (path := self._agenda.take_backlog()) is not None:
             self._visit(path)
@@ -195,7 +200,7 @@ class Loop:
     def _note(self, changes: Changes) -> None:
         for path in changes.files:
             if path.startswith(self._inbox):
-                self._intake.look_again = True
+                self._intake.look_again()
             elif TRANSCRIPT_SUFFIX in path:
                 self._agenda.add_fresh(path)
         for directory in changes.directories:
@@ -222,8 +227,9 @@ class Loop:
     @property
     def trouble(self) -> str | None:
         """What cannot be read now, in one sentence."""
-        if self._intake.complaint is not None:
-            return f"the inbox cannot be read: {self._intake.complaint}"
+        aside = self._intake.trouble or self._endings.trouble
+        if aside is not None:
+            return aside
         if not self._troubled:
             return None
         path, error = next(iter(self._troubled.items()))
@@ -310,9 +316,7 @@ class Loop:
             self._sweep = None
             self._next_sweep = now
         self._look_at_recent(now)
-        # A notification that came along with an answer leaves the socket silent.
-        self._look_for_registrations()
-        self._intake.look_again = True
+        self._intake.look_again()
         for path in self._troubled:
             self._agenda.add_fresh(path)
         if polling:
@@ -358,8 +362,7 @@ class Loop:
         now = time.monotonic()
         due = [self._next_rescan, now + LONGEST_WAIT_SECONDS]
         due += [when for _, when in self._unfinished.values()]
-        if self._reread.due is not None:
-            due.append(self._reread.due)
+        due += [when for when in (self._reread.due, self._intake.due) if when is not None]
         self._select(max(0.0, min(due) - now))
 
     def _select(self, seconds: float) -> None:
@@ -370,19 +373,37 @@ class Loop:
         readable, _, _ = select.select(sockets, [], [], seconds)
         if self._waker.fileno() in readable:
             self._waker.clear()
-        if database in readable:
-            self._look_for_registrations()
 
     def _look_for_registrations(self) -> None:
-        if REGISTRATION_CHANNEL in self._database.notified():
+        notified = REGISTRATION_CHANNEL in self._database.notified()
+        if notified or self._endings.retries_registrations:
             self._apply_registrations()
 
     def _apply_registrations(self) -> None:
         """Sessions that were just registered are read again from their first byte."""
-        for path in self._endings.apply_registrations():
-            self._sources.forget()
+        rewound = self._endings.apply_registrations()
+        if not rewound:
+            return
+        self._sources.forget()
+        paths = set(rewound)
+        if any(look(path) is None for path in rewound):
+            # Stored under another spelling than its own: see `stored_path`.
+            paths.update(p for p in self._agenda.settled() if stored_path(p) in paths)
+        for path in paths:
             self._agenda.unsettle(path)
             self._agenda.add_fresh(path)
+
+    def has_unread(self, session: UUID) -> bool:
+        """Whether files of the session have lines that are not in the log; they are next then."""
+        waiting = False
+        for seen in transcripts_of(self._roots, str(session)):
+            if seen.path in self._troubled:
+                continue
+            if self._agenda.add_seen(seen):
+                self._agenda.add_fresh(seen.path)
+                waiting = True
+            waiting = waiting or seen.path in self._unfinished
+        return waiting
 
     def _wait_for_database(self, error: DatabaseUnavailable) -> None:
         """Reading stops; the files keep what they have."""

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from claude_headspace.config import Config, load_config
+from claude_headspace.config import HOST_FILE, Config, load_config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import HeadspaceError, StateUnusable
 from claude_headspace.events.event import Event
 from claude_headspace.events.redaction import make_redactor, redact_bytes, redact_event
-from claude_headspace.health.status import State, WatcherStatus, status_path
+from claude_headspace.health.status import State, WatcherStatus, status_path, write_private
 from claude_headspace.hooks.danger import settings_paths, warnings
+from claude_headspace.inbox.kept import Kept
 from claude_headspace.logs import configure_logging
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.source.notifier import Notifier, Waker
@@ -30,6 +31,7 @@ from claude_headspace.watcher.agenda import Agenda
 from claude_headspace.watcher.capture import Capture
 from claude_headspace.watcher.endings import Endings
 from claude_headspace.watcher.in_hand import InHand
+from claude_headspace.watcher.inbox_queue import InboxQueue
 from claude_headspace.watcher.intake import Intake
 from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
 from claude_headspace.watcher.liveness import Liveness
@@ -98,14 +100,18 @@ class Watcher:
         self._summary = Summary(self._writer.counters, config.logging.summary_interval_seconds)
 
     def _make_intake(self) -> Intake:
+        directory = self._config.state.directory / INBOX_NAME
+        settings = self._config.inbox
         intake = Intake(
-            directory=self._config.state.directory / INBOX_NAME,
+            directory=directory,
             database=self._database,
             writer=self._writer,
             positions=self._positions,
             sessions=self._sessions,
+            queue=InboxQueue(directory, lambda session: self._loop.has_unread(session)),
+            kept=Kept(directory, settings.keep_seconds, settings.keep_bytes),
             redact=self._redacted,
-            kept=lambda content: redact_bytes(self._redactor, content),
+            redact_bytes=lambda content: redact_bytes(self._redactor, content),
             count_rejected=self._meter.rejected,
         )
         intake.prepare()
@@ -273,6 +279,13 @@ def _only_one(directory: Path) -> Iterator[None]:
         lock.release()
 
 
+def _remember_host(config: Config) -> None:
+    try:
+        write_private(config.state.directory / HOST_FILE, config.state.host + "\n")
+    except OSError as error:
+        logger.warning("%s/%s cannot be written: %s", config.state.directory, HOST_FILE, error)
+
+
 def main() -> int:
     """Run the watcher; returns the exit status."""
     os.umask(0o077)
@@ -281,6 +294,7 @@ def main() -> int:
         config = load_config()
         configure_logging(config.logging.level)
         with _only_one(config.state.directory):
+            _remember_host(config)
             _make(config, is_orphaned).run()
     except HeadspaceError as error:
         configure_logging("INFO")

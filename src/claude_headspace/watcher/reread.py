@@ -22,7 +22,7 @@ from claude_headspace.events.position import RULES, LineCounts, Position
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.source.tailer import Line, SourceFile, TooLong
 from claude_headspace.source.transcript import Other, Outcome, Rejected, Transcript, Turn, line_key
-from claude_headspace.store.connection import Database, Footing
+from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import Positions, StoredSource
 from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
 from claude_headspace.store.writer import NOTIFICATION, EventWriter
@@ -300,18 +300,14 @@ class Reread:
             reread_bytes=part.end,
             reread_state=json.dumps([state, counts.as_json()]),
         )
-        footing = Footing(
-            self._database, self._database.generation, lambda: self._positions.stands(source.stored)
-        )
         if part.events:
-            results = self._writer.write_all(part.events, footing=footing)
+            results = self._writer.write_all(part.events)
             if not results[-1].settled:
                 raise DatabaseUnavailable(results[-1].error or "the write failed")
             statements.append(NOTIFICATION)
         if part.titles:
             self._sessions.saw_titles_of_lines(part.titles, "summary")
         statements += [self._positions.reread(stored), *self._sessions.take_changes()]
-        footing.check()
         self._database.execute("; ".join(statements))
         source.stored = stored
 

@@ -63,6 +63,8 @@ class Sources:
         """Close what can be opened again; positions come from the database again."""
         while self._active:
             self._active.popitem()[1].file.close()
+        for source in self.detached:
+            source.stored = self._positions.create(source.path)
 
     def open(self, path: str) -> list[ActiveSource]:
         """What is to be read because something happened at this path.

@@ -1,0 +1,227 @@
+"""One file of the inbox, one session, one registration costs itself alone, whatever is wrong."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_headspace.events.event import Event
+from claude_headspace.events.taxonomy import HOOK_RECEIVED, Taxonomy, installed_taxonomy
+from claude_headspace.inbox import put
+from claude_headspace.inbox.kept import Kept
+from claude_headspace.sessions.known import Sessions
+from claude_headspace.store.connection import Database
+from claude_headspace.store.positions import Positions
+from claude_headspace.store.sessions import SessionRows
+from claude_headspace.store.writer import EventWriter
+from claude_headspace.watcher.endings import Endings
+from claude_headspace.watcher.inbox_queue import BATCH_BYTES, InboxQueue
+from claude_headspace.watcher.intake import Intake
+from harness import Log, wait_until
+
+HOST = "here"
+NOW = datetime(2025, 6, 1, 12, 0, tzinfo=timezone.utc)
+
+
+class Fussy(Taxonomy):
+    """A taxonomy with a validator that is broken for some payloads, as a plug-in's may be."""
+
+    def __init__(self) -> None:
+        super().__init__({kind.name: type(kind.schema) for kind in installed_taxonomy()})
+        self.broken = True
+
+    def check(self, event: Event) -> None:
+        if self.broken and event.payload.get("message") == "breaks":
+            raise ZeroDivisionError("a validator's own mistake")
+        super().check(event)
+
+
+@dataclass
+class Desk:
+    """What takes the inbox in and ends sessions, without the loop around it."""
+
+    directory: Path
+    log: Log
+    database: Database
+    taxonomy: Fussy = field(default_factory=Fussy)
+    unread: Callable[[uuid.UUID], bool] = lambda _: False
+
+    def __post_init__(self) -> None:
+        writer = EventWriter(self.database, taxonomy=self.taxonomy)
+        positions = Positions(self.database, HOST)
+        sessions = Sessions(SessionRows(self.database, HOST), "all")
+        self.queue = InboxQueue(self.directory, lambda session: self.unread(session))
+        self.intake = Intake(
+            directory=self.directory,
+            database=self.database,
+            writer=writer,
+            positions=positions,
+            sessions=sessions,
+            queue=self.queue,
+            kept=Kept(self.directory, 3600, 1 << 30),
+            redact=lambda event: event,
+            redact_bytes=lambda content: content,
+            count_rejected=lambda _: None,
+        )
+        self.endings = Endings(
+            database=self.database,
+            writer=writer,
+            positions=positions,
+            sessions=sessions,
+            inactivity_timeout_seconds=60,
+            now=lambda: NOW + timedelta(hours=1),
+        )
+        self.intake.prepare()
+
+    def put(self, message: str, **more: Any) -> str:
+        payload = {
+            "hook_type": "Stop", "claude_session_id": "none", "working_directory": "/w",
+            "message": message, **more,
+        }  # fmt: skip
+        return put(self.directory, HOOK_RECEIVED, payload)
+
+    def take_all(self) -> None:
+        while self.intake.take():
+            pass
+
+    def messages(self) -> list[str]:
+        rows = self.log.rows(
+            "SELECT payload->>'message' FROM events WHERE event_type = 'hook_received' ORDER BY id"
+        )
+        return [row[0] for row in rows]
+
+    def waiting(self) -> int:
+        return len(list(self.intake.watched.iterdir()))
+
+    def session(self, seen: str = "2025-06-01T12:00:00Z") -> str:
+        """An open session of this host, seen last at this time."""
+        session = str(uuid.uuid4())
+        self.log.rows(
+            "INSERT INTO projects (host, path) VALUES (%s, '/w') ON CONFLICT DO NOTHING;"
+            " INSERT INTO agents (session_uuid, project_id, working_directory, announced,"
+            " last_seen_at) SELECT %s, id, '/w', true, %s FROM projects",
+            (HOST, session, seen),
+        )
+        return session
+
+    def refuse(self, table: str, session: str, operation: str = "INSERT") -> None:
+        """From now on Postgres refuses what is written of this session into the table."""
+        self.log.rows(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " RAISE EXCEPTION 'not this one' USING ERRCODE = '22023'; END $$;"
+            f" CREATE TRIGGER refuse BEFORE {operation} ON {table} FOR EACH ROW"
+            f" WHEN (NEW.session_uuid = '{session}') EXECUTE FUNCTION refuse()"
+        )
+
+
+@pytest.fixture
+def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
+    database = Database(lambda: database_url, application_name="test")
+    yield Desk(tmp_path / "inbox", Log(database_url), database)
+    database.close()
+
+
+def test_an_event_whose_validator_raises_waits_and_nothing_else(desk: Desk) -> None:
+    for message in ("a", "breaks", "b"):
+        desk.put(message)
+    desk.take_all()
+    assert desk.messages() == ["a", "b"]
+    assert desk.waiting() == 1
+    trouble = desk.intake.trouble or ""
+    assert "1 files of the inbox are set aside" in trouble
+    assert "ZeroDivisionError" in trouble
+    desk.taxonomy.broken = False
+    wait_until(lambda: desk.intake.take(), "the next try", 20)
+    assert desk.messages() == ["a", "b", "breaks"]
+    assert (desk.intake.trouble, desk.waiting()) == (None, 0)
+
+
+def test_a_file_that_cannot_be_moved_is_in_the_log_once(desk: Desk) -> None:
+    desk.put("stays")
+    (stuck,) = desk.intake.watched.iterdir()
+    minute = int(time.time()) // 60
+    in_the_way = [desk.directory / "done" / f"{m:012d}" / stuck.name for m in (minute, minute + 1)]
+    for directory in in_the_way:
+        (directory / "x").mkdir(parents=True)
+    desk.put("goes on")
+    desk.take_all()
+    assert desk.messages() == ["stays", "goes on"]
+    assert "cannot be moved" in (desk.intake.trouble or "")
+    for directory in in_the_way:
+        shutil.rmtree(directory)
+    wait_until(lambda: desk.intake.take(), "the next try", 20)
+    assert (desk.messages(), desk.waiting()) == (["stays", "goes on"], 0)
+
+
+@pytest.mark.parametrize("table", ["agents", "events"])
+def test_a_session_that_postgres_refuses_costs_its_own_events(desk: Desk, table: str) -> None:
+    refused, fine = str(uuid.uuid4()), str(uuid.uuid4())
+    desk.refuse(table, refused)
+    desk.put("a", claude_session_id=fine)
+    desk.put("refused", claude_session_id=refused)
+    desk.put("b", claude_session_id=fine)
+    desk.take_all()
+    assert desk.messages() == ["a", "b"]
+    assert desk.log.count("session_registered", fine) == 1
+    kept = desk.log.value("SELECT count(*) FROM rejections") + len(desk.intake.trouble or "")
+    assert kept > 0
+
+
+def test_a_batch_is_bounded_in_bytes(desk: Desk) -> None:
+    for _ in range(4):
+        desk.put("x" * BATCH_BYTES)
+    assert [len(desk.queue.next_batch()) for _ in range(4)] == [1, 1, 1, 1]
+
+
+def test_an_end_and_what_follows_it_wait_for_the_sessions_lines(desk: Desk) -> None:
+    held, other = str(uuid.uuid4()), str(uuid.uuid4())
+    behind = {uuid.UUID(held)}
+    desk.unread = lambda session: session in behind
+    desk.put("end", claude_session_id=held, hook_type="SessionEnd")
+    desk.put("other", claude_session_id=other)
+    desk.put("start", claude_session_id=held, hook_type="SessionStart")
+    desk.take_all()
+    assert desk.messages() == ["other"]
+    assert desk.intake.due is not None
+    behind.clear()
+    wait_until(lambda: desk.intake.take(), "the held ones", 20)
+    assert desk.messages() == ["other", "end", "start"]
+
+
+def test_a_session_that_cannot_be_ended_costs_itself_alone(desk: Desk) -> None:
+    fine, refused = desk.session(), desk.session("2025-06-01T11:00:00Z")
+    desk.refuse("agents", refused, "UPDATE")
+    desk.endings.look()
+    assert desk.log.endings(fine)
+    assert refused in (desk.endings.trouble or "")
+
+
+@pytest.mark.parametrize("seen", ["0044-03-15 12:00:00 BC", "-infinity", "0001-01-01T00:00:00Z"])
+def test_a_time_out_of_range_costs_its_session_alone(desk: Desk, seen: str) -> None:
+    desk.session(seen)
+    fine = desk.session()
+    desk.endings.look()
+    assert desk.log.endings(fine)
+
+
+def test_a_registration_that_postgres_refuses_costs_itself_alone(desk: Desk) -> None:
+    refused, fine = str(uuid.uuid4()), str(uuid.uuid4())
+    desk.refuse("agents", refused)
+    ask = "INSERT INTO registrations (session_uuid, wanted, project_path) VALUES (%s, true, '/w')"
+    for session in (refused, fine):
+        desk.log.rows(ask, (session,))
+    desk.endings.apply_registrations()
+    assert desk.log.count("session_registered", fine) == 1
+    assert desk.log.count("session_registered", refused) == 0
+    desk.log.rows("DROP TRIGGER refuse ON agents")
+    wait_until(lambda: desk.endings.retries_registrations, "the next try", 20)
+    desk.endings.apply_registrations()
+    assert desk.log.count("session_registered", refused) == 1
