@@ -40,7 +40,7 @@ class InHand:
             self._note = mmap.mmap(descriptor, _NOTE.size)
         finally:
             os.close(descriptor)
-        self._count_death()
+        self.count_death()
 
     def take(self, source_id: int, offset: int) -> None:
         """From here on, a death is this line's."""
@@ -64,15 +64,15 @@ class InHand:
         if past:
             self._write_deaths()
 
-    def _count_death(self) -> None:
+    def count_death(self) -> None:
+        """Count the end of a process, or of the work of this one, against the line in hand."""
         place: Place = _NOTE.unpack_from(self._note, 0)
         self.put_down()
         if place == _NOTHING:
             return
         self._deaths[place] = self._deaths.get(place, 0) + 1
         logger.warning(
-            "the watcher before this one died with the line at byte %d of source %d in hand"
-            " (death %d there)",
+            "the watcher failed with the line at byte %d of source %d in hand (%d times there)",
             place[1], place[0], self._deaths[place],
         )  # fmt: skip
         self._write_deaths()

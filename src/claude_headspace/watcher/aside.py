@@ -1,0 +1,88 @@
+"""What failed by a fault of its own: kept with the reason, and tried again with growing pauses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 60.0
+# What is heard of anew is tried again this long after the last try, however long the pause.
+NUDGED_SECONDS = 2.0
+_TOLD = 3
+
+
+@dataclass(slots=True)
+class _Held:
+    reason: str
+    tries: int
+    tried_at: float
+    due: float
+
+
+class Aside:
+    """Names that are set aside. One that succeeds is cleared, and its pauses begin anew."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._held: dict[str, _Held] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._held
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Why each name is set aside."""
+        return {name: held.reason for name, held in self._held.items()}
+
+    def fail(self, name: str, reason: str) -> int:
+        """Set aside; returns how often in a row it has failed now."""
+        known = self._held.get(name)
+        tries = known.tries + 1 if known else 1
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(tries - 1, 20), LONGEST_PAUSE_SECONDS)
+        now = self._now()
+        self._held[name] = _Held(reason, tries, now, now + pause)
+        return tries
+
+    def clear(self, name: str) -> None:
+        """It works, or there is nothing of this name any more."""
+        self._held.pop(name, None)
+
+    def holds(self, name: str) -> bool:
+        """Whether it is not to be tried yet."""
+        held = self._held.get(name)
+        return held is not None and held.due > self._now()
+
+    def tries(self, name: str) -> int:
+        """How often in a row it has failed."""
+        held = self._held.get(name)
+        return held.tries if held else 0
+
+    def nudge(self, name: str) -> None:
+        """Something was heard of it: the next try need not wait for the whole pause."""
+        held = self._held.get(name)
+        if held is not None:
+            held.due = min(held.due, held.tried_at + NUDGED_SECONDS)
+
+    def due(self) -> list[str]:
+        """What is to be tried again now."""
+        now = self._now()
+        return [name for name, held in self._held.items() if held.due <= now]
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next try is due, on the clock that was given."""
+        return min((held.due for held in self._held.values()), default=None)
+
+
+def told(kind: str, reasons: Mapping[str, str]) -> str | None:
+    """One sentence that names what is set aside, the first few of them; None for nothing."""
+    if not reasons:
+        return None
+    first = [f"{name}: {reason}" for name, reason in list(reasons.items())[:_TOLD]]
+    more = f" and {len(reasons) - _TOLD} more" if len(reasons) > _TOLD else ""
+    return f"{kind} ({len(reasons)}): {'; '.join(first)}{more}"
