@@ -21,6 +21,7 @@ from faults.machine import signal_if_there, wait_for
 WATCHER = (sys.executable, "-I", "-m", "claude_headspace.watcher")
 CLOCK = (sys.executable, str(Path(__file__).with_name("clock_watcher.py")))
 POISON = (sys.executable, str(Path(__file__).with_name("poison_watcher.py")))
+BUGGY = (sys.executable, str(Path(__file__).with_name("buggy_watcher.py")))
 HOST = "faulty"
 
 

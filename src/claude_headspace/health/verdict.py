@@ -65,7 +65,8 @@ class DatabasePing:
 class Observation:
     """Everything the verdict rests on; `database` is None when nobody asked.
 
-    `dangers` are sentences about what harms the user, whether everything runs or not.
+    `dangers` are sentences about what harms the user, whether everything runs or not. With a
+    `full_disk` the watcher may work and be unable to say so.
     """
 
     now: float
@@ -75,6 +76,7 @@ class Observation:
     database: DatabasePing | Problem | None
     last_outcome: str = ""
     dangers: tuple[str, ...] = ()
+    full_disk: str | None = None
     watcher: str = "watcher"
     listener: str = "guard"
 
@@ -141,12 +143,16 @@ def _reasons(seen: Observation) -> Iterator[str]:
         yield from _guard_reasons(seen)
     if isinstance(seen.database, Problem):
         yield f"Postgres does not answer: {seen.database.detail}"
+    if seen.full_disk is not None:
+        yield seen.full_disk
     yield from seen.dangers
 
 
 def _unsupervised_reasons(seen: Observation) -> Iterator[str]:
     if isinstance(seen.status, StatusProblem):
         yield seen.status.detail
+    elif not _beats(seen) and seen.full_disk is not None:
+        yield _without_report(seen, seen.status)
     elif not _beats(seen):
         yield f"the watcher's last sign of life is {_silence(seen, seen.status):.0f} s old"
     else:
@@ -163,6 +169,8 @@ def _supervised_reasons(seen: Observation) -> Iterator[str]:
         yield _without_status(seen, watcher, seen.status.detail)
     elif seen.status.pid != watcher.pid:
         yield _without_status(seen, watcher, "the watcher has not reported since its start")
+    elif not _beats(seen) and seen.full_disk is not None:
+        yield _without_report(seen, seen.status)
     elif not _beats(seen):
         yield (
             f"the watcher is stuck: it runs (pid {watcher.pid}) but has given no sign of life "
@@ -192,6 +200,10 @@ def _without_status(seen: Observation, watcher: Program, detail: str) -> str:
     return f"{detail} (it runs as pid {watcher.pid} since {age:.0f} s)"
 
 
+def _without_report(seen: Observation, status: WatcherStatus) -> str:
+    return f"the watcher has not been able to report for {_silence(seen, status):.0f} s"
+
+
 def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
     if status.state != "capturing":
         because = f": {status.reason}" if status.reason else ""
@@ -201,7 +213,17 @@ def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
         yield f"writes have failed since {_time(status.failing_since)}{because}"
     if status.trouble is not None:
         yield status.trouble
+    if status.rejected:
+        yield f"{_rejected(status)}; see `claude-headspace rejected`"
     yield from _lag_reasons(seen, status)
+
+
+def _rejected(status: WatcherStatus) -> str:
+    kinds = status.measures.rejected if status.measures else {}
+    each = ", ".join(f"{count} {reason}" for reason, count in kinds.items() if count)
+    return f"{status.rejected} lines or events were rejected since the start" + (
+        f" ({each})" if each else ""
+    )
 
 
 def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:

@@ -19,6 +19,7 @@ from watchdog.observers.inotify_c import (
 )
 
 MODIFIED = InotifyConstants.IN_MODIFY | InotifyConstants.IN_ATTRIB
+APPEARED = InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO
 MOVED_FROM = InotifyConstants.IN_MOVED_FROM
 ENDED = InotifyConstants.IN_IGNORED
 OVERFLOW = InotifyConstants.IN_Q_OVERFLOW

@@ -41,10 +41,14 @@ class Waker:
 
 @dataclass(slots=True)
 class Changes:
-    """Paths that may have changed since they were last taken; `lost`: there were more."""
+    """Paths that may have changed since they were last taken; `lost`: there were more.
+
+    `others` are new names that are no transcripts' and no directories': symbolic links, perhaps.
+    """
 
     files: dict[str, None] = field(default_factory=dict)
     directories: dict[str, None] = field(default_factory=dict)
+    others: dict[str, None] = field(default_factory=dict)
     lost: bool = False
 
 

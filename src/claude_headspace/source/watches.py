@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from claude_headspace.source.inotify import (
+    APPEARED,
     ENDED,
     IS_DIRECTORY,
     MOVED_FROM,
@@ -93,6 +94,8 @@ class DirectoryNotifier:
             path = os.path.join(directory, os.fsdecode(notice.name))
             if OF_INTEREST in path:
                 changes.files[path] = None
+            elif notice.mask & APPEARED:
+                changes.others[path] = None
 
     def watch(self, directory: str, active_at: int) -> None:
         """Tell of this directory from now on; it was written to last at `active_at`."""

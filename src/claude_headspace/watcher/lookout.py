@@ -33,7 +33,7 @@ POLLING_RESCAN_SECONDS = 0.25
 POLLING_SWEEP_SECONDS = 0.5
 SLICE_CORE_SECONDS = 0.002
 DIRECTORIES_CORE_SECONDS = 0.0007
-SLICE_SECONDS = 0.025
+SLICE_SECONDS = 0.01
 # At the start what is found waits for so long, so that the newest of all is read first.
 START_SECONDS = 1.0
 _ALWAYS = 2**63 - 1
@@ -77,6 +77,8 @@ class Lookout:
         self._directories: dict[str, int] = {}
         self._turn: Iterator[str] = iter(())
         self._places = Aside()
+        # Files of late that are to be looked at in this turn, the last one first.
+        self._looks: list[str] = []
 
     @property
     def ready(self) -> bool:
@@ -86,7 +88,7 @@ class Lookout:
     @property
     def urgent(self) -> bool:
         """Whether there is something that is to be listed without delay."""
-        return bool(not self.ready or self._walk or self._deep or self._noted)
+        return bool(not self.ready or self._walk or self._deep or self._noted or self._looks)
 
     @property
     def unreadable(self) -> Mapping[str, str]:
@@ -139,18 +141,30 @@ class Lookout:
             self._deep[directory] = None
         if changes.lost:
             logger.info("more changed than could be notified: everything is looked at")
-            self._deep.update(dict.fromkeys(self._roots))
+        # What a link leads to may be known by another way: only all roots together tell.
+        if changes.lost or any(self._is_folder_link(path) for path in changes.others):
+            self._list_all()
+
+    def _is_folder_link(self, path: str) -> bool:
+        return os.path.dirname(path) in self._roots and os.path.islink(path)
+
+    def _list_all(self) -> None:
+        self._deep = dict.fromkeys((*self._roots, *self._deep))
 
     def step(self) -> bool:
         """List a portion of what is urgent; whether nothing else is to be done before the rest."""
+        self._look_at_recent()
         if self._walk is None:
             self._begin_walk()
         if self._walk is not None:
             self._go_on(self._walk)
             return False
-        if self.ready or self._round is None:
+        if self.ready:
             return False
-        self._advance_round(self._round)
+        if self._round is not None:
+            self._advance_round(self._round)
+        else:
+            self._look_for_renamed()
         return not self.ready and time.monotonic() - self._started_at < START_SECONDS
 
     def _begin_walk(self) -> None:
@@ -220,19 +234,22 @@ class Lookout:
         self._notifier.end_round()
         if self._notifier.complete:
             self._directories.clear()
-        unseen, self._unseen = self._unseen, None
-        if unseen is None:
-            return
-        for source in unseen.values():
-            self._look_for_renamed(source)
+
+    def _look_for_renamed(self) -> None:
+        """Files that no round finds: given a name that is no transcript's, or gone."""
+        budget = _Budget(SLICE_CORE_SECONDS)
+        while self._unseen:
+            self._look_for(self._unseen.popitem()[1])
+            if budget.spent:
+                return
+        self._unseen = None
         logger.info(
             "ready: %d files to read (%d bytes), %d read already",
             self._agenda.backlog_files, self._agenda.backlog_bytes, self._agenda.files,
         )  # fmt: skip
         self._tell_ready()
 
-    def _look_for_renamed(self, stored: SettledSource) -> None:
-        """A file that no round finds: it was given a name that is no transcript's, or is gone."""
+    def _look_for(self, stored: SettledSource) -> None:
         seen = self._look(stored.path)
         if seen is not None:
             self._agenda.add_seen(seen, stored.size)
@@ -259,7 +276,8 @@ class Lookout:
         self.due = now + (
             min(self._interval, POLLING_RESCAN_SECONDS) if polling else self._interval
         )
-        self._look_at_recent()
+        if not self._looks:
+            self._looks = list(reversed(self.recent.take()))
         self._deep.update(dict.fromkeys(self._places.due()))
         if polling:
             self._look_at_directories()
@@ -277,7 +295,7 @@ class Lookout:
             if root == self._inbox:
                 self._notifier.watch(root, _ALWAYS)
             else:
-                self._deep[root] = None
+                self._list_all()
 
     def _identity(self, root: str) -> tuple[int, int] | None:
         try:
@@ -287,7 +305,9 @@ class Lookout:
         return as_stored(found.st_dev), as_stored(found.st_ino)
 
     def _look_at_recent(self) -> None:
-        for path in self.recent.take():
+        budget = _Budget(SLICE_CORE_SECONDS)
+        while self._looks and not budget.spent:
+            path = self._looks.pop()
             seen = self._look(path)
             if seen is None:
                 self._agenda.add_fresh(path)
