@@ -191,16 +191,6 @@ def test_bytes_in_words() -> None:
     ]
 
 
-FULL = "the disk of /state is full (0 kB are free): make room"
-
-
-def test_a_watcher_that_cannot_report_for_want_of_room_is_not_stuck() -> None:
-    seen = replace(ALL_WELL, full_disk=FULL, status=replace(STATUS, beat_at=NOW - 60))
-    verdict = judge(seen)
-    assert verdict.reasons == ("the watcher has not been able to report for 60 s", FULL)
-    assert judge(replace(seen, status=STATUS)).reasons == (FULL,)
-
-
 def test_rejected_lines_are_counted_by_what_is_wrong_with_them() -> None:
     measures = Measures()
     measures.rejected.update(damaged=3, too_long=1)

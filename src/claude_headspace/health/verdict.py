@@ -65,8 +65,7 @@ class DatabasePing:
 class Observation:
     """Everything the verdict rests on; `database` is None when nobody asked.
 
-    `dangers` are sentences about what harms the user, whether everything runs or not. With a
-    `full_disk` the watcher may work and be unable to say so.
+    `dangers` are sentences about what harms the user, whether everything runs or not.
     """
 
     now: float
@@ -76,7 +75,6 @@ class Observation:
     database: DatabasePing | Problem | None
     last_outcome: str = ""
     dangers: tuple[str, ...] = ()
-    full_disk: str | None = None
     watcher: str = "watcher"
     listener: str = "guard"
 
@@ -143,16 +141,12 @@ def _reasons(seen: Observation) -> Iterator[str]:
         yield from _guard_reasons(seen)
     if isinstance(seen.database, Problem):
         yield f"Postgres does not answer: {seen.database.detail}"
-    if seen.full_disk is not None:
-        yield seen.full_disk
     yield from seen.dangers
 
 
 def _unsupervised_reasons(seen: Observation) -> Iterator[str]:
     if isinstance(seen.status, StatusProblem):
         yield seen.status.detail
-    elif not _beats(seen) and seen.full_disk is not None:
-        yield _without_report(seen, seen.status)
     elif not _beats(seen):
         yield f"the watcher's last sign of life is {_silence(seen, seen.status):.0f} s old"
     else:
@@ -169,8 +163,6 @@ def _supervised_reasons(seen: Observation) -> Iterator[str]:
         yield _without_status(seen, watcher, seen.status.detail)
     elif seen.status.pid != watcher.pid:
         yield _without_status(seen, watcher, "the watcher has not reported since its start")
-    elif not _beats(seen) and seen.full_disk is not None:
-        yield _without_report(seen, seen.status)
     elif not _beats(seen):
         yield (
             f"the watcher is stuck: it runs (pid {watcher.pid}) but has given no sign of life "
@@ -198,10 +190,6 @@ def _without_status(seen: Observation, watcher: Program, detail: str) -> str:
     if age < START_SECONDS:
         return "the watcher is starting"
     return f"{detail} (it runs as pid {watcher.pid} since {age:.0f} s)"
-
-
-def _without_report(seen: Observation, status: WatcherStatus) -> str:
-    return f"the watcher has not been able to report for {_silence(seen, status):.0f} s"
 
 
 def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:

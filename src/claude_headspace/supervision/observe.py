@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from claude_headspace.health.disk import full_disk
 from claude_headspace.health.status import read_status, status_path
 from claude_headspace.health.verdict import (
     DatabasePing,
@@ -69,7 +68,6 @@ def observe(
         programs=programs,
         guard=guard,
         database=database() if database else None,
-        full_disk=full_disk(state_directory),
         last_outcome=records[-1].outcome if records else "",
         watcher=program,
     )
