@@ -30,7 +30,7 @@ class Boundary:
         aside: Aside,
         *,
         learn_anew: Callable[[], None],
-        count_death: Callable[[], None],
+        count_death: Callable[[], object],
     ) -> None:
         self._aside = aside
         self._put_off = Aside()
