@@ -95,6 +95,18 @@ def test_a_file_of_an_odd_date(
     append(transcript.path, transcript.turn())
     os.utime(transcript.path, (epoch_seconds, epoch_seconds))
     wait_logged(watcher, transcript)
+    size = transcript.path.stat().st_size
+    wait_for(
+        lambda: (
+            query(
+                watcher.url,
+                "SELECT settled_bytes FROM source_positions WHERE path = %s",
+                (str(transcript.path),),
+            )
+            == [(size,)]
+        ),
+        f"the position of a file of {epoch_seconds} is stored",
+    )
     wait_for_no_trouble(watcher)
 
 

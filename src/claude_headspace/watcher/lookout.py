@@ -65,7 +65,8 @@ class Lookout:
         self.recent = Recent()
         self.due = 0.0
         # Sources that the first listing has not come upon; None once it is through.
-        self._unseen: dict[str, SettledSource] | None = None
+        # Each with its settled bytes; negative less one if nothing was read of it for a day.
+        self._unseen: dict[str, int] | None = None
         self._started_at = 0.0
         self._round: _Walk | None = None
         self._next_round = 0.0
@@ -97,8 +98,9 @@ class Lookout:
 
     def begin(self, stored: Iterable[SettledSource]) -> None:
         """Look at everything, knowing what was read when; `step` does it."""
-        self._unseen = {source.path: source for source in stored}
-        for source in self._unseen.values():
+        self._unseen = {}
+        for source in stored:
+            self._unseen[source.path] = source.size if source.recent else -source.size - 1
             if not source.open:
                 self._agenda.settle(source.path, source.stamp)
         self._started_at = time.monotonic()
@@ -215,8 +217,8 @@ class Lookout:
         if self._unseen is None:
             self._add_missed(seen)
             return
-        known = self._unseen.pop(seen.path, None)
-        self._agenda.add_seen(seen, known.size if known else 0)
+        known = self._unseen.pop(seen.path, 0)
+        self._agenda.add_seen(seen, known if known >= 0 else -known - 1)
 
     def _add_missed(self, seen: Sighting) -> None:
         """Queue a file that changed; what should have been notified by now raises a doubt."""
@@ -239,7 +241,7 @@ class Lookout:
         """Files that no round finds: given a name that is no transcript's, or gone."""
         budget = _Budget(SLICE_CORE_SECONDS)
         while self._unseen:
-            self._look_for(self._unseen.popitem()[1])
+            self._look_for(*self._unseen.popitem())
             if budget.spent:
                 return
         self._unseen = None
@@ -249,14 +251,14 @@ class Lookout:
         )  # fmt: skip
         self._tell_ready()
 
-    def _look_for(self, stored: SettledSource) -> None:
-        seen = self._look(stored.path)
+    def _look_for(self, path: str, known: int) -> None:
+        seen = self._look(path)
         if seen is not None:
-            self._agenda.add_seen(seen, stored.size)
-        elif stored.recent:
-            self._agenda.add_fresh(stored.path)
+            self._agenda.add_seen(seen, known if known >= 0 else -known - 1)
+        elif known >= 0:
+            self._agenda.add_fresh(path)
         else:
-            self._agenda.unsettle(stored.path)
+            self._agenda.unsettle(path)
 
     def _look(self, path: str) -> Sighting | None:
         """What stands there; whatever cannot be seen is told when its turn to be read comes."""
