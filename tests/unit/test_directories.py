@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.source.directories import repository_of
-from claude_headspace.source.discovery import look_into
+from claude_headspace.source.discovery import sweep
 
 
 @pytest.mark.parametrize(("directory", "repository"), [
@@ -27,4 +27,6 @@ def test_a_worktree_belongs_to_its_repository(directory: str, repository: str) -
 def test_shadows_of_files_are_no_transcripts(tmp_path: Path) -> None:
     for name in ("a.jsonl", "._a.jsonl", "journal.jsonl", "a.meta.json"):
         (tmp_path / name).write_bytes(b"\0\5\x16\7")
-    assert [seen.path for seen in look_into(str(tmp_path))[0]] == [str(tmp_path / "a.jsonl")]
+    assert [seen.path for found in sweep([str(tmp_path)]) for seen in found] == [
+        str(tmp_path / "a.jsonl")
+    ]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from claude_headspace.health.measures import Measures
 from claude_headspace.health.status import StatusProblem, WatcherStatus
 from claude_headspace.health.verdict import (
     DatabasePing,
@@ -122,7 +123,7 @@ def test_a_watcher_that_runs_but_is_not_well(values: dict[str, Any], words: str)
     [
         {"backlog_bytes": 9, "oldest_unread_at": NOW - 4},
         {"backlog_bytes": 0, "oldest_unread_at": NOW - 400},
-        {"failed": 3, "rejected": 3, "last_error": "it was full"},
+        {"failed": 3, "last_error": "it was full"},
     ],
 )
 def test_what_is_over_or_young_is_well(values: dict[str, Any]) -> None:
@@ -226,3 +227,12 @@ def test_bytes_in_words() -> None:
         *("0 bytes", "999 bytes", "1.0 kB"),
         *("2.5 MB", "3.0 GB", "4.0 TB"),
     ]
+
+
+def test_rejected_lines_are_counted_by_what_is_wrong_with_them() -> None:
+    measures = Measures()
+    measures.rejected.update(damaged=3, too_long=1)
+    assert only_reason(with_status(rejected=4, measures=measures)) == (
+        "4 lines or events were rejected since the start (3 damaged, 1 too_long);"
+        " see `claude-headspace rejected`"
+    )

@@ -10,6 +10,7 @@ from typing import Any
 # The rules by which lines are told apart (see source.classify). What was read by older ones is
 # read again.
 RULES = 2
+_HALF = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,15 @@ class LineCounts:
             other=Counter(stored.get("other", {})),
             rejected=Counter(stored.get("rejected", {})),
         )
+
+
+def as_stored(number: int) -> int:
+    """A number of the operating system as a signed number of 64 bits, which Postgres can hold.
+
+    Inodes may have 64 bits without a sign, and times in nanoseconds pass 2^63 in the year 2262.
+    They wrap around: what differs goes on to differ.
+    """
+    return (number + _HALF) % (2 * _HALF) - _HALF
 
 
 def file_stamp(device: int, inode: int, size: int, mtime_ns: int) -> int:

@@ -232,11 +232,21 @@ def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
         yield f"writes have failed since {_time(status.failing_since)}{because}"
     if status.trouble is not None:
         yield status.trouble
+    if status.rejected:
+        yield f"{_rejected(status)}; see `claude-headspace rejected`"
     yield from _lag_reasons(seen, status)
 
 
 def _is_overdue(status: WatcherStatus) -> bool:
     return status.doing_seconds > status.doing_limit + OVERDUE_SECONDS
+
+
+def _rejected(status: WatcherStatus) -> str:
+    kinds = status.measures.rejected if status.measures else {}
+    each = ", ".join(f"{count} {reason}" for reason, count in kinds.items() if count)
+    return f"{status.rejected} lines or events were rejected since the start" + (
+        f" ({each})" if each else ""
+    )
 
 
 def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-from claude_headspace.events.position import file_stamp
+from claude_headspace.events.position import as_stored, file_stamp
 
 TRANSCRIPT_SUFFIX = ".jsonl"
+# A portion of a listing ends after so long, so that whatever else is due is done in between.
+PORTION_SECONDS = 0.002
+DANGLING = "a symbolic link to nothing"
 # Workflows keep a journal beside their subagents' transcripts; it is none itself.
 _NO_TRANSCRIPTS = frozenset({"journal.jsonl"})
 # macOS leaves such a file beside a real one on foreign file systems.
 _SHADOW = "._"
+# What the operating system says of a path at which there is nothing.
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+
+Look = Callable[[str], os.stat_result]
 
 
 class Sighting(NamedTuple):
@@ -31,6 +41,15 @@ class Sighting(NamedTuple):
         return file_stamp(self.device, self.inode, self.size, self.mtime_ns)
 
 
+class Directory(NamedTuple):
+    """A directory as it was just before it was listed."""
+
+    path: str
+    device: int
+    inode: int
+    mtime_ns: int
+
+
 def is_transcript(path: str) -> bool:
     """Whether a file of this name is one of Claude Code's transcripts."""
     name = os.path.basename(path)
@@ -38,31 +57,148 @@ def is_transcript(path: str) -> bool:
     return name.endswith(TRANSCRIPT_SUFFIX) and not is_shadow
 
 
-def look(path: str) -> Sighting | None:
-    """The regular file at this path; None where there is none or it cannot be reached."""
+def look(path: str, look_at: Look = os.stat) -> Sighting | None:
+    """The regular file at this path, or None; raises OSError where that cannot be told."""
     try:
-        found = os.stat(path)
-    except (OSError, ValueError):
+        found = look_at(path)
+    except ValueError:
         return None
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
     if not stat.S_ISREG(found.st_mode):
         return None
-    return Sighting(path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    device, inode = as_stored(found.st_dev), as_stored(found.st_ino)
+    return Sighting(path, device, inode, found.st_size, as_stored(found.st_mtime_ns))
 
 
-def look_into(directory: str) -> tuple[list[Sighting], list[str]]:
-    """The transcripts in one directory, and its subdirectories; nothing where it is gone."""
-    sightings: list[Sighting] = []
-    subdirectories: list[str] = []
-    try:
-        with os.scandir(directory) as entries:
+class Listing:
+    """One walk through directories and everything below them, in portions of a few milliseconds.
+
+    A directory is read once, however many ways lead to it: real ones before symbolic links, which
+    are followed where they stand for a root or a project's folder. `enter` is called with each
+    directory before it is listed; directories in `known` are not entered from above. `unreadable`
+    says what could not be seen, and why; `gone` names directories that are not there.
+    """
+
+    def __init__(
+        self,
+        directories: Sequence[str],
+        *,
+        roots: Sequence[str] | None = None,
+        known: Container[str] = (),
+        enter: Callable[[Directory], None] | None = None,
+        portion_seconds: float = PORTION_SECONDS,
+        look_at: Look = os.stat,
+    ) -> None:
+        self._roots = frozenset(directories if roots is None else roots)
+        self._waiting = list(reversed(directories))
+        self._links: list[str] = []
+        self._known = known
+        self._enter = enter
+        self._portion_seconds = portion_seconds
+        self._look_at = look_at
+        self._entered: set[tuple[int, int]] = set()
+        self.unreadable: dict[str, str] = {}
+        self.gone: list[str] = []
+
+    def __iter__(self) -> Iterator[list[Sighting]]:
+        """Portions of what is found; a directory that has nothing gives an empty one."""
+        while self._waiting or self._links:
+            if not self._waiting:
+                self._links.sort(reverse=True)
+            path = self._waiting.pop() if self._waiting else self._links.pop()
+            try:
+                yield from self._list(path)
+            except OSError as error:
+                self._fail(path, error)
+                yield []
+
+    def _list(self, path: str) -> Iterator[list[Sighting]]:
+        if not self._enters(path):
+            return
+        until = time.monotonic() + self._portion_seconds
+        portion: list[Sighting] = []
+        with os.scandir(path) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    subdirectories.append(entry.path)
-                elif is_transcript(entry.name) and (seen := look(entry.path)):
-                    sightings.append(seen)
-    except OSError:
-        return sightings, subdirectories
-    return sightings, subdirectories
+                seen = self._see(entry, path)
+                if seen is not None:
+                    portion.append(seen)
+                if time.monotonic() > until:
+                    yield portion
+                    portion, until = [], time.monotonic() + self._portion_seconds
+        yield portion
+
+    def _enters(self, path: str) -> bool:
+        found = self._look_at(path)
+        identity = (as_stored(found.st_dev), as_stored(found.st_ino))
+        if identity in self._entered:
+            return False
+        self._entered.add(identity)
+        if self._enter is not None:
+            self._enter(Directory(path, *identity, as_stored(found.st_mtime_ns)))
+        return True
+
+    def _see(self, entry: os.DirEntry[str], directory: str) -> Sighting | None:
+        """The transcript that an entry is; a directory is put where its turn comes."""
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.path not in self._known:
+                    self._waiting.append(entry.path)
+                return None
+            if is_transcript(entry.name):
+                return look(entry.path, self._look_at)
+            if entry.is_symlink() and directory in self._roots and entry.name[0] != ".":
+                self._follow(entry.path)
+        except OSError as error:
+            self.unreadable[entry.path] = reason_of(error)
+        return None
+
+    def _follow(self, path: str) -> None:
+        try:
+            if stat.S_ISDIR(self._look_at(path).st_mode) and path not in self._known:
+                self._links.append(path)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            self.unreadable[path] = DANGLING
+
+    def _fail(self, path: str, error: OSError) -> None:
+        if os.path.islink(path) and error.errno in _GONE:
+            self.unreadable[path] = DANGLING
+            return
+        if error.errno in _GONE:
+            self.gone.append(path)
+        if error.errno not in _GONE or path in self._roots:
+            self.unreadable[path] = reason_of(error)
+
+
+def reason_of(error: OSError) -> str:
+    """What the operating system says, without the path."""
+    return error.strerror or str(error)
+
+
+def sweep(roots: Sequence[str]) -> Iterator[list[Sighting]]:
+    """Portions of the transcripts below the roots."""
+    return iter(Listing(roots))
+
+
+def unreadable(roots: Sequence[str]) -> dict[str, str]:
+    """The places below the roots that cannot be seen, each with the reason: for `verify`.
+
+    Files are tried too: what may not be opened cannot be compared.
+    """
+    listing = Listing(roots)
+    found = {}
+    for portion in listing:
+        for seen in portion:
+            try:
+                os.close(os.open(seen.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+            except OSError as error:
+                if error.errno not in _GONE:
+                    found[seen.path] = reason_of(error)
+    return {**listing.unreadable, **found}
 
 
 def find_by_inode(directory: str, device: int, inode: int) -> str | None:
@@ -70,7 +206,7 @@ def find_by_inode(directory: str, device: int, inode: int) -> str | None:
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
-                if entry.inode() == inode and not entry.is_dir(follow_symlinks=False):
+                if as_stored(entry.inode()) == inode and not entry.is_dir(follow_symlinks=False):
                     seen = look(entry.path)
                     if seen and (seen.device, seen.inode) == (device, inode):
                         return entry.path
@@ -79,45 +215,24 @@ def find_by_inode(directory: str, device: int, inode: int) -> str | None:
     return None
 
 
-def sweep(roots: Sequence[str]) -> Iterator[list[Sighting]]:
-    """One directory after the other below the roots: what stands in it."""
-    waiting = list(roots)
-    while waiting:
-        sightings, subdirectories = look_into(waiting.pop())
-        waiting.extend(subdirectories)
-        yield sightings
-
-
-def unreadable(roots: Sequence[str]) -> dict[str, str]:
-    """The folders below the roots that cannot be seen, each with the reason: for `verify`."""
-    found: dict[str, str] = {}
-    waiting = list(roots)
-    while waiting:
-        directory = waiting.pop()
-        try:
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    elif entry.is_symlink() and not os.path.exists(entry.path):
-                        found[entry.path] = "a symbolic link to nothing"
-        except OSError as error:
-            if directory in roots or not isinstance(error, FileNotFoundError):
-                found[directory] = error.strerror or str(error)
-    return found
-
-
 def transcripts_of(roots: Sequence[str], session: str) -> Iterator[Sighting]:
     """The transcripts of a session below the roots, where Claude Code keeps and names them so."""
     for root in roots:
-        for folder in look_into(root)[1]:
-            main = look(os.path.join(folder, session + TRANSCRIPT_SUFFIX))
-            if main is not None:
-                yield main
-            own = os.path.join(folder, session)
-            if os.path.isdir(own):
-                for sightings in sweep([own]):
-                    yield from sightings
+        for folder in _folders(root):
+            with suppress(OSError):
+                main = look(os.path.join(folder, session + TRANSCRIPT_SUFFIX))
+                if main is not None:
+                    yield main
+            for portion in Listing([os.path.join(folder, session)]):
+                yield from portion
+
+
+def _folders(root: str) -> list[str]:
+    try:
+        with os.scandir(root) as entries:
+            return [entry.path for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
 
 
 def main_transcript(path: str, session: str) -> str:

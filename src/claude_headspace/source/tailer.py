@@ -10,9 +10,10 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import Literal
 
-from claude_headspace.events.position import Position
+from claude_headspace.events.position import Position, as_stored
 from claude_headspace.source.long_lines import TooMuchText, thinned
 
 CHUNK_BYTES = 128 * 1024
@@ -86,7 +87,17 @@ class SourceFile:
     @property
     def identity(self) -> tuple[int, int]:
         """Device and inode."""
-        return self.stat.st_dev, self.stat.st_ino
+        return as_stored(self.stat.st_dev), as_stored(self.stat.st_ino)
+
+    @property
+    def mtime_ns(self) -> int:
+        """When it was written to last, as of the last look."""
+        return as_stored(self.stat.st_mtime_ns)
+
+    @property
+    def modified(self) -> datetime:
+        """The same as a time of day; a date beyond the calendar is its first or its last."""
+        return instant(self.stat.st_mtime)
 
     def compare(self, position: Position, beat: Callable[[], None]) -> Verdict:
         """Whether what was settled still stands where it stood; `beat` is called in long work."""
@@ -105,7 +116,7 @@ class SourceFile:
         """Another file under the same name, or one written to without having grown."""
         moved = (position.device, position.inode) != self.identity
         still = self.stat.st_size == position.offset
-        return moved or (still and position.mtime_ns != self.stat.st_mtime_ns)
+        return moved or (still and position.mtime_ns != self.mtime_ns)
 
     def _edges(self, offset: int) -> tuple[int, int]:
         length = min(offset, EDGE_BYTES)
@@ -235,8 +246,16 @@ class SourceFile:
         tail = edge[-EDGE_BYTES:]
         self._before = (offset, tail)
         checksum = zlib.crc32(settled, position.checksum)
-        mtime_ns = self.stat.st_mtime_ns
-        return Position(offset, *self.identity, mtime_ns, checksum, head, zlib.crc32(tail))
+        return Position(offset, *self.identity, self.mtime_ns, checksum, head, zlib.crc32(tail))
+
+
+def instant(epoch_seconds: float) -> datetime:
+    """A moment of the operating system's, which knows years that no calendar of ours has."""
+    try:
+        return datetime.fromtimestamp(epoch_seconds, tz=timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        end = datetime.max if epoch_seconds > 0 else datetime.min
+        return end.replace(tzinfo=timezone.utc)
 
 
 def _split(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -65,13 +66,23 @@ class Agenda:
         """Whether the path stands in the agenda already."""
         return path in self._fresh or path in self._backlog
 
+    def is_settled(self, seen: Sighting) -> bool:
+        """Whether the file is as it was when it was read to its end."""
+        return self._settled.get(seen.path) == seen.stamp
+
+    def below(self, directory: str) -> list[str]:
+        """The files in this directory, or below it, that are known."""
+        start = directory.rstrip(os.sep) + os.sep
+        known = (*self._settled, *self._backlog)
+        return list(dict.fromkeys(path for path in known if path.startswith(start)))
+
     def add_fresh(self, path: str) -> None:
         """Something just happened at this path."""
         self._fresh[path] = None
 
     def add_seen(self, seen: Sighting, settled_bytes: int = 0) -> bool:
         """Queue a file unless it is as it was when read to its end; whether it was queued."""
-        if self._settled.get(seen.path) == seen.stamp:
+        if self.is_settled(seen):
             return False
         self.add_backlog(seen.path, Waiting(seen.mtime_ns, max(0, seen.size - settled_bytes)))
         return True

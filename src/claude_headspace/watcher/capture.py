@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from uuid import UUID
 
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable
@@ -357,4 +357,4 @@ class Capture:
 
 
 def _modified(source: ActiveSource) -> datetime:
-    return datetime.fromtimestamp(source.file.stat.st_mtime, tz=timezone.utc)
+    return source.file.modified

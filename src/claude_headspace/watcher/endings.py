@@ -16,7 +16,7 @@ from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import Positions
 from claude_headspace.store.sessions import Registration
 from claude_headspace.store.writer import EventWriter
-from claude_headspace.watcher.aside import Aside
+from claude_headspace.watcher.aside import Aside, told
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +59,7 @@ class Endings:
     @property
     def trouble(self) -> str | None:
         """Which sessions cannot be ended or registered now, in one sentence."""
-        first = self._aside.first
-        if first is None:
-            return None
-        session, reason = first
-        return f"{len(self._aside)} sessions cannot be ended, among them {session}: {reason}"
+        return told("sessions cannot be ended", self._aside.reasons)
 
     def reload(self) -> None:
         """Learn everything again from the database."""
@@ -77,7 +73,7 @@ class Endings:
         """
         if time.monotonic() < self._next:
             return
-        waiting = [session for session in self._aside if self._aside.waits(session)]
+        waiting = [session for session in self._aside if self._aside.holds(session)]
         silent = self._sessions.silent(self._now(), self._timeout, _BATCH, waiting)
         readable = [s for s in silent if not any(str(s) in path for path in unread)]
         if readable:
@@ -100,7 +96,7 @@ class Endings:
             self._set_aside(silent[0], error)
             return
         for session in silent:
-            self._aside.settle(session)
+            self._aside.clear(session)
 
     def _timed_out(self, uuid: UUID) -> list[tuple[Event, str | None]]:
         session = self._sessions.find(uuid)
@@ -117,7 +113,7 @@ class Endings:
     @property
     def retries_registrations(self) -> bool:
         """Whether a registration that went wrong is to be tried again."""
-        return any(not self._failed.waits(session) for session in self._failed)
+        return any(not self._failed.holds(session) for session in self._failed)
 
     def apply_registrations(self) -> list[str]:
         """Do what people asked for.
@@ -126,7 +122,7 @@ class Endings:
         """
         rewound: list[str] = []
         for registration in self._sessions.waiting_registrations():
-            if self._failed.waits(registration.session):
+            if self._failed.holds(registration.session):
                 continue
             try:
                 rewound += self._apply(registration)
@@ -137,7 +133,7 @@ class Endings:
                 if self._failed.put(registration.session, str(error)):
                     logger.warning("registration of %s: %s", registration.session, error)
                 continue
-            self._failed.settle(registration.session)
+            self._failed.clear(registration.session)
         return rewound
 
     def _apply(self, registration: Registration) -> list[str]:

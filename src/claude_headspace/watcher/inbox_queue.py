@@ -16,7 +16,7 @@ from claude_headspace.errors import InboxDamaged, InboxError
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, SESSION_ENDED
 from claude_headspace.inbox.arrivals import Arrival, list_arrivals, read_arrival
 from claude_headspace.inbox.events import session_of
-from claude_headspace.watcher.aside import Aside
+from claude_headspace.watcher.aside import Aside, told
 
 logger = logging.getLogger(__name__)
 
@@ -67,16 +67,14 @@ class InboxQueue:
         """What cannot be taken in now, in one sentence."""
         if self._complaint is not None:
             return f"the inbox cannot be read: {self._complaint}"
-        first = self._aside.first
-        if first is None:
-            return None
-        path, reason = first
-        return f"{len(self._aside)} files of the inbox are set aside, among them {path}: {reason}"
+        return told("files of the inbox are set aside", self._aside.reasons)
 
     @property
     def due(self) -> float | None:
         """When, on the monotonic clock, something that waits is to be looked at again."""
-        moments = [moment for moment in (self._hold_until, self._aside.due) if moment is not None]
+        moments = [
+            moment for moment in (self._hold_until, self._aside.next_due) if moment is not None
+        ]
         return min(moments, default=None)
 
     @property
@@ -99,7 +97,7 @@ class InboxQueue:
             if len(batch) == BATCH_FILES or size >= BATCH_BYTES:
                 break
             path = self._paths.popleft()
-            taken = None if self._aside.waits(path) else self._read(path)
+            taken = None if self._aside.holds(path) else self._read(path)
             if taken is not None and not self._waits_for_lines(taken):
                 batch.append(taken)
                 size += _size(path)
@@ -115,7 +113,7 @@ class InboxQueue:
 
     def settle(self, path: Path) -> None:
         """The file was dealt with."""
-        self._aside.settle(path)
+        self._aside.clear(path)
 
     def _is_time(self) -> bool:
         return self.look_again or (self.due is not None and self.due <= time.monotonic())
@@ -134,7 +132,7 @@ class InboxQueue:
             return
         self._complaint = None
         for path in set(self._aside) - set(self._paths):
-            self._aside.settle(path)
+            self._aside.clear(path)
 
     def _end_look(self) -> None:
         """What is held is looked at again soon, but for most of the time something else is done."""

@@ -5,26 +5,23 @@ from __future__ import annotations
 import logging
 import select
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from uuid import UUID
 
 from claude_headspace.config import FileWatcherSettings
 from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.source.discovery import (
-    TRANSCRIPT_SUFFIX,
-    Sighting,
-    look,
-    sweep,
-    transcripts_of,
-)
-from claude_headspace.source.notifier import Changes, Notifier, Waker
+from claude_headspace.source.discovery import look, transcripts_of
+from claude_headspace.source.notifier import Notifications, Waker
 from claude_headspace.store.connection import Database
-from claude_headspace.store.positions import Positions, SettledSource, stored_path
+from claude_headspace.store.positions import Positions, stored_path
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 from claude_headspace.watcher.agenda import Agenda, Waiting
+from claude_headspace.watcher.aside import Aside, told
+from claude_headspace.watcher.boundary import Boundary
 from claude_headspace.watcher.capture import Capture, Step
 from claude_headspace.watcher.endings import Endings
 from claude_headspace.watcher.intake import Intake
+from claude_headspace.watcher.lookout import Lookout
 from claude_headspace.watcher.progress import Progress
 from claude_headspace.watcher.reader import POISON
 from claude_headspace.watcher.reread import Reread
@@ -37,16 +34,14 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT_SECONDS = 1.0
 LONGEST_HOLD_SECONDS = 1.0
 SHORTEST_HOLD_SECONDS = 0.1
-# Every file is looked at once in this time; files written to lately at every rescan.
-SWEEP_SECONDS = 60.0
-SWEEP_SLICE_SECONDS = 0.005
-NOTIFIED_WITHIN_SECONDS = 5.0
-RECENT_SECONDS = 600.0
-RECENT_FILES = 100
-# Without notifications looking must be quick enough by itself.
-POLLING_RESCAN_SECONDS = 0.25
-POLLING_SWEEP_SECONDS = 0.5
-POLLING_SLICE_SECONDS = 0.1
+# A file that is gone from its place and cannot be read to its end is given up after so many tries.
+DETACHED_TRIES = 5
+
+# Work that is of no one source, as it is named when it fails.
+INBOX = "the inbox"
+ENDINGS = "the endings of sessions"
+COPIES = "telling copies of turns"
+REREADING = "reading again by newer rules"
 
 
 class Loop:
@@ -56,7 +51,6 @@ class Loop:
         self,
         *,
         settings: FileWatcherSettings,
-        roots: Sequence[str],
         database: Database,
         positions: Positions,
         sources: Sources,
@@ -64,7 +58,11 @@ class Loop:
         reread: Reread,
         endings: Endings,
         intake: Intake,
-        notifier: Notifier,
+        notifier: Notifications,
+        lookout: Lookout,
+        aside: Aside[str],
+        roots: Sequence[str],
+        boundary: Boundary,
         agenda: Agenda,
         waker: Waker,
         stop: Stop,
@@ -72,7 +70,6 @@ class Loop:
         pause: Callable[[float], None],
     ) -> None:
         self._settings = settings
-        self._roots = roots
         self._database = database
         self._positions = positions
         self._sources = sources
@@ -82,6 +79,10 @@ class Loop:
         self._intake = intake
         self._inbox = str(intake.watched)
         self._notifier = notifier
+        self._lookout = lookout
+        self._aside = aside
+        self._roots = roots
+        self._boundary = boundary
         self._agenda = agenda
         self._waker = waker
         self._stop = stop
@@ -90,15 +91,9 @@ class Loop:
         self._generation = 0
         self._waiting_for: str | None = None
         self._hold = SHORTEST_HOLD_SECONDS
-        self._next_rescan = 0.0
-        self._sweep: Iterator[list[Sighting]] | None = None
-        self._next_sweep = 0.0
-        self._last_sweep = 0.0
-        self._recent: dict[str, float] = {}
         # Files whose end leaves something open, a last line without its newline or a prompt without
         # a line: size when last seen, and when to take them as they are.
         self._unfinished: dict[str, tuple[int, float]] = {}
-        self._troubled: dict[str, str] = {}
         self.settled_bytes = 0
         self.settled_lines = 0
         self.poison_lines = 0
@@ -129,139 +124,146 @@ class Loop:
         self._capture.forget()
         self._reread.forget()
         self._intake.forget()
-        self._load_positions()
+        self._lookout.begin(self._positions.settled())
         self.poison_lines = self._positions.unresolved(POISON)
         self._apply_registrations()
         self._generation = self._database.generation
         self._waiting_for = None
         self._vitals.become("capturing")
 
-    def _load_positions(self) -> None:
-        """Know which files are as they were, so that only the others are opened."""
-        stored = {source.path: source for source in self._positions.settled()}
-        for source in stored.values():
-            if not source.open:
-                self._agenda.settle(source.path, source.stamp)
-        for root in self._notifier.renew():
-            logger.info("watching %s", root)
-        for sightings in sweep(self._roots):
-            for seen in sightings:
-                known = stored.pop(seen.path, None)
-                self._agenda.add_seen(seen, known.size if known else 0)
-            self._vitals.beat()
-        for source in stored.values():
-            self._look_for_renamed(source)
-        self._last_sweep = time.monotonic()
-        self._next_sweep = self._last_sweep + SWEEP_SECONDS
-        self.progress.begin(self._agenda.backlog_bytes, self.settled_bytes)
-        logger.info(
-            "ready: %d files to read (%d bytes), %d read already",
-            self._agenda.backlog_files, self._agenda.backlog_bytes, self._agenda.files,
-        )  # fmt: skip
+    def learn_anew(self) -> None:
+        """Something failed half way: what it left in memory is learnt from the database."""
+        self._sources.forget()
+        self._capture.forget()
+        self._endings.reload()
 
-    def _look_for_renamed(self, stored: SettledSource) -> None:
-        """A file that no sweep finds: it was given a name that is no transcript's, or is gone."""
-        seen = look(stored.path)
-        if seen is not None:
-            self._agenda.add_seen(seen, stored.size)
-        elif stored.recent:
-            self._agenda.add_fresh(stored.path)
-        else:
-            self._agenda.unsettle(stored.path)
+    def tell_ready(self) -> None:
+        """Everything was seen once: what waits is known."""
+        self.progress.begin(self._agenda.backlog_bytes, self.settled_bytes)
 
     def _work(self) -> None:
         """Whatever is due; waits when nothing is."""
         self._look_for_registrations()
-        self._note(self._notifier.take())
-        if time.monotonic() >= self._next_rescan:
+        self._take_notifications()
+        if time.monotonic() >= self._lookout.due:
             self._rescan()
-        while self._sources.detached:
-            self._read_to_end(self._sources.detached[0])
-            self._sources.finish_detached()
+        listing_first = self._lookout.step()
+        self._read_detached()
         self._take_unfinished()
         # What a hook says of a session comes before the lines that were noticed together with it.
-        taken = self._intake.take()
+        taken = self._take_inbox()
         if (path := self._agenda.take_fresh()) is not None:
             self._visit(path)
+        elif taken or listing_first:
             return
-        if taken:
-            return
-        if (path := self._agenda.take_backlog()) is not None:
+        elif (path := self._agenda.take_backlog()) is not None:
             self._visit(path)
-            return
+        elif not self._lookout.urgent:
+            self._idle()
+
+    def _idle(self) -> None:
+        """Everything is read: what is done at leisure, and then a wait."""
         if not self._unfinished:
-            self._endings.look(unread=self._troubled)
-        if self._capture.look_at_copies():
+            self._boundary.run_when_due(ENDINGS, lambda: self._endings.look(unread=self._unread()))
+        if self._boundary.run_when_due(COPIES, self._capture.look_at_copies):
             return
-        self._reread.step()
+        self._boundary.run_when_due(REREADING, self._step_of_reread)
         self._vitals.at_rest()
         self._wait()
 
-    def _note(self, changes: Changes) -> None:
-        for path in changes.files:
-            if path.startswith(self._inbox):
-                self._intake.look_again()
-            elif TRANSCRIPT_SUFFIX in path:
-                self._agenda.add_fresh(path)
-        for directory in changes.directories:
-            for sightings in sweep([directory]):
-                for seen in sightings:
-                    self._agenda.add_fresh(seen.path)
+    def _step_of_reread(self) -> None:
+        done = False
+        try:
+            self._reread.step()
+            done = True
+        finally:
+            if not done:
+                self._reread.pass_over()
+
+    def _take_inbox(self) -> bool:
+        return bool(self._boundary.run_when_due(INBOX, self._intake.take))
+
+    def _take_notifications(self) -> None:
+        changes = self._notifier.take()
+        if any(path.startswith(self._inbox) for path in changes.files) or changes.lost:
+            self._intake.look_again()
+        self._lookout.note(changes)
+
+    def _unread(self) -> set[str]:
+        """Files that may hold what is not known: they cannot be read, or their place be seen."""
+        unread = set(self._aside.reasons)
+        for place in self._lookout.unreadable:
+            unread.update((place, *self._agenda.below(place)))
+        return unread
 
     def _visit(self, path: str) -> None:
         """Take one step with what is at a path."""
-        try:
-            found = self._sources.open(path)
-            for source in found:
-                self._advance(source)
-        except OSError as error:
+        if self._aside.holds(path):
+            self._aside.nudge(path)
             self._agenda.put_down()
-            self._trouble(path, error)
             return
+        outcome = self._boundary.run(path, lambda: self._step_at(path))
         self._agenda.put_down()
-        self._troubled.pop(path, None)
-        if not found:
+        if outcome is False:
             self._agenda.unsettle(path)
-            self._recent.pop(path, None)
+            self._lookout.recent.forget(path)
+
+    def _step_at(self, path: str) -> bool:
+        """Whether there was anything at the path."""
+        found = self._sources.open(path)
+        if self._sources.detached:
+            self._read_detached()
+            found = self._sources.open(path)
+        for source in found:
+            self._advance(source)
+        return bool(found)
 
     @property
     def trouble(self) -> str | None:
         """What cannot be read now, in one sentence."""
-        aside = self._intake.trouble or self._endings.trouble
-        if aside is not None:
-            return aside
-        if not self._troubled:
-            return None
-        path, error = next(iter(self._troubled.items()))
-        return f"{len(self._troubled)} files cannot be read, among them {path}: {error}"
-
-    def _trouble(self, path: str, error: OSError) -> None:
-        """A file that cannot be opened now is looked at again with every rescan."""
-        if self._troubled.get(path) != str(error):
-            logger.warning("%s cannot be read now: %s", path, error)
-        self._troubled[path] = str(error)
+        sentences = [
+            told("places cannot be seen", self._lookout.unreadable),
+            told("files are set aside and tried again", self._aside.reasons),
+            self._intake.trouble,
+            self._endings.trouble,
+            told("work is put off and tried again", self._boundary.put_off),
+        ]
+        return "; ".join(filter(None, sentences)) or None
 
     def _advance(self, source: ActiveSource) -> None:
         step = self._capture.step(source)
         self._count(step)
-        self._note_recent(source.path)
+        self._lookout.recent.note(source.path)
         if step.more or source.unread != step.unfinished:
-            waiting = Waiting(source.file.stat.st_mtime_ns, source.unread)
+            waiting = Waiting(source.file.mtime_ns, source.unread)
             self._agenda.add_backlog(source.path, waiting)
             return
         self._agenda.settle(source.path, source.stamp)
         self._watch_unfinished(source, step)
 
-    def _note_recent(self, path: str) -> None:
-        self._recent.pop(path, None)
-        self._recent[path] = time.monotonic()
-        if len(self._recent) > RECENT_FILES:
-            del self._recent[next(iter(self._recent))]
+    def _read_detached(self) -> None:
+        """Read what is gone from its place to its end, before what took the place."""
+        while (source := self._sources.next_detached()) is not None:
+            name = f"{source.path} (gone from its place)"
+            if self._aside.holds(name):
+                return
+            done = self._boundary.run(name, lambda: self._read_to_end(source))
+            if done is None and self._aside.tries(name) < DETACHED_TRIES:
+                return
+            self._aside.clear(name)
+            self._sources.finish_detached()
+            self._unfinished.pop(source.path, None)
+            self._agenda.add_fresh(source.path)
 
-    def _read_to_end(self, source: ActiveSource) -> None:
+    def _read_to_end(self, source: ActiveSource) -> bool:
+        """Everything in it, its last line too if that is whole: no more will come."""
         while (step := self._capture.step(source)).more:
             self._count(step)
         self._count(step)
+        for last in (self._capture.step_unfinished, self._capture.step_untold):
+            if (found := last(source)) is not None:
+                self._count(found)
+        return True
 
     def _count(self, step: Step) -> None:
         self.settled_bytes += step.bytes
@@ -287,14 +289,15 @@ class Loop:
         now = time.monotonic()
         for path in [p for p, (_, due) in self._unfinished.items() if due <= now]:
             size, _ = self._unfinished.pop(path)
-            seen = look(path)
-            if seen is None or seen.size != size:
-                self._agenda.add_fresh(path)
-                continue
-            try:
-                self._take_final_line(path)
-            except OSError as error:
-                self._trouble(path, error)
+            self._boundary.run(path, lambda: self._take_if_still(path, size))  # noqa: B023
+
+    def _take_if_still(self, path: str, size: int) -> bool:
+        seen = look(path)
+        if seen is None or seen.size != size:
+            self._agenda.add_fresh(path)
+        else:
+            self._take_final_line(path)
+        return True
 
     def _take_final_line(self, path: str) -> None:
         for source in self._sources.open(path):
@@ -307,69 +310,23 @@ class Loop:
                     self._agenda.settle(path, source.stamp)
 
     def _rescan(self) -> None:
-        """The net behind the notifications: recently active files, and a slice of the rest."""
-        polling = not self._notifier.complete
-        now = time.monotonic()
-        interval = self._settings.rescan_interval_seconds
-        self._next_rescan = now + (min(interval, POLLING_RESCAN_SECONDS) if polling else interval)
-        if self._notifier.renew():
-            self._sweep = None
-            self._next_sweep = now
-        self._look_at_recent(now)
+        """The net behind the notifications."""
+        self._lookout.rescan()
         self._intake.look_again()
-        for path in self._troubled:
+        for path in self._aside.due():
             self._agenda.add_fresh(path)
-        if polling:
-            self._sweep_slice(now, POLLING_SWEEP_SECONDS, POLLING_SLICE_SECONDS)
-        else:
-            self._sweep_slice(now, SWEEP_SECONDS, SWEEP_SLICE_SECONDS)
-
-    def _look_at_recent(self, now: float) -> None:
-        for path, active_at in list(self._recent.items()):
-            if now - active_at > RECENT_SECONDS:
-                del self._recent[path]
-                continue
-            seen = look(path)
-            if seen is None:
-                self._agenda.add_fresh(path)
-                del self._recent[path]
-            elif self._agenda.add_seen(seen):
-                self._agenda.add_fresh(path)
-
-    def _sweep_slice(self, now: float, interval: float, budget: float) -> None:
-        if self._sweep is None:
-            if now < min(self._next_sweep, self._last_sweep + interval):
-                return
-            self._last_sweep = now
-            self._next_sweep = now + interval
-            self._sweep = sweep(self._roots)
-        for sightings in self._sweep:
-            for seen in sightings:
-                self._add_missed(seen)
-            if time.monotonic() - now > budget:
-                return
-        self._sweep = None
-
-    def _add_missed(self, seen: Sighting) -> None:
-        """Queue a file that changed; what should have been notified by now raises a doubt."""
-        known = self._agenda.expects(seen.path) or seen.path in self._troubled
-        missed = self._agenda.add_seen(seen) and not known
-        if missed and time.time() - seen.mtime_ns / 1e9 > NOTIFIED_WITHIN_SECONDS:
-            self._notifier.doubt(seen.path)
 
     def _wait(self) -> None:
         """Until something happens, or the next thing is due."""
         now = time.monotonic()
-        due = [self._next_rescan, now + LONGEST_WAIT_SECONDS]
+        due = [self._lookout.due, now + LONGEST_WAIT_SECONDS]
         due += [when for _, when in self._unfinished.values()]
         due += [when for when in (self._reread.due, self._intake.due) if when is not None]
         self._select(max(0.0, min(due) - now))
 
     def _select(self, seconds: float) -> None:
-        sockets = [self._waker.fileno()]
-        database = self._database.fileno()
-        if database is not None:
-            sockets.append(database)
+        database, notified = self._database.fileno(), self._notifier.fileno()
+        sockets = [each for each in (self._waker.fileno(), database, notified) if each is not None]
         readable, _, _ = select.select(sockets, [], [], seconds)
         if self._waker.fileno() in readable:
             self._waker.clear()
@@ -397,7 +354,7 @@ class Loop:
         """Whether files of the session have lines that are not in the log; they are next then."""
         waiting = False
         for seen in transcripts_of(self._roots, str(session)):
-            if seen.path in self._troubled:
+            if seen.path in self._aside:
                 continue
             if self._agenda.add_seen(seen):
                 self._agenda.add_fresh(seen.path)

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from claude_headspace.hooks.danger import settings_paths, warnings
 from claude_headspace.inbox.kept import Kept
 from claude_headspace.logs import configure_logging
 from claude_headspace.sessions.known import Sessions
-from claude_headspace.source.notifier import Notifier, Waker
+from claude_headspace.source.notifier import Notifications, Waker
 from claude_headspace.store.connection import Database, Patience
 from claude_headspace.store.positions import Positions
 from claude_headspace.store.sessions import SessionRows
@@ -28,6 +29,8 @@ from claude_headspace.store.writer import EventWriter
 from claude_headspace.supervision.beats import BeatSender, beats_path
 from claude_headspace.supervision.orphan import LOCK_NAME, OneWatcher, die_with_parent
 from claude_headspace.watcher.agenda import Agenda
+from claude_headspace.watcher.aside import Aside
+from claude_headspace.watcher.boundary import Boundary
 from claude_headspace.watcher.capture import Capture
 from claude_headspace.watcher.endings import Endings
 from claude_headspace.watcher.in_hand import InHand
@@ -35,6 +38,7 @@ from claude_headspace.watcher.inbox_queue import InboxQueue
 from claude_headspace.watcher.intake import Intake
 from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
 from claude_headspace.watcher.liveness import Liveness
+from claude_headspace.watcher.lookout import Lookout
 from claude_headspace.watcher.loop import Loop
 from claude_headspace.watcher.measures import Meter
 from claude_headspace.watcher.pause import Pause
@@ -91,11 +95,10 @@ class Watcher:
         self._redactor = make_redactor(config.privacy.patterns) if config.privacy.redact else None
         self._intake = self._make_intake()
         self._roots = [str(path) for path in config.claude.projects_path]
-        self._notifier = Notifier(
-            [*self._roots, str(self._intake.watched)],
-            self._waker,
-            enabled=config.file_watcher.notifications,
-        )
+        self._notifier = self._make_notifier()
+        self._in_hand = InHand(config.state.directory)
+        self._aside: Aside[str] = Aside()
+        self._lookout = self._make_lookout()
         self._loop = self._make_loop()
         self._summary = Summary(self._writer.counters, config.logging.summary_interval_seconds)
 
@@ -117,12 +120,32 @@ class Watcher:
         intake.prepare()
         return intake
 
+    def _make_notifier(self) -> Notifications:
+        enabled, platform = self._config.file_watcher.notifications, str(sys.platform)
+        if platform == "linux":
+            from claude_headspace.source.watches import DirectoryNotifier
+
+            return DirectoryNotifier(enabled=enabled)
+        from claude_headspace.source.observer import TreeNotifier
+
+        return TreeNotifier([*self._roots, str(self._intake.watched)], self._waker, enabled=enabled)
+
+    def _make_lookout(self) -> Lookout:
+        return Lookout(
+            roots=self._roots,
+            inbox=str(self._intake.watched),
+            notifier=self._notifier,
+            agenda=self._agenda,
+            interval_seconds=self._config.file_watcher.rescan_interval_seconds,
+            troubled=self._aside.__contains__,
+            tell_ready=lambda: self._loop.tell_ready(),
+        )
+
     def _make_loop(self) -> Loop:
         sources = Sources(self._positions, self._beat_or_stop)
         capture = self._make_capture()
         return Loop(
             settings=self._config.file_watcher,
-            roots=self._roots,
             database=self._database,
             positions=self._positions,
             sources=sources,
@@ -131,6 +154,14 @@ class Watcher:
             endings=self._make_endings(),
             intake=self._intake,
             notifier=self._notifier,
+            lookout=self._lookout,
+            aside=self._aside,
+            roots=self._roots,
+            boundary=Boundary(
+                self._aside,
+                learn_anew=lambda: self._loop.learn_anew(),
+                count_death=self._in_hand.count_death,
+            ),
             agenda=self._agenda,
             waker=self._waker,
             stop=self._stop,
@@ -139,8 +170,7 @@ class Watcher:
         )
 
     def _make_capture(self) -> Capture:
-        in_hand = InHand(self._config.state.directory)
-        self._reader = self._make_reader(in_hand)
+        self._reader = self._make_reader()
         return Capture(
             database=self._database,
             writer=self._writer,
@@ -148,14 +178,14 @@ class Watcher:
             sessions=self._sessions,
             reader=self._reader,
             beat=self._beat_or_stop,
-            in_hand=in_hand,
+            in_hand=self._in_hand,
             count_rejected=self._meter.rejected,
         )
 
-    def _make_reader(self, in_hand: InHand) -> Reader:
+    def _make_reader(self) -> Reader:
         return Reader(
             max_line_bytes=self._config.file_watcher.max_line_bytes,
-            in_hand=in_hand,
+            in_hand=self._in_hand,
             redactor=self._redactor,
             beat=self._beat_or_stop,
         )
@@ -228,7 +258,7 @@ class Watcher:
             reason=reason,
             written=counters.written,
             duplicates=counters.duplicates,
-            rejected=counters.rejected,
+            rejected=sum(self._meter.measures.rejected.values()),
             failed=counters.failed,
             retries=counters.retries,
             last_write_at=counters.last_write_at,

@@ -6,6 +6,7 @@ ahead is bounded like a batch, and dropped when it is not what follows.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from claude_headspace.source.transcript import Outcome, Rejected, Transcript, Tu
 from claude_headspace.watcher.in_hand import InHand
 from claude_headspace.watcher.sources import ActiveSource
 from claude_headspace.watcher.trial import Trial
+
+logger = logging.getLogger(__name__)
 
 # A batch ends at whichever comes first; it bounds memory, and how long others wait.
 BATCH_EVENTS = 128
@@ -165,7 +168,7 @@ class Reader:
             return ReadLine(line.start, line.data, [Rejected(line.start, POISON, detail)])
         # If this is the end of the process, it will be known of which line.
         self._in_hand.take(source.stored.id, line.start)
-        found = [self.redacted(outcome) for outcome in transcript.outcomes(line.data, line.start)]
+        found = self._outcomes(line, transcript)
         self._in_hand.put_down()
         return ReadLine(line.start, line.data, found)
 
@@ -178,6 +181,17 @@ class Reader:
             self._line(source, line, transcript)
 
         self._trial.run(source.stored.id, lines, take_apart)
+
+    def _outcomes(self, line: Line, transcript: Transcript) -> list[Outcome]:
+        """What the line is; one that meets a bug would meet it again, and is passed over."""
+        try:
+            return [self.redacted(found) for found in transcript.outcomes(line.data, line.start)]
+        except MemoryError:
+            raise
+        except Exception as error:
+            logger.exception("the line at byte %d meets a bug", line.start)
+            detail = f"it meets a bug and is set aside: {type(error).__name__}: {error}"
+            return [Rejected(line.start, POISON, detail)]
 
     def _rejected(self, start: int, reason: str, detail: str, file: SourceFile) -> ReadLine:
         beginning = file.begin(start, KEPT_BYTES)

@@ -95,6 +95,11 @@ class Reread:
         self._passed_over.clear()
         self._finished = False
 
+    def pass_over(self) -> None:
+        """Leave out the source in hand until everything is learnt anew."""
+        self._passed_over.add(self._source_id)
+        self._let_go()
+
     @property
     def due(self) -> float | None:
         """When, on the monotonic clock, the next step is due; None when nothing is left."""

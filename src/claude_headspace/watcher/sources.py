@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from claude_headspace.events.position import RULES, LineCounts, Position
+from claude_headspace.events.position import RULES, LineCounts, Position, file_stamp
 from claude_headspace.source.discovery import Sighting, find_by_inode, is_transcript, look
 from claude_headspace.source.tailer import SourceFile
 from claude_headspace.store.positions import Positions, StoredSource
@@ -39,8 +39,8 @@ class ActiveSource:
     @property
     def stamp(self) -> int:
         """What a sighting of the file says while nothing changes."""
-        s = self.file.stat
-        return Sighting(self.path, s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns).stamp
+        device, inode = self.file.identity
+        return file_stamp(device, inode, self.file.stat.st_size, self.file.mtime_ns)
 
     def start_over(self) -> None:
         """The file is not what was read: everything in it is new."""
@@ -70,13 +70,17 @@ class Sources:
         """What is to be read because something happened at this path.
 
         Usually the source at the path; also the one that was there before, if it was renamed.
+        Nothing when that one is `detached` now: it is to be read to its end first.
         Raises OSError when a file that is there cannot be opened.
         """
         found: list[ActiveSource] = []
         seen = look(path)
         active = self._active.get(path)
         if active is not None and not _is(active.file.identity, seen):
-            found += self._left_behind(active)
+            moved = self._left_behind(active)
+            if not moved:
+                return []
+            found += moved
             active = None
         if active is None and seen is not None:
             active = self._activate(seen, found)
@@ -98,6 +102,14 @@ class Sources:
         moved = ActiveSource(self._rename(active.stored, renamed), active.file)
         self._keep(moved)
         return [moved]
+
+    def next_detached(self) -> ActiveSource | None:
+        """The first detached source, as the database knows it now; None when there is none."""
+        if not self.detached:
+            return None
+        source = self.detached[0]
+        source.stored = self._positions.create(source.path)
+        return source
 
     def finish_detached(self) -> None:
         """Let go of the first detached source, which was read to its end."""
@@ -160,8 +172,7 @@ class Sources:
     def _adopt(self, path: str, file: SourceFile) -> StoredSource | None:
         """The row of a source that was renamed to this path."""
         for stored in self._positions.find_by_inode(*file.identity):
-            gone = not _is(file.identity, look(stored.path))
-            if gone and file.compare(stored.position, self._beat) == "same":
+            if _is_gone(stored.path, file) and file.compare(stored.position, self._beat) == "same":
                 return self._rename(stored, path)
         return None
 
@@ -170,6 +181,7 @@ class Sources:
         if displaced is not None and displaced.id != stored.id:
             self._positions.rename(displaced, f"{path} (replaced, source {displaced.id})")
             self._drop(path)
+        self._drop(stored.path)
         logger.info("%s is now %s", stored.path, path)
         return self._positions.rename(stored, path)
 
@@ -186,6 +198,14 @@ class Sources:
 
 def _is(identity: tuple[int, int], seen: Sighting | None) -> bool:
     return seen is not None and (seen.device, seen.inode) == identity
+
+
+def _is_gone(path: str, file: SourceFile) -> bool:
+    """Whether the file is certainly not at this path."""
+    try:
+        return not _is(file.identity, look(path))
+    except OSError:
+        return False
 
 
 def _same_inode(stored: StoredSource, file: SourceFile) -> bool:

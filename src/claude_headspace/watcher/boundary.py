@@ -1,0 +1,79 @@
+"""The boundary around each source: what goes wrong inside costs that source, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from claude_headspace.errors import DatabaseRefused, EventInvalid, HeadspaceError, InboxError
+from claude_headspace.source.discovery import reason_of
+from claude_headspace.watcher.aside import Aside
+
+logger = logging.getLogger(__name__)
+
+Done = TypeVar("Done")
+
+# Of our own errors these are the fault of what is being read; the others concern everything.
+_ITS_OWN = (DatabaseRefused, EventInvalid, InboxError)
+
+
+class Boundary:
+    """Runs work by the name of its source, and sets the source aside when the work fails.
+
+    `learn_anew` is called then: what the work left half done in memory is forgotten.
+    `count_death` is called for an error that may be a bug, met by the line in hand.
+    """
+
+    def __init__(
+        self,
+        aside: Aside[str],
+        *,
+        learn_anew: Callable[[], None],
+        count_death: Callable[[], object],
+    ) -> None:
+        self._aside = aside
+        self._put_off: Aside[str] = Aside()
+        self._learn_anew = learn_anew
+        self._count_death = count_death
+
+    @property
+    def put_off(self) -> Mapping[str, str]:
+        """Work of no single source that failed, and why."""
+        return self._put_off.reasons
+
+    def run(self, source: str, work: Callable[[], Done]) -> Done | None:
+        """What the work returns; None when it failed, and the source was set aside."""
+        return self._run(self._aside, source, work)
+
+    def run_when_due(self, name: str, work: Callable[[], Done]) -> Done | None:
+        """The same for work that is of no one source; None also while it is put off."""
+        return None if self._put_off.holds(name) else self._run(self._put_off, name, work)
+
+    def _run(self, aside: Aside[str], name: str, work: Callable[[], Done]) -> Done | None:
+        try:
+            done = work()
+        except MemoryError:
+            raise
+        except OSError as error:
+            self._fail(aside, name, reason_of(error))
+        except HeadspaceError as error:
+            if not isinstance(error, _ITS_OWN):
+                raise
+            self._fail(aside, name, str(error))
+        except Exception as error:
+            self._count_death()
+            reason = f"{type(error).__name__}: {error}"
+            if aside.reasons.get(name) != reason:
+                logger.exception("%s: this should not happen", name)
+            self._fail(aside, name, reason)
+        else:
+            aside.clear(name)
+            return done
+        return None
+
+    def _fail(self, aside: Aside[str], name: str, reason: str) -> None:
+        if aside.reasons.get(name) != reason:
+            logger.warning("%s is set aside and tried again: %s", name, reason)
+        aside.fail(name, reason)
+        self._learn_anew()

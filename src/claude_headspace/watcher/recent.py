@@ -1,0 +1,67 @@
+"""Files that were written to lately: looked at often, those of the last day in turn."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import islice
+
+HOT_SECONDS = 600.0
+HOT_FILES = 100
+WARM_SECONDS = 86_400.0
+WARM_FILES = 2_000
+# So many of the last day's are looked at each time.
+WARM_SHARE = 50
+
+
+class Recent:
+    """Paths with the time, in epoch seconds, of when they were written to last."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._hot: OrderedDict[str, float] = OrderedDict()
+        self._warm: OrderedDict[str, float] = OrderedDict()
+
+    def note(self, path: str, when: float | None = None) -> None:
+        """It was written to, now or back then."""
+        now = self._now()
+        when = now if when is None else min(when, now)
+        if now - when > WARM_SECONDS or when <= max(
+            self._hot.get(path, 0), self._warm.get(path, 0)
+        ):
+            return
+        self._warm.pop(path, None)
+        if now - when <= HOT_SECONDS:
+            self._hot[path] = when
+            self._hot.move_to_end(path)
+        else:
+            self._warm[path] = when
+        self._keep_few()
+
+    def _keep_few(self) -> None:
+        while len(self._hot) > HOT_FILES:
+            path, when = self._hot.popitem(last=False)
+            self._warm[path] = when
+        while len(self._warm) > WARM_FILES:
+            self._warm.popitem(last=False)
+
+    def forget(self, path: str) -> None:
+        """There is nothing at this path any more."""
+        self._hot.pop(path, None)
+        self._warm.pop(path, None)
+
+    def take(self) -> list[str]:
+        """What is to be looked at this time."""
+        now = self._now()
+        for path, when in [(p, w) for p, w in self._hot.items() if now - w > HOT_SECONDS]:
+            del self._hot[path]
+            self._warm[path] = when
+        self._keep_few()
+        turn = list(islice(self._warm, WARM_SHARE))
+        for path in turn:
+            if now - self._warm[path] > WARM_SECONDS:
+                del self._warm[path]
+            else:
+                self._warm.move_to_end(path)
+        return [*self._hot, *turn]

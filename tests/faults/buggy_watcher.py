@@ -1,0 +1,49 @@
+"""The watcher with bugs that are errors: a line may raise one, and every look may be slow."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from claude_headspace.source import transcript
+
+MARKER = b"line that meets a bug"
+SLOW = "SLOW_LOOK_SECONDS"
+
+
+class BuggyTranscript(transcript.Transcript):
+    """Reads as the real one does, unless a line holds the marker."""
+
+    def outcomes(self, line: bytes, start: int) -> Sequence[transcript.Outcome]:
+        if MARKER in line:
+            raise RuntimeError("a bug")
+        return super().outcomes(line, start)
+
+
+def slow_looks(seconds: float) -> None:
+    real = os.stat
+
+    def stat(path: str) -> os.stat_result:
+        if str(path).endswith(".jsonl"):
+            time.sleep(seconds)
+        return real(path)
+
+    from claude_headspace.watcher import lookout
+
+    lookout.Lookout = partial(lookout.Lookout, look_at=stat)  # type: ignore[misc,assignment]
+
+
+def main() -> int:
+    transcript.Transcript = BuggyTranscript  # type: ignore[misc]
+    if SLOW in os.environ:
+        slow_looks(float(os.environ[SLOW]))
+    from claude_headspace.watcher.process import main as watch
+
+    return watch()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
