@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Literal
@@ -24,7 +25,17 @@ EDGE_BYTES = 1024
 # A line over the limit is read if what is to be kept of it is within the limit: pictures go.
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 
+# So long one call of the operating system may take before it is taken for a hang.
+SLOW_SECONDS = 60.0
+
 Verdict = Literal["same", "rewritten"]
+# Called with what is done and the seconds that it may take.
+Announce = Callable[[str, float], AbstractContextManager[None]]
+
+
+def unannounced(_what: str, _seconds: float) -> AbstractContextManager[None]:
+    """For those whom nobody watches."""
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +74,10 @@ class Chunk:
 class SourceFile:
     """An open source file. Open files follow their content, whatever happens to the name."""
 
-    def __init__(self, path: str) -> None:
-        """Raises OSError as open does."""
+    def __init__(self, path: str, announce: Announce = unannounced) -> None:
+        """Raises OSError as open does. Each read is announced: a disk may be slow."""
         self.path = path
+        self._announce = announce
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         self.stat = os.fstat(self._fd)
         # How far the line that begins at an offset was searched for its end in vain, and the
@@ -74,6 +86,10 @@ class SourceFile:
         # The last settled bytes before an offset. What was compared is carried on, not read
         # again: a file rewritten in between must not vouch for itself.
         self._before: tuple[int, bytes] = (0, b"")
+
+    def _read_at(self, length: int, at: int) -> bytes:
+        with self._announce(f"read {self.path}", SLOW_SECONDS):
+            return os.pread(self._fd, length, at)
 
     def close(self) -> None:
         """Release the file."""
@@ -120,8 +136,8 @@ class SourceFile:
 
     def _edges(self, offset: int) -> tuple[int, int]:
         length = min(offset, EDGE_BYTES)
-        head = os.pread(self._fd, length, 0)
-        tail = head if offset <= EDGE_BYTES else os.pread(self._fd, length, offset - length)
+        head = self._read_at(length, 0)
+        tail = head if offset <= EDGE_BYTES else self._read_at(length, offset - length)
         self._before = (offset, tail)
         return zlib.crc32(head), zlib.crc32(tail)
 
@@ -134,7 +150,7 @@ class SourceFile:
     ) -> Chunk:
         """The whole lines that follow `position`, up to about `chunk_bytes` or one longer line."""
         start, size = position.offset, self.stat.st_size
-        data = os.pread(self._fd, min(chunk_bytes, size - start), start) if size > start else b""
+        data = self._read_at(min(chunk_bytes, size - start), start) if size > start else b""
         cut = data.rfind(b"\n") + 1
         if not cut and start + len(data) < size:
             return self._read_long(position, data, max_line_bytes, beat)
@@ -156,7 +172,7 @@ class SourceFile:
         if end - start > limit:
             line = self._long_line(start, end, limit, beat)
             return Chunk([line], self._skipped(position, end, beat), more, 0)
-        whole = os.pread(self._fd, end + 1 - start, start)
+        whole = self._read_at(end + 1 - start, start)
         return Chunk([Line(start, whole[:-1])], self._advanced(position, whole), more, 0)
 
     def _long_line(
@@ -168,7 +184,7 @@ class SourceFile:
 
     def _blocks(self, at: int, end: int, beat: Callable[[], None]) -> Iterator[bytes]:
         while at < end:
-            data = os.pread(self._fd, min(SCAN_BYTES, end - at), at)
+            data = self._read_at(min(SCAN_BYTES, end - at), at)
             if not data:
                 return
             at += len(data)
@@ -177,17 +193,17 @@ class SourceFile:
 
     def _skipped(self, position: Position, end: int, beat: Callable[[], None]) -> Position:
         """The position after a line that is not held in memory."""
-        begun = self._advanced(position, os.pread(self._fd, EDGE_BYTES, position.offset))
+        begun = self._advanced(position, self._read_at(EDGE_BYTES, position.offset))
         tail_start = max(begun.offset, end + 1 - EDGE_BYTES)
         checksum = self._checksum(begun.checksum, begun.offset, tail_start, beat)
         passed = replace(begun, offset=tail_start, checksum=checksum)
-        return self._advanced(passed, os.pread(self._fd, end + 1 - tail_start, tail_start))
+        return self._advanced(passed, self._read_at(end + 1 - tail_start, tail_start))
 
     def _find_newline(self, start: int, at: int, beat: Callable[[], None]) -> int | None:
         """The offset of the first newline at or after `at`; what was searched is remembered."""
         at = max(at, self._searched_to(start))
         while at < self.stat.st_size:
-            data = os.pread(self._fd, min(SCAN_BYTES, self.stat.st_size - at), at)
+            data = self._read_at(min(SCAN_BYTES, self.stat.st_size - at), at)
             if not data:
                 break
             found = data.find(b"\n")
@@ -201,7 +217,7 @@ class SourceFile:
     def _searched_to(self, start: int) -> int:
         """How far the line from `start` need not be searched again."""
         searched, at, last = self._searched
-        if searched != start or os.pread(self._fd, len(last), at - len(last)) != last:
+        if searched != start or self._read_at(len(last), at - len(last)) != last:
             return 0
         return at
 
@@ -217,14 +233,14 @@ class SourceFile:
 
     def begin(self, start: int, length: int) -> bytes:
         """The first bytes from an offset on, for showing them."""
-        return os.pread(self._fd, length, start)
+        return self._read_at(length, start)
 
     def read_unfinished(self, position: Position, max_line_bytes: int) -> Chunk | None:
         """The last line although its newline is missing; None when it is longer than the limit."""
         start, size = position.offset, self.stat.st_size
         if not 0 < size - start <= max_line_bytes:
             return None
-        data = os.pread(self._fd, size - start, start)
+        data = self._read_at(size - start, start)
         if b"\n" in data or len(data) < size - start:
             return None
         return Chunk([Line(start, data)], self._advanced(position, data), False, 0)

@@ -12,6 +12,7 @@ from claude_headspace.config import FileWatcherSettings
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.source.discovery import look, transcripts_of
 from claude_headspace.source.notifier import Notifications, Waker
+from claude_headspace.source.tailer import SLOW_SECONDS
 from claude_headspace.store.connection import Database
 from claude_headspace.store.positions import Positions, stored_path
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
@@ -147,7 +148,8 @@ class Loop:
         self._take_notifications()
         if time.monotonic() >= self._lookout.due:
             self._rescan()
-        listing_first = self._lookout.step()
+        with self._vitals.doing("look for transcripts", SLOW_SECONDS):
+            listing_first = self._lookout.step()
         self._read_detached()
         self._take_unfinished()
         # What a hook says of a session comes before the lines that were noticed together with it.
@@ -181,7 +183,8 @@ class Loop:
                 self._reread.pass_over()
 
     def _take_inbox(self) -> bool:
-        return bool(self._boundary.run_when_due(INBOX, self._intake.take))
+        with self._vitals.doing("take the inbox in", SLOW_SECONDS):
+            return bool(self._boundary.run_when_due(INBOX, self._intake.take))
 
     def _take_notifications(self) -> None:
         changes = self._notifier.take()
@@ -210,13 +213,17 @@ class Loop:
 
     def _step_at(self, path: str) -> bool:
         """Whether there was anything at the path."""
-        found = self._sources.open(path)
+        found = self._open(path)
         if self._sources.detached:
             self._read_detached()
-            found = self._sources.open(path)
+            found = self._open(path)
         for source in found:
             self._advance(source)
         return bool(found)
+
+    def _open(self, path: str) -> list[ActiveSource]:
+        with self._vitals.doing(f"open {path}", SLOW_SECONDS):
+            return self._sources.open(path)
 
     @property
     def trouble(self) -> str | None:
@@ -300,7 +307,7 @@ class Loop:
         return True
 
     def _take_final_line(self, path: str) -> None:
-        for source in self._sources.open(path):
+        for source in self._open(path):
             for step in (
                 self._capture.step_unfinished(source),
                 self._capture.step_untold(source),
@@ -311,7 +318,8 @@ class Loop:
 
     def _rescan(self) -> None:
         """The net behind the notifications."""
-        self._lookout.rescan()
+        with self._vitals.doing("look for transcripts", SLOW_SECONDS):
+            self._lookout.rescan()
         self._intake.look_again()
         for path in self._aside.due():
             self._agenda.add_fresh(path)

@@ -142,7 +142,7 @@ class Watcher:
         )
 
     def _make_loop(self) -> Loop:
-        sources = Sources(self._positions, self._beat_or_stop)
+        sources = Sources(self._positions, self._beat_or_stop, self._vitals.doing)
         capture = self._make_capture()
         return Loop(
             settings=self._config.file_watcher,

@@ -140,7 +140,7 @@ class Reread:
             if source is None or source.stored.rules == RULES:
                 return None
             if self._file is None:
-                self._file, self._source_id = SourceFile(source.path), stored.id
+                self._file, self._source_id = self._sources.reopened(source), stored.id
             self._file.refresh()
             if self._file.identity != source.file.identity:
                 return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from claude_headspace.events.position import RULES, LineCounts, Position, file_stamp
 from claude_headspace.source.discovery import Sighting, find_by_inode, is_transcript, look
-from claude_headspace.source.tailer import SourceFile
+from claude_headspace.source.tailer import Announce, SourceFile, unannounced
 from claude_headspace.store.positions import Positions, StoredSource
 
 logger = logging.getLogger(__name__)
@@ -52,12 +52,19 @@ class ActiveSource:
 class Sources:
     """Open sources by path. What is closed or forgotten is found again in the database."""
 
-    def __init__(self, positions: Positions, beat: Callable[[], None]) -> None:
+    def __init__(
+        self, positions: Positions, beat: Callable[[], None], announce: Announce = unannounced
+    ) -> None:
         self._positions = positions
         self._beat = beat
+        self._announce = announce
         self._active: OrderedDict[str, ActiveSource] = OrderedDict()
         # Deleted or replaced while open: to be read to the end before anything else.
         self.detached: list[ActiveSource] = []
+
+    def reopened(self, source: ActiveSource) -> SourceFile:
+        """The file of a source, opened once more. Raises OSError as open does."""
+        return SourceFile(source.path, self._announce)
 
     def forget(self) -> None:
         """Close what can be opened again; positions come from the database again."""
@@ -127,7 +134,7 @@ class Sources:
         renamed = find_by_inode(os.path.dirname(stored.path), device, inode)
         if renamed is None or renamed == stored.path or renamed in self._active:
             return []
-        file = SourceFile(renamed)
+        file = SourceFile(renamed, self._announce)
         if file.compare(stored.position, self._beat) != "same":
             file.close()
             return []
@@ -136,7 +143,7 @@ class Sources:
         return [active]
 
     def _activate(self, seen: Sighting, found: list[ActiveSource]) -> ActiveSource | None:
-        file = SourceFile(seen.path)
+        file = SourceFile(seen.path, self._announce)
         try:
             stored = self._row_for(seen.path, file, found)
         except BaseException:
