@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -63,6 +63,11 @@ class Aside(Generic[Name]):
     def clear(self, name: Name) -> None:
         """It works, or there is nothing of this name any more."""
         self._held.pop(name, None)
+
+    def keep(self, names: Collection[Name]) -> None:
+        """Of all others nothing is to be tried any more."""
+        for name in set(self._held).difference(names):
+            del self._held[name]
 
     def holds(self, name: Name) -> bool:
         """Whether it is not to be tried yet."""

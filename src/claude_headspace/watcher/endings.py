@@ -59,7 +59,11 @@ class Endings:
     @property
     def trouble(self) -> str | None:
         """Which sessions cannot be ended or registered now, in one sentence."""
-        return told("sessions cannot be ended", self._aside.reasons)
+        sentences = (
+            told("sessions cannot be ended", self._aside.reasons),
+            told("sessions cannot be registered", self._failed.reasons),
+        )
+        return "; ".join(filter(None, sentences)) or None
 
     def reload(self) -> None:
         """Learn everything again from the database."""
@@ -75,6 +79,7 @@ class Endings:
             return
         waiting = [session for session in self._aside if self._aside.holds(session)]
         silent = self._sessions.silent(self._now(), self._timeout, _BATCH, waiting)
+        self._aside.keep([*waiting, *silent])
         readable = [s for s in silent if not any(str(s) in path for path in unread)]
         if readable:
             self._end_apart(readable)
@@ -121,7 +126,9 @@ class Endings:
         Returns the paths, as they are stored, that are to be read from their start.
         """
         rewound: list[str] = []
-        for registration in self._sessions.waiting_registrations():
+        asked = self._sessions.waiting_registrations()
+        self._failed.keep([registration.session for registration in asked])
+        for registration in asked:
             if self._failed.holds(registration.session):
                 continue
             try:
