@@ -221,7 +221,9 @@ def test_a_registration_that_postgres_refuses_costs_itself_alone(desk: Desk) -> 
     desk.endings.apply_registrations()
     assert desk.log.count("session_registered", fine) == 1
     assert desk.log.count("session_registered", refused) == 0
+    assert f"cannot be registered, among them {refused}" in (desk.endings.trouble or "")
     desk.log.rows("DROP TRIGGER refuse ON agents")
     wait_until(lambda: desk.endings.retries_registrations, "the next try", 20)
     desk.endings.apply_registrations()
     assert desk.log.count("session_registered", refused) == 1
+    assert desk.endings.trouble is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -58,3 +58,8 @@ class Aside(Generic[Key]):
     def settle(self, key: Key) -> None:
         """It went well, or is gone."""
         self._faults.pop(key, None)
+
+    def keep(self, keys: Collection[Key]) -> None:
+        """Of all others nothing is to be tried any more."""
+        for key in set(self._faults).difference(keys):
+            del self._faults[key]

@@ -59,11 +59,11 @@ class Endings:
     @property
     def trouble(self) -> str | None:
         """Which sessions cannot be ended or registered now, in one sentence."""
-        first = self._aside.first
-        if first is None:
-            return None
-        session, reason = first
-        return f"{len(self._aside)} sessions cannot be ended, among them {session}: {reason}"
+        for what, aside in (("ended", self._aside), ("registered", self._failed)):
+            if aside.first is not None:
+                session, reason = aside.first
+                return f"{len(aside)} sessions cannot be {what}, among them {session}: {reason}"
+        return None
 
     def reload(self) -> None:
         """Learn everything again from the database."""
@@ -79,6 +79,7 @@ class Endings:
             return
         waiting = [session for session in self._aside if self._aside.waits(session)]
         silent = self._sessions.silent(self._now(), self._timeout, _BATCH, waiting)
+        self._aside.keep([*waiting, *silent])
         readable = [s for s in silent if not any(str(s) in path for path in unread)]
         if readable:
             self._end_apart(readable)
@@ -125,7 +126,9 @@ class Endings:
         Returns the paths, as they are stored, that are to be read from their start.
         """
         rewound: list[str] = []
-        for registration in self._sessions.waiting_registrations():
+        asked = self._sessions.waiting_registrations()
+        self._failed.keep([registration.session for registration in asked])
+        for registration in asked:
             if self._failed.waits(registration.session):
                 continue
             try:

@@ -133,8 +133,7 @@ class InboxQueue:
             self._complaint = str(error)
             return
         self._complaint = None
-        for path in set(self._aside) - set(self._paths):
-            self._aside.settle(path)
+        self._aside.keep(self._paths)
 
     def _end_look(self) -> None:
         """What is held is looked at again soon, but for most of the time something else is done."""
