@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -366,6 +367,35 @@ def crashing() -> Iterator[Crashing]:
             yield server
         finally:
             server.stop()
+
+
+def test_a_commit_that_was_waited_for_is_on_the_disk_before_it_is_read(crashing: Crashing) -> None:
+    """Writers first, then the disk: asked the other way round, the disk has not the last one."""
+    writing = connect(crashing.url, durable=False)
+    event_id = insert(writing)
+    follower = Follower.at(crashing.url)
+    seen: list[int] = []
+    reader = threading.Thread(target=lambda: seen.extend(read_ids(follower)))
+    reader.start()
+    with closing(connect(crashing.url)) as other, other.cursor() as cursor:
+        other.autocommit = True
+        wait_until(lambda: asks_for_writers(cursor))
+        writing.commit()
+        cursor.execute("SELECT pg_current_wal_insert_lsn()::text")
+        committed = cursor.fetchone()
+        reader.join(PATIENCE_SECONDS)
+        cursor.execute("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn", committed)
+        assert (seen, cursor.fetchone()) == ([event_id], (True,))
+    follower.close()
+    writing.close()
+
+
+def asks_for_writers(cursor: psycopg2.extensions.cursor) -> bool:
+    cursor.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'claude-headspace follow'"
+        " AND query LIKE '%virtualtransaction = ANY%'"
+    )
+    return bool(cursor.fetchone() == (1,))
 
 
 def all_keys(url: str) -> dict[int, uuid.UUID]:

@@ -2,12 +2,20 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import datetime, timezone
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_headspace.events.redaction import READY_MADE, Redactor, SecretPattern
+from claude_headspace.events.event import Event, derived_key
+from claude_headspace.events.redaction import (
+    READY_MADE,
+    Redactor,
+    SecretPattern,
+    make_redactor,
+    redact_event,
+)
 
 REDACTOR = Redactor(READY_MADE)
 ALNUM = "Ab3dEf6hIj9lMn2pQr5tUv8xYz1BcD4fGh7jKl0n"
@@ -143,3 +151,10 @@ def test_patterns_of_ones_own() -> None:
     part = SecretPattern("pin", re.compile(r"pin (?P<number>\d{4})"))
     redacted = Redactor([whole, part]).redact("badge-77, pin 1234; ghp_untouched")
     assert redacted == ("[redacted:badge], pin [redacted:pin]; ghp_untouched", 2)
+
+
+def test_a_pattern_that_matches_everything_leaves_what_identifies() -> None:
+    said = {"session_uuid": "5c71475b", "line_uuid": "29da", "actor": "user", "text": "hush"}
+    event = Event("turn_detected", datetime.now(timezone.utc), said, derived_key("x"))
+    redacted = redact_event(make_redactor([r".+"]), event)
+    assert redacted.payload == {**said, "text": "[redacted:custom]"}

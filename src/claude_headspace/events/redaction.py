@@ -154,16 +154,27 @@ def make_redactor(more_patterns: Sequence[str]) -> Redactor:
     return Redactor(READY_MADE + own)
 
 
+# Fields with few values that programs decide by: a pattern of one's own may match one of them.
+_CHOICES = frozenset(
+    {"actor", "source", "reason", "trigger", "from_state", "to_state", "hook_type",
+     "notification_type", "prompt_source", "entrypoint"}
+)  # fmt: skip
+
+
 def redact_event(redactor: Redactor, event: Event) -> Event:
     """The event without the secrets in its texts, marked; what identifies things stays."""
     payload: dict[str, Any] = {}
     total = 0
     for name, value in event.payload.items():
         count = 0
-        if isinstance(value, str) and not name.endswith(("_id", "_uuid", "_timestamp")):
+        if isinstance(value, str) and not _identifies(name):
             value, count = redactor.redact(value)
         payload[name] = value
         total += count
     if not total:
         return event
     return replace(event, payload=payload).annotated(redacted=total)
+
+
+def _identifies(name: str) -> bool:
+    return name in _CHOICES or name.endswith(("_id", "_uuid", "_timestamp"))
