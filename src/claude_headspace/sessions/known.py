@@ -162,14 +162,21 @@ class Sessions:
         self, session: StoredSession, found: Turn | Other, when: datetime, *, again: bool = False
     ) -> None:
         """Take note of all that a line says of its session; `again`: the line is an old one."""
-        unplaced = session.project_path == UNKNOWN_DIRECTORY
-        if found.cwd is not None and (again or unplaced or session.project_seen_at is not None):
-            self.saw_directory(session, found.cwd, when)
-        if isinstance(found, Other) and found.title is not None:
+        seen_at = session.project_seen_at
+        if found.cwd is not None and (seen_at is None or when < seen_at):
+            self._learn_directory(session, found.cwd, when, again)
+        if found.title is not None:
             self.saw_title(session, found.title.kind, found.title.text)
         if found.copy_of is not None:
             self.saw_copy(session, found.copy_of, when)
         self.saw_line(session, when, found.uuid)
+
+    def _learn_directory(
+        self, session: StoredSession, cwd: str, when: datetime, again: bool
+    ) -> None:
+        unplaced = session.project_path == UNKNOWN_DIRECTORY
+        if again or unplaced or session.project_seen_at is not None:
+            self.saw_directory(session, cwd, when)
 
     def original(self, session: StoredSession, turn: Turn) -> UUID | None:
         """The session that a turn was copied from, by its own word or its neighbours'."""
@@ -248,7 +255,7 @@ class Sessions:
         A line from the future is as good as one of this moment: it must not keep the session open.
         """
         when = min(when, datetime.now(timezone.utc))
-        if self.is_copied(session, when):
+        if session.copied_until is not None and when <= session.copied_until:
             return
         if session.started_at is None or when < session.started_at:
             session.started_at = when

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -61,6 +61,8 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     copy_of: UUID | None = None
     salvaged: bool = False
     redacted: int = 0
+    # What a turn never has.
+    title: ClassVar[None] = None
 
     def event(self, source_id: int, project_id: int, agent_id: int) -> Event:
         """The event for the log; its offset is the record's."""
@@ -288,8 +290,9 @@ def _outcome(record: Record, body: Body, verdict: Verdict, offset: int, salvaged
     session = _session_or_none(record.sessionId)
     return Other(
         verdict.kind, session, record.uuid, _instant_or_none(record.timestamp), record.cwd,
-        _title(record, body) if isinstance(body, Details) else None,
-        _copy_of(record, session), salvaged,
+        _title(record, body) if type(body) is Details else None,
+        _copy_of(record, session) if record.forkedFrom or record.requestSessionId else None,
+        salvaged,
     )  # fmt: skip
 
 
@@ -300,8 +303,6 @@ def _title(record: Record, details: Details) -> Title | None:
 
 def _copy_of(record: Record, session: UUID | None) -> UUID | None:
     """The session that this line was copied from, by its own word."""
-    if record.forkedFrom is None and record.requestSessionId is None:
-        return None
     told = record.forkedFrom.sessionId if record.forkedFrom else record.requestSessionId
     origin = _session_or_none(told)
     return None if origin == session else origin

@@ -311,10 +311,12 @@ class Lookout:
         while self._looks and not budget.spent:
             path = self._looks.pop()
             seen = self._look(path)
+            # What waits in the backlog has its turn there: reading goes on with one file.
+            waits = self._agenda.expects(path)
             if seen is None:
                 self._agenda.add_fresh(path)
                 self.recent.forget(path)
-            elif self._agenda.add_seen(seen):
+            elif self._agenda.add_seen(seen) and not waits:
                 self._agenda.add_fresh(path)
                 self._notifier.watch(os.path.dirname(path), seen.mtime_ns)
 

@@ -182,10 +182,13 @@ class Reader:
 
         self._trial.run(source.stored.id, lines, take_apart)
 
-    def _outcomes(self, line: Line, transcript: Transcript) -> list[Outcome]:
+    def _outcomes(self, line: Line, transcript: Transcript) -> Sequence[Outcome]:
         """What the line is; one that meets a bug would meet it again, and is passed over."""
         try:
-            return [self.redacted(found) for found in transcript.outcomes(line.data, line.start)]
+            outcomes = transcript.outcomes(line.data, line.start)
+            if self._redactor is None:
+                return outcomes
+            return [self.redacted(found) for found in outcomes]
         except MemoryError:
             raise
         except Exception as error:
