@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -69,15 +70,8 @@ _ATTACHMENT = Verdict("attachment")
 
 def classify(record: Record, body: Body) -> Verdict:
     """What this record is."""
-    if record.type == "assistant" and isinstance(body, Message):
-        return _assistant(record, body)
-    if record.type == "user" and isinstance(body, Message):
-        return _user(record, body)
-    if isinstance(body, Attachment):
-        return _attachment(record, body)
-    if record.type == "system" and isinstance(body, Details):
-        return _system(record, body)
-    return _of_type(record.type)
+    rule = _RULES.get(record.type or "")
+    return _of_type(record.type) if rule is None or body is None else rule(record, body)
 
 
 def _assistant(record: Record, message: Message) -> Verdict:
@@ -180,3 +174,12 @@ def title_of(record: Record, body: Body) -> str | None:
     if title is None or not isinstance(body, Details):
         return None
     return (title(body) or "").strip() or None
+
+
+# A body is of the kind that goes with its record's type (see source.records).
+_RULES: Mapping[str, Callable[[Record, Any], Verdict]] = {
+    "assistant": _assistant,
+    "user": _user,
+    "attachment": _attachment,
+    "system": _system,
+}

@@ -151,6 +151,11 @@ class PromptQueue:
         """Whether a line that says this tells a prompt of this queue."""
         return _first(self.held, text) is not None or digest_of(text) in self.expected
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether the next reply or prompt changes anything."""
+        return bool(self.held or self.early or self.expected)
+
     def replied(self) -> tuple[PromptQueue, Sequence[Prompt]]:
         """The queue after the agent's reply, and the prompts that it answers."""
         answered = tuple(prompt for prompt in self.held if not prompt.is_command)

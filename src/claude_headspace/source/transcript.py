@@ -244,6 +244,8 @@ class Transcript:
     ) -> Iterator[Outcome]:
         """Prompts that this record answers, or that stand before it."""
         session, queue = record.sessionId or "", self.queues[record.sessionId or ""]
+        if not queue.unsettled:
+            return
         if record.type == "assistant" and not record.isSidechain:
             after, prompts = queue.replied()
         elif verdict.is_turn and _is_prompt(record, body) and not queue.holds(verdict.text):
@@ -285,7 +287,7 @@ def _is_prompt(record: Record, body: Body) -> bool:
 
 
 def _outcome(record: Record, body: Body, verdict: Verdict, offset: int, salvaged: bool) -> Outcome:
-    if verdict.is_turn:
+    if verdict.actor:
         return _turn(record, body, verdict, offset, salvaged)
     session = _session_or_none(record.sessionId)
     return Other(
