@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT_SECONDS = 1.0
 LONGEST_HOLD_SECONDS = 1.0
 SHORTEST_HOLD_SECONDS = 0.1
+CAPTURING_SECONDS = 2.0
 # A file that is gone from its place and cannot be read to its end is given up after so many tries.
 DETACHED_TRIES = 5
 
@@ -224,6 +225,11 @@ class Loop:
     def _open(self, path: str) -> list[ActiveSource]:
         with self._vitals.doing(f"open {path}", SLOW_SECONDS):
             return self._sources.open(path)
+
+    @property
+    def is_capturing(self) -> bool:
+        """Whether something was read within the last seconds."""
+        return time.time() - (self.advanced_at or 0.0) < CAPTURING_SECONDS
 
     @property
     def trouble(self) -> str | None:

@@ -201,6 +201,7 @@ class Watcher:
             max_line_bytes=self._config.file_watcher.max_line_bytes,
             beat=self._beat_or_stop,
             finished=self._agenda.add_fresh,
+            is_capturing=lambda: self._loop.is_capturing,
         )
 
     def _make_endings(self) -> Endings:

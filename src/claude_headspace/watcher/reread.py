@@ -33,8 +33,10 @@ logger = logging.getLogger(__name__)
 
 # One step reads so much, so that a line that is written meanwhile waits for milliseconds only.
 STEP_BYTES = 32 * 1024
-# After a step this is left alone for so many times as long as it took.
-REST = 4.0
+# After a step this is left alone for so many times as long as it took: longer while sessions are
+# being written, so that hardly a line meets a step.
+REST = 2.0
+REST_BESIDE_CAPTURE = 20.0
 # What the reading of lines does not tell: it stands as it was counted.
 _NOT_READ = ("poison", "refused")
 
@@ -57,7 +59,8 @@ class _Part:
 class Reread:
     """Goes through the sources whose lines were read by older rules, one step at a time.
 
-    `finished` is called with the path of a source that is done.
+    `finished` is called with the path of a source that is done; `is_capturing` says whether lines
+    are being written at this time.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Reread:
         max_line_bytes: int,
         beat: Callable[[], None],
         finished: Callable[[str], None],
+        is_capturing: Callable[[], bool],
     ) -> None:
         self._database = database
         self._writer = writer
@@ -82,6 +86,7 @@ class Reread:
         self._max_line_bytes = max_line_bytes
         self._beat = beat
         self._tell_finished = finished
+        self._is_capturing = is_capturing
         self._revisions = Revisions(database)
         self._file: SourceFile | None = None
         self._source_id = 0
@@ -118,7 +123,8 @@ class Reread:
             self._advance(source)
         if source.stored.reread_bytes >= source.stored.position.offset:
             self._finish(source)
-        self._next = time.monotonic() + REST * (time.monotonic() - began)
+        rest = REST_BESIDE_CAPTURE if self._is_capturing() else REST
+        self._next = time.monotonic() + rest * (time.monotonic() - began)
 
     def _source(self) -> ActiveSource | None:
         """The source that is being read again; None when none is left whose file is there."""
