@@ -201,6 +201,11 @@ class Supervised:
             seconds,
         )
 
+    def seconds_up(self) -> int:
+        """How long the watcher has been running, as supervisord has it."""
+        info = self.supervisor.call("supervisor.getProcessInfo", "watcher")
+        return int(info["now"]) - int(info["start"])
+
     def wait_beating(self) -> int:
         """Wait until the watcher has given a first sign of life; return its pid."""
         wait_for(lambda: bool(self.moments("start")), "the watcher did not start")

@@ -151,6 +151,8 @@ def test_a_stuck_watcher_and_a_stuck_guard(
 ) -> None:
     with site(state_directory, postgres_server) as it:
         it.expect("healthy", 200)
+        # The guard judges by silence once it has heard the watcher, twice a second.
+        wait_for(lambda: it.it.seconds_up() > 2, "the watcher has not been up for two seconds")
         listener = it.it.pid_of("guard")
         kill(listener, signal.SIGSTOP)
         kill(it.it.pid_of(), signal.SIGSTOP)

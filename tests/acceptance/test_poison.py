@@ -143,6 +143,6 @@ def test_fifty_that_kill_and_one_that_hangs_leave_the_watcher_running(
     with supervised(state_directory, settings=settings, watcher=command) as guarded:
         wait_for(lambda: stored(it) == transcript.turns, "all the other turns")
         guarded.wait_state("RUNNING")
-        assert len(set_aside(it)) == 51
+        wait_for(lambda: len(set_aside(it)) == 51, "every line that kills is set aside")
         wait_for(lambda: len(guarded.history()) >= 1, "the history is incomplete")
         assert len(guarded.history()) <= 2
