@@ -13,6 +13,7 @@ import pytest
 import lines
 from faults.buggy_watcher import MARKER, SLOW
 from faults.load import Transcript, append, transcripts
+from faults.logged import logged, wait_logged
 from faults.machine import query, wait_for
 from faults.watched import BUGGY, Watched, watched
 from servers import PostgresServer
@@ -50,26 +51,6 @@ def folder(watcher: Watched) -> Path:
 @pytest.fixture
 def transcript(folder: Path) -> Transcript:
     return transcripts(folder, 1)[0]
-
-
-def logged(watcher: Watched, session: str) -> list[str]:
-    """Uuids of a session's turns in the order of the log."""
-    found = query(
-        watcher.url,
-        "SELECT payload->>'line_uuid' FROM events"
-        " WHERE event_type = 'turn_detected' AND session_uuid = %s ORDER BY id",
-        (session,),
-    )
-    return [row[0] for row in found]
-
-
-def wait_logged(watcher: Watched, *written: Transcript) -> None:
-    for each in written:
-        wait_for(
-            lambda: len(logged(watcher, each.session)) >= len(each.turns),  # noqa: B023
-            f"{len(each.turns)} turns of {each.path}; {watcher.log[-1000:]}",
-        )
-        assert logged(watcher, each.session) == each.turns
 
 
 def trouble(watcher: Watched) -> str:

@@ -14,16 +14,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeAlias
 
 from claude_headspace.supervision.beats import Beat
 
 INTERVAL_SECONDS = 0.5
 WORK = "work"
 WORK_SECONDS = 3.0
-
-# What announces: `with doing("list /path", 30): ...`
-Announce: TypeAlias = Callable[[str, float], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
