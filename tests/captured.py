@@ -49,20 +49,20 @@ def watching(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]
 
 
 def capture(url: str, directory: Path, environment: Mapping[str, str]) -> None:
-    """Run the watcher until every transcript is settled to its end, and stop it."""
+    """Run the watcher until every transcript is committed to its end, and stop it."""
     with watching(environment) as watcher:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not _is_settled(url, directory):
+        while not _is_done(url, directory):
             assert watcher.poll() is None, "the watcher ended"
             assert time.monotonic() < deadline, "the watcher did not read everything"
             time.sleep(0.02)
 
 
-def _is_settled(url: str, directory: Path) -> bool:
-    rows = query(url, "SELECT path, settled_bytes FROM source_positions")
-    settled: dict[object, object] = dict(rows)  # type: ignore[arg-type]
+def _is_done(url: str, directory: Path) -> bool:
+    rows = query(url, "SELECT path, committed_offset FROM checkpoints")
+    committed: dict[object, object] = dict(rows)  # type: ignore[arg-type]
     files = [path for path in (directory / "projects").rglob("*.jsonl") if path.stat().st_size]
-    return all(settled.get(str(path)) == path.stat().st_size for path in files)
+    return all(committed.get(str(path)) == path.stat().st_size for path in files)
 
 
 def query(url: str, statement: str, *values: object) -> list[tuple[object, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from claude_headspace.source.transcript import Outcome, Transcript, Turn
+from claude_headspace.transcripts.transcript import Outcome, Transcript, Turn
 
 
 def turns_of_code(lines: Iterable[bytes]) -> list[tuple[str, str, str, str]]:

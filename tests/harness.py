@@ -130,7 +130,7 @@ class Log:
         )
         return counted
 
-    def endings(self, session: str) -> list[tuple[Any, ...]]:
+    def timeouts(self, session: str) -> list[tuple[Any, ...]]:
         """(reason, timestamp, duration) of a session's ends, in order."""
         return self.rows(
             "SELECT payload->>'reason', timestamp, (payload->>'duration_seconds')::int FROM events"
@@ -256,11 +256,11 @@ def assert_exactly_captured(projects: Projects, log: Log) -> None:
         " WHERE event_type = 'turn_detected') e WHERE source_offset < before"
     )
     assert wrong_order == 0
-    wait_until(lambda: unread(projects, log) == 0, "every byte is settled")
+    wait_until(lambda: unread(projects, log) == 0, "every byte is committed")
 
 
 def unread(projects: Projects, log: Log) -> int:
-    """Bytes of transcripts that no position has passed."""
-    settled = dict(log.rows("SELECT path, settled_bytes FROM source_positions"))
+    """Bytes of transcripts that no checkpoint has passed."""
+    committed = dict(log.rows("SELECT path, committed_offset FROM checkpoints"))
     transcripts = [p for p in projects.root.rglob("*.jsonl") if p.name != "journal.jsonl"]
-    return sum(path.stat().st_size - settled.get(str(path), 0) for path in transcripts)
+    return sum(path.stat().st_size - committed.get(str(path), 0) for path in transcripts)

@@ -114,3 +114,7 @@ class NotPrimary(HeadspaceError):
     """The server is a standby, where it is not known which ids are final."""
 
     exit_status = 69
+
+
+class StopRequested(BaseException):
+    """Raised out of long work that can simply be done again after the next start."""

@@ -20,8 +20,8 @@ from uuid import UUID, uuid4
 import psycopg2
 import pytest
 
-from claude_headspace.events.position import RULES
-from claude_headspace.inbox.arrivals import list_arrivals, read_arrival
+from claude_headspace.inbox.messages import list_messages, read_message
+from claude_headspace.transcripts.checkpoint import RULES
 from servers import PostgresServer
 
 COMMAND = [sys.executable, "-I", "-m", "claude_headspace.cli"]
@@ -403,7 +403,7 @@ def test_status_tells_of_what_is_new_to_this_version(cli: Cli) -> None:
     for path, counts, rules in (("/a", other, 1), ("/b", more, RULES), ("/c", "{}", RULES)):
         execute(
             cli,
-            "INSERT INTO source_positions (host, path, counts, rules) VALUES ('h', %s, %s, %s)",
+            "INSERT INTO checkpoints (host, path, counts, rules) VALUES ('h', %s, %s, %s)",
             (path, counts, rules),
         )
     shown = cli.run("status").stdout
@@ -411,7 +411,7 @@ def test_status_tells_of_what_is_new_to_this_version(cli: Cli) -> None:
     assert "rules:    1 files by older rules" in shown
     told = json.loads(cli.run("status", "--json").stdout)["captured"]
     assert (told["unknown_machines"], told["older_rules"]) == ({"moon": 3, "sun": 4}, 1)
-    execute(cli, "UPDATE source_positions SET rules = %s", (RULES,))
+    execute(cli, "UPDATE checkpoints SET rules = %s", (RULES,))
     assert "rules:" not in cli.run("status").stdout
 
 
@@ -427,8 +427,8 @@ def test_rejected(cli: Cli) -> None:
     assert cli.ok("rejected") == "Nothing was rejected.\n"
     execute(
         cli,
-        "INSERT INTO source_positions (host, path) VALUES ('h', '/f.jsonl');"
-        "INSERT INTO rejections (source_id, source_offset, reason, detail, content, resolved_at)"
+        "INSERT INTO checkpoints (host, path) VALUES ('h', '/f.jsonl');"
+        "INSERT INTO dead_letters (source_id, source_offset, reason, detail, content, resolved_at)"
         " VALUES (1, 7, 'torn', 'no end', %s, NULL), (1, 8, 'old', '', '', now())",
         (b"\x1b\xff{" + b"y" * 1000,),
     )
@@ -539,7 +539,7 @@ def test_emit_leaves_an_event(cli: Cli) -> None:
     identity = cli.ok("emit", "session_ended", "--payload", payload, env=away).strip()
     options = ("--id", SESSION, "--timestamp", "2026-01-01T00:00:00Z")
     given = cli.ok("emit", "session_ended", "--payload", "-", *options, given=payload).strip()
-    first, second = map(read_arrival, list_arrivals(cli.state / "inbox"))
+    first, second = map(read_message, list_messages(cli.state / "inbox"))
     assert (first.id, first.payload) == (identity, json.loads(payload))
     assert (second.id, second.timestamp.isoformat()) == (given, "2026-01-01T00:00:00+00:00")
     assert given == SESSION
@@ -556,7 +556,7 @@ def test_emit_leaves_an_event(cli: Cli) -> None:
 )
 def test_emit_refuses_what_the_log_would(cli: Cli, kind: str, payload: str, told: str) -> None:
     assert told in cli.fails(65, "emit", kind, "--payload", payload)
-    assert list_arrivals(cli.state / "inbox") == []
+    assert list_messages(cli.state / "inbox") == []
 
 
 def test_hook_is_silent_whatever_happens(cli: Cli) -> None:
@@ -565,8 +565,8 @@ def test_hook_is_silent_whatever_happens(cli: Cli) -> None:
     inbox = cli.directory / "another"
     assert cli.ok("hook", "--inbox", str(inbox), given=json.dumps(hook)) == ""
     for place in (cli.state / "inbox", inbox):
-        (path,) = list_arrivals(place)
-        assert read_arrival(path).payload["hook_type"] == "Stop"
+        (path,) = list_messages(place)
+        assert read_message(path).payload["hook_type"] == "Stop"
     assert cli.ok("hook", given="{") == ""
     assert cli.ok("hook", "--nonsense") == ""
     assert cli.ok("hook", env={"CLAUDE_HEADSPACE__WEB__PORT": "x"}) == ""

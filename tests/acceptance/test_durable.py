@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 import pytest
 
 from claude_headspace.events.event import Event
+from claude_headspace.store.checkpoints import Checkpoints, DeadLetter
 from claude_headspace.store.connection import Database
-from claude_headspace.store.positions import Positions, Rejection
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
 from faults.machine import Machine, machine, query
@@ -31,7 +31,7 @@ def server() -> Iterator[Machine]:
 
 def crash_after(server: Machine, url: str, change: Callable[[Database], object]) -> None:
     """The server dies at once after the change was made."""
-    query(url, "INSERT INTO source_positions (host, path, settled_bytes, sessions)"
+    query(url, "INSERT INTO checkpoints (host, path, committed_offset, sessions)"
                " VALUES (%s, '/old', 9, ARRAY[%s::uuid])", (HOST, str(SESSION)))  # fmt: skip
     database = Database(lambda: url, application_name="test")
     try:
@@ -43,18 +43,18 @@ def crash_after(server: Machine, url: str, change: Callable[[Database], object])
 
 
 def rename(database: Database) -> None:
-    positions = Positions(database, HOST)
-    source = positions.find("/old")
+    checkpoints = Checkpoints(database, HOST)
+    source = checkpoints.find("/old")
     assert source is not None
-    positions.rename(source, "/new")
+    checkpoints.rename(source, "/new")
 
 
 def rewind(database: Database) -> None:
-    Positions(database, HOST).rewind(["/old"])
+    Checkpoints(database, HOST).rewind(["/old"])
 
 
 def rewind_session(database: Database) -> None:
-    Positions(database, HOST).rewind_session(SESSION)
+    Checkpoints(database, HOST).rewind_session(SESSION)
 
 
 def register(database: Database) -> None:
@@ -62,10 +62,10 @@ def register(database: Database) -> None:
 
 
 def reject(database: Database) -> None:
-    positions = Positions(database, HOST)
-    source = positions.find("/old")
+    checkpoints = Checkpoints(database, HOST)
+    source = checkpoints.find("/old")
     assert source is not None
-    kept = positions.reject(source, [Rejection(1, "damaged", "why", b"x")])
+    kept = checkpoints.reject(source, [DeadLetter(1, "damaged", "why", b"x")])
     database.execute_durably("; ".join(kept))
 
 
@@ -76,18 +76,18 @@ def write(database: Database) -> None:
 
 
 def not_durable(database: Database) -> None:
-    database.execute("UPDATE source_positions SET path = '/lost'")
+    database.execute("UPDATE checkpoints SET path = '/lost'")
 
 
 @pytest.mark.parametrize(("change", "question", "answer"), [
-    (rename, "SELECT path FROM source_positions", "/new"),
-    (rewind, "SELECT settled_bytes FROM source_positions", 0),
-    (rewind_session, "SELECT settled_bytes FROM source_positions", 0),
+    (rename, "SELECT path FROM checkpoints", "/new"),
+    (rewind, "SELECT committed_offset FROM checkpoints", 0),
+    (rewind_session, "SELECT committed_offset FROM checkpoints", 0),
     (register, "SELECT wanted FROM registrations", True),
-    (reject, "SELECT reason FROM rejections", "damaged"),
+    (reject, "SELECT reason FROM dead_letters", "damaged"),
     (write, "SELECT event_type FROM events", "hook_received"),
     # This one shows that the others could be lost.
-    (not_durable, "SELECT path FROM source_positions", "/old"),
+    (not_durable, "SELECT path FROM checkpoints", "/old"),
 ])  # fmt: skip
 def test_it_is_there_after_a_crash(
     server: Machine, change: Callable[[Database], None], question: str, answer: object

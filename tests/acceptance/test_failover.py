@@ -13,7 +13,7 @@ import pytest
 
 from claude_headspace.inbox import put
 from claude_headspace.store import migrations
-from faults.count import Count, settled
+from faults.count import Count, committed
 from faults.load import Feeder, Transcript, transcripts
 from faults.machine import query, wait_for
 from faults.pair import Pair, forwarder, pair
@@ -102,6 +102,6 @@ def test_failovers_in_bursts(tmp_path: Path, way: str) -> None:
                 if number:
                     both.restore()
                 lost += burst(it, both, files, rnd)
-                assert settled(both.url, files) == Count()
+                assert committed(both.url, files) == Count()
             assert_sessions_in_order(both.url)
             assert lost > 0, "no failover took anything back: nothing was tried"

@@ -60,10 +60,10 @@ def logged(watcher: Watched, transcript: Transcript) -> bool:
 
 
 def accounted(watcher: Watched, path: Path) -> tuple[int, int]:
-    """Settled bytes and counted lines of a file."""
+    """Committed bytes and counted lines of a file."""
     rows = query(
         watcher.url,
-        "SELECT settled_bytes, (counts->>'lines')::int FROM source_positions WHERE path = %s",
+        "SELECT committed_offset, (counts->>'lines')::int FROM checkpoints WHERE path = %s",
         (str(path),),
     )
     return rows[0] if rows else (0, 0)
@@ -116,7 +116,7 @@ def test_a_line_of_a_gigabyte(tmp_path: Path, database_url: str) -> None:
         wait_for(lambda: logged(it, neighbour), "a line of another file", 120)
         assert it.alive()
         assert it.peak_megabytes() < 80.0
-    rows = query(database_url, "SELECT reason, length(content) FROM rejections")
+    rows = query(database_url, "SELECT reason, length(content) FROM dead_letters")
     assert [reason for reason, _ in rows] == ["too_long"]
     assert rows[0][1] < MEGABYTE
 

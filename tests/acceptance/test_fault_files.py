@@ -49,17 +49,17 @@ def transcript(folder: Path) -> Transcript:
     return transcripts(folder, 1)[0]
 
 
-def settled(watcher: Watched, path: Path) -> int:
+def committed(watcher: Watched, path: Path) -> int:
     """How far the log says that a file was read; -1 for one it has never seen."""
     found = query(
-        watcher.url, "SELECT settled_bytes FROM source_positions WHERE path = %s", (str(path),)
+        watcher.url, "SELECT committed_offset FROM checkpoints WHERE path = %s", (str(path),)
     )
     return int(found[0][0]) if found else -1
 
 
-def wait_settled(watcher: Watched, path: Path) -> None:
+def wait_finished(watcher: Watched, path: Path) -> None:
     size = path.stat().st_size
-    wait_for(lambda: settled(watcher, path) == size, f"{path} is read to its end")
+    wait_for(lambda: committed(watcher, path) == size, f"{path} is read to its end")
 
 
 def short_turn(transcript: Transcript) -> bytes:
@@ -88,7 +88,7 @@ def test_a_record_torn_at_every_byte(watcher: Watched, folder: Path) -> None:
         append(transcript.path, line[:cut])
         torn.append((transcript, line[cut:]))
     for transcript, _ in torn:
-        wait_for(lambda: settled(watcher, transcript.path) >= 0, "the first half is seen")  # noqa: B023
+        wait_for(lambda: committed(watcher, transcript.path) >= 0, "the first half is seen")  # noqa: B023
     for transcript, rest in torn:
         append(transcript.path, rest)
     wait_logged(watcher, *(transcript for transcript, _ in torn))
@@ -154,12 +154,12 @@ def test_contents_replaced(
 ) -> None:
     append(transcript.path, b"".join(transcript.turn() for _ in range(20)))
     wait_logged(watcher, transcript)
-    wait_settled(watcher, transcript.path)
+    wait_finished(watcher, transcript.path)
     change(transcript.path, lambda count: b"".join(transcript.turn() for _ in range(count)))
     wait_logged(watcher, transcript)
     append(transcript.path, transcript.turn())
     wait_logged(watcher, transcript)
-    wait_settled(watcher, transcript.path)
+    wait_finished(watcher, transcript.path)
 
 
 def test_what_is_written_again_is_no_second_turn(watcher: Watched, transcript: Transcript) -> None:
@@ -170,7 +170,7 @@ def test_what_is_written_again_is_no_second_turn(watcher: Watched, transcript: T
     fresh.write_bytes(before + transcript.turn())
     fresh.replace(transcript.path)
     wait_logged(watcher, transcript)
-    wait_settled(watcher, transcript.path)
+    wait_finished(watcher, transcript.path)
     assert logged(watcher, transcript.session) == transcript.turns
 
 
@@ -224,7 +224,7 @@ def test_renamed_while_no_watcher_ran_it_is_not_read_again(
         files = transcripts(it.projects, 3)
         backlog(files, 30)
         for each in files:
-            wait_settled(it, each.path)
+            wait_finished(it, each.path)
         it.kill()
         files[0].path = files[0].path.rename(files[0].path.with_name("renamed.jsonl"))
         elsewhere = it.projects / "elsewhere"
@@ -235,10 +235,10 @@ def test_renamed_while_no_watcher_ran_it_is_not_read_again(
         it.start()
         wait_logged(it, *files)
         for each in files:
-            wait_settled(it, each.path)
+            wait_finished(it, each.path)
     rows = query(
         database_url,
-        "SELECT count(*)::int, sum((counts->>'lines')::int)::int FROM source_positions",
+        "SELECT count(*)::int, sum((counts->>'lines')::int)::int FROM checkpoints",
     )
     written = sum(len(each.turns) + each.noise for each in files)
     assert rows == [(len(files), written)]
@@ -249,7 +249,7 @@ def test_set_aside_under_a_name_that_is_no_transcripts(
 ) -> None:
     append(transcript.path, transcript.turn())
     wait_logged(watcher, transcript)
-    wait_settled(watcher, transcript.path)
+    wait_finished(watcher, transcript.path)
     aside = transcript.path.with_name(transcript.path.name + ".1")
     transcript.path.rename(aside)
     append(aside, transcript.turn())
@@ -356,7 +356,7 @@ def test_two_thousand_old_files(watcher: Watched, folder: Path) -> None:
         os.utime(transcript.path, (1_700_000_000, 1_700_000_000 + number))
         files.append(transcript)
     wanted = {transcript.session for transcript in files}
-    wait_for(lambda: settled(watcher, files[0].path) > 0, "the oldest is read", seconds=100)
+    wait_for(lambda: committed(watcher, files[0].path) > 0, "the oldest is read", seconds=100)
     wait_for(lambda: wanted <= set(sessions(watcher)), "a turn of each of 2,000 sessions")
     late = files[::40]
     for each in late:

@@ -81,12 +81,12 @@ def test_a_file_of_an_odd_date(
         lambda: (
             query(
                 watcher.url,
-                "SELECT settled_bytes FROM source_positions WHERE path = %s",
+                "SELECT committed_offset FROM checkpoints WHERE path = %s",
                 (str(transcript.path),),
             )
             == [(size,)]
         ),
-        f"the position of a file of {epoch_seconds} is stored",
+        f"the checkpoint of a file of {epoch_seconds} is stored",
     )
     wait_for_no_trouble(watcher)
 
@@ -98,14 +98,14 @@ def test_what_postgres_refuses_is_set_aside_and_tried_again(watcher: Watched, fo
         watcher.url,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE numeric_value_out_of_range; END $$;"
-        "CREATE TRIGGER refuse BEFORE UPDATE ON source_positions FOR EACH ROW"
+        "CREATE TRIGGER refuse BEFORE UPDATE ON checkpoints FOR EACH ROW"
         " WHEN (NEW.path LIKE '%%refused.jsonl') EXECUTE FUNCTION refuse()",
     )
     append(refused.path, refused.turn())
     wait_for_trouble(watcher, f"{refused.path}: Postgres refuses it")
     append(other.path, other.turn())
     wait_logged(watcher, other)
-    query(watcher.url, "DROP TRIGGER refuse ON source_positions; DROP FUNCTION refuse()")
+    query(watcher.url, "DROP TRIGGER refuse ON checkpoints; DROP FUNCTION refuse()")
     append(refused.path, refused.turn())
     wait_logged(watcher, refused)
     wait_for_no_trouble(watcher)
@@ -125,7 +125,7 @@ def test_a_line_that_meets_a_bug_is_passed_and_the_rest_of_its_file_read(
     wait_logged(watcher, other, buggy)
     kept = query(
         watcher.url,
-        "SELECT min(source_offset)::int, count(*)::int FROM rejections r JOIN source_positions s"
+        "SELECT min(source_offset)::int, count(*)::int FROM dead_letters r JOIN checkpoints s"
         " ON s.id = r.source_id WHERE reason = 'poison' AND path = %s",
         (str(buggy.path),),
     )
@@ -165,7 +165,7 @@ def test_a_replaced_file_is_read_to_its_end_before_what_took_its_place(
         lambda: (
             query(
                 watcher.url,
-                "SELECT inode, settled_bytes FROM source_positions WHERE path = %s",
+                "SELECT inode, committed_offset FROM checkpoints WHERE path = %s",
                 (str(transcript.path),),
             )
             == [row]
@@ -298,7 +298,7 @@ def read_and_stopped(tmp_path: Path, database_url: str) -> tuple[Watched, Transc
 def rows(watcher: Watched) -> list[tuple[str, int]]:
     return query(
         watcher.url,
-        "SELECT path, (counts->>'lines')::int FROM source_positions ORDER BY path",
+        "SELECT path, (counts->>'lines')::int FROM checkpoints ORDER BY path",
     )
 
 

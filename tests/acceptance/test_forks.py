@@ -52,7 +52,7 @@ def row(log: Log, session: str, column: str) -> Any:
     return log.value(f"SELECT {column} FROM agents WHERE session_uuid = %s", (session,))
 
 
-def is_settled(log: Log) -> bool:
+def is_done(log: Log) -> bool:
     return bool(log.value("SELECT count(*) = 0 FROM agents WHERE copies = 'due'"))
 
 
@@ -72,7 +72,7 @@ def test_a_copy_says_whose_it_is(
         for session in sorted(files, key=lambda name: name != first):
             projects.append(projects.path(session), lines.joined(*files[session]))
             assert_exactly_captured(projects, log)
-        wait_until(partial(is_settled, log), "whose turns they are is found out")
+        wait_until(partial(is_done, log), "whose turns they are is found out")
     own = {f"9 says {at}": None for at in range(100, 104)}
     assert marks(log, FORK) == {**own, **{f"1 says {at}": ORIGINAL for at in range(4)}}
     assert set(marks(log, ORIGINAL).values()) == {None}
@@ -113,7 +113,7 @@ def test_where_no_line_says_it_the_copy_goes_on_first(
             projects.append(projects.path(session), lines.joined(*files[session]))
             assert_exactly_captured(projects, log)
         wait_until(lambda: row(log, FORK, "forked_from") == ORIGINAL, "the guess")
-        wait_until(partial(is_settled, log), "nothing is due")
+        wait_until(partial(is_done, log), "nothing is due")
     assert marks(log, FORK) == {
         "9 says 100": None, "9 says 101": None, **{f"1 says {at}": ORIGINAL for at in range(4)},
     }  # fmt: skip

@@ -166,10 +166,10 @@ def test_tries_and_operators_stay_within_the_limit(state_directory: Path) -> Non
         kill(it.process.pid if it.process else 0, signal.SIGHUP)
         wait_for(lambda: len(it.starts()) == 3 + LIMIT, "the reload did not start it")
         it.wait_state("FATAL", seconds=30)
-        settled = len(it.starts())
+        committed = len(it.starts())
         time.sleep(11)
         assert it.state_of() == "FATAL"
-        assert len(it.starts()) == settled
+        assert len(it.starts()) == committed
         assert restarts_in(it) == 1 + LIMIT
 
 

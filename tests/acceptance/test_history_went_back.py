@@ -15,7 +15,7 @@ import psycopg2
 
 from claude_headspace.inbox import put
 from claude_headspace.watcher.lease import APPLICATION_NAME
-from faults.count import Count, count, settled
+from faults.count import Count, committed, count
 from faults.load import append, transcripts
 from faults.machine import query, wait_for
 from faults.watched import Watched, watched
@@ -80,7 +80,7 @@ def test_a_batch_in_hand_is_not_written_where_its_position_has_gone_back(
     with watched(tmp_path, database_url) as it:
         files = transcripts(it.projects, 1)
         append(files[0].path, b"".join(files[0].turn() for _ in range(20)))
-        assert settled(database_url, files) == Count()
+        assert committed(database_url, files) == Count()
         with standing_still(database_url) as cursor:
             append(files[0].path, b"".join(files[0].turn() for _ in range(20)))
             wait_for(
@@ -88,21 +88,21 @@ def test_a_batch_in_hand_is_not_written_where_its_position_has_gone_back(
             )
             cursor.execute(
                 "DELETE FROM events WHERE event_type = 'turn_detected';"
-                " UPDATE source_positions SET settled_bytes = 0, checksum = 0, head = 0, tail = 0,"
+                " UPDATE checkpoints SET committed_offset = 0, checksum = 0, head = 0, tail = 0,"
                 " counts = '{}', inode = NULL, mtime_ns = NULL"
             )
             cursor.execute(_FAIL_OVER, (APPLICATION_NAME,))
-        assert settled(database_url, files, 20) == Count()
+        assert committed(database_url, files, 20) == Count()
 
 
 def test_a_session_whose_registration_went_back_is_registered_before_its_next_turn(
     tmp_path: Path, database_url: str
 ) -> None:
-    """Although the position of the file with the turn did not."""
+    """Although the checkpoint of the file with the turn did not."""
     with watched(tmp_path, database_url) as it:
         files = transcripts(it.projects, 1)
         append(files[0].path, files[0].turn())
-        assert settled(database_url, files) == Count()
+        assert committed(database_url, files) == Count()
         with standing_still(database_url) as cursor:
             append(files[0].path, files[0].turn())
             wait_for(
@@ -113,7 +113,7 @@ def test_a_session_whose_registration_went_back_is_registered_before_its_next_tu
                 " UPDATE agents SET announced = false"
             )
             cursor.execute(_FAIL_OVER, (APPLICATION_NAME,))
-        assert settled(database_url, files, 20) == Count()
+        assert committed(database_url, files, 20) == Count()
     kinds = query(
         database_url,
         "SELECT event_type FROM events WHERE event_type <> 'session_ended' ORDER BY id",
@@ -145,7 +145,7 @@ def test_what_was_deleted_from_the_middle_of_the_log_does_not_come_back(
 def test_a_rejected_event_that_the_log_lost_is_rejected_again(
     tmp_path: Path, database_url: str
 ) -> None:
-    rejected = "SELECT reason FROM rejections"
+    rejected = "SELECT reason FROM dead_letters"
     with watched(tmp_path, database_url) as it:
         left(it, 1)
         put(it.inbox, "hook_received", {"hook_type": "Stop"})
@@ -156,7 +156,7 @@ def test_a_rejected_event_that_the_log_lost_is_rejected_again(
         assert "the log has lost" not in it.log
         fail_over(
             database_url,
-            "DELETE FROM rejections",
+            "DELETE FROM dead_letters",
             "DELETE FROM events WHERE payload->>'claude_session_id' = '2'",
         )
         wait_for(lambda: query(database_url, rejected) == [("refused",)], "it is not rejected")
@@ -180,7 +180,7 @@ def test_what_is_kept_is_redacted(tmp_path: Path, database_url: str) -> None:
         contents = {path: path.read_text() for path in kept(it)}
         assert len(contents) == 3
         assert not any(secret in content for content in contents.values())
-        fail_over(database_url, "DELETE FROM events", "DELETE FROM rejections")
+        fail_over(database_url, "DELETE FROM events", "DELETE FROM dead_letters")
         wait_for(lambda: logged(database_url) == [1, 2], "they are not in the log again")
 
 
@@ -190,11 +190,11 @@ def test_turns_and_inbox_together(tmp_path: Path, database_url: str) -> None:
         for transcript in files:
             append(transcript.path, b"".join(transcript.turn() for _ in range(10)))
         left(it, 1)
-        assert settled(database_url, files) == Count()
+        assert committed(database_url, files) == Count()
         fail_over(
             database_url,
-            "DELETE FROM events; DELETE FROM agents; DELETE FROM source_positions",
+            "DELETE FROM events; DELETE FROM agents; DELETE FROM checkpoints",
         )
-        assert settled(database_url, files, 30) == Count()
+        assert committed(database_url, files, 30) == Count()
         wait_for(lambda: logged(database_url) == [1], "the event is not in the log again")
         assert count(database_url, files) == Count()

@@ -13,7 +13,7 @@ import pytest
 
 from claude_headspace.hooks.install import install
 from claude_headspace.hooks.settings import HookCommand
-from claude_headspace.inbox.arrivals import Arrival, list_arrivals, read_arrival
+from claude_headspace.inbox.messages import Message, list_messages, read_message
 
 ENOUGH_SECONDS = 60
 SESSION = "6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab"
@@ -51,9 +51,9 @@ def assert_unnoticed(ended: subprocess.CompletedProcess[bytes]) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
-def hook(inbox: Path, given: bytes) -> list[Arrival]:
+def hook(inbox: Path, given: bytes) -> list[Message]:
     assert_unnoticed(run([*DIRECT, "--inbox", str(inbox)], given))
-    return [read_arrival(path) for path in list_arrivals(inbox)]
+    return [read_message(path) for path in list_messages(inbox)]
 
 
 def notes(inbox: Path) -> str:
@@ -92,10 +92,10 @@ def test_the_installed_entry_leaves_the_event_in_any_environment(
     argv = call(installed_entry(tmp_path, inbox))
     hostile = {"PYTHONPATH": "/nowhere", "PYTHONHOME": "/nowhere", "PYTHONSTARTUP": "/nowhere"}
     assert_unnoticed(run(argv, json.dumps(HOOK).encode(), env=hostile, cwd="/"))
-    (path,) = list_arrivals(inbox)
-    arrival = read_arrival(path)
-    assert arrival.type == "hook_received"
-    assert arrival.payload == {
+    (path,) = list_messages(inbox)
+    message = read_message(path)
+    assert message.type == "hook_received"
+    assert message.payload == {
         "hook_type": "SessionEnd",
         "claude_session_id": SESSION,
         "working_directory": "/home/u/pröject",
@@ -125,10 +125,10 @@ def test_nothing_that_a_prompt_says_is_executed(
     assert list(place.iterdir()) == [], "the prompt was executed"
     for one in ended:
         assert_unnoticed(one)
-    arrivals = [read_arrival(path) for path in list_arrivals(inbox)]
-    assert [arrival.payload["hook_type"] for arrival in arrivals] == ["UserPromptSubmit"] * 2
-    assert [arrival.payload["message"] for arrival in arrivals] == [prompt] * 2
-    assert not any("prompt" in arrival.payload for arrival in arrivals)
+    messages = [read_message(path) for path in list_messages(inbox)]
+    assert [message.payload["hook_type"] for message in messages] == ["UserPromptSubmit"] * 2
+    assert [message.payload["message"] for message in messages] == [prompt] * 2
+    assert not any("prompt" in message.payload for message in messages)
 
 
 def test_only_what_the_event_may_carry_is_taken(inbox: Path) -> None:
@@ -142,8 +142,8 @@ def test_only_what_the_event_may_carry_is_taken(inbox: Path) -> None:
         "message": "Claude needs your permission to use Bash",
     }
     secret = {"prompt": "my password", "tool_input": {"x": 1}, "last_assistant_message": "y"}
-    (arrival,) = hook(inbox, json.dumps(HOOK | optional | secret).encode())
-    assert arrival.payload == optional | {
+    (message,) = hook(inbox, json.dumps(HOOK | optional | secret).encode())
+    assert message.payload == optional | {
         "hook_type": "SessionEnd",
         "claude_session_id": SESSION,
         "working_directory": "/home/u/pröject",
@@ -151,24 +151,24 @@ def test_only_what_the_event_may_carry_is_taken(inbox: Path) -> None:
 
 
 def test_optional_fields_of_another_type_are_left_out(inbox: Path) -> None:
-    (arrival,) = hook(
+    (message,) = hook(
         inbox, json.dumps(HOOK | {"reason": None, "source": {}, "agent_id": ""}).encode()
     )
-    assert arrival.payload.keys() == {"hook_type", "claude_session_id", "working_directory"}
+    assert message.payload.keys() == {"hook_type", "claude_session_id", "working_directory"}
 
 
 def test_bytes_that_are_no_utf_8_are_replaced(inbox: Path) -> None:
     given = json.dumps(HOOK | {"message": "cut: X"}).encode().replace(b"X", b"\xc3 \xff\xf0\x9f")
-    (arrival,) = hook(inbox, b"\xef\xbb\xbf" + given)
-    assert arrival.payload["message"] == "cut: \ufffd \ufffd\ufffd"
+    (message,) = hook(inbox, b"\xef\xbb\xbf" + given)
+    assert message.payload["message"] == "cut: \ufffd \ufffd\ufffd"
     assert not (inbox.parent / "hook-errors.log").exists()
 
 
 def test_without_a_directory_its_own_is_taken(inbox: Path, tmp_path: Path) -> None:
     old = {name: value for name, value in HOOK.items() if name != "cwd"}
     assert_unnoticed(run([*DIRECT, "--inbox", str(inbox)], json.dumps(old).encode(), cwd=tmp_path))
-    (path,) = list_arrivals(inbox)
-    assert read_arrival(path).payload["working_directory"] == str(tmp_path)
+    (path,) = list_messages(inbox)
+    assert read_message(path).payload["working_directory"] == str(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_standard_input_left_open_is_read_as_far_as_it_goes(inbox: Path) -> None
     finally:
         os.close(reading)
         os.close(writing)
-    assert len(list_arrivals(inbox)) == 1
+    assert len(list_messages(inbox)) == 1
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
@@ -217,13 +217,13 @@ def test_closed_streams_are_unnoticed(inbox: Path, closed: str) -> None:
     script = f'exec "$0" "$@" {closed}'
     argv = ["/bin/sh", "-c", script, *DIRECT, "--inbox", str(inbox)]
     assert_unnoticed(run(argv, json.dumps(HOOK).encode()))
-    assert len(list_arrivals(inbox)) == (0 if "<&-" in closed else 1)
+    assert len(list_messages(inbox)) == (0 if "<&-" in closed else 1)
 
 
 def test_a_full_disk_is_unnoticed_and_leaves_no_half_event(inbox: Path) -> None:
     argv = ["/bin/sh", "-c", 'ulimit -f 0; exec "$0" "$@"', *DIRECT, "--inbox", str(inbox)]
     assert_unnoticed(run(argv, json.dumps(HOOK).encode()))
-    assert list_arrivals(inbox) == []
+    assert list_messages(inbox) == []
     assert list((inbox / "tmp").iterdir()) == []
 
 

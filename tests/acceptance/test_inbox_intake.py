@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from claude_headspace.inbox import put
-from claude_headspace.inbox.arrivals import list_arrivals
+from claude_headspace.inbox.messages import list_messages
 from faults.machine import Machine, machine, query, wait_for
 from faults.watched import Watched, watched
 
@@ -134,7 +134,7 @@ def test_what_is_no_event_is_kept_and_holds_nothing_up(tmp_path: Path, database_
         wait_for(lambda: waiting(it) == 0, "the inbox is empty")
         assert it.alive()
     assert_each_once_in_order(database_url, ["good"], 2)
-    reasons = query(database_url, "SELECT reason, count(*)::int FROM rejections GROUP BY reason")
+    reasons = query(database_url, "SELECT reason, count(*)::int FROM dead_letters GROUP BY reason")
     assert dict(reasons) == {"damaged": len(damaged), "refused": 2}
 
 
@@ -163,7 +163,7 @@ def test_a_list_of_arrivals_never_holds_one_without_those_before_it(tmp_path: Pa
     filler = subprocess.Popen([sys.executable, "-I", "-c", FILLER, str(tmp_path)])
     gaps = 0
     while filler.poll() is None:
-        found = [int(path.name.partition("-")[0]) for path in list_arrivals(tmp_path)]
+        found = [int(path.name.partition("-")[0]) for path in list_messages(tmp_path)]
         gaps += found != list(range(len(found)))
     assert filler.returncode == 0
     assert gaps == 0
@@ -181,7 +181,7 @@ def test_a_reference_that_does_not_exist_is_a_rejected_event(
         put(it.inbox, "hook_received", hook("after", 0))
         wait_for(lambda: stored(database_url) == [("after", 0)], "the event behind it")
         wait_for(lambda: waiting(it) == 0, "the inbox is empty")
-    assert query(database_url, "SELECT reason FROM rejections") == [("refused",)]
+    assert query(database_url, "SELECT reason FROM dead_letters") == [("refused",)]
     assert query(database_url, "SELECT count(*)::int FROM agents") == [(0,)]
     only = query(database_url, "SELECT DISTINCT event_type FROM events")
     assert only == [("hook_received",)]
@@ -206,4 +206,4 @@ def test_foreign_names_and_texts_that_postgres_refuses_stop_nothing(
         wait_for(lambda: waiting(it) == 0, "the inbox is empty")
         assert it.alive()
     assert_each_once_in_order(database_url, ["good"], 2)
-    assert query(database_url, "SELECT count(*)::int FROM rejections") == [(7,)]
+    assert query(database_url, "SELECT count(*)::int FROM dead_letters") == [(7,)]

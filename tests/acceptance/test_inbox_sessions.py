@@ -222,7 +222,7 @@ def test_what_the_log_refuses_registers_and_ends_nothing(told: Told, session: st
     told.taken()
     assert told.agent(session) == (True, None, None)
     assert told.rows("SELECT count(*)::int FROM agents") == [(1,)]
-    assert told.rows("SELECT reason FROM rejections") == [("refused",)] * 2
+    assert told.rows("SELECT reason FROM dead_letters") == [("refused",)] * 2
 
 
 def test_the_command_line_ends_a_session_and_shows_its_hooks(told: Told, session: str) -> None:
@@ -262,7 +262,7 @@ def test_secrets_of_the_inbox_are_redacted(tmp_path: Path, database_url: str, se
         "SELECT payload->>'message', annotations FROM events WHERE event_type = 'hook_received'"
     )
     assert (message, notes) == ("push with [redacted:github_token]?", {"redacted": 1})
-    rejected = told.rows("SELECT convert_from(content, 'UTF8') FROM rejections")
+    rejected = told.rows("SELECT convert_from(content, 'UTF8') FROM dead_letters")
     assert len(rejected) == 2
     assert not [content for (content,) in rejected if SECRET in content]
 

@@ -28,7 +28,7 @@ def test_a_prompt_with_pictures_is_a_turn(projects: Projects, log: Log, watcher:
     with watcher.running():
         wait_until(lambda: unread(projects, log) == 0, "all is read")
     assert log.texts(session) == ["before", "what are these?", "after"]
-    assert log.rows("SELECT reason FROM rejections") == [("too_long",)]
+    assert log.rows("SELECT reason FROM dead_letters") == [("too_long",)]
 
 
 @pytest.mark.long
@@ -46,5 +46,5 @@ def test_the_longest_are_read_in_little_memory(
         assert watcher.process is not None
         status = Path(f"/proc/{watcher.process.pid}/status").read_text()
     assert log.texts(session) == ["before", "what are these?", "after"]
-    assert log.rows("SELECT reason FROM rejections") == [("too_long",)]
+    assert log.rows("SELECT reason FROM dead_letters") == [("too_long",)]
     assert int(status.split("VmHWM:")[1].split()[0]) * 1024 < 100 * MEGABYTE

@@ -58,19 +58,17 @@ def test_killed_after_every_line(projects: Projects, log: Log, watcher: Watcher)
     with watcher.running():
         assert_exactly_captured(projects, log)
     assert texts(log, plain) == texts(log, attached) == ["do it", "and quickly", "thanks"]
-    assert log.value("SELECT sum((counts->>'duplicates')::int) FROM source_positions") == 0
+    assert log.value("SELECT sum((counts->>'duplicates')::int) FROM checkpoints") == 0
 
 
 def test_killed_anywhere_and_read_again(projects: Projects, log: Log, watcher: Watcher) -> None:
-    """The position goes back to the file's beginning, as after a crash of Postgres."""
+    """The checkpoint goes back to the file's beginning, as after a crash of Postgres."""
     session = lines.new_session()
     write(projects.path(session), *conversation(session, attached=False))
     with watcher.running():
         assert_exactly_captured(projects, log)
     before = log.fingerprint()
-    log.rows(
-        "UPDATE source_positions SET settled_bytes = 0, inode = NULL, state = '', counts = '{}'"
-    )
+    log.rows("UPDATE checkpoints SET committed_offset = 0, inode = NULL, state = '', counts = '{}'")
     with watcher.running():
         wait_until(partial(is_read, projects, log), "all lines once more")
         assert_exactly_captured(projects, log)
@@ -98,7 +96,7 @@ def test_at_the_end_of_a_still_file_it_is_told(
         assert_exactly_captured(projects, log)
     assert texts(log, session) == ["do it", "and quickly", "thanks"]
     assert log.value("SELECT count(*) FROM events WHERE retracted_at IS NOT NULL") == 1
-    assert log.value("SELECT (counts->>'turns')::int FROM source_positions") == 4
+    assert log.value("SELECT (counts->>'turns')::int FROM checkpoints") == 4
 
 
 def test_told_live_when_the_file_has_been_still(
@@ -147,7 +145,7 @@ def test_redacted_no_secret_waits_in_the_state(
     )
     with watcher.running():
         wait_until(partial(is_read, projects, log), "the lines")
-        state = log.value("SELECT state FROM source_positions")
+        state = log.value("SELECT state FROM checkpoints")
         assert "the key is [redacted:" in state
         assert "Ab1" not in state
         write(path, lines.assistant(session, "No."))
@@ -166,7 +164,7 @@ def test_of_a_session_that_is_left_alone_nothing_is_counted_or_taken_back(
     with watcher.running():
         write(path, *records[:3])
         told = (0, 4)
-        wait_until(lambda: log.rows(f"{counts} FROM source_positions") == [told], "told early")
+        wait_until(lambda: log.rows(f"{counts} FROM checkpoints") == [told], "told early")
         write(path, *records[3:])
         wait_until(partial(is_read, projects, log), "the rest")
-    assert log.value("SELECT (counts->>'turns')::int FROM source_positions") == 0
+    assert log.value("SELECT (counts->>'turns')::int FROM checkpoints") == 0

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import lines
-from claude_headspace.events.position import RULES
 from claude_headspace.store.engine import reading
 from claude_headspace.store.follow import Follower
 from claude_headspace.store.queries import EventFilter, captured, count_turns, newest_events
+from claude_headspace.transcripts.checkpoint import RULES
 from harness import Log, Projects, Watcher, assert_exactly_captured, wait_until
 
 SESSION = "11111111-2222-4333-8444-555555555555"
@@ -21,7 +21,7 @@ STANDING = """
     SELECT e.session_uuid::text, event_key::text, payload, p.path, source_id, source_offset
     FROM events e JOIN projects p ON p.id = project_id WHERE retracted_at IS NULL ORDER BY 1, 2
 """
-COUNTS = "SELECT counts, state, rules, reread_bytes, reread_state FROM source_positions ORDER BY id"
+COUNTS = "SELECT counts, state, rules, reread_bytes, reread_state FROM checkpoints ORDER BY id"
 # What the program of before made of the same lines: no prompts of queues and attachments, none of
 # the terminal's commands, other words, machines' messages as turns, other projects.
 BEFORE = """
@@ -41,10 +41,10 @@ BEFORE = """
     UPDATE events SET project_id = a.project_id FROM agents a WHERE a.id = agent_id;
     UPDATE events SET payload = jsonb_set(payload, '{project_path}', payload->'working_directory')
         WHERE event_type = 'session_registered';
-    INSERT INTO rejections (source_id, source_offset, reason, detail, content)
-        SELECT id, %s, 'too_long', 'too long', '' FROM source_positions
+    INSERT INTO dead_letters (source_id, source_offset, reason, detail, content)
+        SELECT id, %s, 'too_long', 'too long', '' FROM checkpoints
         WHERE path LIKE %s;
-    UPDATE source_positions SET rules = 1, state = '', counts = '{"lines": 1, "turns": 7,
+    UPDATE checkpoints SET rules = 1, state = '', counts = '{"lines": 1, "turns": 7,
         "rejected": {"too_long": 1}}'
 """
 
@@ -102,9 +102,7 @@ class OldLog:
         assert self.log.rows(STANDING) != self.right
 
     def is_read_again(self) -> bool:
-        return bool(
-            self.log.value(f"SELECT count(*) = 0 FROM source_positions WHERE rules < {RULES}")
-        )
+        return bool(self.log.value(f"SELECT count(*) = 0 FROM checkpoints WHERE rules < {RULES}"))
 
     def check(self) -> None:
         assert self.log.rows(STANDING) == self.right
@@ -112,7 +110,7 @@ class OldLog:
         assert self.log.rows("SELECT titles FROM agents WHERE titles <> '{}'") == [
             ({"custom-title": "My day", "summary": "In short"},)
         ]
-        assert self.log.rows("SELECT resolved_at IS NOT NULL FROM rejections") == [(True,)]
+        assert self.log.rows("SELECT resolved_at IS NOT NULL FROM dead_letters") == [(True,)]
         assert self.log.rows(
             "SELECT event_key::text FROM events WHERE retracted_at IS NOT NULL"
         ) == [(self.machine,)]
@@ -137,7 +135,7 @@ def test_it_is_brought_right_and_nothing_is_done_twice(
     revised = "SELECT annotations->'revised' FROM events WHERE payload->>'text' LIKE 'why%%'"
     assert log.value(revised) == {"rules": RULES, "text": "cut"}
     before = log.fingerprint()
-    log.rows("UPDATE source_positions SET rules = 1, state = ''")
+    log.rows("UPDATE checkpoints SET rules = 1, state = ''")
     with watcher.running():
         wait_until(old.is_read_again, "all is read once more")
     assert log.fingerprint() == before
@@ -147,7 +145,7 @@ def test_it_is_brought_right_and_nothing_is_done_twice(
 
 def test_killed_on_the_way(old: OldLog, log: Log, watcher: Watcher) -> None:
     def places() -> list[tuple[Any, ...]]:
-        return log.rows("SELECT rules, reread_bytes FROM source_positions ORDER BY id")
+        return log.rows("SELECT rules, reread_bytes FROM checkpoints ORDER BY id")
 
     def moved_from(before: list[tuple[Any, ...]]) -> Callable[[], bool]:
         return lambda: places() != before
@@ -182,7 +180,7 @@ def test_lines_are_captured_meanwhile(
     assert sorted(text for text in found if text.startswith("live")) == sorted(said)
     standing = {(turn.session, turn.uuid): turn for turn in log.turns()}
     assert standing == projects.turns()
-    assert log.value("SELECT sum((counts->>'duplicates')::int) FROM source_positions") == 0
+    assert log.value("SELECT sum((counts->>'duplicates')::int) FROM checkpoints") == 0
 
 
 def test_what_is_retracted_is_nowhere(old: OldLog, log: Log, watcher: Watcher) -> None:

@@ -138,5 +138,5 @@ def test_a_closed_session_lasted_until_it_was_closed(
             {**closed, "working_directory": REPOSITORY, "reason": "logout"},
             timestamp=lines.START + timedelta(seconds=90),
         )
-        wait_until(partial(log.endings, session), "the ending")
-    assert log.endings(session) == [("closed", lines.START + timedelta(seconds=90), 90)]
+        wait_until(partial(log.timeouts, session), "the ending")
+    assert log.timeouts(session) == [("closed", lines.START + timedelta(seconds=90), 90)]

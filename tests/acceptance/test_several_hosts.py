@@ -75,7 +75,7 @@ def passed_over(url: str, session: str, count: int) -> None:
     """Wait until so many lines of the session's file were read and not taken."""
     read = (
         "SELECT coalesce(sum((counts->'other'->>'not_registered')::int), 0)::int"
-        " FROM source_positions WHERE %s::uuid = ANY (sessions)"
+        " FROM checkpoints WHERE %s::uuid = ANY (sessions)"
     )
     wait_for(lambda: query(url, read, (session,)) == [(count,)], "the lines are not read", 30)
 

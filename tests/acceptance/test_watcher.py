@@ -24,8 +24,8 @@ def _has_more_turns(log: Log, before: int) -> bool:
     return log.count("turn_detected") > before
 
 
-def _has_endings(log: Log, session: str, count: int) -> bool:
-    return len(log.endings(session)) == count
+def _has_timeouts(log: Log, session: str, count: int) -> bool:
+    return len(log.timeouts(session)) == count
 
 
 def test_a_history_is_captured_exactly_and_a_restart_adds_nothing(
@@ -89,7 +89,7 @@ def test_killed_again_and_again(projects: Projects, log: Log, watcher: Watcher) 
         assert_exactly_captured(projects, log)
         assert log.count("session_registered") == 8
     counts = log.rows("SELECT (counts->>'turns')::int, (counts->>'duplicates')::int"
-                      " FROM source_positions")  # fmt: skip
+                      " FROM checkpoints")  # fmt: skip
     assert (sum(t for t, _ in counts), sum(d for _, d in counts)) == (len(projects.turns()), 0)
 
 
@@ -127,8 +127,8 @@ def test_stopped_while_it_reads_a_very_long_line(
         projects.append(path, b"\n")
         projects.say(session, "after it")
         wait_until(lambda: log.texts(session) == ["after it"], "the line after the long one")
-        assert log.value("SELECT reason FROM rejections") == "too_long"
-        assert log.value("SELECT length(content) FROM rejections") <= 65536
+        assert log.value("SELECT reason FROM dead_letters") == "too_long"
+        assert log.value("SELECT length(content) FROM dead_letters") <= 65536
 
 
 class TestPostgres:
@@ -261,7 +261,7 @@ class TestFiles:
                 projects.append(path, data[at : at + 7])
             assert_exactly_captured(projects, log)
             assert log.texts(session) == ["€0", "€1", "€2"]
-            assert log.rows("SELECT reason FROM rejections") == []
+            assert log.rows("SELECT reason FROM dead_letters") == []
 
     def test_a_final_line_without_newline_is_taken_and_may_get_it_later(
         self, projects: Projects, log: Log, watcher: Watcher
@@ -274,7 +274,7 @@ class TestFiles:
             projects.append(path, b"\n")
             projects.say(session, "three")
             assert_exactly_captured(projects, log)
-        assert log.rows("SELECT counts->'lines', counts->'turns' FROM source_positions") == [(3, 3)]
+        assert log.rows("SELECT counts->'lines', counts->'turns' FROM checkpoints") == [(3, 3)]
 
     def test_a_torn_final_line_stays_unread(
         self, projects: Projects, log: Log, watcher: Watcher
@@ -288,7 +288,7 @@ class TestFiles:
             time.sleep(0.6)  # longer than the wait for a final line
             projects.append(path, torn[-10:] + b"\n")
             wait_until(lambda: log.texts(session) == ["one", "two"], "the rest")
-            assert log.rows("SELECT reason FROM rejections") == []
+            assert log.rows("SELECT reason FROM dead_letters") == []
 
     @pytest.mark.parametrize("live", [True, False])
     def test_replaced_by_rename(
@@ -308,7 +308,7 @@ class TestFiles:
                 watcher.start()
             assert_exactly_captured(projects, log)
             assert log.texts(session) == ["one", "two", "three"]
-            assert log.value("SELECT counts->'duplicates' FROM source_positions") == 0
+            assert log.value("SELECT counts->'duplicates' FROM checkpoints") == 0
 
     @pytest.mark.parametrize("live", [True, False])
     @pytest.mark.parametrize("size", ["shorter", "longer", "same"])
@@ -359,7 +359,7 @@ class TestFiles:
             projects.append(moved / path.name, lines.joined(lines.user(session, "two")))
             assert_exactly_captured(projects, log)
             assert log.texts(session) == ["one", "two"]
-            assert log.value("SELECT sum((counts->>'duplicates')::int) FROM source_positions") == 0
+            assert log.value("SELECT sum((counts->>'duplicates')::int) FROM checkpoints") == 0
 
     def test_deleted_while_lines_wait(self, projects: Projects, log: Log, watcher: Watcher) -> None:
         session = new_session()
@@ -445,7 +445,7 @@ class TestHostileLines:
         projects.say(session, "after")
         with watcher.running():
             assert_exactly_captured(projects, log)
-            counts = log.value("SELECT counts FROM source_positions")
+            counts = log.value("SELECT counts FROM checkpoints")
         assert len(counts["other"]) < 1000
         assert sum(counts["other"].values()) == 20_000
 
@@ -498,14 +498,14 @@ class TestSessions:
             lines.joined(lines.assistant(session, "done", at=20_008, isSidechain=True)),
         )
         with watcher.running():
-            wait_until(lambda: log.endings(session), "the ending")
+            wait_until(lambda: log.timeouts(session), "the ending")
             wait_until(lambda: "no newline" in log.texts(session), "the last line")
             other = new_session()
             projects.say(other, "x")
-            wait_until(lambda: log.endings(other), "another ending after it")
+            wait_until(lambda: log.timeouts(other), "another ending after it")
         with watcher.running():
             watcher.wait_ready()
-        assert log.endings(session) == [
+        assert log.timeouts(session) == [
             ("timeout", lines.START + timedelta(seconds=20_018), 20_008)
         ]
 
@@ -518,16 +518,16 @@ class TestSessions:
             for number in range(2):
                 now = (datetime.now(timezone.utc) - lines.START).total_seconds()
                 projects.say(session, "x", at=now)
-                wait_until(partial(_has_endings, log, session, number + 1), "the ending")
+                wait_until(partial(_has_timeouts, log, session, number + 1), "the ending")
                 ended = log.value("SELECT ended_at FROM agents")
-                assert log.endings(session)[-1][1] == ended
+                assert log.timeouts(session)[-1][1] == ended
             assert log.count("session_registered", session) == 1
         with watcher.running():
             watcher.wait_ready()
             other = new_session()
             projects.say(other, "x")
-            wait_until(lambda: log.endings(other), "another ending")
-        assert len(log.endings(session)) == 2
+            wait_until(lambda: log.timeouts(other), "another ending")
+        assert len(log.timeouts(session)) == 2
 
     def test_only_registered_ones_and_those_from_their_first_byte(
         self, projects: Projects, log: Log, watcher: Watcher
@@ -537,8 +537,8 @@ class TestSessions:
         projects.say(wanted, "one", "two")
         projects.say(other, "silence")
         with watcher.running():
-            wait_until(lambda: log.value("SELECT count(*) FROM source_positions"
-                                         " WHERE settled_bytes > 0") == 2, "both read")  # fmt: skip
+            read = "SELECT count(*) FROM checkpoints WHERE committed_offset > 0"
+            wait_until(lambda: log.value(read) == 2, "both read")
             assert log.fingerprint() == []
             log.register(wanted)
             wait_until(lambda: log.texts(wanted) == ["one", "two"], "the registered one")
@@ -560,11 +560,11 @@ class TestSessions:
         with watcher.running():
             wait_until(lambda: log.texts(session) == ["one"], "the first")
             log.register(session, wanted=False)
-            wait_until(lambda: log.endings(session), "the ending")
-            assert [reason for reason, *_ in log.endings(session)] == ["unregistered"]
+            wait_until(lambda: log.timeouts(session), "the ending")
+            assert [reason for reason, *_ in log.timeouts(session)] == ["unregistered"]
             projects.say(session, "two")
             wait_until(lambda: log.value("SELECT counts->'other'->'not_registered'"
-                                         " FROM source_positions"), "passed over")  # fmt: skip
+                                         " FROM checkpoints"), "passed over")  # fmt: skip
         with watcher.running():
             watcher.wait_ready()
             assert log.texts(session) == ["one"]
@@ -573,7 +573,7 @@ class TestSessions:
             projects.say(session, "three")
             assert_exactly_captured(projects, log)
             assert log.count("session_registered", session) == 2
-            assert len(log.endings(session)) == 1
+            assert len(log.timeouts(session)) == 1
 
     def test_a_project_deleted_while_it_runs(
         self, projects: Projects, log: Log, watcher: Watcher

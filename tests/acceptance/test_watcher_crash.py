@@ -68,6 +68,6 @@ def test_crashes_in_the_middle_of_a_backlog(crashing_url: str, tmp_path: Path) -
     assert crashes >= 2
     assert "Traceback" not in watcher.told()
     counts = log.rows(
-        "SELECT (counts->>'turns')::int, (counts->>'duplicates')::int FROM source_positions"
+        "SELECT (counts->>'turns')::int, (counts->>'duplicates')::int FROM checkpoints"
     )
     assert (sum(t for t, _ in counts), sum(d for _, d in counts)) == (expected, 0)

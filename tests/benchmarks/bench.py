@@ -30,7 +30,7 @@ class Scale:
     open_sessions: int = 1_000
     soak_seconds: int = 120
     idle_seconds: int = 30
-    settled_files: int = 10_000
+    finished_files: int = 10_000
     grown_rows: int = 10_000_000
     query_repeats: int = 50
 
@@ -46,7 +46,7 @@ QUICK = Scale(
     open_sessions=100,
     soak_seconds=5,
     idle_seconds=5,
-    settled_files=500,
+    finished_files=500,
     grown_rows=200_000,
     query_repeats=10,
 )

@@ -98,7 +98,7 @@ def run_backlog(bench: Bench, place: Path, log: Log, lines: int) -> tuple[float,
     size = load.write_backlog(sessions, lines, bench.scale.line_bytes)
     with watching(place / "state", place / "projects", log) as watcher:
         log.wait_for_bytes(size, PATIENCE_SECONDS)
-        since = "SELECT extract(epoch FROM max(updated_at))::float8 FROM source_positions"
+        since = "SELECT extract(epoch FROM max(updated_at))::float8 FROM checkpoints"
         ended = float(log.value(since))
         counted = "SELECT count(*) FROM events WHERE event_type = 'turn_detected'"
         if (stored := int(log.value(counted)) - before) != lines:
@@ -137,7 +137,7 @@ def _capture_tree(
     with watching(place / "state", root, log) as watcher:
         log.wait_for_bytes(made.bytes, PATIENCE_SECONDS)
         ended = float(
-            log.value("SELECT extract(epoch FROM max(updated_at))::float8 FROM source_positions")
+            log.value("SELECT extract(epoch FROM max(updated_at))::float8 FROM checkpoints")
         )
         memory = resident(watcher.pid)
     turns = int(log.value("SELECT count(*) FROM events WHERE event_type = 'turn_detected'"))

@@ -83,7 +83,7 @@ def idle(bench: Bench, result: Result) -> None:
             _add_idle(bench, result, "sessions of yesterday", watcher)
         sessions = load.make_sessions(place / "recent" / "projects", scale.open_sessions)
         with watching(state, place / "recent" / "projects", log) as watcher:
-            total = int(log.value("SELECT sum(settled_bytes) FROM source_positions"))
+            total = int(log.value("SELECT sum(committed_offset) FROM checkpoints"))
             total += load.write_one_each(sessions, SMALL_LINE_BYTES)
             log.wait_for_bytes(total, PATIENCE_SECONDS)
             _add_idle(bench, result, "sessions written to just before", watcher)
@@ -121,17 +121,17 @@ def start(bench: Bench, result: Result) -> None:
         projects.mkdir()
         _time_starts(bench, result, "nothing on the disk", projects, state, log)
         began = time.monotonic()
-        _capture_once(scale.settled_files, projects, state, log)
+        _capture_once(scale.finished_files, projects, state, log)
         taken = time.monotonic() - began
         result.details["first capture of these files, and the ends of their sessions, s"] = taken
-        name = f"{scale.settled_files:,} settled files"
+        name = f"{scale.finished_files:,} committed files"
         _time_starts(bench, result, name, projects, state, log)
 
 
 def _time_starts(
     bench: Bench, result: Result, name: str, projects: Path, state: Path, log: Log
 ) -> None:
-    bench.server.settle()
+    bench.server.commit()
     for _ in range(max(bench.rounds, STARTS)):
         with watching(state, projects, log) as watcher:
             result.add(name, watcher.seconds_to_ready, "s")

@@ -45,8 +45,8 @@ def growth(bench: Bench, result: Result) -> None:
 
 
 def _add_cost(bench: Bench, result: Result, name: str, log: Log) -> None:
-    log.rows("DELETE FROM source_positions")
-    bench.server.settle()
+    log.rows("DELETE FROM checkpoints")
+    bench.server.commit()
     lines = bench.scale.backlog_lines
     with bench.place() as place:
         seconds, _ = run_backlog(bench, place, log, lines)

@@ -67,9 +67,9 @@ class Log:
         self.wait_for(counted, count, "turns committed", seconds)
 
     def wait_for_bytes(self, count: int, seconds: float) -> None:
-        """Return once so many bytes of transcripts are settled."""
-        asked = "SELECT sum(settled_bytes) FROM source_positions"
-        self.wait_for(asked, count, "bytes settled", seconds)
+        """Return once so many bytes of transcripts are committed."""
+        asked = "SELECT sum(committed_offset) FROM checkpoints"
+        self.wait_for(asked, count, "bytes committed", seconds)
 
     def commit_times(self, key: str = "event_key::text") -> dict[str, float]:
         """When each turn was committed, in epoch seconds, by its line's uuid."""
@@ -107,13 +107,13 @@ class Server:
         """An empty log of its own, on a server that has nothing left to write."""
         name = f"benchmark_{uuid.uuid4().hex}"
         self.postgres.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-        self.settle()
+        self.commit()
         try:
             yield Log(self.postgres.url(name))
         finally:
             self.postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def settle(self) -> None:
+    def commit(self) -> None:
         """A checkpoint, so that no measurement pays for what went before it."""
         self.postgres.execute("CHECKPOINT")
 

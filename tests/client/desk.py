@@ -111,7 +111,7 @@ class Desk:
     def said(self) -> dict[str, list[str]]:
         """What the log holds of all that is written, by session; a person's words after "> "."""
         projects = Projects(self.transcripts)
-        wait_until(lambda: unread(projects, self.log) == 0, "every byte is settled")
+        wait_until(lambda: unread(projects, self.log) == 0, "every byte is committed")
         sessions: dict[str, list[str]] = {}
         for turn in self.log.turns():
             if turn.text != model.WARM:  # how many subagents a terminal warms up is its own affair

@@ -18,12 +18,14 @@ def test_asked_resumed_and_forked(desk: Desk) -> None:
     desk.script = {
         "How are you": [["I am well."]],
         "And now": [["Still well.", "Really."]],
-        "Aside": [["Let us talk aside: ümläut 🎉."]],
+        "Quarantine": [["Let us talk aside: ümläut 🎉."]],
     }
     session = lines.new_session()
     desk.ask("How are you?", "--session-id", session)
     desk.ask("And now?", "--resume", session)
-    printed = desk.ask("Aside.", "--resume", session, "--fork-session", "--output-format", "json")
+    printed = desk.ask(
+        "Quarantine.", "--resume", session, "--fork-session", "--output-format", "json"
+    )
 
     before = ["> How are you?", "I am well.", "> And now?", "Still well.", "Really."]
     copied = before
@@ -31,7 +33,11 @@ def test_asked_resumed_and_forked(desk: Desk) -> None:
         copied = [words for words in before if not words.startswith(">")]
     assert desk.said() == {
         session: before,
-        json.loads(printed)["session_id"]: [*copied, "> Aside.", "Let us talk aside: ümläut 🎉."],
+        json.loads(printed)["session_id"]: [
+            *copied,
+            "> Quarantine.",
+            "Let us talk aside: ümläut 🎉.",
+        ],
     }
 
 

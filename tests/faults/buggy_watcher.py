@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from claude_headspace.source import transcript
+from claude_headspace.transcripts import transcript
 
 MARKER = b"line that meets a bug"
 SLOW = "SLOW_LOOK_SECONDS"
@@ -31,9 +31,9 @@ def slow_looks(seconds: float) -> None:
             time.sleep(seconds)
         return real(path)
 
-    from claude_headspace.watcher import lookout
+    from claude_headspace.discovery import scanner
 
-    lookout.Lookout = partial(lookout.Lookout, look_at=stat)  # type: ignore[misc,assignment]
+    scanner.Scanner = partial(scanner.Scanner, look_at=stat)  # type: ignore[misc,assignment]
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults.count import Count, rows, settled
+from faults.count import Count, committed, rows
 from faults.load import Feeder, Transcript, backlog, transcripts
 from faults.machine import Machine, namespaces_work, wait_for
 from faults.watched import CLOCK, WATCHER, Watched
@@ -81,7 +81,7 @@ class Cell:
         """The count after everything was written and had time to arrive."""
         if self.feeder is not None:
             self.feeder.join()
-        result = settled(self.watcher.url, self.files)
+        result = committed(self.watcher.url, self.files)
         assert self.watcher.alive(), "the watcher ended:\n" + self.watcher.log[-2000:]
         assert self.live or not self.struck_at or self.struck_at[0] < self.scale.backlog
         return result

@@ -65,19 +65,19 @@ def _misaccounted(url: str, written: Sequence[Transcript]) -> int:
         for row in query(
             url,
             "SELECT path, (counts->>'lines')::int, (counts->>'turns')::int,"
-            " (counts->'other'->>'progress')::int, settled_bytes FROM source_positions",
+            " (counts->'other'->>'progress')::int, committed_offset FROM checkpoints",
         )
     }
     wrong = 0
     for t in written:
-        lines, turns, other, settled = stored.get(str(t.path)) or (0, 0, 0, 0)
+        lines, turns, other, committed = stored.get(str(t.path)) or (0, 0, 0, 0)
         size = t.path.stat().st_size if t.path.exists() else 0
         wrong += abs(lines - len(t.turns) - t.noise) + abs(turns - len(t.turns))
-        wrong += abs((other or 0) - t.noise) + (settled != size)
+        wrong += abs((other or 0) - t.noise) + (committed != size)
     return wrong
 
 
-def settled(url: str, written: Sequence[Transcript], seconds: float = 100.0) -> Count:
+def committed(url: str, written: Sequence[Transcript], seconds: float = 100.0) -> Count:
     """The count once nothing is missing any more, or the time is up.
 
     What comes too late or twice after that is found because the count is taken once more.

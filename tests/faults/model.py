@@ -122,7 +122,7 @@ class Model:
             self.zygote.start()
         for file in self.files:
             self.mend(file)
-        self.settle("the end")
+        self.commit("the end")
 
     def a_file(self) -> File:
         """One of the files, or a new one."""
@@ -180,7 +180,7 @@ class Model:
         """What stands in the file is about to go; the log may have caught up or not."""
         self.mend(file)
         if self.random.random() < 0.5 and self.zygote.pid is not None and not self.away:
-            self.settle("before")
+            self.commit("before")
         file.standing = []
         file.series.append([])
 
@@ -295,7 +295,7 @@ class Model:
 
     # -- judgement ----------------------------------------------------------------------------
 
-    def settle(self, when: str) -> None:
+    def commit(self, when: str) -> None:
         """Wait until every line that stands whole is in the log; then judge."""
         self.must |= {turn for file in self.files if not file.torn for turn in file.standing}
         self.must |= {turn for file in self.files for turn in self.whole(file)}
@@ -367,6 +367,6 @@ def clear(url: str) -> None:
     """Forget everything that was logged."""
     query(
         url,
-        "TRUNCATE events, agents, projects, source_positions, rejections, registrations"
+        "TRUNCATE events, agents, projects, checkpoints, dead_letters, registrations"
         " RESTART IDENTITY CASCADE",
     )

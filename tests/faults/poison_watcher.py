@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from claude_headspace.source import transcript
+from claude_headspace.transcripts import transcript
 
 MARKER = b"deadly line"
 HANGING = b"endless line"

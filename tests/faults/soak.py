@@ -22,7 +22,7 @@ from pathlib import Path
 import psycopg2
 
 from claude_headspace.inbox import put
-from faults.count import count, rows, settled
+from faults.count import committed, count, rows
 from faults.load import Feeder, Transcript, transcripts
 from faults.machine import Machine, machine, query
 from faults.watched import Watched
@@ -215,7 +215,7 @@ def soak(server: Machine, directory: Path, url: str, *, seconds: float, seed: in
         load.ended = True
         for thread in threads:
             thread.join()
-    result = settled(url, load.files)
+    result = committed(url, load.files)
     exact = inbox_is_exact(url, load.put)
     table.row(now=True)
     watcher.kill()

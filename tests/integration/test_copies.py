@@ -58,7 +58,7 @@ def database(database_url: str) -> Iterator[Counting]:
     made.close()
 
 
-def settle(database: Counting, forks: int, shared: int = 4, own: int = 2) -> int:
+def commit(database: Counting, forks: int, shared: int = 4, own: int = 2) -> int:
     """Make a family, find out who copied from whom; how many statements that took."""
     database.execute("TRUNCATE events, agents, projects RESTART IDENTITY CASCADE")
     database.execute(FAMILY.format(forks=forks, shared=shared, own=own))
@@ -70,7 +70,7 @@ def settle(database: Counting, forks: int, shared: int = 4, own: int = 2) -> int
 
 
 def test_the_one_that_goes_on_last_is_the_original(database: Counting, database_url: str) -> None:
-    settle(database, forks=3)
+    commit(database, forks=3)
     log = Log(database_url)
     marked = "count(*) FILTER (WHERE annotations ? 'copy_of')"
     rows = log.rows(
@@ -83,14 +83,14 @@ def test_the_one_that_goes_on_last_is_the_original(database: Counting, database_
 def test_one_without_turns_of_its_own_is_looked_into_again(
     database: Counting, database_url: str
 ) -> None:
-    settle(database, forks=1, own=0)
+    commit(database, forks=1, own=0)
     log = Log(database_url)
     assert log.rows("SELECT DISTINCT copies FROM agents") == [("open",)]
 
 
 def test_statements_grow_with_the_sessions(database: Counting) -> None:
-    once = settle(database, forks=20)
-    assert settle(database, forks=40) <= 2 * once
+    once = commit(database, forks=20)
+    assert commit(database, forks=40) <= 2 * once
 
 
 @pytest.mark.long

@@ -16,15 +16,15 @@ import pytest
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, Taxonomy, installed_taxonomy
 from claude_headspace.inbox import put
-from claude_headspace.inbox.kept import Kept
+from claude_headspace.inbox.consumer import InboxConsumer
+from claude_headspace.inbox.done import Kept
+from claude_headspace.inbox.queue import BATCH_BYTES, InboxQueue
 from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.timeouts import SessionTimeouts
+from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
-from claude_headspace.store.positions import Positions
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
-from claude_headspace.watcher.endings import Endings
-from claude_headspace.watcher.inbox_queue import BATCH_BYTES, InboxQueue
-from claude_headspace.watcher.intake import Intake
 from harness import Log, wait_until
 
 HOST = "here"
@@ -56,14 +56,14 @@ class Desk:
 
     def __post_init__(self) -> None:
         writer = EventWriter(self.database, taxonomy=self.taxonomy)
-        positions = Positions(self.database, HOST)
+        checkpoints = Checkpoints(self.database, HOST)
         sessions = Sessions(SessionRows(self.database, HOST), "all")
         self.queue = InboxQueue(self.directory, lambda session: self.unread(session))
-        self.intake = Intake(
+        self.consumer = InboxConsumer(
             directory=self.directory,
             database=self.database,
             writer=writer,
-            positions=positions,
+            checkpoints=checkpoints,
             sessions=sessions,
             queue=self.queue,
             kept=Kept(self.directory, 3600, 1 << 30),
@@ -71,15 +71,15 @@ class Desk:
             redact_bytes=lambda content: content,
             count_rejected=lambda _: None,
         )
-        self.endings = Endings(
+        self.timeouts = SessionTimeouts(
             database=self.database,
             writer=writer,
-            positions=positions,
+            checkpoints=checkpoints,
             sessions=sessions,
             inactivity_timeout_seconds=60,
             now=lambda: NOW + timedelta(hours=1),
         )
-        self.intake.prepare()
+        self.consumer.prepare()
 
     def put(self, message: str, **more: Any) -> str:
         payload = {
@@ -89,7 +89,7 @@ class Desk:
         return put(self.directory, HOOK_RECEIVED, payload)
 
     def take_all(self) -> None:
-        while self.intake.take():
+        while self.consumer.take():
             pass
 
     def messages(self) -> list[str]:
@@ -99,7 +99,7 @@ class Desk:
         return [row[0] for row in rows]
 
     def waiting(self) -> int:
-        return len(list(self.intake.watched.iterdir()))
+        return len(list(self.consumer.watched.iterdir()))
 
     def session(self, seen: str = "2025-06-01T12:00:00Z") -> str:
         """An open session of this host, seen last at this time."""
@@ -135,18 +135,18 @@ def test_an_event_whose_validator_raises_waits_and_nothing_else(desk: Desk) -> N
     desk.take_all()
     assert desk.messages() == ["a", "b"]
     assert desk.waiting() == 1
-    trouble = desk.intake.trouble or ""
+    trouble = desk.consumer.trouble or ""
     assert "files of the inbox are set aside (1)" in trouble
     assert "ZeroDivisionError" in trouble
     desk.taxonomy.broken = False
-    wait_until(lambda: desk.intake.take(), "the next try", 20)
+    wait_until(lambda: desk.consumer.take(), "the next try", 20)
     assert desk.messages() == ["a", "b", "breaks"]
-    assert (desk.intake.trouble, desk.waiting()) == (None, 0)
+    assert (desk.consumer.trouble, desk.waiting()) == (None, 0)
 
 
 def test_a_file_that_cannot_be_moved_is_in_the_log_once(desk: Desk) -> None:
     desk.put("stays")
-    (stuck,) = desk.intake.watched.iterdir()
+    (stuck,) = desk.consumer.watched.iterdir()
     minute = int(time.time()) // 60
     in_the_way = [desk.directory / "done" / f"{m:012d}" / stuck.name for m in (minute, minute + 1)]
     for directory in in_the_way:
@@ -154,10 +154,10 @@ def test_a_file_that_cannot_be_moved_is_in_the_log_once(desk: Desk) -> None:
     desk.put("goes on")
     desk.take_all()
     assert desk.messages() == ["stays", "goes on"]
-    assert "cannot be moved" in (desk.intake.trouble or "")
+    assert "cannot be moved" in (desk.consumer.trouble or "")
     for directory in in_the_way:
         shutil.rmtree(directory)
-    wait_until(lambda: desk.intake.take(), "the next try", 20)
+    wait_until(lambda: desk.consumer.take(), "the next try", 20)
     assert (desk.messages(), desk.waiting()) == (["stays", "goes on"], 0)
 
 
@@ -171,7 +171,7 @@ def test_a_session_that_postgres_refuses_costs_its_own_events(desk: Desk, table:
     desk.take_all()
     assert desk.messages() == ["a", "b"]
     assert desk.log.count("session_registered", fine) == 1
-    kept = desk.log.value("SELECT count(*) FROM rejections") + len(desk.intake.trouble or "")
+    kept = desk.log.value("SELECT count(*) FROM dead_letters") + len(desk.consumer.trouble or "")
     assert kept > 0
 
 
@@ -190,26 +190,26 @@ def test_an_end_and_what_follows_it_wait_for_the_sessions_lines(desk: Desk) -> N
     desk.put("start", claude_session_id=held, hook_type="SessionStart")
     desk.take_all()
     assert desk.messages() == ["other"]
-    assert desk.intake.due is not None
+    assert desk.consumer.due is not None
     behind.clear()
-    wait_until(lambda: desk.intake.take(), "the held ones", 20)
+    wait_until(lambda: desk.consumer.take(), "the held ones", 20)
     assert desk.messages() == ["other", "end", "start"]
 
 
 def test_a_session_that_cannot_be_ended_costs_itself_alone(desk: Desk) -> None:
     fine, refused = desk.session(), desk.session("2025-06-01T11:00:00Z")
     desk.refuse("agents", refused, "UPDATE")
-    desk.endings.look()
-    assert desk.log.endings(fine)
-    assert refused in (desk.endings.trouble or "")
+    desk.timeouts.look()
+    assert desk.log.timeouts(fine)
+    assert refused in (desk.timeouts.trouble or "")
 
 
 @pytest.mark.parametrize("seen", ["0044-03-15 12:00:00 BC", "-infinity", "0001-01-01T00:00:00Z"])
 def test_a_time_out_of_range_costs_its_session_alone(desk: Desk, seen: str) -> None:
     desk.session(seen)
     fine = desk.session()
-    desk.endings.look()
-    assert desk.log.endings(fine)
+    desk.timeouts.look()
+    assert desk.log.timeouts(fine)
 
 
 def test_a_registration_that_postgres_refuses_costs_itself_alone(desk: Desk) -> None:
@@ -218,12 +218,12 @@ def test_a_registration_that_postgres_refuses_costs_itself_alone(desk: Desk) -> 
     ask = "INSERT INTO registrations (session_uuid, wanted, project_path) VALUES (%s, true, '/w')"
     for session in (refused, fine):
         desk.log.rows(ask, (session,))
-    desk.endings.apply_registrations()
+    desk.timeouts.apply_registrations()
     assert desk.log.count("session_registered", fine) == 1
     assert desk.log.count("session_registered", refused) == 0
-    assert f"cannot be registered (1): {refused}" in (desk.endings.trouble or "")
+    assert f"cannot be registered (1): {refused}" in (desk.timeouts.trouble or "")
     desk.log.rows("DROP TRIGGER refuse ON agents")
-    wait_until(lambda: desk.endings.retries_registrations, "the next try", 20)
-    desk.endings.apply_registrations()
+    wait_until(lambda: desk.timeouts.retries_registrations, "the next try", 20)
+    desk.timeouts.apply_registrations()
     assert desk.log.count("session_registered", refused) == 1
-    assert desk.endings.trouble is None
+    assert desk.timeouts.trouble is None

@@ -123,7 +123,7 @@ def test_the_database_checks_choices(log: Log, table: str, column: str, good: li
      SELECT session_uuid, project_id, '' FROM agents",
     "INSERT INTO events (timestamp, event_type, payload, session_uuid, event_key)\
      SELECT now(), 't', '{}', session_uuid, event_key FROM events",
-    "INSERT INTO source_positions (host, path) VALUES ('h', 'p'), ('h', 'p')",
+    "INSERT INTO checkpoints (host, path) VALUES ('h', 'p'), ('h', 'p')",
 ])  # fmt: skip
 def test_identities_are_unique(log: Log, statement: str) -> None:
     with pytest.raises(psycopg2.errors.UniqueViolation):

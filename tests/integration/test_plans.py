@@ -35,7 +35,7 @@ LAST_DAY = datetime(2025, 12, 31, tzinfo=timezone.utc)
 
 # The partial indexes are for the few rows that have what they are about.
 _REST = f"""
-INSERT INTO source_positions (host, path, inode, device, rules)
+INSERT INTO checkpoints (host, path, inode, device, rules)
 SELECT 'benchmark', '/home/u/' || n || '.jsonl', n, 1, 2 FROM generate_series(1, {SOURCES}) n;
 UPDATE agents SET ended_at = NULL WHERE id <= {OPEN_SESSIONS};
 INSERT INTO commands (agent_id) SELECT n FROM generate_series(1, {COMMANDS}) n;
@@ -103,19 +103,19 @@ WRITERS: dict[str, tuple[str, str]] = {
         "ix_agents_copies_due",
     ),
     "a source to be read again": (
-        "SELECT * FROM source_positions WHERE host = 'benchmark' AND rules < 2",
-        "ix_source_positions_rules",
+        "SELECT * FROM checkpoints WHERE host = 'benchmark' AND rules < 2",
+        "ix_checkpoints_rules",
     ),
-    "a position": (
-        "SELECT * FROM source_positions WHERE host = 'benchmark' AND path = '/home/u/7.jsonl'",
+    "a checkpoint": (
+        "SELECT * FROM checkpoints WHERE host = 'benchmark' AND path = '/home/u/7.jsonl'",
         "uq_source_positions_host_path",
     ),
     "a renamed file": (
-        "SELECT * FROM source_positions WHERE host = 'benchmark' AND inode = 7 AND device = 1",
+        "SELECT * FROM checkpoints WHERE host = 'benchmark' AND inode = 7 AND device = 1",
         "ix_source_positions_inode",
     ),
-    "storing a position": (
-        "UPDATE source_positions SET settled_bytes = 1 WHERE id = 7",
+    "storing a checkpoint": (
+        "UPDATE checkpoints SET committed_offset = 1 WHERE id = 7",
         "pk_source_positions",
     ),
     "storing a session": ("UPDATE agents SET announced = true WHERE id = 7", "pk_agents"),
@@ -174,7 +174,7 @@ def test_the_writers_questions_are_served_by_an_index(large_log: connection, nam
     assert not _scanned_whole(nodes), nodes
 
 
-@pytest.mark.parametrize("table", ["events", "agents", "source_positions"])
+@pytest.mark.parametrize("table", ["events", "agents", "checkpoints"])
 def test_each_index_earns_its_cost(large_log: connection, table: str) -> None:
     with large_log.cursor() as cursor:
         cursor.execute("SELECT indexname FROM pg_indexes WHERE tablename = %s", (table,))

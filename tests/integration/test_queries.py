@@ -26,8 +26,8 @@ from claude_headspace.store.queries import (
     find_projects,
     find_session,
     hooks_seen,
+    newest_dead_letters,
     newest_events,
-    newest_rejections,
     newest_sessions,
 )
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
@@ -206,8 +206,8 @@ def test_a_turn_in_two_sessions_counts_once(database_url: str) -> None:
 def test_an_empty_log_holds_nothing(database_url: str) -> None:
     with reading(database_url) as connection:
         held = captured(connection)
-    assert (held.events.turns, held.events.by_type, held.settled_bytes) == (0, {}, 0)
-    assert held.lines == {"lines": 0, "turns": 0, "duplicates": 0, "salvaged": 0}
+    assert (held.events.turns, held.events.by_type, held.committed_bytes) == (0, {}, 0)
+    assert held.lines == {"lines": 0, "turns": 0, "duplicates": 0, "rescued": 0}
 
 
 def test_sessions_are_found_by_their_beginning(database_url: str) -> None:
@@ -278,16 +278,16 @@ def test_asking_for_a_session_wakes_the_watcher_and_counts_changes(database_url:
 def test_rejections_are_shown_until_resolved(database_url: str) -> None:
     execute(
         database_url,
-        "INSERT INTO source_positions (host, path) VALUES ('h', '/f');"
-        " INSERT INTO rejections (source_id, source_offset, reason, detail, content, resolved_at)"
+        "INSERT INTO checkpoints (host, path) VALUES ('h', '/f');"
+        " INSERT INTO dead_letters (source_id, source_offset, reason, detail, content, resolved_at)"
         " VALUES (1, 0, 'torn', 'why', '0123456789', NULL), (1, 9, 'torn', 'why', 'x', now())",
     )
     with reading(database_url) as connection:
-        unresolved = newest_rejections(resolved_too=False, limit=9, content_bytes=4)
+        unresolved = newest_dead_letters(resolved_too=False, limit=9, content_bytes=4)
         row = connection.execute(unresolved).mappings().one()
-        whole = newest_rejections(resolved_too=True, limit=None, content_bytes=None)
+        whole = newest_dead_letters(resolved_too=True, limit=None, content_bytes=None)
         contents = [bytes(each.content) for each in connection.execute(whole)]
-        assert captured(connection).rejections == 1
+        assert captured(connection).dead_letters == 1
     assert (bytes(row["content"]), row["content_bytes"], row["path"]) == (b"0123", 10, "/f")
     assert contents == [b"0123456789", b"x"]
 

@@ -1,4 +1,4 @@
-"""Rejected lines and inbox files are tried again after a fix, and marked when they are settled."""
+"""Rejected lines and inbox files are tried again after a fix, and marked as resolved."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ class Rejecting:
         return query(self.url, statement, *values)
 
     def keep(self, offset: int, reason: str, content: bytes, path: str | None = None) -> int:
-        """A rejection as the watcher leaves it."""
+        """A dead letter as the watcher leaves it."""
         rows = self.sql(
-            "INSERT INTO rejections (source_id, source_offset, reason, detail, content)"
-            " SELECT id, %s, %s, '', %s FROM source_positions WHERE path = %s RETURNING id",
+            "INSERT INTO dead_letters (source_id, source_offset, reason, detail, content)"
+            " SELECT id, %s, %s, '', %s FROM checkpoints WHERE path = %s RETURNING id",
             offset, reason, content, path or str(self.path),
         )  # fmt: skip
         return int(rows[0][0])
 
     def unresolved(self) -> list[int]:
-        rows = self.sql("SELECT id FROM rejections WHERE resolved_at IS NULL ORDER BY id")
+        rows = self.sql("SELECT id FROM dead_letters WHERE resolved_at IS NULL ORDER BY id")
         return [row[0] for row in rows]
 
 
@@ -147,7 +147,7 @@ def test_a_line_set_aside_that_is_no_turn_is_no_longer_rejected(rejecting: Rejec
     assert (status, result["fate"], rejecting.unresolved()) == (0, "no longer rejected", [])
 
 
-def test_what_is_in_the_log_is_settled(rejecting: Rejecting) -> None:
+def test_what_is_in_the_log_is_acknowledged(rejecting: Rejecting) -> None:
     record = lines.user(SESSION, "text")
     rejecting.capture(lines.joined(record))
     rejecting.keep(0, "refused", lines.raw(record))
@@ -159,7 +159,7 @@ def test_a_file_of_the_inbox(rejecting: Rejecting) -> None:
     rejecting.capture(lines.joined(lines.user(SESSION, "text")))
     inbox = str(rejecting.directory / "var" / "inbox")
     rejecting.sql(
-        "INSERT INTO source_positions (host, path) VALUES ('here', %s) ON CONFLICT DO NOTHING",
+        "INSERT INTO checkpoints (host, path) VALUES ('here', %s) ON CONFLICT DO NOTHING",
         inbox,
     )
     event = {

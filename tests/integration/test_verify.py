@@ -24,7 +24,7 @@ from captured import capture, query, settings, watching
 from claude_headspace.config import load_config
 from claude_headspace.verify.command import VerifyOptions, run_verify
 from claude_headspace.verify.compare import is_redacted_form
-from claude_headspace.verify.progress import Progress
+from claude_headspace.verify.progress_bar import Progress
 from claude_headspace.verify.retry import line_around
 from servers import PostgresServer
 
@@ -144,9 +144,9 @@ def change(what: str) -> Damage:
 
 
 def change_source(what: str, session: str = FIRST) -> Damage:
-    """The stored position of a transcript is changed by hand."""
+    """The stored checkpoint of a transcript is changed by hand."""
     return lambda captured: captured.sql(
-        f"UPDATE source_positions SET {what} WHERE path = %s", str(captured.path(session))
+        f"UPDATE checkpoints SET {what} WHERE path = %s", str(captured.path(session))
     )
 
 
@@ -216,8 +216,8 @@ OTHER_AGENT = f"agent_id = (SELECT id FROM agents WHERE session_uuid = '{SECOND}
         (change("event_key = gen_random_uuid()"), {"missing": 1, "invented": 1}),
         (change("source_offset = source_offset + 1"), {"misplaced": 1}),
         (change("retracted_at = now()"), {"differs": 1}),
-        (change_source("settled_bytes = settled_bytes + 300"), {"position": 1}),
-        (lambda captured: captured.sql("DELETE FROM rejections"), {"rejection": 3}),
+        (change_source("committed_offset = committed_offset + 300"), {"checkpoint": 1}),
+        (lambda captured: captured.sql("DELETE FROM dead_letters"), {"dead_letter": 3}),
         (
             lambda captured: captured.sql(
                 "DELETE FROM events WHERE event_type = 'session_registered' AND session_uuid = %s",
@@ -230,7 +230,7 @@ OTHER_AGENT = f"agent_id = (SELECT id FROM agents WHERE session_uuid = '{SECOND}
         (change("id = (SELECT max(id) + 1 FROM events)"), {"order": 1}),
         (insert_turn('payload || \'{"text": "never said"}\''), {"invented": 1}),
         (insert_turn("payload"), {"doubled": 1}),
-        (change_source("settled_bytes = 10000000"), {"position": 1}),
+        (change_source("committed_offset = 10000000"), {"checkpoint": 1}),
         (
             change_end(
                 "DELETE FROM events WHERE event_type = 'session_ended' AND session_uuid = %s"
@@ -252,7 +252,7 @@ def test_damage_is_found(captured: Captured, damage: Damage, expected: dict[str,
 
 
 def test_a_position_behind_the_end_of_the_file(captured: Captured) -> None:
-    change_source("settled_bytes = 10000000")(captured)
+    change_source("committed_offset = 10000000")(captured)
     (finding,) = captured.verify()[1]["findings"]
     assert finding["why"].startswith("10000000 bytes are noted as read, the file has ")
 
@@ -313,7 +313,7 @@ def test_a_folder_and_a_file_without_permission(own: Captured) -> None:
 def test_folders_without_permission(tmp_path: Path) -> None:
     """Asked by a process that permissions hold for, whoever it belongs to."""
     (tmp_path / "closed").mkdir(0)
-    ask = "from claude_headspace.source.discovery import unreadable; import sys;"
+    ask = "from claude_headspace.discovery.listing import unreadable; import sys;"
     command = [sys.executable, "-c", f"{ask} print(unreadable(sys.argv[1:]))", str(tmp_path)]
     if os.geteuid() == 0:
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
@@ -365,21 +365,21 @@ def test_a_position_that_was_moved_on_hides_nothing(captured: Captured) -> None:
     """As if lines had been passed without being read."""
     size = captured.path(FIRST).stat().st_size
     captured.sql("DELETE FROM events WHERE session_uuid = %s AND source_offset > 2000", FIRST)
-    change_source("settled_bytes = 2000, checksum = 1")(captured)
+    change_source("committed_offset = 2000, checksum = 1")(captured)
     status, before = captured.verify()
     assert (status, "missing" in kinds(before)) == (1, False)
     assert before["totals"]["unread"] > 20
     assert before["unread_bytes"] == size - 2000
 
-    change_source(f"settled_bytes = {size}")(captured)
+    change_source(f"committed_offset = {size}")(captured)
     status, after = captured.verify()
     assert status == 1
     assert after["totals"]["missing"] == before["totals"]["unread"]
-    assert kinds(after)["position"] >= 1
+    assert kinds(after)["checkpoint"] >= 1
 
 
 def test_a_transcript_that_nobody_has_read(captured: Captured) -> None:
-    captured.sql("DELETE FROM source_positions WHERE path = %s", str(captured.path(FIRST)))
+    captured.sql("DELETE FROM checkpoints WHERE path = %s", str(captured.path(FIRST)))
     captured.sql(
         "DELETE FROM events WHERE session_uuid = %s AND event_type = 'turn_detected'", FIRST
     )
@@ -434,9 +434,9 @@ def test_turns_that_stand_in_two_files_are_whole_after_a_repair(captured: Captur
 @pytest.mark.parametrize(
     "damage",
     [
-        change_source("settled_bytes = settled_bytes + 300"),
+        change_source("committed_offset = committed_offset + 300"),
         change_source("checksum = checksum + 1"),
-        lambda captured: captured.sql("DELETE FROM rejections"),
+        lambda captured: captured.sql("DELETE FROM dead_letters"),
     ],
 )
 def test_a_wrong_position_is_read_again(captured: Captured, damage: Damage) -> None:
@@ -515,7 +515,7 @@ def test_sessions_left_alone_are_not_missing(captured: Captured) -> None:
 
 def test_a_rejected_turn_is_missing_for_a_known_reason(captured: Captured) -> None:
     captured.sql(
-        "INSERT INTO rejections (source_id, source_offset, reason, detail, content)"
+        "INSERT INTO dead_letters (source_id, source_offset, reason, detail, content)"
         " SELECT source_id, source_offset, 'refused', 'told', '' FROM events WHERE id = %s",
         turn(captured),
     )

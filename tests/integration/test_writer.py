@@ -14,8 +14,8 @@ import pytest
 
 from claude_headspace.errors import DatabaseRefused
 from claude_headspace.events.event import Event, Origin
+from claude_headspace.store.checkpoints import Checkpoints, DeadLetter
 from claude_headspace.store.connection import Database, Patience
-from claude_headspace.store.positions import Positions, Rejection
 from claude_headspace.store.writer import EventWriter
 from harness import Log
 
@@ -74,7 +74,7 @@ def texts(log: Log) -> list[str]:
 
 
 def test_an_event_is_written_whole_and_visible_at_once(writer: EventWriter, log: Log) -> None:
-    given = event("ä\U0001f600\\\"'{},%s", origin=Origin(7, 2**40)).annotated(salvaged=True)
+    given = event("ä\U0001f600\\\"'{},%s", origin=Origin(7, 2**40)).annotated(rescued=True)
     result = writer.write(given)
     assert (result.outcome, result.attempts, result.error) == ("written", 1, None)
     assert log.rows(
@@ -82,7 +82,7 @@ def test_an_event_is_written_whole_and_visible_at_once(writer: EventWriter, log:
         " event_key::text, source_id, source_offset, annotations FROM events"
     ) == [(
         result.event_id, NOW, "hook_received", given.payload, None, str(SESSION), str(given.key),
-        7, 2**40, {"salvaged": True},
+        7, 2**40, {"rescued": True},
     )]  # fmt: skip
     assert log.value("SELECT recorded_at > now() - interval '1 minute' FROM events")
 
@@ -333,9 +333,11 @@ def test_a_host_that_accepts_and_says_nothing_is_left_for_the_next(
 def test_a_rejection_that_was_resolved_and_is_met_again_is_open_again(
     lasting: Lasting, log: Log
 ) -> None:
-    positions = Positions(lasting.database, "h")
-    statement = positions.reject(positions.create("/f"), [Rejection(1, "torn", "why", b"x")])[0]
+    checkpoints = Checkpoints(lasting.database, "h")
+    statement = checkpoints.reject(checkpoints.create("/f"), [DeadLetter(1, "torn", "why", b"x")])[
+        0
+    ]
     lasting.database.execute(statement)
-    log.rows("UPDATE rejections SET resolved_at = now()")
+    log.rows("UPDATE dead_letters SET resolved_at = now()")
     lasting.database.execute(statement)
-    assert log.rows("SELECT resolved_at FROM rejections") == [(None,)]
+    assert log.rows("SELECT resolved_at FROM dead_letters") == [(None,)]

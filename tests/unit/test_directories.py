@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.source.directories import repository_of
-from claude_headspace.source.discovery import sweep
+from claude_headspace.discovery.listing import sweep
+from claude_headspace.transcripts.directories import repository_of
 
 
 @pytest.mark.parametrize(("directory", "repository"), [

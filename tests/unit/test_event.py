@@ -73,8 +73,8 @@ def test_what_is_no_json_is_invalid(payload: Any) -> None:
 
 
 def test_annotations_add_up() -> None:
-    once = event({"a": "\0"}).annotated(salvaged=True, replaced_characters=2)
-    assert encode(once)[1].annotations == {"salvaged": True, "replaced_characters": 3}
+    once = event({"a": "\0"}).annotated(rescued=True, replaced_characters=2)
+    assert encode(once)[1].annotations == {"rescued": True, "replaced_characters": 3}
 
 
 def test_derived_keys() -> None:

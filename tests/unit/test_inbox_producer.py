@@ -19,7 +19,7 @@ import pytest
 
 from claude_headspace.errors import InboxError
 from claude_headspace.inbox import producer, put
-from claude_headspace.inbox.arrivals import list_arrivals, read_arrival
+from claude_headspace.inbox.messages import list_messages, read_message
 
 CHILD_SECONDS = 60
 
@@ -38,7 +38,7 @@ def start_child(script: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 def payloads(inbox: Path) -> list[dict[str, Any]]:
-    return [read_arrival(path).payload for path in list_arrivals(inbox)]
+    return [read_message(path).payload for path in list_messages(inbox)]
 
 
 def drafts(inbox: Path) -> list[Path]:
@@ -60,10 +60,10 @@ def test_what_was_put_is_read_back(inbox: Path) -> None:
     moment = datetime(2026, 3, 1, 12, 30, 0, 250, tzinfo=timezone(timedelta(hours=2)))
     payload = {"text": "naïve \x00 \ud800 🦉", "n": 1, "nested": {"list": [None, True, 0.5]}}
     event_id = put(inbox, "turn_detected", payload, timestamp=moment)
-    (path,) = list_arrivals(inbox)
-    arrival = read_arrival(path)
-    assert (arrival.id, arrival.type, arrival.timestamp) == (event_id, "turn_detected", moment)
-    assert arrival.payload == payload
+    (path,) = list_messages(inbox)
+    message = read_message(path)
+    assert (message.id, message.type, message.timestamp) == (event_id, "turn_detected", moment)
+    assert message.payload == payload
 
 
 def test_the_event_is_on_the_disk_before_its_name_and_the_name_before_the_return(
@@ -85,13 +85,13 @@ def test_the_event_is_on_the_disk_before_its_name_and_the_name_before_the_return
     monkeypatch.setattr(os, "fsync", seen_fsync)
     monkeypatch.setattr(os, "rename", seen_rename)
     put(inbox, "x", {})
-    file, directory = list_arrivals(inbox)[1].stat().st_ino, (inbox / "new").stat().st_ino
+    file, directory = list_messages(inbox)[1].stat().st_ino, (inbox / "new").stat().st_ino
     assert steps == [("fsync", file), ("rename", file), ("fsync", directory)]
 
 
 def test_the_file_is_one_object_with_just_four_keys(inbox: Path) -> None:
     put(inbox, "x", {})
-    (path,) = list_arrivals(inbox)
+    (path,) = list_messages(inbox)
     assert set(json.loads(path.read_text())) == {"id", "type", "timestamp", "payload"}
 
 
@@ -99,7 +99,7 @@ def test_the_time_is_now_when_none_is_given(inbox: Path) -> None:
     before = datetime.now(timezone.utc)
     put(inbox, "x", {})
     after = datetime.now(timezone.utc)
-    stamp = read_arrival(list_arrivals(inbox)[0]).timestamp
+    stamp = read_message(list_messages(inbox)[0]).timestamp
     assert before.replace(microsecond=0) <= stamp <= after
 
 
@@ -121,7 +121,7 @@ def test_only_the_owner_can_read_it(inbox: Path) -> None:
         os.umask(old)
     directories = [inbox.parent, inbox, inbox / "new", inbox / "tmp"]
     assert [stat.S_IMODE(path.stat().st_mode) for path in directories] == [0o700] * 4
-    assert stat.S_IMODE(list_arrivals(inbox)[0].stat().st_mode) == 0o600
+    assert stat.S_IMODE(list_messages(inbox)[0].stat().st_mode) == 0o600
 
 
 def test_the_mode_of_a_directory_that_was_there_stays(inbox: Path) -> None:
@@ -149,7 +149,7 @@ def test_what_cannot_be_an_event_is_refused(
     arguments: dict[str, Any] = {"event_type": "x", "payload": {}, **changed}
     with pytest.raises(InboxError, match=named):
         put(inbox, arguments.pop("event_type"), arguments.pop("payload"), **arguments)
-    assert list_arrivals(inbox) == []
+    assert list_messages(inbox) == []
 
 
 def test_a_payload_without_an_end_is_refused(inbox: Path) -> None:
@@ -177,7 +177,7 @@ def test_threads_never_make_a_later_event_visible_first(inbox: Path) -> None:
     finally:
         sys.setswitchinterval(interval)
     assert len(identities) == 200
-    final = list_arrivals(inbox)
+    final = list_messages(inbox)
     assert len(final) == 201
     assert all(listing == final[: len(listing)] for listing in listings)
 
@@ -194,7 +194,7 @@ def _put_and_list(inbox: Path, done: threading.Event) -> tuple[set[str], list[li
 def _listings_until(inbox: Path, done: threading.Event) -> list[list[Path]]:
     listings = []
     while not done.is_set():
-        listings.append(list_arrivals(inbox))
+        listings.append(list_messages(inbox))
     return listings
 
 
@@ -211,10 +211,10 @@ def test_several_processes_write_at_once(inbox: Path) -> None:
     children = [start_child(WRITER, inbox, name, 60) for name in "abcd"]
     printed = [child.communicate(timeout=CHILD_SECONDS)[0].split() for child in children]
     assert [child.returncode for child in children] == [0] * 4
-    arrivals = [read_arrival(path) for path in list_arrivals(inbox)]
-    assert len(arrivals) == 240
+    messages = [read_message(path) for path in list_messages(inbox)]
+    assert len(messages) == 240
     for name, identities in zip("abcd", printed, strict=True):
-        assert [one.id for one in arrivals if one.payload["writer"] == name] == identities
+        assert [one.id for one in messages if one.payload["writer"] == name] == identities
     assert drafts(inbox) == []
 
 
@@ -233,7 +233,7 @@ with producer._order.lock:
     child = start_child(script, inbox)
     child.communicate(timeout=CHILD_SECONDS)
     assert child.returncode == 0
-    assert len(list_arrivals(inbox)) == 1
+    assert len(list_messages(inbox)) == 1
 
 
 def test_whoever_is_killed_leaves_whole_events_and_all_that_it_was_told_of(inbox: Path) -> None:
@@ -244,7 +244,7 @@ def test_whoever_is_killed_leaves_whole_events_and_all_that_it_was_told_of(inbox
         told += [child.stdout.readline().strip() for _ in range(3 + 2 * round_number)]
         child.kill()
         told += child.communicate(timeout=CHILD_SECONDS)[0].split()
-    seen = [read_arrival(path).id for path in list_arrivals(inbox)]
+    seen = [read_message(path).id for path in list_messages(inbox)]
     assert set(told) <= set(seen)
     assert len(seen) - len(told) <= 8
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import lines
-from claude_headspace.events.position import Position
-from claude_headspace.source import tailer
-from claude_headspace.source.long_lines import SHORT_BYTES, TooMuchText, thinned
-from claude_headspace.source.tailer import Line, SourceFile, TooLong
-from claude_headspace.source.transcript import Turn
+from claude_headspace.transcripts import tailer
+from claude_headspace.transcripts.checkpoint import Checkpoint
+from claude_headspace.transcripts.long_lines import SHORT_BYTES, TooMuchText, thinned
+from claude_headspace.transcripts.tailer import Line, SourceFile, TooLong
+from claude_headspace.transcripts.transcript import Turn
 from code_turns import outcomes
 from turn_cases import CASES, file_of
 
@@ -112,7 +112,7 @@ class TestInFiles:
     def read(self, path: Path, limit: int) -> Line | TooLong:
         file = SourceFile(str(path))
         try:
-            (line,) = file.read(Position(), limit, lambda: None).lines
+            (line,) = file.read(Checkpoint(), limit, lambda: None).lines
             return line
         finally:
             file.close()
@@ -133,7 +133,7 @@ class TestInFiles:
         said = [picture(20_000), lines.text("what is this?")]
         path.write_bytes(lines.joined(lines.user(SESSION, said), lines.user(SESSION, "x" * 9000)))
         file = SourceFile(str(path))
-        short, long = file.read(Position(), 2000, lambda: None).lines
+        short, long = file.read(Checkpoint(), 2000, lambda: None).lines
         file.close()
         assert isinstance(short, Line)
         assert [o.text for o in outcomes(short.data, 0) if isinstance(o, Turn)] == ["what is this?"]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.source.inotify import OVERFLOW, Inotify, Notice
-from claude_headspace.source.notifier import Changes
-from claude_headspace.source.watches import DirectoryNotifier
+from claude_headspace.discovery.inotify import OVERFLOW, Inotify, Notice
+from claude_headspace.discovery.notifier import Changes
+from claude_headspace.discovery.watches import DirectoryNotifier
 
 ENOUGH_SECONDS = 20.0
 

@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 
 import lines
-from claude_headspace.source import prompts
-from claude_headspace.source.prompts import PromptQueue
-from claude_headspace.source.transcript import Outcome, Transcript, Turn, Withdrawn
+from claude_headspace.transcripts import prompts
+from claude_headspace.transcripts.prompts import PromptQueue
+from claude_headspace.transcripts.transcript import Outcome, Transcript, Turn, Withdrawn
 from said import CLIENTS, Conversation
 
 SESSION = "11111111-2222-4333-8444-555555555555"

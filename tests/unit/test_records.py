@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 import lines
-from claude_headspace.source import records
-from claude_headspace.source.records import Broken, Found, quick_record, take_apart
-from claude_headspace.source.transcript import Rejected, Turn
+from claude_headspace.transcripts import records
+from claude_headspace.transcripts.records import Broken, Found, quick_record, take_apart
+from claude_headspace.transcripts.transcript import Rejected, Turn
 from code_turns import outcomes
 
 SESSION = "11111111-2222-4333-8444-555555555555"
@@ -23,12 +23,12 @@ def test_an_undamaged_line_needs_no_patience() -> None:
     assert quick_record(FIRST) is not None
     (found,) = take_apart(FIRST)
     assert isinstance(found, Found)
-    assert not found.salvaged
+    assert not found.rescued
 
 
 def test_two_records_on_one_line_both_come_out_where_they_stand() -> None:
     found = list(outcomes(FIRST + SECOND, 100))
-    assert [(o.text, o.offset, o.salvaged) for o in found if isinstance(o, Turn)] == [
+    assert [(o.text, o.offset, o.rescued) for o in found if isinstance(o, Turn)] == [
         ("first ä", 100, True),
         ("second", 100 + len(FIRST), True),
     ]

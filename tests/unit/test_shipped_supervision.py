@@ -52,6 +52,6 @@ def test_postgres_is_first_up_and_last_down(shipped: RawConfigParser) -> None:
 def test_whatever_migrate_ends_with_it_is_not_started_again_at_once(
     shipped: RawConfigParser,
 ) -> None:
-    settled = {int(status) for status in shipped["program:migrate"]["exitcodes"].split(",")}
+    committed = {int(status) for status in shipped["program:migrate"]["exitcodes"].split(",")}
     ended_by_python, unavailable, bad_configuration = 1, 69, 78
-    assert settled >= {0, ended_by_python, unavailable, INTERNAL_ERROR, bad_configuration}
+    assert committed >= {0, ended_by_python, unavailable, INTERNAL_ERROR, bad_configuration}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.events.position import Position
-from claude_headspace.source.tailer import CHUNK_BYTES, EDGE_BYTES, Line, SourceFile, TooLong
+from claude_headspace.transcripts.checkpoint import Checkpoint
+from claude_headspace.transcripts.tailer import CHUNK_BYTES, EDGE_BYTES, Line, SourceFile, TooLong
 
 LIMIT = 8 * 1024 * 1024
 
@@ -31,20 +31,20 @@ def opened(path: Path) -> Iterator[SourceFile]:
 
 
 def read_all(
-    file: SourceFile, position: Position, limit: int = LIMIT
-) -> tuple[list[Line | TooLong], Position]:
+    file: SourceFile, checkpoint: Checkpoint, limit: int = LIMIT
+) -> tuple[list[Line | TooLong], Checkpoint]:
     """Everything that can be read now."""
     found: list[Line | TooLong] = []
     file.refresh()
     while True:
-        if file.compare(position, no_beat) == "rewritten":
-            position = Position()
-        chunk = file.read(position, limit, no_beat)
+        if file.compare(checkpoint, no_beat) == "rewritten":
+            checkpoint = Checkpoint()
+        chunk = file.read(checkpoint, limit, no_beat)
         found += chunk.lines
-        progress = chunk.position.offset > position.offset
-        position = chunk.position
+        progress = chunk.checkpoint.offset > checkpoint.offset
+        checkpoint = chunk.checkpoint
         if not chunk.more:
-            return found, position
+            return found, checkpoint
         assert progress or chunk.lines
 
 
@@ -56,9 +56,9 @@ def test_lines_with_their_offsets(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"one\n\ntwo\n")
     with opened(path) as file:
-        lines, position = read_all(file, Position())
+        lines, checkpoint = read_all(file, Checkpoint())
     assert lines == [Line(0, b"one"), Line(4, b""), Line(5, b"two")]
-    assert (position.offset, position.inode) == (9, path.stat().st_ino)
+    assert (checkpoint.offset, checkpoint.inode) == (9, path.stat().st_ino)
 
 
 def test_a_record_torn_at_every_byte_is_read_whole_and_once(tmp_path: Path) -> None:
@@ -67,13 +67,13 @@ def test_a_record_torn_at_every_byte_is_read_whole_and_once(tmp_path: Path) -> N
         path = tmp_path / f"{cut}.jsonl"
         path.write_bytes(b"before\n" + record[:cut])
         with opened(path) as file:
-            first, position = read_all(file, Position())
+            first, checkpoint = read_all(file, Checkpoint())
             with path.open("ab") as more:
                 more.write(record[cut:] + b"\nafter\n")
-            second, position = read_all(file, position)
+            second, checkpoint = read_all(file, checkpoint)
         assert datas(first) == [b"before"]
         assert datas(second) == [record, b"after"]
-        assert position.offset == path.stat().st_size
+        assert checkpoint.offset == path.stat().st_size
 
 
 def test_only_newlines_end_lines(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_only_newlines_end_lines(tmp_path: Path) -> None:
     odd = "a\rb\x0bc\x0cd\x1ce\x85f\u2028g\u2029h".encode() + b"\0" * 3000 + b"\xff\xfe"
     path.write_bytes(odd + b"\n" + odd + b"\n")
     with opened(path) as file:
-        assert datas(read_all(file, Position())[0]) == [odd, odd]
+        assert datas(read_all(file, Checkpoint())[0]) == [odd, odd]
 
 
 @pytest.mark.parametrize("extra", [-2, -1, 0, 1, 2, CHUNK_BYTES, 3 * CHUNK_BYTES + 1])
@@ -91,9 +91,9 @@ def test_lines_around_the_size_of_a_chunk(tmp_path: Path, extra: int) -> None:
     content = [b"short", long, b"", long, b"end"]
     path.write_bytes(b"\n".join(content) + b"\n")
     with opened(path) as file:
-        lines, position = read_all(file, Position())
+        lines, checkpoint = read_all(file, Checkpoint())
     assert datas(lines) == content
-    assert position.offset == path.stat().st_size
+    assert checkpoint.offset == path.stat().st_size
 
 
 @pytest.mark.parametrize("length", [LIMIT, LIMIT + 1])
@@ -101,9 +101,9 @@ def test_the_longest_line(tmp_path: Path, length: int) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"a\n" + b"x" * length + b"\nb\n")
     with opened(path) as file:
-        lines, position = read_all(file, Position())
-        assert file.compare(position, no_beat) == "same"
-        again, _ = read_all(file, position)
+        lines, checkpoint = read_all(file, Checkpoint())
+        assert file.compare(checkpoint, no_beat) == "same"
+        again, _ = read_all(file, checkpoint)
     assert again == []
     expected = TooLong(2, length) if length > LIMIT else Line(2, b"x" * length)
     assert lines == [Line(0, b"a"), expected, Line(length + 3, b"b")]
@@ -113,8 +113,8 @@ def test_the_position_after_a_line_that_was_skipped_is_that_of_the_whole(tmp_pat
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"a\n" + bytes(range(11, 256)) * 4000 + b"\nb\n")
     with opened(path) as file:
-        _, skipped = read_all(file, Position(), limit=300_000)
-        _, read = read_all(file, Position())
+        _, skipped = read_all(file, Checkpoint(), limit=300_000)
+        _, read = read_all(file, Checkpoint())
     assert skipped == read
 
 
@@ -132,12 +132,12 @@ def test_a_long_line_that_grows_is_searched_once_only(tmp_path: Path) -> None:
             out.write(piece)
             out.flush()
             file.refresh()
-            assert not file.read(Position(), LIMIT, beat).lines
+            assert not file.read(Checkpoint(), LIMIT, beat).lines
         assert beats <= 60
         out.write(b"\n")
         out.flush()
         file.refresh()
-        (line,) = file.read(Position(), LIMIT, beat).lines
+        (line,) = file.read(Checkpoint(), LIMIT, beat).lines
     assert line == TooLong(0, 40 * len(piece))
 
 
@@ -149,17 +149,17 @@ def test_a_line_of_200_mb_is_not_held_in_memory(tmp_path: Path) -> None:
         out.write(b"\nend\n")
     program = """
 import resource, sys
-from claude_headspace.events.position import Position
-from claude_headspace.source.tailer import SourceFile
+from claude_headspace.transcripts.checkpoint import Checkpoint
+from claude_headspace.transcripts.tailer import SourceFile
 file = SourceFile(sys.argv[1])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
-position, lines, more = Position(), [], True
+checkpoint, lines, more = Checkpoint(), [], True
 while more:
-    chunk = file.read(position, 8 * 1024 * 1024, lambda: None)
+    chunk = file.read(checkpoint, 8 * 1024 * 1024, lambda: None)
     lines += chunk.lines
-    position, more = chunk.position, chunk.more
-assert file.compare(position, lambda: None) == "same"
+    checkpoint, more = chunk.checkpoint, chunk.more
+assert file.compare(checkpoint, lambda: None) == "same"
 unit = 1 if sys.platform == "darwin" else 1024
 print(len(lines), lines[0].length, lines[1].data.decode(), (peak() - before) * unit)
 """
@@ -178,8 +178,8 @@ class TestFinalLine:
         path = tmp_path / "a.jsonl"
         path.write_bytes(b"a\nb")
         with opened(path) as file:
-            chunk = file.read(Position(), LIMIT, no_beat)
-        assert (chunk.unfinished, chunk.position.offset) == (1, 2)
+            chunk = file.read(Checkpoint(), LIMIT, no_beat)
+        assert (chunk.unfinished, chunk.checkpoint.offset) == (1, 2)
 
     @pytest.mark.parametrize(("late", "read"), [
         (b"\n", []), (b"\nc\n", [b"c"]), (b"\n\nc\n", [b"", b"c"]), (b"c\n", [b"c"]),
@@ -191,15 +191,15 @@ class TestFinalLine:
         path = tmp_path / "a.jsonl"
         path.write_bytes(b"a\nb")
         with opened(path) as file:
-            _, position = read_all(file, Position())
-            chunk = file.read_unfinished(position, LIMIT)
+            _, checkpoint = read_all(file, Checkpoint())
+            chunk = file.read_unfinished(checkpoint, LIMIT)
         assert chunk is not None
         assert chunk.lines == [Line(2, b"b")]
         with path.open("ab") as out:
             out.write(late)
         for _ in range(2):  # by a file just opened too
             with opened(path) as file:
-                lines, after = read_all(file, chunk.position)
+                lines, after = read_all(file, chunk.checkpoint)
                 assert datas(lines) == read
                 assert after.offset == path.stat().st_size
 
@@ -207,41 +207,41 @@ class TestFinalLine:
         path = tmp_path / "a.jsonl"
         path.write_bytes(b"a\nb")
         with opened(path) as file:
-            chunk = file.read_unfinished(read_all(file, Position())[1], LIMIT)
+            chunk = file.read_unfinished(read_all(file, Checkpoint())[1], LIMIT)
             assert chunk is not None
             path.write_bytes(b"a\nb\n")
-            assert read_all(file, chunk.position)[1] == read_all(file, Position())[1]
+            assert read_all(file, chunk.checkpoint)[1] == read_all(file, Checkpoint())[1]
 
     @pytest.mark.parametrize("content", [b"", b"a\n"])
     def test_there_may_be_none(self, tmp_path: Path, content: bytes) -> None:
         path = tmp_path / "a.jsonl"
         path.write_bytes(content)
         with opened(path) as file:
-            _, position = read_all(file, Position())
-            assert file.read_unfinished(position, LIMIT) is None
+            _, checkpoint = read_all(file, Checkpoint())
+            assert file.read_unfinished(checkpoint, LIMIT) is None
 
     def test_one_over_the_limit_is_not_taken(self, tmp_path: Path) -> None:
         path = tmp_path / "a.jsonl"
         path.write_bytes(b"a\n" + b"b" * 2000)
         with opened(path) as file:
-            assert file.read_unfinished(Position(offset=2), 1999) is None
-            assert file.read_unfinished(Position(offset=2), 2000) is not None
+            assert file.read_unfinished(Checkpoint(offset=2), 1999) is None
+            assert file.read_unfinished(Checkpoint(offset=2), 2000) is not None
 
 
 class TestRewritten:
-    """What was settled no longer stands there."""
+    """What was committed no longer stands there."""
 
-    def settled(self, path: Path, content: bytes) -> Position:
+    def committed(self, path: Path, content: bytes) -> Checkpoint:
         path.write_bytes(content)
         with opened(path) as file:
-            position = read_all(file, Position())[1]
+            checkpoint = read_all(file, Checkpoint())[1]
         # File systems stamp times by the tick of a clock; a change within one is not seen.
-        os.utime(path, ns=(0, position.mtime_ns or 0))
-        return position
+        os.utime(path, ns=(0, checkpoint.mtime_ns or 0))
+        return checkpoint
 
-    def verdict(self, path: Path, position: Position) -> str:
+    def verdict(self, path: Path, checkpoint: Checkpoint) -> str:
         with opened(path) as file:
-            return file.compare(position, no_beat)
+            return file.compare(checkpoint, no_beat)
 
     def changed(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)
@@ -251,35 +251,35 @@ class TestRewritten:
     def test_in_one_byte_anywhere_at_the_same_size(self, tmp_path: Path, size: int) -> None:
         path = tmp_path / "a.jsonl"
         content = b"x" * (size - 1) + b"\n"
-        position = self.settled(path, content)
-        assert self.verdict(path, position) == "same"
+        checkpoint = self.committed(path, content)
+        assert self.verdict(path, checkpoint) == "same"
         for at in (0, size // 2, size - 2):
             self.changed(path, content[:at] + b"y" + content[at + 1 :])
-            assert self.verdict(path, position) == "rewritten", at
+            assert self.verdict(path, checkpoint) == "rewritten", at
         self.changed(path, content)
-        assert self.verdict(path, position) == "same"
+        assert self.verdict(path, checkpoint) == "same"
 
     def test_shorter_longer_or_empty(self, tmp_path: Path) -> None:
         path = tmp_path / "a.jsonl"
-        position = self.settled(path, b"one\ntwo\n")
+        checkpoint = self.committed(path, b"one\ntwo\n")
         for content in (b"", b"one\n", b"two\none\nthree\n"):
             self.changed(path, content)
-            assert self.verdict(path, position) == "rewritten"
+            assert self.verdict(path, checkpoint) == "rewritten"
 
     def test_another_file_that_begins_and_ends_alike(self, tmp_path: Path) -> None:
         path, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
         edge = b"e" * EDGE_BYTES
-        position = self.settled(path, edge + b"1" + edge + b"\n")
+        checkpoint = self.committed(path, edge + b"1" + edge + b"\n")
         other.write_bytes(edge + b"2" + edge + b"\nmore\n")
         other.replace(path)
-        assert self.verdict(path, position) == "rewritten"
+        assert self.verdict(path, checkpoint) == "rewritten"
 
     def test_a_copy_in_its_place_is_the_same(self, tmp_path: Path) -> None:
         path, other = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
-        position = self.settled(path, b"one\ntwo\n")
+        checkpoint = self.committed(path, b"one\ntwo\n")
         other.write_bytes(b"one\ntwo\nthree\n")
         other.replace(path)
-        assert self.verdict(path, position) == "same"
+        assert self.verdict(path, checkpoint) == "same"
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -304,7 +304,7 @@ class Toy:
         self.content = b""
         self.clock = 1
         self.lines = 0
-        self.settled = b""
+        self.committed = b""
         self.expected: list[tuple[int, bytes]] = []
         path.write_bytes(b"")
 
@@ -327,7 +327,9 @@ class Toy:
         self.write(f"{self.lines} is the first\n".encode() + fresh if fresh else b"")
 
     def change_one_byte(self) -> None:
-        if self.content and self.settled == self.content:  # beyond that only the edges are compared
+        if (
+            self.content and self.committed == self.content
+        ):  # beyond that only the edges are compared
             at = self.random.randrange(len(self.content))
             byte = bytes([self.content[at] ^ 1])
             self.write(self.content[:at] + byte + self.content[at + 1 :])
@@ -349,12 +351,12 @@ class Toy:
     def look(self) -> None:
         """All whole lines are read: those that are new, or all where the old ones changed."""
         whole = self.content[: self.content.rfind(b"\n") + 1]
-        same = self.content.startswith(self.settled)
-        start = len(self.settled) if same else 0
+        same = self.content.startswith(self.committed)
+        start = len(self.committed) if same else 0
         for line in whole[start:].split(b"\n")[:-1]:
             self.expected.append((start, line))
             start += len(line) + 1
-        self.settled = whole if len(whole) > len(self.settled) or not same else self.settled
+        self.committed = whole if len(whole) > len(self.committed) or not same else self.committed
 
 
 def run_history(directory: Path, seed: int) -> None:
@@ -362,7 +364,7 @@ def run_history(directory: Path, seed: int) -> None:
     toy = Toy(path, seed)
     steps = [toy.append, toy.append, toy.append_part, toy.rewrite, toy.change_one_byte,
              toy.truncate, toy.replace]  # fmt: skip
-    file, position, found = SourceFile(str(path)), Position(), []
+    file, checkpoint, found = SourceFile(str(path)), Checkpoint(), []
     try:
         for _ in range(25):
             step = toy.random.choice(steps)
@@ -371,11 +373,11 @@ def run_history(directory: Path, seed: int) -> None:
                 if toy.random.random() < 0.3 or path.stat().st_ino != file.identity[1]:
                     file.close()
                     file = SourceFile(str(path))
-                lines, position = read_all(file, position)
+                lines, checkpoint = read_all(file, checkpoint)
                 found += [(line.start, line.data) for line in lines if isinstance(line, Line)]
                 toy.look()
                 assert len(found) == len(toy.expected), f"seed {seed}"
                 assert all(map(eq, found, toy.expected)), f"seed {seed}"
-                assert position.offset == len(toy.settled), f"seed {seed}"
+                assert checkpoint.offset == len(toy.committed), f"seed {seed}"
     finally:
         file.close()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.source.tailer import Line
-from claude_headspace.watcher.in_hand import InHand
-from claude_headspace.watcher.trial import Trial
+from claude_headspace.capture.in_flight import InFlight
+from claude_headspace.capture.trial import Trial
+from claude_headspace.transcripts.tailer import Line
 
 SOURCE = 7
 
@@ -21,9 +21,9 @@ class Bench:
     """Takes lines apart as the reader does, and dies of some."""
 
     def __init__(self, directory: Path) -> None:
-        self.in_hand = InHand(directory)
+        self.in_flight = InFlight(directory)
         self.beats = 0
-        self.trial = Trial(self.in_hand, self.beat, line_seconds=0.2)
+        self.trial = Trial(self.in_flight, self.beat, line_seconds=0.2)
 
     def beat(self) -> None:
         self.beats += 1
@@ -32,17 +32,17 @@ class Bench:
         """The lines that are left to the watcher after the trial."""
         lines = [Line(10 * number, data) for number, data in enumerate(contents)]
         self.trial.run(SOURCE, lines, self.take_apart)
-        return [line.data for line in lines if not self.in_hand.is_poison(SOURCE, line.start)]
+        return [line.data for line in lines if not self.in_flight.is_poison(SOURCE, line.start)]
 
     def take_apart(self, line: Line) -> None:
-        self.in_hand.take(SOURCE, line.start)
+        self.in_flight.take(SOURCE, line.start)
         if line.data == b"kills":
             os.kill(os.getpid(), signal.SIGKILL)
         if line.data == b"raises":
             raise MemoryError
         if line.data == b"hangs":
             time.sleep(1e6)
-        self.in_hand.put_down()
+        self.in_flight.put_down()
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.mark.parametrize("deadly", [b"kills", b"raises", b"hangs"])
 def test_what_kills_is_found_and_the_rest_passes(bench: Bench, deadly: bytes) -> None:
     assert bench.try_lines([b"a", deadly, deadly, b"b", deadly]) == [b"a", b"b"]
-    assert bench.in_hand.count_death() is None, "nothing is left in hand"
+    assert bench.in_flight.count_death() is None, "nothing is left in hand"
 
 
 def test_a_death_of_the_watcher_counts_as_the_first(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    InHand(tmp_path).take(SOURCE, 0)
+    InFlight(tmp_path).take(SOURCE, 0)
     assert Bench(tmp_path).try_lines([b"kills", b"a"]) == [b"a"]
     assert deaths(caplog) == 2, "the watcher's and one child's"
 
@@ -80,8 +80,8 @@ def test_a_child_that_is_ended_between_lines_is_nobodys_fault(bench: Bench) -> N
         os.kill(os.getpid(), signal.SIGKILL)
 
     bench.trial.run(SOURCE, [Line(0, b"a")], ended)
-    assert not bench.in_hand.is_careful
-    assert not bench.in_hand.is_poison(SOURCE, 0)
+    assert not bench.in_flight.is_careful
+    assert not bench.in_flight.is_poison(SOURCE, 0)
 
 
 def test_a_stop_ends_the_child_and_blames_no_line(tmp_path: Path) -> None:
@@ -92,18 +92,18 @@ def test_a_stop_ends_the_child_and_blames_no_line(tmp_path: Path) -> None:
         raise Stopped
 
     bench = Bench(tmp_path)
-    trial = Trial(bench.in_hand, stop, line_seconds=60.0)
+    trial = Trial(bench.in_flight, stop, line_seconds=60.0)
     with pytest.raises(Stopped):
         trial.run(SOURCE, [Line(0, b"hangs")], bench.take_apart)
-    assert bench.in_hand.count_death() is None
+    assert bench.in_flight.count_death() is None
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
 
 def test_care_is_taken_for_a_while_and_outlives_the_process(tmp_path: Path) -> None:
-    first = InHand(tmp_path)
+    first = InFlight(tmp_path)
     assert not first.is_careful
     first.take(SOURCE, 0)
-    assert InHand(tmp_path).is_careful
-    assert InHand(tmp_path).is_careful, "whatever the process after it died of"
-    assert not InHand(tmp_path, careful_seconds=0.0).is_careful
+    assert InFlight(tmp_path).is_careful
+    assert InFlight(tmp_path).is_careful, "whatever the process after it died of"
+    assert not InFlight(tmp_path, careful_seconds=0.0).is_careful

@@ -199,7 +199,7 @@ def _session_fields(session: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _title(session: Mapping[Any, Any]) -> str | None:
     """What the session is called: the title that comes first, else how it began."""
-    from claude_headspace.source.classify import TITLES
+    from claude_headspace.transcripts.classify import TITLES
 
     titles: dict[str, str] = session["titles"]
     first_prompt: str | None = session["first_prompt"]
@@ -222,9 +222,9 @@ def _session_row(session: Mapping[Any, Any], turns: int) -> tuple[str, ...]:
 def rejected(arguments: Namespace) -> int:
     """Print what was not taken."""
     from claude_headspace.config import load_config
-    from claude_headspace.store.queries import newest_rejections
+    from claude_headspace.store.queries import newest_dead_letters
 
-    page = newest_rejections(
+    page = newest_dead_letters(
         resolved_too=arguments.all,
         limit=arguments.limit,
         content_bytes=None if arguments.json else SHOWN_CONTENT_BYTES,
@@ -236,13 +236,13 @@ def rejected(arguments: Namespace) -> int:
             if arguments.json:
                 print(as_json(dict(row)))
             else:
-                _print_rejection(row)
+                _print_dead_letter(row)
     if not arguments.json and not number:
         print("Nothing was rejected.")
     return 0
 
 
-def _print_rejection(row: Mapping[Any, Any]) -> None:
+def _print_dead_letter(row: Mapping[Any, Any]) -> None:
     width = terminal_width()
     resolved = f", resolved {local_time(row['resolved_at'])}" if row["resolved_at"] else ""
     content = bytes(row["content"]).decode("utf-8", "backslashreplace")

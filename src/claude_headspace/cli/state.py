@@ -95,8 +95,8 @@ def _captured(
 ) -> tuple[Captured | None, str | None]:
     """What the log holds, or why that cannot be said."""
     from claude_headspace.errors import DatabaseError
-    from claude_headspace.source.classify import KNOWN_MACHINES
     from claude_headspace.store.queries import captured
+    from claude_headspace.transcripts.classify import KNOWN_MACHINES
 
     if not verdict.checks["database"]["reachable"]:
         return None, "the database does not answer"
@@ -135,7 +135,7 @@ def _watcher_lines(watcher: Mapping[str, Any]) -> Iterator[str]:
     )
     yield (
         f"files:    {watcher['files']}, {watcher['sessions']} sessions at hand;"
-        f" {watcher['settled_lines']} lines, {format_bytes(watcher['settled_bytes'])} read"
+        f" {watcher['committed_lines']} lines, {format_bytes(watcher['committed_bytes'])} read"
     )
 
 
@@ -149,7 +149,9 @@ def _backlog_line(left: StatusResult) -> str:
     if not left.backlog_bytes:
         return "backlog:  none"
     line = f"backlog:  {format_bytes(left.backlog_bytes)} in {left.backlog_files} files"
-    line += f", {100 * left.settled_bytes / (left.settled_bytes + left.backlog_bytes):.0f} % done"
+    line += (
+        f", {100 * left.committed_bytes / (left.committed_bytes + left.backlog_bytes):.0f} % done"
+    )
     if rate := left.capture_rate_bytes_per_second:
         seconds = left.backlog_bytes / rate
         line += f", {format_bytes(rate)} a second, about {seconds:.0f} s left"
@@ -178,8 +180,8 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
         yield f"turns:    {held.events.turns}, each counted once"
     yield f"sessions: {held.sessions}, {held.open_sessions} open, in {held.projects} projects"
     yield (
-        f"sources:  {held.sources} files, {format_bytes(held.settled_bytes)},"
-        f" {held.lines['lines']} lines, {held.lines['salvaged']} salvaged,"
+        f"sources:  {held.sources} files, {format_bytes(held.committed_bytes)},"
+        f" {held.lines['lines']} lines, {held.lines['rescued']} rescued,"
         f" {held.lines['duplicates']} duplicates"
     )
     if held.older_rules:
@@ -187,5 +189,5 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
     if held.unknown_machines:
         kinds = ", ".join(f"{kind} {number}" for kind, number in held.unknown_machines.items())
         yield f"machines: messages of kinds that this version does not know: {kinds}"
-    if held.rejections:
-        yield f"rejected: {held.rejections}; see `claude-headspace rejected`"
+    if held.dead_letters:
+        yield f"rejected: {held.dead_letters}; see `claude-headspace rejected`"

@@ -21,7 +21,7 @@ def configure(commands: Commands) -> None:
     parser.add_argument("--session", metavar="UUID", help="only this one; its beginning is enough")
     parser.add_argument(
         "--repair", action="store_true",
-        help="say what is missing, ask, and write it; have wrong positions read again",
+        help="say what is missing, ask, and write it; have wrong checkpoints read again",
     )  # fmt: skip
     parser.add_argument("--yes", action="store_true", help="repair without being asked")
     parser.add_argument("--all", action="store_true", help="list sessions too that are whole")

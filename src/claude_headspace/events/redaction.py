@@ -62,15 +62,15 @@ def redact_bytes(redactor: Redactor | None, content: bytes) -> bytes:
 
 def _replace(pattern: SecretPattern, text: str) -> tuple[str, int]:
     pieces: list[str] = []
-    settled = 0
+    done = 0
     for match in pattern.expression.finditer(text):
         start, end = match.span(match.lastgroup or 0)
         if start == end or _REDACTED.fullmatch(text, start, end):
             continue
         if pattern.accepts is None or pattern.accepts(match):
-            pieces += (text[settled:start], f"[redacted:{pattern.kind}]")
-            settled = end
-    return "".join((*pieces, text[settled:])), len(pieces) // 2
+            pieces += (text[done:start], f"[redacted:{pattern.kind}]")
+            done = end
+    return "".join((*pieces, text[done:])), len(pieces) // 2
 
 
 def _is_assigned_secret(match: re.Match[str]) -> bool:

@@ -58,7 +58,7 @@ class Histogram:
 
 @dataclass(slots=True)
 class Measures:
-    """Events written by type, rejections by reason, and two durations.
+    """Events written by type, dead letters by reason, and two durations.
 
     `write_seconds` is of whole batches, from the first try to what is durable. `lag_seconds` is
     of live events, from their own time to when they are durable.

@@ -31,9 +31,10 @@ ProblemKind = Literal["missing", "unreadable", "torn", "foreign", "future"]
 class WatcherStatus:
     """One moment of the watcher; times are epoch seconds, counts are since its start.
 
-    `settled_bytes` only grows, `advanced_at` is when it last did; `oldest_unread_at` is since when
-    the watcher has known of the file that has waited longest. `capture_total_bytes` is set while
-    a large backlog is being read. `measures` is None where another version left something else.
+    `committed_bytes` only grows, `advanced_at` is when it last did; `oldest_unread_at` is since
+    when the watcher has known of the file that has waited longest. `capture_total_bytes` is set
+    while a large backlog is being read. `measures` is None where another
+    version left something else.
     `doing` is what the work has announced, `doing_seconds` for how long it has done so at
     `beat_at`, and `doing_limit` how long it may take.
     """
@@ -58,8 +59,8 @@ class WatcherStatus:
     failing_since: float | None = None
     backlog_bytes: int = 0
     backlog_files: int = 0
-    settled_bytes: int = 0
-    settled_lines: int = 0
+    committed_bytes: int = 0
+    committed_lines: int = 0
     advanced_at: float | None = None
     oldest_unread_at: float | None = None
     notifications: bool = True

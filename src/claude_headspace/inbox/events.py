@@ -1,4 +1,4 @@
-"""What an arrival becomes in the log."""
+"""What an message becomes in the log."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from uuid import UUID
 
 from claude_headspace.events.event import NO_SESSION, Event, Origin
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, STATE_TRANSITION
-from claude_headspace.inbox.arrivals import Arrival
+from claude_headspace.inbox.messages import Message
 
 
-def session_of(arrival: Arrival) -> UUID | None:
-    """The session that an arrival speaks of, if it does."""
-    name = "claude_session_id" if arrival.type == HOOK_RECEIVED else "session_uuid"
-    value = arrival.payload.get(name)
+def session_of(message: Message) -> UUID | None:
+    """The session that an message speaks of, if it does."""
+    name = "claude_session_id" if message.type == HOOK_RECEIVED else "session_uuid"
+    value = message.payload.get(name)
     try:
         return UUID(value) if isinstance(value, str) else None
     except ValueError:
@@ -20,19 +20,19 @@ def session_of(arrival: Arrival) -> UUID | None:
 
 
 def event_of(
-    arrival: Arrival, origin: Origin | None, project_id: int | None, agent_id: int | None
+    message: Message, origin: Origin | None, project_id: int | None, agent_id: int | None
 ) -> Event:
     """The event of its session, referring to its rows, or to those that it names itself."""
     command_id = None
-    if arrival.type == STATE_TRANSITION:
-        agent_id = _whole(arrival.payload.get("agent_id"))
-        command_id = _whole(arrival.payload.get("command_id"))
+    if message.type == STATE_TRANSITION:
+        agent_id = _whole(message.payload.get("agent_id"))
+        command_id = _whole(message.payload.get("command_id"))
     return Event(
-        type=arrival.type,
-        timestamp=arrival.timestamp,
-        payload=arrival.payload,
-        key=UUID(arrival.id),
-        session_uuid=session_of(arrival) or NO_SESSION,
+        type=message.type,
+        timestamp=message.timestamp,
+        payload=message.payload,
+        key=UUID(message.id),
+        session_uuid=session_of(message) or NO_SESSION,
         project_id=project_id,
         agent_id=agent_id,
         command_id=command_id,

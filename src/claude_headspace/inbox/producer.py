@@ -2,7 +2,7 @@
 
 The event is written whole under `tmp/`, flushed to disk, renamed into `new/`, and the directory
 is flushed: a process killed between any two of these steps leaves either nothing in `new/` or
-the whole event. Names in `new/` sort in the order of arrival.
+the whole event. Names in `new/` sort in the order of message.
 
 Paths are strings here, because a hook loads this each time it runs and pathlib alone would be a
 tenth of its time.

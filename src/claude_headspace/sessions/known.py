@@ -9,17 +9,17 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 from uuid import UUID
 
+from claude_headspace.discovery.listing import main_transcript
 from claude_headspace.events.event import NO_SESSION, Event, Origin, derived_key, storable
 from claude_headspace.events.taxonomy import (
     SESSION_ENDED,
     SESSION_REGISTERED,
     STATE_TRANSITION,
 )
-from claude_headspace.source.directories import first_directory, repository_of
-from claude_headspace.source.discovery import main_transcript
-from claude_headspace.source.transcript import Other, Turn
 from claude_headspace.store.copies import DUE, OPEN
 from claude_headspace.store.sessions import Registration, SessionRows, StoredSession
+from claude_headspace.transcripts.directories import first_directory, repository_of
+from claude_headspace.transcripts.transcript import Other, Turn
 
 UNKNOWN_DIRECTORY = "(unknown)"
 # An entry of a btree index holds at most 2704 bytes, the host's name included.

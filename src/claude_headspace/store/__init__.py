@@ -1,1 +1,1 @@
-"""Postgres out: tables, the writer, positions, migrations, queries."""
+"""Postgres out: tables, the writer, checkpoints, migrations, queries."""

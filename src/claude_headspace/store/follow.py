@@ -201,16 +201,16 @@ class Follower:
 
     def _wait_for_disk(self) -> None:
         """Until everything committed by now survives a crash."""
-        position = self._value("SELECT pg_current_wal_insert_lsn()::text")
+        checkpoint = self._value("SELECT pg_current_wal_insert_lsn()::text")
         flushed = "SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn"
-        if self._value(flushed, position):
+        if self._value(flushed, checkpoint):
             return
         if self._nudge:
             self._database.execute_durably(_FLUSH)
         else:
             self._database.execute(_FLUSH_SOON)
         for _ in _growing_pauses():
-            if self._value(flushed, position):
+            if self._value(flushed, checkpoint):
                 return
 
     def _events(self) -> list[LoggedEvent]:

@@ -34,17 +34,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from claude_headspace.errors import SelectionError
-from claude_headspace.events.position import RULES
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, TURN_DETECTED
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 from claude_headspace.store.tables import (
     agents,
+    checkpoints,
+    dead_letters,
     events,
     projects,
     registrations,
-    rejections,
-    source_positions,
 )
+from claude_headspace.transcripts.checkpoint import RULES
 
 COUNTED_BYTES = 64 * 1024 * 1024
 RECENT_HOOKS = 10_000
@@ -68,7 +68,7 @@ _ALL_TYPES = text(
 
 _MACHINES = text(
     "SELECT substring(kind FROM 'machine:(.*)'), sum(number::bigint)::bigint"
-    " FROM source_positions, jsonb_each_text(counts -> 'other') AS other (kind, number)"
+    " FROM checkpoints, jsonb_each_text(counts -> 'other') AS other (kind, number)"
     " WHERE kind LIKE '%/machine:%' AND NOT split_part(kind, '/', 2) = ANY (:known)"
     " GROUP BY 1 ORDER BY 1"
 )
@@ -165,7 +165,7 @@ class EventCounts:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What the log holds, of all hosts; bytes and lines are those of settled sources.
+    """What the log holds, of all hosts; bytes and lines are those of committed sources.
 
     `unknown_machines`: messages of machines of kinds that nobody has thought of, by kind.
     `older_rules`: sources whose lines were read by the rules of an earlier version.
@@ -176,9 +176,9 @@ class Captured:
     open_sessions: int
     projects: int
     sources: int
-    settled_bytes: int
+    committed_bytes: int
     lines: Mapping[str, int] = field(default_factory=dict)
-    rejections: int = 0
+    dead_letters: int = 0
     unknown_machines: Mapping[str, int] = field(default_factory=dict)
     older_rules: int = 0
 
@@ -313,11 +313,11 @@ def captured(
     sessions, unended = connection.execute(
         select(func.count(), func.count().filter(agents.c.ended_at.is_(None))).select_from(agents)
     ).one()
-    names = ("lines", "turns", "duplicates", "salvaged")
-    sums = [func.sum(cast(source_positions.c.counts[name].astext, BigInteger)) for name in names]
-    older = func.count().filter(source_positions.c.rules < RULES)
-    sources, older_rules, settled, *lines = connection.execute(
-        select(func.count(), older, func.sum(source_positions.c.settled_bytes), *sums)
+    names = ("lines", "turns", "duplicates", "rescued")
+    sums = [func.sum(cast(checkpoints.c.counts[name].astext, BigInteger)) for name in names]
+    older = func.count().filter(checkpoints.c.rules < RULES)
+    sources, older_rules, committed, *lines = connection.execute(
+        select(func.count(), older, func.sum(checkpoints.c.committed_offset), *sums)
     ).one()
     machines = connection.execute(_MACHINES, {"known": list(known_machines)})
     return Captured(
@@ -326,9 +326,9 @@ def captured(
         open_sessions=unended,
         projects=connection.execute(select(func.count()).select_from(projects)).scalar_one(),
         sources=sources,
-        settled_bytes=int(settled or 0),
+        committed_bytes=int(committed or 0),
         lines={name: int(value or 0) for name, value in zip(names, lines, strict=True)},
-        rejections=connection.execute(_count_open_rejections()).scalar_one(),
+        dead_letters=connection.execute(_count_open_dead_letters()).scalar_one(),
         unknown_machines={row[0]: row[1] for row in machines},
         older_rules=older_rules,
     )
@@ -363,28 +363,30 @@ def _estimate_events(connection: Connection) -> dict[str, int]:
     return dict(sorted({**common, **{row[0]: row[1] for row in rows}}.items()))
 
 
-def _count_open_rejections() -> Select[Any]:
-    return select(func.count()).select_from(rejections).where(rejections.c.resolved_at.is_(None))
+def _count_open_dead_letters() -> Select[Any]:
+    return (
+        select(func.count()).select_from(dead_letters).where(dead_letters.c.resolved_at.is_(None))
+    )
 
 
-def newest_rejections(
+def newest_dead_letters(
     *, resolved_too: bool, limit: int | None, content_bytes: int | None
 ) -> Select[Any]:
     """What was not taken, newest last, with the beginning of its content or all of it."""
-    content: ColumnElement[bytes] = rejections.c.content
+    content: ColumnElement[bytes] = dead_letters.c.content
     if content_bytes is not None:
-        content = func.substring(rejections.c.content, 1, content_bytes)
+        content = func.substring(dead_letters.c.content, 1, content_bytes)
+    c = dead_letters.c
     chosen = select(
-        rejections.c.id, rejections.c.source_id, rejections.c.source_offset, rejections.c.reason,
-        rejections.c.detail, rejections.c.recorded_at, rejections.c.resolved_at,
-        content.label("content"), func.length(rejections.c.content).label("content_bytes"),
+        c.id, c.source_id, c.source_offset, c.reason, c.detail, c.recorded_at, c.resolved_at,
+        content.label("content"), func.length(c.content).label("content_bytes"),
     )  # fmt: skip
     if not resolved_too:
-        chosen = chosen.where(rejections.c.resolved_at.is_(None))
-    page = chosen.order_by(rejections.c.id.desc()).limit(limit).subquery("page")
+        chosen = chosen.where(dead_letters.c.resolved_at.is_(None))
+    page = chosen.order_by(dead_letters.c.id.desc()).limit(limit).subquery("page")
     return (
-        select(page, source_positions.c.host, source_positions.c.path)
-        .outerjoin(source_positions, source_positions.c.id == page.c.source_id)
+        select(page, checkpoints.c.host, checkpoints.c.path)
+        .outerjoin(checkpoints, checkpoints.c.id == page.c.source_id)
         .order_by(page.c.id)
     )
 

@@ -27,7 +27,7 @@ _RETRACT = """
 """
 # Of lines that could not be taken before and can be now.
 _RESOLVE = """
-    UPDATE rejections SET resolved_at = clock_timestamp()
+    UPDATE dead_letters SET resolved_at = clock_timestamp()
     WHERE source_id = %s AND source_offset >= %s AND source_offset < %s AND resolved_at IS NULL
         AND reason IN ('damaged', 'too_long') AND NOT source_offset = ANY (%s)
 """
@@ -81,5 +81,5 @@ class Revisions:
         return [self._database.mogrify(_RETRACT, (list(ids),))] if ids else []
 
     def resolve(self, source_id: int, start: int, end: int, still: Collection[int]) -> str:
-        """The statement that closes rejections in a part of a source that are none any more."""
+        """The statement that closes dead letters in a part of a source that are none any more."""
         return self._database.mogrify(_RESOLVE, (source_id, start, end, list(still)))

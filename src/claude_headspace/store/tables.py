@@ -113,13 +113,13 @@ turns = Table(
     Index(None, "command_id"),
 )
 
-source_positions = Table(
-    "source_positions",
+checkpoints = Table(
+    "checkpoints",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("host", Text, nullable=False),
     Column("path", Text, nullable=False),
-    Column("settled_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("committed_offset", BigInteger, nullable=False, server_default="0"),
     Column("device", BigInteger),
     Column("inode", BigInteger),
     Column("mtime_ns", BigInteger),
@@ -128,7 +128,7 @@ source_positions = Table(
     Column("tail", BigInteger, nullable=False, server_default="0"),
     Column("counts", JSONB, nullable=False, server_default=EMPTY_OBJECT),
     Column("sessions", ARRAY(UUID), nullable=False, server_default=text("'{}'::uuid[]")),
-    # What the settled lines left open, and the rules that they were read by.
+    # What the committed lines left open, and the rules that they were read by.
     Column("state", Text, nullable=False, server_default=text("''")),
     Column("rules", Integer, nullable=False, server_default="1"),
     # How far they were read again by newer rules, and what the lines up to there left open.
@@ -137,7 +137,7 @@ source_positions = Table(
     Column("updated_at", Instant, nullable=False, server_default=NOW),
     UniqueConstraint("host", "path"),
     Index(None, "inode"),
-    Index("ix_source_positions_rules", "host", "rules"),
+    Index("ix_checkpoints_rules", "host", "rules"),
 )
 
 # An event outlives what it refers to: the audit trail stays when a project is deleted.
@@ -170,11 +170,11 @@ events = Table(
     Index(None, "turn_id", postgresql_where=text("turn_id IS NOT NULL")),
 )
 
-rejections = Table(
-    "rejections",
+dead_letters = Table(
+    "dead_letters",
     metadata,
     Column("id", BigInteger, primary_key=True),
-    Column("source_id", ForeignKey("source_positions.id", ondelete="SET NULL")),
+    Column("source_id", ForeignKey("checkpoints.id", ondelete="SET NULL")),
     Column("source_offset", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),

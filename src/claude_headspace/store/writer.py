@@ -51,7 +51,7 @@ class WriteResult:
     shared: bool = False
 
     @property
-    def settled(self) -> bool:
+    def acknowledged(self) -> bool:
         """Whether there is nothing left to try."""
         return self.outcome != "failed"
 
@@ -89,7 +89,7 @@ class WriteCounters:
             self.failing_since = None
 
     def at_rest(self) -> None:
-        """Nothing waits to be written: what failed was settled, or has gone."""
+        """Nothing waits to be written: what failed was committed, or has gone."""
         self.failing_since = None
 
 

@@ -25,8 +25,8 @@ class HealthWatch:
         """One look at health; two equal ones in a row count, so a restart is no news."""
         is_well = verdict.status == "healthy"
         current = "recovered" if is_well else "degraded"
-        settled, self._previous = current == self._previous, current
-        if not settled or is_well == (self._told == "recovered"):
+        steady, self._previous = current == self._previous, current
+        if not steady or is_well == (self._told == "recovered"):
             return
         if is_well:
             self._tell("recovered", "the watcher is well again")

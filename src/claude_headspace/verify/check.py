@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
-from claude_headspace.events.position import RULES
-from claude_headspace.source.transcript import Rejected, Turn
-from claude_headspace.store.positions import StoredSource
+from claude_headspace.store.checkpoints import StoredSource
+from claude_headspace.transcripts.checkpoint import RULES
+from claude_headspace.transcripts.transcript import Rejected, Turn
 from claude_headspace.verify.compare import differences
 from claude_headspace.verify.expected import Batch, Expected, Place
 from claude_headspace.verify.logged import Kept, LoggedTurn, LogSide
 from claude_headspace.verify.report import Finding, Kind, Report, Tally
 
-# Rejections of a whole line; others are of one of its records.
+# Dead letters of a whole line; others are of one of its records.
 _WHOLE_LINE = frozenset({"too_long", "poison", "refused"})
 # What was written so lately may still wait: a prompt for its line, all else for the watcher.
 _RECENT_SECONDS = 60.0
@@ -43,7 +43,7 @@ class FileCheck:
     ) -> None:
         self._path = path
         self._source = source
-        self._settled = source.position.offset if source else 0
+        self._committed = source.checkpoint.offset if source else 0
         self._log = log
         self._captured = captured
         self._report = report
@@ -58,11 +58,11 @@ class FileCheck:
         self.wrong = False
 
     def run(self, expected: Expected) -> list[str]:
-        """Read it all; returns where its stored position contradicts what was found."""
+        """Read it all; returns where its stored checkpoint contradicts what was found."""
         self._recent = time.time() - expected.modified < _RECENT_SECONDS
         for batch in expected.batches():
             self._check(batch)
-        unread = max(0, expected.size - self._settled)
+        unread = max(0, expected.size - self._committed)
         report = self._report
         report.files += 1
         report.bytes += expected.size
@@ -76,14 +76,14 @@ class FileCheck:
         return self._contradictions(expected) if self._only is None else []
 
     def _contradictions(self, expected: Expected) -> list[str]:
-        if expected.size < self._settled:
-            return [f"{self._settled} bytes are noted as read, the file has {expected.size}"]
-        if self._source is not None and expected.checksum != self._source.position.checksum:
-            return [f"its first {self._settled} bytes are not those that were read"]
+        if expected.size < self._committed:
+            return [f"{self._committed} bytes are noted as read, the file has {expected.size}"]
+        if self._source is not None and expected.checksum != self._source.checkpoint.checksum:
+            return [f"its first {self._committed} bytes are not those that were read"]
         return []
 
     def _tell_older(self, source: StoredSource) -> None:
-        done = f"{source.reread_bytes} of {self._settled} bytes are done"
+        done = f"{source.reread_bytes} of {self._committed} bytes are done"
         why = (
             f"read by older rules, and to be read again ({done}, {self._untold} turns to set right)"
         )
@@ -153,7 +153,7 @@ class FileCheck:
         self._report.rejected_lines += len({place.start for place in rejected})
         kept: Sequence[Kept] = ()
         if self._source is not None and (rejected or absent):
-            kept = self._log.rejections(self._source.id, batch.start, batch.end)
+            kept = self._log.dead_letters(self._source.id, batch.start, batch.end)
         if self._source is not None and rejected:
             self._log.reject(self._source.id, [place.told.offset for place in rejected])
             self._check_kept(rejected, kept)
@@ -166,14 +166,14 @@ class FileCheck:
         known = {each.offset for each in kept}
         for place in rejected:
             told = place.told
-            is_read = told.offset < self._settled and self._only is None and not self._older
+            is_read = told.offset < self._committed and self._only is None and not self._older
             if isinstance(told, Turn) or not is_read or told.offset in known:
                 continue
             if told.reason == "too_long" and self._allowed_longer():
                 continue
             self.wrong = True
             why = f"rejected and not kept: {told.reason}: {told.detail}"
-            finding = Finding("rejection", why, self._path, place.line, told.offset)
+            finding = Finding("dead_letter", why, self._path, place.line, told.offset)
             self._report.tell(finding)
 
     def _allowed_longer(self) -> bool:
@@ -184,7 +184,7 @@ class FileCheck:
         tally = self._tally(turn)
         if not self._captured(turn.session):
             tally.not_captured += 1
-        elif not place.line or turn.offset >= self._settled:
+        elif not place.line or turn.offset >= self._committed:
             tally.unread += 1
             if not self._recent or (place.line and not self._watched):
                 self._tell(place, turn, "unread", "not read yet")
@@ -230,6 +230,6 @@ class FileCheck:
 
 
 def _explains(kept: Kept, place: Place, turn: Turn) -> bool:
-    """Whether a rejection that is not resolved speaks of this turn, or of its whole line."""
+    """Whether a dead letter that is not resolved speaks of this turn, or of its whole line."""
     whole = kept.reason in _WHOLE_LINE and kept.offset == place.start
     return not kept.resolved and (whole or kept.offset == turn.offset)

@@ -12,17 +12,17 @@ from typing import TextIO
 from uuid import UUID
 
 from claude_headspace.config import Config
+from claude_headspace.discovery.listing import Sighting, is_transcript, look, sweep, unreadable
 from claude_headspace.embedded.location import database_url
 from claude_headspace.sessions.known import Sessions
-from claude_headspace.source.discovery import Sighting, is_transcript, look, sweep, unreadable
+from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database, Patience
-from claude_headspace.store.positions import Positions, StoredSource
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.verify.check import FileCheck
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LogSide
 from claude_headspace.verify.output import print_json, print_text
-from claude_headspace.verify.progress import Progress
+from claude_headspace.verify.progress_bar import Progress
 from claude_headspace.verify.repair import Repair
 from claude_headspace.verify.report import Finding, Report
 from claude_headspace.verify.sessions import missing_events, wrong_sessions
@@ -103,7 +103,7 @@ class Verifier:
         self._terminal = terminal
         host = config.state.host
         self._roots = [str(path) for path in config.claude.projects_path]
-        self._positions = Positions(database, host)
+        self._checkpoints = Checkpoints(database, host)
         self._sessions = Sessions(SessionRows(database, host), config.file_watcher.sessions)
         self._sessions.reload()
         self.log = LogSide(database, host, options.session)
@@ -145,9 +145,11 @@ class Verifier:
             return
         notes = self._report.notes
         if self.log.watcher_runs():
-            notes.append("positions cannot be changed while a watcher runs: stop it, repair again")
+            notes.append(
+                "checkpoints cannot be changed while a watcher runs: stop it, repair again"
+            )
             return
-        self._positions.rewind(paths)
+        self._checkpoints.rewind(paths)
         self._report.rewound = list(paths)
         notes.append("the watcher will read these files from their first byte: start it, verify")
 
@@ -173,7 +175,7 @@ class Verifier:
         return below and is_transcript(path)
 
     def _check_file(self, path: str, advance: Callable[[int], None]) -> None:
-        source = self._positions.find(path)
+        source = self._checkpoints.find(path)
         only = self._only
         if only and source and only not in source.sessions and str(only) not in path:
             return
@@ -199,7 +201,7 @@ class Verifier:
         expected = Expected(
             path,
             self._config.file_watcher.max_line_bytes,
-            source.position.offset if source else 0,
+            source.checkpoint.offset if source else 0,
             set_aside=self.log.set_aside(source.id) if source else (),
             progress=advance,
         )
@@ -211,7 +213,7 @@ class Verifier:
             return
         if problems and self._is_unchanged(source):
             for problem in problems:
-                self._report.tell(Finding("position", problem, path))
+                self._report.tell(Finding("checkpoint", problem, path))
         if check.missing:
             self._repair.files[source.id] = path
         if problems or check.wrong:
@@ -219,8 +221,8 @@ class Verifier:
 
     def _is_unchanged(self, source: StoredSource) -> bool:
         """Whether the watcher has not begun the file anew meanwhile."""
-        now = self._positions.find(source.path)
-        return now is not None and now.position.offset >= source.position.offset
+        now = self._checkpoints.find(source.path)
+        return now is not None and now.checkpoint.offset >= source.checkpoint.offset
 
 
 def _look(path: str) -> Sighting | None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from claude_headspace.events.position import Position
-from claude_headspace.source.records import MAX_BROKEN
-from claude_headspace.source.tailer import Line, SourceFile, TooLong
-from claude_headspace.source.transcript import Outcome, Rejected, Transcript, Turn
+from claude_headspace.transcripts.checkpoint import Checkpoint
+from claude_headspace.transcripts.records import MAX_BROKEN
+from claude_headspace.transcripts.tailer import Line, SourceFile, TooLong
+from claude_headspace.transcripts.transcript import Outcome, Rejected, Transcript, Turn
 
 # As much is read and compared at once; it bounds memory.
 BATCH_BYTES = 512 * 1024
@@ -44,15 +44,15 @@ class Expected:
     """One reading of a file as long as it is when it is opened.
 
     `set_aside`: offsets of lines that are not to be touched, because they killed the watcher.
-    After `batches`: `checksum` is that of the first `settled` bytes, and `unfinished` counts bytes
-    after the last newline that are no whole record yet.
+    After `batches`: `checksum` is that of the first `committed` bytes, and `unfinished` counts
+    bytes after the last newline that are no whole record yet.
     """
 
     def __init__(
         self,
         path: str,
         max_line_bytes: int,
-        settled: int = 0,
+        committed: int = 0,
         *,
         set_aside: Collection[int] = (),
         progress: Callable[[int], None] = lambda _: None,
@@ -60,7 +60,7 @@ class Expected:
         """Raises OSError as open does."""
         self._file = SourceFile(path)
         self._limit = max_line_bytes
-        self._settled = settled
+        self._committed = committed
         self._set_aside = set_aside
         self._progress = progress
         self._transcript = Transcript()
@@ -76,18 +76,18 @@ class Expected:
 
     def batches(self) -> Iterator[Batch]:
         """All lines, the last one also without its newline, and what waits at the end."""
-        position, more = Position(), True
+        checkpoint, more = Checkpoint(), True
         while more:
-            before = position
+            before = checkpoint
             chunk = self._file.read(before, self._limit, _no_beat, BATCH_BYTES)
-            position, more = chunk.position, chunk.more
-            if before.offset <= self._settled <= max(position.offset, before.offset):
-                self.checksum = self._file.checksum(before, self._settled)
-            yield self._batch(chunk.lines, before.offset, position.offset)
-            self._progress(position.offset - before.offset)
-        if position.offset < self._settled <= self.size:
-            self.checksum = self._file.checksum(position, self._settled)
-        yield from self._at_end(position)
+            checkpoint, more = chunk.checkpoint, chunk.more
+            if before.offset <= self._committed <= max(checkpoint.offset, before.offset):
+                self.checksum = self._file.checksum(before, self._committed)
+            yield self._batch(chunk.lines, before.offset, checkpoint.offset)
+            self._progress(checkpoint.offset - before.offset)
+        if checkpoint.offset < self._committed <= self.size:
+            self.checksum = self._file.checksum(checkpoint, self._committed)
+        yield from self._at_end(checkpoint)
 
     def _batch(self, lines: Sequence[Line | TooLong], start: int, end: int) -> Batch:
         places: list[Place] = []
@@ -108,7 +108,7 @@ class Expected:
         return list(self._transcript.outcomes(line.data, line.start))
 
     def _told(self, start: int, outcomes: Sequence[Outcome]) -> Iterator[Place]:
-        """Turns and rejections; of a line with very many of these, those that are kept."""
+        """Turns and dead letters; of a line with very many of these, those that are kept."""
         broken = 0
         for outcome in outcomes:
             if isinstance(outcome, Rejected):
@@ -118,10 +118,10 @@ class Expected:
             if isinstance(outcome, Turn | Rejected):
                 yield Place(self._line, start, outcome)
 
-    def _at_end(self, position: Position) -> Iterator[Batch]:
-        start = position.offset
+    def _at_end(self, checkpoint: Checkpoint) -> Iterator[Batch]:
+        start = checkpoint.offset
         self.unfinished = self.size - start
-        last = self._file.read_unfinished(position, self._limit)
+        last = self._file.read_unfinished(checkpoint, self._limit)
         if last is not None and isinstance(line := last.lines[0], Line):
             yield from self._unfinished_line(line)
         waiting = [
@@ -136,7 +136,7 @@ class Expected:
         tried = Transcript(self._transcript.state)
         outcomes = list(tried.outcomes(line.data, line.start))
         if any(isinstance(outcome, Rejected) for outcome in outcomes):
-            outcomes = [o for o in outcomes if isinstance(o, Turn) and o.offset < self._settled]
+            outcomes = [o for o in outcomes if isinstance(o, Turn) and o.offset < self._committed]
         else:
             self._transcript, self.unfinished = tried, 0
         self._line += 1

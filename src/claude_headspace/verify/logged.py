@@ -60,7 +60,7 @@ class LoggedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row of rejections as far as it explains a line."""
+    """A row of dead_letters as far as it explains a line."""
 
     offset: int
     reason: str
@@ -85,10 +85,10 @@ class LogSide:
                 found.setdefault(UUID(row[1]), []).append(_logged(row))
         return found
 
-    def rejections(self, source_id: int, start: int, end: int) -> list[Kept]:
+    def dead_letters(self, source_id: int, start: int, end: int) -> list[Kept]:
         """What was kept of the lines from `start` up to `end`."""
         rows = self.database.execute(
-            "SELECT source_offset, reason, resolved_at IS NOT NULL FROM rejections"
+            "SELECT source_offset, reason, resolved_at IS NOT NULL FROM dead_letters"
             " WHERE source_id = %s AND source_offset BETWEEN %s AND %s",
             (source_id, start, end),
         )
@@ -97,7 +97,7 @@ class LogSide:
     def set_aside(self, source_id: int) -> frozenset[int]:
         """Where lines of this source start that killed the watcher."""
         rows = self.database.execute(
-            "SELECT source_offset FROM rejections"
+            "SELECT source_offset FROM dead_letters"
             " WHERE source_id = %s AND reason = 'poison' AND resolved_at IS NULL",
             (source_id,),
         )
@@ -154,7 +154,7 @@ class LogSide:
     def paths(self) -> Iterator[str]:
         """The paths of all sources of this host."""
         statement = (
-            "SELECT id, path FROM source_positions WHERE host = %s AND id > %s ORDER BY id LIMIT %s"
+            "SELECT id, path FROM checkpoints WHERE host = %s AND id > %s ORDER BY id LIMIT %s"
         )
         return (row[1] for row in self.pages(statement, self.host, start=0))
 

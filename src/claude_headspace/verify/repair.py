@@ -16,10 +16,10 @@ from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.redaction import make_redactor
 from claude_headspace.events.taxonomy import SESSION_REGISTERED
 from claude_headspace.sessions.known import Sessions
-from claude_headspace.source.transcript import Turn
 from claude_headspace.store.connection import Database
 from claude_headspace.store.sessions import SessionRows, StoredSession
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
+from claude_headspace.transcripts.transcript import Turn
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LATE, LogSide
 from claude_headspace.verify.report import Report
@@ -75,7 +75,7 @@ class LateWriter:
         for start in range(0, len(events), BATCH_EVENTS):
             batch = [event.annotated(**{LATE: True}) for event in events[start:][:BATCH_EVENTS]]
             results += self._writer.write_all(batch)
-            if not results[-1].settled:
+            if not results[-1].acknowledged:
                 raise DatabaseUnavailable(results[-1].error or "the write failed")
         self._database.execute("; ".join([*self.sessions.take_changes(), NOTIFICATION]))
         return results
@@ -109,7 +109,7 @@ class LateWriter:
 
 
 class Repair:
-    """What a check found that can be repaired: turns by source, announcements, positions."""
+    """What a check found that can be repaired: turns by source, announcements, checkpoints."""
 
     def __init__(self, config: Config, log: LogSide) -> None:
         self._config = config

@@ -12,7 +12,7 @@ PLACES_TOLD = 100
 
 Kind = Literal[
     "missing", "unread", "rejected", "differs", "order", "doubled", "invented", "misplaced",
-    "registration", "ending", "position", "rejection", "unreadable", "older_rules",
+    "registration", "ending", "checkpoint", "dead_letter", "unreadable", "older_rules",
 ]  # fmt: skip
 # Not a fault: the watcher is about to read these sources again.
 HARMLESS: frozenset[Kind] = frozenset({"older_rules"})

@@ -16,12 +16,12 @@ from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import InboxDamaged
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.redaction import make_redactor, redact_event
-from claude_headspace.inbox.arrivals import Arrival, read_arrival
 from claude_headspace.inbox.events import event_of, session_of
-from claude_headspace.source.transcript import Rejected, Transcript, Turn
+from claude_headspace.inbox.messages import Message, read_message
+from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.store.connection import Database
-from claude_headspace.store.positions import stored_path
 from claude_headspace.store.writer import WriteResult
+from claude_headspace.transcripts.transcript import Rejected, Transcript, Turn
 from claude_headspace.verify.repair import LateWriter
 
 APPLICATION_NAME = "claude-headspace retry"
@@ -32,7 +32,7 @@ Fate = Literal["written", "in the log already", "no longer rejected", "still rej
 
 _ROWS = """
 SELECT r.id, r.source_id, r.source_offset, r.reason, r.content, s.path
-FROM rejections r JOIN source_positions s ON s.id = r.source_id
+FROM dead_letters r JOIN checkpoints s ON s.id = r.source_id
 WHERE s.host = %s AND r.id > %s AND (%s::bigint[] IS NULL OR r.id = ANY (%s::bigint[]))
     AND (r.resolved_at IS NULL OR %s::bigint[] IS NOT NULL)
 ORDER BY r.id LIMIT %s
@@ -41,7 +41,7 @@ ORDER BY r.id LIMIT %s
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What became of one rejection; `event_ids`: of what stands in the log from it."""
+    """What became of one dead letter; `event_ids`: of what stands in the log from it."""
 
     id: int
     path: str
@@ -58,7 +58,7 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """One row of rejections of a source of this host."""
+    """One row of dead_letters of a source of this host."""
 
     id: int
     source_id: int
@@ -75,7 +75,7 @@ def run_retry(
     as_json: bool = False,
     output: TextIO | None = None,
 ) -> int:
-    """Try these rejections again (None: all that are unresolved) and tell of each.
+    """Try these dead letters again (None: all that are unresolved) and tell of each.
 
     The exit status is 0 when none of them is rejected any more. Raises DatabaseError.
     """
@@ -121,19 +121,19 @@ class Retry:
                 kept = _Kept(row[0], row[1], row[2], row[3], bytes(row[4]), row[5])
                 last = kept.id
                 found.add(kept.id)
-                yield self._settle(kept, self._retry(kept))
+                yield self._resolve(kept, self._retry(kept))
         for unknown in sorted(set(listed or ()) - found):
-            yield Retried(unknown, "", 0, "unknown", "no rejection of this host has this id")
+            yield Retried(unknown, "", 0, "unknown", "no dead_letter of this host has this id")
 
-    def _settle(self, kept: _Kept, result: Retried) -> Retried:
+    def _resolve(self, kept: _Kept, result: Retried) -> Retried:
         if result.resolved:
             self._database.execute_durably(
-                "UPDATE rejections SET resolved_at = clock_timestamp() WHERE id = %s", (kept.id,)
+                "UPDATE dead_letters SET resolved_at = clock_timestamp() WHERE id = %s", (kept.id,)
             )
         return result
 
     def _retry(self, kept: _Kept) -> Retried:
-        return self._retry_arrival(kept) if kept.path == self._inbox else self._retry_line(kept)
+        return self._retry_message(kept) if kept.path == self._inbox else self._retry_line(kept)
 
     def _retry_line(self, kept: _Kept) -> Retried:
         try:
@@ -176,18 +176,18 @@ class Retry:
             return line.startswith(kept.content[: len(kept.content) // 2])
         return line.startswith(kept.content)
 
-    def _retry_arrival(self, kept: _Kept) -> Retried:
+    def _retry_message(self, kept: _Kept) -> Retried:
         try:
-            arrival = _arrival(kept.content)
+            message = _message(kept.content)
         except InboxDamaged as error:
             return _still(kept, str(error))
-        event = self._event(arrival, Origin(kept.source_id, kept.offset))
+        event = self._event(message, Origin(kept.source_id, kept.offset))
         return _told(kept, self._writer.write_events([event]))
 
-    def _event(self, arrival: Arrival, origin: Origin) -> Event:
-        session = self._sessions.find(uuid) if (uuid := session_of(arrival)) else None
+    def _event(self, message: Message, origin: Origin) -> Event:
+        session = self._sessions.find(uuid) if (uuid := session_of(message)) else None
         project_id, agent_id = (session.project_id, session.agent_id) if session else (None, None)
-        event = event_of(arrival, origin, project_id, agent_id)
+        event = event_of(message, origin, project_id, agent_id)
         return event if self._redactor is None else redact_event(self._redactor, event)
 
 
@@ -240,11 +240,11 @@ def _still(kept: _Kept, why: str) -> Retried:
     return Retried(kept.id, kept.path, kept.offset, "still rejected", why)
 
 
-def _arrival(content: bytes) -> Arrival:
+def _message(content: bytes) -> Message:
     with tempfile.TemporaryDirectory(prefix="claude-headspace-") as directory:
         path = Path(directory) / "event.json"
         path.write_bytes(content)
-        return read_arrival(path)
+        return read_message(path)
 
 
 def _as_text(result: Retried) -> str:

@@ -17,7 +17,7 @@ SELECT e.id AS event_id, e.session_uuid, e.source_id, e.source_offset, s.path,
         SELECT FROM verify_rejected r
         WHERE r.source_id = e.source_id AND r.source_offset = e.source_offset) AS judged,
     false AS replaced, false AS doubled
-FROM events e JOIN source_positions s ON s.id = e.source_id
+FROM events e JOIN checkpoints s ON s.id = e.source_id
 LEFT JOIN verify_files f ON f.source_id = e.source_id
 LEFT JOIN verify_seen v ON v.event_id = e.id
 WHERE s.host = %s AND e.event_type = 'turn_detected' AND e.id <= %s AND e.retracted_at IS NULL

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from claude_headspace.discovery.listing import reason_of
 from claude_headspace.errors import DatabaseRefused, EventInvalid, HeadspaceError, InboxError
-from claude_headspace.source.discovery import reason_of
-from claude_headspace.watcher.aside import Aside
+from claude_headspace.quarantine import Quarantine
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +27,13 @@ class Boundary:
 
     def __init__(
         self,
-        aside: Aside[str],
+        aside: Quarantine[str],
         *,
         learn_anew: Callable[[], None],
         count_death: Callable[[], object],
     ) -> None:
-        self._aside = aside
-        self._put_off: Aside[str] = Aside()
+        self._quarantine = aside
+        self._put_off: Quarantine[str] = Quarantine()
         self._learn_anew = learn_anew
         self._count_death = count_death
 
@@ -44,13 +44,13 @@ class Boundary:
 
     def run(self, source: str, work: Callable[[], Done]) -> Done | None:
         """What the work returns; None when it failed, and the source was set aside."""
-        return self._run(self._aside, source, work)
+        return self._run(self._quarantine, source, work)
 
     def run_when_due(self, name: str, work: Callable[[], Done]) -> Done | None:
         """The same for work that is of no one source; None also while it is put off."""
         return None if self._put_off.holds(name) else self._run(self._put_off, name, work)
 
-    def _run(self, aside: Aside[str], name: str, work: Callable[[], Done]) -> Done | None:
+    def _run(self, aside: Quarantine[str], name: str, work: Callable[[], Done]) -> Done | None:
         try:
             done = work()
         except MemoryError:
@@ -72,7 +72,7 @@ class Boundary:
             return done
         return None
 
-    def _fail(self, aside: Aside[str], name: str, reason: str) -> None:
+    def _fail(self, aside: Quarantine[str], name: str, reason: str) -> None:
         if aside.reasons.get(name) != reason:
             logger.warning("%s is set aside and tried again: %s", name, reason)
         aside.fail(name, reason)

@@ -8,27 +8,27 @@ import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+from claude_headspace.capture.pipeline import Capture, Step
+from claude_headspace.capture.reader import POISON
+from claude_headspace.capture.reread import Reread
+from claude_headspace.capture.sources import ActiveSource, Sources
 from claude_headspace.config import FileWatcherSettings
-from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.source.discovery import look, transcripts_of
-from claude_headspace.source.notifier import Notifications, Waker
-from claude_headspace.source.tailer import SLOW_SECONDS
+from claude_headspace.discovery.listing import look, transcripts_of
+from claude_headspace.discovery.notifier import Notifications, Waker
+from claude_headspace.discovery.scanner import Scanner
+from claude_headspace.discovery.work_queue import Waiting, WorkQueue
+from claude_headspace.errors import DatabaseUnavailable, StopRequested
+from claude_headspace.inbox.consumer import InboxConsumer
+from claude_headspace.quarantine import Quarantine, told
+from claude_headspace.sessions.timeouts import SessionTimeouts
+from claude_headspace.store.checkpoints import Checkpoints, stored_path
 from claude_headspace.store.connection import Database
-from claude_headspace.store.positions import Positions, stored_path
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
-from claude_headspace.watcher.agenda import Agenda, Waiting
-from claude_headspace.watcher.aside import Aside, told
+from claude_headspace.transcripts.tailer import SLOW_SECONDS
+from claude_headspace.watcher.backlog import Progress
 from claude_headspace.watcher.boundary import Boundary
-from claude_headspace.watcher.capture import Capture, Step
-from claude_headspace.watcher.endings import Endings
-from claude_headspace.watcher.intake import Intake
-from claude_headspace.watcher.lookout import Lookout
-from claude_headspace.watcher.progress import Progress
-from claude_headspace.watcher.reader import POISON
-from claude_headspace.watcher.reread import Reread
-from claude_headspace.watcher.sources import ActiveSource, Sources
-from claude_headspace.watcher.stop import Stop, StopRequested
-from claude_headspace.watcher.vitals import Vitals
+from claude_headspace.watcher.heartbeat import Heartbeat
+from claude_headspace.watcher.stop import Stop
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ DETACHED_TRIES = 5
 
 # Work that is of no one source, as it is named when it fails.
 INBOX = "the inbox"
-ENDINGS = "the endings of sessions"
+ENDINGS = "the timeouts of sessions"
 COPIES = "telling copies of turns"
 REREADING = "reading again by newer rules"
 
@@ -54,41 +54,41 @@ class Loop:
         *,
         settings: FileWatcherSettings,
         database: Database,
-        positions: Positions,
+        checkpoints: Checkpoints,
         sources: Sources,
         capture: Capture,
         reread: Reread,
-        endings: Endings,
-        intake: Intake,
+        timeouts: SessionTimeouts,
+        consumer: InboxConsumer,
         notifier: Notifications,
-        lookout: Lookout,
-        aside: Aside[str],
+        scanner: Scanner,
+        aside: Quarantine[str],
         roots: Sequence[str],
         boundary: Boundary,
-        agenda: Agenda,
+        work_queue: WorkQueue,
         waker: Waker,
         stop: Stop,
-        vitals: Vitals,
+        heartbeat: Heartbeat,
         pause: Callable[[float], None],
     ) -> None:
         self._settings = settings
         self._database = database
-        self._positions = positions
+        self._checkpoints = checkpoints
         self._sources = sources
         self._capture = capture
         self._reread = reread
-        self._endings = endings
-        self._intake = intake
-        self._inbox = str(intake.watched)
+        self._timeouts = timeouts
+        self._consumer = consumer
+        self._inbox = str(consumer.watched)
         self._notifier = notifier
-        self._lookout = lookout
-        self._aside = aside
+        self._scanner = scanner
+        self._quarantine = aside
         self._roots = roots
         self._boundary = boundary
-        self._agenda = agenda
+        self._work_queue = work_queue
         self._waker = waker
         self._stop = stop
-        self._vitals = vitals
+        self._heartbeat = heartbeat
         self._pause = pause
         self._generation = 0
         self._waiting_for: str | None = None
@@ -96,8 +96,8 @@ class Loop:
         # Files whose end leaves something open, a last line without its newline or a prompt without
         # a line: size when last seen, and when to take them as they are.
         self._unfinished: dict[str, tuple[int, float]] = {}
-        self.settled_bytes = 0
-        self.settled_lines = 0
+        self.committed_bytes = 0
+        self.committed_lines = 0
         self.poison_lines = 0
         self.advanced_at: float | None = None
         self.progress = Progress()
@@ -105,7 +105,7 @@ class Loop:
     def run(self) -> None:
         """Capture until asked to stop."""
         while not self._stop.requested:
-            self._vitals.beat()
+            self._heartbeat.beat()
             try:
                 self._connect()
                 self._work()
@@ -121,57 +121,57 @@ class Loop:
         if self._database.generation == self._generation:
             return
         self._sources.forget()
-        self._agenda.forget()
-        self._endings.reload()
+        self._work_queue.forget()
+        self._timeouts.reload()
         self._capture.forget()
         self._reread.forget()
-        self._intake.forget()
-        self._lookout.begin(self._positions.settled())
-        self.poison_lines = self._positions.unresolved(POISON)
+        self._consumer.forget()
+        self._scanner.begin(self._checkpoints.committed())
+        self.poison_lines = self._checkpoints.unresolved(POISON)
         self._apply_registrations()
         self._generation = self._database.generation
         self._waiting_for = None
-        self._vitals.become("capturing")
+        self._heartbeat.become("capturing")
 
     def learn_anew(self) -> None:
         """Something failed half way: what it left in memory is learnt from the database."""
         self._sources.forget()
         self._capture.forget()
-        self._endings.reload()
+        self._timeouts.reload()
 
     def tell_ready(self) -> None:
         """Everything was seen once: what waits is known."""
-        self.progress.begin(self._agenda.backlog_bytes, self.settled_bytes)
+        self.progress.begin(self._work_queue.backlog_bytes, self.committed_bytes)
 
     def _work(self) -> None:
         """Whatever is due; waits when nothing is."""
         self._look_for_registrations()
         self._take_notifications()
-        if time.monotonic() >= self._lookout.due:
+        if time.monotonic() >= self._scanner.due:
             self._rescan()
-        with self._vitals.doing("look for transcripts", SLOW_SECONDS):
-            listing_first = self._lookout.step()
+        with self._heartbeat.doing("look for transcripts", SLOW_SECONDS):
+            listing_first = self._scanner.step()
         self._read_detached()
         self._take_unfinished()
         # What a hook says of a session comes before the lines that were noticed together with it.
         taken = self._take_inbox()
-        if (path := self._agenda.take_fresh()) is not None:
+        if (path := self._work_queue.take_fresh()) is not None:
             self._visit(path)
         elif taken or listing_first:
             return
-        elif (path := self._agenda.take_backlog()) is not None:
+        elif (path := self._work_queue.take_backlog()) is not None:
             self._visit(path)
-        elif not self._lookout.urgent:
+        elif not self._scanner.urgent:
             self._idle()
 
     def _idle(self) -> None:
         """Everything is read: what is done at leisure, and then a wait."""
         if not self._unfinished:
-            self._boundary.run_when_due(ENDINGS, lambda: self._endings.look(unread=self._unread()))
+            self._boundary.run_when_due(ENDINGS, lambda: self._timeouts.look(unread=self._unread()))
         if self._boundary.run_when_due(COPIES, self._capture.look_at_copies):
             return
         self._boundary.run_when_due(REREADING, self._step_of_reread)
-        self._vitals.at_rest()
+        self._heartbeat.at_rest()
         self._wait()
 
     def _step_of_reread(self) -> None:
@@ -184,33 +184,33 @@ class Loop:
                 self._reread.pass_over()
 
     def _take_inbox(self) -> bool:
-        with self._vitals.doing("take the inbox in", SLOW_SECONDS):
-            return bool(self._boundary.run_when_due(INBOX, self._intake.take))
+        with self._heartbeat.doing("take the inbox in", SLOW_SECONDS):
+            return bool(self._boundary.run_when_due(INBOX, self._consumer.take))
 
     def _take_notifications(self) -> None:
         changes = self._notifier.take()
         if any(path.startswith(self._inbox) for path in changes.files) or changes.lost:
-            self._intake.look_again()
-        self._lookout.note(changes)
+            self._consumer.look_again()
+        self._scanner.note(changes)
 
     def _unread(self) -> set[str]:
         """Files that may hold what is not known: they cannot be read, or their place be seen."""
-        unread = set(self._aside.reasons)
-        for place in self._lookout.unreadable:
-            unread.update((place, *self._agenda.below(place)))
+        unread = set(self._quarantine.reasons)
+        for place in self._scanner.unreadable:
+            unread.update((place, *self._work_queue.below(place)))
         return unread
 
     def _visit(self, path: str) -> None:
         """Take one step with what is at a path."""
-        if self._aside.holds(path):
-            self._aside.nudge(path)
-            self._agenda.put_down()
+        if self._quarantine.holds(path):
+            self._quarantine.nudge(path)
+            self._work_queue.put_down()
             return
         outcome = self._boundary.run(path, lambda: self._step_at(path))
-        self._agenda.put_down()
+        self._work_queue.put_down()
         if outcome is False:
-            self._agenda.unsettle(path)
-            self._lookout.recent.forget(path)
+            self._work_queue.reopen(path)
+            self._scanner.recent.forget(path)
 
     def _step_at(self, path: str) -> bool:
         """Whether there was anything at the path."""
@@ -223,7 +223,7 @@ class Loop:
         return bool(found)
 
     def _open(self, path: str) -> list[ActiveSource]:
-        with self._vitals.doing(f"open {path}", SLOW_SECONDS):
+        with self._heartbeat.doing(f"open {path}", SLOW_SECONDS):
             return self._sources.open(path)
 
     @property
@@ -235,10 +235,10 @@ class Loop:
     def trouble(self) -> str | None:
         """What cannot be read now, in one sentence."""
         sentences = [
-            told("places cannot be seen", self._lookout.unreadable),
-            told("files are set aside and tried again", self._aside.reasons),
-            self._intake.trouble,
-            self._endings.trouble,
+            told("places cannot be seen", self._scanner.unreadable),
+            told("files are set aside and tried again", self._quarantine.reasons),
+            self._consumer.trouble,
+            self._timeouts.trouble,
             told("work is put off and tried again", self._boundary.put_off),
         ]
         return "; ".join(filter(None, sentences)) or None
@@ -246,27 +246,27 @@ class Loop:
     def _advance(self, source: ActiveSource) -> None:
         step = self._capture.step(source)
         self._count(step)
-        self._lookout.recent.note(source.path)
+        self._scanner.recent.note(source.path)
         if step.more or source.unread != step.unfinished:
             waiting = Waiting(source.file.mtime_ns, source.unread)
-            self._agenda.add_backlog(source.path, waiting)
+            self._work_queue.add_backlog(source.path, waiting)
             return
-        self._agenda.settle(source.path, source.stamp)
+        self._work_queue.finish(source.path, source.stamp)
         self._watch_unfinished(source, step)
 
     def _read_detached(self) -> None:
         """Read what is gone from its place to its end, before what took the place."""
         while (source := self._sources.next_detached()) is not None:
             name = f"{source.path} (gone from its place)"
-            if self._aside.holds(name):
+            if self._quarantine.holds(name):
                 return
             done = self._boundary.run(name, lambda: self._read_to_end(source))
-            if done is None and self._aside.tries(name) < DETACHED_TRIES:
+            if done is None and self._quarantine.tries(name) < DETACHED_TRIES:
                 return
-            self._aside.clear(name)
+            self._quarantine.clear(name)
             self._sources.finish_detached()
             self._unfinished.pop(source.path, None)
-            self._agenda.add_fresh(source.path)
+            self._work_queue.add_fresh(source.path)
 
     def _read_to_end(self, source: ActiveSource) -> bool:
         """Everything in it, its last line too if that is whole: no more will come."""
@@ -279,11 +279,11 @@ class Loop:
         return True
 
     def _count(self, step: Step) -> None:
-        self.settled_bytes += step.bytes
-        self.settled_lines += step.lines
+        self.committed_bytes += step.bytes
+        self.committed_lines += step.lines
         if step.bytes:
             self.advanced_at = time.time()
-        self.poison_lines += step.set_aside
+        self.poison_lines += step.poison
 
     def _watch_unfinished(self, source: ActiveSource, step: Step) -> None:
         if not step.unfinished and not step.holds_prompts:
@@ -307,7 +307,7 @@ class Loop:
     def _take_if_still(self, path: str, size: int) -> bool:
         seen = look(path)
         if seen is None or seen.size != size:
-            self._agenda.add_fresh(path)
+            self._work_queue.add_fresh(path)
         else:
             self._take_final_line(path)
         return True
@@ -320,22 +320,22 @@ class Loop:
             ):
                 if step is not None:
                     self._count(step)
-                    self._agenda.settle(path, source.stamp)
+                    self._work_queue.finish(path, source.stamp)
 
     def _rescan(self) -> None:
         """The net behind the notifications."""
-        with self._vitals.doing("look for transcripts", SLOW_SECONDS):
-            self._lookout.rescan()
-        self._intake.look_again()
-        for path in self._aside.due():
-            self._agenda.add_fresh(path)
+        with self._heartbeat.doing("look for transcripts", SLOW_SECONDS):
+            self._scanner.rescan()
+        self._consumer.look_again()
+        for path in self._quarantine.due():
+            self._work_queue.add_fresh(path)
 
     def _wait(self) -> None:
         """Until something happens, or the next thing is due."""
         now = time.monotonic()
-        due = [self._lookout.due, now + LONGEST_WAIT_SECONDS]
+        due = [self._scanner.due, now + LONGEST_WAIT_SECONDS]
         due += [when for _, when in self._unfinished.values()]
-        due += [when for when in (self._reread.due, self._intake.due) if when is not None]
+        due += [when for when in (self._reread.due, self._consumer.due) if when is not None]
         self._select(max(0.0, min(due) - now))
 
     def _select(self, seconds: float) -> None:
@@ -347,31 +347,31 @@ class Loop:
 
     def _look_for_registrations(self) -> None:
         notified = REGISTRATION_CHANNEL in self._database.notified()
-        if notified or self._endings.retries_registrations:
+        if notified or self._timeouts.retries_registrations:
             self._apply_registrations()
 
     def _apply_registrations(self) -> None:
         """Sessions that were just registered are read again from their first byte."""
-        rewound = self._endings.apply_registrations()
+        rewound = self._timeouts.apply_registrations()
         if not rewound:
             return
         self._sources.forget()
         paths = set(rewound)
         if any(look(path) is None for path in rewound):
             # Stored under another spelling than its own: see `stored_path`.
-            paths.update(p for p in self._agenda.settled() if stored_path(p) in paths)
+            paths.update(p for p in self._work_queue.finished() if stored_path(p) in paths)
         for path in paths:
-            self._agenda.unsettle(path)
-            self._agenda.add_fresh(path)
+            self._work_queue.reopen(path)
+            self._work_queue.add_fresh(path)
 
     def has_unread(self, session: UUID) -> bool:
         """Whether files of the session have lines that are not in the log; they are next then."""
         waiting = False
         for seen in transcripts_of(self._roots, str(session)):
-            if seen.path in self._aside:
+            if seen.path in self._quarantine:
                 continue
-            if self._agenda.add_seen(seen):
-                self._agenda.add_fresh(seen.path)
+            if self._work_queue.add_seen(seen):
+                self._work_queue.add_fresh(seen.path)
                 waiting = True
             waiting = waiting or seen.path in self._unfinished
         return waiting
@@ -379,7 +379,7 @@ class Loop:
     def _wait_for_database(self, error: DatabaseUnavailable) -> None:
         """Reading stops; the files keep what they have."""
         reason = str(error)
-        self._vitals.become("waiting", reason)
+        self._heartbeat.become("waiting", reason)
         if reason != self._waiting_for:
             logger.warning("waiting: %s", reason)
             self._waiting_for = reason

@@ -11,43 +11,43 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from claude_headspace.capture.in_flight import InFlight
+from claude_headspace.capture.pipeline import Capture
+from claude_headspace.capture.reader import Reader
+from claude_headspace.capture.reread import Reread
+from claude_headspace.capture.sources import Sources
 from claude_headspace.config import HOST_FILE, Config, load_config
+from claude_headspace.discovery.notifier import Notifications, Waker
+from claude_headspace.discovery.scanner import Scanner
+from claude_headspace.discovery.work_queue import WorkQueue
 from claude_headspace.embedded.location import database_url
-from claude_headspace.errors import HeadspaceError, StateUnusable
+from claude_headspace.errors import HeadspaceError, StateUnusable, StopRequested
 from claude_headspace.events.event import Event
 from claude_headspace.events.redaction import make_redactor, redact_bytes, redact_event
 from claude_headspace.health.status import State, WatcherStatus, status_path, write_private
 from claude_headspace.hooks.danger import settings_paths, warnings
-from claude_headspace.inbox.kept import Kept
+from claude_headspace.inbox.consumer import InboxConsumer
+from claude_headspace.inbox.done import Kept
+from claude_headspace.inbox.queue import InboxQueue
 from claude_headspace.logs import configure_logging
+from claude_headspace.quarantine import Quarantine
 from claude_headspace.sessions.known import Sessions
-from claude_headspace.source.notifier import Notifications, Waker
+from claude_headspace.sessions.timeouts import SessionTimeouts
+from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database, Patience
-from claude_headspace.store.positions import Positions
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
 from claude_headspace.supervision.beats import BeatSender, beats_path
 from claude_headspace.supervision.orphan import LOCK_NAME, OneWatcher, die_with_parent
-from claude_headspace.watcher.agenda import Agenda
-from claude_headspace.watcher.aside import Aside
 from claude_headspace.watcher.boundary import Boundary
-from claude_headspace.watcher.capture import Capture
-from claude_headspace.watcher.endings import Endings
-from claude_headspace.watcher.in_hand import InHand
-from claude_headspace.watcher.inbox_queue import InboxQueue
-from claude_headspace.watcher.intake import Intake
+from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
 from claude_headspace.watcher.liveness import Liveness
-from claude_headspace.watcher.lookout import Lookout
 from claude_headspace.watcher.loop import Loop
-from claude_headspace.watcher.measures import Meter
+from claude_headspace.watcher.meter import Meter
 from claude_headspace.watcher.pause import Pause
-from claude_headspace.watcher.reader import Reader
-from claude_headspace.watcher.reread import Reread
-from claude_headspace.watcher.sources import Sources
-from claude_headspace.watcher.stop import Stop, StopRequested
+from claude_headspace.watcher.stop import Stop
 from claude_headspace.watcher.summary import Summary
-from claude_headspace.watcher.vitals import Vitals
 
 logger = logging.getLogger("claude_headspace.watcher")
 
@@ -63,23 +63,23 @@ class Watcher:
         self._started_at = time.time()
         self._waker = Waker()
         self._stop = Stop(config.event_system.shutdown_timeout_seconds, self._waker)
-        self._vitals = Vitals(
+        self._heartbeat = Heartbeat(
             Liveness(_sender()),
             status_path(config.state.directory),
             self._snapshot,
             at_rest=lambda: self._writer.counters.at_rest(),
         )
-        self._vitals.start()
-        self._agenda = Agenda()
+        self._heartbeat.start()
+        self._work_queue = WorkQueue()
         self._database = Database(
             lambda: database_url(config),
             application_name=APPLICATION_NAME,
-            patience=Patience(beat=self._vitals.beat, end=self._stop.end),
+            patience=Patience(beat=self._heartbeat.beat, end=self._stop.end),
             prepare=Lease(config.state.host).take,
             by_itself=False,
         )
-        self._pause = Pause(self._waker, self._stop, self._vitals)
-        self._positions = Positions(self._database, config.state.host)
+        self._pause = Pause(self._waker, self._stop, self._heartbeat)
+        self._checkpoints = Checkpoints(self._database, config.state.host)
         self._sessions = Sessions(
             SessionRows(self._database, config.state.host), config.file_watcher.sessions
         )
@@ -93,23 +93,23 @@ class Watcher:
             measure=self._meter.wrote,
         )
         self._redactor = make_redactor(config.privacy.patterns) if config.privacy.redact else None
-        self._intake = self._make_intake()
+        self._consumer = self._make_consumer()
         self._roots = [str(path) for path in config.claude.projects_path]
         self._notifier = self._make_notifier()
-        self._in_hand = InHand(config.state.directory)
-        self._aside: Aside[str] = Aside()
-        self._lookout = self._make_lookout()
+        self._in_flight = InFlight(config.state.directory)
+        self._quarantine: Quarantine[str] = Quarantine()
+        self._scanner = self._make_scanner()
         self._loop = self._make_loop()
         self._summary = Summary(self._writer.counters, config.logging.summary_interval_seconds)
 
-    def _make_intake(self) -> Intake:
+    def _make_consumer(self) -> InboxConsumer:
         directory = self._config.state.directory / INBOX_NAME
         settings = self._config.inbox
-        intake = Intake(
+        consumer = InboxConsumer(
             directory=directory,
             database=self._database,
             writer=self._writer,
-            positions=self._positions,
+            checkpoints=self._checkpoints,
             sessions=self._sessions,
             queue=InboxQueue(directory, lambda session: self._loop.has_unread(session)),
             kept=Kept(directory, settings.keep_seconds, settings.keep_bytes),
@@ -117,55 +117,57 @@ class Watcher:
             redact_bytes=lambda content: redact_bytes(self._redactor, content),
             count_rejected=self._meter.rejected,
         )
-        intake.prepare()
-        return intake
+        consumer.prepare()
+        return consumer
 
     def _make_notifier(self) -> Notifications:
         enabled, platform = self._config.file_watcher.notifications, str(sys.platform)
         if platform == "linux":
-            from claude_headspace.source.watches import DirectoryNotifier
+            from claude_headspace.discovery.watches import DirectoryNotifier
 
             return DirectoryNotifier(enabled=enabled)
-        from claude_headspace.source.observer import TreeNotifier
+        from claude_headspace.discovery.observer import TreeNotifier
 
-        return TreeNotifier([*self._roots, str(self._intake.watched)], self._waker, enabled=enabled)
+        return TreeNotifier(
+            [*self._roots, str(self._consumer.watched)], self._waker, enabled=enabled
+        )
 
-    def _make_lookout(self) -> Lookout:
-        return Lookout(
+    def _make_scanner(self) -> Scanner:
+        return Scanner(
             roots=self._roots,
-            inbox=str(self._intake.watched),
+            inbox=str(self._consumer.watched),
             notifier=self._notifier,
-            agenda=self._agenda,
+            work_queue=self._work_queue,
             interval_seconds=self._config.file_watcher.rescan_interval_seconds,
-            troubled=self._aside.__contains__,
+            troubled=self._quarantine.__contains__,
             tell_ready=lambda: self._loop.tell_ready(),
         )
 
     def _make_loop(self) -> Loop:
-        sources = Sources(self._positions, self._beat_or_stop, self._vitals.doing)
+        sources = Sources(self._checkpoints, self._beat_or_stop, self._heartbeat.doing)
         capture = self._make_capture()
         return Loop(
             settings=self._config.file_watcher,
             database=self._database,
-            positions=self._positions,
+            checkpoints=self._checkpoints,
             sources=sources,
             capture=capture,
             reread=self._make_reread(sources),
-            endings=self._make_endings(),
-            intake=self._intake,
+            timeouts=self._make_timeouts(),
+            consumer=self._consumer,
             notifier=self._notifier,
-            lookout=self._lookout,
-            aside=self._aside,
+            scanner=self._scanner,
+            aside=self._quarantine,
             roots=self._roots,
             boundary=Boundary(
-                self._aside,
+                self._quarantine,
                 learn_anew=lambda: self._loop.learn_anew(),
-                count_death=self._in_hand.count_death,
+                count_death=self._in_flight.count_death,
             ),
-            agenda=self._agenda,
+            work_queue=self._work_queue,
             waker=self._waker,
             stop=self._stop,
-            vitals=self._vitals,
+            heartbeat=self._heartbeat,
             pause=self._pause,
         )
 
@@ -174,18 +176,18 @@ class Watcher:
         return Capture(
             database=self._database,
             writer=self._writer,
-            positions=self._positions,
+            checkpoints=self._checkpoints,
             sessions=self._sessions,
             reader=self._reader,
             beat=self._beat_or_stop,
-            in_hand=self._in_hand,
+            in_flight=self._in_flight,
             count_rejected=self._meter.rejected,
         )
 
     def _make_reader(self) -> Reader:
         return Reader(
             max_line_bytes=self._config.file_watcher.max_line_bytes,
-            in_hand=self._in_hand,
+            in_flight=self._in_flight,
             redactor=self._redactor,
             beat=self._beat_or_stop,
         )
@@ -194,21 +196,21 @@ class Watcher:
         return Reread(
             database=self._database,
             writer=self._writer,
-            positions=self._positions,
+            checkpoints=self._checkpoints,
             sources=sources,
             sessions=self._sessions,
             reader=self._reader,
             max_line_bytes=self._config.file_watcher.max_line_bytes,
             beat=self._beat_or_stop,
-            finished=self._agenda.add_fresh,
+            finished=self._work_queue.add_fresh,
             is_capturing=lambda: self._loop.is_capturing,
         )
 
-    def _make_endings(self) -> Endings:
-        return Endings(
+    def _make_timeouts(self) -> SessionTimeouts:
+        return SessionTimeouts(
             database=self._database,
             writer=self._writer,
-            positions=self._positions,
+            checkpoints=self._checkpoints,
             sessions=self._sessions,
             inactivity_timeout_seconds=self._config.file_watcher.inactivity_timeout_seconds,
         )
@@ -223,23 +225,23 @@ class Watcher:
         logger.info("start: pid %d, capturing %s", os.getpid(), projects)
         for danger in warnings(settings_paths(self._config.claude.projects_path)):
             logger.warning("%s", danger)
-        self._vitals.become("starting")
+        self._heartbeat.become("starting")
         # What was imported stays; looking through it again and again finds nothing.
         gc.collect()
         gc.freeze()
         try:
             self._loop.run()
         finally:
-            self._vitals.become("stopping", self._stop.signal)
+            self._heartbeat.become("stopping", self._stop.signal)
             self._notifier.stop()
             self._database.close()
-            self._vitals.finish()
+            self._heartbeat.finish()
         self._summary.tell()
         logger.info("stop: %s", self._stop.signal)
 
     def _beat_or_stop(self) -> None:
         """For long work of which nothing is kept until it is done."""
-        self._vitals.beat()
+        self._heartbeat.beat()
         if self._stop.requested:
             raise StopRequested
 
@@ -248,9 +250,12 @@ class Watcher:
         if self._is_orphaned():
             self._stop.request()
         counters = self._writer.counters
-        backlog_bytes, backlog_files = self._agenda.backlog_bytes, self._agenda.backlog_files
+        backlog_bytes, backlog_files = (
+            self._work_queue.backlog_bytes,
+            self._work_queue.backlog_files,
+        )
         progress = self._loop.progress
-        progress.advance(backlog_bytes, backlog_files, self._loop.settled_bytes)
+        progress.advance(backlog_bytes, backlog_files, self._loop.committed_bytes)
         return WatcherStatus(
             pid=os.getpid(),
             started_at=self._started_at,
@@ -267,14 +272,14 @@ class Watcher:
             failing_since=counters.failing_since,
             backlog_bytes=backlog_bytes,
             backlog_files=backlog_files,
-            settled_bytes=self._loop.settled_bytes,
-            settled_lines=self._loop.settled_lines,
+            committed_bytes=self._loop.committed_bytes,
+            committed_lines=self._loop.committed_lines,
             advanced_at=self._loop.advanced_at,
-            oldest_unread_at=self._agenda.waiting_since,
+            oldest_unread_at=self._work_queue.waiting_since,
             notifications=self._notifier.complete,
             poison_lines=self._loop.poison_lines,
             trouble=self._loop.trouble,
-            files=self._agenda.files,
+            files=self._work_queue.files,
             sessions=len(self._sessions),
             capture_total_bytes=progress.total_bytes,
             capture_rate_bytes_per_second=progress.rate,

@@ -6,14 +6,10 @@ import signal
 import time
 from types import FrameType
 
-from claude_headspace.source.notifier import Waker
+from claude_headspace.discovery.notifier import Waker
 
 # Of the time allowed for stopping, this share may be spent waiting for Postgres.
 _WRITING_SHARE = 0.6
-
-
-class StopRequested(BaseException):
-    """Raised out of long work that can simply be done again after the next start."""
 
 
 class Stop:

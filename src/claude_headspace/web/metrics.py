@@ -30,8 +30,8 @@ _COUNTERS = {
     "duplicates": ("events_duplicate", "Events that were in the log already."),
     "failed_writes": ("write_failures", "Events whose write failed after all retries."),
     "retries": ("write_retries", "Retries of writes."),
-    "settled_bytes": ("read_bytes", "Bytes of transcripts that are accounted for."),
-    "settled_lines": ("read_lines", "Lines of transcripts that are accounted for."),
+    "committed_bytes": ("read_bytes", "Bytes of transcripts that are accounted for."),
+    "committed_lines": ("read_lines", "Lines of transcripts that are accounted for."),
 }
 _GAUGES = {
     "poison_lines": ("poison_lines", "Lines set aside because they killed the watcher."),

@@ -1,0 +1,114 @@
+"""Remembers, beyond the process's death, which line it died of.
+
+A line that kills the watcher (a bug, the memory) would kill every watcher after it. The line in
+hand is noted in a file mapped into memory, which costs next to nothing and outlives the process.
+Deaths are counted by place; a place with two is passed over and reported. Lines that kill come in
+classes: for a while after such a death, lines are tried in a child process first.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import mmap
+import os
+import struct
+import time
+from pathlib import Path
+
+from claude_headspace.health.status import write_private
+
+logger = logging.getLogger(__name__)
+
+DEATHS_BEFORE_SETTING_ASIDE = 2
+# Longer than the window of the restart limit, of which lines thus use up one restart at most.
+CAREFUL_SECONDS = 120.0
+_NOTE = struct.Struct("<qq")
+_NOTHING = (0, -1)
+
+Place = tuple[int, int]
+
+
+class InFlight:
+    """The line that is being taken apart, by the id of its source and its offset."""
+
+    def __init__(self, directory: Path, careful_seconds: float = CAREFUL_SECONDS) -> None:
+        """Opens the note of the process before, and counts its death if it died of a line."""
+        self._careful_seconds = careful_seconds
+        self._deaths_path = directory / "line-deaths.json"
+        self._deaths = self._read_deaths()
+        self._careful_until = time.monotonic() + careful_seconds - self._since_last_death()
+        descriptor = os.open(directory / "line-in-hand", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if os.fstat(descriptor).st_size != _NOTE.size:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, _NOTE.pack(*_NOTHING), 0)
+            self._note = mmap.mmap(descriptor, _NOTE.size)
+        finally:
+            os.close(descriptor)
+        self.count_death()
+
+    @property
+    def is_careful(self) -> bool:
+        """Whether a line has killed lately, so that others may."""
+        return time.monotonic() < self._careful_until
+
+    def take(self, source_id: int, offset: int) -> None:
+        """From here on, a death is this line's."""
+        _NOTE.pack_into(self._note, 0, source_id, offset)
+
+    def put_down(self) -> None:
+        """From here on, a death is no line's."""
+        _NOTE.pack_into(self._note, 0, *_NOTHING)
+
+    def is_poison(self, source_id: int, offset: int) -> bool:
+        """Whether this line has killed the watcher as often as is borne."""
+        if not self._deaths:
+            return False
+        return self._deaths.get((source_id, offset), 0) >= DEATHS_BEFORE_SETTING_ASIDE
+
+    def committed(self, source_id: int, offset: int) -> None:
+        """Every line of the source before the offset is committed, one way or the other."""
+        past = [place for place in self._deaths if place[0] == source_id and place[1] < offset]
+        for place in past:
+            del self._deaths[place]
+        if past:
+            self._write_deaths()
+
+    def count_death(self) -> Place | None:
+        """Count the death of the process that noted what is in hand, and put it down."""
+        place: Place = _NOTE.unpack_from(self._note, 0)
+        self.put_down()
+        if place == _NOTHING:
+            return None
+        self._deaths[place] = self._deaths.get(place, 0) + 1
+        self._careful_until = time.monotonic() + self._careful_seconds
+        logger.warning(
+            "a process died with the line at byte %d of source %d in hand (death %d there)",
+            place[1], place[0], self._deaths[place],
+        )  # fmt: skip
+        self._write_deaths()
+        return place
+
+    def _since_last_death(self) -> float:
+        try:
+            return max(0.0, time.time() - self._deaths_path.stat().st_mtime)
+        except OSError:
+            return self._careful_seconds
+
+    def _read_deaths(self) -> dict[Place, int]:
+        try:
+            stored = json.loads(self._deaths_path.read_text("utf-8"))
+            return {(int(s), int(o)): int(n) for s, o, n in stored}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError) as error:
+            logger.warning("%s cannot be used and is begun anew: %s", self._deaths_path, error)
+            return {}
+
+    def _write_deaths(self) -> None:
+        try:
+            listed = [[source, offset, count] for (source, offset), count in self._deaths.items()]
+            write_private(self._deaths_path, json.dumps(listed) + "\n")
+        except OSError as error:
+            logger.warning("%s cannot be written: %s", self._deaths_path, error)

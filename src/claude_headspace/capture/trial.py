@@ -1,0 +1,101 @@
+"""Lines are taken apart in a child process first, which dies of those that kill.
+
+A child tries many lines and notes each as the watcher does, in memory that both share: so its
+death is known to be a line's, at the cost of one child for each death.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from claude_headspace.capture.in_flight import InFlight
+from claude_headspace.supervision.orphan import kill_with_parent
+from claude_headspace.transcripts.tailer import Line
+
+logger = logging.getLogger(__name__)
+
+# As long as the guard lets a line hold the watcher.
+LINE_SECONDS = 3.0
+_SLICE_SECONDS = 0.1
+
+TakeApart = Callable[[Line], None]
+
+
+class Trial:
+    """Every child's death counts for a line or ends the trial, so there are not many."""
+
+    def __init__(
+        self, in_flight: InFlight, beat: Callable[[], None], line_seconds: float = LINE_SECONDS
+    ) -> None:
+        self._in_flight = in_flight
+        self._beat = beat
+        self._line_seconds = line_seconds
+
+    def run(self, source_id: int, lines: Sequence[Line], take_apart: TakeApart) -> None:
+        """Try the lines; those that kill are known to `in_flight` as poison when this returns."""
+        left = [line for line in lines if not self._in_flight.is_poison(source_id, line.start)]
+        while left and not self._child_survives(left, take_apart):
+            place = self._in_flight.count_death()
+            if place is None:
+                logger.warning("a child that tried lines was ended from outside")
+                return
+            left = [line for line in left if line.start >= place[1]]
+            if self._in_flight.is_poison(*place):
+                del left[0]
+
+    def _child_survives(self, lines: Sequence[Line], take_apart: TakeApart) -> bool:
+        parent = os.getpid()
+        # Its other end is closed with the child, however that ends.
+        ended, alive = os.pipe()
+        try:
+            pid = _fork()
+            if not pid:
+                self._try(parent, lines, take_apart)
+        except OSError as error:
+            logger.warning("lines are not tried first, there can be no child: %s", error)
+            os.close(ended)
+            return True
+        finally:
+            os.close(alive)
+        return self._outlives(pid, ended)
+
+    def _outlives(self, child: int, ended: int) -> bool:
+        """Wait for the child's end; whether it came by itself."""
+        try:
+            while not select.select([ended], [], [], _SLICE_SECONDS)[0]:
+                self._beat()
+        except BaseException:
+            os.kill(child, signal.SIGKILL)
+            self._in_flight.put_down()
+            raise
+        finally:
+            os.close(ended)
+            _, status = os.waitpid(child, 0)
+        return status == 0
+
+    def _try(self, parent: int, lines: Sequence[Line], take_apart: TakeApart) -> NoReturn:
+        """What the child does; an exception ends it at its line, as it would end the watcher."""
+        try:
+            kill_with_parent()
+            for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            if os.getppid() == parent:
+                for line in lines:
+                    signal.setitimer(signal.ITIMER_REAL, self._line_seconds)
+                    take_apart(line)
+                os._exit(0)
+        finally:
+            os._exit(1)
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Of threads that the child will not have: it needs none.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()

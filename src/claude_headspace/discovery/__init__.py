@@ -1,0 +1,1 @@
+"""Which transcripts there are, and which have something unread."""

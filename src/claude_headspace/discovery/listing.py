@@ -1,0 +1,242 @@
+"""Finds transcripts below the project directories, whoever created them and whenever."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from claude_headspace.transcripts.checkpoint import as_stored, file_stamp
+
+TRANSCRIPT_SUFFIX = ".jsonl"
+# A segment of a listing ends after so long, so that whatever else is due is done in between.
+PORTION_SECONDS = 0.002
+DANGLING = "a symbolic link to nothing"
+# Workflows keep a journal beside their subagents' transcripts; it is none itself.
+_NO_TRANSCRIPTS = frozenset({"journal.jsonl"})
+# macOS leaves such a file beside a real one on foreign file systems.
+_SHADOW = "._"
+# What the operating system says of a path at which there is nothing.
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+
+Look = Callable[[str], os.stat_result]
+
+
+class Sighting(NamedTuple):
+    """A file as it was seen, unopened."""
+
+    path: str
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @property
+    def stamp(self) -> int:
+        """The same while nothing was written to the file and no other took its place."""
+        return file_stamp(self.device, self.inode, self.size, self.mtime_ns)
+
+
+class Directory(NamedTuple):
+    """A directory as it was just before it was listed."""
+
+    path: str
+    device: int
+    inode: int
+    mtime_ns: int
+
+
+def is_transcript(path: str) -> bool:
+    """Whether a file of this name is one of Claude Code's transcripts."""
+    name = os.path.basename(path)
+    is_shadow = name.startswith(_SHADOW) or name in _NO_TRANSCRIPTS
+    return name.endswith(TRANSCRIPT_SUFFIX) and not is_shadow
+
+
+def look(path: str, look_at: Look = os.stat) -> Sighting | None:
+    """The regular file at this path, or None; raises OSError where that cannot be told."""
+    try:
+        found = look_at(path)
+    except ValueError:
+        return None
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    device, inode = as_stored(found.st_dev), as_stored(found.st_ino)
+    return Sighting(path, device, inode, found.st_size, as_stored(found.st_mtime_ns))
+
+
+class Listing:
+    """One walk through directories and everything below them, in segments of a few milliseconds.
+
+    A directory is read once, however many ways lead to it: real ones before symbolic links, which
+    are followed where they stand for a root or a project's folder. `enter` is called with each
+    directory before it is listed; directories in `known` are not entered from above. `unreadable`
+    says what could not be seen, and why; `gone` names directories that are not there.
+    """
+
+    def __init__(
+        self,
+        directories: Sequence[str],
+        *,
+        roots: Sequence[str] | None = None,
+        known: Container[str] = (),
+        enter: Callable[[Directory], None] | None = None,
+        portion_seconds: float = PORTION_SECONDS,
+        look_at: Look = os.stat,
+    ) -> None:
+        self._roots = frozenset(directories if roots is None else roots)
+        self._waiting = list(reversed(directories))
+        self._links: list[str] = []
+        self._known = known
+        self._enter = enter
+        self._portion_seconds = portion_seconds
+        self._look_at = look_at
+        self._entered: set[tuple[int, int]] = set()
+        self.unreadable: dict[str, str] = {}
+        self.gone: list[str] = []
+
+    def __iter__(self) -> Iterator[list[Sighting]]:
+        """Portions of what is found; a directory that has nothing gives an empty one."""
+        while self._waiting or self._links:
+            if not self._waiting:
+                self._links.sort(reverse=True)
+            path = self._waiting.pop() if self._waiting else self._links.pop()
+            try:
+                yield from self._list(path)
+            except OSError as error:
+                self._fail(path, error)
+                yield []
+
+    def _list(self, path: str) -> Iterator[list[Sighting]]:
+        if not self._enters(path):
+            return
+        until = time.monotonic() + self._portion_seconds
+        segment: list[Sighting] = []
+        with os.scandir(path) as entries:
+            for entry in entries:
+                seen = self._see(entry, path)
+                if seen is not None:
+                    segment.append(seen)
+                if time.monotonic() > until:
+                    yield segment
+                    segment, until = [], time.monotonic() + self._portion_seconds
+        yield segment
+
+    def _enters(self, path: str) -> bool:
+        found = self._look_at(path)
+        identity = (as_stored(found.st_dev), as_stored(found.st_ino))
+        if identity in self._entered:
+            return False
+        self._entered.add(identity)
+        if self._enter is not None:
+            self._enter(Directory(path, *identity, as_stored(found.st_mtime_ns)))
+        return True
+
+    def _see(self, entry: os.DirEntry[str], directory: str) -> Sighting | None:
+        """The transcript that an entry is; a directory is put where its turn comes."""
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.path not in self._known:
+                    self._waiting.append(entry.path)
+                return None
+            if is_transcript(entry.name):
+                return look(entry.path, self._look_at)
+            if entry.is_symlink() and directory in self._roots and entry.name[0] != ".":
+                self._follow(entry.path)
+        except OSError as error:
+            self.unreadable[entry.path] = reason_of(error)
+        return None
+
+    def _follow(self, path: str) -> None:
+        try:
+            if stat.S_ISDIR(self._look_at(path).st_mode) and path not in self._known:
+                self._links.append(path)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            self.unreadable[path] = DANGLING
+
+    def _fail(self, path: str, error: OSError) -> None:
+        if os.path.islink(path) and error.errno in _GONE:
+            self.unreadable[path] = DANGLING
+            return
+        if error.errno in _GONE:
+            self.gone.append(path)
+        if error.errno not in _GONE or path in self._roots:
+            self.unreadable[path] = reason_of(error)
+
+
+def reason_of(error: OSError) -> str:
+    """What the operating system says, without the path."""
+    return error.strerror or str(error)
+
+
+def sweep(roots: Sequence[str]) -> Iterator[list[Sighting]]:
+    """Portions of the transcripts below the roots."""
+    return iter(Listing(roots))
+
+
+def unreadable(roots: Sequence[str]) -> dict[str, str]:
+    """The places below the roots that cannot be seen, each with the reason: for `verify`.
+
+    Files are tried too: what may not be opened cannot be compared.
+    """
+    listing = Listing(roots)
+    found = {}
+    for segment in listing:
+        for seen in segment:
+            try:
+                os.close(os.open(seen.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+            except OSError as error:
+                if error.errno not in _GONE:
+                    found[seen.path] = reason_of(error)
+    return {**listing.unreadable, **found}
+
+
+def find_by_inode(directory: str, device: int, inode: int) -> str | None:
+    """The path of a file in this directory that has this inode, whatever its name is now."""
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if as_stored(entry.inode()) == inode and not entry.is_dir(follow_symlinks=False):
+                    seen = look(entry.path)
+                    if seen and (seen.device, seen.inode) == (device, inode):
+                        return entry.path
+    except OSError:
+        return None
+    return None
+
+
+def transcripts_of(roots: Sequence[str], session: str) -> Iterator[Sighting]:
+    """The transcripts of a session below the roots, where Claude Code keeps and names them so."""
+    for root in roots:
+        for folder in _folders(root):
+            with suppress(OSError):
+                main = look(os.path.join(folder, session + TRANSCRIPT_SUFFIX))
+                if main is not None:
+                    yield main
+            for segment in Listing([os.path.join(folder, session)]):
+                yield from segment
+
+
+def _folders(root: str) -> list[str]:
+    try:
+        with os.scandir(root) as entries:
+            return [entry.path for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def main_transcript(path: str, session: str) -> str:
+    """Where Claude Code keeps the main transcript of a session, told by any file of it."""
+    directory = os.path.dirname(path)
+    head, found, _ = directory.partition(f"{os.sep}{session}{os.sep}")
+    return os.path.join(head if found else directory, session + TRANSCRIPT_SUFFIX)

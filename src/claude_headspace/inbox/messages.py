@@ -1,0 +1,148 @@
+"""Taking events out of the inbox: what arrived, in order, and what each file says."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NoReturn
+
+from claude_headspace.errors import InboxDamaged, InboxError
+from claude_headspace.inbox.producer import ARRIVED, MAX_EVENT_BYTES, UNFINISHED, is_event_id
+
+LEFTOVER_SECONDS = 36 * 3600
+_FIELDS = frozenset({"id", "type", "timestamp", "payload"})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event as it was left in the inbox; its type's schema has not been looked at yet."""
+
+    id: str
+    type: str
+    timestamp: datetime
+    payload: dict[str, Any]
+    path: Path
+
+
+def list_messages(directory: str | os.PathLike[str]) -> list[Path]:
+    """Return the files waiting in the inbox, in order of message; none if there is no inbox.
+
+    A directory read while files are added may show a later one without an earlier one. Those
+    before any that it showed are there when it is read again.
+    """
+    arrived = Path(directory) / ARRIVED
+    latest = max(_names(arrived), default="")
+    names = _names(arrived) if latest else []
+    return [arrived / name for name in sorted(names) if name <= latest]
+
+
+def _names(arrived: Path) -> list[str]:
+    try:
+        with os.scandir(arrived) as entries:
+            return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(arrived, error) from error
+
+
+def read_message(path: Path) -> Message:
+    """Return the event in one file of the inbox.
+
+    Raises InboxDamaged if it does not hold one whole event, and InboxError if it cannot be read
+    now: it may be readable later.
+    """
+    try:
+        content = _read_bounded(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return _message(_parsed(content, path), path)
+
+
+def remove_leftovers(
+    directory: str | os.PathLike[str], older_than_seconds: float = LEFTOVER_SECONDS
+) -> int:
+    """Delete what producers that died while writing left behind, and return how many files."""
+    unfinished = Path(directory) / UNFINISHED
+    newest = time.time() - older_than_seconds
+    removed = 0
+    try:
+        for draft in unfinished.iterdir():
+            removed += _removed_if_older(draft, newest)
+    except FileNotFoundError:
+        return removed
+    except OSError as error:
+        raise _unreadable(unfinished, error) from error
+    return removed
+
+
+def _removed_if_older(draft: Path, newest: float) -> bool:
+    found = draft.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_mtime > newest:
+        return False
+    draft.unlink(missing_ok=True)
+    return True
+
+
+def _read_bounded(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(MAX_EVENT_BYTES + 1)
+    if len(content) > MAX_EVENT_BYTES:
+        _damaged(path, f"is longer than the {MAX_EVENT_BYTES} bytes that an event may have")
+    return content
+
+
+def _parsed(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        event = json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        _damaged(path, f"is not JSON ({error})")
+    if not isinstance(event, dict) or event.keys() != _FIELDS:
+        _damaged(path, f"is not an object of just {', '.join(sorted(_FIELDS))}")
+    return event
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _message(event: dict[str, Any], path: Path) -> Message:
+    if not is_event_id(event["id"]):
+        _damaged(path, "has an id that is not a UUID")
+    if not isinstance(event["type"], str) or not event["type"]:
+        _damaged(path, "has a type that is not a name")
+    if not isinstance(event["payload"], dict):
+        _damaged(path, "has a payload that is not an object")
+    timestamp = _zoned(event["timestamp"])
+    if timestamp is None:
+        _damaged(path, "has a timestamp that is not ISO 8601 with a zone")
+    return Message(event["id"], event["type"], timestamp, event["payload"], path)
+
+
+def _zoned(text: object) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
+        if moment.utcoffset() is None:
+            return None
+        moment.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return None
+    return moment
+
+
+def _damaged(path: Path, problem: str) -> NoReturn:
+    raise InboxDamaged(f"The file {path} {problem}: it is not an event left by this program.")
+
+
+def _unreadable(path: Path, error: OSError) -> InboxError:
+    return InboxError(
+        f"{path} cannot be read ({error.strerror or error}): see who owns it and its mode."
+    )

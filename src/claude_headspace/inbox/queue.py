@@ -1,0 +1,185 @@
+"""Which files of the inbox come next, and what they say."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from claude_headspace.errors import InboxDamaged, InboxError
+from claude_headspace.events.taxonomy import HOOK_RECEIVED, SESSION_ENDED
+from claude_headspace.inbox.events import session_of
+from claude_headspace.inbox.messages import Message, list_messages, read_message
+from claude_headspace.quarantine import Quarantine, told
+
+logger = logging.getLogger(__name__)
+
+# A batch ends at whichever comes first.
+BATCH_FILES = 128
+BATCH_BYTES = 1024 * 1024
+# So many files are looked at without anything else being done.
+_LOOKS = 1024
+SESSION_END = "SessionEnd"
+# How soon an end that waits for its session's lines is looked at again.
+HOLD_SECONDS = 0.05
+_HOLD_PER_LOOK = 4.0
+_PLACE_DIGITS = 20
+
+
+@dataclass(slots=True)
+class Taken:
+    """One file of the inbox with what it says, or why it says nothing."""
+
+    path: Path
+    offset: int
+    message: Message | None = None
+    damage: str | None = None
+
+
+class InboxQueue:
+    """The files in order of message.
+
+    A session's end, and what comes of the session after it, waits as long as `unread` says that
+    files of the session have lines that are not in the log yet. A file that was set aside is
+    passed over until its time comes.
+    """
+
+    def __init__(self, directory: Path, unread: Callable[[UUID], bool]) -> None:
+        self._directory = directory
+        self._unread = unread
+        self._paths: deque[Path] = deque()
+        self._quarantine: Quarantine[Path] = Quarantine()
+        self._held: set[UUID] = set()
+        self._began = 0.0
+        self._hold_until: float | None = None
+        # Why the inbox cannot be read now, if it cannot.
+        self._complaint: str | None = None
+        self.look_again = True
+
+    @property
+    def trouble(self) -> str | None:
+        """What cannot be taken in now, in one sentence."""
+        if self._complaint is not None:
+            return f"the inbox cannot be read: {self._complaint}"
+        return told("files of the inbox are set aside", self._quarantine.reasons)
+
+    @property
+    def due(self) -> float | None:
+        """When, on the monotonic clock, something that waits is to be looked at again."""
+        moments = [
+            moment for moment in (self._hold_until, self._quarantine.next_due) if moment is not None
+        ]
+        return min(moments, default=None)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether files of the last listing have not been looked at yet."""
+        return bool(self._paths)
+
+    def forget(self) -> None:
+        """Learn everything again from the directory."""
+        self._paths.clear()
+        self.look_again = True
+
+    def next_batch(self) -> list[Taken]:
+        """The next files, to be written together; none when there are none now."""
+        if not self._paths and self._is_time():
+            self._list()
+        batch: list[Taken] = []
+        size = 0
+        for _ in range(min(_LOOKS, len(self._paths))):
+            if len(batch) == BATCH_FILES or size >= BATCH_BYTES:
+                break
+            path = self._paths.popleft()
+            taken = None if self._quarantine.holds(path) else self._read(path)
+            if taken is not None and not self._waits_for_lines(taken):
+                batch.append(taken)
+                size += _size(path)
+        if not self._paths:
+            self._end_look()
+        self.look_again = self.look_again or bool(batch)
+        return batch
+
+    def set_aside(self, path: Path, reason: str) -> None:
+        """Leave a file where it is and go on; it is tried again later."""
+        if self._quarantine.put(path, reason):
+            logger.warning("inbox: %s is set aside: %s", path.name, reason)
+
+    def finish(self, path: Path) -> None:
+        """The file was dealt with."""
+        self._quarantine.clear(path)
+
+    def _is_time(self) -> bool:
+        return self.look_again or (self.due is not None and self.due <= time.monotonic())
+
+    def _list(self) -> None:
+        self.look_again = False
+        self._hold_until = None
+        self._held.clear()
+        self._began = time.monotonic()
+        try:
+            self._paths = deque(list_messages(self._directory))
+        except InboxError as error:
+            if str(error) != self._complaint:
+                logger.warning("the inbox cannot be read now: %s", error)
+            self._complaint = str(error)
+            return
+        self._complaint = None
+        self._quarantine.keep(self._paths)
+
+    def _end_look(self) -> None:
+        """What is held is looked at again soon, but for most of the time something else is done."""
+        if self._held and self._hold_until is None:
+            now = time.monotonic()
+            self._hold_until = now + max(HOLD_SECONDS, _HOLD_PER_LOOK * (now - self._began))
+
+    def _read(self, path: Path) -> Taken | None:
+        """None where the file has gone or cannot be read now."""
+        offset = place(path.name)
+        try:
+            return Taken(path, offset, message=read_message(path))
+        except InboxDamaged as error:
+            return Taken(path, offset, damage=str(error))
+        except InboxError as error:
+            if path.exists():
+                self.set_aside(path, str(error))
+            return None
+
+    def _waits_for_lines(self, taken: Taken) -> bool:
+        session = None if taken.message is None else session_of(taken.message)
+        if session is None or taken.message is None:
+            return False
+        if session not in self._held and _ends(taken.message) and self._unread(session):
+            self._held.add(session)
+        return session in self._held
+
+
+def hook_type(message: Message) -> str | None:
+    """Which hook an message is, if it is one."""
+    named = message.payload.get("hook_type")
+    return named if message.type == HOOK_RECEIVED and isinstance(named, str) else None
+
+
+def _ends(message: Message) -> bool:
+    return message.type == SESSION_ENDED or hook_type(message) == SESSION_END
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def place(name: str) -> int:
+    """Where a file stands in the inbox: its time of message, or a number of its own."""
+    prefix = name.partition("-")[0]
+    if prefix.isascii() and prefix.isdecimal() and len(prefix) <= _PLACE_DIGITS:
+        return int(prefix) % 2**63
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:7], "big")

@@ -1,0 +1,190 @@
+"""How sessions end, and how people start and end their capture."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta, timezone
+from uuid import UUID
+
+from claude_headspace.errors import DatabaseUnavailable, EventInvalid
+from claude_headspace.events.event import Event, derived_key
+from claude_headspace.events.taxonomy import SESSION_ENDED
+from claude_headspace.quarantine import Quarantine, told
+from claude_headspace.sessions.known import Sessions
+from claude_headspace.store.checkpoints import Checkpoints
+from claude_headspace.store.connection import Database
+from claude_headspace.store.sessions import Registration
+from claude_headspace.store.writer import EventWriter
+
+logger = logging.getLogger(__name__)
+
+# How often silent sessions are looked for, at most and at least.
+LONGEST_INTERVAL_SECONDS = 30.0
+_INTERVALS_PER_TIMEOUT = 4
+_BATCH = 100
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+class SessionTimeouts:
+    """Ends sessions that are silent or no longer wanted. Called when every file is committed."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        writer: EventWriter,
+        checkpoints: Checkpoints,
+        sessions: Sessions,
+        inactivity_timeout_seconds: float,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._checkpoints = checkpoints
+        self._sessions = sessions
+        self._timeout = timedelta(seconds=inactivity_timeout_seconds)
+        self._interval = min(
+            LONGEST_INTERVAL_SECONDS, inactivity_timeout_seconds / _INTERVALS_PER_TIMEOUT
+        )
+        self._now = now
+        self._next = 0.0
+        self._quarantine: Quarantine[UUID] = Quarantine()
+        self._failed: Quarantine[UUID] = Quarantine()
+
+    @property
+    def trouble(self) -> str | None:
+        """Which sessions cannot be ended or registered now, in one sentence."""
+        sentences = (
+            told("sessions cannot be ended", self._quarantine.reasons),
+            told("sessions cannot be registered", self._failed.reasons),
+        )
+        return "; ".join(filter(None, sentences)) or None
+
+    def reload(self) -> None:
+        """Learn everything again from the database."""
+        self._sessions.reload()
+        self._next = 0.0
+
+    def look(self, unread: Collection[str] = ()) -> None:
+        """End the sessions that have been silent for the timeout.
+
+        Not those of which a file, told by its path, cannot be read: they may have spoken.
+        """
+        if time.monotonic() < self._next:
+            return
+        waiting = [session for session in self._quarantine if self._quarantine.holds(session)]
+        silent = self._sessions.silent(self._now(), self._timeout, _BATCH, waiting)
+        self._quarantine.keep([*waiting, *silent])
+        readable = [s for s in silent if not any(str(s) in path for path in unread)]
+        if readable:
+            self._end_apart(readable)
+        if len(silent) < _BATCH:
+            self._next = time.monotonic() + self._interval
+
+    def _end_apart(self, silent: list[UUID]) -> None:
+        """End them together; where something goes wrong each alone, and what still does waits."""
+        try:
+            self._write([ending for session in silent for ending in self._timed_out(session)])
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the fault of one session
+            self._sessions.forget()
+            if len(silent) > 1:
+                for session in silent:
+                    self._end_apart([session])
+                return
+            self._set_aside(silent[0], error)
+            return
+        for session in silent:
+            self._quarantine.clear(session)
+
+    def _timed_out(self, uuid: UUID) -> list[tuple[Event, str | None]]:
+        session = self._sessions.find(uuid)
+        if session is None or session.last_seen_at is None:
+            return []
+        # The moment it became inactive, whenever it is noticed.
+        return [self._sessions.ending(session, "timeout", session.last_seen_at + self._timeout)]
+
+    def _set_aside(self, session: UUID, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        if self._quarantine.put(session, reason):
+            logger.warning("session %s is set aside: %s", session, reason)
+
+    @property
+    def retries_registrations(self) -> bool:
+        """Whether a registration that went wrong is to be tried again."""
+        return any(not self._failed.holds(session) for session in self._failed)
+
+    def apply_registrations(self) -> list[str]:
+        """Do what people asked for.
+
+        Returns the paths, as they are stored, that are to be read from their start.
+        """
+        rewound: list[str] = []
+        asked = self._sessions.waiting_registrations()
+        self._failed.keep([registration.session for registration in asked])
+        for registration in asked:
+            if self._failed.holds(registration.session):
+                continue
+            try:
+                rewound += self._apply(registration)
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - the fault of this one
+                self._sessions.forget()
+                if self._failed.put(registration.session, str(error)):
+                    logger.warning("registration of %s: %s", registration.session, error)
+                continue
+            self._failed.clear(registration.session)
+        return rewound
+
+    def _apply(self, registration: Registration) -> list[str]:
+        rewound: list[str] = []
+        if registration.wanted:
+            rewound = self._begin(registration)
+        else:
+            self._leave(registration)
+        self._database.execute(self._sessions.applied(registration))
+        return rewound
+
+    def _begin(self, registration: Registration) -> list[str]:
+        paths = self._checkpoints.rewind_session(registration.session)
+        session = self._sessions.registered(registration)
+        if session is not None:
+            announcement = self._sessions.announcement(session, self._now(), None)
+            if announcement is not None:
+                self._write([(announcement, None)])
+        logger.info("session %s is registered: %d files", registration.session, len(paths))
+        return paths
+
+    def _leave(self, registration: Registration) -> None:
+        session = self._sessions.find_own(registration.session)
+        logger.info("session %s is unregistered", registration.session)
+        if session is None:
+            return
+        if session.ended_at is None:
+            number = str(registration.generation)
+            key = derived_key(SESSION_ENDED, str(session.uuid), "unregistered", number)
+            self._write([self._sessions.ending(session, "unregistered", self._now(), key)])
+        self._sessions.unannounce(session)
+        self._store(self._sessions.take_changes())
+
+    def _write(self, timeouts: Sequence[tuple[Event, str | None]]) -> None:
+        """Write events, and then what they come with."""
+        results = self._writer.write_all([event for event, _ in timeouts])
+        if not all(result.acknowledged for result in results):
+            raise DatabaseUnavailable(results[-1].error or "the write failed")
+        refused = next((result for result in results if result.outcome == "rejected"), None)
+        if refused is not None:
+            raise EventInvalid("event", refused.error or "rejected")
+        stored = [statement for _, statement in timeouts if statement is not None]
+        self._store([*self._sessions.take_changes(), *stored])
+
+    def _store(self, statements: list[str]) -> None:
+        if statements:
+            self._database.execute("; ".join(statements))

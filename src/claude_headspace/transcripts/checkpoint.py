@@ -1,0 +1,97 @@
+"""How far into a source its lines are committed, and what they were."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# The rules by which lines are told apart (see source.classify). What was read by older ones is
+# read again.
+RULES = 2
+_HALF = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where reading goes on, and how to know that the file is still the one that was read.
+
+    `offset` counts committed bytes. `checksum` is the CRC-32 of all of them, `head` and `tail` of
+    the first and the last of them (see source.tailer). `mtime_ns` is the file's when last read.
+    `state` is what the lines before it left open (see source.transcript).
+    """
+
+    offset: int = 0
+    device: int | None = None
+    inode: int | None = None
+    mtime_ns: int | None = None
+    checksum: int = 0
+    head: int = 0
+    tail: int = 0
+    state: str = ""
+
+
+# Other lines are counted by type; of a source with more types than this the rest in one sum.
+MAX_KINDS = 100
+MORE_KINDS = "of further types"
+
+
+@dataclass(slots=True)
+class LineCounts:
+    """What the committed lines of a source were; each record of a line counts."""
+
+    lines: int = 0
+    turns: int = 0
+    duplicates: int = 0
+    rescued: int = 0
+    other: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def add(self, more: LineCounts) -> None:
+        """Count `more` on top."""
+        self.lines += more.lines
+        self.turns += more.turns
+        self.duplicates += more.duplicates
+        self.rescued += more.rescued
+        for kind, count in more.other.items():
+            known = kind in self.other or len(self.other) < MAX_KINDS
+            self.other[kind if known else MORE_KINDS] += count
+        self.rejected.update(more.rejected)
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts as the database keeps them."""
+        return {
+            "lines": self.lines,
+            "turns": self.turns,
+            "duplicates": self.duplicates,
+            "rescued": self.rescued,
+            "other": dict(self.other),
+            "rejected": dict(self.rejected),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> LineCounts:
+        """The counts out of what `as_json` made."""
+        return cls(
+            lines=stored.get("lines", 0),
+            turns=stored.get("turns", 0),
+            duplicates=stored.get("duplicates", 0),
+            rescued=stored.get("rescued", 0),
+            other=Counter(stored.get("other", {})),
+            rejected=Counter(stored.get("rejected", {})),
+        )
+
+
+def as_stored(number: int) -> int:
+    """A number of the operating system as a signed number of 64 bits, which Postgres can hold.
+
+    Inodes may have 64 bits without a sign, and times in nanoseconds pass 2^63 in the year 2262.
+    They wrap around: what differs goes on to differ.
+    """
+    return (number + _HALF) % (2 * _HALF) - _HALF
+
+
+def file_stamp(device: int, inode: int, size: int, mtime_ns: int) -> int:
+    """The same while nothing is written to a file and no other takes its place."""
+    return hash((device, inode, size, mtime_ns))

@@ -1,0 +1,185 @@
+"""Whether a record is a turn. What the client says of it decides before what it looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from claude_headspace.events.event import storable
+from claude_headspace.transcripts.records import (
+    QUEUED_PROMPT,
+    Attachment,
+    Body,
+    Details,
+    Message,
+    Origin,
+    Record,
+)
+from claude_headspace.transcripts.typed import (
+    EDITOR_WRAPPERS,
+    WRAPPERS,
+    command,
+    is_injected,
+    is_pasted,
+    only_command,
+    text_of,
+    unwrapped,
+)
+
+# Who sent a prompt, of a person: with one of these nothing in the text is interpreted.
+TYPED_SOURCES = frozenset({"typed", "queued", "sdk", "suggestion_accepted"})
+HUMAN = "human"
+# Agents that the client runs for itself: compaction, suggested prompts, side questions.
+_INTERNAL_AGENTS = ("acompact", "aprompt_suggestion", "aside_question")
+# Kinds of messages by machines are counted under this, so that new ones are seen.
+MACHINE = "machine:"
+KNOWN_MACHINES = frozenset(
+    MACHINE + kind
+    for kind in (
+        "auto-continuation", "coordinator", "peer", "scheduled", "scheduled-trigger", "system",
+        "task-notification", "meta", "bash",
+    )
+)  # fmt: skip
+# Types are counted by name; names of our own making or from damaged lines must not pile up.
+_MAX_KIND_LENGTH = 60
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What a record is: `text` and `actor` of a turn, or else the `kind` it is counted under."""
+
+    kind: str
+    actor: str = ""
+    text: str = ""
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether somebody said something."""
+        return bool(self.actor)
+
+
+_COMPACT_SUMMARY = Verdict("user/compact_summary")
+_META = Verdict("user/meta")
+_SUBAGENT_PROMPT = Verdict("user/subagent_prompt")
+_NOTICE = Verdict("assistant/notice")
+_NOTHING_SAID = Verdict("assistant/no_text")
+_ATTACHMENT = Verdict("attachment")
+
+
+def classify(record: Record, body: Body) -> Verdict:
+    """What this record is."""
+    rule = _RULES.get(record.type or "")
+    return _of_type(record.type) if rule is None or body is None else rule(record, body)
+
+
+def _assistant(record: Record, message: Message) -> Verdict:
+    if record.isApiErrorMessage or message.model == "<synthetic>":
+        return _NOTICE
+    if (record.agentId or "").startswith(_INTERNAL_AGENTS):
+        return Verdict("assistant/internal_agent")
+    text = text_of(message.content)
+    return Verdict("turn", "agent", text) if text.strip() else _NOTHING_SAID
+
+
+def _user(record: Record, message: Message) -> Verdict:
+    if record.isCompactSummary:
+        return _COMPACT_SUMMARY
+    if record.isMeta or record.isVisibleInTranscriptOnly or record.isVirtual:
+        return _META
+    if record.isSidechain:
+        return _SUBAGENT_PROMPT
+    origin = _origin_kind(record.origin)
+    if origin not in (None, HUMAN) or record.promptSource == "system":
+        return Verdict("user/" + MACHINE + _kind(origin or "system"))
+    text = _with_feedback(record, text_of(message.content))
+    if record.promptSource in TYPED_SOURCES:
+        return _said(unwrapped(text, EDITOR_WRAPPERS), "user")
+    if origin == HUMAN:
+        text = unwrapped(text, EDITOR_WRAPPERS)
+        return _said(only_command(text) or text, "user")
+    bare = unwrapped(text, WRAPPERS)
+    if is_injected(bare) and not is_pasted(text):
+        return Verdict("user/injected")
+    return _as_typed(bare, "user")
+
+
+def _with_feedback(record: Record, text: str) -> str:
+    """With the words that a person typed when they declined a call."""
+    feedback = record.userFeedback if record.holdsPersonsWords else None
+    return "\n".join(part for part in (feedback, text) if part and part.strip())
+
+
+def _attachment(record: Record, attachment: Attachment) -> Verdict:
+    if attachment.type != QUEUED_PROMPT:
+        return _ATTACHMENT
+    machine = _queued_by_machine(record, attachment)
+    if machine:
+        return Verdict("attachment/" + MACHINE + _kind(machine))
+    return _as_typed(unwrapped(text_of(attachment.prompt), EDITOR_WRAPPERS), "attachment")
+
+
+def _queued_by_machine(record: Record, attachment: Attachment) -> str | None:
+    """The kind of machine that queued this prompt; None where a person did."""
+    origin = _origin_kind(attachment.origin)
+    if origin not in (None, HUMAN):
+        return origin
+    if attachment.commandMode != "prompt":
+        return attachment.commandMode or "unknown"
+    return "meta" if record.isSidechain or record.isMeta or attachment.isMeta else None
+
+
+def _system(record: Record, details: Details) -> Verdict:
+    typed = None
+    if details.subtype == "local_command" and not record.isMeta:
+        typed = command((details.text or "").strip())
+    return Verdict("turn", "user", typed) if typed else _of_type("system")
+
+
+def _as_typed(text: str, kind: str) -> Verdict:
+    return _said(command(text) or text, kind)
+
+
+def _said(text: str, kind: str) -> Verdict:
+    return Verdict("turn", "user", text) if text else _of_type(f"{kind}/no_text")
+
+
+@lru_cache(maxsize=256)
+def _of_type(name: str | None) -> Verdict:
+    return Verdict(_kind(name) if name else "untyped")
+
+
+def _origin_kind(origin: Origin | str | None) -> str | None:
+    return origin.kind if isinstance(origin, Origin) else origin
+
+
+def _kind(name: str) -> str:
+    return storable(name)[0][:_MAX_KIND_LENGTH]
+
+
+Titles = Mapping[str, Callable[[Details], str | None]]
+# Records that name a session, the first in this order being the one that is shown.
+TITLES: Titles = {
+    "custom-title": lambda details: details.customTitle,
+    "ai-title": lambda details: details.aiTitle,
+    "summary": lambda details: details.summary,
+    "agent-name": lambda details: details.agentName,
+}
+
+
+def title_of(record: Record, body: Body) -> str | None:
+    """The title that a record gives its session, without the space around it."""
+    title = TITLES.get(record.type or "")
+    if title is None or not isinstance(body, Details):
+        return None
+    return (title(body) or "").strip() or None
+
+
+# A body is of the kind that goes with its record's type (see source.records).
+_RULES: Mapping[str, Callable[[Record, Any], Verdict]] = {
+    "assistant": _assistant,
+    "user": _user,
+    "attachment": _attachment,
+    "system": _system,
+}

@@ -1,0 +1,55 @@
+"""Which directory a session was started in, and which project that is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from marshmallow import ValidationError
+
+from claude_headspace.events.schemas import parse_instant
+from claude_headspace.transcripts.records import quick_record
+from claude_headspace.transcripts.tailer import SourceFile
+
+FIRST_DIRECTORY_BYTES = 256 * 1024
+# Where Claude Code makes the worktrees of a repository.
+_WORKTREES = "/.claude/worktrees/"
+
+
+class SeenDirectory(NamedTuple):
+    """A directory that a line names, and the line's time."""
+
+    path: str
+    when: datetime
+
+
+def repository_of(directory: str) -> str:
+    """The repository that a directory belongs to: a worktree belongs to where it was made."""
+    repository, found, name = directory.partition(_WORKTREES)
+    return repository if found and repository and name.strip("/") else directory
+
+
+def first_directory(path: str, session: UUID) -> SeenDirectory | None:
+    """The first directory that the file names for the session; None when it is not soon found."""
+    try:
+        file = SourceFile(path)
+    except OSError:
+        return None
+    try:
+        start = file.begin(0, FIRST_DIRECTORY_BYTES)
+    except OSError:
+        return None
+    finally:
+        file.close()
+    return next(filter(None, (_directory(line, session) for line in start.split(b"\n"))), None)
+
+
+def _directory(line: bytes, session: UUID) -> SeenDirectory | None:
+    record = quick_record(line)
+    if not (record and record.cwd and record.timestamp and record.sessionId == str(session)):
+        return None
+    try:
+        return SeenDirectory(record.cwd, parse_instant(record.timestamp))
+    except ValidationError:
+        return None

@@ -1,0 +1,212 @@
+"""Prompts typed while the agent works, as clients that write no other line of them tell them.
+
+A prompt is queued (`enqueue`) and leaves the queue in one of these ways: `dequeue` (a user line
+follows), `popAll` (taken back), `remove` with a reason (an attachment says it), or `remove`
+without one. The last means that it went to the agent. In some versions an attachment, which may
+stand before or after, says it again, and a command is written once more when it runs. So such a
+prompt is held until the agent's next reply, a command until the next prompt, and is told then
+unless a line of its own has come. Operations pair first in, first out, or by content where they
+have one. Two prompts may have one timestamp; one given as blocks has no content.
+
+What is told depends on the lines alone, whenever they are read. The state is a value: it is
+stored with the offset up to which it was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from claude_headspace.events.event import derived_key
+from claude_headspace.transcripts.typed import EDITOR_WRAPPERS, command, is_machines, unwrapped
+
+# Of a file in which nobody ever answers the newest prompts are kept.
+MAX_WAITING = 500
+MAX_CHARACTERS = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A queued prompt. `ordinal` tells apart those of one time and content.
+
+    `digest` is the content's and `said_digest` that of the words in it, so that `said`, the
+    words, can be redacted where they are kept. `told`: an attachment has told it already.
+    """
+
+    when: str
+    digest: str
+    said_digest: str
+    said: str
+    ordinal: int = 0
+    told: bool = False
+
+    @classmethod
+    def queued(cls, when: str, content: str | None) -> Prompt:
+        """A prompt as it is put into the queue."""
+        said = _said(content or "")
+        return cls(when, digest_of(content or ""), digest_of(said), said)
+
+    @property
+    def is_command(self) -> bool:
+        """Whether the client may run it itself, and write that."""
+        return self.said.startswith("/")
+
+
+def digest_of(text: str) -> str:
+    """What stands for a text where only equality matters."""
+    return derived_key("prompt", text).hex
+
+
+def _said(content: str) -> str:
+    """The words of a person; empty where it is a machine's, or given as blocks."""
+    text = content.strip()
+    if is_machines(text):
+        return ""
+    typed = unwrapped(text, EDITOR_WRAPPERS)
+    return command(typed) or typed
+
+
+@dataclass(frozen=True, slots=True)
+class PromptQueue:
+    """The queue of one session.
+
+    `held`: removed, and not told yet. `early`: told because no line had come for a while, which
+    a line may still tell itself. `expected`: digests of dequeued prompts.
+    """
+
+    waiting: tuple[Prompt, ...] = ()
+    held: tuple[Prompt, ...] = ()
+    early: tuple[Prompt, ...] = ()
+    expected: tuple[str, ...] = ()
+
+    def operate(
+        self, operation: str | None, when: str | None, text: str | None, *, reason: bool
+    ) -> PromptQueue:
+        """The queue after one operation of a line."""
+        if operation == "enqueue":
+            return self._enqueued(Prompt.queued(when or "", text))
+        if operation == "popAll":
+            return replace(self, waiting=())
+        if operation not in ("dequeue", "remove"):
+            return self
+        at = self._place(text)
+        if at is None:
+            return self
+        gone = self.waiting[at]
+        left = replace(self, waiting=self.waiting[:at] + self.waiting[at + 1 :])
+        if operation == "dequeue":
+            return replace(left, expected=(*left.expected, gone.said_digest)[-MAX_WAITING:])
+        if reason or gone.told or not gone.said:
+            return left
+        return replace(left, held=_newest((*left.held, gone)))
+
+    def _enqueued(self, prompt: Prompt) -> PromptQueue:
+        name = (prompt.when, prompt.digest)
+        same = sum((each.when, each.digest) == name for each in self.waiting)
+        return replace(self, waiting=_newest((*self.waiting, replace(prompt, ordinal=same))))
+
+    def _place(self, content: str | None) -> int | None:
+        """Where the prompt stands that an operation means: the first, or by its content."""
+        if content is None:
+            return 0 if self.waiting else None
+        for digest in (digest_of(content), _NO_CONTENT):
+            for at, prompt in enumerate(self.waiting):
+                if prompt.digest == digest:
+                    return at
+        return None
+
+    def attachment(self, text: str) -> tuple[PromptQueue, Prompt | None]:
+        """The queue after an attachment said this, and the prompt that was told too early."""
+        if (known := self._told_by_line(text)) is not None:
+            return known
+        digest = digest_of(text)
+        for at, prompt in enumerate(self.waiting):
+            if not prompt.told and prompt.said_digest == digest:
+                told = replace(prompt, told=True)
+                waiting = (*self.waiting[:at], told, *self.waiting[at + 1 :])
+                return replace(self, waiting=waiting), None
+        return self, None
+
+    def typed(self, text: str) -> tuple[PromptQueue, Prompt | None]:
+        """The queue after a line of its own said this, and the prompt that was told too early."""
+        digest = digest_of(text)
+        if digest in self.expected:
+            at = self.expected.index(digest)
+            expected = self.expected[:at] + self.expected[at + 1 :]
+            return replace(self, expected=expected), None
+        if (known := self._told_by_line(text)) is not None:
+            return known
+        stale = _first(self.waiting, text)
+        return replace(self, waiting=_without(self.waiting, stale)), None
+
+    def _told_by_line(self, text: str) -> tuple[PromptQueue, Prompt | None] | None:
+        if (held := _first(self.held, text)) is not None:
+            return replace(self, held=_without(self.held, held)), None
+        if (early := _first(self.early, text)) is not None:
+            return replace(self, early=_without(self.early, early)), early
+        return None
+
+    def holds(self, text: str) -> bool:
+        """Whether a line that says this tells a prompt of this queue."""
+        return _first(self.held, text) is not None or digest_of(text) in self.expected
+
+    @property
+    def pending(self) -> bool:
+        """Whether the next reply or prompt changes anything."""
+        return bool(self.held or self.early or self.expected)
+
+    def replied(self) -> tuple[PromptQueue, Sequence[Prompt]]:
+        """The queue after the agent's reply, and the prompts that it answers."""
+        answered = tuple(prompt for prompt in self.held if not prompt.is_command)
+        held = tuple(prompt for prompt in self.held if prompt.is_command)
+        early = tuple(prompt for prompt in self.early if prompt.is_command)
+        return PromptQueue(self.waiting, held, early), answered
+
+    def prompted(self) -> tuple[PromptQueue, Sequence[Prompt]]:
+        """The queue before a prompt that is none of it, and the prompts that stand before that."""
+        return replace(self, held=(), early=()), self.held
+
+    def told_early(self) -> tuple[PromptQueue, Sequence[Prompt]]:
+        """The queue once what is held is told although no line has come, and what that is."""
+        return replace(self, held=(), early=_newest((*self.early, *self.held))), self.held
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be remembered."""
+        return self == PromptQueue()
+
+    def as_json(self, redact: Callable[[str], str]) -> list[Any]:
+        """The state as the database keeps it."""
+        groups = (self.waiting, self.held, self.early)
+        return [*([_as_json(p, redact) for p in group] for group in groups), list(self.expected)]
+
+    @classmethod
+    def from_json(cls, stored: Sequence[Any]) -> PromptQueue:
+        """The state out of what `as_json` made."""
+        groups = [tuple(Prompt(*each) for each in group) for group in stored[:3]]
+        return cls(groups[0], groups[1], groups[2], tuple(stored[3]))
+
+
+def _as_json(prompt: Prompt, redact: Callable[[str], str]) -> list[Any]:
+    said = redact(prompt.said)
+    return [prompt.when, prompt.digest, prompt.said_digest, said, prompt.ordinal, prompt.told]
+
+
+def _first(prompts: Iterable[Prompt], text: str) -> Prompt | None:
+    digest = digest_of(text)
+    return next((prompt for prompt in prompts if prompt.said_digest == digest), None)
+
+
+def _newest(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+    kept = prompts[-MAX_WAITING:]
+    while sum(len(prompt.said) for prompt in kept) > MAX_CHARACTERS:
+        kept = kept[1:]
+    return kept
+
+
+def _without(prompts: tuple[Prompt, ...], gone: Prompt | None) -> tuple[Prompt, ...]:
+    return tuple(prompt for prompt in prompts if prompt is not gone)
+
+
+_NO_CONTENT = digest_of("")

@@ -1,0 +1,295 @@
+"""Reads the new whole lines of a file, and notices when it is no longer the file it was.
+
+Bytes, never text: a read may end inside a character. A line ends with `\\n` and with nothing
+else. Nothing is kept in memory between reads but the checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Literal
+
+from claude_headspace.transcripts.checkpoint import Checkpoint, as_stored
+from claude_headspace.transcripts.long_lines import TooMuchText, thinned
+
+CHUNK_BYTES = 128 * 1024
+SCAN_BYTES = 1024 * 1024
+# A rewritten file differs from the one that was read in its first or its last committed bytes,
+# or else (same size, another time) the whole is compared.
+EDGE_BYTES = 1024
+# A line over the limit is read if what is to be kept of it is within the limit: pictures go.
+LONGEST_LINE_BYTES = 64 * 1024 * 1024
+
+# So long one call of the operating system may take before it is taken for a hang.
+SLOW_SECONDS = 60.0
+
+Verdict = Literal["same", "rewritten"]
+# Called with what is done and the seconds that it may take.
+Announce = Callable[[str, float], AbstractContextManager[None]]
+
+
+def unannounced(_what: str, _seconds: float) -> AbstractContextManager[None]:
+    """For those whom nobody watches."""
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line without its newline; `start` is the offset of its first byte in the file.
+
+    `thinned`: what makes the line long is left out of `data`.
+    """
+
+    start: int
+    data: bytes
+    thinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """A line over the limit, `length` bytes long; it was skipped without being held."""
+
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines that follow a checkpoint, and the checkpoint after them.
+
+    `more`: more whole lines may be there already. `unfinished`: bytes that wait for a newline.
+    """
+
+    lines: Sequence[Line | TooLong]
+    checkpoint: Checkpoint
+    more: bool
+    unfinished: int
+
+
+class SourceFile:
+    """An open source file. Open files follow their content, whatever happens to the name."""
+
+    def __init__(self, path: str, announce: Announce = unannounced) -> None:
+        """Raises OSError as open does. Each read is announced: a disk may be slow."""
+        self.path = path
+        self._announce = announce
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self.stat = os.fstat(self._fd)
+        # How far the line that begins at an offset was searched for its end in vain, and the
+        # last bytes of what was searched: the line may have been cut and written anew.
+        self._searched: tuple[int, int, bytes] = (0, 0, b"")
+        # The last committed bytes before an offset. What was compared is carried on, not read
+        # again: a file rewritten in between must not vouch for itself.
+        self._before: tuple[int, bytes] = (0, b"")
+
+    def _read_at(self, length: int, at: int) -> bytes:
+        with self._announce(f"read {self.path}", SLOW_SECONDS):
+            return os.pread(self._fd, length, at)
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._fd)
+
+    def refresh(self) -> os.stat_result:
+        """Look at size and times again."""
+        self.stat = os.fstat(self._fd)
+        return self.stat
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode."""
+        return as_stored(self.stat.st_dev), as_stored(self.stat.st_ino)
+
+    @property
+    def mtime_ns(self) -> int:
+        """When it was written to last, as of the last look."""
+        return as_stored(self.stat.st_mtime_ns)
+
+    @property
+    def modified(self) -> datetime:
+        """The same as a time of day; a date beyond the calendar is its first or its last."""
+        return instant(self.stat.st_mtime)
+
+    def compare(self, checkpoint: Checkpoint, beat: Callable[[], None]) -> Verdict:
+        """Whether what was committed still stands where it stood; `beat` is called in long work."""
+        if self.stat.st_size < checkpoint.offset:
+            return "rewritten"
+        if checkpoint.offset == 0:
+            return "same"
+        if self._edges(checkpoint.offset) != (checkpoint.head, checkpoint.tail):
+            return "rewritten"
+        if not self._doubtful(checkpoint):
+            return "same"
+        whole = self._checksum(0, 0, checkpoint.offset, beat)
+        return "same" if whole == checkpoint.checksum else "rewritten"
+
+    def _doubtful(self, checkpoint: Checkpoint) -> bool:
+        """Another file under the same name, or one written to without having grown."""
+        moved = (checkpoint.device, checkpoint.inode) != self.identity
+        still = self.stat.st_size == checkpoint.offset
+        return moved or (still and checkpoint.mtime_ns != self.mtime_ns)
+
+    def _edges(self, offset: int) -> tuple[int, int]:
+        length = min(offset, EDGE_BYTES)
+        head = self._read_at(length, 0)
+        tail = head if offset <= EDGE_BYTES else self._read_at(length, offset - length)
+        self._before = (offset, tail)
+        return zlib.crc32(head), zlib.crc32(tail)
+
+    def read(
+        self,
+        checkpoint: Checkpoint,
+        max_line_bytes: int,
+        beat: Callable[[], None],
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> Chunk:
+        """The whole lines after `checkpoint`: up to about `chunk_bytes`, or one longer line."""
+        start, size = checkpoint.offset, self.stat.st_size
+        data = self._read_at(min(chunk_bytes, size - start), start) if size > start else b""
+        cut = data.rfind(b"\n") + 1
+        if not cut and start + len(data) < size:
+            return self._read_long(checkpoint, data, max_line_bytes, beat)
+        committed = data[:cut]
+        lines = list(_split(committed, start, self._unterminated(start), max_line_bytes))
+        after = self._advanced(checkpoint, committed)
+        unfinished = len(data) - cut
+        return Chunk(lines, after, start + len(data) < size, unfinished)
+
+    def _read_long(
+        self, checkpoint: Checkpoint, data: bytes, limit: int, beat: Callable[[], None]
+    ) -> Chunk:
+        """One line longer than a chunk: whole up to the limit, thinned or skipped beyond it."""
+        start, size = checkpoint.offset, self.stat.st_size
+        end = self._find_newline(start, start + len(data), beat)
+        if end is None:
+            return Chunk([], self._advanced(checkpoint, b""), False, size - start)
+        more = end + 1 < size
+        if end - start > limit:
+            line = self._long_line(start, end, limit, beat)
+            return Chunk([line], self._skipped(checkpoint, end, beat), more, 0)
+        whole = self._read_at(end + 1 - start, start)
+        return Chunk([Line(start, whole[:-1])], self._advanced(checkpoint, whole), more, 0)
+
+    def _long_line(
+        self, start: int, end: int, limit: int, beat: Callable[[], None]
+    ) -> Line | TooLong:
+        if end - start > LONGEST_LINE_BYTES:
+            return TooLong(start, end - start)
+        return _thinned(start, end - start, self._blocks(start, end, beat), limit)
+
+    def _blocks(self, at: int, end: int, beat: Callable[[], None]) -> Iterator[bytes]:
+        while at < end:
+            data = self._read_at(min(SCAN_BYTES, end - at), at)
+            if not data:
+                return
+            at += len(data)
+            yield data
+            beat()
+
+    def _skipped(self, checkpoint: Checkpoint, end: int, beat: Callable[[], None]) -> Checkpoint:
+        """The checkpoint after a line that is not held in memory."""
+        begun = self._advanced(checkpoint, self._read_at(EDGE_BYTES, checkpoint.offset))
+        tail_start = max(begun.offset, end + 1 - EDGE_BYTES)
+        checksum = self._checksum(begun.checksum, begun.offset, tail_start, beat)
+        passed = replace(begun, offset=tail_start, checksum=checksum)
+        return self._advanced(passed, self._read_at(end + 1 - tail_start, tail_start))
+
+    def _find_newline(self, start: int, at: int, beat: Callable[[], None]) -> int | None:
+        """The offset of the first newline at or after `at`; what was searched is remembered."""
+        at = max(at, self._searched_to(start))
+        while at < self.stat.st_size:
+            data = self._read_at(min(SCAN_BYTES, self.stat.st_size - at), at)
+            if not data:
+                break
+            found = data.find(b"\n")
+            if found >= 0:
+                return at + found
+            at += len(data)
+            self._searched = (start, at, data[-EDGE_BYTES:])
+            beat()
+        return None
+
+    def _searched_to(self, start: int) -> int:
+        """How far the line from `start` need not be searched again."""
+        searched, at, last = self._searched
+        if searched != start or self._read_at(len(last), at - len(last)) != last:
+            return 0
+        return at
+
+    def checksum(self, checkpoint: Checkpoint, end: int) -> int:
+        """The CRC-32 of all bytes before `end`, which lies behind a checkpoint that was read to."""
+        return self._checksum(checkpoint.checksum, checkpoint.offset, end, lambda: None)
+
+    def _checksum(self, checksum: int, at: int, end: int, beat: Callable[[], None]) -> int:
+        """The CRC-32 continued over the bytes from `at` to `end`."""
+        for data in self._blocks(at, end, beat):
+            checksum = zlib.crc32(data, checksum)
+        return checksum
+
+    def begin(self, start: int, length: int) -> bytes:
+        """The first bytes from an offset on, for showing them."""
+        return self._read_at(length, start)
+
+    def read_unfinished(self, checkpoint: Checkpoint, max_line_bytes: int) -> Chunk | None:
+        """The last line although its newline is missing; None when it is longer than the limit."""
+        start, size = checkpoint.offset, self.stat.st_size
+        if not 0 < size - start <= max_line_bytes:
+            return None
+        data = self._read_at(size - start, start)
+        if b"\n" in data or len(data) < size - start:
+            return None
+        return Chunk([Line(start, data)], self._advanced(checkpoint, data), False, 0)
+
+    def _unterminated(self, start: int) -> bool:
+        """Whether the byte before `start` is committed without having been a newline."""
+        return start > 0 and not self._bytes_before(start).endswith(b"\n")
+
+    def _bytes_before(self, offset: int) -> bytes:
+        if self._before[0] != offset:
+            self._edges(offset)
+        return self._before[1]
+
+    def _advanced(self, checkpoint: Checkpoint, committed: bytes) -> Checkpoint:
+        """The checkpoint after `committed`, the bytes that follow `checkpoint`."""
+        offset = checkpoint.offset + len(committed)
+        edge = self._bytes_before(checkpoint.offset) + committed
+        head = zlib.crc32(edge[:EDGE_BYTES]) if checkpoint.offset < EDGE_BYTES else checkpoint.head
+        tail = edge[-EDGE_BYTES:]
+        self._before = (offset, tail)
+        checksum = zlib.crc32(committed, checkpoint.checksum)
+        return Checkpoint(offset, *self.identity, self.mtime_ns, checksum, head, zlib.crc32(tail))
+
+
+def instant(epoch_seconds: float) -> datetime:
+    """A moment of the operating system's, which knows years that no calendar of ours has."""
+    try:
+        return datetime.fromtimestamp(epoch_seconds, tz=timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        end = datetime.max if epoch_seconds > 0 else datetime.min
+        return end.replace(tzinfo=timezone.utc)
+
+
+def _split(
+    committed: bytes, start: int, unterminated: bool, max_line_bytes: int
+) -> Iterator[Line | TooLong]:
+    """The lines of a block that ends with a newline; a late newline alone is no line."""
+    pieces = committed.split(b"\n")
+    pieces.pop()
+    for number, piece in enumerate(pieces):
+        if len(piece) > max_line_bytes:
+            yield _thinned(start, len(piece), (piece,), max_line_bytes)
+        elif number or piece or not unterminated:
+            yield Line(start, piece)
+        start += len(piece) + 1
+
+
+def _thinned(start: int, length: int, blocks: Iterable[bytes], limit: int) -> Line | TooLong:
+    try:
+        return Line(start, thinned(blocks, limit), thinned=True)
+    except TooMuchText:
+        return TooLong(start, length)

@@ -1,0 +1,114 @@
+"""What a person typed, without what programs put around it. No more is taken away than that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from claude_headspace.transcripts.records import Block, Content
+
+_ATTRIBUTES = r"(?:\s[^<>]*)?"
+_EDITOR = ("ide_opened_file", "ide_selection", "ide_diagnostics")
+# By the editor alone; and, in lines that say nothing of their source, by the client too.
+EDITOR_WRAPPERS = re.compile(f"<({'|'.join(_EDITOR)}){_ATTRIBUTES}>")
+WRAPPERS = re.compile(f"<({'|'.join((*_EDITOR, 'system-reminder'))}){_ATTRIBUTES}>")
+# The client's tags say which paste they are around; others were typed.
+_PASTE = re.compile(r"<pasted_content\s[^<>]*>")
+_PASTE_END = re.compile(f"</pasted_content{_ATTRIBUTES}>")
+_COMMAND_ENDS = ("</command-name>", "</command-message>", "</command-args>", "</bash-input>")
+_INJECTED_TAGS = (
+    "local-command-stdout", "local-command-stderr", "local-command-caveat", "bash-stdout",
+    "bash-stderr", "bash-notification", "task-notification", "teammate-message", "agent-message",
+    "user-prompt-submit-hook",
+)  # fmt: skip
+_INJECTED_STARTS = (
+    "Caveat: The messages below were generated",
+    "[Request interrupted by user",
+    "[SYSTEM NOTIFICATION",
+    "Stop hook feedback:",
+    "UserPromptSubmit hook additional context:",
+)
+_INJECTED = re.compile(
+    f"<(?:{'|'.join(_INJECTED_TAGS)}){_ATTRIBUTES}>"
+    f"|{'|'.join(re.escape(start) for start in _INJECTED_STARTS)}"
+)
+_TASK = '{"task_id"'
+
+
+def text_of(content: Content) -> str:
+    """The text of a message: its blocks of text joined, blank ones left out."""
+    if isinstance(content, list):
+        return "\n".join(_texts(content))
+    return content or ""
+
+
+def _texts(blocks: Iterable[Block | str]) -> Iterable[str]:
+    for block in blocks:
+        text = block if isinstance(block, str) else block.text if block.type == "text" else None
+        if text and text.strip():
+            yield text
+
+
+def is_injected(text: str) -> bool:
+    """Whether the text begins as only a program's does."""
+    return _INJECTED.match(text) is not None
+
+
+def is_pasted(text: str) -> bool:
+    """Whether the text begins with what a person has pasted."""
+    return _PASTE.match(text.lstrip()) is not None
+
+
+def is_machines(queued: str) -> bool:
+    """Whether a queued prompt of which nothing is known was queued by a program."""
+    return is_injected(queued) or queued.startswith(_TASK)
+
+
+def unwrapped(text: str, wrappers: re.Pattern[str]) -> str:
+    """The text without wrapped blocks and without the tags around pastes, its ends stripped."""
+    text, pastes = _PASTE.subn("", _without_blocks(text, wrappers))
+    return (_PASTE_END.sub("", text) if pastes else text).strip()
+
+
+def _without_blocks(text: str, wrappers: re.Pattern[str]) -> str:
+    """In time that grows with the text's length only."""
+    kept: list[str] = []
+    at = 0
+    unclosed: set[str] = set()
+    for opening in wrappers.finditer(text):
+        name = opening[1]
+        if opening.start() < at or name in unclosed:
+            continue
+        closing = _CLOSINGS[name].search(text, opening.end())
+        if closing is None:
+            unclosed.add(name)
+            continue
+        kept.append(text[at : opening.start()])
+        at = closing.end()
+    return "".join(kept) + text[at:]
+
+
+_CLOSINGS = {name: re.compile(f"</{name}{_ATTRIBUTES}>") for name in (*_EDITOR, "system-reminder")}
+
+
+def command(text: str) -> str | None:
+    """A slash command or a shell command as the person typed it; None where the text is none."""
+    if text.startswith("<bash-input>"):
+        typed = _inside(text, "bash-input")
+        return None if typed is None else f"! {typed}"
+    if not text.startswith(("<command-name>", "<command-message>")):
+        return None
+    name = _inside(text, "command-name")
+    return None if name is None else f"{name} {_inside(text, 'command-args') or ''}".strip()
+
+
+def only_command(text: str) -> str | None:
+    """The command that a text is and nothing else; None where there is more in it."""
+    return command(text) if text.endswith(_COMMAND_ENDS) else None
+
+
+def _inside(text: str, tag: str) -> str | None:
+    """What stands between the first opening tag and the last closing one; None without them."""
+    start = text.find(f"<{tag}>")
+    end = text.rfind(f"</{tag}>", start) if start >= 0 else -1
+    return text[start + len(tag) + 2 : end].strip() if end >= 0 else None
