@@ -10,7 +10,7 @@ import yaml
 from claude_headspace.config import DEFAULTS, Config, describe, load_config
 from claude_headspace.errors import ConfigError
 
-NO_PATTERN = "must be a regular expression: unterminated character set at checkpoint 0"
+NO_PATTERN = "must be a regular expression: unterminated character set at position 0"
 PROJECT = Path(__file__).resolve().parents[2]
 
 

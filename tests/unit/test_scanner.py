@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from claude_headspace.discovery import scanner
 from claude_headspace.discovery.listing import look
 from claude_headspace.discovery.notifier import Changes
 from claude_headspace.discovery.scanner import Scanner
 from claude_headspace.discovery.work_queue import WorkQueue
-from claude_headspace.discovery import scanner
 
 LONG_AGO = 1_000_000_000
 
