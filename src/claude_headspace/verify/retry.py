@@ -123,7 +123,7 @@ class Retry:
                 found.add(kept.id)
                 yield self._resolve(kept, self._retry(kept))
         for unknown in sorted(set(listed or ()) - found):
-            yield Retried(unknown, "", 0, "unknown", "no dead_letter of this host has this id")
+            yield Retried(unknown, "", 0, "unknown", "no dead letter of this host has this id")
 
     def _resolve(self, kept: _Kept, result: Retried) -> Retried:
         if result.resolved:

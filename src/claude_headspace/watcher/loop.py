@@ -41,7 +41,7 @@ DETACHED_TRIES = 5
 
 # Work that is of no one source, as it is named when it fails.
 INBOX = "the inbox"
-ENDINGS = "the timeouts of sessions"
+TIMEOUTS = "session timeouts"
 COPIES = "telling copies of turns"
 REREADING = "reading again by newer rules"
 
@@ -167,7 +167,7 @@ class Loop:
     def _idle(self) -> None:
         """Everything is read: what is done at leisure, and then a wait."""
         if not self._unfinished:
-            self._boundary.run_when_due(ENDINGS, lambda: self._timeouts.look(unread=self._unread()))
+            self._boundary.run_when_due(TIMEOUTS, lambda: self._timeouts.look(unread=self._unread()))
         if self._boundary.run_when_due(COPIES, self._capture.look_at_copies):
             return
         self._boundary.run_when_due(REREADING, self._step_of_reread)
