@@ -167,12 +167,17 @@ class Loop:
     def _idle(self) -> None:
         """Everything is read: what is done at leisure, and then a wait."""
         if not self._unfinished:
-            self._boundary.run_when_due(TIMEOUTS, lambda: self._timeouts.look(unread=self._unread()))
+            self._boundary.run_when_due(
+                TIMEOUTS, lambda: self._timeouts.look(unread=self._unread())
+            )
         if self._boundary.run_when_due(COPIES, self._capture.look_at_copies):
             return
         self._boundary.run_when_due(REREADING, self._step_of_reread)
         self._heartbeat.at_rest()
         self._wait()
+
+    def _look_at_timeouts(self) -> None:
+        self._timeouts.look(unread=self._unread())
 
     def _step_of_reread(self) -> None:
         done = False
