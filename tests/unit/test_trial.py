@@ -12,7 +12,7 @@ import pytest
 
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.trial import Trial
-from claude_headspace.transcripts.tailer import Line
+from claude_headspace.transcripts.lines import Line
 
 SOURCE = 7
 

@@ -18,7 +18,8 @@ from claude_headspace.capture.sources import ActiveSource
 from claude_headspace.capture.trial import Trial
 from claude_headspace.events.redaction import Redactor, redact_bytes
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
-from claude_headspace.transcripts.tailer import Chunk, Line, SourceFile, TooLong
+from claude_headspace.transcripts.lines import Chunk, Line, TooLong
+from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.transcripts.transcript import Outcome, Rejected, Transcript, Turn
 
 logger = logging.getLogger(__name__)

@@ -26,7 +26,8 @@ from claude_headspace.store.connection import Database
 from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
 from claude_headspace.store.writer import NOTIFICATION, EventWriter
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint, LineCounts
-from claude_headspace.transcripts.tailer import Line, SourceFile, TooLong
+from claude_headspace.transcripts.lines import Line, TooLong
+from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.transcripts.transcript import (
     Other,
     Outcome,
