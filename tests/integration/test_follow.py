@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 
@@ -110,9 +111,9 @@ def test_pages_follow_one_another_and_a_saved_cursor_goes_on(
 
 
 def test_what_is_read_is_the_whole_event(database_url: str, follower: Follower) -> None:
-    from datetime import datetime, timezone
+    from datetime import datetime
 
-    when = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
+    when = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
     payload = {"hook_type": "Stop", "claude_session_id": "a", "working_directory": "/b"}
     event = Event("hook_received", when, payload, uuid.uuid4())
     writer = EventWriter.at(database_url)

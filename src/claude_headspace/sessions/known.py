@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -111,7 +111,7 @@ class Sessions:
 
     def end(self, session: StoredSession, reason: str, when: datetime) -> str | None:
         """The statement that ends a session; None where it has ended, or spoken since."""
-        when = min(when, datetime.now(timezone.utc))
+        when = min(when, datetime.now(UTC))
         if session.ended_at is not None or self.spoke_after(session, when):
             return None
         session.ended_at = when
@@ -254,7 +254,7 @@ class Sessions:
 
         A line from the future is as good as one of this moment: it must not keep the session open.
         """
-        when = min(when, datetime.now(timezone.utc))
+        when = min(when, datetime.now(UTC))
         if session.copied_until is not None and when <= session.copied_until:
             return
         if session.started_at is None or when < session.started_at:
