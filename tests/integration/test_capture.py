@@ -88,7 +88,7 @@ class Desk:
 
     def checkpoint(self, path: Path) -> tuple[int, dict[str, Any]]:
         rows = self.log.rows(
-            "SELECT committed_bytes::int, counts FROM checkpoints WHERE path = %s"
+            "SELECT committed_offset::int, counts FROM checkpoints WHERE path = %s"
             " AND host = %s", (str(path), self.host),
         )  # fmt: skip
         offset, counts = rows[0]
@@ -194,7 +194,7 @@ def test_a_batch_is_given_up_with_the_connection_it_was_read_over(desk: Desk, se
     desk.take(path)
     desk.log.rows(
         "DELETE FROM events WHERE payload->>'text' = 'b'; UPDATE checkpoints"
-        " SET committed_bytes = 0, checksum = 0, head = 0, tail = 0, inode = NULL, counts = '{}'"
+        " SET committed_offset = 0, checksum = 0, head = 0, tail = 0, inode = NULL, counts = '{}'"
     )
     (backend,) = desk.log.other_backends()
     desk.write(session, lines.user(session, "c"))
