@@ -46,6 +46,7 @@ class ActiveSource:
         """The file is not what was read: everything in it is new."""
         self.stored.checkpoint = Checkpoint()
         self.stored.counts = LineCounts()
+        self.stored.generation += 1
         self.stored.rules, self.stored.reread_bytes, self.stored.reread_state = RULES, 0, ""
 
 

@@ -26,6 +26,7 @@ from claude_headspace.config.layers import (
 )
 from claude_headspace.config.settings import (
     AlertSettings,
+    ArchiveSettings,
     ClaudeSettings,
     Config,
     DatabaseSettings,
@@ -107,6 +108,7 @@ def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str,
         supervision=SupervisionSettings(**tree["supervision"]),
         claude=ClaudeSettings(_projects(tree["claude"]["projects_path"], directory, environ)),
         file_watcher=FileWatcherSettings(**tree["file_watcher"]),
+        archive=ArchiveSettings(**tree["archive"]),
         inbox=InboxSettings(**tree["inbox"]),
         web=WebSettings(**tree["web"]),
         alerts=AlertSettings(None if command is None else tuple(command)),

@@ -112,6 +112,7 @@ _SECTIONS: dict[str, dict[str, fields.Field[Any]]] = {
         "final_line_wait_seconds": _seconds(0, 3600),
         "notifications": _setting(_check_switch),
     },
+    "archive": {"enabled": _setting(_check_switch)},
     "inbox": {
         "keep_seconds": _seconds(0, 7 * 86400),
         "keep_bytes": _whole(0, 1024**4),

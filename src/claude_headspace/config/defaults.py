@@ -27,6 +27,7 @@ DEFAULTS: Tree = {
         "final_line_wait_seconds": 5,
         "notifications": True,
     },
+    "archive": {"enabled": True},
     "inbox": {"keep_seconds": 3600, "keep_bytes": 64 * 1024 * 1024},
     "web": {"host": "127.0.0.1", "port": 5055},
     "alerts": {"command": None},

@@ -59,6 +59,13 @@ class FileWatcherSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveSettings:
+    """Whether the files of sessions are kept, byte for byte."""
+
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class InboxSettings:
     """How long files of the inbox are kept after they were taken in, and how many bytes of them."""
 
@@ -109,6 +116,7 @@ class Config:
     supervision: SupervisionSettings
     claude: ClaudeSettings
     file_watcher: FileWatcherSettings
+    archive: ArchiveSettings
     inbox: InboxSettings
     web: WebSettings
     alerts: AlertSettings

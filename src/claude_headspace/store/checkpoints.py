@@ -20,7 +20,7 @@ MAX_PATH_BYTES = 1000
 
 _COLUMNS = (
     "id, path, committed_offset, device, inode, mtime_ns, checksum, head, tail, counts::text,"
-    " sessions::text[], state, rules, reread_bytes, reread_state"
+    " sessions::text[], state, rules, reread_bytes, reread_state, generation"
 )
 _REWIND = (
     "UPDATE checkpoints SET committed_offset = 0, checksum = 0, head = 0, tail = 0,"
@@ -34,7 +34,8 @@ class StoredSource:
     """One row of checkpoints; `path` is the file's own.
 
     `rules`: those that its lines were read by. Up to `reread_bytes` they were read again by
-    newer ones, which left `reread_state` open there.
+    newer ones, which left `reread_state` open there. `generation` counts how often the file
+    turned out to be rewritten.
     """
 
     id: int
@@ -45,6 +46,7 @@ class StoredSource:
     rules: int = RULES
     reread_bytes: int = 0
     reread_state: str = ""
+    generation: int = 1
 
 
 class CommittedSource(NamedTuple):
@@ -167,12 +169,13 @@ class Checkpoints:
                 "UPDATE checkpoints SET committed_offset = %s, device = %s, inode = %s,"
                 " mtime_ns = %s, checksum = %s, head = %s, tail = %s, counts = %s,"
                 " sessions = %s::uuid[], state = %s, rules = %s, reread_bytes = %s,"
-                " reread_state = %s, updated_at = clock_timestamp() WHERE id = %s",
+                " reread_state = %s, generation = %s, updated_at = clock_timestamp()"
+                " WHERE id = %s",
                 (
                     p.offset, p.device, p.inode, p.mtime_ns, p.checksum, p.head, p.tail,
                     msgspec.json.encode(source.counts.as_json()).decode(),
                     [str(session) for session in source.sessions], p.state, source.rules,
-                    source.reread_bytes, source.reread_state, source.id,
+                    source.reread_bytes, source.reread_state, source.generation, source.id,
                 ),
             )
         ]  # fmt: skip
@@ -246,14 +249,12 @@ class Checkpoints:
 
 def _stored(row: Row, path: str) -> StoredSource:
     source_id, _, offset, device, inode, mtime_ns, checksum, head, tail, counts, *rest = row
-    sessions, state, rules, reread_bytes, reread_state = rest
+    sessions, state, *rereading = rest
     return StoredSource(
         source_id,
         path,
         Checkpoint(offset, device, inode, mtime_ns, checksum, head, tail, state),
         LineCounts.from_json(msgspec.json.decode(counts)),
         {UUID(session) for session in sessions},
-        rules,
-        reread_bytes,
-        reread_state,
+        *rereading,
     )
