@@ -44,8 +44,8 @@ _LOOK_SECONDS = 0.002
 _BEHIND = """
 SELECT s.id, s.path, coalesce(s.mtime_ns, 0), g.gone_at IS NULL, g.source_id IS NULL OR (
     (g.gone_at IS NULL OR s.updated_at > g.gone_at) AND (
-    g.generation < s.generation OR g.archived < s.committed_bytes
-    OR (g.archived = s.committed_bytes AND g.checksum <> s.checksum)
+    g.generation < s.generation OR g.archived < s.committed_offset
+    OR (g.archived = s.committed_offset AND g.checksum <> s.checksum)
     OR (g.device, g.inode, g.mtime_ns) IS DISTINCT FROM (s.device, s.inode, s.mtime_ns)))
 FROM checkpoints s LEFT JOIN LATERAL (
     SELECT * FROM archive_generations WHERE source_id = s.id ORDER BY generation DESC LIMIT 1

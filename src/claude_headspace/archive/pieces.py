@@ -29,7 +29,7 @@ _CURSOR = (
 )
 # Joined to a source; `of` is its table's name.
 _LATEST = (
-    "LEFT JOIN LATERAL (SELECT " + _CURSOR + " FROM archive_generations"
+    "LEFT JOIN LATERAL (SELECT " + _CURSOR + " FROM archive_generations"  # noqa: S608
     " WHERE source_id = {of}.id ORDER BY generation DESC LIMIT 1) g ON true"
 )
 _APPEND = """
@@ -90,7 +90,7 @@ class Pieces:
     def source(self, source_id: int) -> Archived | None:
         """A transcript, with its newest generation."""
         rows = self._database.execute(
-            "SELECT s.id, s.path, s.sessions::text[], s.committed_bytes, s.device, s.inode,"  # noqa: S608
+            "SELECT s.id, s.path, s.sessions::text[], s.committed_offset, s.device, s.inode,"  # noqa: S608
             " s.mtime_ns, s.checksum, s.head, s.tail, s.generation, g.*"
             f" FROM checkpoints s {_LATEST.format(of='s')} WHERE s.id = %s",
             (source_id,),
@@ -153,7 +153,7 @@ class Pieces:
         if data:
             values += [start, len(data), hashlib.sha256(data).digest(), content]
         run = self._database.execute_durably if durably else self._database.execute
-        statement = _APPEND + _PIECE if data else _APPEND + "SELECT 1 FROM moved"
+        statement = _APPEND + _PIECE if data else _APPEND + "SELECT 1 FROM moved"  # noqa: S608
         return bool(run(statement, values))
 
     def rewritten(self, source: Archived) -> int:
