@@ -86,7 +86,7 @@ def test_what_is_deleted_before_its_turn_is_archived_to_its_end(
         projects.append(path, b"an end that is no line")
         data = path.read_bytes()
         path.unlink()
-        wait_until(lambda: log.value("SELECT gone_at IS NOT NULL FROM archive_generations"), "gone")
+        wait_until(lambda: log.value("SELECT count(gone_at) FROM archive_generations"), "gone")
     assert archived_bytes(log, str(path)) == data
     assert_contiguous(log)
 
@@ -94,22 +94,16 @@ def test_what_is_deleted_before_its_turn_is_archived_to_its_end(
 def test_killed_again_and_again_nothing_is_missing_and_nothing_twice(
     projects: Projects, watcher: Watcher, log: Log
 ) -> None:
-    projects.fill(sessions=3, turns=1500)
-    projects.append(projects.path(SESSION), random.Random(1).randbytes(5_000_000))
+    projects.fill(sessions=1, turns=700)
+    line = random.Random(1).randbytes(1_500_000).replace(b"\n", b"")
+    projects.append(projects.path(SESSION), line)
     stored = "SELECT coalesce(sum(archived), 0) FROM archive_generations"
-    before = 0
-    while missing_bytes(log, projects.root):
+    while left := missing_bytes(log, projects.root):
+        before = log.value(stored)
         watcher.start()
-        wait_until(
-            lambda: (
-                log.value(stored) > before  # noqa: B023
-                or not missing_bytes(log, projects.root)
-            ),
-            "nothing was archived",
-        )
+        wait_until(lambda: len(left) == 0 or log.value(stored) > before, "a piece")  # noqa: B023
         watcher.kill()
         assert_contiguous(log)
-        before = log.value(stored)
     assert_archived(log, projects.root)
 
 
@@ -132,7 +126,7 @@ def test_capture_that_never_rests_leaves_time_for_the_archive(
     path = projects.say(SESSION, "one")
     with watcher.running():
         wait_until(lambda: log.texts(SESSION), "the first turn")
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + 40
         while time.monotonic() < deadline and not log.value(
             "SELECT coalesce(max(archived), 0) FROM archive_generations"
         ):

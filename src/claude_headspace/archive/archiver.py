@@ -35,7 +35,9 @@ FOLDER_DELAY_SECONDS = 10.0
 # After a step beside capture this is left alone for so many times as long as it took, so that
 # hardly a line meets a step; less when something has waited for long.
 REST_BESIDE_CAPTURE = 20.0
-LONGEST_LAG_SECONDS = 60.0
+REST_WHEN_LATE = 4.0
+LATE_SECONDS = 5.0
+SLOW_SECONDS = 60.0
 ROUND_SECONDS = 3600.0
 RETRY_SECONDS = 60.0
 _PAGE = 500
@@ -129,12 +131,12 @@ class Archiver:
         return max(self._next, min(moments))
 
     @property
-    def waits_long(self) -> bool:
+    def late(self) -> bool:
         """Whether something has waited for so long that capture is to leave time for it."""
         if not self._noted or time.monotonic() < self._next:
             return False
         oldest = min(due for _, due in self._noted.values())
-        return time.monotonic() - oldest > LONGEST_LAG_SECONDS
+        return time.monotonic() - oldest > LATE_SECONDS
 
     def note(self, source_id: int, path: str) -> None:
         """Capture has read from this file."""
@@ -164,9 +166,9 @@ class Archiver:
         if due is None or began < due:
             return
         self._take_next(began)
-        waits = self.waits_long
-        rest = 1.0 if waits else REST_BESIDE_CAPTURE if self._is_capturing() else 0.0
-        self._next = time.monotonic() + rest * (time.monotonic() - began)
+        rest = REST_BESIDE_CAPTURE if self._is_capturing() else 0.0
+        took = time.monotonic() - began
+        self._next = began + took + (min(rest, REST_WHEN_LATE) if self.late else rest) * took
 
     def _take_next(self, now: float) -> None:
         source_id = next((n for n, (_, due) in self._noted.items() if due <= now), None)
@@ -197,7 +199,7 @@ class Archiver:
         if not self._wanted(session):
             return
         known = self._pieces.sidecars(self._host, session)
-        with self._announce(f"look into {folder}", LONGEST_LAG_SECONDS):
+        with self._announce(f"look into {folder}", SLOW_SECONDS):
             changed, gone = changed_files(folder, known)
         self._sidecars.extend((path, session) for path in changed)
         for source in gone:

@@ -27,10 +27,10 @@ _CURSOR = (
     "generation, archived, device, inode, mtime_ns, checksum, head, tail, loose, redacted,"
     " gone_at IS NOT NULL AS gone"
 )
-# Joined to a source; `of` is its table's name.
+# Joined to a source, whose id is `id`.
 _LATEST = (
-    "LEFT JOIN LATERAL (SELECT " + _CURSOR + " FROM archive_generations"  # noqa: S608
-    " WHERE source_id = {of}.id ORDER BY generation DESC LIMIT 1) g ON true"
+    f"LEFT JOIN LATERAL (SELECT {_CURSOR} FROM archive_generations"  # noqa: S608
+    " WHERE source_id = f.id ORDER BY generation DESC LIMIT 1) g ON true"
 )
 _APPEND = """
 WITH moved AS (
@@ -43,6 +43,7 @@ _PIECE = """
 INSERT INTO archive_pieces (source_id, generation, start, length, digest, content)
 SELECT source_id, generation, %s, %s, %s, %s FROM moved RETURNING 1
 """
+_NO_PIECE = "SELECT 1 FROM moved"
 
 
 class ArchiveDamaged(HeadspaceError):
@@ -90,9 +91,9 @@ class Pieces:
     def source(self, source_id: int) -> Archived | None:
         """A transcript, with its newest generation."""
         rows = self._database.execute(
-            "SELECT s.id, s.path, s.sessions::text[], s.committed_offset, s.device, s.inode,"  # noqa: S608
-            " s.mtime_ns, s.checksum, s.head, s.tail, s.generation, g.*"
-            f" FROM checkpoints s {_LATEST.format(of='s')} WHERE s.id = %s",
+            "SELECT f.id, f.path, f.sessions::text[], f.committed_offset, f.device, f.inode,"  # noqa: S608
+            " f.mtime_ns, f.checksum, f.head, f.tail, f.generation, g.*"
+            f" FROM checkpoints f {_LATEST} WHERE f.id = %s",
             (source_id,),
         )
         for row in rows:
@@ -104,8 +105,8 @@ class Pieces:
     def sidecars(self, host: str, session: UUID) -> list[Archived]:
         """The other files of a session, each with its newest generation."""
         rows = self._database.execute(
-            f"SELECT c.id, c.path, g.* FROM sidecars c {_LATEST.format(of='c')}"  # noqa: S608
-            " WHERE c.session_uuid = %s AND c.host = %s",
+            f"SELECT f.id, f.path, g.* FROM sidecars f {_LATEST}"  # noqa: S608
+            " WHERE f.session_uuid = %s AND f.host = %s",
             (str(session), host),
         )
         return [_sidecar(row, session) for row in rows]
@@ -115,8 +116,8 @@ class Pieces:
         stored = stored_path(path)
         rows = self._database.execute(
             "INSERT INTO sidecars (host, path, session_uuid) VALUES (%s, %s, %s)"  # noqa: S608
-            " ON CONFLICT (host, path) DO NOTHING; SELECT c.id, c.path, g.* FROM sidecars c"
-            f" {_LATEST.format(of='c')} WHERE c.host = %s AND c.path = %s",
+            " ON CONFLICT (host, path) DO NOTHING; SELECT f.id, f.path, g.* FROM sidecars f"
+            f" {_LATEST} WHERE f.host = %s AND f.path = %s",
             (host, stored, str(session), host, stored),
         )
         return _sidecar(rows[0], session)
@@ -153,8 +154,7 @@ class Pieces:
         if data:
             values += [start, len(data), hashlib.sha256(data).digest(), content]
         run = self._database.execute_durably if durably else self._database.execute
-        statement = _APPEND + _PIECE if data else _APPEND + "SELECT 1 FROM moved"  # noqa: S608
-        return bool(run(statement, values))
+        return bool(run(_APPEND + (_PIECE if data else _NO_PIECE), values))
 
     def rewritten(self, source: Archived) -> int:
         """Count a transcript as rewritten of which capture does not say so; its generation."""

@@ -158,7 +158,7 @@ class Loop:
             listing_first = self._scanner.step()
         self._read_detached()
         self._take_unfinished()
-        if self._archiver.waits_long:
+        if self._archiver.late:
             self._boundary.run_when_due(ARCHIVING, self._archiver.step)
         # What a hook says of a session comes before the lines that were noticed together with it.
         taken = self._take_inbox()
