@@ -167,7 +167,9 @@ class Loop:
     def _idle(self) -> None:
         """Everything is read: what is done at leisure, and then a wait."""
         if not self._unfinished:
-            self._boundary.run_when_due(TIMEOUTS, lambda: self._timeouts.look(unread=self._unread()))
+            self._boundary.run_when_due(
+                TIMEOUTS, lambda: self._timeouts.look(unread=self._unread())
+            )
         if self._boundary.run_when_due(COPIES, self._capture.look_at_copies):
             return
         self._boundary.run_when_due(REREADING, self._step_of_reread)
@@ -273,9 +275,7 @@ class Loop:
         while (step := self._capture.step(source)).more:
             self._count(step)
         self._count(step)
-        for last in (self._capture.step_unfinished, self._capture.step_untold):
-            if (found := last(source)) is not None:
-                self._count(found)
+        self._take_end(source)
         return True
 
     def _count(self, step: Step) -> None:
@@ -314,13 +314,14 @@ class Loop:
 
     def _take_final_line(self, path: str) -> None:
         for source in self._open(path):
-            for step in (
-                self._capture.step_unfinished(source),
-                self._capture.step_untold(source),
-            ):
-                if step is not None:
-                    self._count(step)
-                    self._work_queue.finish(path, source.stamp)
+            self._take_end(source)
+            if not source.unread:
+                self._work_queue.finish(path, source.stamp)
+
+    def _take_end(self, source: ActiveSource) -> None:
+        """What stands open at the end of a file that is still: a last line, prompts."""
+        self._count(self._capture.step_unfinished(source))
+        self._count(self._capture.step_untold(source))
 
     def _rescan(self) -> None:
         """The net behind the notifications."""
