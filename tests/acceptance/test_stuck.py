@@ -1,4 +1,4 @@
-"""A watcher that is alive but does nothing is ended and restarted; others are left alone."""
+"""A watcher that is alive but does nothing is ended and restarted; others are not touched."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_what_was_announced_has_its_time_and_no_more(state_directory: Path) -> N
     plan = [(0.5, "announce 30 7"), (0.5, "announce 1 1000000")]
     with supervised(state_directory, plan=plan) as it:
         pid = it.wait_beating()
-        wait_for(lambda: it.moments("listed"), "the slow listing was not left alone")
+        wait_for(lambda: it.moments("listed"), "the slow listing was ended")
         assert it.pid_of() == pid
         kill(pid, signal.SIGKILL)
         wait_for(lambda: len(it.starts()) == 3, "what was overdue was not ended", 20)

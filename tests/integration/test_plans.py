@@ -108,15 +108,15 @@ WRITERS: dict[str, tuple[str, str]] = {
     ),
     "a checkpoint": (
         "SELECT * FROM checkpoints WHERE host = 'benchmark' AND path = '/home/u/7.jsonl'",
-        "uq_source_positions_host_path",
+        "uq_checkpoints_host_path",
     ),
     "a renamed file": (
         "SELECT * FROM checkpoints WHERE host = 'benchmark' AND inode = 7 AND device = 1",
-        "ix_source_positions_inode",
+        "ix_checkpoints_inode",
     ),
     "storing a checkpoint": (
         "UPDATE checkpoints SET committed_offset = 1 WHERE id = 7",
-        "pk_source_positions",
+        "pk_checkpoints",
     ),
     "storing a session": ("UPDATE agents SET announced = true WHERE id = 7", "pk_agents"),
     "a command that goes": (

@@ -690,7 +690,7 @@ def test_the_text_names_what_is_wrong(captured: Captured) -> None:
     assert run_verify(config, VerifyOptions(), output=output, terminal=io.StringIO()) == 1
     told = output.getvalue()
     assert f"missing: {captured.path(FIRST)}, line " in told
-    assert told.endswith("not whole: 1 missing\n")
+    assert told.endswith("incomplete: 1 missing\n")
     assert FIRST in told
     assert FORK not in told
 

@@ -12,8 +12,9 @@ import pytest
 import lines
 from claude_headspace.transcripts import tailer
 from claude_headspace.transcripts.checkpoint import Checkpoint
+from claude_headspace.transcripts.lines import Line, TooLong
 from claude_headspace.transcripts.long_lines import SHORT_BYTES, TooMuchText, thinned
-from claude_headspace.transcripts.tailer import Line, SourceFile, TooLong
+from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.transcripts.transcript import Turn
 from code_turns import outcomes
 from turn_cases import CASES, file_of

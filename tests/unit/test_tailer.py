@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.transcripts.checkpoint import Checkpoint
-from claude_headspace.transcripts.tailer import CHUNK_BYTES, EDGE_BYTES, Line, SourceFile, TooLong
+from claude_headspace.transcripts.lines import Line, TooLong
+from claude_headspace.transcripts.tailer import CHUNK_BYTES, EDGE_BYTES, SourceFile
 
 LIMIT = 8 * 1024 * 1024
 

@@ -12,7 +12,7 @@ import pytest
 
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.trial import Trial
-from claude_headspace.transcripts.tailer import Line
+from claude_headspace.transcripts.lines import Line
 
 SOURCE = 7
 
@@ -53,7 +53,7 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.mark.parametrize("deadly", [b"kills", b"raises", b"hangs"])
 def test_what_kills_is_found_and_the_rest_passes(bench: Bench, deadly: bytes) -> None:
     assert bench.try_lines([b"a", deadly, deadly, b"b", deadly]) == [b"a", b"b"]
-    assert bench.in_flight.count_death() is None, "nothing is left in hand"
+    assert bench.in_flight.count_death() is None, "nothing is left in flight"
 
 
 def test_a_death_of_the_watcher_counts_as_the_first(

@@ -76,7 +76,7 @@ class InFlight:
             self._write_deaths()
 
     def count_death(self) -> Place | None:
-        """Count the death of the process that noted what is in hand, and put it down."""
+        """Count the death of the process that noted what is in flight, and clear it."""
         place: Place = _NOTE.unpack_from(self._note, 0)
         self.put_down()
         if place == _NOTHING:
@@ -84,7 +84,7 @@ class InFlight:
         self._deaths[place] = self._deaths.get(place, 0) + 1
         self._careful_until = time.monotonic() + self._careful_seconds
         logger.warning(
-            "a process died with the line at byte %d of source %d in hand (death %d there)",
+            "a process died with the line at byte %d of source %d in flight (death %d there)",
             place[1], place[0], self._deaths[place],
         )  # fmt: skip
         self._write_deaths()

@@ -11,7 +11,7 @@ from claude_headspace.capture.redaction import Redaction
 from claude_headspace.capture.sources import Start
 from claude_headspace.capture.trial import Trial
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
-from claude_headspace.transcripts.tailer import Chunk, Line, TooLong
+from claude_headspace.transcripts.lines import Chunk, Line, TooLong
 from claude_headspace.transcripts.transcript import Outcome, Rejected, Transcript, Turn
 
 logger = logging.getLogger(__name__)

@@ -22,13 +22,14 @@ from claude_headspace.store.connection import Database
 from claude_headspace.store.revisions import Revisions
 from claude_headspace.store.writer import NOTIFICATION, EventWriter
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
-from claude_headspace.transcripts.tailer import Line, SourceFile, TooLong
+from claude_headspace.transcripts.lines import Line, TooLong
+from claude_headspace.transcripts.tailer import SourceFile
 
 logger = logging.getLogger(__name__)
 
 # One step reads so much, so that a line that is written meanwhile waits for milliseconds only.
 STEP_BYTES = 32 * 1024
-# After a step this is left alone for so many times as long as it took: longer while sessions are
+# After a step this pauses for so many times as long as it took: longer while sessions are
 # being written, so that hardly a line meets a step.
 REST = 2.0
 REST_BESIDE_CAPTURE = 20.0
@@ -79,7 +80,7 @@ class Reread:
         self._finished = False
 
     def pass_over(self) -> None:
-        """Leave out the source in hand until everything is learnt anew."""
+        """Leave out the source being read until everything is learnt anew."""
         self._passed_over.add(self._source_id)
         self._let_go()
 

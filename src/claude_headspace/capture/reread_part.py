@@ -16,7 +16,7 @@ from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
 from claude_headspace.transcripts.checkpoint import RULES, LineCounts
-from claude_headspace.transcripts.tailer import Line, TooLong
+from claude_headspace.transcripts.lines import Line, TooLong
 from claude_headspace.transcripts.transcript import (
     Other,
     Outcome,

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.supervision.orphan import kill_with_parent
-from claude_headspace.transcripts.tailer import Line
+from claude_headspace.transcripts.lines import Line
 
 logger = logging.getLogger(__name__)
 

@@ -73,7 +73,7 @@ def register(arguments: Namespace) -> int:
 
 
 def unregister(arguments: Namespace) -> int:
-    """Ask that a session be left alone."""
+    """Ask that a session not be captured."""
     from claude_headspace.config import load_config
     from claude_headspace.store.queries import ask_for, find_session
 

@@ -84,7 +84,7 @@ def _wait(supervisor: Supervisor, programs: Mapping[str, int]) -> int:
 
 
 def _nudge(supervisor: Supervisor) -> None:
-    """Have it look at once what has ended: left alone it looks once a second."""
+    """Have it look at once what has ended: by itself it looks once a second."""
     with suppress(SupervisorUnavailable, SupervisorFault):
         supervisor.call("supervisor.getState")
 

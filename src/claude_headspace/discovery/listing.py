@@ -13,8 +13,8 @@ from typing import NamedTuple
 from claude_headspace.transcripts.checkpoint import as_stored, file_stamp
 
 TRANSCRIPT_SUFFIX = ".jsonl"
-# A segment of a listing ends after so long, so that whatever else is due is done in between.
-PORTION_SECONDS = 0.002
+# A slice of a listing ends after so long, so that whatever else is due is done in between.
+SLICE_SECONDS = 0.002
 DANGLING = "a symbolic link to nothing"
 # Workflows keep a journal beside their subagents' transcripts; it is none itself.
 _NO_TRANSCRIPTS = frozenset({"journal.jsonl"})
@@ -74,7 +74,7 @@ def look(path: str, look_at: Look = os.stat) -> Sighting | None:
 
 
 class Listing:
-    """One walk through directories and everything below them, in segments of a few milliseconds.
+    """One walk through directories and everything below them, in slices of a few milliseconds.
 
     A directory is read once, however many ways lead to it: real ones before symbolic links, which
     are followed where they stand for a root or a project's folder. `enter` is called with each
@@ -89,7 +89,7 @@ class Listing:
         roots: Sequence[str] | None = None,
         known: Container[str] = (),
         enter: Callable[[Directory], None] | None = None,
-        portion_seconds: float = PORTION_SECONDS,
+        slice_seconds: float = SLICE_SECONDS,
         look_at: Look = os.stat,
     ) -> None:
         self._roots = frozenset(directories if roots is None else roots)
@@ -97,7 +97,7 @@ class Listing:
         self._links: list[str] = []
         self._known = known
         self._enter = enter
-        self._portion_seconds = portion_seconds
+        self._slice_seconds = slice_seconds
         self._look_at = look_at
         self._entered: set[tuple[int, int]] = set()
         self.unreadable: dict[str, str] = {}
@@ -118,17 +118,17 @@ class Listing:
     def _list(self, path: str) -> Iterator[list[Sighting]]:
         if not self._enters(path):
             return
-        until = time.monotonic() + self._portion_seconds
-        segment: list[Sighting] = []
+        until = time.monotonic() + self._slice_seconds
+        found: list[Sighting] = []
         with os.scandir(path) as entries:
             for entry in entries:
                 seen = self._see(entry, path)
                 if seen is not None:
-                    segment.append(seen)
+                    found.append(seen)
                 if time.monotonic() > until:
-                    yield segment
-                    segment, until = [], time.monotonic() + self._portion_seconds
-        yield segment
+                    yield found
+                    found, until = [], time.monotonic() + self._slice_seconds
+        yield found
 
     def _enters(self, path: str) -> bool:
         found = self._look_at(path)
@@ -191,8 +191,8 @@ def unreadable(roots: Sequence[str]) -> dict[str, str]:
     """
     listing = Listing(roots)
     found = {}
-    for segment in listing:
-        for seen in segment:
+    for part in listing:
+        for seen in part:
             try:
                 os.close(os.open(seen.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
             except OSError as error:
@@ -223,8 +223,8 @@ def transcripts_of(roots: Sequence[str], session: str) -> Iterator[Sighting]:
                 main = look(os.path.join(folder, session + TRANSCRIPT_SUFFIX))
                 if main is not None:
                     yield main
-            for segment in Listing([os.path.join(folder, session)]):
-                yield from segment
+            for found in Listing([os.path.join(folder, session)]):
+                yield from found
 
 
 def _folders(root: str) -> list[str]:

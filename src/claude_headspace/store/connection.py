@@ -266,7 +266,7 @@ class Database:
             self._patience.beat()
 
     def _wait(self, seconds: float | None = None) -> None:
-        """Until the connection has nothing more to do for the request in hand."""
+        """Until the connection has nothing more to do for the current request."""
         patience = self._patience
         if seconds is not None:
             patience = replace(patience, answer_seconds=min(seconds, patience.answer_seconds))

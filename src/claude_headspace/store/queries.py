@@ -416,7 +416,7 @@ def ask_for(
     iterm_pane_id: str | None = None,
     host: str | None = None,
 ) -> bool:
-    """Note that a session is to be captured or left alone, and wake the watchers.
+    """Note that a session is to be captured or not, and wake the watchers.
 
     `host` is where it is asked. Returns whether that changes anything; commits.
     """

@@ -55,7 +55,7 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What somebody asked for a session: to be captured, or to be left alone; `host`: where."""
+    """What somebody asked for a session: to be captured or not; `host`: where."""
 
     session: UUID
     wanted: bool

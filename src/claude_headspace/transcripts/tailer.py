@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Literal
 
 from claude_headspace.transcripts.checkpoint import Checkpoint, as_stored
-from claude_headspace.transcripts.long_lines import TooMuchText, thinned
+from claude_headspace.transcripts.lines import Chunk, Line, TooLong, split, thin
 
 CHUNK_BYTES = 128 * 1024
 SCAN_BYTES = 1024 * 1024
@@ -36,39 +36,6 @@ Announce = Callable[[str, float], AbstractContextManager[None]]
 def unannounced(_what: str, _seconds: float) -> AbstractContextManager[None]:
     """For those whom nobody watches."""
     return nullcontext()
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line without its newline; `start` is the offset of its first byte in the file.
-
-    `thinned`: what makes the line long is left out of `data`.
-    """
-
-    start: int
-    data: bytes
-    thinned: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TooLong:
-    """A line over the limit, `length` bytes long; it was skipped without being held."""
-
-    start: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Whole lines that follow a checkpoint, and the checkpoint after them.
-
-    `more`: more whole lines may be there already. `unfinished`: bytes that wait for a newline.
-    """
-
-    lines: Sequence[Line | TooLong]
-    checkpoint: Checkpoint
-    more: bool
-    unfinished: int
 
 
 class SourceFile:
@@ -155,7 +122,7 @@ class SourceFile:
         if not cut and start + len(data) < size:
             return self._read_long(checkpoint, data, max_line_bytes, beat)
         committed = data[:cut]
-        lines = list(_split(committed, start, self._unterminated(start), max_line_bytes))
+        lines = list(split(committed, start, self._unterminated(start), max_line_bytes))
         after = self._advanced(checkpoint, committed)
         unfinished = len(data) - cut
         return Chunk(lines, after, start + len(data) < size, unfinished)
@@ -180,7 +147,7 @@ class SourceFile:
     ) -> Line | TooLong:
         if end - start > LONGEST_LINE_BYTES:
             return TooLong(start, end - start)
-        return _thinned(start, end - start, self._blocks(start, end, beat), limit)
+        return thin(start, end - start, self._blocks(start, end, beat), limit)
 
     def _blocks(self, at: int, end: int, beat: Callable[[], None]) -> Iterator[bytes]:
         while at < end:
@@ -272,24 +239,3 @@ def instant(epoch_seconds: float) -> datetime:
     except (ValueError, OverflowError, OSError):
         end = datetime.max if epoch_seconds > 0 else datetime.min
         return end.replace(tzinfo=timezone.utc)
-
-
-def _split(
-    committed: bytes, start: int, unterminated: bool, max_line_bytes: int
-) -> Iterator[Line | TooLong]:
-    """The lines of a block that ends with a newline; a late newline alone is no line."""
-    pieces = committed.split(b"\n")
-    pieces.pop()
-    for number, piece in enumerate(pieces):
-        if len(piece) > max_line_bytes:
-            yield _thinned(start, len(piece), (piece,), max_line_bytes)
-        elif number or piece or not unterminated:
-            yield Line(start, piece)
-        start += len(piece) + 1
-
-
-def _thinned(start: int, length: int, blocks: Iterable[bytes], limit: int) -> Line | TooLong:
-    try:
-        return Line(start, thinned(blocks, limit), thinned=True)
-    except TooMuchText:
-        return TooLong(start, length)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from claude_headspace.transcripts.checkpoint import Checkpoint
+from claude_headspace.transcripts.lines import Line, TooLong
 from claude_headspace.transcripts.records import MAX_BROKEN
-from claude_headspace.transcripts.tailer import Line, SourceFile, TooLong
+from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.transcripts.transcript import Outcome, Rejected, Transcript, Turn
 
 # As much is read and compared at once; it bounds memory.

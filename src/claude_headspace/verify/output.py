@@ -24,7 +24,7 @@ _WIDTHS = {name: max(8, len(name)) + 2 for name in TALLIES}
 
 
 def print_text(report: Report, output: TextIO, *, everything: bool = False) -> None:
-    """What was checked, sessions that are not whole (or all), places, and the verdict."""
+    """What was checked, incomplete sessions (or all), places, and the verdict."""
     titles = "".join(name.replace("_", " ").rjust(width) for name, width in _WIDTHS.items())
     output.write(f"{'session':36}{titles}\n")
     for session, tally in sorted(report.sessions.items()):
@@ -63,7 +63,7 @@ def verdict(report: Report) -> str:
     kinds = [
         f"{count} {kind}" for kind, count in sorted(report.counts.items()) if kind not in HARMLESS
     ]
-    return f"not whole: {', '.join(kinds)}{_repaired(report)}"
+    return f"incomplete: {', '.join(kinds)}{_repaired(report)}"
 
 
 def shown(text: str) -> str:

@@ -22,7 +22,7 @@ class Boundary:
     """Runs work by the name of its source, and sets the source aside when the work fails.
 
     `learn_anew` is called then: what the work left half done in memory is forgotten.
-    `count_death` is called for an error that may be a bug, met by the line in hand.
+    `count_death` is called for an error that may be a bug, met by the line in flight.
     """
 
     def __init__(

@@ -176,6 +176,9 @@ class Loop:
         self._heartbeat.at_rest()
         self._wait()
 
+    def _look_at_timeouts(self) -> None:
+        self._timeouts.look(unread=self._unread())
+
     def _step_of_reread(self) -> None:
         done = False
         try:

@@ -220,7 +220,7 @@ class Watcher:
         return event if self._redactor is None else redact_event(self._redactor, event)
 
     def run(self) -> None:
-        """Capture until a signal asks for the end; returns with everything in hand stored."""
+        """Capture until a signal asks for the end; returns with everything in flight stored."""
         self._stop.listen()
         projects = ", ".join(str(path) for path in self._config.claude.projects_path)
         logger.info("start: pid %d, capturing %s", os.getpid(), projects)

@@ -1,0 +1,47 @@
+"""A listing that goes on in slices."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+from claude_headspace.discovery.listing import Listing, Sighting
+
+# A slice takes no longer than this.
+SLICE_SECONDS = 0.01
+
+
+class Walk:
+    """A listing under way."""
+
+    def __init__(self, directories: Sequence[str], listing: Listing, *, deep: bool) -> None:
+        self._directories = directories
+        self._deep = deep
+        self.listing = listing
+        self._slices = iter(listing)
+
+    def next(self) -> list[Sighting] | None:
+        """The next slice; None at the end."""
+        return next(self._slices, None)
+
+    def covers(self, path: str) -> bool:
+        """Whether it would have come upon this path."""
+        if path in self._directories:
+            return True
+        return self._deep and any(
+            path.startswith(directory.rstrip(os.sep) + os.sep) for directory in self._directories
+        )
+
+
+class Budget:
+    """So much of a core, and no more than a moment."""
+
+    def __init__(self, core_seconds: float) -> None:
+        self._core_end = time.thread_time() + core_seconds
+        self._end = time.monotonic() + SLICE_SECONDS
+
+    @property
+    def spent(self) -> bool:
+        """Whether it is time for something else."""
+        return time.thread_time() > self._core_end or time.monotonic() > self._end
