@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 import pytest
 
 from claude_headspace.events.event import Event
-from claude_headspace.store.checkpoints import Checkpoints, DeadLetter
+from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
+from claude_headspace.store.dead_letters import DeadLetter
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
 from faults.machine import Machine, machine, query

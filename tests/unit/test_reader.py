@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.capture.in_flight import InFlight
+from claude_headspace.capture.read_ahead import ReadAhead
 from claude_headspace.capture.reader import BATCH_BYTES, Reader
-from claude_headspace.capture.sources import ActiveSource
+from claude_headspace.capture.redaction import Redaction
+from claude_headspace.capture.sources import Start
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.transcripts.tailer import CHUNK_BYTES, SourceFile
 
@@ -18,13 +20,14 @@ def nothing() -> None:
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Reader:
-    in_flight = InFlight(tmp_path)
-    return Reader(max_line_bytes=1 << 20, in_flight=in_flight, redactor=None, beat=nothing)
+def ahead(tmp_path: Path) -> ReadAhead:
+    in_flight, redaction = InFlight(tmp_path), Redaction(None)
+    reader = Reader(max_line_bytes=1 << 20, in_flight=in_flight, redaction=redaction, beat=nothing)
+    return ReadAhead(reader, nothing)
 
 
-def source_of(path: Path) -> ActiveSource:
-    return ActiveSource(StoredSource(1, str(path)), SourceFile(str(path)))
+def source_of(path: Path) -> Start:
+    return Start(StoredSource(1, str(path)), SourceFile(str(path)))
 
 
 def append(path: Path, data: bytes) -> None:
@@ -32,49 +35,65 @@ def append(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def test_a_file_that_grew_since_it_was_read_ahead_has_more(reader: Reader, tmp_path: Path) -> None:
+def test_a_file_that_grew_since_it_was_read_ahead_has_more(
+    ahead: ReadAhead, tmp_path: Path
+) -> None:
     path = tmp_path / "a.jsonl"
     append(path, b"{}\n" * (CHUNK_BYTES // 3 + 10))
     source = source_of(path)
-    first = reader.read(source, source.stored.checkpoint)
+    first = ahead.next(source, source.checkpoint)
     assert first.more
-    assert not reader.read_ahead(source, first.end)
+    assert not ahead.fill(source, first)
     append(path, b"{}\n")
     source.file.refresh()
-    ahead = reader.read(source, first.end)
-    assert ahead.more
-    last = reader.read(source, ahead.end)
+    second = ahead.next(source, first.end)
+    assert second.more
+    last = ahead.next(source, second.end)
     assert (len(last.lines), last.more) == (1, False)
 
 
-def test_a_half_line_read_ahead_is_unfinished_and_no_more(reader: Reader, tmp_path: Path) -> None:
+def test_a_half_line_read_ahead_is_unfinished_and_no_more(ahead: ReadAhead, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     append(path, b"{}\n" * (CHUNK_BYTES // 3 + 10) + b'{"half')
     source = source_of(path)
-    first = reader.read(source, source.stored.checkpoint)
-    assert not reader.read_ahead(source, first.end)
+    first = ahead.next(source, source.checkpoint)
+    assert not ahead.fill(source, first)
     source.file.refresh()
-    ahead = reader.read(source, first.end)
-    assert (ahead.more, ahead.unfinished) == (False, len(b'{"half'))
+    second = ahead.next(source, first.end)
+    assert (second.more, second.unfinished) == (False, len(b'{"half'))
 
 
-def test_what_was_read_ahead_of_another_place_is_dropped(reader: Reader, tmp_path: Path) -> None:
+def test_what_was_read_ahead_of_another_place_is_dropped(ahead: ReadAhead, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     append(path, b"{}\n" * CHUNK_BYTES)
     source = source_of(path)
-    first = reader.read(source, source.stored.checkpoint)
-    assert reader.read_ahead(source, first.end)
-    again = reader.read(source, source.stored.checkpoint)
+    first = ahead.next(source, source.checkpoint)
+    assert ahead.fill(source, first)
+    again = ahead.next(source, source.checkpoint)
     assert again == first
-    assert reader.read(source, again.end).start == again.end
+    assert ahead.next(source, again.end).start == again.end
 
 
-def test_no_more_than_a_batch_is_read_ahead(reader: Reader, tmp_path: Path) -> None:
+def test_no_more_than_a_batch_is_read_ahead(ahead: ReadAhead, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     append(path, b"{}\n" * (BATCH_BYTES // 2))
     source = source_of(path)
-    first = reader.read(source, source.stored.checkpoint)
+    first = ahead.next(source, source.checkpoint)
     steps = 1
-    while reader.read_ahead(source, first.end):
+    while ahead.fill(source, first):
         steps += 1
     assert steps <= BATCH_BYTES // CHUNK_BYTES + 2
+
+
+def test_a_batch_is_one_segment_of_all_that_was_read_for_it(
+    ahead: ReadAhead, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    append(path, b"{}\n" * (BATCH_BYTES // 3 + CHUNK_BYTES))
+    source = source_of(path)
+    batch = ahead.batch(source)
+    assert (batch.start, batch.more) == (source.checkpoint, True)
+    assert BATCH_BYTES <= batch.size < BATCH_BYTES + CHUNK_BYTES
+    assert [line.start for line in batch.lines] == list(range(0, batch.size, 3))
+    rest = ahead.next(source, batch.end)
+    assert rest.lines[0].start == batch.size

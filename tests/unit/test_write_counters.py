@@ -9,7 +9,7 @@ from claude_headspace.store.writer import Outcome, WriteCounters, WriteResult
 
 def failing() -> WriteCounters:
     counters = WriteCounters()
-    counters.count(WriteResult("failed", error="away", attempts=4))
+    counters.count(WriteResult("failed", error="away"))
     return counters
 
 
@@ -17,7 +17,7 @@ def test_it_begins_with_the_first_failure() -> None:
     counters = failing()
     since = counters.failing_since
     assert since is not None
-    counters.count(WriteResult("failed", error="away", attempts=4))
+    counters.count(WriteResult("failed", error="away"))
     assert counters.failing_since == since
 
 
@@ -30,7 +30,7 @@ def test_whatever_postgres_does_with_an_event_ends_it(outcome: Outcome) -> None:
 
 def test_what_never_got_to_postgres_says_nothing_about_it() -> None:
     counters = failing()
-    counters.count(WriteResult("rejected", error="no uuid", attempts=0))
+    counters.count(WriteResult("rejected", error="no uuid", asked=False))
     assert counters.failing_since is not None
 
 

@@ -1,4 +1,4 @@
-"""The files being read: opened, recognised after a rename, noticed when replaced."""
+"""The files being read: opened, followed when they are renamed, let go when they are replaced."""
 
 from __future__ import annotations
 
@@ -6,17 +6,32 @@ import logging
 import os
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from claude_headspace.capture.identity import Contents, FileId, Identity, Seen, transition
+from claude_headspace.capture.identity import Transition as Became
 from claude_headspace.discovery.listing import Sighting, find_by_inode, is_transcript, look
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
-from claude_headspace.transcripts.checkpoint import RULES, Checkpoint, LineCounts, file_stamp
+from claude_headspace.transcripts.checkpoint import Checkpoint, file_stamp
 from claude_headspace.transcripts.tailer import Announce, SourceFile, unannounced
 
 logger = logging.getLogger(__name__)
 
 # Open files at most; the one longest unread is closed first.
 MAX_OPEN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a step begins: a source's row, whose checkpoint is the file's, and the open file."""
+
+    stored: StoredSource
+    file: SourceFile
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Up to where lines are committed."""
+        return self.stored.checkpoint
 
 
 @dataclass(slots=True)
@@ -42,19 +57,29 @@ class ActiveSource:
         device, inode = self.file.identity
         return file_stamp(device, inode, self.file.stat.st_size, self.file.mtime_ns)
 
-    def start_over(self) -> None:
-        """The file is not what was read: everything in it is new."""
-        self.stored.checkpoint = Checkpoint()
-        self.stored.counts = LineCounts()
-        self.stored.generation += 1
-        self.stored.rules, self.stored.reread_bytes, self.stored.reread_state = RULES, 0, ""
+    def begin(self, beat: Callable[[], None]) -> Start:
+        """Look at the file again; where it holds something else it is begun anew."""
+        self.file.refresh()
+        contents = _contents(self.file, self.stored.checkpoint, beat)
+        seen = Seen(self.path, self.file.identity, contents)
+        became = transition(Identity.of(self.stored), seen)
+        if not became.begins_generation:
+            return Start(self.stored, self.file)
+        logger.info("%s %s: it is read from its beginning", self.path, became.value)
+        return Start(self.stored.next_generation(), self.file)
 
 
 class Sources:
-    """Open sources by path. What is closed or forgotten is found again in the database."""
+    """Opens sources by path and keeps them open.
+
+    `beat` is called in long work, `announce` for what may take long, as of `SourceFile`.
+    """
 
     def __init__(
-        self, checkpoints: Checkpoints, beat: Callable[[], None], announce: Announce = unannounced
+        self,
+        checkpoints: Checkpoints,
+        beat: Callable[[], None],
+        announce: Announce = unannounced,
     ) -> None:
         self._checkpoints = checkpoints
         self._beat = beat
@@ -81,35 +106,19 @@ class Sources:
         Nothing when that one is `detached` now: it is to be read to its end first.
         Raises OSError when a file that is there cannot be opened.
         """
-        found: list[ActiveSource] = []
         seen = look(path)
         active = self._active.get(path)
-        if active is not None and not _is(active.file.identity, seen):
-            moved = self._left_behind(active)
-            if not moved:
-                return []
-            found += moved
-            active = None
-        if active is None and seen is not None:
-            active = self._activate(seen, found)
-        elif active is None and not found:
-            found += self._follow_row(path)
-        if active is not None:
-            self._active.move_to_end(active.path)
-            found.append(active)
-        return found
-
-    def _left_behind(self, active: ActiveSource) -> list[ActiveSource]:
-        """An open source whose name now means another file or nothing: it keeps its content."""
-        del self._active[active.path]
-        device, inode = active.file.identity
-        renamed = find_by_inode(os.path.dirname(active.path), device, inode)
-        if renamed is None:
-            self.detached.append(active)
+        if active is not None and seen is not None and _id(seen) == active.file.identity:
+            self._active.move_to_end(path)
+            return [active]
+        moved = [] if active is None else self._follow(active.stored, active.file)
+        if active is not None and not moved:
+            self.detached.append(self._active.pop(path))
             return []
-        moved = ActiveSource(self._rename(active.stored, renamed), active.file)
-        self._keep(moved)
-        return [moved]
+        if seen is not None:
+            return [*moved, *self._open_at(path)]
+        known = None if moved else self._checkpoints.find(path)
+        return moved if known is None else self._follow(known)
 
     def next_detached(self) -> ActiveSource | None:
         """The first detached source, as the database knows it now; None when there is none."""
@@ -123,83 +132,70 @@ class Sources:
         """Let go of the first detached source, which was read to its end."""
         self.detached.pop(0).file.close()
 
-    def _follow_row(self, path: str) -> list[ActiveSource]:
-        """A source that is known and gone from its path: perhaps it was renamed beside it."""
-        stored = self._checkpoints.find(path)
-        return [] if stored is None else self._renamed_beside(stored)
+    def _follow(self, known: StoredSource, file: SourceFile | None = None) -> list[ActiveSource]:
+        """A source whose file is gone from its path, if it stands under another name beside it.
 
-    def _renamed_beside(self, stored: StoredSource) -> list[ActiveSource]:
-        device, inode = stored.checkpoint.device, stored.checkpoint.inode
-        if device is None or inode is None:
+        `file` is its file, if it is open.
+        """
+        identity = Identity.of(known)
+        if file is not None:
+            identity = replace(identity, file=file.identity)
+        beside = _beside(identity)
+        if beside is None or (file is None and beside in self._active):
             return []
-        renamed = find_by_inode(os.path.dirname(stored.path), device, inode)
-        if renamed is None or renamed == stored.path or renamed in self._active:
-            return []
-        file = SourceFile(renamed, self._announce)
-        if file.compare(stored.checkpoint, self._beat) != "same":
-            file.close()
-            return []
-        active = ActiveSource(self._rename(stored, renamed), file)
-        self._keep(active)
-        return [active]
+        found = file or SourceFile(beside, self._announce)
+        # While a file is open no other has its inode.
+        contents = "same" if file else _contents(found, known.checkpoint, self._beat)
+        if transition(identity, Seen(beside, found.identity, contents)) is Became.RENAMED:
+            self._active.pop(known.path, None)
+            return [self._keep(ActiveSource(self._rename(known, beside), found))]
+        if file is None:
+            found.close()
+        return []
 
-    def _activate(self, seen: Sighting, found: list[ActiveSource]) -> ActiveSource | None:
-        file = SourceFile(seen.path, self._announce)
+    def _open_at(self, path: str) -> list[ActiveSource]:
+        """The file at this path, and before it what stood here and was renamed beside it."""
+        file = SourceFile(path, self._announce)
         try:
-            stored = self._row_for(seen.path, file, found)
+            known = self._checkpoints.find(path)
+            is_other = known is not None and Identity.of(known).file not in (None, file.identity)
+            moved = self._follow(known) if known is not None and is_other else []
+            stored = known if known is not None and not moved else self._row_for(path, file)
         except BaseException:
             file.close()
             raise
         if stored is None:
             file.close()
-            return None
-        active = ActiveSource(stored, file)
-        self._keep(active)
-        return active
+            return moved
+        return [*moved, self._keep(ActiveSource(stored, file))]
 
-    def _row_for(
-        self, path: str, file: SourceFile, found: list[ActiveSource]
-    ) -> StoredSource | None:
-        """The file's row: by its path, else by the inode it was known under, else a new one.
+    def _row_for(self, path: str, file: SourceFile) -> StoredSource | None:
+        """The row of a file at a path that has none: of a file that was renamed, or a new one.
 
         None for a file that is no transcript by its name and was none before it was renamed.
-        What stood at the path before and was renamed beside it is added to `found`.
         """
-        stored = self._checkpoints.find(path)
-        if stored is not None:
-            known = stored.checkpoint.inode is None or _same_inode(stored, file)
-            moved = [] if known else self._renamed_beside(stored)
-            if not moved:
-                return stored
-            found += moved
-        adopted = self._adopt(path, file)
-        if adopted is None and is_transcript(path):
-            return self._checkpoints.create(path)
-        return adopted
+        for known in self._checkpoints.find_by_inode(*file.identity):
+            stays = _may_be_at(known.path, file.identity)
+            contents = _contents(file, known.checkpoint, self._beat)
+            seen = Seen(path, file.identity, contents, stays)
+            if transition(Identity.of(known), seen) is Became.RENAMED:
+                return self._rename(known, path)
+        return self._checkpoints.create(path) if is_transcript(path) else None
 
-    def _adopt(self, path: str, file: SourceFile) -> StoredSource | None:
-        """The row of a source that was renamed to this path."""
-        for stored in self._checkpoints.find_by_inode(*file.identity):
-            if (
-                _is_gone(stored.path, file)
-                and file.compare(stored.checkpoint, self._beat) == "same"
-            ):
-                return self._rename(stored, path)
-        return None
-
-    def _rename(self, stored: StoredSource, path: str) -> StoredSource:
+    def _rename(self, known: StoredSource, path: str) -> StoredSource:
         displaced = self._checkpoints.find(path)
-        if displaced is not None and displaced.id != stored.id:
+        if displaced is not None and displaced.id != known.id:
             self._checkpoints.rename(displaced, f"{path} (replaced, source {displaced.id})")
             self._drop(path)
-        self._drop(stored.path)
-        logger.info("%s is now %s", stored.path, path)
-        return self._checkpoints.rename(stored, path)
+        self._drop(known.path)
+        logger.info("%s is now %s", known.path, path)
+        return self._checkpoints.rename(known, path)
 
-    def _keep(self, active: ActiveSource) -> None:
+    def _keep(self, active: ActiveSource) -> ActiveSource:
         self._active[active.path] = active
         while len(self._active) > MAX_OPEN:
             self._drop(next(iter(self._active)))
+        return active
 
     def _drop(self, path: str) -> None:
         dropped = self._active.pop(path, None)
@@ -207,17 +203,25 @@ class Sources:
             dropped.file.close()
 
 
-def _is(identity: tuple[int, int], seen: Sighting | None) -> bool:
-    return seen is not None and (seen.device, seen.inode) == identity
+def _id(seen: Sighting) -> FileId:
+    return seen.device, seen.inode
 
 
-def _is_gone(path: str, file: SourceFile) -> bool:
-    """Whether the file is certainly not at this path."""
+def _beside(known: Identity) -> str | None:
+    """Where the file of a source stands in the folder in which it was."""
+    return find_by_inode(os.path.dirname(known.path), *known.file) if known.file else None
+
+
+def _contents(file: SourceFile, checkpoint: Checkpoint, beat: Callable[[], None]) -> Contents:
+    if file.stat.st_size < checkpoint.offset:
+        return "shorter"
+    return "same" if file.compare(checkpoint, beat) == "same" else "other"
+
+
+def _may_be_at(path: str, file: FileId) -> bool:
+    """Whether the file is at this path, as far as can be told."""
     try:
-        return not _is(file.identity, look(path))
+        seen = look(path)
     except OSError:
-        return False
-
-
-def _same_inode(stored: StoredSource, file: SourceFile) -> bool:
-    return (stored.checkpoint.device, stored.checkpoint.inode) == file.identity
+        return True
+    return seen is not None and _id(seen) == file

@@ -24,8 +24,9 @@ from claude_headspace.inbox.messages import Message, read_message, remove_leftov
 from claude_headspace.inbox.producer import ARRIVED
 from claude_headspace.inbox.queue import SESSION_END, InboxQueue, Taken, hook_type, place
 from claude_headspace.sessions.known import Sessions
-from claude_headspace.store.checkpoints import Checkpoints, DeadLetter, StoredSource
+from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
+from claude_headspace.store.dead_letters import DeadLetter
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
 
@@ -179,9 +180,7 @@ class InboxConsumer:
                 events += self._announcements(taken.message)
                 numbers[taken.path] = len(events)
                 events.append(self._event(taken.message, Origin(source.id, taken.offset)))
-        results = self._writer.write_all(events)
-        if results and not results[-1].acknowledged:
-            raise DatabaseUnavailable(results[-1].error or "the write failed")
+        results = self._writer.write_or_raise(events, source.precondition)
         written = {path: _Written(events[n], results[n]) for path, n in numbers.items()}
         dead_letters = [
             dead_letter
@@ -210,8 +209,7 @@ class InboxConsumer:
         ]
         if wrote:
             statements.append(NOTIFICATION)
-        if statements:
-            self._database.execute_durably("; ".join(statements))
+        self._database.store(statements, source.precondition, durably=True)
         self._count_rejected(Counter(dead_letter.reason for dead_letter in dead_letters))
 
     def _move_away(self, taken: Taken, written: _Written | None) -> None:
@@ -272,7 +270,7 @@ class InboxConsumer:
         """Whether an message is a hook that starts a session, or the first one heard of it."""
         kind = hook_type(message)
         if kind == SESSION_START:
-            return self._sessions.begin(uuid)
+            return self._sessions.registrations.begin(uuid)
         if kind in (None, SESSION_END) or not self._sessions.captured(uuid):
             return False
         session = self._sessions.find(uuid)
@@ -282,7 +280,7 @@ class InboxConsumer:
         """Register the session that an event from elsewhere announces; not if it is refused."""
         with suppress(EventInvalid):
             installed_taxonomy().check(event_of(message, None, None, None))
-            if self._sessions.begin(uuid):
+            if self._sessions.registrations.begin(uuid):
                 session = self._sessions.introduce(uuid, message.payload)
                 self._sessions.saw_line(session, message.timestamp, None)
 
@@ -293,20 +291,22 @@ class InboxConsumer:
         if message.type == SESSION_ENDED:
             ended = self._sessions.end(session, message.payload["reason"], message.timestamp)
             if ended is not None:
-                self._database.execute("; ".join([*self._sessions.take_changes(), ended]))
+                self._store_end(ended)
             return
         if hook_type(message) != SESSION_END or session.ended_at is not None:
             return
         key = derived_key(SESSION_ENDED, message.id)
         goes_on = self._sessions.spoke_after(session, message.timestamp)
         event, statement = self._sessions.ending(session, "closed", message.timestamp, key)
-        result = self._writer.write(event)
-        if not result.acknowledged:
-            raise DatabaseUnavailable(result.error or "the write failed")
+        self._writer.write_or_raise([event], self._inbox_source().precondition)
         if goes_on:
             session.ended_at = None
             return
-        self._database.execute("; ".join([*self._sessions.take_changes(), statement]))
+        self._store_end(statement)
+
+    def _store_end(self, statement: str) -> None:
+        statements = [*self._sessions.take_changes(), statement]
+        self._database.store(statements, self._inbox_source().precondition)
 
 
 def _content(path: Path) -> bytes:

@@ -15,6 +15,7 @@ from claude_headspace.quarantine import Quarantine, told
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
+from claude_headspace.store.precondition import Precondition
 from claude_headspace.store.sessions import Registration
 from claude_headspace.store.writer import EventWriter
 
@@ -77,26 +78,28 @@ class SessionTimeouts:
         """
         if time.monotonic() < self._next:
             return
+        precondition = self._database.precondition()
         waiting = [session for session in self._quarantine if self._quarantine.holds(session)]
         silent = self._sessions.silent(self._now(), self._timeout, _BATCH, waiting)
         self._quarantine.keep([*waiting, *silent])
         readable = [s for s in silent if not any(str(s) in path for path in unread)]
         if readable:
-            self._end_apart(readable)
+            self._end_apart(readable, precondition)
         if len(silent) < _BATCH:
             self._next = time.monotonic() + self._interval
 
-    def _end_apart(self, silent: list[UUID]) -> None:
+    def _end_apart(self, silent: list[UUID], precondition: Precondition) -> None:
         """End them together; where something goes wrong each alone, and what still does waits."""
         try:
-            self._write([ending for session in silent for ending in self._timed_out(session)])
+            endings = [ending for session in silent for ending in self._timed_out(session)]
+            self._write(endings, precondition)
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the fault of one session
             self._sessions.forget()
             if len(silent) > 1:
                 for session in silent:
-                    self._end_apart([session])
+                    self._end_apart([session], precondition)
                 return
             self._set_aside(silent[0], error)
             return
@@ -126,13 +129,14 @@ class SessionTimeouts:
         Returns the paths, as they are stored, that are to be read from their start.
         """
         rewound: list[str] = []
-        asked = self._sessions.waiting_registrations()
+        precondition = self._database.precondition()
+        asked = self._sessions.registrations.waiting()
         self._failed.keep([registration.session for registration in asked])
         for registration in asked:
             if self._failed.holds(registration.session):
                 continue
             try:
-                rewound += self._apply(registration)
+                rewound += self._apply(registration, precondition)
             except DatabaseUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - the fault of this one
@@ -143,26 +147,26 @@ class SessionTimeouts:
             self._failed.clear(registration.session)
         return rewound
 
-    def _apply(self, registration: Registration) -> list[str]:
+    def _apply(self, registration: Registration, precondition: Precondition) -> list[str]:
         rewound: list[str] = []
         if registration.wanted:
-            rewound = self._begin(registration)
+            rewound = self._begin(registration, precondition)
         else:
-            self._leave(registration)
-        self._database.execute(self._sessions.applied(registration))
+            self._leave(registration, precondition)
+        self._database.store([self._sessions.registrations.applied(registration)], precondition)
         return rewound
 
-    def _begin(self, registration: Registration) -> list[str]:
+    def _begin(self, registration: Registration, precondition: Precondition) -> list[str]:
         paths = self._checkpoints.rewind_session(registration.session)
         session = self._sessions.registered(registration)
         if session is not None:
             announcement = self._sessions.announcement(session, self._now(), None)
             if announcement is not None:
-                self._write([(announcement, None)])
+                self._write([(announcement, None)], precondition)
         logger.info("session %s is registered: %d files", registration.session, len(paths))
         return paths
 
-    def _leave(self, registration: Registration) -> None:
+    def _leave(self, registration: Registration, precondition: Precondition) -> None:
         session = self._sessions.find_own(registration.session)
         logger.info("session %s is unregistered", registration.session)
         if session is None:
@@ -170,21 +174,16 @@ class SessionTimeouts:
         if session.ended_at is None:
             number = str(registration.generation)
             key = derived_key(SESSION_ENDED, str(session.uuid), "unregistered", number)
-            self._write([self._sessions.ending(session, "unregistered", self._now(), key)])
+            ending = self._sessions.ending(session, "unregistered", self._now(), key)
+            self._write([ending], precondition)
         self._sessions.unannounce(session)
-        self._store(self._sessions.take_changes())
+        self._database.store(self._sessions.take_changes(), precondition)
 
-    def _write(self, timeouts: Sequence[tuple[Event, str | None]]) -> None:
+    def _write(self, told: Sequence[tuple[Event, str | None]], precondition: Precondition) -> None:
         """Write events, and then what they come with."""
-        results = self._writer.write_all([event for event, _ in timeouts])
-        if not all(result.acknowledged for result in results):
-            raise DatabaseUnavailable(results[-1].error or "the write failed")
+        results = self._writer.write_or_raise([event for event, _ in told], precondition)
         refused = next((result for result in results if result.outcome == "rejected"), None)
         if refused is not None:
             raise EventInvalid("event", refused.error or "rejected")
-        stored = [statement for _, statement in timeouts if statement is not None]
-        self._store([*self._sessions.take_changes(), *stored])
-
-    def _store(self, statements: list[str]) -> None:
-        if statements:
-            self._database.execute("; ".join(statements))
+        stored = [statement for _, statement in told if statement is not None]
+        self._database.store([*self._sessions.take_changes(), *stored], precondition)

@@ -6,13 +6,15 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from claude_headspace.events.event import storable
+from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.dead_letters import DeadLetter
+from claude_headspace.store.precondition import NOTHING_READ, Precondition, ReadRow
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint, LineCounts, file_stamp
 
 # An entry of a btree index holds about 2,700 bytes.
@@ -29,24 +31,30 @@ _REWIND = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class StoredSource:
     """One row of checkpoints; `path` is the file's own.
 
     `rules`: those that its lines were read by. Up to `reread_bytes` they were read again by
-    newer ones, which left `reread_state` open there. `generation` counts how often the file
-    turned out to be rewritten.
+    newer ones, which left `reread_state` open there. `generation` counts how often the file turned
+    out to hold something else. `precondition`: the row as the database has it.
     """
 
     id: int
     path: str
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     counts: LineCounts = field(default_factory=LineCounts)
-    sessions: set[UUID] = field(default_factory=set)
+    sessions: frozenset[UUID] = frozenset()
     rules: int = RULES
     reread_bytes: int = 0
     reread_state: str = ""
     generation: int = 1
+    precondition: Precondition = NOTHING_READ
+
+    def next_generation(self) -> StoredSource:
+        """The same row for a file that holds something else now: everything in it is new."""
+        fresh = StoredSource(self.id, self.path, sessions=self.sessions)
+        return replace(fresh, generation=self.generation + 1, precondition=self.precondition)
 
 
 class CommittedSource(NamedTuple):
@@ -67,16 +75,6 @@ class CommittedSource(NamedTuple):
     def stamp(self) -> int:
         """What a sighting of the file says while nothing has changed."""
         return file_stamp(self.device, self.inode, self.size, self.mtime_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """Something that was not taken, kept to be looked at and tried again."""
-
-    offset: int
-    reason: str
-    detail: str
-    content: bytes
 
 
 def stored_path(path: str) -> str:
@@ -100,20 +98,12 @@ class Checkpoints:
 
     def find(self, path: str) -> StoredSource | None:
         """The source at this path."""
-        rows = self._database.execute(
-            f"SELECT {_COLUMNS} FROM checkpoints WHERE host = %s AND path = %s",  # noqa: S608
-            (self._host, stored_path(path)),
-        )
-        return _stored(rows[0], path) if rows else None
+        found = self._select("path = %s", stored_path(path))
+        return replace(found[0], path=path) if found else None
 
     def find_by_inode(self, device: int, inode: int) -> list[StoredSource]:
         """Sources that were this file when they were read last; their paths as stored."""
-        rows = self._database.execute(
-            f"SELECT {_COLUMNS} FROM checkpoints"  # noqa: S608
-            " WHERE host = %s AND inode = %s AND device = %s",
-            (self._host, inode, device),
-        )
-        return [_stored(row, row[1]) for row in rows]
+        return self._select("inode = %s AND device = %s", inode, device)
 
     def create(self, path: str) -> StoredSource:
         """The source at this path, which begins at its first byte if it is new.
@@ -121,13 +111,12 @@ class Checkpoints:
         A crash of Postgres may take a new row back, and its id, until something after it was
         committed to the disk.
         """
-        rows = self._database.execute(
-            "INSERT INTO checkpoints (host, path, rules) VALUES (%s, %s, %s)"  # noqa: S608
-            " ON CONFLICT (host, path) DO NOTHING;"
-            f" SELECT {_COLUMNS} FROM checkpoints WHERE host = %s AND path = %s",
-            (self._host, stored_path(path), RULES, self._host, stored_path(path)),
+        insert = self._database.mogrify(
+            "INSERT INTO checkpoints (host, path, rules) VALUES (%s, %s, %s)"
+            " ON CONFLICT (host, path) DO NOTHING; ",
+            (self._host, stored_path(path), RULES),
         )
-        return _stored(rows[0], path)
+        return replace(self._select("path = %s", stored_path(path), first=insert)[0], path=path)
 
     def rename(self, source: StoredSource, path: str) -> StoredSource:
         """The same source under its new path."""
@@ -142,8 +131,7 @@ class Checkpoints:
         rows = self._database.execute(
             "SELECT path, device, inode, committed_offset, coalesce(mtime_ns, 0),"
             " updated_at > clock_timestamp() - interval '1 day', state <> ''"
-            " FROM checkpoints"
-            " WHERE host = %s AND inode IS NOT NULL",
+            " FROM checkpoints WHERE host = %s AND inode IS NOT NULL",
             (self._host,),
         )
         return (CommittedSource._make(row) for row in rows)
@@ -161,54 +149,63 @@ class Checkpoints:
         )
         return [row[0] for row in rows]
 
-    def commit(self, source: StoredSource, dead_letters: Sequence[DeadLetter]) -> list[str]:
-        """The statements that store where a source is now, and what was not taken from it."""
+    def commit(
+        self,
+        source: StoredSource,
+        dead_letters: Sequence[DeadLetter] = (),
+        statements: Sequence[str] = (),
+    ) -> StoredSource:
+        """Store where a source is now, what was not taken from it, and what else goes with it.
+
+        Raises DatabaseUnavailable where its row is no longer the one that was read.
+        """
         p = source.checkpoint
-        statements = [
-            self._database.mogrify(
-                "UPDATE checkpoints SET committed_offset = %s, device = %s, inode = %s,"
-                " mtime_ns = %s, checksum = %s, head = %s, tail = %s, counts = %s,"
-                " sessions = %s::uuid[], state = %s, rules = %s, reread_bytes = %s,"
-                " reread_state = %s, generation = %s, updated_at = clock_timestamp()"
-                " WHERE id = %s",
-                (
-                    p.offset, p.device, p.inode, p.mtime_ns, p.checksum, p.head, p.tail,
-                    msgspec.json.encode(source.counts.as_json()).decode(),
-                    [str(session) for session in source.sessions], p.state, source.rules,
-                    source.reread_bytes, source.reread_state, source.generation, source.id,
-                ),
+        values = {
+            "committed_offset": p.offset, "device": p.device, "inode": p.inode,
+            "mtime_ns": p.mtime_ns, "checksum": p.checksum, "head": p.head, "tail": p.tail,
+            "counts": msgspec.json.encode(source.counts.as_json()).decode(), "state": p.state,
+            "sessions": "{" + ",".join(map(str, source.sessions)) + "}", "rules": source.rules,
+            "reread_bytes": source.reread_bytes, "reread_state": source.reread_state,
+            "generation": source.generation,
+        }  # fmt: skip
+        columns = "updated_at = clock_timestamp(), " + ", ".join(f"{name} = %s" for name in values)
+        statements = [*self.reject(source, dead_letters), *statements]
+        return self._update(source, columns, tuple(values.values()), statements)
+
+    def reread(self, source: StoredSource, statements: Sequence[str]) -> StoredSource:
+        """Store how far a source was read again, and what goes with it, as `commit` does."""
+        values = (source.reread_bytes, source.reread_state)
+        return self._update(source, "reread_bytes = %s, reread_state = %s", values, statements)
+
+    def _update(
+        self, source: StoredSource, columns: str, values: Sequence[Any], statements: Sequence[str]
+    ) -> StoredSource:
+        update = self._database.mogrify(
+            f"UPDATE checkpoints SET {columns}"  # noqa: S608
+            " WHERE (id, committed_offset, checksum) = (%s, %s, %s)"
+            " RETURNING id, committed_offset, checksum",
+            (*values, *(source.precondition.row or (source.id, 0, 0))),
+        )
+        rows = self._database.store([*statements, update], source.precondition)
+        if not rows:
+            raise DatabaseUnavailable(
+                f"the checkpoint of {source.path} was changed by somebody else: it is read again"
             )
-        ]  # fmt: skip
-        return statements + self.reject(source, dead_letters)
+        precondition = replace(source.precondition, row=ReadRow._make(rows[0]))
+        return replace(source, precondition=precondition)
 
     def reject(self, source: StoredSource, dead_letters: Sequence[DeadLetter]) -> list[str]:
         """The statements that keep what was not taken from a source."""
-        return [self._reject(source, dead_letter) for dead_letter in dead_letters]
+        return [each.keep(self._database, source.id) for each in dead_letters]
 
     def outdated(self, current: int, passed_over: Sequence[int]) -> StoredSource | None:
         """A source whose lines were read by older rules: the current one, else the newest."""
-        rows = self._database.execute(
-            f"SELECT {_COLUMNS} FROM checkpoints WHERE host = %s AND rules < %s"  # noqa: S608
-            " AND inode IS NOT NULL AND NOT id = ANY (%s)"
+        found = self._select(
+            "rules < %s AND inode IS NOT NULL AND NOT id = ANY (%s)"
             " ORDER BY id = %s DESC, mtime_ns DESC NULLS LAST LIMIT 1",
-            (self._host, RULES, list(passed_over), current),
-        )
-        return _stored(rows[0], rows[0][1]) if rows else None
-
-    def reread(self, source: StoredSource) -> str:
-        """The statement that stores how far a source was read again."""
-        return self._database.mogrify(
-            "UPDATE checkpoints SET reread_bytes = %s, reread_state = %s WHERE id = %s",
-            (source.reread_bytes, source.reread_state, source.id),
-        )
-
-    def retract(self, key: UUID, session: UUID) -> str:
-        """The statement that marks a turn as one that would not be written today."""
-        return self._database.mogrify(
-            "UPDATE events SET retracted_at = clock_timestamp() WHERE event_key = %s"
-            " AND session_uuid = %s AND event_type = 'turn_detected' AND retracted_at IS NULL",
-            (str(key), str(session)),
-        )
+            RULES, list(passed_over), current,
+        )  # fmt: skip
+        return found[0] if found else None
 
     def unresolved(self, reason: str) -> int:
         """How many dead letters for this reason nobody has resolved yet, on this host."""
@@ -236,25 +233,24 @@ class Checkpoints:
         )
         return [row[0] for row in rows]
 
-    def _reject(self, source: StoredSource, dead_letter: DeadLetter) -> str:
-        detail = storable(dead_letter.detail)[0]
-        return self._database.mogrify(
-            "INSERT INTO dead_letters (source_id, source_offset, reason, detail, content)"
-            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (source_id, source_offset, reason)"
-            " DO UPDATE SET detail = excluded.detail, content = excluded.content,"
-            " recorded_at = clock_timestamp(), resolved_at = NULL",
-            (source.id, dead_letter.offset, dead_letter.reason, detail, dead_letter.content),
-        )
+    def _select(self, which: str, *values: Any, first: str = "") -> list[StoredSource]:
+        select = f"SELECT {_COLUMNS} FROM checkpoints WHERE host = %s AND {which}"  # noqa: S608
+        rows = self._database.execute(first + self._database.mogrify(select, (self._host, *values)))
+        return [_stored(row, self._database.generation) for row in rows]
 
 
-def _stored(row: Row, path: str) -> StoredSource:
-    source_id, _, offset, device, inode, mtime_ns, checksum, head, tail, counts, *rest = row
-    sessions, state, *rereading = rest
+def _stored(row: Row, connection: int) -> StoredSource:
+    source_id, path, offset, device, inode, mtime_ns, checksum, head, tail, counts, *rest = row
+    sessions, state, rules, reread_bytes, reread_state, generation = rest
     return StoredSource(
         source_id,
         path,
         Checkpoint(offset, device, inode, mtime_ns, checksum, head, tail, state),
         LineCounts.from_json(msgspec.json.decode(counts)),
-        {UUID(session) for session in sessions},
-        *rereading,
+        frozenset(map(UUID, sessions)),
+        rules,
+        reread_bytes,
+        reread_state,
+        generation,
+        precondition=Precondition(connection, ReadRow(source_id, offset, checksum)),
     )

@@ -22,6 +22,7 @@ from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import DriverError, passes_in_place, translate
 from claude_headspace.store.hosts import Host, hosts_of
 from claude_headspace.store.names import Names
+from claude_headspace.store.precondition import Precondition
 
 ANSWER_SECONDS = 30.0
 _SLICE_SECONDS = 0.1
@@ -102,10 +103,20 @@ class Database:
         """Whether there is a connection, as far as is known."""
         return self._connection is not None and not self._connection.closed
 
-    @property
-    def usable(self) -> bool:
-        """Whether what is asked of it may succeed without a call of `connect`."""
-        return self._by_itself or self.connected
+    def precondition(self) -> Precondition:
+        """What is read from here on may be written as long as this connection lasts."""
+        return Precondition(self.generation)
+
+    def holds(self, precondition: Precondition | None) -> bool:
+        """Whether a write may be tried; without a precondition, whether that may succeed."""
+        if precondition is None:
+            return self._by_itself or self.connected
+        return self.connected and precondition.connection == self.generation
+
+    def require(self, precondition: Precondition | None) -> None:
+        """Raises DatabaseUnavailable where a write must not be tried."""
+        if not self.holds(precondition):
+            raise DatabaseUnavailable("the connection to the database was lost")
 
     def fileno(self) -> int | None:
         """The connection's socket, readable when a notification has come."""
@@ -165,10 +176,8 @@ class Database:
             raise
 
     def _be_connected(self) -> None:
-        if self._by_itself:
-            self.connect()
-        elif not self.connected:
-            raise DatabaseUnavailable("the connection to the database was lost")
+        self.require(None)
+        self.connect()
 
     def close(self) -> None:
         """Drop the connection; what is under way on it may or may not happen."""
@@ -202,6 +211,19 @@ class Database:
         except BaseException:
             self.close()
             raise
+
+    def store(
+        self,
+        statements: Sequence[str],
+        precondition: Precondition,
+        *,
+        durably: bool = False,
+    ) -> list[Row]:
+        """Run statements as one transaction, if what they rest on holds; rows of the last."""
+        self.require(precondition)
+        if not statements:
+            return []
+        return self.execute((_DURABLY if durably else "") + "; ".join(statements))
 
     def execute_durably(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """The same, and what it changed is on the disk when this returns.

@@ -25,6 +25,10 @@ _RETRACT = """
     UPDATE events SET retracted_at = clock_timestamp() WHERE id = ANY (%s)
         AND retracted_at IS NULL
 """
+_WITHDRAW = """
+    UPDATE events SET retracted_at = clock_timestamp() WHERE event_key = %s
+        AND session_uuid = %s AND event_type = 'turn_detected' AND retracted_at IS NULL
+"""
 # Of lines that could not be taken before and can be now.
 _RESOLVE = """
     UPDATE dead_letters SET resolved_at = clock_timestamp()
@@ -79,6 +83,10 @@ class Revisions:
     def retract(self, ids: Sequence[int]) -> list[str]:
         """The statements that mark turns as such that would not be written today."""
         return [self._database.mogrify(_RETRACT, (list(ids),))] if ids else []
+
+    def withdraw(self, key: UUID, session: UUID) -> str:
+        """The statement that marks a turn, by its identity, as one that was told too early."""
+        return self._database.mogrify(_WITHDRAW, (str(key), str(session)))
 
     def resolve(self, source_id: int, start: int, end: int, still: Collection[int]) -> str:
         """The statement that closes dead letters in a part of a source that are none any more."""

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Literal
 
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable, EventInvalid
@@ -13,6 +14,7 @@ from claude_headspace.events.event import Event, encode
 from claude_headspace.events.taxonomy import Taxonomy, installed_taxonomy
 from claude_headspace.store.connection import Database, Patience
 from claude_headspace.store.failures import FOREIGN_KEY_VIOLATION
+from claude_headspace.store.precondition import Precondition
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ RETRY_DELAY_MS = 100
 Meanwhile = Callable[[], bool]
 Measure = Callable[[Sequence[Event], Sequence["WriteResult"], float], None]
 Outcome = Literal["written", "again", "duplicate", "rejected", "failed"]
+_IN_LOG_BEFORE = ("again", "duplicate")
 _OUTCOMES: dict[str, Outcome] = {"w": "written", "a": "again", "d": "duplicate"}
 
 _CALL = (
@@ -41,14 +44,14 @@ class WriteResult:
     written: in the log, with `event_id`. again: it was in the log already, from this very place.
     duplicate: another event of its identity is in the log. rejected: it can never be written as
     it is; `error` says why. failed: the database is away; nothing is known to be written.
-    `shared`: the log has an event with this key under another session too.
+    `shared`: the log has an event with this key under another session too. `asked`: Postgres was.
     """
 
     outcome: Outcome
     event_id: int | None = None
     error: str | None = None
-    attempts: int = 1
     shared: bool = False
+    asked: bool = True
 
     @property
     def acknowledged(self) -> bool:
@@ -85,7 +88,7 @@ class WriteCounters:
             self.last_write_at = time.time()
         if result.outcome == "failed":
             self.failing_since = self.failing_since or time.time()
-        elif result.attempts:
+        elif result.asked:
             self.failing_since = None
 
     def at_rest(self) -> None:
@@ -147,24 +150,36 @@ class EventWriter:
     def write_all(
         self,
         events: Sequence[Event],
+        precondition: Precondition | None = None,
         meanwhile: Meanwhile | None = None,
     ) -> list[WriteResult]:
         """Write events in order, each in its own transaction; durable when this returns.
 
+        `precondition`: what the events were made from; nothing is tried where it does not hold.
         `meanwhile` is called while Postgres works, until it returns False.
-        After the first failed event nothing more is tried: all that follow are failed too. Nor is
-        anything tried again over a connection that was lost and does not come back by itself:
-        what the events were made from may no longer be so.
+        After the first failed event nothing more is tried: all that follow are failed too.
         """
         began = time.monotonic()
         prepared = [self._prepare(event) for event in events]
         fit = [item for item in prepared if isinstance(item, _Prepared)]
-        written = iter(self._write_with_retries(fit, meanwhile))
+        written = iter(self._write_with_retries(fit, precondition, meanwhile))
         results = [next(written) if isinstance(p, _Prepared) else p for p in prepared]
         for result in results:
             self.counters.count(result)
         if self._measure:
             self._measure(events, results, time.monotonic() - began)
+        return results
+
+    def write_or_raise(
+        self,
+        events: Sequence[Event],
+        precondition: Precondition,
+        meanwhile: Meanwhile | None = None,
+    ) -> list[WriteResult]:
+        """The same; raises DatabaseUnavailable where one failed."""
+        results = self.write_all(events, precondition, meanwhile)
+        if results and not results[-1].acknowledged:
+            raise DatabaseUnavailable(results[-1].error or "the write failed")
         return results
 
     def _prepare(self, event: Event) -> _Prepared | WriteResult:
@@ -173,24 +188,29 @@ class EventWriter:
             payload, event = encode(event)
             notes = encode_notes(event)
         except EventInvalid as error:
-            return WriteResult("rejected", error=str(error), attempts=0)
+            return WriteResult("rejected", error=str(error), asked=False)
         return _Prepared(event, payload.decode(), notes)
 
     def _write_with_retries(
-        self, batch: Sequence[_Prepared], meanwhile: Meanwhile | None
+        self,
+        batch: Sequence[_Prepared],
+        precondition: Precondition | None,
+        meanwhile: Meanwhile | None,
     ) -> list[WriteResult]:
-        results: list[WriteResult] = []
         attempt = 1
-        while len(results) < len(batch):
+        while batch:
             try:
-                results += self._write_in_order(batch[len(results) :], attempt, meanwhile)
-                attempt = 1
+                self._database.require(precondition)
+                results = self._write_in_order(batch, meanwhile)
             except DatabaseUnavailable as error:
-                if attempt > self._retry_attempts or not self._database.usable:
-                    return results + self._give_up(batch[len(results) :], str(error), attempt)
+                if attempt > self._retry_attempts or not self._database.holds(precondition):
+                    return self._give_up(batch, str(error), attempt)
                 self._before_retry(attempt, error)
                 attempt += 1
-        return results
+            else:
+                # The answer to an earlier try may have been lost on its way back.
+                return results if attempt == 1 else _as_tried_before(batch, results)
+        return []
 
     def _before_retry(self, attempt: int, error: DatabaseUnavailable) -> None:
         delay = self._retry_delay * 2 ** (attempt - 1)
@@ -198,70 +218,69 @@ class EventWriter:
         self.counters.retries += 1
         self._pause(delay)
 
-    def _give_up(self, rest: Sequence[_Prepared], error: str, attempts: int) -> list[WriteResult]:
-        first = rest[0].event
+    def _give_up(self, batch: Sequence[_Prepared], error: str, tries: int) -> list[WriteResult]:
+        first = batch[0].event
         logger.warning(
             "write failed after %d tries, %s of session %s at %s held (%d waiting): %s",
-            attempts, first.type, first.session_uuid, first.origin, len(rest), error,
+            tries, first.type, first.session_uuid, first.origin, len(batch), error,
         )  # fmt: skip
-        return [WriteResult("failed", error=error, attempts=attempts)] * len(rest)
+        return [WriteResult("failed", error=error)] * len(batch)
 
     def _write_in_order(
-        self,
-        batch: Sequence[_Prepared],
-        attempt: int,
-        meanwhile: Meanwhile | None = None,
+        self, batch: Sequence[_Prepared], meanwhile: Meanwhile | None = None
     ) -> list[WriteResult]:
         """All of them in one round trip; one by one where one of them is refused."""
         try:
-            return self._call(batch, attempt, meanwhile)
+            return self._call(batch, meanwhile)
         except DatabaseRefused as error:
             if len(batch) == 1:
-                return [self._refused(batch[0], error, attempt)]
-        return self._write_one_by_one(batch, attempt)
+                return [self._refused(batch[0], error)]
+        return self._write_one_by_one(batch)
 
-    def _write_one_by_one(self, batch: Sequence[_Prepared], attempt: int) -> list[WriteResult]:
+    def _write_one_by_one(self, batch: Sequence[_Prepared]) -> list[WriteResult]:
         """After a try that was refused in the middle: what it committed is written again."""
-        results: list[WriteResult] = []
-        tried = True
-        for item in batch:
-            (result,) = self._write_in_order([item], attempt)
-            tried = tried and result.outcome in ("again", "duplicate")
-            if tried and item.event.origin is None:
-                result = replace(result, outcome="again")
-            results.append(result)
-        return results
+        results = [self._write_in_order([item])[0] for item in batch]
+        known = list(takewhile(lambda result: result.outcome in _IN_LOG_BEFORE, results))
+        return _as_tried_before(batch, known) + results[len(known) :]
 
-    def _refused(self, item: _Prepared, error: DatabaseRefused, attempt: int) -> WriteResult:
+    def _refused(self, item: _Prepared, error: DatabaseRefused) -> WriteResult:
         if error.sqlstate == FOREIGN_KEY_VIOLATION and self._restore:
             restored = self._restore(item.event)
             if restored != item.event:
                 again = _Prepared(restored, item.payload, item.notes)
                 try:
-                    return self._call([again], attempt)[0]
+                    return self._call([again])[0]
                 except DatabaseRefused as still:
                     error = still
-        return WriteResult("rejected", error=str(error), attempts=attempt)
+        return WriteResult("rejected", error=str(error))
 
     def _call(
-        self,
-        batch: Sequence[_Prepared],
-        attempt: int,
-        meanwhile: Meanwhile | None = None,
+        self, batch: Sequence[_Prepared], meanwhile: Meanwhile | None = None
     ) -> list[WriteResult]:
         rows = self._database.execute(_CALL, _arguments(batch), meanwhile)
         ids, outcomes = rows[0]
-        results = []
-        for item, event_id, letter in zip(batch, ids, outcomes, strict=True):
-            outcome = _OUTCOMES[letter.lower()]
-            if outcome == "duplicate" and attempt > 1 and item.event.origin is None:
-                # The answer to an earlier try may have been lost on its way back.
-                outcome = "again"
-            results.append(
-                WriteResult(outcome, event_id, attempts=attempt, shared=letter.isupper())
-            )
-            logger.debug("%s %s as %s", item.event.type, outcome, event_id)
+        results = [
+            WriteResult(_OUTCOMES[letter.lower()], event_id, shared=letter.isupper())
+            for event_id, letter in zip(ids, outcomes, strict=True)
+        ]
+        for item, result in zip(batch, results, strict=True):
+            logger.debug("%s %s as %s", item.event.type, result.outcome, result.event_id)
         return results
+
+
+def _as_tried_before(
+    batch: Sequence[_Prepared], results: Sequence[WriteResult]
+) -> list[WriteResult]:
+    """What became of events that may have been written by a try before.
+
+    An event without a place in a source looks like a duplicate of itself then.
+    """
+    return [
+        replace(result, outcome="again")
+        if result.outcome == "duplicate" and item.event.origin is None
+        else result
+        for item, result in zip(batch, results, strict=False)
+    ]
 
 
 def encode_notes(event: Event) -> str:

@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-import msgspec
-
+from claude_headspace.capture.redaction import Redaction
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
-from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.redaction import make_redactor
 from claude_headspace.events.taxonomy import SESSION_REGISTERED
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.connection import Database
-from claude_headspace.store.sessions import SessionRows, StoredSession
+from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
 from claude_headspace.transcripts.transcript import Turn
 from claude_headspace.verify.expected import Expected
@@ -44,7 +42,9 @@ class LateWriter:
             retry_attempts=config.event_system.write_retry_attempts,
             retry_delay_ms=config.event_system.write_retry_delay_ms,
         )
-        self._redactor = make_redactor(config.privacy.patterns) if config.privacy.redact else None
+        privacy = config.privacy
+        self._redaction = Redaction(make_redactor(privacy.patterns) if privacy.redact else None)
+        self._precondition = self._database.precondition()
         self.sessions.reload()
 
     def close(self) -> None:
@@ -58,14 +58,14 @@ class LateWriter:
         events: list[Event] = []
         numbers: list[int] = []
         for turn in turns:
-            session = self._session(turn, path)
+            session = self.sessions.meet_turn(turn, path)
             origin = Origin(source_id, turn.offset)
-            announcement = self.sessions.announcement(session, turn.timestamp, origin)
+            announcement = self.sessions.hear(session, turn, turn.timestamp, origin, again=True)
             if announcement is not None:
                 events.append(announcement)
-            self.sessions.learn(session, turn, turn.timestamp, again=True)
             numbers.append(len(events))
-            events.append(self._event(turn, source_id, session))
+            turn = self._redaction.turn(turn)
+            events.append(self.sessions.turn_event(turn, source_id, session))
         results = self.write_events(events)
         return [results[number] for number in numbers]
 
@@ -74,10 +74,8 @@ class LateWriter:
         results: list[WriteResult] = []
         for start in range(0, len(events), BATCH_EVENTS):
             batch = [event.annotated(**{LATE: True}) for event in events[start:][:BATCH_EVENTS]]
-            results += self._writer.write_all(batch)
-            if not results[-1].acknowledged:
-                raise DatabaseUnavailable(results[-1].error or "the write failed")
-        self._database.execute("; ".join([*self.sessions.take_changes(), NOTIFICATION]))
+            results += self._writer.write_or_raise(batch, self._precondition)
+        self._database.store([*self.sessions.take_changes(), NOTIFICATION], self._precondition)
         return results
 
     def write_missing(self, event_type: str, uuid: UUID, reason: str) -> bool:
@@ -94,18 +92,6 @@ class LateWriter:
             when = session.ended_at or datetime.now(UTC)
             event, _ = self.sessions.ending(session, reason, when)
         return event is not None and self.write_events([event])[0].outcome == "written"
-
-    def _session(self, turn: Turn, path: str) -> StoredSession:
-        found = self.sessions.meet(turn.session, turn.cwd, path, turn.timestamp)
-        return found or self.sessions.meet_anyway(turn.session, path)
-
-    def _event(self, turn: Turn, source_id: int, session: StoredSession) -> Event:
-        if self._redactor is not None:
-            text, redacted = self._redactor.redact(turn.text)
-            turn = msgspec.structs.replace(turn, text=text, redacted=redacted)
-        event = turn.event(source_id, session.project_id, session.agent_id)
-        original = self.sessions.original(session, turn)
-        return event if original is None else event.annotated(copy_of=str(original))
 
 
 class Repair:

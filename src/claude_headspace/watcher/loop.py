@@ -288,9 +288,7 @@ class Loop:
         while (step := self._capture.step(source)).more:
             self._count(step)
         self._count(step)
-        for last in (self._capture.step_unfinished, self._capture.step_untold):
-            if (found := last(source)) is not None:
-                self._count(found)
+        self._take_end(source)
         self._archiver.drain(source.stored.id, source.file)
         return True
 
@@ -330,13 +328,14 @@ class Loop:
 
     def _take_final_line(self, path: str) -> None:
         for source in self._open(path):
-            for step in (
-                self._capture.step_unfinished(source),
-                self._capture.step_untold(source),
-            ):
-                if step is not None:
-                    self._count(step)
-                    self._work_queue.finish(path, source.stamp)
+            self._take_end(source)
+            if not source.unread:
+                self._work_queue.finish(path, source.stamp)
+
+    def _take_end(self, source: ActiveSource) -> None:
+        """What stands open at the end of a file that is still: a last line, prompts."""
+        self._count(self._capture.step_unfinished(source))
+        self._count(self._capture.step_untold(source))
 
     def _rescan(self) -> None:
         """The net behind the notifications."""

@@ -15,6 +15,7 @@ from claude_headspace.archive.archiver import Archiver
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.pipeline import Capture
 from claude_headspace.capture.reader import Reader
+from claude_headspace.capture.redaction import Redaction
 from claude_headspace.capture.reread import Reread
 from claude_headspace.capture.sources import Sources
 from claude_headspace.config import HOST_FILE, Config, load_config
@@ -174,13 +175,13 @@ class Watcher:
         )
 
     def _make_capture(self) -> Capture:
-        self._reader = self._make_reader()
         return Capture(
             database=self._database,
             writer=self._writer,
             checkpoints=self._checkpoints,
             sessions=self._sessions,
-            reader=self._reader,
+            reader=self._make_reader(),
+            redaction=Redaction(self._redactor),
             beat=self._beat_or_stop,
             in_flight=self._in_flight,
             count_rejected=self._meter.rejected,
@@ -190,7 +191,7 @@ class Watcher:
         return Reader(
             max_line_bytes=self._config.file_watcher.max_line_bytes,
             in_flight=self._in_flight,
-            redactor=self._redactor,
+            redaction=Redaction(self._redactor),
             beat=self._beat_or_stop,
         )
 
@@ -201,7 +202,7 @@ class Watcher:
             checkpoints=self._checkpoints,
             sources=sources,
             sessions=self._sessions,
-            reader=self._reader,
+            redaction=Redaction(self._redactor),
             max_line_bytes=self._config.file_watcher.max_line_bytes,
             beat=self._beat_or_stop,
             finished=self._work_queue.add_fresh,

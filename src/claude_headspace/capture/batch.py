@@ -1,0 +1,58 @@
+"""What one step has made of the lines of a source, to be written and committed together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from claude_headspace.capture.reader import ReadLine, Segment
+from claude_headspace.capture.sources import Start
+from claude_headspace.events.event import Event
+from claude_headspace.store.checkpoints import StoredSource
+from claude_headspace.store.dead_letters import DeadLetter
+from claude_headspace.store.sessions import StoredSession
+from claude_headspace.transcripts.checkpoint import LineCounts
+from claude_headspace.transcripts.transcript import Turn, Withdrawn
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The event that announces a session."""
+
+    session: StoredSession
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A turn, its line and its session."""
+
+    session: StoredSession
+    turn: Turn
+    line: ReadLine
+
+
+@dataclass(slots=True)
+class Batch:
+    """Lines of a source, attributed to sessions: one of `events` for each of `told`."""
+
+    source: Start
+    segment: Segment
+    told: list[Announced | Said] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    counts: LineCounts = field(default_factory=LineCounts)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    sessions: set[UUID] = field(default_factory=set)
+    withdrawn: list[Withdrawn] = field(default_factory=list)
+    # Names of sessions by the key of a line of theirs.
+    titles: dict[UUID, str] = field(default_factory=dict)
+
+    @property
+    def stored(self) -> StoredSource:
+        """The row of the source, as it was before."""
+        return self.source.stored
+
+    def reject(self, offset: int, reason: str, detail: str, content: bytes) -> None:
+        """Count and keep something that is not taken."""
+        self.counts.rejected[reason] += 1
+        self.dead_letters.append(DeadLetter(offset, reason, detail, content))

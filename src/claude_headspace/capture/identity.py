@@ -1,0 +1,87 @@
+"""What a file is to a source that is known: docs/sources.md draws the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from claude_headspace.store.checkpoints import StoredSource
+
+# Device and inode.
+FileId = tuple[int, int]
+# How the bytes of a file begin: as those that were committed, as the first of them, or otherwise.
+Contents = Literal["same", "shorter", "other"]
+
+
+class Transition(Enum):
+    """What became of a source."""
+
+    APPENDED = "was appended to"
+    TRUNCATED = "was truncated"
+    REWRITTEN = "was rewritten"
+    REPLACED = "was replaced by another file"
+    RETURNED = "came back as another file"
+    RENAMED = "was renamed"
+    COPIED = "has another name"
+    DELETED = "was deleted"
+    UNRELATED = "is another file"
+
+    @property
+    def begins_generation(self) -> bool:
+        """Whether the file is to be read from its first byte."""
+        return self in (Transition.TRUNCATED, Transition.REWRITTEN, Transition.REPLACED)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A source as it was read last: which row, where, which file, and which of its contents.
+
+    `file` is None before anything was read. `generation` counts what stood in the file one after
+    the other; the checksum of the row says what stands there now.
+    """
+
+    row: int
+    path: str
+    file: FileId | None
+    generation: int
+
+    @classmethod
+    def of(cls, stored: StoredSource) -> Identity:
+        """The identity that a row tells of."""
+        device, inode = stored.checkpoint.device, stored.checkpoint.inode
+        file = None if device is None or inode is None else (device, inode)
+        return cls(stored.id, stored.path, file, stored.generation)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file that may be a known source.
+
+    `stays`: the source's own file still stands at the source's path.
+    """
+
+    path: str
+    file: FileId
+    contents: Contents
+    stays: bool = False
+
+
+def transition(known: Identity, seen: Seen | None) -> Transition:
+    """What became of a source; `seen` is None where its file can be found nowhere."""
+    if seen is None:
+        return Transition.DELETED
+    is_own = known.file in (None, seen.file)
+    if seen.path == known.path:
+        return _in_place(is_own, seen.contents)
+    if not is_own or seen.contents != "same":
+        return Transition.UNRELATED
+    return Transition.COPIED if seen.stays else Transition.RENAMED
+
+
+def _in_place(is_own: bool, contents: Contents) -> Transition:
+    if contents == "same":
+        return Transition.APPENDED if is_own else Transition.RETURNED
+    if not is_own:
+        return Transition.REPLACED
+    return Transition.TRUNCATED if contents == "shorter" else Transition.REWRITTEN

@@ -1,0 +1,76 @@
+"""Segments of a source that are read before their turn, while Postgres works on a batch.
+
+What was read ahead is bounded like a batch, and dropped when it is not what follows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from claude_headspace.capture.reader import BATCH_BYTES, BATCH_EVENTS, Reader, Segment
+from claude_headspace.capture.sources import Start
+from claude_headspace.errors import StopRequested
+from claude_headspace.transcripts.checkpoint import Checkpoint
+
+
+class ReadAhead:
+    """Gives the segments of one source after the other, from memory where they are there."""
+
+    def __init__(self, reader: Reader, beat: Callable[[], None]) -> None:
+        self._reader = reader
+        self._beat = beat
+        self._ahead: deque[Segment] = deque()
+        self._source: object = None
+
+    def forget(self) -> None:
+        """Drop what was read ahead."""
+        self._ahead.clear()
+        self._source = None
+
+    def batch(self, source: Start) -> Segment:
+        """The lines after the source's checkpoint, as many as are written together."""
+        segment = self.next(source, source.checkpoint)
+        while not segment.is_batch:
+            self._beat()
+            segment = segment.joined(self.next(source, segment.end))
+        return segment
+
+    def next(self, source: Start, checkpoint: Checkpoint) -> Segment:
+        """The lines of one read after `checkpoint`."""
+        self._begin(source)
+        if not self._ahead or self._ahead[0].start != checkpoint:
+            self._ahead.clear()
+            return self._reader.read(source, checkpoint)
+        segment = self._ahead.popleft()
+        # What it left may have grown since.
+        grown = source.file.stat.st_size > segment.end.offset + segment.unfinished
+        return replace(segment, more=True) if grown else segment
+
+    def fill(self, source: Start, last: Segment) -> bool:
+        """Read some lines more behind `last`; False when there is nothing to gain.
+
+        Trouble with the file shows when it is its turn.
+        """
+        self._begin(source)
+        last = self._ahead[-1] if self._ahead else last
+        if not last.more or self._is_full():
+            return False
+        try:
+            segment = self._reader.read(source, last.end)
+        except (OSError, StopRequested):
+            return False
+        self._ahead.append(segment)
+        return segment.more
+
+    def _is_full(self) -> bool:
+        turns = sum(segment.turns for segment in self._ahead)
+        return turns >= BATCH_EVENTS or sum(each.size for each in self._ahead) >= BATCH_BYTES
+
+    def _begin(self, source: Start) -> None:
+        """Drop what is of another file, or was read by other rules."""
+        read_by = (source.file, source.stored.rules)
+        if self._source != read_by:
+            self.forget()
+            self._source = read_by

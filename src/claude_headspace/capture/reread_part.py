@@ -1,0 +1,169 @@
+"""What today's rules make of one part of a source that was read by older ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import msgspec
+
+from claude_headspace.capture.reader import TOO_LONG
+from claude_headspace.capture.redaction import Redaction
+from claude_headspace.events.event import Event, Origin, encode
+from claude_headspace.sessions.known import Sessions
+from claude_headspace.store.checkpoints import StoredSource
+from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
+from claude_headspace.transcripts.checkpoint import RULES, LineCounts
+from claude_headspace.transcripts.lines import Line, TooLong
+from claude_headspace.transcripts.transcript import (
+    Other,
+    Outcome,
+    Rejected,
+    Transcript,
+    Turn,
+    line_key,
+)
+
+
+@dataclass(slots=True)
+class Part:
+    """Committed lines of a source, read again; `counts` is of all lines up to its end."""
+
+    source: StoredSource
+    counts: LineCounts
+    turns: list[Turn] = field(default_factory=list)
+    others: list[Other] = field(default_factory=list)
+    rejected: set[int] = field(default_factory=set)
+    events: list[Event] = field(default_factory=list)
+    added: set[Identity] = field(default_factory=set)
+    # Names of sessions by the key of a line of theirs.
+    titles: dict[UUID, str] = field(default_factory=dict)
+
+    @property
+    def start(self) -> int:
+        """The offset of its first byte."""
+        return self.source.reread_bytes
+
+
+def left_open(stored: StoredSource) -> tuple[str, LineCounts]:
+    """What the lines that were read again left open, and what they were."""
+    if not stored.reread_state:
+        return "", LineCounts()
+    state, counts = json.loads(stored.reread_state)
+    return state, LineCounts.from_json(counts)
+
+
+class PartReader:
+    """Reads parts, and makes the statements that set the log right."""
+
+    def __init__(self, sessions: Sessions, revisions: Revisions, redaction: Redaction) -> None:
+        self._sessions = sessions
+        self._revisions = revisions
+        self._redaction = redaction
+
+    def read(self, source: StoredSource, lines: Sequence[Line | TooLong]) -> tuple[Part, str]:
+        """These lines, which follow those that were read again, and what they leave open."""
+        state, counts = left_open(source)
+        part = Part(source, counts)
+        transcript = Transcript(state, self._redaction.text)
+        for line in lines:
+            counts.lines += 1
+            if isinstance(line, TooLong):
+                self._reject(part, Rejected(line.start, TOO_LONG, ""))
+                continue
+            for outcome in transcript.outcomes(line.data, line.start):
+                self._take(part, self._redaction.outcome(outcome))
+        return part, transcript.state
+
+    def _reject(self, part: Part, rejected: Rejected) -> None:
+        part.counts.rejected[rejected.reason] += 1
+        part.rejected.add(rejected.offset)
+
+    def _take(self, part: Part, outcome: Outcome) -> None:
+        if isinstance(outcome, Rejected):
+            self._reject(part, outcome)
+        elif isinstance(outcome, (Turn, Other)):
+            part.counts.rescued += outcome.rescued
+            if outcome.session is not None and not self._sessions.captured(outcome.session):
+                part.counts.other["not_registered"] += 1
+                return
+            self._learn(part, outcome)
+            if isinstance(outcome, Turn):
+                part.turns.append(outcome)
+                return
+            part.counts.other[outcome.kind] += 1
+            part.others.append(outcome)
+
+    def _learn(self, part: Part, found: Turn | Other) -> None:
+        if found.session is None or found.timestamp is None:
+            self._learn_title(part, found)
+            return
+        path, when = part.source.path, found.timestamp
+        session = self._sessions.meet(found.session, found.cwd, path, when)
+        if session is None:
+            return
+        origin = Origin(part.source.id, part.start)
+        announcement = self._sessions.hear(session, found, when, origin, again=True)
+        if announcement is not None:
+            part.events.append(announcement.annotated(rules=RULES))
+
+    def _learn_title(self, part: Part, found: Turn | Other) -> None:
+        """Take note of a name that a line without a time gives its session or another."""
+        if found.title is None:
+            return
+        session = self._sessions.find(found.session) if found.session else None
+        if session is not None:
+            self._sessions.saw_title(session, found.title.kind, found.title.text)
+        elif found.title.leaf is not None:
+            part.titles[line_key(found.title.leaf)] = found.title.text
+
+    def statements(self, part: Part, end: int) -> list[str]:
+        """What sets the log right for a part that ends there; its `events` are to be written."""
+        others = {(line_key(o.uuid), o.session) for o in part.others if o.uuid and o.session}
+        said = {(turn.key, turn.session) for turn in part.turns}
+        logged = self._revisions.logged({key for key, _ in said | others})
+        statements = [
+            statement
+            for turn in part.turns
+            for statement in self._set_right(part, turn, logged.get((turn.key, turn.session)))
+        ]
+        wrong = [logged[name].id for name in others - said if name in logged]
+        statements += self._revisions.retract(wrong)
+        if part.source.counts.rejected:
+            resolved = self._revisions.resolve(part.source.id, part.start, end, part.rejected)
+            statements.append(resolved)
+        return statements
+
+    def _set_right(self, part: Part, turn: Turn, known: LoggedTurn | None) -> Collection[str]:
+        """The statements for one turn; if it is missing, its event is added to the part's."""
+        session = self._sessions.find(turn.session)
+        if session is None:
+            session = self._sessions.meet_turn(turn, part.source.path)
+        event = self._sessions.turn_event(turn, part.source.id, session)
+        if (turn.key, turn.session) in part.added:
+            part.counts.duplicates += 1
+            return ()
+        if known is None:
+            part.added.add((turn.key, turn.session))
+            part.counts.turns += 1
+            part.events.append(event.annotated(rules=RULES))
+            return ()
+        here = known.origin == event.origin
+        part.counts.turns += here
+        part.counts.duplicates += not here
+        if "copy_of" in known.annotations and "copy_of" not in event.annotations:
+            self._sessions.shares(session, shared=True)
+        return self._revise(known, event)
+
+    def _revise(self, known: LoggedTurn, event: Event) -> Collection[str]:
+        payload, event = encode(event)
+        today = msgspec.json.decode(payload)
+        notes = {**known.annotations, **event.annotations}
+        before = {n: v for n, v in known.payload.items() if today.get(n) != v}
+        if before:
+            before = {n: self._redaction.text(str(v)) for n, v in before.items()}
+            notes["revised"] = {"rules": RULES, **before}
+        same = today == known.payload and notes == known.annotations and not known.retracted
+        return () if same else (self._revisions.revise(known, payload, notes, event.timestamp),)

@@ -1,0 +1,131 @@
+"""What lines say of their sessions: when they spoke, their directory, name and original."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from uuid import UUID
+
+from claude_headspace.events.event import storable
+from claude_headspace.sessions.cache import SessionCache
+from claude_headspace.sessions.registrations import Registrations
+from claude_headspace.store.copies import DUE, OPEN
+from claude_headspace.store.sessions import SessionRows, StoredSession
+from claude_headspace.transcripts.transcript import Other, Turn
+
+UNKNOWN_DIRECTORY = "(unknown)"
+LONGEST_TITLE = 1000
+
+
+class LearningSessions(SessionCache):
+    """Sessions that learn from each of their lines."""
+
+    def __init__(self, rows: SessionRows, registrations: Registrations) -> None:
+        super().__init__(rows)
+        self.registrations = registrations
+        # Whether the log may have sessions of which it is not known whose turns they repeat.
+        self.copies_due = True
+
+    def learn(
+        self, session: StoredSession, found: Turn | Other, when: datetime, *, again: bool = False
+    ) -> None:
+        """Take note of all that a line says of its session; `again`: the line is an old one."""
+        seen_at = session.project_seen_at
+        if found.cwd is not None and (seen_at is None or when < seen_at):
+            self._learn_directory(session, found.cwd, when, again)
+        if found.title is not None:
+            self.saw_title(session, found.title.kind, found.title.text)
+        if found.copy_of is not None:
+            self.saw_copy(session, found.copy_of, when)
+        self.saw_line(session, when, found.uuid)
+
+    def _learn_directory(
+        self, session: StoredSession, cwd: str, when: datetime, again: bool
+    ) -> None:
+        unplaced = session.project_path == UNKNOWN_DIRECTORY
+        if again or unplaced or session.project_seen_at is not None:
+            self.saw_directory(session, cwd, when)
+
+    def original(self, session: StoredSession, turn: Turn) -> UUID | None:
+        """The session that a turn was copied from, by its own word or its neighbours'."""
+        if turn.copy_of is not None:
+            return turn.copy_of
+        return session.forked_from if self.is_copied(session, turn.timestamp) else None
+
+    def began(self, session: StoredSession, at_the_latest: datetime) -> None:
+        """A fork of which only copied lines are known has begun when they were written."""
+        if session.started_at is None:
+            session.started_at = session.last_seen_at = at_the_latest
+            self._change(session)
+
+    def saw_directory(self, session: StoredSession, cwd: str, when: datetime) -> None:
+        """Take note of a line's directory: the earliest of all names the session's project."""
+        if session.project_seen_at is not None and when >= session.project_seen_at:
+            return
+        session.project_seen_at = when
+        self._change(session)
+        asked = self.registrations.of(session.uuid)
+        if asked is None or not asked.project_path:
+            self._move(session, cwd)
+
+    def saw_title(self, session: StoredSession, kind: str, title: str) -> None:
+        """Take note of a name that the session is given."""
+        title = storable(title)[0][:LONGEST_TITLE]
+        if session.titles.get(kind) != title:
+            session.titles[kind] = title
+            self._change(session)
+
+    def saw_titles_of_lines(self, titles: Mapping[UUID, str], kind: str) -> None:
+        """The same for names that are given by the key of a line of the session."""
+        for key, uuid in self._rows.of_lines(list(titles)).items():
+            if (session := self.find(uuid)) is not None:
+                self.saw_title(session, kind, titles[key])
+
+    def saw_copy(self, session: StoredSession, original: UUID, when: datetime) -> None:
+        """Take note of a line that says that it was copied: the session began after it."""
+        if session.fork_told and session.copied_until and when <= session.copied_until:
+            return
+        if not session.fork_told and (other := self.find(original)) is not None:
+            # It may have been taken for the copy as long as nothing was said.
+            self.shares(other, shared=other.forked_from == session.uuid)
+        session.forked_from, session.fork_told, session.copied_until = original, True, when
+        session.copies = None
+        if session.started_at is not None and session.started_at <= when:
+            session.started_at = None
+        self._change(session)
+
+    def is_copied(self, session: StoredSession, when: datetime) -> bool:
+        """Whether a line of this time is one that was copied when the session was forked."""
+        return session.copied_until is not None and when <= session.copied_until
+
+    def shares(self, session: StoredSession, *, shared: bool) -> None:
+        """Take note of a turn that other sessions have too, or that no other has."""
+        if session.fork_told or session.copies == DUE:
+            return
+        if shared or session.copies == OPEN:
+            session.copies = DUE
+            self.copies_due = True
+            self._change(session)
+
+    def learnt(self, uuid: UUID, original: UUID | None, copies: str | None) -> None:
+        """Take note of what the log says by now of a session's copies."""
+        if (session := self._known.get(uuid)) is not None:
+            session.forked_from, session.copies = original, copies
+
+    def saw_line(self, session: StoredSession, when: datetime, line: str | None) -> None:
+        """Take note of a line: it may be the first, the last, or the one that reopens.
+
+        A line from the future is as good as one of this moment: it must not keep the session open.
+        """
+        when = min(when, datetime.now(UTC))
+        if self.is_copied(session, when):
+            return
+        if session.started_at is None or when < session.started_at:
+            session.started_at = when
+            self._change(session)
+        if session.last_seen_at is None or when > session.last_seen_at:
+            session.last_seen_at = when
+            session.last_line = storable(line)[0] if line else None
+            if session.ended_at is not None and when > session.ended_at:
+                session.ended_at = None
+            self._change(session)

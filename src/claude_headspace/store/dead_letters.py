@@ -1,0 +1,30 @@
+"""Lines and events that were not taken, kept with their reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from claude_headspace.events.event import storable
+from claude_headspace.store.connection import Database
+
+_KEEP = """
+    INSERT INTO dead_letters (source_id, source_offset, reason, detail, content)
+    VALUES (%s, %s, %s, %s, %s) ON CONFLICT (source_id, source_offset, reason)
+    DO UPDATE SET detail = excluded.detail, content = excluded.content,
+        recorded_at = clock_timestamp(), resolved_at = NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Something that was not taken, kept to be looked at and tried again."""
+
+    offset: int
+    reason: str
+    detail: str
+    content: bytes
+
+    def keep(self, database: Database, source_id: int) -> str:
+        """The statement that keeps it."""
+        detail = storable(self.detail)[0]
+        return database.mogrify(_KEEP, (source_id, self.offset, self.reason, detail, self.content))

@@ -1,0 +1,57 @@
+"""What becomes of a source: the table of docs/sources.md, row by row."""
+
+from __future__ import annotations
+
+import pytest
+
+from claude_headspace.capture.identity import Contents, Identity, Seen, Transition, transition
+from claude_headspace.store.checkpoints import StoredSource
+from claude_headspace.store.precondition import Precondition, ReadRow
+from claude_headspace.transcripts.checkpoint import Checkpoint, LineCounts
+
+OWN, OTHER = (1, 100), (1, 200)
+HERE, ELSEWHERE = "/p/a.jsonl", "/p/b.jsonl"
+KNOWN = Identity(7, HERE, OWN, 1)
+
+
+@pytest.mark.parametrize(("seen", "became"), [
+    (Seen(HERE, OWN, "same"), Transition.APPENDED),
+    (Seen(HERE, OWN, "shorter"), Transition.TRUNCATED),
+    (Seen(HERE, OWN, "other"), Transition.REWRITTEN),
+    (Seen(HERE, OTHER, "same"), Transition.RETURNED),
+    (Seen(HERE, OTHER, "shorter"), Transition.REPLACED),
+    (Seen(HERE, OTHER, "other"), Transition.REPLACED),
+    (Seen(ELSEWHERE, OWN, "same"), Transition.RENAMED),
+    (Seen(ELSEWHERE, OWN, "same", stays=True), Transition.COPIED),
+    (Seen(ELSEWHERE, OWN, "shorter"), Transition.UNRELATED),
+    (Seen(ELSEWHERE, OWN, "other"), Transition.UNRELATED),
+    (Seen(ELSEWHERE, OTHER, "same"), Transition.UNRELATED),
+    (Seen(ELSEWHERE, OTHER, "other", stays=True), Transition.UNRELATED),
+    (None, Transition.DELETED),
+])  # fmt: skip
+def test_what_is_known_and_what_is_seen_decide(seen: Seen | None, became: Transition) -> None:
+    assert transition(KNOWN, seen) is became
+
+
+@pytest.mark.parametrize("contents", ["same", "shorter", "other"])
+def test_a_source_of_which_nothing_was_read_may_be_any_file(contents: Contents) -> None:
+    unread = Identity(7, HERE, None, 1)
+    seen = Seen(HERE, OTHER, contents)
+    assert transition(unread, seen) is transition(KNOWN, Seen(HERE, OWN, contents))
+
+
+def test_other_contents_in_the_same_place_begin_a_generation_and_nothing_else_does() -> None:
+    begins = {became for became in Transition if became.begins_generation}
+    assert begins == {Transition.TRUNCATED, Transition.REWRITTEN, Transition.REPLACED}
+
+
+def test_a_generation_begins_at_the_first_byte_and_rests_on_the_same_row() -> None:
+    precondition = Precondition(3, ReadRow(7, 50, 99))
+    read = StoredSource(
+        7, HERE, Checkpoint(50, *OWN, 0, 99), LineCounts(lines=2), reread_bytes=10,
+        rules=1, precondition=precondition,
+    )  # fmt: skip
+    begun = read.next_generation()
+    assert (begun.generation, begun.checkpoint, begun.counts) == (2, Checkpoint(), LineCounts())
+    assert (begun.reread_bytes, begun.rules > read.rules) == (0, True)
+    assert (begun.id, begun.path, begun.precondition) == (7, HERE, precondition)
