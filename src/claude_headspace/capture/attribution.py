@@ -15,6 +15,7 @@ from claude_headspace.capture.sources import Start
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.sessions.known import Sessions
+from claude_headspace.store.projections import Place
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.transcripts.records import MAX_BROKEN
 from claude_headspace.transcripts.transcript import (
@@ -79,6 +80,7 @@ class Attribution:
             return
         session = self._sessions.meet_turn(turn, batch.stored.path)
         self._hear(batch, session, turn, turn.timestamp, turn.offset)
+        self._take_work(batch, line, session, turn)
         batch.counts.rescued += turn.rescued
         batch.told.append(Said(session, turn, line))
 
@@ -92,10 +94,19 @@ class Attribution:
                 # A line without a time of its own says nothing about when the session spoke.
                 when = other.timestamp or session.last_seen_at or batch.source.file.modified
                 self._hear(batch, session, other, when, line.start)
+                self._take_work(batch, line, session, other)
         elif other.title is not None and other.title.leaf is not None:
             batch.titles[line_key(other.title.leaf)] = other.title.text
         batch.counts.other[kind] += 1
         batch.counts.rescued += other.rescued
+
+    def _take_work(
+        self, batch: Batch, line: ReadLine, session: StoredSession, found: Turn | Other
+    ) -> None:
+        if found.work is not None and found.timestamp is not None:
+            place = Place(batch.stored.id, batch.stored.generation, line.start, line.size)
+            original = self._sessions.original(session, found)
+            batch.work.take(found.work, session.uuid, found.timestamp, place, original)
 
     def _meet(self, batch: Batch, other: Other, session: UUID) -> StoredSession | None:
         return self._sessions.meet(session, other.cwd, batch.stored.path, other.timestamp)

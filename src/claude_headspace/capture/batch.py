@@ -10,6 +10,7 @@ from claude_headspace.capture.sources import Start
 from claude_headspace.events.event import Event
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.dead_letters import DeadLetter
+from claude_headspace.store.projections import WorkRows
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.transcripts.checkpoint import LineCounts
 from claude_headspace.transcripts.transcript import Turn, Withdrawn
@@ -46,6 +47,7 @@ class Batch:
     withdrawn: list[Withdrawn] = field(default_factory=list)
     # Names of sessions by the key of a line of theirs.
     titles: dict[UUID, str] = field(default_factory=dict)
+    work: WorkRows = field(default_factory=WorkRows)
 
     @property
     def stored(self) -> StoredSource:

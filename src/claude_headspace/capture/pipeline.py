@@ -19,6 +19,7 @@ from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
 from claude_headspace.store.copies import Copies
+from claude_headspace.store.projections import Projections
 from claude_headspace.store.revisions import Revisions
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
 from claude_headspace.transcripts.checkpoint import LineCounts
@@ -71,6 +72,7 @@ class Capture:
         self._in_flight = in_flight
         self._count_rejected = count_rejected
         self._revisions = Revisions(database)
+        self._projections = Projections(database)
         self._copies = Copies(database, sessions.learnt)
 
     def forget(self) -> None:
@@ -124,6 +126,7 @@ class Capture:
         if batch.titles:
             self._sessions.saw_titles_of_lines(batch.titles, "summary")
         statements = self._sessions.take_changes()
+        statements += self._projections.statements(batch.work)
         statements += [self._revisions.withdraw(each.key, each.session) for each in batch.withdrawn]
         if batch.events:
             statements.append(NOTIFICATION)

@@ -29,12 +29,14 @@ TOO_LONG = "too_long"
 class ReadLine:
     """A line with what its records are; `data` is its content, as far as that is kept.
 
-    `counts`: it is a line of the file, and not what stood open at its end.
+    `size`: the bytes that it takes in the file. `counts`: it is a line of the file, and not what
+    stood open at its end.
     """
 
     start: int
     data: bytes
     outcomes: Sequence[Outcome]
+    size: int = 0
     counts: bool = True
 
 
@@ -146,7 +148,7 @@ class Reader:
         self._in_flight.take(source.stored.id, line.start)
         found = self._outcomes(line, transcript)
         self._in_flight.put_down()
-        return ReadLine(line.start, line.data, found)
+        return ReadLine(line.start, line.data, found, line.size)
 
     def _try_first(self, source: Start, start: Checkpoint, chunk: Chunk) -> None:
         """Have a child find the lines that kill, so that they are set aside here."""

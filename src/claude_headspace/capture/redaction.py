@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from claude_headspace.events.redaction import Redactor, redact_bytes
-from claude_headspace.transcripts.transcript import Outcome, Turn
+from claude_headspace.events.redaction import Redactor, redact_bytes, redact_work
+from claude_headspace.transcripts.transcript import Other, Outcome, Turn
 
 
 class Redaction:
@@ -23,6 +23,11 @@ class Redaction:
 
     def outcome(self, outcome: Outcome) -> Outcome:
         """Whatever a record turned out to be."""
+        if self._redactor is None or not isinstance(outcome, Turn | Other):
+            return outcome
+        if outcome.work is not None and outcome.work.calls:
+            work = redact_work(self._redactor, outcome.work)
+            outcome = msgspec.structs.replace(outcome, work=work)
         return self.turn(outcome) if isinstance(outcome, Turn) else outcome
 
     def text(self, text: str) -> str:

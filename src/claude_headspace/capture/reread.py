@@ -19,6 +19,7 @@ from claude_headspace.capture.sources import ActiveSource, Sources
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
+from claude_headspace.store.projections import Projections
 from claude_headspace.store.revisions import Revisions
 from claude_headspace.store.writer import NOTIFICATION, EventWriter
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
@@ -67,6 +68,7 @@ class Reread:
         self._tell_finished = finished
         self._is_capturing = is_capturing
         self._parts = PartReader(sessions, Revisions(database), redaction)
+        self._projections = Projections(database)
         self._file: SourceFile | None = None
         self._source_id = 0
         self._passed_over: set[int] = set()
@@ -152,6 +154,7 @@ class Reread:
         if part.titles:
             self._sessions.saw_titles_of_lines(part.titles, "summary")
         statements += self._sessions.take_changes()
+        statements += self._projections.statements(part.work)
         reread_state = json.dumps([state, part.counts.as_json()])
         after = replace(stored, reread_bytes=end, reread_state=reread_state)
         return self._checkpoints.reread(after, statements)

@@ -14,6 +14,7 @@ from claude_headspace.capture.redaction import Redaction
 from claude_headspace.events.event import Event, Origin, encode
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import StoredSource
+from claude_headspace.store.projections import Place, WorkRows
 from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
 from claude_headspace.transcripts.checkpoint import RULES, LineCounts
 from claude_headspace.transcripts.lines import Line, TooLong
@@ -37,6 +38,7 @@ class Part:
     others: list[Other] = field(default_factory=list)
     rejected: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
+    work: WorkRows = field(default_factory=WorkRows)
     added: set[Identity] = field(default_factory=set)
     # Names of sessions by the key of a line of theirs.
     titles: dict[UUID, str] = field(default_factory=dict)
@@ -74,14 +76,14 @@ class PartReader:
                 self._reject(part, Rejected(line.start, TOO_LONG, ""))
                 continue
             for outcome in transcript.outcomes(line.data, line.start):
-                self._take(part, self._redaction.outcome(outcome))
+                self._take(part, line, self._redaction.outcome(outcome))
         return part, transcript.state
 
     def _reject(self, part: Part, rejected: Rejected) -> None:
         part.counts.rejected[rejected.reason] += 1
         part.rejected.add(rejected.offset)
 
-    def _take(self, part: Part, outcome: Outcome) -> None:
+    def _take(self, part: Part, line: Line, outcome: Outcome) -> None:
         if isinstance(outcome, Rejected):
             self._reject(part, outcome)
         elif isinstance(outcome, (Turn, Other)):
@@ -90,6 +92,7 @@ class PartReader:
                 part.counts.other["not_registered"] += 1
                 return
             self._learn(part, outcome)
+            self._take_work(part, line, outcome)
             if isinstance(outcome, Turn):
                 part.turns.append(outcome)
                 return
@@ -108,6 +111,13 @@ class PartReader:
         announcement = self._sessions.hear(session, found, when, origin, again=True)
         if announcement is not None:
             part.events.append(announcement.annotated(rules=RULES))
+
+    def _take_work(self, part: Part, line: Line, found: Turn | Other) -> None:
+        session = self._sessions.find(found.session) if found.work and found.session else None
+        if session is not None and found.work is not None and found.timestamp is not None:
+            place = Place(part.source.id, part.source.generation, line.start, line.size)
+            original = self._sessions.original(session, found)
+            part.work.take(found.work, session.uuid, found.timestamp, place, original)
 
     def _learn_title(self, part: Part, found: Turn | Other) -> None:
         """Take note of a name that a line without a time gives its session or another."""

@@ -34,6 +34,7 @@ from claude_headspace.config.settings import (
     FileWatcherSettings,
     InboxSettings,
     LoggingSettings,
+    Price,
     PrivacySettings,
     StateSettings,
     SupervisionSettings,
@@ -110,6 +111,7 @@ def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str,
         file_watcher=FileWatcherSettings(**tree["file_watcher"]),
         archive=ArchiveSettings(**tree["archive"]),
         inbox=InboxSettings(**tree["inbox"]),
+        prices={model: Price(**price) for model, price in tree["prices"].items()},
         web=WebSettings(**tree["web"]),
         alerts=AlertSettings(None if command is None else tuple(command)),
         logging=LoggingSettings(**tree["logging"]),
@@ -132,6 +134,8 @@ def _resolve(text: str, directory: Path, environ: Mapping[str, str]) -> Path:
 
 
 def _plain(settings: Any) -> dict[str, Any]:
+    if isinstance(settings, dict):
+        return {name: _plain(each) for name, each in settings.items()}
     names: Sequence[str] = settings.__slots__
     return {name: _plain_value(getattr(settings, name)) for name in names}
 

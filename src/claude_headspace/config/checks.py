@@ -10,7 +10,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from claude_headspace.address import address_fault, mask_password, shown_address
-from claude_headspace.config.defaults import DEFAULTS, Tree
+from claude_headspace.config.defaults import Tree
+from claude_headspace.config.settings import Price
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -131,24 +132,53 @@ _SECTIONS: dict[str, dict[str, fields.Field[Any]]] = {
         "patterns": _texts(_text(validate=_check_pattern)),
     },
 }
+# Of one model; its section has a key for each.
+_PRICE = {name: _number((int, float), "a number", 0, 1e6) for name in Price.__slots__}
 
 
 def check_settings(tree: Tree, problems: list[str]) -> Tree:
     """The valid sections; what is wrong with the others is added to the problems."""
     valid: Tree = {}
     for section, values in tree.items():
-        schema = Schema.from_dict(dict(_SECTIONS[section]))()
-        try:
-            valid[section] = dict(schema.load(values))
-        except ValidationError as error:
-            problems.extend(_explain(section, error.messages_dict, values))
+        if section == "prices":
+            valid[section] = _checked_prices(values, problems)
+        else:
+            valid[section] = _checked(section, _SECTIONS[section], values, problems)
     return valid
 
 
-def _explain(section: str, faults: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[str]:
+def _checked_prices(prices: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    valid: dict[str, Any] = {}
+    for model, values in prices.items():
+        name = f"prices.{model}"
+        if not isinstance(values, dict):
+            problems.append(f"{name}: must hold keys (got {shown(values)})")
+            continue
+        if "cache_write" in values:
+            values = {"cache_write_1h": values["cache_write"], **values}
+        valid[str(model)] = _checked(name, _PRICE, values, problems)
+    return valid
+
+
+def _checked(
+    section: str,
+    known: Mapping[str, fields.Field[Any]],
+    values: Mapping[str, Any],
+    problems: list[str],
+) -> dict[str, Any]:
+    try:
+        return dict(Schema.from_dict(dict(known))().load(values))
+    except ValidationError as error:
+        problems.extend(_explain(section, known, error.messages_dict, values))
+        return {}
+
+
+def _explain(
+    section: str, known: Mapping[str, Any], faults: Mapping[str, Any], values: Mapping[str, Any]
+) -> Iterator[str]:
     for key, fault in faults.items():
-        if key not in DEFAULTS[section]:
-            yield f"{section}.{key}: unknown key{guess(key, DEFAULTS[section])}"
+        if key not in known:
+            yield f"{section}.{key}: unknown key{guess(key, known)}"
         elif isinstance(fault, dict):
             for index, messages in fault.items():
                 yield f"{section}.{key}[{index}]: {_say(messages, values[key][index])}"

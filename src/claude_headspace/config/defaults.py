@@ -29,6 +29,7 @@ DEFAULTS: Tree = {
     },
     "archive": {"enabled": True},
     "inbox": {"keep_seconds": 3600, "keep_bytes": 64 * 1024 * 1024},
+    "prices": {},
     "web": {"host": "127.0.0.1", "port": 5055},
     "alerts": {"command": None},
     "logging": {"level": "INFO", "summary_interval_seconds": 60},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -74,6 +75,17 @@ class InboxSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs for a million tokens of each kind, in whatever money."""
+
+    input: float
+    output: float
+    cache_read: float
+    cache_write: float
+    cache_write_1h: float
+
+
+@dataclass(frozen=True, slots=True)
 class WebSettings:
     """Where the web application listens: always a loopback address."""
 
@@ -118,6 +130,7 @@ class Config:
     file_watcher: FileWatcherSettings
     archive: ArchiveSettings
     inbox: InboxSettings
+    prices: Mapping[str, Price]
     web: WebSettings
     alerts: AlertSettings
     logging: LoggingSettings

@@ -13,7 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from claude_headspace.events.event import Event
+from claude_headspace.events.work import Work
 
 _REDACTED = re.compile(r"\[redacted:[^\]\s]+\]")
 _TYPES_OF_SOURCE_CODE = frozenset(
@@ -66,6 +69,33 @@ def redact_bytes(redactor: Redactor | None, content: bytes) -> bytes:
     if redactor is None:
         return content
     return redactor.redact(content.decode("utf-8", "replace"))[0].encode()
+
+
+def redact_work(redactor: Redactor, work: Work) -> Work:
+    """What the agent did, without the secrets in what it gave to tools."""
+    calls = tuple(
+        msgspec.structs.replace(call, input=_redact_json(redactor, bytes(call.input)))
+        for call in work.calls
+    )
+    return msgspec.structs.replace(work, calls=calls)
+
+
+def _redact_json(redactor: Redactor, content: bytes) -> bytes:
+    """Strings by themselves, in which a secret is not escaped; then the whole, names and all."""
+    try:
+        value = msgspec.json.decode(content)
+        content = msgspec.json.encode(_redact_value(redactor, value))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        pass
+    return redact_bytes(redactor, content)
+
+
+def _redact_value(redactor: Redactor, value: Any) -> Any:
+    if isinstance(value, str):
+        return redactor.redact(value)[0]
+    if isinstance(value, dict):
+        return {key: _redact_value(redactor, item) for key, item in value.items()}
+    return [_redact_value(redactor, item) for item in value] if isinstance(value, list) else value
 
 
 def _replace(

@@ -46,11 +46,11 @@ class LearningSessions(SessionCache):
         if again or unplaced or session.project_seen_at is not None:
             self.saw_directory(session, cwd, when)
 
-    def original(self, session: StoredSession, turn: Turn) -> UUID | None:
-        """The session that a turn was copied from, by its own word or its neighbours'."""
-        if turn.copy_of is not None:
-            return turn.copy_of
-        return session.forked_from if self.is_copied(session, turn.timestamp) else None
+    def original(self, session: StoredSession, found: Turn | Other) -> UUID | None:
+        """The session that a record was copied from, by its own word or its neighbours'."""
+        if found.copy_of is not None or found.timestamp is None:
+            return found.copy_of
+        return session.forked_from if self.is_copied(session, found.timestamp) else None
 
     def began(self, session: StoredSession, at_the_latest: datetime) -> None:
         """A fork of which only copied lines are known has begun when they were written."""

@@ -63,6 +63,29 @@ _MARK = """
     UPDATE agents SET copies = %s, forked_from = (SELECT original FROM shared ORDER BY id LIMIT 1)
     WHERE session_uuid = %s RETURNING forked_from::text
 """
+# What was done and spent by copied lines belongs to the first of the family that has it too. All
+# of a copy's replies up to the last turn that it shares are of the session that it shares it with.
+_GIVE_BACK = """
+    UPDATE tool_calls t SET copy_of = o.original
+    FROM (SELECT c.tool_use_id, (
+            SELECT o.session_uuid
+            FROM tool_calls o JOIN unnest(%(before)s::uuid[]) WITH ORDINALITY AS f (uuid, rank)
+                ON f.uuid = o.session_uuid
+            WHERE o.tool_use_id = c.tool_use_id ORDER BY f.rank LIMIT 1) AS original
+        FROM tool_calls c WHERE c.session_uuid = %(session)s) o
+    WHERE t.session_uuid = %(session)s AND t.tool_use_id = o.tool_use_id
+        AND t.copy_of IS DISTINCT FROM o.original;
+    UPDATE model_calls m SET session_uuid = last.uuid
+    FROM (SELECT f.uuid, e.timestamp
+        FROM agents a JOIN events e ON e.agent_id = a.id AND e.event_type = 'turn_detected'
+        JOIN events o ON o.event_key = e.event_key
+        JOIN unnest(%(before)s::uuid[]) WITH ORDINALITY AS f (uuid, rank)
+            ON f.uuid = o.session_uuid
+        WHERE a.session_uuid = %(session)s
+            AND e.retracted_at IS NULL AND o.retracted_at IS NULL
+        ORDER BY e.timestamp DESC, f.rank LIMIT 1) last
+    WHERE m.session_uuid = %(session)s AND m.started_at <= last.timestamp;
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +126,18 @@ class Copies:
         without = sorted(members - own.keys(), key=lambda member: member.int)
         latest_first = sorted(own, key=lambda member: (own[member], member.int), reverse=True)
         family = (*without, *latest_first)
-        return [_Ranked(member, family, member in own) for member in family]
+        # A copy of a copy gives back to the one, and that then to its original.
+        return [_Ranked(member, family, member in own) for member in reversed(family)]
 
     def _mark(self, ranked: _Ranked) -> None:
         copies = None if ranked.own else OPEN
         session = str(ranked.session)
-        rows = self._database.execute(_MARK, (_texts(ranked.family), session, copies, session))
+        before = ranked.family[: ranked.family.index(ranked.session)]
+        give_back = self._database.mogrify(
+            _GIVE_BACK, {"before": _texts(before), "session": session}
+        )
+        mark = self._database.mogrify(_MARK, (_texts(ranked.family), session, copies, session))
+        rows = self._database.execute(give_back + mark)
         original = UUID(rows[0][0]) if rows and rows[0][0] else None
         self._learnt(ranked.session, original, copies)
 

@@ -12,6 +12,7 @@ from typing import Literal
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable, EventInvalid
 from claude_headspace.events.event import Event, encode
 from claude_headspace.events.taxonomy import Taxonomy, installed_taxonomy
+from claude_headspace.store.arrays import array, text_array
 from claude_headspace.store.connection import Database, Patience
 from claude_headspace.store.failures import FOREIGN_KEY_VIOLATION
 from claude_headspace.store.precondition import Precondition
@@ -297,29 +298,16 @@ def _arguments(batch: Sequence[_Prepared]) -> tuple[str, ...]:
     events = [item.event for item in batch]
     origins = [event.origin for event in events]
     return (
-        _array([event.key for event in events]),
-        _array([event.session_uuid for event in events]),
-        _text_array([event.type for event in events]),
-        _array([event.timestamp.isoformat() for event in events]),
-        _text_array([item.payload for item in batch]),
-        _text_array([item.notes for item in batch]),
-        _array([event.project_id for event in events]),
-        _array([event.agent_id for event in events]),
-        _array([event.command_id for event in events]),
-        _array([event.turn_id for event in events]),
-        _array([origin and origin.source_id for origin in origins]),
-        _array([origin and origin.offset for origin in origins]),
+        array([event.key for event in events]),
+        array([event.session_uuid for event in events]),
+        text_array([event.type for event in events]),
+        array([event.timestamp.isoformat() for event in events]),
+        text_array([item.payload for item in batch]),
+        text_array([item.notes for item in batch]),
+        array([event.project_id for event in events]),
+        array([event.agent_id for event in events]),
+        array([event.command_id for event in events]),
+        array([event.turn_id for event in events]),
+        array([origin and origin.source_id for origin in origins]),
+        array([origin and origin.offset for origin in origins]),
     )
-
-
-def _array(items: Sequence[object]) -> str:
-    """An array as Postgres reads it, of items that need no quoting.
-
-    Cheaper than the driver's own lists, which quote every item by itself.
-    """
-    return "{" + ",".join(["NULL" if item is None else str(item) for item in items]) + "}"
-
-
-def _text_array(items: Sequence[str]) -> str:
-    quoted = [item.replace("\\", "\\\\").replace('"', '\\"') for item in items]
-    return '{"' + '","'.join(quoted) + '"}'

@@ -9,7 +9,7 @@ from typing import Any
 
 # The rules by which lines are told apart (see source.classify). What was read by older ones is
 # read again.
-RULES = 2
+RULES = 3
 _HALF = 2**63
 
 

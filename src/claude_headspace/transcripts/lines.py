@@ -13,12 +13,18 @@ from claude_headspace.transcripts.long_lines import TooMuchText, thinned
 class Line:
     """One line without its newline; `start` is the offset of its first byte in the file.
 
-    `thinned`: what makes the line long is left out of `data`.
+    `thinned`: what makes the line long, `length` bytes, is left out of `data`.
     """
 
     start: int
     data: bytes
     thinned: bool = False
+    length: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the line in the file."""
+        return self.length or len(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,6 @@ def split(
 def thin(start: int, length: int, blocks: Iterable[bytes], limit: int) -> Line | TooLong:
     """One long line without what makes it long, if that is within the limit then."""
     try:
-        return Line(start, thinned(blocks, limit), thinned=True)
+        return Line(start, thinned(blocks, limit), thinned=True, length=length)
     except TooMuchText:
         return TooLong(start, length)

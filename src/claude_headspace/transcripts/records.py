@@ -43,21 +43,28 @@ class ForkedFrom(msgspec.Struct):
 
 
 class Block(msgspec.Struct):
-    """One block of a message's content; anything but text is skipped over unread."""
+    """One block of a message's content; what a tool is given or gives back is left as it is."""
 
     type: str = ""
     text: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: msgspec.Raw = ABSENT
+    tool_use_id: str | None = None
+    is_error: bool | None = None
+    content: msgspec.Raw = ABSENT
 
 
 Content = str | list[Block | str] | None
 
 
 class Message(msgspec.Struct):
-    """The part of a message that says whether it is a turn."""
+    """The part of a message that says whether it is a turn, and what it cost."""
 
     content: Content = None
     id: str | None = None
     model: str | None = None
+    usage: msgspec.Raw = ABSENT
 
 
 class Attachment(msgspec.Struct):
@@ -387,8 +394,9 @@ def _message(value: Any) -> Message:
     if not isinstance(value, dict):
         return Message()
     return Message(
-        _content(value.get("content")), _text(value.get("id")), _text(value.get("model"))
-    )
+        _content(value.get("content")), _text(value.get("id")), _text(value.get("model")),
+        _raw(value.get("usage")),
+    )  # fmt: skip
 
 
 def _attachment(value: Any) -> Attachment:
@@ -412,7 +420,15 @@ def _content(value: Any) -> Content:
 def _block(item: dict[str, Any] | str) -> Block | str:
     if isinstance(item, str):
         return item
-    return Block(_text(item.get("type")) or "", _text(item.get("text")))
+    return Block(
+        _text(item.get("type")) or "", _text(item.get("text")),
+        _text(item.get("id")), _text(item.get("name")), _raw(item.get("input")),
+        _text(item.get("tool_use_id")), bool(item.get("is_error")), _raw(item.get("content")),
+    )  # fmt: skip
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return ABSENT if value is None else msgspec.Raw(json.dumps(value).encode())
 
 
 def _skip_space(text: str, at: int) -> int:

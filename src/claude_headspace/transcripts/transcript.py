@@ -17,6 +17,7 @@ from marshmallow import ValidationError
 from claude_headspace.events.event import Event, Origin, derived_key
 from claude_headspace.events.schemas import parse_instant
 from claude_headspace.events.taxonomy import TURN_DETECTED
+from claude_headspace.events.work import Work
 from claude_headspace.transcripts.classify import Verdict, classify, title_of
 from claude_headspace.transcripts.prompts import Prompt, PromptQueue
 from claude_headspace.transcripts.records import (
@@ -32,6 +33,7 @@ from claude_headspace.transcripts.records import (
     quick_record,
     take_apart,
 )
+from claude_headspace.transcripts.work import work_of
 
 Queues = Mapping[str, PromptQueue]
 NO_QUEUES: Queues = MappingProxyType({})
@@ -61,6 +63,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     copy_of: UUID | None = None
     rescued: bool = False
     redacted: int = 0
+    work: Work | None = None
     # What a turn never has.
     title: ClassVar[None] = None
 
@@ -128,6 +131,7 @@ class Other(msgspec.Struct, frozen=True, gc=False):
     title: Title | None = None
     copy_of: UUID | None = None
     rescued: bool = False
+    work: Work | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,7 @@ class Transcript:
             body = quick_body(record, line)
         except Undecodable:
             return self._taken_apart(line, start)
-        return self._read(record, body, start)
+        return self._read(record, body, line, start)
 
     def _taken_apart(self, line: bytes, start: int) -> list[Outcome]:
         if not line.strip(b" \t\r\n\0"):
@@ -204,7 +208,7 @@ class Transcript:
             if isinstance(part, Broken):
                 found.append(Rejected(offset, "damaged", part.problem))
             else:
-                found += self._read(part.record, part.body, offset, rescued=part.rescued)
+                found += self._read(part.record, part.body, line, offset, rescued=part.rescued)
         return found
 
     def untold(self, offset: int) -> Iterator[Outcome]:
@@ -220,10 +224,11 @@ class Transcript:
         return any(queue.held for queue in self.queues.values())
 
     def _read(
-        self, record: Record, body: Body, offset: int, *, rescued: bool = False
+        self, record: Record, body: Body, line: bytes, offset: int, *, rescued: bool = False
     ) -> Sequence[Outcome]:
         verdict = classify(record, body)
-        outcome = _outcome(record, body, verdict, offset, rescued)
+        work = work_of(record, body, line) if type(body) is Message else None
+        outcome = _outcome(record, body, verdict, offset, rescued, work)
         if record.type == "queue-operation":
             if self._known and isinstance(body, Details):
                 self._operate(record, body)
@@ -286,15 +291,22 @@ def _is_prompt(record: Record, body: Body) -> bool:
     return not any(isinstance(block, Block) and block.type == "tool_result" for block in blocks)
 
 
-def _outcome(record: Record, body: Body, verdict: Verdict, offset: int, rescued: bool) -> Outcome:
+def _outcome(
+    record: Record,
+    body: Body,
+    verdict: Verdict,
+    offset: int,
+    rescued: bool,
+    work: Work | None,
+) -> Outcome:
     if verdict.actor:
-        return _turn(record, body, verdict, offset, rescued)
+        return _turn(record, body, verdict, offset, rescued, work)
     session = _session_or_none(record.sessionId)
     return Other(
         verdict.kind, session, record.uuid, _instant_or_none(record.timestamp), record.cwd,
         _title(record, body) if type(body) is Details else None,
         _copy_of(record, session) if record.forkedFrom or record.requestSessionId else None,
-        rescued,
+        rescued, work,
     )  # fmt: skip
 
 
@@ -330,7 +342,7 @@ def _session(text: str) -> UUID:
 
 
 def _turn(
-    record: Record, body: Body, verdict: Verdict, offset: int, rescued: bool
+    record: Record, body: Body, verdict: Verdict, offset: int, rescued: bool, work: Work | None
 ) -> Turn | Rejected:
     if not (record.sessionId and record.uuid and record.timestamp):
         missing = [n for n in ("sessionId", "uuid", "timestamp") if not getattr(record, n)]
@@ -350,6 +362,7 @@ def _turn(
         entrypoint=record.entrypoint,
         copy_of=_copy_of(record, session),
         rescued=rescued,
+        work=work,
     )  # fmt: skip
 
 

@@ -1,0 +1,125 @@
+"""What a record says of tools and of usage. What it says oddly is left out; it fails no line."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import msgspec
+
+from claude_headspace.events.event import storable
+from claude_headspace.events.work import ToolCall, ToolResult, Usage, Work
+from claude_headspace.transcripts.records import ABSENT, Block, Message, Record
+
+# Names and ids are keys of indexes; real ones have 30 characters.
+LONGEST_NAME = 200
+# What stands for a model where the client itself has answered: nobody is paid for it.
+SYNTHETIC = "<synthetic>"
+_NOT_RUN = ("interrupted", "cancelled")
+# The words of clients that do not say it in a field of their own. They begin the result.
+_ERROR_BYTES = 200
+_DENIED = re.compile(
+    rb"The user doesn't want to |Permission to use .{1,100} has been denied"
+    rb"|Claude requested permissions |.{0,60}denied this tool"
+)
+_INTERRUPTED = re.compile(
+    rb"(?:Exit code \d+\\n)?\[Request interrupted by user|Permission prompt was aborted"
+)
+# Stands behind what a tool has put out, near the line's end.
+_STOPPED = b'"interrupted":true'
+_END_BYTES = 4096
+
+# Of a damaged line, all numbers are read as floating ones.
+Tokens = Annotated[float, msgspec.Meta(ge=0, le=2**53)] | None
+
+
+class _CacheWrites(msgspec.Struct):
+    ephemeral_1h_input_tokens: Tokens = None
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: Tokens = None
+    output_tokens: Tokens = None
+    cache_read_input_tokens: Tokens = None
+    cache_creation_input_tokens: Tokens = None
+    cache_creation: _CacheWrites | None = None
+    service_tier: str | None = None
+
+
+class _Denial(msgspec.Struct):
+    toolDenialKind: str | None = None  # noqa: N815
+
+
+_decode_usage = msgspec.json.Decoder(_Usage | None).decode
+_decode_denial = msgspec.json.Decoder(_Denial).decode
+_FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def work_of(record: Record, message: Message, line: bytes) -> Work | None:
+    """What was done and spent by this record, which stands in this line; None for nothing."""
+    blocks = message.content if isinstance(message.content, list) else ()
+    if record.type == "assistant":
+        usage = _usage(message)
+        calls = tuple(
+            ToolCall(_name(block.id), _name(block.name), block.input)
+            for block in blocks
+            if type(block) is Block and block.type == "tool_use" and block.id and block.name
+        )
+        return Work(_agent(record), usage, calls) if usage or calls else None
+    results = tuple(
+        ToolResult(_name(block.tool_use_id), _outcome(block, line), _size(block.content))
+        for block in blocks
+        if type(block) is Block and block.type == "tool_result" and block.tool_use_id
+    )
+    return Work(_agent(record), results=results) if results else None
+
+
+def _usage(message: Message) -> Usage | None:
+    if message.usage == ABSENT or not message.id or message.model in (None, SYNTHETIC):
+        return None
+    try:
+        told = _decode_usage(message.usage)
+    except _FAILURES:
+        return None
+    if told is None:
+        return None
+    return Usage(
+        _name(message.id), _name(message.model),
+        int(told.input_tokens or 0), int(told.output_tokens or 0),
+        int(told.cache_read_input_tokens or 0), int(told.cache_creation_input_tokens or 0),
+        int((told.cache_creation and told.cache_creation.ephemeral_1h_input_tokens) or 0),
+        told.service_tier and _name(told.service_tier),
+    )  # fmt: skip
+
+
+def _agent(record: Record) -> str | None:
+    return record.agentId and _name(record.agentId)
+
+
+def _name(text: str | None) -> str:
+    return storable(text or "")[0][:LONGEST_NAME]
+
+
+def _size(content: msgspec.Raw) -> int:
+    return memoryview(content).nbytes
+
+
+def _outcome(block: Block, line: bytes) -> str:
+    stopped = line.find(_STOPPED, -_END_BYTES) >= 0
+    if not block.is_error:
+        return "interrupted" if stopped else "ok"
+    if kind := _denial_kind(line):
+        return "interrupted" if kind in _NOT_RUN else "denied"
+    begin = bytes(memoryview(block.content)[:_ERROR_BYTES])
+    begin = begin.partition(b'"text":')[2] if begin.startswith(b"[") else begin
+    begin = begin.lstrip(b' "')
+    if _DENIED.match(begin):
+        return "denied"
+    return "interrupted" if stopped or _INTERRUPTED.match(begin) else "error"
+
+
+def _denial_kind(line: bytes) -> str | None:
+    try:
+        return _decode_denial(line).toolDenialKind
+    except _FAILURES:
+        return None
