@@ -1,6 +1,6 @@
 """Makes .venv and installs the package with pinned dependencies, unless that is done already.
 
-Runs under any Python from 3.10 on, with nothing installed.
+Runs under any Python from 3.11 on, with nothing installed.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def usable() -> bool:
     place = STAMPS / "folder"
     if place.exists() and place.read_text("utf-8") != str(ROOT):
         return False
-    probe = "import sys, pip; sys.exit(sys.version_info < (3, 10))"
+    probe = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
     try:
         done = subprocess.run([PYTHON, "-I", "-c", probe], capture_output=True, check=False)
     except OSError:

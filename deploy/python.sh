@@ -6,14 +6,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 find_python() {
     local candidate
-    for candidate in python3 python3.13 python3.12 python3.11 python3.10; do
-        if "$candidate" -I -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' \
+    for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+        if "$candidate" -I -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
             >/dev/null 2>&1; then
             echo "$candidate"
             return
         fi
     done
-    echo "No Python 3.10 or newer with venv and pip was found: install one" \
+    echo "No Python 3.11 or newer with venv and pip was found: install one" \
         "(on Debian and Ubuntu: apt install python3-venv)." >&2
     exit 69
 }

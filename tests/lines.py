@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-START = datetime(2025, 6, 1, 12, 0, 0, tzinfo=timezone.utc)
+START = datetime(2025, 6, 1, 12, 0, 0, tzinfo=UTC)
 
 Record = dict[str, Any]
 

@@ -1,1 +1,53 @@
-"""The event log of Claude Code sessions: transcripts in, events in Postgres out."""
+"""The event log of Claude Code: what other programs may use of it.
+
+Every name is imported when it is first used; importing the package itself imports nothing.
+"""
+
+TYPE_CHECKING = False  # type checkers take it for true; the module typing would be an import
+if TYPE_CHECKING:
+    from claude_headspace.config import Config as Config
+    from claude_headspace.config import load_config as load_config
+    from claude_headspace.embedded.location import database_url as database_url
+    from claude_headspace.errors import DatabaseUnavailable as DatabaseUnavailable
+    from claude_headspace.errors import HeadspaceError as HeadspaceError
+    from claude_headspace.errors import InboxError as InboxError
+    from claude_headspace.events.event import Event as Event
+    from claude_headspace.health.verdict import Verdict as Verdict
+    from claude_headspace.inbox.producer import put as put
+    from claude_headspace.store.follow import Follower as Follower
+    from claude_headspace.store.follow import LoggedEvent as LoggedEvent
+    from claude_headspace.store.follow import Page as Page
+    from claude_headspace.store.writer import EventWriter as EventWriter
+    from claude_headspace.store.writer import WriteResult as WriteResult
+    from claude_headspace.supervision.control import watcher_is_running as watcher_is_running
+    from claude_headspace.supervision.observe import check_health as check_health
+else:
+    _HOMES = {
+        "Config": "config",
+        "DatabaseUnavailable": "errors",
+        "Event": "events.event",
+        "EventWriter": "store.writer",
+        "Follower": "store.follow",
+        "HeadspaceError": "errors",
+        "InboxError": "errors",
+        "LoggedEvent": "store.follow",
+        "Page": "store.follow",
+        "Verdict": "health.verdict",
+        "WriteResult": "store.writer",
+        "check_health": "supervision.observe",
+        "database_url": "embedded.location",
+        "load_config": "config",
+        "put": "inbox.producer",
+        "watcher_is_running": "supervision.control",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return [*globals(), *_HOMES]

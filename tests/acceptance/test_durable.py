@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -72,7 +72,7 @@ def reject(database: Database) -> None:
 
 def write(database: Database) -> None:
     payload = {"hook_type": "Stop", "claude_session_id": "s", "working_directory": "/w"}
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     EventWriter(database).write(Event("hook_received", now, payload, uuid.uuid4()))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -24,7 +24,7 @@ def server() -> Iterator[Machine]:
 
 def event(name: str) -> Event:
     payload = {"hook_type": "Stop", "claude_session_id": name, "working_directory": "/"}
-    return Event("hook_received", datetime.now(timezone.utc), payload, uuid.uuid4())
+    return Event("hook_received", datetime.now(UTC), payload, uuid.uuid4())
 
 
 def stored(url: str) -> set[str]:

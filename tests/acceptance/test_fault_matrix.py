@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from faults.cells import FAULTS, QUICK, SMALL_DISK, WHOLE, Scale, hindrance, run_cell
+from faults.cell import FAULTS, QUICK, WHOLE, Scale
+from faults.cells import SMALL_DISK, TWO_SERVERS, hindrance, run_cell
 from faults.count import Count
 from faults.machine import Machine, machine
+from faults.pair import Pair, pair
 
 CELLS = [(name, live) for name in FAULTS for live in (False, True)]
 REPRESENTATIVE = [
@@ -20,6 +22,8 @@ REPRESENTATIVE = [
     ("server_frozen", True),
     ("no_descriptors", True),
     ("state_full_at_start", True),
+    ("narrow_server", True),
+    ("host_changed", False),
 ]
 
 Record = Callable[[str, object], None]
@@ -37,6 +41,12 @@ def small_server() -> Iterator[Machine]:
         yield it
 
 
+@pytest.fixture(scope="module")
+def two_servers() -> Iterator[Pair]:
+    with pair() as it:
+        yield it
+
+
 def identity(cell: tuple[str, bool]) -> str:
     return f"{cell[0]}-{'live' if cell[1] else 'backlog'}"
 
@@ -49,7 +59,11 @@ def check(
     if reason := hindrance(name):
         record("figures", f"{identity(cell):50} did not run: {reason}")
         pytest.skip(reason)
-    server = request.getfixturevalue("small_server" if name in SMALL_DISK else "server")
+    kinds = {
+        **dict.fromkeys(SMALL_DISK, "small_server"),
+        **dict.fromkeys(TWO_SERVERS, "two_servers"),
+    }
+    server = request.getfixturevalue(kinds.get(name, "server"))
     result = run_cell(server, directory, name, live=live, scale=scale)
     record("figures", f"{identity(cell):50} {result}")
     assert result == Count()

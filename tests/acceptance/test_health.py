@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from supervised import Supervised, free_port, kill, supervised, wait_for
 
-from claude_headspace.supervision.control import is_watcher_running
+from claude_headspace.supervision.control import watcher_is_running
 from servers import PostgresServer
 
 BROKEN_LISTENER = f"{sys.executable} -I -c 'import missing_module_of_the_guard'"
@@ -132,9 +132,9 @@ def test_all_is_well(state_directory: Path, postgres_server: PostgresServer) -> 
 def test_a_stopped_watcher(state_directory: Path, postgres_server: PostgresServer) -> None:
     with site(state_directory, postgres_server) as it:
         it.expect("healthy", 200)
-        assert is_watcher_running(it.it.config)
+        assert watcher_is_running(it.it.config)
         it.it.ctl("stop", "watcher")
-        assert not is_watcher_running(it.it.config)
+        assert not watcher_is_running(it.it.config)
         it.expect("degraded", 200, "the watcher is stopped; to start it: supervisorctl start")
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from claude_headspace.inbox import put
 from faults.machine import query, wait_for
 from faults.watched import Watched, watched
 
-NOW = datetime.now(timezone.utc).replace(microsecond=0)
+NOW = datetime.now(UTC).replace(microsecond=0)
 EARLIER = NOW - timedelta(hours=1)
 SECRET = "ghp_" + "a1" * 20
 REDACTING = {"privacy": {"redact": True, "patterns": []}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -48,7 +48,7 @@ def test_a_live_line_has_a_lag_and_history_has_none(projects: Projects, watcher:
         reaches(web, "events_rejected_totaldamaged", 1)
         (watcher.state / "inbox" / "new" / "1-damaged.json").write_bytes(b"no JSON either")
         reaches(web, "events_rejected_totaldamaged", 2)
-        now = lines.instant(0, datetime.now(timezone.utc))
+        now = lines.instant(0, datetime.now(UTC))
         projects.append(path, lines.joined(lines.user(session, "now", timestamp=now)))
         live = reaches(web, "events_written_totalturn_detected", 3)
         assert live["event_lag_seconds_count"] == 1

@@ -35,7 +35,7 @@ def set_aside(watcher: Watched) -> list[tuple[str, int, bool]]:
     """(path, offset, whether the content was kept) of each dead letter as poison."""
     return query(
         watcher.url,
-        "SELECT path, source_offset, checkpoint(%s::bytea in content) > 0 FROM dead_letters r"
+        "SELECT path, source_offset, position(%s::bytea in content) > 0 FROM dead_letters r"
         " JOIN checkpoints s ON s.id = r.source_id WHERE reason = 'poison'"
         " ORDER BY source_offset",
         (MARKER,),

@@ -5,7 +5,7 @@ import random
 import signal
 import sys
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -516,7 +516,7 @@ class TestSessions:
         session = new_session()
         with watcher.running():
             for number in range(2):
-                now = (datetime.now(timezone.utc) - lines.START).total_seconds()
+                now = (datetime.now(UTC) - lines.START).total_seconds()
                 projects.say(session, "x", at=now)
                 wait_until(partial(_has_timeouts, log, session, number + 1), "the ending")
                 ended = log.value("SELECT ended_at FROM agents")

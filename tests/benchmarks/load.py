@@ -8,14 +8,14 @@ import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from claude_headspace.transcripts.transcript import Turn
 from code_turns import outcomes
 from lines import assistant, instant, raw
 
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WORDS = "the file was read and its lines were counted before anything else happened "
 
 

@@ -17,13 +17,15 @@ from faults.machine import query
 @dataclass(frozen=True)
 class Count:
     """Turns lost, stored twice, stored out of order, stored without having been written; lines
-    that the accounting of the sources counts too few or too many."""
+    that the accounting of the sources counts too few or too many; sessions whose registration,
+    turns and end stand in another order, where that was looked at."""
 
     lost: int = 0
     doubled: int = 0
     misplaced: int = 0
     foreign: int = 0
     misaccounted: int = 0
+    disordered: int = 0
 
     @property
     def clean(self) -> bool:
@@ -59,13 +61,45 @@ def _misplaced(rows: Sequence[tuple[str, ...]], written: Sequence[Transcript]) -
     return wrong
 
 
+def missing_or_doubled(url: str, left: Sequence[str]) -> tuple[int, int]:
+    """How many of the events left in an inbox are not in the log, and how many are there again."""
+    stored = Counter(
+        row[0]
+        for row in query(
+            url, "SELECT event_key::text FROM events WHERE event_type = 'hook_received'"
+        )
+    )
+    assert stored.keys() <= set(left)
+    return len(set(left) - stored.keys()), stored.total() - len(stored)
+
+
+def disordered(url: str, written: Sequence[Transcript]) -> int:
+    """Sessions that are not registered first, ended last by their hook, and each once."""
+    kinds: dict[str, list[str]] = {transcript.session: [] for transcript in written}
+    for session, kind in query(
+        url,
+        "SELECT session_uuid::text, coalesce(payload->>'hook_type', event_type) FROM events"
+        " ORDER BY id",
+    ):
+        kinds.setdefault(session, []).append(kind)
+    return sum(not _is_in_order(kinds[transcript.session]) for transcript in written)
+
+
+def _is_in_order(kinds: Sequence[str]) -> bool:
+    first, between, last = kinds[:1], kinds[1:-2], kinds[-2:]
+    ends = (first, last) == (["session_registered"], ["SessionEnd", "session_ended"])
+    return ends and Counter(between).keys() <= {"SessionStart", "turn_detected"}
+
+
 def _misaccounted(url: str, written: Sequence[Transcript]) -> int:
+    """By the newest row of each path: a host of another name reads again what stands in the log."""
     stored = {
         row[0]: row[1:]
         for row in query(
             url,
-            "SELECT path, (counts->>'lines')::int, (counts->>'turns')::int,"
-            " (counts->'other'->>'progress')::int, committed_offset FROM checkpoints",
+            "SELECT path, (counts->>'lines')::int, (counts->>'turns')::int + CASE WHEN"
+            " count(*) OVER (PARTITION BY path) > 1 THEN (counts->>'duplicates')::int ELSE 0 END,"
+            " (counts->'other'->>'progress')::int, committed_offset FROM checkpoints ORDER BY id",
         )
     }
     wrong = 0

@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg2
 
 from claude_headspace.embedded import cluster
+from claude_headspace.store import migrations
 from faults.machine import children, query, signal_if_there, wait_for
 from servers import temporary_state
 
@@ -151,6 +152,24 @@ class Pair:
 
     def _events(self) -> int:
         return int(query(self.url, "SELECT count(*) FROM events")[0][0])
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The database anew, with the schema, on both; yields the address of both."""
+        if self.standby.process is None or self.standby.process.poll() is not None:
+            self.restore()
+        maintenance = f"postgresql://{SUPERUSER}@/postgres?host={self.primary.home}"
+        query(maintenance, f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        query(maintenance, f"CREATE DATABASE {DATABASE}")
+        migrations.upgrade(self.url)
+        wait_for(self._has_schema, "the standby does not follow")
+        yield self.list_url
+
+    def _has_schema(self) -> bool:
+        try:
+            return query(self.standby.url, "SELECT to_regclass('events')") != [(None,)]
+        except psycopg2.OperationalError:
+            return False
 
     def restore(self) -> None:
         """Make the dead one a standby of the other."""

@@ -42,6 +42,12 @@ class Watched:
         self.projects = self.directory / "projects"
         self.state.mkdir(mode=0o700, exist_ok=True)
         self.projects.mkdir(exist_ok=True)
+        self.configure()
+
+    def configure(self, **changed: dict[str, Any]) -> None:
+        """Write the configuration, with these sections changed; it holds from the next start."""
+        for section, values in changed.items():
+            self.settings = {**self.settings, section: {**self.settings.get(section, {}), **values}}
         tree: dict[str, dict[str, Any]] = {
             "database": {"url": self.url},
             "state": {"directory": str(self.state), "host": HOST},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -44,7 +44,7 @@ def read_to(source: StoredSource, offset: int) -> StoredSource:
 
 def event() -> Event:
     payload = {"hook_type": "Stop", "claude_session_id": "s", "working_directory": "/w"}
-    return Event("hook_received", datetime(2025, 6, 1, tzinfo=timezone.utc), payload, uuid4())
+    return Event("hook_received", datetime(2025, 6, 1, tzinfo=UTC), payload, uuid4())
 
 
 def offset(log: Log) -> object:

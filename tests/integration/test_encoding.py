@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -92,8 +92,8 @@ def test_moments_at_the_edge_of_the_calendar_come_back(
     empty_database_url: str, ask: Ask, zone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "PGTZ", zone)
-    first = datetime(1, 1, 1, tzinfo=timezone.utc)
-    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
+    first = datetime(1, 1, 1, tzinfo=UTC)
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     for moment in (first, last):
         assert ask(empty_database_url, f"SELECT '{moment.isoformat()}'::timestamptz") == moment
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -11,8 +12,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 
@@ -110,9 +112,9 @@ def test_pages_follow_one_another_and_a_saved_cursor_goes_on(
 
 
 def test_what_is_read_is_the_whole_event(database_url: str, follower: Follower) -> None:
-    from datetime import datetime, timezone
+    from datetime import datetime
 
-    when = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
+    when = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
     payload = {"hook_type": "Stop", "claude_session_id": "a", "working_directory": "/b"}
     event = Event("hook_received", when, payload, uuid.uuid4())
     writer = EventWriter.at(database_url)
@@ -221,6 +223,45 @@ def test_a_writer_that_began_later_holds_nobody_up(database_url: str) -> None:
     follower.close()
     slow.close()
     quick.close()
+
+
+@contextmanager
+def resting_wal_writer(cursor: psycopg2.extensions.cursor) -> Iterator[None]:
+    """The server's own writer stands still, and holds nothing meanwhile."""
+    find = "SELECT pid, wait_event FROM pg_stat_activity WHERE backend_type = 'walwriter'"
+
+    def stopped() -> bool:
+        cursor.execute(find)
+        (pid, _) = cursor.fetchall()[0]
+        os.kill(pid, signal.SIGSTOP)
+        cursor.execute(find)
+        if cursor.fetchall() == [(pid, "WalWriterMain")]:
+            return True
+        os.kill(pid, signal.SIGCONT)
+        return False
+
+    try:
+        wait_until(stopped)
+        yield
+    finally:
+        cursor.execute(find)
+        os.kill(cursor.fetchall()[0][0], signal.SIGCONT)
+
+
+def test_with_a_nudge_nobody_waits_for_the_servers_own_writer(
+    database_url: str, follower: Follower
+) -> None:
+    connection = connect(database_url, durable=False)
+    seen: list[int] = []
+    with closing(connect(database_url)) as other, other.cursor() as cursor:
+        other.autocommit = True
+        with resting_wal_writer(cursor):
+            event_id = insert_committed(connection)
+            reading = in_background(lambda: seen.extend(read_ids(follower)))
+            reading.join(10)
+            assert not reading.is_alive(), "the follower waits for the server's own writer"
+    assert seen == [event_id]
+    connection.close()
 
 
 @pytest.mark.parametrize("nudge", [True, False])

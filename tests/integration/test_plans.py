@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +31,7 @@ OPEN_SESSIONS = 20
 COMMANDS = 200
 
 KEY = "00000000-0000-0000-0000-000000000001"
-LAST_DAY = datetime(2025, 12, 31, tzinfo=timezone.utc)
+LAST_DAY = datetime(2025, 12, 31, tzinfo=UTC)
 
 # The partial indexes are for the few rows that have what they are about.
 _REST = f"""

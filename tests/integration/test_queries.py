@@ -5,7 +5,7 @@ from __future__ import annotations
 import select as sockets
 import uuid
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -38,7 +38,7 @@ OLD = 10_000
 SESSIONS = 400
 PAGE = 50
 ENOUGH_SECONDS = 30.0
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 # Sessions 1 … 400 in projects 1 … 20, interleaved; every tenth event is no turn. The first 10,000
 # events are of a project and a type that nothing came of since.

@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,7 +20,7 @@ from claude_headspace.store.dead_letters import DeadLetter
 from claude_headspace.store.writer import EventWriter
 from harness import Log
 
-NOW = datetime(2025, 6, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
+NOW = datetime(2025, 6, 1, 12, 0, 0, 123456, tzinfo=UTC)
 SESSION = uuid4()
 
 

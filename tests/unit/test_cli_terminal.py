@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from uuid import UUID
 
@@ -57,10 +57,10 @@ def test_lines_end_at_the_edge(given: str, width: int | None, shown: str) -> Non
 
 
 def test_moments() -> None:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     for text, ago in (("90s", 90), ("10m", 600), ("2h", 7200), ("3d", 259200), ("1w", 604800)):
         assert abs(now - timedelta(seconds=ago) - moment(text)) < timedelta(minutes=1)
-    assert moment("2026-08-22T14:00:00Z") == datetime(2026, 8, 22, 14, tzinfo=timezone.utc)
+    assert moment("2026-08-22T14:00:00Z") == datetime(2026, 8, 22, 14, tzinfo=UTC)
     assert moment("2026-08-22") == datetime(2026, 8, 22).astimezone()
     for text in ("yesterday", "10", "-5m", "m", "999999999w", "0001-01-01T00:00+23:00"):
         with pytest.raises(argparse.ArgumentTypeError):
@@ -185,8 +185,8 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def test_times_at_the_edge_of_the_calendar_are_shown(zone: str) -> None:
-    first = local_time(datetime(1, 1, 1, tzinfo=timezone.utc))
-    last = local_time(datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc), precise=True)
+    first = local_time(datetime(1, 1, 1, tzinfo=UTC))
+    last = local_time(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), precise=True)
     assert first.startswith("0001-01-01 ")
     assert last[:8] == "9999-12-"
     assert last[-4:] == ".000"

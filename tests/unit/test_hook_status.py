@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from claude_headspace.hooks.settings import HookCommand, add, events_for
 
 NEW = (2, 1, 240)
 INBOX = Path("/somewhere/var/inbox")
-SEEN = datetime(2026, 3, 1, 10, 0, 0, 123, tzinfo=timezone.utc)
+SEEN = datetime(2026, 3, 1, 10, 0, 0, 123, tzinfo=UTC)
 
 
 @pytest.fixture

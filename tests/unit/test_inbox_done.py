@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import stat
 from pathlib import Path
 
@@ -54,6 +55,16 @@ def test_the_last_one_taken_comes_first(tmp_path: Path, clock: Clock) -> None:
     kept.keep(file(tmp_path, "d"))
     assert names(kept) == ["d", "c", "a", "b"]
     assert names(make(tmp_path, clock)) == ["d", "c", "a", "b"]
+
+
+@pytest.mark.parametrize("what", ["done", "done/000000016666"])
+def test_what_somebody_removed_is_made_again(tmp_path: Path, clock: Clock, what: str) -> None:
+    kept = make(tmp_path, clock)
+    kept.keep(file(tmp_path, "a"))
+    shutil.rmtree(tmp_path / what)
+    kept.keep(file(tmp_path, "b"))
+    assert names(kept) == ["b"]
+    assert not (tmp_path / "b").exists()
 
 
 def test_what_is_too_old_goes(tmp_path: Path, clock: Clock) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def test_an_inbox_that_is_a_file_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stamp", ["2026-03-01T10:00:00Z", "2026-03-01T11:00:00.000+01:00"])
 def test_a_time_may_have_any_zone(tmp_path: Path, stamp: str) -> None:
     path = leave(tmp_path, json.dumps(WHOLE | {"timestamp": stamp}).encode())
-    assert read_message(path).timestamp == datetime(2026, 3, 1, 10, tzinfo=timezone.utc)
+    assert read_message(path).timestamp == datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
 def test_a_file_torn_at_any_byte_is_damaged(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +96,9 @@ def test_the_file_is_one_object_with_just_four_keys(inbox: Path) -> None:
 
 
 def test_the_time_is_now_when_none_is_given(inbox: Path) -> None:
-    before = datetime.now(timezone.utc)
+    before = datetime.now(UTC)
     put(inbox, "x", {})
-    after = datetime.now(timezone.utc)
+    after = datetime.now(UTC)
     stamp = read_message(list_messages(inbox)[0]).timestamp
     assert before.replace(microsecond=0) <= stamp <= after
 

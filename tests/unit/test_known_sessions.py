@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import cast
 from uuid import UUID
 
@@ -21,7 +21,7 @@ def fresh() -> StoredSession:
 
 def test_a_line_from_next_year_does_not_keep_its_session_open() -> None:
     sessions, session = Sessions(cast(SessionRows, None), "all"), fresh()
-    next_year = datetime.now(timezone.utc) + timedelta(days=365)
+    next_year = datetime.now(UTC) + timedelta(days=365)
     sessions.saw_line(session, next_year, "a")
     assert session.last_seen_at is not None
-    assert session.last_seen_at <= datetime.now(timezone.utc)
+    assert session.last_seen_at <= datetime.now(UTC)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,7 +16,7 @@ from claude_headspace.health.status import WatcherStatus, read_status, write_sta
 from claude_headspace.store.writer import Outcome, WriteResult
 from claude_headspace.watcher.meter import Meter
 
-NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 STATUS = WatcherStatus(pid=12, started_at=100.0, beat_at=200.0, state="capturing")
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -155,6 +155,6 @@ def test_patterns_of_ones_own() -> None:
 
 def test_a_pattern_that_matches_everything_leaves_what_identifies() -> None:
     said = {"session_uuid": "5c71475b", "line_uuid": "29da", "actor": "user", "text": "hush"}
-    event = Event("turn_detected", datetime.now(timezone.utc), said, derived_key("x"))
+    event = Event("turn_detected", datetime.now(UTC), said, derived_key("x"))
     redacted = redact_event(make_redactor([r".+"]), event)
     assert redacted.payload == {**said, "text": "[redacted:custom]"}

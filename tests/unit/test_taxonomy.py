@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,7 +13,7 @@ from claude_headspace.errors import EventInvalid
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import installed_taxonomy
 
-NOW = datetime(2025, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
 PAYLOAD = {"session_uuid": "s", "reason": "closed"}
 
 THIRD_PARTY = """

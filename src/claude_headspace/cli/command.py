@@ -58,14 +58,13 @@ def add(
 
 def moment(text: str) -> datetime:
     """A point in time: ISO 8601 (local unless it has a zone), or so long ago: 90s, 10m, 2h, 3d."""
-    from datetime import datetime, timedelta, timezone
+    from datetime import UTC, datetime, timedelta
 
     try:
         if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text):
             past = timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
-            return datetime.now(timezone.utc) - past
-        found = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
-        return found.astimezone()
+            return datetime.now(UTC) - past
+        return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError) as error:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time: give 2026-08-22T14:00 or so long ago as 10m, 2h, 3d"

@@ -136,12 +136,12 @@ def _payload(given: str) -> dict[str, object]:
 
 def _check(event_type: str, payload: dict[str, object], timestamp: datetime | None) -> None:
     """Say now what the watcher would reject later."""
-    from datetime import datetime, timezone
+    from datetime import UTC, datetime
 
     from claude_headspace.events.event import NO_SESSION, Event
     from claude_headspace.events.taxonomy import installed_taxonomy
 
-    when = timestamp or datetime.now(timezone.utc)
+    when = timestamp or datetime.now(UTC)
     installed_taxonomy().check(Event(event_type, when, payload, NO_SESSION))
 
 

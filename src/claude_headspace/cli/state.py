@@ -75,10 +75,10 @@ def status(arguments: Namespace) -> int:
 
     from claude_headspace.config import load_config
     from claude_headspace.health.status import read_status, status_path
-    from claude_headspace.supervision.observe import collect
+    from claude_headspace.supervision.observe import check_health
 
     config = load_config()
-    verdict = collect(config)
+    verdict = check_health(config)
     held, problem = _captured(config, verdict, exactly=arguments.exact)
     if arguments.json:
         captured = asdict(held) if held else None

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 ELLIPSIS = "…"
@@ -82,9 +82,7 @@ def local_time(moment: datetime | None, *, precise: bool = False) -> str:
     try:
         moment = moment.astimezone()
     except (OverflowError, ValueError, OSError):
-        from datetime import timezone
-
-        moment = moment.astimezone(timezone.utc)
+        moment = moment.astimezone(UTC)
     text = moment.isoformat(" ", "seconds")[:19]
     return f"{text}.{moment.microsecond // 1000:03d}" if precise else text
 
@@ -98,9 +96,7 @@ def as_json(value: object) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        from datetime import timezone
-
-        return value.astimezone(timezone.utc).isoformat()
+        return value.astimezone(UTC).isoformat()
     if isinstance(value, (bytes, memoryview)):
         return bytes(value).decode("utf-8", "backslashreplace")
     return str(value)

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from watchdog.observers.inotify_c import (
     InotifyConstants,
+    WatchDescriptor,
     inotify_add_watch,
     inotify_init,
     inotify_rm_watch,
@@ -86,7 +87,7 @@ class Inotify:
 
     def remove(self, watch: int) -> None:
         """Watch it no longer; one that has ended already is no matter."""
-        inotify_rm_watch(self._fd, watch)
+        inotify_rm_watch(self._fd, WatchDescriptor(watch))
 
     def take(self) -> list[Notice]:
         """What happened since the last call, as far as one read gives it, without waiting."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import entry_points
 
@@ -68,7 +68,7 @@ class Taxonomy:
         if event.timestamp.utcoffset() is None:
             raise EventInvalid("timestamp", f"must have a zone, is {event.timestamp.isoformat()}")
         try:
-            event.timestamp.astimezone(timezone.utc)
+            event.timestamp.astimezone(UTC)
         except (OverflowError, ValueError) as error:
             raise EventInvalid("timestamp", f"cannot be named in UTC: {error}") from error
         if not (type(event.payload) is dict and kind.accepts(event.payload)):

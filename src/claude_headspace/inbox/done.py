@@ -59,9 +59,9 @@ class Kept:
             path.unlink(missing_ok=True)
             return
         minute = f"{int(self._now()) // _MINUTE:012d}"
-        if minute not in self._sizes:
-            (self._directory / minute).mkdir(mode=0o700, exist_ok=True)
-            self._sizes[minute] = 0
+        # Somebody may have removed it to make room.
+        (self._directory / minute).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._sizes.setdefault(minute, 0)
         target = self._directory / minute / path.name
         with suppress(FileNotFoundError):
             if content is None:

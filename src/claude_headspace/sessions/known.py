@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from claude_headspace.discovery.listing import main_transcript
@@ -88,7 +88,7 @@ class Sessions(LearningSessions):
 
     def end(self, session: StoredSession, reason: str, when: datetime) -> str | None:
         """The statement that ends a session; None where it has ended, or spoken since."""
-        when = min(when, datetime.now(timezone.utc))
+        when = min(when, datetime.now(UTC))
         if session.ended_at is not None or self.spoke_after(session, when):
             return None
         session.ended_at = when

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from uuid import UUID
 
 from claude_headspace.events.event import storable
@@ -117,7 +117,7 @@ class LearningSessions(SessionCache):
 
         A line from the future is as good as one of this moment: it must not keep the session open.
         """
-        when = min(when, datetime.now(timezone.utc))
+        when = min(when, datetime.now(UTC))
         if self.is_copied(session, when):
             return
         if session.started_at is None or when < session.started_at:

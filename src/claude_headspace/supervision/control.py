@@ -98,15 +98,10 @@ def connect(config: Config, limit_seconds: float = TIME_LIMIT_SECONDS) -> Superv
     return Supervisor(socket_path(config), limit_seconds)
 
 
-def watcher_info(config: Config) -> Program:
-    """The watcher as supervisord sees it; raises HeadspaceError when it does not say."""
-    return connect(config).process(PROGRAM)
-
-
-def is_watcher_running(config: Config) -> bool:
-    """Whether supervisord runs the background process; False when there is no supervisord."""
+def watcher_is_running(config: Config) -> bool:
+    """Whether supervisord runs the watcher; False when there is no supervisord."""
     try:
-        return watcher_info(config).is_running
+        return connect(config).process(PROGRAM).is_running
     except (SupervisorUnavailable, SupervisorFault):
         return False
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from claude_headspace.health.database import DatabaseProbe
 
 
-def collect(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
+def check_health(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
     """The verdict of this moment, in under a second whatever hangs."""
     if probe is None:
         probe = database_probe(config)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Literal
 
 from claude_headspace.transcripts.checkpoint import Checkpoint, as_stored
@@ -235,7 +235,7 @@ class SourceFile:
 def instant(epoch_seconds: float) -> datetime:
     """A moment of the operating system's, which knows years that no calendar of ours has."""
     try:
-        return datetime.fromtimestamp(epoch_seconds, tz=timezone.utc)
+        return datetime.fromtimestamp(epoch_seconds, tz=UTC)
     except (ValueError, OverflowError, OSError):
         end = datetime.max if epoch_seconds > 0 else datetime.min
-        return end.replace(tzinfo=timezone.utc)
+        return end.replace(tzinfo=UTC)

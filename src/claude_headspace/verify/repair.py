@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from uuid import UUID
 
 from claude_headspace.capture.redaction import Redaction
@@ -86,10 +86,10 @@ class LateWriter:
         event: Event | None
         if event_type == SESSION_REGISTERED:
             self.sessions.unannounce(session)
-            when = session.started_at or datetime.now(timezone.utc)
+            when = session.started_at or datetime.now(UTC)
             event = self.sessions.announcement(session, when, None)
         else:
-            when = session.ended_at or datetime.now(timezone.utc)
+            when = session.ended_at or datetime.now(UTC)
             event, _ = self.sessions.ending(session, reason, when)
         return event is not None and self.write_events([event])[0].outcome == "written"
 

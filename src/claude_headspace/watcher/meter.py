@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import installed_taxonomy
@@ -29,7 +29,7 @@ class Meter:
         if any(result.outcome in _ANSWERED for result in results):
             self.measures.write_seconds.observe(took)
         done = self._now()
-        begun = datetime.fromtimestamp(done - took, tz=timezone.utc)
+        begun = datetime.fromtimestamp(done - took, tz=UTC)
         for event, result in zip(events, results, strict=True):
             if result.outcome == "written":
                 self.measures.written[event.type] += 1

@@ -15,7 +15,7 @@ from claude_headspace.embedded.location import state_key
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.supervision.history import history_path, read_restarts
-from claude_headspace.supervision.observe import collect, database_probe
+from claude_headspace.supervision.observe import check_health, database_probe
 from claude_headspace.web.metrics import registry_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def create_app(config: Config) -> Flask:
 
     @app.get("/health")
     def health() -> tuple[Response, int]:
-        verdict = collect(config, probe)
+        verdict = check_health(config, probe)
         answer = jsonify(as_json(verdict) | {"instance": instance})
         return answer, 503 if verdict.status == "down" else 200
 
@@ -50,7 +50,7 @@ def create_app(config: Config) -> Flask:
 
     @app.get("/health/ready")
     def ready() -> tuple[Response, int]:
-        database = collect(config, probe).checks["database"]
+        database = check_health(config, probe).checks["database"]
         return jsonify(database), 200 if database["reachable"] else 503
 
     @app.get("/metrics")
@@ -59,7 +59,7 @@ def create_app(config: Config) -> Flask:
         status = read_status(status_path(config.state.directory))
         measures = status.measures if isinstance(status, WatcherStatus) else None
         restarts = newest[0].number if newest else 0
-        registry = registry_of(collect(config, probe), restarts, measures)
+        registry = registry_of(check_health(config, probe), restarts, measures)
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
     return app

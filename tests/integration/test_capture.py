@@ -1,0 +1,289 @@
+"""One line through capture, step by step: read, classified, attributed, written, committed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg2
+import pytest
+
+import lines
+from claude_headspace.capture.in_flight import InFlight
+from claude_headspace.capture.pipeline import Capture, Step
+from claude_headspace.capture.reader import Reader
+from claude_headspace.capture.sources import Sources
+from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.events.redaction import make_redactor
+from claude_headspace.sessions.known import Sessions
+from claude_headspace.store.checkpoints import Checkpoints
+from claude_headspace.store.connection import Database
+from claude_headspace.store.sessions import SessionRows
+from claude_headspace.store.writer import EVENTS_CHANNEL, EventWriter
+from harness import HOST, Log, Projects
+
+SECRET = "ghp_" + "a1" * 20
+
+
+def nothing() -> None:
+    """No sign of life is needed here."""
+
+
+@dataclass
+class Desk:
+    """What captures one file, without the loop around it."""
+
+    state: Path
+    projects: Projects
+    log: Log
+    host: str = HOST
+    mode: Literal["all", "registered"] = "all"
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.database = Database(lambda: self.log.url, application_name="desk", by_itself=False)
+        self.database.connect()
+        self.checkpoints = Checkpoints(self.database, self.host)
+        self.sessions = Sessions(SessionRows(self.database, self.host), self.mode)
+        self.sessions.reload()
+        self.sources = Sources(self.checkpoints, nothing)
+        self.in_flight = InFlight(self.state)
+        redactor = make_redactor([])
+        self.reader = Reader(
+            max_line_bytes=1 << 20, in_flight=self.in_flight, redactor=redactor, beat=nothing
+        )
+        self.capture = Capture(
+            database=self.database,
+            writer=EventWriter(self.database),
+            checkpoints=self.checkpoints,
+            sessions=self.sessions,
+            reader=self.reader,
+            beat=nothing,
+            in_flight=self.in_flight,
+            count_rejected=self._count,
+        )
+
+    def _count(self, found: Mapping[str, int]) -> None:
+        self.rejected.update(found)
+
+    def forget(self) -> None:
+        """As on a new connection."""
+        self.database.connect()
+        self.sources.forget()
+        self.capture.forget()
+        self.sessions.reload()
+
+    def take(self, path: Path) -> Step:
+        (source,) = self.sources.open(str(path))
+        return self.capture.step(source)
+
+    def write(self, session: str, *records: dict[str, Any]) -> Path:
+        path = self.projects.path(session)
+        self.projects.append(path, lines.joined(*records))
+        return path
+
+    def checkpoint(self, path: Path) -> tuple[int, dict[str, Any]]:
+        rows = self.log.rows(
+            "SELECT committed_offset::int, counts FROM checkpoints WHERE path = %s"
+            " AND host = %s", (str(path), self.host),
+        )  # fmt: skip
+        offset, counts = rows[0]
+        return offset, counts
+
+    def kinds(self) -> list[tuple[str, int | None]]:
+        """(type, offset) of each event in the order of the log."""
+        return self.log.rows("SELECT event_type, source_offset::int FROM events ORDER BY id")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, projects: Projects, log: Log) -> Iterator[Desk]:
+    made = Desk(tmp_path, projects, log)
+    yield made
+    made.sources.forget()
+    made.database.close()
+
+
+@pytest.fixture
+def session() -> str:
+    return lines.new_session()
+
+
+@contextmanager
+def listening(url: str) -> Iterator[Callable[[], list[str]]]:
+    """Notifications of the log that have come by now."""
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    cursor = connection.cursor()
+    cursor.execute(f"LISTEN {EVENTS_CHANNEL}")
+
+    def heard() -> list[str]:
+        cursor.execute("SELECT 1")
+        found = [notification.channel for notification in connection.notifies]
+        connection.notifies.clear()
+        return found
+
+    try:
+        yield heard
+    finally:
+        connection.close()
+
+
+def test_a_session_is_registered_before_its_first_turn_and_once(desk: Desk, session: str) -> None:
+    path = desk.write(session, lines.user(session, "a"))
+    offset = path.stat().st_size
+    desk.write(session, lines.assistant(session, "b"))
+    desk.take(path)
+    desk.take(desk.write(session, lines.user(session, "c")))
+    assert [kind for kind, _ in desk.kinds()] == [
+        "session_registered", "turn_detected", "turn_detected", "turn_detected",
+    ]  # fmt: skip
+    assert [place for _, place in desk.kinds()][:3] == [0, 0, offset]
+
+
+def test_what_was_written_is_notified_once_it_is_settled(desk: Desk, session: str) -> None:
+    with listening(desk.log.url) as heard:
+        desk.take(desk.write(session, lines.user(session, "a")))
+        assert heard() == [EVENTS_CHANNEL], "readers would look by the clock alone"
+        desk.take(desk.projects.path(session))
+        assert heard() == [], "nothing was written"
+
+
+def test_what_is_rejected_is_kept_without_its_secrets(desk: Desk, session: str) -> None:
+    path = desk.write(session, lines.user(session, "a"))
+    desk.projects.append(path, b'{"type": "user", "message": "' + SECRET.encode() + b"\n")
+    desk.take(path)
+    ((reason, content),) = desk.log.rows("SELECT reason, content FROM dead_letters")
+    assert bytes(content).endswith(b"[redacted:github_token]")
+    assert desk.rejected == {reason: 1}
+
+
+def test_what_postgres_refuses_is_kept_without_its_secrets(desk: Desk, session: str) -> None:
+    desk.log.rows(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '22023'; END $$;"
+        " CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW"
+        " WHEN (NEW.payload->>'text' LIKE 'refused%') EXECUTE FUNCTION refuse()"
+    )
+    path = desk.write(session, lines.user(session, "a"), lines.user(session, f"refused {SECRET}"))
+    desk.take(path)
+    assert desk.log.texts(session) == ["a"]
+    ((reason, content),) = desk.log.rows("SELECT reason, content FROM dead_letters")
+    assert (reason, SECRET.encode() in bytes(content)) == ("refused", False)
+    assert desk.checkpoint(path)[0] == path.stat().st_size
+
+
+def test_a_copied_turn_names_its_original_from_the_start(desk: Desk, session: str) -> None:
+    original = lines.new_session()
+    said = lines.user(original, "one")
+    origin = {"sessionId": original, "messageUuid": said["uuid"]}
+    copied = {**said, "sessionId": session, "forkedFrom": origin}
+    desk.take(desk.write(session, copied, lines.user(session, "mine", at=100)))
+    assert desk.log.rows(
+        "SELECT payload->>'text', annotations->>'copy_of' FROM events"
+        " WHERE event_type = 'turn_detected' ORDER BY id"
+    ) == [("one", original), ("mine", None)]
+
+
+def test_a_batch_is_given_up_with_the_connection_it_was_read_over(desk: Desk, session: str) -> None:
+    """What is written over the next one was read anew, from where the log stands by then."""
+    path = desk.write(session, lines.user(session, "a"), lines.user(session, "b"))
+    desk.take(path)
+    desk.log.rows(
+        "DELETE FROM events WHERE payload->>'text' = 'b'; UPDATE checkpoints"
+        " SET committed_offset = 0, checksum = 0, head = 0, tail = 0, inode = NULL, counts = '{}'"
+    )
+    (backend,) = desk.log.other_backends()
+    desk.write(session, lines.user(session, "c"))
+    desk.log.rows("SELECT pg_terminate_backend(%s, 10000)", (backend,))
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailable):
+            desk.take(path)
+    assert desk.log.texts(session) == ["a"]
+    desk.forget()
+    desk.take(path)
+    assert desk.log.texts(session) == ["a", "b", "c"]
+    offset, counts = desk.checkpoint(path)
+    assert (offset, counts["turns"]) == (path.stat().st_size, 3)
+
+
+def test_a_failed_write_settles_nothing(desk: Desk, session: str) -> None:
+    path = desk.write(session, lines.user(session, "a"))
+    desk.take(path)
+    before = desk.checkpoint(path)
+    desk.log.rows("ALTER TABLE events RENAME TO away")
+    desk.write(session, lines.user(session, "b"))
+    with pytest.raises(DatabaseUnavailable):
+        desk.take(path)
+    assert desk.checkpoint(path) == before
+    desk.log.rows("ALTER TABLE away RENAME TO events")
+    desk.forget()
+    desk.take(path)
+    assert desk.log.texts(session) == ["a", "b"]
+
+
+def test_lines_of_a_session_that_is_left_alone_are_passed_and_counted(
+    tmp_path: Path, projects: Projects, log: Log, session: str
+) -> None:
+    desk = Desk(tmp_path, projects, log, mode="registered")
+    path = desk.write(session, lines.user(session, "a"), lines.assistant(session, "b"))
+    desk.take(path)
+    offset, counts = desk.checkpoint(path)
+    assert (offset, counts["other"]) == (path.stat().st_size, {"not_registered": 2})
+    assert desk.kinds() == []
+    assert log.value("SELECT sessions::text[] FROM checkpoints") == [session]
+    desk.database.close()
+
+
+def test_two_hosts_with_a_file_of_one_path_have_a_position_each(
+    tmp_path: Path, projects: Projects, log: Log, session: str
+) -> None:
+    """The same lines read on another host, or under another name of it, are no new events."""
+    first = Desk(tmp_path, projects, log)
+    path = first.write(session, lines.user(session, "a"), lines.user(session, "b"))
+    first.take(path)
+    before = log.fingerprint()
+    second = Desk(tmp_path, projects, log, host="another")
+    second.take(path)
+    assert log.fingerprint() == before
+    assert second.checkpoint(path)[1]["duplicates"] == 2
+    assert first.checkpoint(path)[1]["turns"] == 2
+    for each in (first, second):
+        each.database.close()
+
+
+def test_a_rewritten_file_is_read_from_its_beginning(desk: Desk, session: str) -> None:
+    path = desk.write(session, lines.user(session, "a"), lines.user(session, "b"))
+    desk.take(path)
+    path.write_bytes(lines.joined(*(lines.user(session, text) for text in ("x", "y", "z"))))
+    desk.take(path)
+    assert desk.log.texts(session) == ["a", "b", "x", "y", "z"]
+    assert desk.checkpoint(path)[1]["lines"] == 3
+
+
+def test_a_line_that_is_no_turn_is_counted_by_its_kind(desk: Desk, session: str) -> None:
+    path = desk.write(session, lines.progress(session), lines.user(session, [lines.tool_result()]))
+    desk.take(path)
+    offset, counts = desk.checkpoint(path)
+    assert offset == path.stat().st_size
+    assert (counts["lines"], sum(counts["other"].values())) == (2, 2)
+    assert "progress" in counts["other"]
+    assert [kind for kind, _ in desk.kinds()] == ["session_registered"]
+
+
+def test_the_last_line_counts_without_its_newline_only_if_it_is_whole(
+    desk: Desk, session: str
+) -> None:
+    last = lines.raw(lines.user(session, "b"))
+    path = desk.write(session, lines.user(session, "a"))
+    desk.projects.append(path, last[:-5])
+    (source,) = desk.sources.open(str(path))
+    assert desk.capture.step(source).unfinished == len(last) - 5
+    assert desk.capture.step_unfinished(source) is None
+    assert desk.log.texts(session) == ["a"]
+    desk.projects.append(path, last[-5:])
+    assert desk.capture.step_unfinished(source) is not None
+    assert desk.log.texts(session) == ["a", "b"]
