@@ -16,6 +16,7 @@ import lines
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.pipeline import Capture, Step
 from claude_headspace.capture.reader import Reader
+from claude_headspace.capture.redaction import Redaction
 from claude_headspace.capture.sources import Sources
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.events.redaction import make_redactor
@@ -52,9 +53,9 @@ class Desk:
         self.sessions.reload()
         self.sources = Sources(self.checkpoints, nothing)
         self.in_flight = InFlight(self.state)
-        redactor = make_redactor([])
+        redaction = Redaction(make_redactor([]))
         self.reader = Reader(
-            max_line_bytes=1 << 20, in_flight=self.in_flight, redactor=redactor, beat=nothing
+            max_line_bytes=1 << 20, in_flight=self.in_flight, redaction=redaction, beat=nothing
         )
         self.capture = Capture(
             database=self.database,
@@ -282,8 +283,8 @@ def test_the_last_line_counts_without_its_newline_only_if_it_is_whole(
     desk.projects.append(path, last[:-5])
     (source,) = desk.sources.open(str(path))
     assert desk.capture.step(source).unfinished == len(last) - 5
-    assert desk.capture.step_unfinished(source) is None
+    assert desk.capture.step_unfinished(source).lines == 0
     assert desk.log.texts(session) == ["a"]
     desk.projects.append(path, last[-5:])
-    assert desk.capture.step_unfinished(source) is not None
+    assert desk.capture.step_unfinished(source).lines == 1
     assert desk.log.texts(session) == ["a", "b"]
