@@ -11,7 +11,7 @@ import pytest
 
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.health.database import DatabaseProbe, PingDeadline, ping
-from claude_headspace.health.verdict import Problem
+from claude_headspace.health.observation import Problem
 
 LIMIT_SECONDS = 0.2
 

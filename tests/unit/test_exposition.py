@@ -7,15 +7,15 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from claude_headspace.health.measures import Histogram, Measures
-from claude_headspace.health.status import StatusProblem, StatusResult, WatcherStatus
-from claude_headspace.health.verdict import (
+from claude_headspace.health.observation import (
     DatabasePing,
     GuardState,
     Observation,
     Problem,
     Program,
-    judge,
 )
+from claude_headspace.health.status import StatusProblem, StatusResult, WatcherStatus
+from claude_headspace.health.verdict import judge
 from claude_headspace.web.metrics import registry_of
 
 NOW = 1_700_000_000.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from claude_headspace.health.verdict import Program
+from claude_headspace.health.observation import Program
 from claude_headspace.supervision import listener as listener_module
 from claude_headspace.supervision.beats import Beat, BeatSender
 from claude_headspace.supervision.control import (

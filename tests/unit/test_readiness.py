@@ -19,7 +19,7 @@ from claude_headspace.deployment.readiness import (
     web_address,
 )
 from claude_headspace.embedded.location import state_key
-from claude_headspace.health.verdict import Program
+from claude_headspace.health.observation import Program
 
 
 class Asked:

@@ -6,17 +6,16 @@ from typing import Any
 import pytest
 
 from claude_headspace.health.measures import Measures
-from claude_headspace.health.status import StatusProblem, WatcherStatus
-from claude_headspace.health.verdict import (
+from claude_headspace.health.observation import (
     DatabasePing,
     GuardState,
     Observation,
     Problem,
     Program,
-    Verdict,
-    format_bytes,
-    judge,
 )
+from claude_headspace.health.status import StatusProblem, WatcherStatus
+from claude_headspace.health.verdict import Verdict, judge
+from claude_headspace.health.words import format_bytes
 
 NOW = 1_700_000_000.0
 WATCHER = Program("watcher", "RUNNING", 7, NOW - 100, 0, "")

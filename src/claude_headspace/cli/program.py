@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from claude_headspace.cli import capture, database, hooks, log, state, whole
+from claude_headspace.cli import archive, capture, database, hooks, log, state, whole
 from claude_headspace.cli.command import Parser
 from claude_headspace.cli.terminal import printable
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version")
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (log, whole, state, capture, database, hooks):
+    for group in (log, whole, archive, state, capture, database, hooks):
         group.configure(commands)
     return parser
 

@@ -122,7 +122,7 @@ def _verdict_lines(verdict: Verdict, left_by_watcher: StatusResult) -> Iterator[
 
 
 def _watcher_lines(watcher: Mapping[str, Any]) -> Iterator[str]:
-    from claude_headspace.health.verdict import format_bytes
+    from claude_headspace.health.words import format_bytes
 
     if "state" not in watcher:
         yield "watcher:  not known"
@@ -142,7 +142,7 @@ def _watcher_lines(watcher: Mapping[str, Any]) -> Iterator[str]:
 def _backlog_line(left: StatusResult) -> str:
     """What waits to be read, and how far the reading of it is, where the watcher says so."""
     from claude_headspace.health.status import StatusProblem
-    from claude_headspace.health.verdict import format_bytes
+    from claude_headspace.health.words import format_bytes
 
     if isinstance(left, StatusProblem):
         return "backlog:  not known"
@@ -165,7 +165,7 @@ def _database_line(database: Mapping[str, Any]) -> str:
 
 
 def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]:
-    from claude_headspace.health.verdict import format_bytes
+    from claude_headspace.health.words import format_bytes
 
     yield ""
     if held is None:

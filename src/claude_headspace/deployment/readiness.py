@@ -15,8 +15,8 @@ from claude_headspace.address import mask_password
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import server_record, state_key, supervisor_socket
 from claude_headspace.errors import HeadspaceError
+from claude_headspace.health.observation import Program
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
-from claude_headspace.health.verdict import Program
 from claude_headspace.supervision.control import (
     Supervisor,
     SupervisorFault,

@@ -52,6 +52,14 @@ class Redactor:
                 total += count
         return text, total
 
+    def overwrite(self, text: str, filler: str) -> str:
+        """The text with each character of its secrets replaced; itself where it has none."""
+        lowered = text.lower()
+        for pattern in self._patterns:
+            if not pattern.hints or any(hint in lowered for hint in pattern.hints):
+                text = _replace(pattern, text, lambda found: filler * len(found))[0]
+        return text
+
 
 def redact_bytes(redactor: Redactor | None, content: bytes) -> bytes:
     """Content of any kind as it may be stored; unchanged without a redactor."""
@@ -60,7 +68,9 @@ def redact_bytes(redactor: Redactor | None, content: bytes) -> bytes:
     return redactor.redact(content.decode("utf-8", "replace"))[0].encode()
 
 
-def _replace(pattern: SecretPattern, text: str) -> tuple[str, int]:
+def _replace(
+    pattern: SecretPattern, text: str, by: Callable[[str], str] | None = None
+) -> tuple[str, int]:
     pieces: list[str] = []
     done = 0
     for match in pattern.expression.finditer(text):
@@ -68,8 +78,11 @@ def _replace(pattern: SecretPattern, text: str) -> tuple[str, int]:
         if start == end or _REDACTED.fullmatch(text, start, end):
             continue
         if pattern.accepts is None or pattern.accepts(match):
-            pieces += (text[done:start], f"[redacted:{pattern.kind}]")
+            mark = by(text[start:end]) if by else f"[redacted:{pattern.kind}]"
+            pieces += (text[done:start], mark)
             done = end
+    if not pieces:
+        return text, 0
     return "".join((*pieces, text[done:])), len(pieces) // 2
 
 

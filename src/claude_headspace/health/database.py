@@ -12,7 +12,7 @@ from psycopg2.extensions import POLL_OK, POLL_READ
 
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.health.verdict import DatabasePing, Problem
+from claude_headspace.health.observation import DatabasePing, Problem
 
 TIME_LIMIT_SECONDS = 0.5
 _RESOLVING_SECONDS = 0.1

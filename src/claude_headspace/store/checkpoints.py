@@ -22,7 +22,7 @@ MAX_PATH_BYTES = 1000
 
 _COLUMNS = (
     "id, path, committed_offset, device, inode, mtime_ns, checksum, head, tail, counts::text,"
-    " sessions::text[], state, rules, reread_bytes, reread_state"
+    " sessions::text[], state, rules, reread_bytes, reread_state, generation"
 )
 _REWIND = (
     "UPDATE checkpoints SET committed_offset = 0, checksum = 0, head = 0, tail = 0,"
@@ -166,6 +166,7 @@ class Checkpoints:
             "counts": msgspec.json.encode(source.counts.as_json()).decode(), "state": p.state,
             "sessions": "{" + ",".join(map(str, source.sessions)) + "}", "rules": source.rules,
             "reread_bytes": source.reread_bytes, "reread_state": source.reread_state,
+            "generation": source.generation,
         }  # fmt: skip
         columns = "updated_at = clock_timestamp(), " + ", ".join(f"{name} = %s" for name in values)
         statements = [*self.reject(source, dead_letters), *statements]
@@ -240,7 +241,7 @@ class Checkpoints:
 
 def _stored(row: Row, connection: int) -> StoredSource:
     source_id, path, offset, device, inode, mtime_ns, checksum, head, tail, counts, *rest = row
-    sessions, state, rules, reread_bytes, reread_state = rest
+    sessions, state, rules, reread_bytes, reread_state, generation = rest
     return StoredSource(
         source_id,
         path,
@@ -250,5 +251,6 @@ def _stored(row: Row, connection: int) -> StoredSource:
         rules,
         reread_bytes,
         reread_state,
+        generation,
         precondition=Precondition(connection, ReadRow(source_id, offset, checksum)),
     )

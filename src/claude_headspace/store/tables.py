@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -134,6 +135,8 @@ checkpoints = Table(
     # How far they were read again by newer rules, and what the lines up to there left open.
     Column("reread_bytes", BigInteger, nullable=False, server_default="0"),
     Column("reread_state", Text, nullable=False, server_default=text("''")),
+    # Grows by one when the file turns out to be rewritten.
+    Column("generation", Integer, nullable=False, server_default="1"),
     Column("updated_at", Instant, nullable=False, server_default=NOW),
     UniqueConstraint("host", "path"),
     Index(None, "inode"),
@@ -206,4 +209,69 @@ registration_hosts = Table(
     Column("session_uuid", ForeignKey("registrations.session_uuid", ondelete="CASCADE")),
     Column("generation", Integer, nullable=False),
     PrimaryKeyConstraint("session_uuid", "host"),
+)
+
+# Files of sessions that are no transcripts. Their ids are negative: in the archive they stand
+# beside those of checkpoints.
+sidecars = Table(
+    "sidecars",
+    metadata,
+    Column(
+        "id",
+        Integer,
+        Identity(start=-1, increment=-1, minvalue=-(2**31), maxvalue=-1),
+        primary_key=True,
+    ),
+    Column("host", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("session_uuid", UUID, nullable=False),
+    UniqueConstraint("host", "path"),
+    Index(None, "session_uuid"),
+)
+
+# What a file held between two times that it was rewritten: exactly its bytes [0, archived).
+archive_generations = Table(
+    "archive_generations",
+    metadata,
+    Column("source_id", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("device", BigInteger),
+    Column("inode", BigInteger),
+    Column("mtime_ns", BigInteger),
+    Column("archived", BigInteger, nullable=False, server_default="0"),
+    # Bytes that the pieces take, compressed.
+    Column("stored", BigInteger, nullable=False, server_default="0"),
+    Column("checksum", BigInteger, nullable=False, server_default="0"),
+    Column("head", BigInteger, nullable=False, server_default="0"),
+    Column("tail", BigInteger, nullable=False, server_default="0"),
+    # Pieces that were added since pieces were merged.
+    Column("loose", Integer, nullable=False, server_default="0"),
+    # Secrets in it were overwritten: it is not what stood in the file.
+    Column("redacted", Boolean, nullable=False, server_default="false"),
+    Column("gone_at", Instant),
+    Column("updated_at", Instant, nullable=False, server_default=NOW),
+    PrimaryKeyConstraint("source_id", "generation"),
+    Index("ix_archive_generations_loose", "updated_at", postgresql_where=text("loose > 1")),
+)
+
+# `content` is a frame of Zstandard; `digest` is the SHA-256 of what it holds.
+archive_pieces = Table(
+    "archive_pieces",
+    metadata,
+    Column("source_id", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("source_id", "generation", "start"),
+)
+
+# Sessions that were forgotten on purpose. keep_turns: all but their events.
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("session_uuid", UUID, primary_key=True),
+    Column("keep_turns", Boolean, nullable=False),
+    Column("forgotten_at", Instant, nullable=False, server_default=NOW),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.health.verdict import Program
+from claude_headspace.health.observation import Program
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config

@@ -12,14 +12,12 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from supervisor import events
 from supervisor.process import Subprocess
 from supervisor.states import ProcessStates, SupervisorStates
 
-from claude_headspace.errors import ConfigError
 from claude_headspace.health.status import (
     BAD_CONFIGURATION_STATUS,
     WatcherStatus,
@@ -27,17 +25,14 @@ from claude_headspace.health.status import (
     status_path,
 )
 from claude_headspace.supervision.budget import WINDOW_SECONDS, RestartBudget
-from claude_headspace.supervision.guarded import MARK
-from claude_headspace.supervision.history import Outcome
+from claude_headspace.supervision.history import MESSAGE_TYPE, Outcome
 from claude_headspace.supervision.interface import GuardInterface
 from claude_headspace.supervision.memory import FILE_NAME, RestartMemory
 from claude_headspace.supervision.pace import Pace
-from claude_headspace.supervision.reasons import exit_code_of, explain_exit
+from claude_headspace.supervision.reasons import ExitCodes, explain_exit
+from claude_headspace.supervision.settings import GuardSettings, shorten
 
-RESTARTS_DEFAULT = 5
-RETRY_SECONDS_DEFAULT = 900.0
 LONGEST_DELAY_SECONDS = 1.5
-MESSAGE_TYPE = "headspace-guard"
 _ATTRIBUTE = "claude_headspace_enforcer"
 _CRASHED = (events.ProcessStateExitedEvent, events.ProcessStateBackoffEvent)
 # From FATAL it is our own try or an operator's start: neither makes room for more restarts.
@@ -56,19 +51,15 @@ class Enforcer:
     ) -> None:
         self.program = program
         self.broken = ""
-        self.settings_problem = ""
-        self.alert_command: tuple[str, ...] = ()
-        self.budget = RestartBudget(RESTARTS_DEFAULT, window_seconds)
+        self.settings = GuardSettings(supervisord, program)
+        self.budget = RestartBudget(self.settings.restarts, window_seconds)
         self._supervisord = supervisord
         self._log = supervisord.options.logger
         self._clock = clock
-        self._stop_seconds: float | None = None
-        self._use_directory(self._socket_directory())
+        self._memory = RestartMemory(self.settings.state_directory / FILE_NAME)
         self._started: float | None = None
-        self._exit_codes: dict[int, int] = {}
+        self._exit_codes = ExitCodes(supervisord.options)
         self._pace = Pace(supervisord, self._processes)
-        self._poll_seconds = 0.0
-        self._retry_seconds = RETRY_SECONDS_DEFAULT
         self._given_up_at: float | None = None
         self._is_trying = False
         self._on_trial = False
@@ -77,9 +68,9 @@ class Enforcer:
         """Take up the settings and the memory, and subscribe."""
         self.closed(self.read_settings)()
         self.closed(self._recall)()
-        self.closed(self._watch_exit_statuses)()
-        self.closed(self._watch_rereads)()
-        self.closed(self._watch_polls)()
+        self.closed(self._exit_codes.install)()
+        self.closed(self.settings.before_each_reread)(self.closed(self._on_reread))
+        self.closed(self._pace.install)(self.closed)
         events.subscribe(events.ProcessStateEvent, self.closed(self._on_state))
         events.subscribe(events.ProcessGroupAddedEvent, self.closed(self._on_group_added))
         events.subscribe(events.Tick5Event, self.closed(self._on_tick))
@@ -98,44 +89,13 @@ class Enforcer:
 
     def read_settings(self) -> None:
         """Take limit, stop time and state directory from the configuration, and apply them."""
-        from claude_headspace.config import load_config
-
-        try:
-            config = load_config()
-        except ConfigError as error:
-            self.settings_problem = _shorten(error.problems)
-            self._use_directory(self._socket_directory())
-            self._log.error(f"guard: bad configuration: {self.settings_problem}")
-        else:
-            self.settings_problem = ""
-            self._use_directory(config.state.directory)
-            self.budget.limit = config.event_system.max_restarts_per_minute
-            self._stop_seconds = config.event_system.shutdown_timeout_seconds
-            self._retry_seconds = config.supervision.retry_seconds
-            self.alert_command = config.alerts.command or ()
-        for group in self._supervisord.process_groups.values():
-            self._apply(group.config)
-
-    def _use_directory(self, directory: Path) -> None:
-        self.state_directory = directory
-        self._memory = RestartMemory(directory / FILE_NAME)
-
-    def _socket_directory(self) -> Path:
-        """The state directory as far as it can be known without a configuration."""
-        return Path(str(self._supervisord.options.serverurl).removeprefix("unix://")).parent
-
-    def _apply(self, group_config: Any) -> None:
-        for config in group_config.process_configs:
-            if config.name == self.program:
-                config.startretries = self.budget.limit
-                config.environment = {**(config.environment or {}), MARK: "1"}
-                if self._stop_seconds is not None:
-                    config.stopwaitsecs = self._stop_seconds
+        self.settings.read()
+        self.budget.limit = self.settings.restarts
+        self._memory = RestartMemory(self.settings.state_directory / FILE_NAME)
 
     def _recall(self) -> None:
-        remembered = self._memory.load()
         recent = _restarts_in_process.get(self.program, ())
-        moments = set(remembered) | set(recent)
+        moments = {*self._memory.load(), *recent}
         self.budget = RestartBudget(self.budget.limit, self.budget.window_seconds, moments)
 
     def _remember(self) -> None:
@@ -145,52 +105,12 @@ class Enforcer:
         except OSError as error:
             self._log.error(f"guard: the restarts cannot be written down: {error}")
 
-    def _watch_exit_statuses(self) -> None:
-        """supervisord forgets the status of an early death before it tells anyone."""
-        options = self._supervisord.options
-        waitpid = options.waitpid
-
-        def remembering() -> tuple[int | None, int | None]:
-            pid, status = waitpid()
-            if pid:
-                self._exit_codes = {pid: exit_code_of(status)}
-            return pid, status
-
-        options.waitpid = remembering
-
-    def _watch_rereads(self) -> None:
-        """A reread compares new with active: with our values in both, only edits show."""
-        compare = self._supervisord.diff_to_active
-        reread = self.closed(self._on_reread)
-
-        def comparing() -> Any:
-            reread()
-            return compare()
-
-        self._supervisord.diff_to_active = comparing
-
     def _on_reread(self) -> None:
         self.read_settings()
-        for group_config in self._supervisord.options.process_group_configs:
-            self._apply(group_config)
-
-    def _watch_polls(self) -> None:
-        poller = self._supervisord.options.poller
-        poll = poller.poll
-        shorten = self.closed(self._shorten_poll)
-
-        def polling(timeout: float) -> Any:
-            self._poll_seconds = timeout
-            shorten()
-            return poll(self._poll_seconds)
-
-        poller.poll = polling
-
-    def _shorten_poll(self) -> None:
-        self._poll_seconds = self._pace.limit(self._poll_seconds)
+        self.settings.apply_to_reread()
 
     def _on_group_added(self, event: Any) -> None:
-        self._apply(self._supervisord.process_groups[event.group].config)
+        self.settings.apply(self._supervisord.process_groups[event.group].config)
 
     def _on_state(self, event: Any) -> None:
         if event.process.config.name != self.program:
@@ -222,9 +142,9 @@ class Enforcer:
 
     def next_try_seconds(self) -> float | None:
         """How long until the program is tried again; None where nothing of the kind is due."""
-        if self._given_up_at is None or not self._retry_seconds:
+        if self._given_up_at is None or not self.settings.retry_seconds:
             return None
-        return max(0.0, self._given_up_at + self._retry_seconds - self._clock())
+        return max(0.0, self._given_up_at + self.settings.retry_seconds - self._clock())
 
     def _try_again(self, process: Subprocess) -> None:
         reason = f"given up: {process.spawnerr}" if process.spawnerr else "given up"
@@ -242,9 +162,8 @@ class Enforcer:
         return [process for process in each if process.config.name == self.program]
 
     def _on_crash(self, process: Subprocess) -> None:
-        now = self._clock()
-        exit_code = self._exit_codes.get(process.pid)
-        used = self.budget.used(now)
+        exit_code = self._exit_codes.of(process.pid)
+        used = self.budget.used(self._clock())
         refusal = self._refusal(process, exit_code, used)
         reason = process.spawnerr if exit_code is None else explain_exit(exit_code)
         if refusal is None:
@@ -269,11 +188,11 @@ class Enforcer:
 
     def _configuration_problem(self, pid: int) -> str:
         self.read_settings()
-        if self.settings_problem:
-            return self.settings_problem
-        status = read_status(status_path(self.state_directory))
+        if self.settings.problem:
+            return self.settings.problem
+        status = read_status(status_path(self.settings.state_directory))
         if isinstance(status, WatcherStatus) and status.pid == pid and status.reason:
-            return _shorten((status.reason,))
+            return shorten((status.reason,))
         return "see the watcher's log"
 
     def _hasten(self, process: Subprocess) -> None:
@@ -329,8 +248,3 @@ def make_enforcer(
 
 # Outlives a reload even when the state directory cannot be written.
 _restarts_in_process: dict[str, tuple[float, ...]] = {}
-
-
-def _shorten(problems: tuple[str, ...]) -> str:
-    first = " ".join(problems[0].split())[:200]
-    return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"

@@ -13,6 +13,8 @@ from typing import Literal
 from claude_headspace.health.status import write_private
 
 FILE_NAME = "restarts.jsonl"
+# Of the message inside supervisord that brings a record to whoever keeps it.
+MESSAGE_TYPE = "headspace-guard"
 LARGEST_BYTES = 256 * 1024
 KEPT_RECORDS = 500
 

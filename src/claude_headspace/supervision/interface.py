@@ -30,16 +30,16 @@ class GuardInterface:
             "restarts": enforcer.budget.used(time.monotonic()),
             "next_try_seconds": -1.0 if next_try is None else next_try,
             "broken": enforcer.broken,
-            "settings_problem": enforcer.settings_problem,
+            "settings_problem": enforcer.settings.problem,
             "waiting_ticks": self._waiting_ticks(),
         }
 
     def getSettings(self) -> dict[str, Any]:  # noqa: N802  as above
         """Return what the listener needs to know, so that it need not read the configuration."""
-        enforcer = self._enforcer
+        settings = self._enforcer.settings
         return {
-            "state_directory": str(enforcer.state_directory),
-            "alert_command": list(enforcer.alert_command),
+            "state_directory": str(settings.state_directory),
+            "alert_command": list(settings.alert_command),
         }
 
     def _waiting_ticks(self) -> int:

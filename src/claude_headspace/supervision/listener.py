@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from claude_headspace.errors import HeadspaceError
+from claude_headspace.health.reasons import next_try
 from claude_headspace.health.status import StatusProblem, read_status, status_path
-from claude_headspace.health.verdict import judge, next_try
+from claude_headspace.health.verdict import judge
 from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.supervision.beats import beats_path
 from claude_headspace.supervision.control import (
@@ -29,6 +30,7 @@ from claude_headspace.supervision.control import (
 from claude_headspace.supervision.hangs import Hangs
 from claude_headspace.supervision.health_watch import HealthWatch
 from claude_headspace.supervision.history import (
+    MESSAGE_TYPE,
     RestartRecord,
     append_restart,
     history_path,
@@ -38,7 +40,6 @@ from claude_headspace.supervision.observe import ask_guard, observe
 from claude_headspace.supervision.protocol import Event, EventStream
 from claude_headspace.supervision.stuck import Pulse
 
-MESSAGE_TYPE = "headspace-guard"
 DEAF_SECONDS = 15.0
 ALERT_STATE_NAME = "alert-state"
 _ENDS = ("EXITED", "BACKOFF", "STOPPING", "STOPPED", "FATAL")

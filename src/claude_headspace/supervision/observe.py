@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_headspace.health.disk import disk_problem
-from claude_headspace.health.status import read_status, status_path
-from claude_headspace.health.verdict import (
+from claude_headspace.health.observation import (
     DatabasePing,
     GuardState,
     Observation,
     Problem,
     Program,
-    Verdict,
-    judge,
 )
+from claude_headspace.health.status import read_status, status_path
+from claude_headspace.health.verdict import Verdict, judge
 from claude_headspace.hooks import danger
 from claude_headspace.supervision.control import (
     PROGRAM,

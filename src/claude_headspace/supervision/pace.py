@@ -21,6 +21,22 @@ class Pace:
         self._supervisord = supervisord
         self._processes = processes
         self._is_first = True
+        self._seconds = 0.0
+
+    def install(self, closed: Callable[[Callable[[], None]], Callable[..., None]]) -> None:
+        """Limit each poll from now on; `closed` keeps exceptions from supervisord."""
+        poller = self._supervisord.options.poller
+        poll, shorten = poller.poll, closed(self._shorten)
+
+        def polling(timeout: float) -> Any:
+            self._seconds = timeout
+            shorten()
+            return poll(self._seconds)
+
+        poller.poll = polling
+
+    def _shorten(self) -> None:
+        self._seconds = self.limit(self._seconds)
 
     def limit(self, seconds: float) -> float:
         """What the next poll may take of so many seconds."""

@@ -4,11 +4,34 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 
-def exit_code_of(wait_status: int) -> int:
-    """The exit status, or minus the signal's number."""
-    return os.waitstatus_to_exitcode(wait_status)
+class ExitCodes:
+    """The exit status of the process that ended last, or minus the number of its signal.
+
+    supervisord forgets the status of an early death before it tells anyone.
+    """
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+        self._last: tuple[int, int] | None = None
+
+    def install(self) -> None:
+        """Listen to supervisord's own waiting from now on."""
+        waitpid = self._options.waitpid
+
+        def remembering() -> tuple[int | None, int | None]:
+            pid, status = waitpid()
+            if pid:
+                self._last = pid, os.waitstatus_to_exitcode(status)
+            return pid, status
+
+        self._options.waitpid = remembering
+
+    def of(self, pid: int) -> int | None:
+        """That of this process, if it is the one."""
+        return self._last[1] if self._last and self._last[0] == pid else None
 
 
 def explain_exit(exit_code: int) -> str:

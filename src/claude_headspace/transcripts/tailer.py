@@ -188,6 +188,19 @@ class SourceFile:
             return 0
         return at
 
+    def take(self, checkpoint: Checkpoint, limit: int) -> tuple[bytes, Checkpoint]:
+        """The bytes that follow a checkpoint, lines or not, and the checkpoint after them.
+
+        `compare` found the checkpoint to be the file's.
+        """
+        start = checkpoint.offset
+        data = self._read_at(max(0, min(limit, self.stat.st_size - start)), start)
+        return data, self._advanced(checkpoint, data)
+
+    def after(self, checkpoint: Checkpoint, data: bytes) -> Checkpoint:
+        """The checkpoint after these bytes, which follow `checkpoint`."""
+        return self._advanced(checkpoint, data)
+
     def checksum(self, checkpoint: Checkpoint, end: int) -> int:
         """The CRC-32 of all bytes before `end`, which lies behind a checkpoint that was read to."""
         return self._checksum(checkpoint.checksum, checkpoint.offset, end, lambda: None)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+from claude_headspace.archive.archiver import Archiver
 from claude_headspace.capture.pipeline import Capture, Step
 from claude_headspace.capture.reader import POISON
 from claude_headspace.capture.reread import Reread
@@ -44,6 +45,7 @@ INBOX = "the inbox"
 TIMEOUTS = "session timeouts"
 COPIES = "telling copies of turns"
 REREADING = "reading again by newer rules"
+ARCHIVING = "the archive"
 
 
 class Loop:
@@ -58,6 +60,7 @@ class Loop:
         sources: Sources,
         capture: Capture,
         reread: Reread,
+        archiver: Archiver,
         timeouts: SessionTimeouts,
         consumer: InboxConsumer,
         notifier: Notifications,
@@ -77,6 +80,7 @@ class Loop:
         self._sources = sources
         self._capture = capture
         self._reread = reread
+        self._archiver = archiver
         self._timeouts = timeouts
         self._consumer = consumer
         self._inbox = str(consumer.watched)
@@ -125,6 +129,7 @@ class Loop:
         self._timeouts.reload()
         self._capture.forget()
         self._reread.forget()
+        self._archiver.forget()
         self._consumer.forget()
         self._scanner.begin(self._checkpoints.committed())
         self.poison_lines = self._checkpoints.unresolved(POISON)
@@ -153,6 +158,8 @@ class Loop:
             listing_first = self._scanner.step()
         self._read_detached()
         self._take_unfinished()
+        if self._archiver.late:
+            self._boundary.run_when_due(ARCHIVING, self._archiver.step)
         # What a hook says of a session comes before the lines that were noticed together with it.
         taken = self._take_inbox()
         if (path := self._work_queue.take_fresh()) is not None:
@@ -172,6 +179,7 @@ class Loop:
             )
         if self._boundary.run_when_due(COPIES, self._capture.look_at_copies):
             return
+        self._boundary.run_when_due(ARCHIVING, self._archiver.step)
         self._boundary.run_when_due(REREADING, self._step_of_reread)
         self._heartbeat.at_rest()
         self._wait()
@@ -244,6 +252,7 @@ class Loop:
             told("files are set aside and tried again", self._quarantine.reasons),
             self._consumer.trouble,
             self._timeouts.trouble,
+            told("files cannot be archived", self._archiver.trouble),
             told("work is put off and tried again", self._boundary.put_off),
         ]
         return "; ".join(filter(None, sentences)) or None
@@ -252,6 +261,7 @@ class Loop:
         step = self._capture.step(source)
         self._count(step)
         self._scanner.recent.note(source.path)
+        self._archiver.note(source.stored.id, source.path)
         if step.more or source.unread != step.unfinished:
             waiting = Waiting(source.file.mtime_ns, source.unread)
             self._work_queue.add_backlog(source.path, waiting)
@@ -279,6 +289,7 @@ class Loop:
             self._count(step)
         self._count(step)
         self._take_end(source)
+        self._archiver.drain(source.stored.id, source.file)
         return True
 
     def _count(self, step: Step) -> None:
@@ -339,7 +350,11 @@ class Loop:
         now = time.monotonic()
         due = [self._scanner.due, now + LONGEST_WAIT_SECONDS]
         due += [when for _, when in self._unfinished.values()]
-        due += [when for when in (self._reread.due, self._consumer.due) if when is not None]
+        due += [
+            when
+            for when in (self._reread.due, self._archiver.due, self._consumer.due)
+            if when is not None
+        ]
         self._select(max(0.0, min(due) - now))
 
     def _select(self, seconds: float) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from claude_headspace.archive.archiver import Archiver
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.pipeline import Capture
 from claude_headspace.capture.reader import Reader
@@ -154,6 +155,7 @@ class Watcher:
             sources=sources,
             capture=capture,
             reread=self._make_reread(sources),
+            archiver=self._make_archiver(sources),
             timeouts=self._make_timeouts(),
             consumer=self._consumer,
             notifier=self._notifier,
@@ -204,6 +206,19 @@ class Watcher:
             beat=self._beat_or_stop,
             finished=self._work_queue.add_fresh,
             is_capturing=lambda: self._loop.is_capturing,
+        )
+
+    def _make_archiver(self, sources: Sources) -> Archiver:
+        return Archiver(
+            database=self._database,
+            host=self._config.state.host,
+            enabled=self._config.archive.enabled,
+            redactor=self._redactor,
+            wanted=self._sessions.captured,
+            is_capturing=lambda: self._loop.is_capturing,
+            renumbered=sources.forget,
+            announce=self._heartbeat.doing,
+            beat=self._beat_or_stop,
         )
 
     def _make_timeouts(self) -> SessionTimeouts:

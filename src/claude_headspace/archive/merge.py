@@ -1,0 +1,101 @@
+"""Makes large pieces out of the small ones of a session that rests: they take less space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from claude_headspace.archive.pieces import PIECE_BYTES, Generation, Pieces, opened
+from claude_headspace.store.connection import Database, Row
+from claude_headspace.transcripts.checkpoint import Checkpoint
+
+# A file rests that was not written to for so long; one with so many small pieces need not.
+RESTING_SECONDS = 300.0
+MANY_PIECES = 256
+_NEXT = """
+SELECT source_id, generation FROM archive_generations
+WHERE loose > 1 AND (loose > %s OR updated_at < clock_timestamp() - %s * interval '1 second')
+ORDER BY updated_at LIMIT 1
+"""
+# What stands there still is what was read: somebody may have overwritten secrets meanwhile.
+_REPLACE = """
+WITH same AS (
+    SELECT WHERE (SELECT array_agg(digest ORDER BY start) FROM archive_pieces
+        WHERE source_id = %(source)s AND generation = %(number)s
+        AND start >= %(start)s AND start < %(end)s) = %(digests)s::bytea[]),
+kept AS (
+    UPDATE archive_pieces SET length = %(length)s, digest = %(digest)s, content = %(content)s
+    FROM same WHERE source_id = %(source)s AND generation = %(number)s AND start = %(start)s
+    RETURNING 1),
+dropped AS (
+    DELETE FROM archive_pieces USING kept WHERE source_id = %(source)s
+    AND generation = %(number)s AND start > %(start)s AND start < %(end)s)
+UPDATE archive_generations SET stored = stored - %(saved)s FROM kept
+WHERE source_id = %(source)s AND generation = %(number)s RETURNING 1
+"""
+
+
+class Merge:
+    """One group of pieces at a time. `more`: there may be some to be merged now."""
+
+    def __init__(self, database: Database, pieces: Pieces) -> None:
+        self._database = database
+        self._pieces = pieces
+        self.more = True
+
+    def step(self) -> None:
+        """Merge one group of small pieces that follow each other, or find that none is left."""
+        rows = self._database.execute(_NEXT, (MANY_PIECES, RESTING_SECONDS))
+        self.more = bool(rows)
+        for source_id, number in rows:
+            of = Generation(source_id, number, Checkpoint())
+            group = next(_groups(self._sizes(of)), None)
+            if group is None or not self._replace(of, group):
+                self._database.execute(
+                    "UPDATE archive_generations SET loose = 0"
+                    " WHERE source_id = %s AND generation = %s",
+                    (source_id, number),
+                )
+
+    def _sizes(self, of: Generation) -> list[tuple[int, int]]:
+        rows = self._database.execute(
+            "SELECT start, length FROM archive_pieces WHERE source_id = %s AND generation = %s"
+            " ORDER BY start",
+            (of.source_id, of.number),
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def _replace(self, of: Generation, group: Sequence[tuple[int, int]]) -> bool:
+        start, end = group[0][0], group[-1][0] + group[-1][1]
+        rows = self._database.execute(
+            "SELECT start, length, digest, content FROM archive_pieces WHERE source_id = %s"
+            " AND generation = %s AND start >= %s AND start < %s ORDER BY start",
+            (of.source_id, of.number, start, end),
+        )
+        data = b"".join(opened(of, row) for row in rows)
+        if len(data) != end - start:
+            return False
+        digest, content = self._pieces.compressed(data)
+        opened(of, (start, len(data), digest, content))
+        values = {
+            "source": of.source_id, "number": of.number, "start": start, "end": end,
+            "digests": [bytes(row[2]) for row in rows], "length": len(data), "digest": digest,
+            "content": content, "saved": _size(rows) - len(content),
+        }  # fmt: skip
+        return bool(self._database.execute(self._database.mogrify(_REPLACE, values)))
+
+
+def _size(rows: Sequence[Row]) -> int:
+    return sum(len(row[3]) for row in rows)
+
+
+def _groups(pieces: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Runs of two or more pieces that make no more than a large one together."""
+    group: list[tuple[int, int]] = []
+    for piece in pieces:
+        if group and sum(length for _, length in group) + piece[1] > PIECE_BYTES:
+            if len(group) > 1:
+                yield group
+            group = []
+        group.append(piece)
+    if len(group) > 1:
+        yield group

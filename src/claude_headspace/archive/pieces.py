@@ -1,0 +1,239 @@
+"""The archive in Postgres: pieces of files, compressed, contiguous from the first byte on.
+
+A generation of a file is what it held between two times that it was rewritten. Exactly its bytes
+[0, archived) are in its pieces: both change in one statement, which asks first whether the other
+is still as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from uuid import UUID
+
+import zstandard
+
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.store.checkpoints import stored_path
+from claude_headspace.store.connection import Database, Row
+from claude_headspace.transcripts.checkpoint import Checkpoint
+
+# Raw bytes of a piece at most: it bounds memory, and the time that others wait for a step.
+PIECE_BYTES = 1024 * 1024
+_LEVEL = 3
+_CURSOR = (
+    "generation, archived, device, inode, mtime_ns, checksum, head, tail, loose, redacted,"
+    " gone_at IS NOT NULL AS gone"
+)
+# Joined to a source, whose id is `id`.
+_LATEST = (
+    f"LEFT JOIN LATERAL (SELECT {_CURSOR} FROM archive_generations"  # noqa: S608
+    " WHERE source_id = f.id ORDER BY generation DESC LIMIT 1) g ON true"
+)
+_APPEND = """
+WITH moved AS (
+    UPDATE archive_generations SET archived = %s, device = %s, inode = %s, mtime_ns = %s,
+        checksum = %s, head = %s, tail = %s, stored = stored + %s, loose = loose + %s,
+        redacted = redacted OR %s, gone_at = NULL, updated_at = clock_timestamp()
+    WHERE source_id = %s AND generation = %s AND archived = %s RETURNING source_id, generation)
+"""
+_PIECE = """
+INSERT INTO archive_pieces (source_id, generation, start, length, digest, content)
+SELECT source_id, generation, %s, %s, %s, %s FROM moved RETURNING 1
+"""
+_NO_PIECE = "SELECT 1 FROM moved"
+
+
+class ArchiveDamaged(HeadspaceError):
+    """What the archive holds of a file is not what was put into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """How much of a generation is in the archive; `checkpoint.offset` bytes are."""
+
+    source_id: int
+    number: int
+    checkpoint: Checkpoint
+    loose: int = 0
+    redacted: bool = False
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A file that the archive may hold, as its source was captured last, with its generation.
+
+    `captured` is where capture is, and `number` the generation that it reads; neither is known of
+    a sidecar.
+    """
+
+    id: int
+    path: str
+    sessions: frozenset[UUID]
+    captured: Checkpoint | None
+    number: int
+    latest: Generation | None
+
+
+class Pieces:
+    """Reads and writes the archive over one connection."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @cached_property
+    def _compressor(self) -> zstandard.ZstdCompressor:
+        return zstandard.ZstdCompressor(level=_LEVEL)
+
+    def source(self, source_id: int) -> Archived | None:
+        """A transcript, with its newest generation."""
+        rows = self._database.execute(
+            "SELECT f.id, f.path, f.sessions::text[], f.committed_offset, f.device, f.inode,"  # noqa: S608
+            " f.mtime_ns, f.checksum, f.head, f.tail, f.generation, g.*"
+            f" FROM checkpoints f {_LATEST} WHERE f.id = %s",
+            (source_id,),
+        )
+        for row in rows:
+            captured = Checkpoint(*row[3:10])
+            sessions = frozenset(UUID(session) for session in row[2])
+            return Archived(row[0], row[1], sessions, captured, row[10], _latest(row[0], row[11:]))
+        return None
+
+    def sidecars(self, host: str, session: UUID) -> list[Archived]:
+        """The other files of a session, each with its newest generation."""
+        rows = self._database.execute(
+            f"SELECT f.id, f.path, g.* FROM sidecars f {_LATEST}"  # noqa: S608
+            " WHERE f.session_uuid = %s AND f.host = %s",
+            (str(session), host),
+        )
+        return [_sidecar(row, session) for row in rows]
+
+    def sidecar(self, host: str, session: UUID, path: str) -> Archived:
+        """One of them, which may be new."""
+        stored = stored_path(path)
+        rows = self._database.execute(
+            "INSERT INTO sidecars (host, path, session_uuid) VALUES (%s, %s, %s)"  # noqa: S608
+            " ON CONFLICT (host, path) DO NOTHING; SELECT f.id, f.path, g.* FROM sidecars f"
+            f" {_LATEST} WHERE f.host = %s AND f.path = %s",
+            (host, stored, str(session), host, stored),
+        )
+        return _sidecar(rows[0], session)
+
+    def begin(self, source_id: int, number: int) -> Generation:
+        """A generation of which nothing is in the archive yet."""
+        self._database.execute(
+            "INSERT INTO archive_generations (source_id, generation) VALUES (%s, %s)"
+            " ON CONFLICT DO NOTHING",
+            (source_id, number),
+        )
+        return Generation(source_id, number, Checkpoint())
+
+    def append(
+        self,
+        to: Generation,
+        data: bytes,
+        checkpoint: Checkpoint,
+        *,
+        redacted: bool = False,
+        durably: bool = False,
+    ) -> bool:
+        """Put the bytes that follow a generation's checkpoint into the archive.
+
+        False when the archive is not, or no longer, where `to` says: nothing was changed then.
+        """
+        content = self._compressor.compress(data) if data else b""
+        p, start = checkpoint, to.checkpoint.offset
+        loose = int(0 < len(data) < PIECE_BYTES)
+        values: list[object] = [
+            p.offset, p.device, p.inode, p.mtime_ns, p.checksum, p.head, p.tail, len(content),
+            loose, redacted, to.source_id, to.number, start,
+        ]  # fmt: skip
+        if data:
+            values += [start, len(data), hashlib.sha256(data).digest(), content]
+        run = self._database.execute_durably if durably else self._database.execute
+        return bool(run(_APPEND + (_PIECE if data else _NO_PIECE), values))
+
+    def rewritten(self, source: Archived) -> int:
+        """Count a transcript as rewritten of which capture does not say so; its generation."""
+        rows = self._database.execute(
+            "UPDATE checkpoints SET generation = generation + 1 WHERE id = %s RETURNING generation",
+            (source.id,),
+        )
+        return int(rows[0][0])
+
+    def is_gone(self, source: Archived) -> None:
+        """Note that a file is no longer there."""
+        if source.latest is None:
+            self.begin(source.id, source.number)
+        self._database.execute(
+            "UPDATE archive_generations SET gone_at = clock_timestamp()"
+            " WHERE source_id = %s AND gone_at IS NULL",
+            (source.id,),
+        )
+
+    def generations(self, source_id: int) -> list[Generation]:
+        """Everything that is known of a file, the oldest first."""
+        rows = self._database.execute(
+            f"SELECT {_CURSOR} FROM archive_generations WHERE source_id = %s"  # noqa: S608
+            " ORDER BY generation",
+            (source_id,),
+        )
+        return [_generation(source_id, row) for row in rows]
+
+    def read(self, of: Generation, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """(start, bytes) of the pieces, from the one on that holds `start`.
+
+        Raises ArchiveDamaged where a piece is missing or is not what was put in.
+        """
+        at = start
+        while at < of.checkpoint.offset:
+            row = self._piece(of, at)
+            if row is None or start != at != row[0]:
+                raise ArchiveDamaged(f"{_named(of)}: nothing is kept of byte {at}")
+            yield row[0], opened(of, row)
+            at = row[0] + row[1]
+
+    def _piece(self, of: Generation, at: int) -> Row | None:
+        rows = self._database.execute(
+            "SELECT start, length, digest, content FROM archive_pieces WHERE source_id = %s"
+            " AND generation = %s AND start <= %s ORDER BY start DESC LIMIT 1",
+            (of.source_id, of.number, at),
+        )
+        return rows[0] if rows and at < rows[0][0] + rows[0][1] else None
+
+    def compressed(self, data: bytes) -> tuple[bytes, bytes]:
+        """The digest and the content of a piece that holds this."""
+        return hashlib.sha256(data).digest(), self._compressor.compress(data)
+
+
+def opened(of: Generation, piece: Row) -> bytes:
+    """What a row (start, length, digest, content) holds, proven by its digest."""
+    start, length, digest, content = piece
+    try:
+        data = zstandard.ZstdDecompressor().decompress(content, max_output_size=length)
+    except zstandard.ZstdError as error:
+        raise ArchiveDamaged(f"{_named(of)}: the piece at byte {start}: {error}") from error
+    if len(data) != length or hashlib.sha256(data).digest() != bytes(digest):
+        raise ArchiveDamaged(f"{_named(of)}: the piece at byte {start} does not fit its digest")
+    return data
+
+
+def _named(of: Generation) -> str:
+    return f"the archive of source {of.source_id}, generation {of.number}"
+
+
+def _latest(source_id: int, row: Row) -> Generation | None:
+    return None if row[0] is None else _generation(source_id, row)
+
+
+def _generation(source_id: int, row: Row) -> Generation:
+    return Generation(source_id, row[0], Checkpoint(*row[1:8]), *row[8:])
+
+
+def _sidecar(row: Row, session: UUID) -> Archived:
+    latest = _latest(row[0], row[2:])
+    number = latest.number if latest else 1
+    return Archived(row[0], row[1], frozenset((session,)), None, number, latest)

@@ -1,0 +1,56 @@
+"""Secrets in what is archived are overwritten, byte for byte: every offset stays what it was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from claude_headspace.events.redaction import Redactor
+
+# A longer line is not searched: all of it is overwritten.
+LONGEST_BYTES = 4 * 1024 * 1024
+_FILLER = "*"
+
+
+def overwritten(redactor: Redactor, data: bytes) -> tuple[bytes, bool]:
+    """Lines with their secrets overwritten, as long as before; and whether there were any."""
+    lines = [_line(redactor, line) for line in data.split(b"\n")]
+    after = b"\n".join(lines)
+    return after, after != data
+
+
+def _line(redactor: Redactor, line: bytes) -> bytes:
+    if len(line) >= LONGEST_BYTES:
+        return _FILLER.encode() * len(line)
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return _text(redactor, line.decode("latin-1")).encode("latin-1")
+    after = _value(redactor, value)
+    if after is value:
+        return line
+    encoded = json.dumps(after, ensure_ascii=False, separators=(",", ":"))
+    return _as_long_as(line, encoded.encode("utf-8", "surrogatepass"))
+
+
+def _as_long_as(line: bytes, encoded: bytes) -> bytes:
+    """The record with blanks behind it; a blank record where it has become longer."""
+    return (encoded if len(encoded) <= len(line) else b"{}").ljust(len(line))
+
+
+def _value(redactor: Redactor, value: Any) -> Any:
+    """The same object where nothing is to be overwritten."""
+    if isinstance(value, str):
+        return _text(redactor, value)
+    if isinstance(value, list):
+        items = [_value(redactor, item) for item in value]
+        return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
+    if isinstance(value, dict):
+        fields = {name: _value(redactor, item) for name, item in value.items()}
+        return fields if any(fields[name] is not value[name] for name in value) else value
+    return value
+
+
+def _text(redactor: Redactor, text: str) -> str:
+    after = redactor.overwrite(text, _FILLER)
+    return text if after == text else after

@@ -1,0 +1,137 @@
+"""`claude-headspace restore`: the files of a session as they were, where Claude Code looks."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from claude_headspace.archive.pieces import Generation, Pieces
+from claude_headspace.archive.places import owners, place_below_root
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.store.connection import Database
+
+Fate = Literal["restored", "there already", "differs", "not archived"]
+# Sources whose path is another file's now (see watcher.sources).
+_REPLACED = re.compile(r" \(replaced, source \d+\)$")
+_FILES = """
+SELECT id, host, path, sessions::text[] FROM checkpoints WHERE inode IS NOT NULL
+AND (%(session)s::uuid = ANY (sessions) OR strpos(path, %(session)s) > 0)
+UNION ALL SELECT id, host, path, ARRAY[session_uuid::text] FROM sidecars
+WHERE session_uuid = %(session)s::uuid ORDER BY path
+"""
+
+
+class NothingArchived(HeadspaceError):
+    """The archive holds no file of the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of a session that the archive may hold; `host` is where it was captured."""
+
+    source_id: int
+    host: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What became of a file. `redacted`: secrets in it were overwritten before it was archived."""
+
+    path: str
+    fate: Fate
+    bytes: int = 0
+    redacted: bool = False
+
+
+def files_of(database: Database, session: UUID) -> list[Kept]:
+    """Every file of a session that is known, on whatever host."""
+    rows = database.execute(database.mogrify(_FILES, {"session": str(session)}))
+    return [
+        Kept(*row[:3])
+        for row in rows
+        if row[0] < 0
+        or (session in owners(row[2], {UUID(n) for n in row[3]}) and not _REPLACED.search(row[2]))
+    ]
+
+
+class Restore:
+    """Writes files out of the archive: below `to`, or else where they stood.
+
+    A file that stood below none of the roots goes below the first.
+    """
+
+    def __init__(
+        self, database: Database, roots: Sequence[str], to: str | None, *, missing_only: bool
+    ) -> None:
+        self._database = database
+        self._pieces = Pieces(database)
+        self._roots = roots
+        self._to = to
+        self._missing_only = missing_only
+
+    def run(self, session: UUID) -> Iterator[Restored]:
+        """One file after the other. Raises NothingArchived, and ArchiveDamaged before writing."""
+        found = files_of(self._database, session)
+        if not found:
+            raise NothingArchived(f"the archive holds no file of session {session}")
+        for kept in found:
+            path = self._place(kept.path, session)
+            generation = best(self._pieces.generations(kept.source_id))
+            if generation is None:
+                yield Restored(kept.path, "not archived")
+            elif os.path.lexists(path):
+                yield self._compare(generation, path)
+            else:
+                yield self._write(generation, path)
+
+    def _place(self, path: str, session: UUID) -> str:
+        if self._to is None and any(path.startswith(root + os.sep) for root in self._roots):
+            return path
+        place = place_below_root(path, session)
+        if os.pardir in place.split(os.sep):
+            raise HeadspaceError(f"{path} is no place to restore to: use --to")
+        return os.path.join(self._to or self._roots[0], place)
+
+    def _compare(self, of: Generation, path: str) -> Restored:
+        same = self._missing_only or is_beginning(self._pieces, of, path)
+        return Restored(path, "there already" if same else "differs", 0, of.redacted)
+
+    def _write(self, of: Generation, path: str) -> Restored:
+        """Whole or not at all, and never over another file, even one that comes meanwhile."""
+        directory = os.path.dirname(path)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        descriptor, fresh = tempfile.mkstemp(prefix=".restore-", dir=directory)
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                for _, data in self._pieces.read(of):
+                    out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+            try:
+                os.link(fresh, path)
+            except FileExistsError:
+                return self._compare(of, path)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(fresh)
+        return Restored(path, "restored", of.checkpoint.offset, of.redacted)
+
+
+def best(generations: Iterable[Generation]) -> Generation | None:
+    """The newest that holds anything; of a file that was always empty the newest."""
+    known = [each for each in generations if each.checkpoint.device is not None]
+    filled = [each for each in known if each.checkpoint.offset]
+    return next(reversed(filled or known), None)
+
+
+def is_beginning(pieces: Pieces, of: Generation, path: str) -> bool:
+    """Whether the file at the path begins with the bytes of this generation."""
+    with open(path, "rb") as file:
+        return all(file.read(len(data)) == data for _, data in pieces.read(of))

@@ -1,0 +1,142 @@
+"""The configuration: one frozen tree, read once, all of its mistakes reported together.
+
+Precedence, lowest first: the defaults, the file, `CLAUDE_HEADSPACE__SECTION__KEY`, `DATABASE_URL`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from claude_headspace.address import mask_password
+from claude_headspace.config.checks import check_settings
+from claude_headspace.config.defaults import CLAUDE_PROJECTS, DEFAULTS, Tree
+from claude_headspace.config.layers import (
+    CONFIG_VARIABLE,
+    expand,
+    find_file,
+    merge,
+    read_file,
+    read_overrides,
+)
+from claude_headspace.config.settings import (
+    AlertSettings,
+    ArchiveSettings,
+    ClaudeSettings,
+    Config,
+    DatabaseSettings,
+    EventSystemSettings,
+    FileWatcherSettings,
+    InboxSettings,
+    LoggingSettings,
+    PrivacySettings,
+    StateSettings,
+    SupervisionSettings,
+    WebSettings,
+)
+from claude_headspace.errors import ConfigError
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "DEFAULTS",
+    "HOST_FILE",
+    "Config",
+    "FileWatcherSettings",
+    "describe",
+    "load_config",
+]
+
+# In the state directory: the name under which its watcher ran last.
+HOST_FILE = "host"
+
+
+def load_config(environ: Mapping[str, str] | None = None) -> Config:
+    """Read the settings in effect; raise ConfigError with every mistake in them."""
+    environ = os.environ if environ is None else environ
+    path = find_file(environ)
+    directory = (path.parent if path else Path.cwd()).absolute()
+    problems: list[str] = []
+    layers = [DEFAULTS, read_file(path, problems), read_overrides(environ, problems)]
+    if environ.get("DATABASE_URL"):
+        layers.append({"database": {"url": environ["DATABASE_URL"]}})
+    tree = check_settings(merge(layers), problems)
+    if problems:
+        raise ConfigError(problems)
+    return _build(tree, path, directory, environ)
+
+
+def describe(config: Config) -> str:
+    """The effective settings as YAML, with passwords masked."""
+    tree = {section: _plain(getattr(config, section)) for section in DEFAULTS}
+    tree["database"]["url"] = mask_password(tree["database"]["url"])
+    source = config.path or "none found: defaults"
+    body = yaml.safe_dump(tree, sort_keys=False, default_flow_style=False, allow_unicode=True)
+    return f"# file: {source}\n{body}"
+
+
+def _host(named: str | None, state: Path) -> str:
+    """The name given, else the one this state directory has had, else the machine's.
+
+    A machine's name changes with the network that it is in; what stands in the log under it stays.
+    """
+    if named:
+        return named
+    try:
+        known = (state / HOST_FILE).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        known = ""
+    return known or socket.gethostname()
+
+
+def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str, str]) -> Config:
+    command = tree["alerts"]["command"]
+    state = _resolve(tree["state"]["directory"], directory, environ)
+    return Config(
+        path=path,
+        directory=directory,
+        database=DatabaseSettings(**tree["database"]),
+        state=StateSettings(
+            directory=state,
+            host=_host(tree["state"]["host"], state),
+        ),
+        event_system=EventSystemSettings(**tree["event_system"]),
+        supervision=SupervisionSettings(**tree["supervision"]),
+        claude=ClaudeSettings(_projects(tree["claude"]["projects_path"], directory, environ)),
+        file_watcher=FileWatcherSettings(**tree["file_watcher"]),
+        archive=ArchiveSettings(**tree["archive"]),
+        inbox=InboxSettings(**tree["inbox"]),
+        web=WebSettings(**tree["web"]),
+        alerts=AlertSettings(None if command is None else tuple(command)),
+        logging=LoggingSettings(**tree["logging"]),
+        privacy=PrivacySettings(tree["privacy"]["redact"], tuple(tree["privacy"]["patterns"])),
+    )
+
+
+def _projects(
+    value: str | Sequence[str], directory: Path, environ: Mapping[str, str]
+) -> tuple[Path, ...]:
+    texts = [value] if isinstance(value, str) else value
+    moved = environ.get("CLAUDE_CONFIG_DIR")
+    default = f"{moved}/projects" if moved else CLAUDE_PROJECTS
+    named = [default if text.rstrip("/") == CLAUDE_PROJECTS else text for text in texts]
+    return tuple(dict.fromkeys(_resolve(text, directory, environ) for text in named))
+
+
+def _resolve(text: str, directory: Path, environ: Mapping[str, str]) -> Path:
+    return Path(os.path.normpath(directory / expand(text, environ)))
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    names: Sequence[str] = settings.__slots__
+    return {name: _plain_value(getattr(settings, name)) for name in names}
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain_value(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,105 @@
+"""Where settings come from: the file, and the environment over it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from claude_headspace.config.checks import guess, shown
+from claude_headspace.config.defaults import DEFAULTS, Tree
+
+CONFIG_VARIABLE = "CLAUDE_HEADSPACE_CONFIG"
+OVERRIDE_PREFIX = "CLAUDE_HEADSPACE__"
+
+
+def find_file(environ: Mapping[str, str]) -> Path | None:
+    """The file that is named, or else stands beside the environment or in the current folder."""
+    named = environ.get(CONFIG_VARIABLE)
+    if named:
+        return expand(named, environ).absolute()
+    places = [Path.cwd()]
+    if sys.prefix != sys.base_prefix:
+        places.insert(0, Path(sys.prefix).parent)
+    return next((file for place in places if (file := place / "config.yaml").is_file()), None)
+
+
+def read_file(path: Path | None, problems: list[str]) -> Tree:
+    """What the file sets."""
+    if path is None:
+        return {}
+    try:
+        tree = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path}: cannot be read ({error})")
+        return {}
+    except yaml.YAMLError as error:
+        problems.append(f"{path}: is not YAML ({_yaml_fault(error)})")
+        return {}
+    return _checked_shape(tree, problems, str(path))
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    """Where and what, without the text that stands there: it may be a password."""
+    problem = re.sub(r"(['\"]).{2,}\1", "…", str(getattr(error, "problem", None) or "unreadable"))
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else problem
+
+
+def _checked_shape(tree: object, problems: list[str], name: str) -> Tree:
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        problems.append(f"{name}: must hold sections with keys (got {shown(tree)})")
+        return {}
+    checked: Tree = {}
+    for section, values in tree.items():
+        if section not in DEFAULTS:
+            problems.append(f"{section}: unknown section{guess(section, DEFAULTS)}")
+        elif values is not None and not isinstance(values, dict):
+            problems.append(f"{section}: must hold keys (got {shown(values)})")
+        else:
+            checked[section] = values or {}
+    return checked
+
+
+def read_overrides(environ: Mapping[str, str], problems: list[str]) -> Tree:
+    """What `CLAUDE_HEADSPACE__SECTION__KEY` variables set."""
+    tree: Tree = {}
+    for name in sorted(name for name in environ if name.startswith(OVERRIDE_PREFIX)):
+        section, _, key = name[len(OVERRIDE_PREFIX) :].lower().partition("__")
+        if key not in DEFAULTS.get(section, {}):
+            problems.append(f"{name}: no setting has this name")
+            continue
+        try:
+            tree.setdefault(section, {})[key] = _parse_override(environ[name])
+        except yaml.YAMLError:
+            problems.append(f"{section}.{key}: is not YAML (got {shown(environ[name])} in {name})")
+    return tree
+
+
+def _parse_override(text: str) -> Any:
+    value = yaml.safe_load(text)
+    # Plain text is taken as it stands: YAML would cut it at " #".
+    return text if isinstance(value, str) and text[0] not in "\"'" else value
+
+
+def merge(layers: Sequence[Tree]) -> Tree:
+    """One tree, in which later layers win."""
+    merged: Tree = {section: {} for section in DEFAULTS}
+    for layer in layers:
+        for section, values in layer.items():
+            merged[section].update(values)
+    return merged
+
+
+def expand(text: str, environ: Mapping[str, str]) -> Path:
+    """The path with `~` replaced by the home that the environment names."""
+    home = environ.get("HOME")
+    if home and (text == "~" or text.startswith("~/")):
+        return Path(home + text[1:])
+    return Path(text).expanduser()

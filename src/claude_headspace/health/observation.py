@@ -1,0 +1,104 @@
+"""What a verdict rests on: everything that was seen at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from claude_headspace.health.status import StatusResult, WatcherStatus
+
+STALE_BEAT_SECONDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program as supervisord sees it; times are epoch seconds, `error` says why it is down."""
+
+    name: str
+    state: str
+    pid: int
+    started_at: float
+    stopped_at: float
+    error: str
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process that is not being stopped."""
+        return self.state in ("RUNNING", "STARTING") and self.pid > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something could not be asked; one sentence says why."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardState:
+    """What the guard inside supervisord says of itself.
+
+    `next_try_seconds`: how long until a watcher that was given up is tried again, if it is.
+    """
+
+    restarts: int
+    limit: int
+    window_seconds: float
+    next_try_seconds: float | None = None
+    broken: str = ""
+    settings_problem: str = ""
+    waiting_ticks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatabasePing:
+    """One round trip to Postgres."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Everything the verdict rests on; `database` is None when nobody asked.
+
+    `dangers` are sentences about what harms the user, whether everything runs or not.
+    `disk` says what is wrong with the disk of the state directory, if anything.
+    `folder` is where `supervisorctl` finds the instance by itself.
+    """
+
+    now: float
+    status: StatusResult
+    programs: tuple[Program, ...] | Problem
+    guard: GuardState | Problem
+    database: DatabasePing | Problem | None
+    dangers: tuple[str, ...] = ()
+    disk: str = ""
+    watcher: str = "watcher"
+    listener: str = "guard"
+    folder: str = ""
+
+    def start(self, program: str) -> str:
+        """The command that starts a program, and where it reaches this supervisord."""
+        place = f" (in {self.folder})" if self.folder else ""
+        return f"supervisorctl start {program}{place}"
+
+    def find(self, name: str) -> Program | None:
+        """The program of this name."""
+        if isinstance(self.programs, Problem):
+            return None
+        return next((program for program in self.programs if program.name == name), None)
+
+    @property
+    def is_tripped(self) -> bool:
+        """Whether the guard has given the watcher up."""
+        watcher = self.find(self.watcher)
+        return watcher is not None and watcher.state == "FATAL"
+
+    def silence(self, status: WatcherStatus) -> float:
+        """Seconds since the watcher's last sign of life."""
+        return self.now - status.beat_at
+
+    @property
+    def is_beating(self) -> bool:
+        """Whether that was just now."""
+        status = self.status
+        return isinstance(status, WatcherStatus) and self.silence(status) <= STALE_BEAT_SECONDS

@@ -1,0 +1,182 @@
+"""What is wrong, and what is worth knowing, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from claude_headspace.health.observation import (
+    GuardState,
+    Observation,
+    Problem,
+    Program,
+)
+from claude_headspace.health.status import StatusProblem, WatcherStatus
+from claude_headspace.health.words import format_bytes, local_time
+
+LAG_SECONDS = 5.0
+BUSY_SECONDS = 2.0
+OVERDUE_SECONDS = 1.0
+START_SECONDS = 5.0
+WAITING_TICKS = 2
+TICK_SECONDS = 5
+
+
+def reasons(seen: Observation) -> Iterator[str]:
+    """Why this is not healthy; nothing if it is."""
+    if seen.disk:
+        yield seen.disk
+    if isinstance(seen.programs, Problem):
+        yield seen.programs.detail
+        yield from _unsupervised_reasons(seen)
+    else:
+        yield from _supervised_reasons(seen)
+        yield from _guard_reasons(seen)
+    if isinstance(seen.database, Problem):
+        yield f"Postgres does not answer: {seen.database.detail}"
+    yield from seen.dangers
+
+
+def _unsupervised_reasons(seen: Observation) -> Iterator[str]:
+    if isinstance(seen.status, StatusProblem):
+        yield seen.status.detail
+    elif not seen.is_beating:
+        yield f"the watcher's last sign of life is {seen.silence(seen.status):.0f} s old"
+    else:
+        yield from _work_reasons(seen, seen.status)
+
+
+def _supervised_reasons(seen: Observation) -> Iterator[str]:
+    watcher = seen.find(seen.watcher)
+    if watcher is None:
+        yield f"supervisord has no program named {seen.watcher}"
+    elif not watcher.is_running:
+        yield _not_running(seen, watcher)
+    elif isinstance(seen.status, StatusProblem):
+        yield _without_status(seen, watcher, seen.status.detail)
+    elif seen.status.pid != watcher.pid:
+        yield _without_status(seen, watcher, "the watcher has not reported since its start")
+    elif not seen.is_beating:
+        yield _without_beat(seen, watcher, seen.silence(seen.status))
+    else:
+        yield from _work_reasons(seen, seen.status)
+
+
+def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
+    if seen.disk:
+        return f"how the watcher is (pid {watcher.pid}) is not known: it told {silence:.0f} s ago"
+    return (
+        f"the watcher is stuck: it runs (pid {watcher.pid}) but has given no sign of life "
+        f"for {silence:.0f} s"
+    )
+
+
+def _not_running(seen: Observation, watcher: Program) -> str:
+    start = seen.start(seen.watcher)
+    if watcher.state == "FATAL":
+        return (
+            f"the watcher is given up ({watcher.error}){next_try(seen.guard)}; after a fix: {start}"
+        )
+    if watcher.state == "STOPPED":
+        return f"the watcher is stopped; to start it: {start}"
+    if watcher.state in ("EXITED", "BACKOFF", "STARTING"):
+        return "the watcher has crashed and is being restarted"
+    return f"the watcher is not running ({watcher.state})"
+
+
+def next_try(guard: GuardState | Problem) -> str:
+    """A clause about when a watcher that is given up is tried again; nothing where it is not."""
+    if isinstance(guard, Problem) or guard.next_try_seconds is None:
+        return ""
+    return f", it is tried again in {max(1.0, guard.next_try_seconds / 60):.0f} min"
+
+
+def _without_status(seen: Observation, watcher: Program, detail: str) -> str:
+    age = seen.now - watcher.started_at
+    if age < START_SECONDS:
+        return "the watcher is starting"
+    return f"{detail} (it runs as pid {watcher.pid} since {age:.0f} s)"
+
+
+def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
+    if _is_overdue(status):
+        yield (
+            f"the watcher is stuck: {status.doing} takes {status.doing_seconds:.0f} s,"
+            f" {status.doing_limit:g} s were announced"
+        )
+    if status.state != "capturing":
+        because = f": {status.reason}" if status.reason else ""
+        yield f"the watcher is {status.state}{because}"
+    if status.failing_since is not None:
+        because = f": {status.last_error}" if status.last_error else ""
+        yield f"writes have failed since {local_time(status.failing_since)}{because}"
+    if status.trouble is not None:
+        yield status.trouble
+    if status.rejected:
+        yield f"{_rejected(status)}; see `claude-headspace rejected`"
+    yield from _lag_reasons(seen, status)
+
+
+def _is_overdue(status: WatcherStatus) -> bool:
+    return status.doing_seconds > status.doing_limit + OVERDUE_SECONDS
+
+
+def _rejected(status: WatcherStatus) -> str:
+    kinds = status.measures.rejected if status.measures else {}
+    each = ", ".join(f"{count} {reason}" for reason, count in kinds.items() if count)
+    return f"{status.rejected} lines or events were rejected since the start" + (
+        f" ({each})" if each else ""
+    )
+
+
+def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
+    waited = seen.now - status.oldest_unread_at if status.oldest_unread_at is not None else 0.0
+    if status.backlog_bytes <= 0 or waited <= LAG_SECONDS:
+        return
+    backlog = f"{format_bytes(status.backlog_bytes)} in {status.backlog_files} files"
+    still = 0.0 if status.advanced_at is None else seen.now - status.advanced_at
+    if still > LAG_SECONDS:
+        yield f"the watcher does not advance: {backlog} wait, the last step was {still:.0f} s ago"
+    elif status.capture_total_bytes is None:
+        yield f"the watcher lags: {backlog} wait, the oldest for {waited:.0f} s"
+
+
+def _guard_reasons(seen: Observation) -> Iterator[str]:
+    listener = seen.find(seen.listener)
+    if listener is None:
+        yield f"the guard is missing: supervisord has no event listener named {seen.listener}"
+    elif not listener.is_running:
+        error = f" ({listener.error})" if listener.error else ""
+        yield f"the guard is {listener.state}{error}; {seen.start(seen.listener)}"
+    if isinstance(seen.guard, Problem):
+        yield f"the guard's half inside supervisord is missing: {seen.guard.detail}"
+        return
+    if seen.guard.broken:
+        yield f"the guard's half inside supervisord failed: {seen.guard.broken}"
+    if seen.guard.waiting_ticks > WAITING_TICKS:
+        waited = seen.guard.waiting_ticks * TICK_SECONDS
+        yield f"the guard does not listen: what supervisord tells it has waited for {waited} s"
+    if seen.guard.settings_problem:
+        yield f"the guard works with default settings: {seen.guard.settings_problem}"
+
+
+def notes(seen: Observation) -> Iterator[str]:
+    """What does not change the verdict."""
+    programs = () if isinstance(seen.programs, Problem) else seen.programs
+    for program in programs:
+        if program.state == "FATAL" and program.name not in (seen.watcher, seen.listener):
+            yield f"{program.name} is given up ({program.error})"
+    status = seen.status
+    if not isinstance(status, WatcherStatus):
+        return
+    if status.doing_seconds > BUSY_SECONDS and not _is_overdue(status):
+        yield (
+            f"the watcher is busy for {status.doing_seconds:.0f} s"
+            f" ({status.doing_limit:g} s at most): {status.doing}"
+        )
+    if status.poison_lines:
+        yield f"{status.poison_lines} lines that killed the watcher are set aside"
+    if not status.notifications:
+        yield "file notifications are not in use: files are looked at by the clock alone"
+    if status.capture_total_bytes:
+        done = 100 * max(0.0, 1 - status.backlog_bytes / status.capture_total_bytes)
+        yield f"a backlog is read: {done:.0f} % of {format_bytes(status.capture_total_bytes)}"

@@ -1,0 +1,21 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+def local_time(epoch_seconds: float | None) -> str | None:
+    """ISO 8601 with the zone of this machine."""
+    if epoch_seconds is None:
+        return None
+    return datetime.fromtimestamp(epoch_seconds).astimezone().isoformat(timespec="milliseconds")
+
+
+def format_bytes(count: float) -> str:
+    """`1.5 MB`, in powers of ten."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,85 @@
+"""What the configuration says to the guard inside supervisord, and to supervisord through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from claude_headspace.errors import ConfigError
+from claude_headspace.supervision.guarded import MARK
+
+RESTARTS_DEFAULT = 5
+RETRY_SECONDS_DEFAULT = 900.0
+
+
+class GuardSettings:
+    """The settings that were read last; the defaults until some could be read.
+
+    `problem` says why they cannot be read now.
+    """
+
+    def __init__(self, supervisord: Any, program: str) -> None:
+        self._supervisord = supervisord
+        self._log = supervisord.options.logger
+        self._program = program
+        self._stop_seconds: float | None = None
+        self.problem = ""
+        self.restarts = RESTARTS_DEFAULT
+        self.retry_seconds = RETRY_SECONDS_DEFAULT
+        self.alert_command: tuple[str, ...] = ()
+        self.state_directory = self._socket_directory()
+
+    def read(self) -> None:
+        """Take them from the configuration, and apply them to the program as it runs."""
+        from claude_headspace.config import load_config
+
+        try:
+            config = load_config()
+        except ConfigError as error:
+            self.problem = shorten(error.problems)
+            self.state_directory = self._socket_directory()
+            self._log.error(f"guard: bad configuration: {self.problem}")
+        else:
+            self.problem = ""
+            self.state_directory = config.state.directory
+            self.restarts = config.event_system.max_restarts_per_minute
+            self.retry_seconds = config.supervision.retry_seconds
+            self.alert_command = config.alerts.command or ()
+            self._stop_seconds = config.event_system.shutdown_timeout_seconds
+        for group in self._supervisord.process_groups.values():
+            self.apply(group.config)
+
+    def apply(self, group_config: Any) -> None:
+        """Set what supervisord itself needs to know of the program."""
+        for config in group_config.process_configs:
+            if config.name == self._program:
+                config.startretries = self.restarts
+                config.environment = {**(config.environment or {}), MARK: "1"}
+                if self._stop_seconds is not None:
+                    config.stopwaitsecs = self._stop_seconds
+
+    def before_each_reread(self, reread: Callable[[], None]) -> None:
+        """Have `reread` called, which applies our values: then only edits show as differences."""
+        compare = self._supervisord.diff_to_active
+
+        def comparing() -> Any:
+            reread()
+            return compare()
+
+        self._supervisord.diff_to_active = comparing
+
+    def apply_to_reread(self) -> None:
+        """Apply them to what supervisord has just read anew."""
+        for group_config in self._supervisord.options.process_group_configs:
+            self.apply(group_config)
+
+    def _socket_directory(self) -> Path:
+        """The state directory as far as it can be known without a configuration."""
+        return Path(str(self._supervisord.options.serverurl).removeprefix("unix://")).parent
+
+
+def shorten(problems: tuple[str, ...]) -> str:
+    """The first of some problems, for one line of a message."""
+    first = " ".join(problems[0].split())[:200]
+    return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"
