@@ -63,7 +63,6 @@ class Desk:
             checkpoints=self.checkpoints,
             sessions=self.sessions,
             reader=self.reader,
-            redaction=redaction,
             beat=nothing,
             in_flight=self.in_flight,
             count_rejected=self._count,

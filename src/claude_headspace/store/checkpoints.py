@@ -59,7 +59,7 @@ class StoredSource:
 
 
 class CommittedSource(NamedTuple):
-    """A source as it was read last; `open`: its lines left something to be told at its end."""
+    """A source as it was read last; `recent`: a day ago at most; `open`: prompts wait."""
 
     path: str
     device: int
