@@ -63,7 +63,6 @@ class Desk:
             checkpoints=self.checkpoints,
             sessions=self.sessions,
             reader=self.reader,
-            redaction=redaction,
             beat=nothing,
             in_flight=self.in_flight,
             count_rejected=self._count,
@@ -284,8 +283,8 @@ def test_the_last_line_counts_without_its_newline_only_if_it_is_whole(
     desk.projects.append(path, last[:-5])
     (source,) = desk.sources.open(str(path))
     assert desk.capture.step(source).unfinished == len(last) - 5
-    assert desk.capture.step_unfinished(source).bytes == 0
+    assert desk.capture.step_unfinished(source).lines == 0
     assert desk.log.texts(session) == ["a"]
     desk.projects.append(path, last[-5:])
-    assert desk.capture.step_unfinished(source).bytes > 0
+    assert desk.capture.step_unfinished(source).lines == 1
     assert desk.log.texts(session) == ["a", "b"]

@@ -57,8 +57,9 @@ def test_one_commit_after_the_other(checkpoints: Checkpoints, log: Log) -> None:
     assert offset(log) == 20
     found = checkpoints.find(PATH)
     assert found is not None
-    assert checkpoints.commit(read_to(found.next_generation(), 5)).checkpoint.offset == 5
-    assert offset(log) == 5
+    begun = checkpoints.commit(read_to(found.next_generation(), 5))
+    checkpoints.commit(read_to(begun, 6))
+    assert log.rows("SELECT committed_offset, generation FROM checkpoints") == [(6, 2)]
 
 
 def test_not_where_the_row_has_gone_back_meanwhile(checkpoints: Checkpoints, log: Log) -> None:
@@ -74,6 +75,14 @@ def test_not_where_the_row_has_gone_back_meanwhile(checkpoints: Checkpoints, log
 def test_not_where_the_row_has_other_contents_by_now(checkpoints: Checkpoints, log: Log) -> None:
     source = checkpoints.commit(read_to(checkpoints.create(PATH), 10))
     log.rows("UPDATE checkpoints SET checksum = 1")
+    with pytest.raises(DatabaseUnavailable, match="was changed"):
+        checkpoints.commit(read_to(source, 20))
+    assert offset(log) == 10
+
+
+def test_not_where_another_generation_has_begun(checkpoints: Checkpoints, log: Log) -> None:
+    source = checkpoints.commit(read_to(checkpoints.create(PATH), 10))
+    log.rows("UPDATE checkpoints SET generation = 2")
     with pytest.raises(DatabaseUnavailable, match="was changed"):
         checkpoints.commit(read_to(source, 20))
     assert offset(log) == 10

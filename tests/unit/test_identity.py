@@ -46,7 +46,7 @@ def test_other_contents_in_the_same_place_begin_a_generation_and_nothing_else_do
 
 
 def test_a_generation_begins_at_the_first_byte_and_rests_on_the_same_row() -> None:
-    precondition = Precondition(3, ReadRow(7, 50, 99))
+    precondition = Precondition(3, ReadRow(7, 1, 50, 99))
     read = StoredSource(
         7, HERE, Checkpoint(50, *OWN, 0, 99), LineCounts(lines=2), reread_bytes=10,
         rules=1, precondition=precondition,

@@ -11,7 +11,6 @@ from claude_headspace.capture.batch import Batch, Said
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.read_ahead import ReadAhead
 from claude_headspace.capture.reader import POISON, Reader, Segment
-from claude_headspace.capture.redaction import Redaction
 from claude_headspace.capture.sources import ActiveSource, Start
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import TURN_DETECTED
@@ -56,7 +55,6 @@ class Capture:
         checkpoints: Checkpoints,
         sessions: Sessions,
         reader: Reader,
-        redaction: Redaction,
         beat: Callable[[], None],
         in_flight: InFlight,
         count_rejected: Callable[[Mapping[str, int]], None],
@@ -66,8 +64,7 @@ class Capture:
         self._sessions = sessions
         self._reader = reader
         self._ahead = ReadAhead(reader, beat)
-        self._attribution = Attribution(sessions, redaction, in_flight)
-        self._redaction = redaction
+        self._attribution = Attribution(sessions, reader.redaction, in_flight)
         self._beat = beat
         self._in_flight = in_flight
         self._count_rejected = count_rejected
@@ -163,7 +160,7 @@ class Capture:
     def _refuse(self, batch: Batch, said: Said, error: str) -> None:
         offset = said.turn.offset
         logger.warning("%s at byte %d rejected: %s", TURN_DETECTED, offset, error)
-        batch.reject(offset, "refused", error, self._redaction.content(said.line.data))
+        batch.reject(offset, "refused", error, self._reader.redaction.content(said.line.data))
 
 
 def _step(batch: Batch) -> Step:

@@ -89,7 +89,7 @@ class Reader:
     ) -> None:
         self._max_line_bytes = max_line_bytes
         self._in_flight = in_flight
-        self._redaction = redaction
+        self.redaction = redaction
         self._beat = beat
         self._trial = Trial(in_flight, beat)
 
@@ -114,7 +114,7 @@ class Reader:
         """Prompts for which no line has come, told here."""
         start = source.checkpoint
         transcript = self._transcript(source, start)
-        outcomes = [self._redaction.outcome(found) for found in transcript.untold(start.offset)]
+        outcomes = [self.redaction.outcome(found) for found in transcript.untold(start.offset)]
         if not outcomes:
             return Segment.nothing(start)
         line = ReadLine(start.offset, b"", outcomes, counts=False)
@@ -123,7 +123,7 @@ class Reader:
 
     def _transcript(self, source: Start, checkpoint: Checkpoint) -> Transcript:
         state = checkpoint.state if source.stored.rules == RULES else None
-        return Transcript(state, self._redaction.text)
+        return Transcript(state, self.redaction.text)
 
     def _classified(self, source: Start, start: Checkpoint, chunk: Chunk) -> Segment:
         if self._in_flight.is_careful:
@@ -164,7 +164,7 @@ class Reader:
         """What the line is; one that meets a bug would meet it again, and is passed over."""
         try:
             outcomes = transcript.outcomes(line.data, line.start)
-            return [self._redaction.outcome(found) for found in outcomes]
+            return [self.redaction.outcome(found) for found in outcomes]
         except MemoryError:
             raise
         except Exception as error:

@@ -24,6 +24,7 @@ _COLUMNS = (
     "id, path, committed_offset, device, inode, mtime_ns, checksum, head, tail, counts::text,"
     " sessions::text[], state, rules, reread_bytes, reread_state, generation"
 )
+_READ = "id, generation, committed_offset, checksum"
 _REWIND = (
     "UPDATE checkpoints SET committed_offset = 0, checksum = 0, head = 0, tail = 0,"
     " counts = '{}', mtime_ns = NULL, state = '', rules = %s, reread_bytes = 0,"
@@ -58,10 +59,7 @@ class StoredSource:
 
 
 class CommittedSource(NamedTuple):
-    """A source as it was when it was read last; `recent`: within the last day.
-
-    `open`: its lines left something open that is told once the file has been still.
-    """
+    """A source as it was read last; `recent`: a day ago at most; `open`: prompts wait."""
 
     path: str
     device: int
@@ -155,10 +153,7 @@ class Checkpoints:
         dead_letters: Sequence[DeadLetter] = (),
         statements: Sequence[str] = (),
     ) -> StoredSource:
-        """Store where a source is now, what was not taken from it, and what else goes with it.
-
-        Raises DatabaseUnavailable where its row is no longer the one that was read.
-        """
+        """Store where a source is now, what was not taken from it, and what else goes with it."""
         p = source.checkpoint
         values = {
             "committed_offset": p.offset, "device": p.device, "inode": p.inode,
@@ -180,11 +175,11 @@ class Checkpoints:
     def _update(
         self, source: StoredSource, columns: str, values: Sequence[Any], statements: Sequence[str]
     ) -> StoredSource:
+        """Raises DatabaseUnavailable where the row is no longer the one that was read."""
         update = self._database.mogrify(
             f"UPDATE checkpoints SET {columns}"  # noqa: S608
-            " WHERE (id, committed_offset, checksum) = (%s, %s, %s)"
-            " RETURNING id, committed_offset, checksum",
-            (*values, *(source.precondition.row or (source.id, 0, 0))),
+            f" WHERE ({_READ}) = (%s, %s, %s, %s) RETURNING {_READ}",
+            (*values, *(source.precondition.row or (source.id, 1, 0, 0))),
         )
         rows = self._database.store([*statements, update], source.precondition)
         if not rows:
@@ -252,5 +247,5 @@ def _stored(row: Row, connection: int) -> StoredSource:
         reread_bytes,
         reread_state,
         generation,
-        precondition=Precondition(connection, ReadRow(source_id, offset, checksum)),
+        precondition=Precondition(connection, ReadRow(source_id, generation, offset, checksum)),
     )

@@ -10,6 +10,7 @@ class ReadRow(NamedTuple):
     """A row of checkpoints as it was read."""
 
     id: int
+    generation: int
     offset: int
     checksum: int
 

@@ -181,7 +181,6 @@ class Watcher:
             checkpoints=self._checkpoints,
             sessions=self._sessions,
             reader=self._make_reader(),
-            redaction=Redaction(self._redactor),
             beat=self._beat_or_stop,
             in_flight=self._in_flight,
             count_rejected=self._meter.rejected,
