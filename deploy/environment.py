@@ -54,21 +54,21 @@ def main(purpose: str) -> int:
     except Refused as refusal:
         return complain(str(refusal), refusal.status)
     except KeyboardInterrupt:
-        return complain("interrupted; the next start goes on with the installation", 130)
+        return complain("interrupted; the next start continues the installation", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return complain("nobody reads the output, so the installation has stopped", 141)
+        return complain("the output was closed, so the installation has stopped", 141)
     except subprocess.CalledProcessError as error:
         return complain(f"making .venv failed with status {error.returncode}: see above", 69)
     except OSError as error:
-        return complain(f"the installation cannot be made: {error}", 73)
+        return complain(f"the installation failed: {error}", 73)
 
 
 def provide(purpose: str) -> int:
     """Make complete what is not."""
     found = UNFIT.search(str(ROOT))
     if found:
-        raise Refused(f"{ROOT}: no folder with {found[0]!r} in its path will do: move it", 73)
+        raise Refused(f"{ROOT}: the path must not contain {found[0]!r}: move the folder", 73)
     with one_at_a_time():
         if purpose == "test":
             return complete("test")
@@ -137,7 +137,9 @@ def require_writable() -> None:
     """Raise unless this user may install here."""
     for path in (ROOT, VENV):
         if path.exists() and not os.access(path, os.W_OK):
-            raise Refused(f"{path} is another user's: start it as them, or clone it anew", 77)
+            raise Refused(
+                f"{path} belongs to another user: run as that user, or use your own clone", 77
+            )
 
 
 def make_venv() -> None:
@@ -162,7 +164,7 @@ def require_unused() -> None:
     """Raise while a supervisord that was started from .venv works, on whatever state."""
     for pid, arguments in processes():
         if arguments.startswith(f"{VENV}/bin/") and "supervisord" in arguments:
-            raise Refused(f"{VENV} is to be changed, and process {pid} works from it: end it", 75)
+            raise Refused(f"{VENV} must be changed, but process {pid} is using it: stop it", 75)
 
 
 def processes() -> Iterator[tuple[int, str]]:

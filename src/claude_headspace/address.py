@@ -37,15 +37,15 @@ def _fault_of_parts(rest: str) -> str | None:
     if re.search(r"%(?![0-9A-Fa-f]{2})|%00", rest):
         return "every % must begin a code such as %25"
     if re.search(r"\s", rest):
-        return "it has a space in it"
+        return "it contains a space"
     parts = _PARTS.fullmatch(rest)
     if parts is None or "@" in (parts["name"] or ""):
-        return "it has a / or an @ where none can be"
+        return "it has a / or an @ in the wrong place"
     if not all(map(_is_host, parts["hosts"].split(","))):
-        return "a port must be a number, and a host name without brackets of its own"
+        return "a port must be a number, and a host name must not contain brackets"
     pairs = parts["query"].split("&") if parts["query"] else []
     if any(pair.count("=") != 1 for pair in pairs):
-        return "behind the ? it must go on as name=value&name=value"
+        return "what follows the ? must be name=value&name=value"
     return None
 
 
@@ -76,7 +76,7 @@ def mask_password(text: str | None) -> str | None:
 def shown_address(url: object) -> str:
     """As much of what stands for an address as can be told when it cannot be read."""
     if not isinstance(url, str):
-        return f"something of type {type(url).__name__}"
+        return f"a value of type {type(url).__name__}"
     scheme, separator, _ = url.partition("://")
     return f"{scheme}://{MASK}" if separator and scheme.isascii() else "no address"
 

@@ -15,6 +15,7 @@ import psycopg2
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
+from claude_headspace.logs import configure_logging
 from claude_headspace.store.failures import translate
 from claude_headspace.supervision.orphan import die_with_parent
 
@@ -29,10 +30,7 @@ def main() -> int:
     die_with_parent()
     try:
         config = load_config()
-        logging.basicConfig(
-            level=config.logging.level,
-            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        )
+        configure_logging(config.logging.level)
         logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
         return upgrade_when_there(config)
     except ConfigError as error:
@@ -44,7 +42,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception:  # noqa: BLE001 - see above
-        _log.exception("the schema cannot be brought up to date: an error in this program")
+        _log.exception("the schema cannot be upgraded: internal error")
         return INTERNAL_ERROR
 
 

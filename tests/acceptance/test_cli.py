@@ -391,7 +391,7 @@ def test_status_says_what_is_wrong_and_what_was_captured(cli: Cli) -> None:
     ended = cli.run("status")
     assert (ended.returncode, ended.stderr) == (2, "")
     assert ended.stdout.startswith("down\n  supervisord is not running")
-    assert "captured: 1 events\n  turn_detected  1\nturns:    1, each counted once" in ended.stdout
+    assert "captured: 1 event\n  turn_detected  1\nturns:    1 distinct" in ended.stdout
     told = json.loads(cli.run("status", "--json").stdout)
     assert (told["status"], told["captured"]["events"]["turns"]) == ("down", 1)
 
@@ -407,8 +407,8 @@ def test_status_tells_of_what_is_new_to_this_version(cli: Cli) -> None:
             (path, counts, rules),
         )
     shown = cli.run("status").stdout
-    assert "machines: messages of kinds that this version does not know: moon 3, sun 4" in shown
-    assert "rules:    1 files by older rules" in shown
+    assert "machines: kinds of message that this version does not know: moon 3, sun 4" in shown
+    assert "rules:    1 file read by older rules" in shown
     told = json.loads(cli.run("status", "--json").stdout)["captured"]
     assert (told["unknown_machines"], told["older_rules"]) == ({"moon": 3, "sun": 4}, 1)
     execute(cli, "UPDATE checkpoints SET rules = %s", (RULES,))
@@ -418,7 +418,7 @@ def test_status_tells_of_what_is_new_to_this_version(cli: Cli) -> None:
 def test_status_without_a_database(cli: Cli) -> None:
     ended = cli.run("status", env={"DATABASE_URL": NOWHERE})
     assert (ended.returncode, ended.stderr) == (2, "")
-    assert "captured: not known" in ended.stdout
+    assert "captured: unknown" in ended.stdout
     told = json.loads(cli.run("status", "--json", env={"DATABASE_URL": NOWHERE}).stdout)
     assert told["captured"] is None
 
@@ -489,7 +489,7 @@ def test_psql_of_the_embedded_server(
     assert cli.ok("psql", "-Atc", statement, env=url) == "headspace1\n"
     assert postgres_server.record.url in cli.ok("database-url", env=environment)
     without = {"PATH": str(nothing)}
-    assert "there is no psql" in cli.fails(1, "psql", env=without)
+    assert "psql was not found" in cli.fails(1, "psql", env=without)
 
 
 def test_psql_puts_no_secret_on_a_command_line(cli: Cli, tmp_path: Path) -> None:
@@ -577,13 +577,13 @@ def test_hooks_are_installed_shown_and_removed(cli: Cli) -> None:
     settings = cli.directory / "settings.json"
     settings.write_text('{"model": "m"}\n')
     options = ("--settings", str(settings), "--claude-version", "2.1.240")
-    assert "nothing was written" in cli.ok("hooks", "install", "--dry-run", *options)
+    assert "were not written" in cli.ok("hooks", "install", "--dry-run", *options)
     assert settings.read_text() == '{"model": "m"}\n'
     shown = cli.ok("hooks", "install", *options)
     assert "+      " in shown
     assert f"Changed {settings}." in shown
     assert json.loads(settings.read_text())["hooks"]["SessionEnd"]
-    assert "nothing was changed" in cli.ok("hooks", "install", *options)
+    assert "needs no change" in cli.ok("hooks", "install", *options)
     execute(
         cli,
         "INSERT INTO events (timestamp, event_type, payload, session_uuid, event_key) VALUES"

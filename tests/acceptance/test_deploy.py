@@ -129,14 +129,14 @@ def test_in_the_background(project: Project) -> None:
 
     second = project.launch("run", "--detach")
     assert second.returncode == 0
-    assert f"runs already (process {pids[0]})" in second.stdout
+    assert f"is already running (process {pids[0]})" in second.stdout
     assert project.pids()[0] == pids[0]
 
     stopped = project.launch("stop")
     assert (stopped.returncode, stopped.stdout) == (0, "Claude Headspace has stopped.\n")
     assert gone(pids)
     again = project.launch("stop")
-    assert (again.returncode, again.stdout) == (0, "Claude Headspace does not run.\n")
+    assert (again.returncode, again.stdout) == (0, "Claude Headspace is not running.\n")
 
 
 def test_in_the_foreground_until_interrupted(project: Project) -> None:
@@ -364,7 +364,7 @@ def test_no_second_instance_where_the_first_ones_socket_is_gone(swept: Project) 
     refused = swept.launch("run", "--detach")
     assert refused.returncode == 75, refused.stdout
     assert f"process {first}" in refused.stdout
-    assert "deploy/stop ends it" in refused.stdout
+    assert "run deploy/stop" in refused.stdout
     location.short_directory(swept.state).mkdir(0o700)
     by_hand = subprocess.run(
         [swept.root / ".venv/bin/supervisord", "-c", swept.state / "supervisord.conf"],
@@ -374,7 +374,7 @@ def test_no_second_instance_where_the_first_ones_socket_is_gone(swept: Project) 
         check=False,
     )
     assert by_hand.returncode == 2
-    assert f"a supervisord (process {first}) works on {swept.state}" in by_hand.stderr
+    assert f"a supervisord (process {first}) is using {swept.state}" in by_hand.stderr
     assert server_process(swept) == postgres
 
     stopped = swept.launch("stop")
@@ -418,7 +418,7 @@ def test_a_state_directory_that_supervisord_cannot_read_is_refused(
     project.environ["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(project.root / name)
     refused = project.launch("run", "--detach")
     assert refused.returncode == 1
-    assert "name another state.directory" in refused.stdout
+    assert "set another state.directory" in refused.stdout
     assert refused.stdout.count("\n") == 1
     assert not project.state.exists()
 

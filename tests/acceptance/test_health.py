@@ -140,7 +140,7 @@ def test_a_stopped_watcher(state_directory: Path, postgres_server: PostgresServe
 
 def test_a_crash_loop(state_directory: Path, postgres_server: PostgresServer) -> None:
     with site(state_directory, postgres_server, plan=QUICK) as it:
-        body = it.expect("degraded", 200, "given up (crash loop: 5 restarts in 60s)", seconds=40)
+        body = it.expect("degraded", 200, "given up (crash loop: 5 restarts in 60 s)", seconds=40)
         assert body["checks"]["watcher"]["tripped"]
         assert body["checks"]["guard"]["restarts_in_window"] == 5
         assert "headspace_watcher_crash_loop 1.0" in it.text("/metrics")
@@ -156,11 +156,11 @@ def test_a_stuck_watcher_and_a_stuck_guard(
         listener = it.it.pid_of("guard")
         kill(listener, signal.SIGSTOP)
         kill(it.it.pid_of(), signal.SIGSTOP)
-        it.expect("degraded", 200, "the watcher is stuck", "sign of life")
+        it.expect("degraded", 200, "the watcher is stuck", "heartbeat")
         kill(listener, signal.SIGCONT)
         it.expect("healthy", 200)
         kill(it.it.pid_of("guard"), signal.SIGSTOP)
-        it.expect("degraded", 200, "the guard does not listen", seconds=30)
+        it.expect("degraded", 200, "the guard does not respond", seconds=30)
 
 
 def test_a_guard_without_its_listener(
@@ -209,12 +209,12 @@ def test_supervisord_frozen_and_dead(
         kill(postmaster, signal.SIGSTOP)
         it.expect("degraded", 200, "supervisord does not answer", "Postgres does not answer")
         kill(watcher, signal.SIGSTOP)
-        it.expect("down", 503, "supervisord does not answer", "sign of life")
+        it.expect("down", 503, "supervisord does not answer", "heartbeat")
         kill(watcher, signal.SIGCONT)
         it.expect("degraded", 200, "supervisord does not answer")
         kill(process.pid, signal.SIGKILL)
         process.wait()
-        it.expect("down", 503, "supervisord is not running", "sign of life")
+        it.expect("down", 503, "supervisord is not running", "heartbeat")
 
 
 def test_the_web_application_outlives_supervisord_and_makes_way(
@@ -257,10 +257,10 @@ def write_future(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (Path.unlink, "has left no status"),
-        (write_torn, "cut off or damaged"),
-        (write_foreign, "another format (version 99"),
-        (write_future, "s in the future; check the clock"),
+        (Path.unlink, "has written no status"),
+        (write_torn, "incomplete or damaged"),
+        (write_foreign, "unknown format (version 99"),
+        (write_future, "s in the future: check the clock"),
     ],
     ids=["missing", "torn", "foreign", "future"],
 )
@@ -282,11 +282,11 @@ def test_a_bad_status_file(
     ("values", "words"),
     [
         ({"state": "waiting", "reason": "Postgres is away"}, "is waiting: Postgres is away"),
-        ({"failing_since": 1.0, "last_error": "disk full"}, "writes have failed since"),
+        ({"failing_since": 1.0, "last_error": "disk full"}, "writes have been failing since"),
         ({"backlog_bytes": 5_000_000, "oldest_unread_at": 1.0}, "the watcher lags: 5.0 MB"),
         (
             {"backlog_bytes": 5_000_000, "oldest_unread_at": 1.0, "advanced_at": 1.0},
-            "does not advance: 5.0 MB",
+            "makes no progress: 5.0 MB",
         ),
     ],
 )

@@ -277,9 +277,9 @@ def test_the_watcher_says_at_its_start_that_hooks_are_dangerous(
     settings.write_text(json.dumps({"hooks": {"Stop": [{"hooks": [entry]}]}}))
     with watched(tmp_path, database_url) as it:
         it.wait_state("capturing")
-        assert f"{settings} holds dangerous hook entries" in it.log
+        assert f"{settings} contains dangerous hook entries" in it.log
     status = subprocess.run(
         [sys.executable, "-I", "-m", "claude_headspace.cli", "status"],
         env=it.environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert f"  {settings} holds dangerous hook entries" in status.stdout
+    assert f"  {settings} contains dangerous hook entries" in status.stdout

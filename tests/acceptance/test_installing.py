@@ -176,7 +176,7 @@ def test_the_checkout_of_another_user(state_directory: Path) -> None:
     checkout = copied(state_directory.parent / "checkout")
     checkout.python = str(EVERYBODYS)
     told = checkout.refused(77, user="nobody")
-    assert f"{checkout.root} is another user's" in told
+    assert f"{checkout.root} belongs to another user" in told
     assert not checkout.venv.exists()
 
 
@@ -185,7 +185,7 @@ def test_ctrl_c_ends_it_and_pip(checkout: Checkout) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert told == "deploy: interrupted; the next start goes on with the installation\n"
+    assert told == "deploy: interrupted; the next start continues the installation\n"
     assert checkout.install().returncode == 0
 
 
@@ -197,7 +197,7 @@ def test_a_closed_pipe_ends_it_and_pip(checkout: Checkout) -> None:
         (checkout.root / "go").touch()
         told = process.stderr.read()
         assert process.wait(30) == 141
-    assert told == "deploy: nobody reads the output, so the installation has stopped\n"
+    assert told == "deploy: the output was closed, so the installation has stopped\n"
 
 
 def test_a_signal_ends_it_and_pip(checkout: Checkout) -> None:

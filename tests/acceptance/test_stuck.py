@@ -14,7 +14,7 @@ from claude_headspace.embedded.location import short_directory
 
 FOUND_AND_BACK_SECONDS = 5.0
 STALL_SECONDS = 10.0
-SILENT = "stuck: no sign of life for 3 s"
+SILENT = "stuck: no heartbeat for 3 s"
 
 
 def wait_armed(it: Supervised) -> int:
@@ -40,7 +40,7 @@ def test_a_frozen_watcher_is_back_in_time(state_directory: Path) -> None:
         if first >= FOUND_AND_BACK_SECONDS:
             assert freeze_and_measure(it, wait_armed(it)) < FOUND_AND_BACK_SECONDS
         wait_for(it.history, "no history")
-        assert it.history()[0].reason == f"{SILENT}, it did last: work"
+        assert it.history()[0].reason == f"{SILENT}; last activity: work"
         assert SILENT in it.text("guard.log")
         assert it.supervisor.call("guard.getState")["restarts"] == len(it.history())
 
@@ -100,7 +100,7 @@ def test_work_that_hangs_is_ended_though_the_process_beats(state_directory: Path
         assert it.starts()[1] - it.moments("end")[0] < FOUND_AND_BACK_SECONDS + STALL_SECONDS
         wait_for(it.history, "no history")
         assert "stuck: work takes" in it.history()[0].reason
-        assert "3 s were announced" in it.history()[0].reason
+        assert "(limit: 3 s)" in it.history()[0].reason
 
 
 def test_what_was_announced_has_its_time_and_no_more(state_directory: Path) -> None:
@@ -113,7 +113,7 @@ def test_what_was_announced_has_its_time_and_no_more(state_directory: Path) -> N
         wait_for(lambda: len(it.starts()) == 3, "what was overdue was not ended", 20)
         wait_for(lambda: len(it.history()) == 2, "no history")
         assert it.history()[1].reason.startswith("stuck: list /slow takes")
-        assert it.history()[1].reason.endswith("1 s were announced")
+        assert it.history()[1].reason.endswith("(limit: 1 s)")
 
 
 def test_beats_find_a_guard_that_was_started_again(state_directory: Path) -> None:

@@ -18,7 +18,7 @@ def test_a_disk_with_room_is_no_problem(tmp_path: Path) -> None:
     [
         (0, 9, "is full: 0 bytes are left"),
         (100, 9, "409600 bytes"),
-        (1000, 0, "no file can be made"),
+        (1000, 0, "no more files can be created"),
     ],
 )
 def test_a_full_one_is_named(
@@ -39,4 +39,4 @@ def test_file_systems_that_count_no_nodes_are_not_full(
 
 
 def test_a_directory_that_is_gone_is_named(tmp_path: Path) -> None:
-    assert "cannot be looked at: No such file" in disk_problem(tmp_path / "gone")
+    assert "cannot be examined: No such file" in disk_problem(tmp_path / "gone")

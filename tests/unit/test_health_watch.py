@@ -50,7 +50,7 @@ def test_the_second_look_is_one_and_only_one(watch: HealthWatch, told: Told) -> 
     look(watch, "healthy")
     assert told.kinds == ["degraded: why"]
     look(watch, "healthy", "healthy")
-    assert told.kinds == ["degraded: why", "recovered: the watcher is well again"]
+    assert told.kinds == ["degraded: why", "recovered: the watcher is healthy again"]
 
 
 def test_giving_up_is_told_at_once_and_not_again_at_every_try(
@@ -63,7 +63,7 @@ def test_giving_up_is_told_at_once_and_not_again_at_every_try(
     assert told.kinds == ["gave up: crash loop"]
     look(watch, "healthy", "healthy")
     watch.gave_up("crash loop")
-    assert told.kinds[1:] == ["recovered: the watcher is well again", "gave up: crash loop"]
+    assert told.kinds[1:] == ["recovered: the watcher is healthy again", "gave up: crash loop"]
 
 
 def test_what_was_told_outlives_the_listener(tmp_path: Path, told: Told) -> None:

@@ -28,7 +28,7 @@ def test_the_earlier_form_is_dangerous_and_the_file_is_named(tmp_path: Path) -> 
     path.parent.mkdir()
     path.write_bytes(settings(EARLIER))
     (told,) = warnings([tmp_path / "none", path])
-    assert told.startswith(f"{path} holds dangerous hook entries")
+    assert told.startswith(f"{path} contains dangerous hook entries")
     assert "(Stop)" in told
     assert f"`claude-headspace hooks install --settings '{path}'`" in told
 

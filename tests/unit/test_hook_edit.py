@@ -53,12 +53,12 @@ def to_the_earlier_form(path: Path) -> None:
 def test_removing_gives_every_byte_back_and_leaves_nothing_behind(path: Path) -> None:
     put_in(path)
     assert path.read_bytes() != BYTES
-    assert "to the byte" not in describe_edit(remove(path, INBOX, dry_run=True))
+    assert "byte for byte" not in describe_edit(remove(path, INBOX, dry_run=True))
     report = remove(path, INBOX)
     assert path.read_bytes() == BYTES
     assert names(path) == ["settings.json"]
     assert report.backup is None
-    assert "to the byte" in describe_edit(report)
+    assert "byte for byte" in describe_edit(report)
 
 
 def test_a_file_that_installing_made_is_gone_after_removing(path: Path) -> None:
@@ -159,7 +159,7 @@ def test_what_changes_between_reading_and_replacing_is_not_overwritten(path: Pat
         path.write_bytes(other)
         return add_color(settings)
 
-    with pytest.raises(HookSettingsError, match="was changed by another program"):
+    with pytest.raises(HookSettingsError, match="Another program changed"):
         edit(path, change_meanwhile)
     assert path.read_bytes() == other
     assert not [name for name in names(path) if name.endswith(".tmp")]
@@ -172,7 +172,7 @@ def test_a_file_that_comes_up_between_reading_and_replacing_is_not_overwritten(p
         path.write_bytes(b"{}")
         return add_color(settings)
 
-    with pytest.raises(HookSettingsError, match="was changed by another program"):
+    with pytest.raises(HookSettingsError, match="Another program changed"):
         edit(path, change_meanwhile)
     assert path.read_bytes() == b"{}"
 

@@ -86,7 +86,7 @@ def test_the_second_time_changes_nothing_and_makes_no_backup(written: Path) -> N
     content, names = written.read_bytes(), sorted(written.parent.iterdir())
     report = put_in(written)
     assert not report.changes
-    assert "nothing was changed" in describe_edit(report)
+    assert "needs no change" in describe_edit(report)
     assert (written.read_bytes(), sorted(written.parent.iterdir())) == (content, names)
 
 
@@ -116,7 +116,7 @@ def test_a_dry_run_shows_all_and_writes_nothing(written: Path) -> None:
     assert list(written.parent.iterdir()) == [written]
     text = describe_edit(report)
     assert '+        "SessionEnd": [' in text
-    assert "nothing was written" in text
+    assert "were not written" in text
     assert not any(line.startswith("-") for line in report.diff.splitlines()[2:] if "hooks" in line)
 
 
@@ -191,7 +191,7 @@ def test_the_report_says_which_events_and_why_so_few(path: Path) -> None:
     assert "2.1.240" in known
     assert "SessionEnd" in known
     unknown = describe_edit(install(path, INBOX, version=None))
-    assert "not known" in unknown
+    assert "version is unknown" in unknown
     assert "SessionStart, SessionEnd." in unknown
 
 

@@ -99,7 +99,7 @@ def test_dangerous_entries_are_named_with_what_to_do(tmp_path: Path, interpreter
         handler = settings["hooks"][event][0]["hooks"][0]
         handler["command"], *handler["args"] = shlex.split(handler["command"])
     (problem,) = look(tmp_path, settings).problems
-    assert f"{tmp_path}/settings.json holds dangerous hook entries" in problem
+    assert f"{tmp_path}/settings.json contains dangerous hook entries" in problem
     assert "(Stop, SessionEnd)" in problem
     assert "hooks install" in problem
 
@@ -108,7 +108,7 @@ def test_an_event_that_is_no_longer_asked_for(tmp_path: Path, interpreter: Path)
     settings = add({}, (*events_for(NEW), "PreCompact"), HookCommand(interpreter, INBOX))
     for version in (NEW, None):
         (problem, *_) = look(tmp_path, settings, version=version).problems
-        assert problem == "No longer asked for: PreCompact; install the hooks again."
+        assert problem == "No longer needed: PreCompact; install the hooks again."
 
 
 def test_another_instance_is_named(tmp_path: Path, interpreter: Path) -> None:

@@ -37,7 +37,7 @@ MESSAGE = {
     "key": "1:2.5",
 }
 GUARD_NUMBERS = ("restarts", "limit", "window_seconds", "waiting_ticks", "next_try_seconds")
-SILENT = "stuck: no sign of life for 3 s, it did last: work"
+SILENT = "stuck: no heartbeat for 3 s; last activity: work"
 
 
 class Scripted(Supervisor):
@@ -136,7 +136,7 @@ def test_an_event_delivered_twice_is_written_down_once(tmp_path: Path, clock: Cl
 
 
 def test_without_the_inner_half_it_does_not_start(tmp_path: Path) -> None:
-    with pytest.raises(EnforcerMissing, match=r"no \[rpcinterface:guard\] .* take the section"):
+    with pytest.raises(EnforcerMissing, match=r"no \[rpcinterface:guard\] .* copy the section"):
         ask_settings(Scripted(enforced=False), beats_of(tmp_path), "watcher")
     settings = ask_settings(Scripted(), beats_of(tmp_path), "watcher")
     assert settings.state_directory == Path("/a/state")
@@ -168,7 +168,7 @@ def test_what_is_overdue_is_ended_at_once_and_named(tmp_path: Path, clock: Clock
     beat(tmp_path, guard, doing="list /slow", seconds=20.7, limit=20.0, overdue=True)
     assert kills(supervisor) == 1
     guard.on_event(message())
-    assert history(tmp_path)[0].reason == "stuck: list /slow takes 20.7 s, 20 s were announced"
+    assert history(tmp_path)[0].reason == "stuck: list /slow has taken 20.7 s (limit: 20 s)"
 
 
 def test_what_another_process_is_late_with_ends_none(tmp_path: Path, clock: Clock) -> None:
@@ -234,8 +234,8 @@ def test_tries_and_a_full_disk(
 ) -> None:
     """An alert needs no disk; a try is a start like the others."""
     guard = make(tmp_path, Scripted(), clock)
-    guard.on_event(message(outcome="gave up", detail="crash loop: 5 restarts in 60s"))
-    assert "gave up: crash loop: 5 restarts in 60s, it is tried again in 1 min" in caplog.text
+    guard.on_event(message(outcome="gave up", detail="crash loop: 5 restarts in 60 s"))
+    assert "gave up: crash loop: 5 restarts in 60 s; next try in 1 min" in caplog.text
     guard.on_event(message(outcome="tried again", pid=0, uptime_seconds=None, key="2"))
     assert [(each.outcome, each.number) for each in history(tmp_path)] == [
         ("gave up", 0),

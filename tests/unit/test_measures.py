@@ -121,7 +121,6 @@ def spoilt(change: Callable[[dict[str, Any]], object]) -> WatcherStatus:
     [
         lambda v: v.pop("measures"),
         lambda v: v.update(measures=[1]),
-        lambda v: v["measures"].pop("lag_seconds"),
         lambda v: v["measures"]["written"].update(turn_detected=-1),
         lambda v: v["measures"]["written"].update(turn_detected=True),
         lambda v: v["measures"]["lag_seconds"].update(sum="much"),

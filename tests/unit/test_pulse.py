@@ -18,14 +18,14 @@ def test_silence_after_a_beat() -> None:
     pulse.beat(BEAT, 10)
     assert not pulse.is_stuck(10 + SILENCE_SECONDS - 0.01)
     assert pulse.is_stuck(10 + SILENCE_SECONDS)
-    assert pulse.explain() == "stuck: no sign of life for 3 s, it did last: work"
+    assert pulse.explain() == "stuck: no heartbeat for 3 s; last activity: work"
 
 
 def test_what_is_overdue_is_stuck_though_it_beats() -> None:
     pulse = Pulse()
     pulse.beat(LATE, 10)
     assert pulse.is_stuck(10)
-    assert pulse.explain() == "stuck: list /slow takes 20.6 s, 20 s were announced"
+    assert pulse.explain() == "stuck: list /slow has taken 20.6 s (limit: 20 s)"
     pulse.beat(BEAT, 11)
     assert not pulse.is_stuck(11)
 
@@ -38,7 +38,7 @@ def test_a_new_process_has_longer_for_its_first_beat() -> None:
     pulse.started(100)
     assert not pulse.is_stuck(100 + FIRST_BEAT_SECONDS - 0.01)
     assert pulse.is_stuck(100 + FIRST_BEAT_SECONDS)
-    assert pulse.explain() == "stuck: no sign of life for 30 s"
+    assert pulse.explain() == "stuck: no heartbeat for 30 s"
 
 
 def test_forgiving_begins_the_wait_anew_but_arms_nothing() -> None:

@@ -74,7 +74,7 @@ def test_our_own_answer_is_enough(tmp_path: Path) -> None:
 def test_the_answer_of_another_is_not(tmp_path: Path, state: str, pid: int) -> None:
     with (
         answering(instance(tmp_path / state, pid)) as port,
-        pytest.raises(NotReady, match=f"is answered by process {pid}, which is another instance"),
+        pytest.raises(NotReady, match=f"is answered by process {pid}, which belongs to another"),
     ):
         wait_for_health(config_of(tmp_path, port), Asked())
 

@@ -55,10 +55,10 @@ def test_it_stays_bounded(tmp_path: Path) -> None:
 
 
 def test_the_table_says_it_all() -> None:
-    trip = replace(RECORD, outcome="gave up", detail="crash loop: 5 restarts in 60s")
+    trip = replace(RECORD, outcome="gave up", detail="crash loop: 5 restarts in 60 s")
     lines = format_restarts([RECORD, replace(trip, uptime_seconds=None)]).splitlines()
     assert lines[0].split() == ["time", "reason", "uptime", "attempt", "outcome"]
     assert "killed by SIGKILL  12.3 s  2 of 5 in 60 s  restarted" in lines[1]
     assert "?" in lines[2]
-    assert lines[2].endswith("gave up: crash loop: 5 restarts in 60s")
+    assert lines[2].endswith("gave up: crash loop: 5 restarts in 60 s")
     assert format_restarts([]) == "The watcher has never been restarted."

@@ -88,10 +88,17 @@ def test_another_format_is_foreign(tmp_path: Path, change: dict[str, object]) ->
     assert problem_of(path).kind == "foreign"
 
 
-def test_more_than_we_know_is_no_harm(tmp_path: Path) -> None:
+def test_another_version_may_write_more_or_less(tmp_path: Path) -> None:
     path = tmp_path / "status.json"
-    path.write_text(json.dumps({**json.loads(STATUS.to_json()), "later": 1}))
+    values = json.loads(STATUS.to_json())
+    path.write_text(json.dumps({**values, "later": 1}))
     assert read_status(path, 201.0) == STATUS
+    del values["poison_lines"]
+    path.write_text(json.dumps(values))
+    assert read_status(path, 201.0) == STATUS
+    del values["pid"]
+    path.write_text(json.dumps(values))
+    assert problem_of(path).kind == "foreign"
 
 
 @given(st.binary(max_size=300))

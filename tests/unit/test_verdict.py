@@ -30,7 +30,7 @@ ALL_WELL = Observation(
     database=DatabasePing(0.002),
 )
 AWAY = Problem("supervisord is not running")
-MISSING = StatusProblem("missing", "the watcher has left no status")
+MISSING = StatusProblem("missing", "the watcher has written no status")
 
 
 def with_status(**values: Any) -> Verdict:
@@ -73,7 +73,7 @@ def test_a_starting_process_that_works_already_is_well() -> None:
         ({"state": "BACKOFF", "pid": 0}, "has crashed and is being restarted"),
         ({"state": "EXITED", "pid": 0}, "has crashed and is being restarted"),
         ({"state": "STOPPING"}, "not running (STOPPING)"),
-        ({"pid": 99}, "has not reported since its start (it runs as pid 99 since 100 s)"),
+        ({"pid": 99}, "has not reported since its start (it has run as pid 99 for 100 s)"),
         ({"pid": 99, "started_at": NOW - 2}, "the watcher is starting"),
     ],
 )
@@ -104,11 +104,11 @@ def test_a_command_is_named_with_the_folder_in_which_it_works() -> None:
                 "oldest_unread_at": NOW - 6,
                 "advanced_at": NOW - 99,
             },
-            "does not advance: 2.5 MB in 3 files wait, the last step was 99 s ago",
+            "makes no progress: 2.5 MB in 3 files unread, last progress 99 s ago",
         ),
         (
             {"backlog_bytes": 9, "oldest_unread_at": NOW - 60, "advanced_at": NOW - 1},
-            "the watcher lags: 9 bytes in 0 files wait, the oldest for 60 s",
+            "the watcher lags: 9 bytes in 0 files unread, the oldest for 60 s",
         ),
         ({"backlog_bytes": 9, "oldest_unread_at": NOW - 60}, "the watcher lags"),
     ],
@@ -131,7 +131,7 @@ def test_what_is_over_or_young_is_well(values: dict[str, Any]) -> None:
 
 def test_a_status_that_cannot_be_read() -> None:
     reason = only_reason(judge(replace(ALL_WELL, status=MISSING)))
-    assert reason == "the watcher has left no status (it runs as pid 7 since 100 s)"
+    assert reason == "the watcher has written no status (it has run as pid 7 for 100 s)"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_status_that_cannot_be_read() -> None:
         ({"programs": (WATCHER, replace(GUARD, state="FATAL", pid=0))}, "the guard is FATAL"),
         ({"guard": Problem("no such call")}, "half inside supervisord is missing: no such call"),
         ({"guard": replace(INNER, broken="KeyError")}, "failed: KeyError"),
-        ({"guard": replace(INNER, waiting_ticks=3)}, "does not listen"),
+        ({"guard": replace(INNER, waiting_ticks=3)}, "does not respond"),
         ({"guard": replace(INNER, settings_problem="x")}, "default settings"),
         ({"programs": (GUARD,)}, "no program named watcher"),
         ({"database": Problem("no answer")}, "Postgres does not answer: no answer"),
@@ -171,7 +171,7 @@ def test_the_next_try_is_told() -> None:
     fatal = replace(WATCHER, state="FATAL", pid=0, error="crash loop: 5")
     seen = replace(ALL_WELL, programs=(fatal, GUARD), guard=replace(INNER, next_try_seconds=599.0))
     assert only_reason(judge(seen)) == (
-        "the watcher is given up (crash loop: 5), it is tried again in 10 min;"
+        "the watcher was given up (crash loop: 5); next try in 10 min;"
         " after a fix: supervisorctl start watcher"
     )
 
@@ -179,26 +179,24 @@ def test_the_next_try_is_told() -> None:
 def test_a_long_wait_that_was_announced_is_worth_a_note() -> None:
     verdict = with_status(doing="list /slow", doing_seconds=12.0, doing_limit=20.0)
     assert verdict.status == "healthy"
-    assert verdict.notes == ("the watcher is busy for 12 s (20 s at most): list /slow",)
+    assert verdict.notes == ("the watcher has been busy for 12 s (limit: 20 s): list /slow",)
     assert verdict.checks["watcher"]["doing"] == "list /slow"
 
 
 def test_what_is_overdue_is_stuck() -> None:
     verdict = with_status(doing="list /slow", doing_seconds=22.0, doing_limit=20.0)
-    assert only_reason(verdict) == (
-        "the watcher is stuck: list /slow takes 22 s, 20 s were announced"
-    )
+    assert only_reason(verdict) == ("the watcher is stuck: list /slow has taken 22 s (limit: 20 s)")
     assert verdict.notes == ()
 
 
 def test_a_full_disk_is_told_as_such_and_not_as_stuck() -> None:
-    full = "the disk of /state is full: 0 bytes are left; make room"
+    full = "the disk of /state is full: 0 bytes are left; free some space"
     seen = replace(ALL_WELL, disk=full)
     assert only_reason(judge(seen)) == full
     silent = judge(replace(seen, status=replace(STATUS, beat_at=NOW - 60)))
     assert silent.reasons == (
         full,
-        "how the watcher is (pid 7) is not known: it told 60 s ago",
+        "the watcher's state (pid 7) is unknown: last report 60 s ago",
     )
 
 
@@ -213,11 +211,11 @@ def test_notes_do_not_degrade() -> None:
         poison_lines=2, notifications=False, capture_total_bytes=1000.0, backlog_bytes=750
     )
     assert verdict.status == "healthy"
-    assert [note.split(" ", 2)[0] for note in verdict.notes] == ["2", "file", "a"]
-    assert "25 %" in verdict.notes[-1]
+    assert [note.split(" ", 2)[0] for note in verdict.notes] == ["lines", "file", "reading"]
+    assert "25%" in verdict.notes[-1]
     other = Program("web", "FATAL", 0, 0, 0, "port in use")
     seen = replace(ALL_WELL, programs=(WATCHER, GUARD, other))
-    assert judge(seen).notes == ("web is given up (port in use)",)
+    assert judge(seen).notes == ("web was given up (port in use)",)
 
 
 def test_bytes_in_words() -> None:
@@ -232,6 +230,6 @@ def test_rejected_lines_are_counted_by_what_is_wrong_with_them() -> None:
     measures = Measures()
     measures.rejected.update(damaged=3, too_long=1)
     assert only_reason(with_status(rejected=4, measures=measures)) == (
-        "4 lines or events were rejected since the start (3 damaged, 1 too_long);"
+        "lines or events rejected since the watcher started: 4 (3 damaged, 1 too_long);"
         " see `claude-headspace rejected`"
     )

@@ -35,6 +35,13 @@ def open_log(config: Config) -> Iterator[Connection]:
         raise
 
 
+def configured_inbox() -> Path:
+    """The inbox of the instance that the configuration describes."""
+    from claude_headspace.config import load_config
+
+    return inbox_of(load_config())
+
+
 def inbox_of(config: Config) -> Path:
     """Where other programs leave events for this instance."""
     return config.state.directory / "inbox"

@@ -25,29 +25,33 @@ TAKE_UP_SECONDS = 10.0
 def configure(commands: Commands) -> None:
     """Declare the commands."""
     parser = add(
-        commands, "register", register, "have a session captured, from its first byte",
-        "It need not have begun yet. The watcher does it at once, or when it runs again.",
+        commands, "register", register, "capture a session, from its first line",
+        "The session need not exist yet. The watcher begins at once, or when it next runs.",
         "claude-headspace register 6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab --project .",
     )  # fmt: skip
     _add_session(parser.add_argument)
-    parser.add_argument("--project", type=path, metavar="PATH", help="the project it belongs to")
-    parser.add_argument("--directory", type=path, metavar="PATH", help="where it works")
-    parser.add_argument("--iterm-pane-id", metavar="ID", help="the terminal it runs in")
+    parser.add_argument("--project", type=path, metavar="PATH", help="its project")
+    parser.add_argument("--directory", type=path, metavar="PATH", help="its working directory")
+    parser.add_argument("--iterm-pane-id", metavar="ID", help="its iTerm pane")
     parser = add(
-        commands, "unregister", unregister, "leave a session alone until it is registered again",
-        "What was captured of it stays; it ends with the reason `unregistered`.",
+        commands, "unregister", unregister, "stop capturing a session until it is registered again",
+        "What has been captured stays. The session ends with the reason `unregistered`.",
         "claude-headspace unregister 6f1d0a7e",
     )  # fmt: skip
     _add_session(parser.add_argument)
     add(
-        commands, "watcher", watcher, "capture, in the foreground",
-        "What supervisord runs in the background. Ctrl-C ends it in order.",
+        commands, "watcher", watcher, "run the watcher in the foreground",
+        "supervisord runs the same program in the background. Ctrl-C stops it cleanly.",
         "claude-headspace watcher",
     )  # fmt: skip
 
 
 def _add_session(add_argument: Callable[..., object]) -> None:
-    add_argument("session", metavar="SESSION", help="its uuid; of a known one the beginning")
+    add_argument(
+        "session",
+        metavar="SESSION",
+        help="its UUID; the first characters of a known one are enough",
+    )
 
 
 def register(arguments: Namespace) -> int:
@@ -68,7 +72,7 @@ def register(arguments: Namespace) -> int:
             host=config.state.host,
         )
         _wait_for_watchers(connection, session)
-    print(f"{session} is registered." if changed else f"{session} was registered already.")
+    print(f"{session} is registered." if changed else f"{session} was already registered.")
     return 0
 
 
@@ -82,7 +86,7 @@ def unregister(arguments: Namespace) -> int:
         session = find_session(connection, arguments.session).uuid
         changed = ask_for(connection, session, wanted=False, host=config.state.host)
         _wait_for_watchers(connection, session)
-    print(f"{session} is unregistered." if changed else f"{session} was unregistered already.")
+    print(f"{session} is unregistered." if changed else f"{session} was already unregistered.")
     return 0
 
 
@@ -94,8 +98,8 @@ def _wait_for_watchers(connection: Connection, session: UUID) -> None:
     while behind := watchers_behind(connection, session):
         if time.monotonic() >= deadline:
             print(
-                f"{behind} running watchers have not taken it up within {TAKE_UP_SECONDS:g} s:"
-                " they do so as soon as they can.",
+                f"Running watchers that have not confirmed within {TAKE_UP_SECONDS:g} s: {behind}."
+                " They follow as soon as they can.",
                 file=sys.stderr,
             )
             return

@@ -67,7 +67,7 @@ def moment(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError) as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no time: give 2026-08-22T14:00 or so long ago as 10m, 2h, 3d"
+            f"{text!r} is not a time: give 2026-08-22T14:00 or an age such as 10m, 2h, 3d"
         ) from error
 
 
@@ -76,7 +76,7 @@ def count(text: str) -> int | None:
     if text == "all":
         return None
     if not re.fullmatch(r"\d{1,12}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows: give 0, 1, 2 … or all")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows: give a number or all")
     return int(text)
 
 
@@ -89,7 +89,7 @@ def add_limit(parser: argparse.ArgumentParser, default: int = 50) -> None:
     """`--limit`."""
     parser.add_argument(
         "--limit", type=count, default=default, metavar="N",
-        help=f"show the newest N, or all (default: {default})",
+        help=f"show only the newest N, or `all` (default: {default})",
     )  # fmt: skip
 
 

@@ -21,20 +21,24 @@ if TYPE_CHECKING:
 def configure(commands: Commands) -> None:
     """Declare the commands."""
     parser = add(
-        commands, "migrate", migrate, "bring the database's schema up to this version",
-        "Waits for a database that is away or still starting, and says so.",
+        commands, "migrate", migrate, "upgrade the database schema to this version",
+        "Waits for a database that is not available yet, and says so.",
         "claude-headspace migrate --database postgresql://me@db.example/headspace",
     )  # fmt: skip
-    parser.add_argument("--database", metavar="URL", help="this one, not the configured one")
-    parser.add_argument("--no-wait", action="store_true", help="fail if it does not answer now")
+    parser.add_argument(
+        "--database", metavar="URL", help="use this database instead of the configured one"
+    )
+    parser.add_argument(
+        "--no-wait", action="store_true", help="fail if the database does not answer at once"
+    )
     add(
         commands, "database-url", database_url, "print the address of the log's database",
-        "Whole, with the password if it has one: others see what stands on a command line, so\n"
-        "hand it to a program in its environment.",
+        "Includes the password, if there is one. Other users can see command lines, so pass the\n"
+        "address to a program in its environment.",
         'DATABASE_URL="$(claude-headspace database-url)" my-reader',
     )  # fmt: skip
     parser = add(
-        commands, "psql", psql, "open a shell on the log's database",
+        commands, "psql", psql, "open psql on the log's database",
         "",
         "claude-headspace psql -c 'SELECT count(*) FROM events'",
         prefix_chars="\0",
@@ -103,6 +107,6 @@ def _client(config: Config) -> str:
     if record is not None and os.access(record.bin / "psql", os.X_OK):
         return str(record.bin / "psql")
     raise HeadspaceError(
-        "there is no psql on this machine: install PostgreSQL's client,"
-        " or ask with another client (`claude-headspace database-url` has the address)"
+        "psql was not found: install the PostgreSQL client, or use another client with the"
+        " address that `claude-headspace database-url` prints"
     )

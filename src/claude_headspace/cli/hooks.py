@@ -1,4 +1,4 @@
-"""Events from elsewhere: Claude Code's hooks, and the inbox from a shell."""
+"""Claude Code's hooks: the command that they run, and their place in its settings."""
 
 from __future__ import annotations
 
@@ -16,30 +16,19 @@ if TYPE_CHECKING:
 
 
 def configure(commands: Commands) -> None:
-    """Declare the commands."""
-    from claude_headspace.cli.command import add, moment
+    """Declare `hook` and `hooks`."""
+    from claude_headspace.cli.command import add
 
     parser = add(
-        commands, "hook", hook, "take in what Claude Code tells a hook (on standard input)",
+        commands, "hook", hook, "record one hook call of Claude Code (JSON on standard input)",
         "For Claude Code's settings, see `hooks install`. Prints nothing and always ends with 0;\n"
         "what goes wrong is noted in hook-errors.log beside the inbox.",
         "claude-headspace hook --inbox /home/me/claude-headspace/var/inbox",
     )  # fmt: skip
-    parser.add_argument("--inbox", metavar="DIR", help="quicker: the settings need not be read")
+    parser.add_argument(
+        "--inbox", metavar="DIR", help="the inbox; faster, because the configuration is not read"
+    )
     _configure_settings(commands)
-    parser = add(
-        commands, "emit", emit, "leave an event in the inbox, for the watcher to take in",
-        "Needs neither Postgres nor the watcher. The event is on disk when its id is printed; the\n"
-        "same id again is the same event. The payload must be what the type's schema asks for.",
-        "claude-headspace emit hook_received --payload '{\"hook_type\": \"Stop\","
-        ' "claude_session_id": "6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab",'
-        ' "working_directory": "/tmp"}\'',
-    )  # fmt: skip
-    parser.add_argument("type", metavar="TYPE", help="the event's type")
-    parser.add_argument("--payload", required=True, metavar="JSON", help="an object; -: from stdin")
-    parser.add_argument("--id", metavar="UUID", help="its identity (default: a new one)")
-    parser.add_argument("--timestamp", type=moment, metavar="TIME", help="its time (default: now)")
-    parser.add_argument("--inbox", metavar="DIR", help="another inbox than the configured one")
 
 
 def _configure_settings(commands: Commands) -> None:
@@ -47,27 +36,29 @@ def _configure_settings(commands: Commands) -> None:
 
     group = commands.add_parser(
         "hooks",
-        help="have Claude Code call `hook`, or no longer",
-        description="Edits Claude Code's settings, and leaves everything else in them as it is.",
+        help="install, remove or check Claude Code's hooks",
+        description="Edits Claude Code's settings, and changes nothing else in them.",
         epilog="example:\n  claude-headspace hooks install --dry-run",
     )
     actions = group.add_subparsers(title="actions", metavar="ACTION", required=True)
     edits = (
         ("install", install_hooks, "add our hooks to Claude Code's settings"),
-        ("remove", remove_hooks, "take our hooks out of Claude Code's settings"),
+        ("remove", remove_hooks, "remove our hooks from Claude Code's settings"),
     )
     for name, run, summary in edits:
         parser = add(
             actions, name, run, summary,
-            "Shows the difference, asks on a terminal, and keeps one backup.",
+            "Shows the changes, asks for confirmation on a terminal, and keeps one backup.",
             f"claude-headspace hooks {name} --dry-run",
         )  # fmt: skip
         _add_settings(parser.add_argument)
-        parser.add_argument("--dry-run", action="store_true", help="show what would be changed")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="show the changes without making them"
+        )
         parser.add_argument("--yes", action="store_true", help="do not ask")
     parser = add(
-        actions, "status", hooks_status, "show which hooks are configured and were really seen",
-        "Exit status 1 if something is wrong.",
+        actions, "status", hooks_status, "show which hooks are configured, and when each was seen",
+        "Exit status 1 if there are problems.",
         "claude-headspace hooks status",
     )  # fmt: skip
     _add_settings(parser.add_argument)
@@ -78,16 +69,20 @@ def _add_settings(add_argument: Callable[..., object]) -> None:
 
     add_argument(
         "--settings", type=path, metavar="FILE",
-        help="Claude Code's settings (default: settings.json of the user)",
+        help="the settings file (default: the user's settings.json)",
     )  # fmt: skip
-    add_argument("--claude-version", metavar="VERSION", help="Claude Code's (default: it is asked)")
+    add_argument(
+        "--claude-version",
+        metavar="VERSION",
+        help="the version of Claude Code (default: it is asked)",
+    )
 
 
 def run_hook(arguments: Sequence[str]) -> int:
     """The hook command; 0 and silence whatever happens."""
     from claude_headspace.hooks.command import main
 
-    return main(arguments or _configured_inbox())
+    return main(arguments or _inbox_arguments())
 
 
 def hook(arguments: Namespace) -> int:
@@ -95,68 +90,23 @@ def hook(arguments: Namespace) -> int:
     return run_hook(["--inbox", arguments.inbox] if arguments.inbox else [])
 
 
-def _configured_inbox() -> list[str]:
-    from claude_headspace.cli.access import inbox_of
+def _inbox_arguments() -> list[str]:
     from claude_headspace.errors import HeadspaceError
 
     try:
-        from claude_headspace.config import load_config
+        from claude_headspace.cli.access import configured_inbox
 
-        return ["--inbox", str(inbox_of(load_config()))]
+        return ["--inbox", str(configured_inbox())]
     except (HeadspaceError, OSError, ImportError):
         return []  # without an inbox there is no place to say it either
 
 
-def emit(arguments: Namespace) -> int:
-    """Leave one event in the inbox."""
-    from claude_headspace.inbox.producer import new_id, put
-
-    payload = _payload(arguments.payload)
-    identity = (arguments.id or new_id()).lower()
-    _check(arguments.type, payload, arguments.timestamp)
-    inbox = arguments.inbox or _inbox()
-    print(put(inbox, arguments.type, payload, timestamp=arguments.timestamp, event_id=identity))
-    return 0
-
-
-def _payload(given: str) -> dict[str, object]:
-    import json
-    import sys
-
-    from claude_headspace.errors import EventInvalid
-
-    try:
-        payload = json.loads(sys.stdin.read() if given == "-" else given)
-    except (ValueError, RecursionError) as error:
-        raise EventInvalid("payload", f"is not JSON ({error})") from error
-    if not isinstance(payload, dict):
-        raise EventInvalid("payload", f"must be a JSON object, is {type(payload).__name__}")
-    return payload
-
-
-def _check(event_type: str, payload: dict[str, object], timestamp: datetime | None) -> None:
-    """Say now what the watcher would reject later."""
-    from datetime import UTC, datetime
-
-    from claude_headspace.events.event import NO_SESSION, Event
-    from claude_headspace.events.taxonomy import installed_taxonomy
-
-    when = timestamp or datetime.now(UTC)
-    installed_taxonomy().check(Event(event_type, when, payload, NO_SESSION))
-
-
-def _inbox() -> Path:
-    from claude_headspace.cli.access import inbox_of
-    from claude_headspace.config import load_config
-
-    return inbox_of(load_config())
-
-
 def install_hooks(arguments: Namespace) -> int:
     """Add our entries."""
+    from claude_headspace.cli.access import configured_inbox
     from claude_headspace.hooks.install import install
 
-    inbox, settings, version = _inbox(), _settings(arguments), _version(arguments)
+    inbox, settings, version = configured_inbox(), _settings(arguments), _version(arguments)
     return _edit(
         lambda dry_run: install(settings, inbox, version=version, dry_run=dry_run), arguments
     )
@@ -164,9 +114,10 @@ def install_hooks(arguments: Namespace) -> int:
 
 def remove_hooks(arguments: Namespace) -> int:
     """Take our entries out."""
+    from claude_headspace.cli.access import configured_inbox
     from claude_headspace.hooks.install import remove
 
-    inbox, settings = _inbox(), _settings(arguments)
+    inbox, settings = configured_inbox(), _settings(arguments)
     return _edit(lambda dry_run: remove(settings, inbox, dry_run=dry_run), arguments)
 
 
@@ -195,7 +146,7 @@ def _agreed() -> bool:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return True
     try:
-        return input("Write this? [y/N] ").strip().lower() in ("y", "yes")
+        return input("Write these changes? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
 
@@ -217,7 +168,7 @@ def _version(arguments: Namespace) -> Version | None:
     version = parse_version(arguments.claude_version)
     if version is None:
         raise HookSettingsError(
-            f"{arguments.claude_version!r} is no version of Claude Code: give one such as 2.1.240"
+            f"{arguments.claude_version!r} is not a version of Claude Code: give one like 2.1.240"
         )
     return version
 
@@ -237,7 +188,7 @@ def hooks_status(arguments: Namespace) -> int:
     try:
         seen = _hooks_seen(config)
     except DatabaseError as error:
-        print(f"claude-headspace: what was seen is not known: {error}", file=sys.stderr)
+        print(f"claude-headspace: cannot tell which hooks were seen: {error}", file=sys.stderr)
     found = status(_settings(arguments), inbox_of(config), version=_version(arguments), seen=seen)
     for line in describe_status(found).splitlines():
         print(printable(line))

@@ -1,4 +1,4 @@
-"""Looking into the log: events, sessions, and what was rejected."""
+"""Looking into the log: events and sessions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from claude_headspace.cli.terminal import (
     printable,
     terminal_width,
 )
-from claude_headspace.cli.whole import configure_retry
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
     from claude_headspace.cli.command import Commands
     from claude_headspace.store.queries import EventFilter
 
-JSON_LINES = "one JSON object a line, whole"
+JSON_LINES = "one JSON object per line, uncut"
 PAGE_ROWS = 500
 SHORT_SESSION = 8
 LONGEST_TYPE = 18
-SHOWN_CONTENT_BYTES = 200
 NO_SESSION = "00000000-0000-0000-0000-000000000000"
+_PROJECT_HELP = "only this project; the end of its path is enough"
 _HOOK_DETAILS = ("reason", "source", "tool_name", "notification_type")
 _SESSION_COLUMNS = ("session", "started", "last seen", "state", "turns", "project", "title")
 _JSON_FIELDS = (
@@ -46,51 +45,38 @@ _JSON_FIELDS = (
 def configure(commands: Commands) -> None:
     """Declare the commands."""
     parser = add(
-        commands, "events", events, "show events of the log, newest last",
-        "Events of one session come in the order of the log, others in that of their own time.\n"
-        "On a terminal long lines are cut; --json gives everything.",
+        commands, "events", events, "show events, newest last",
+        "Events of one session are shown in the order of the log, all others by their own time.\n"
+        "Long lines are cut on a terminal; --json prints everything.",
         "claude-headspace events --project my-project --since 2h",
         "claude-headspace events --session 6f1d0a7e --limit all --json | jq .payload.text",
         "claude-headspace events --type turn_detected --follow",
     )  # fmt: skip
     parser.add_argument(
-        "--session", metavar="UUID", help="of this session; its beginning is enough"
+        "--session", metavar="UUID", help="only this session; the first characters are enough"
     )
-    parser.add_argument("--project", metavar="PATH", help="of this project; the end is enough")
-    parser.add_argument("--type", metavar="TYPE", help="of this type, such as turn_detected")
+    parser.add_argument("--project", metavar="PATH", help=_PROJECT_HELP)
+    parser.add_argument("--type", metavar="TYPE", help="only this type, such as turn_detected")
     parser.add_argument(
         "--since", type=moment, metavar="TIME",
-        help="not older than this: 2026-08-22T14:00, or so long ago as 10m, 2h, 3d",
+        help="only events since then: 2026-08-22T14:00, or an age such as 10m, 2h, 3d",
     )  # fmt: skip
     add_limit(parser)
-    parser.add_argument("--follow", action="store_true", help="go on with new ones as they come")
+    parser.add_argument("--follow", action="store_true", help="keep running and show new events")
     add_json(parser, JSON_LINES)
     _configure_sessions(commands)
-    _configure_rejected(commands)
 
 
 def _configure_sessions(commands: Commands) -> None:
     parser = add(
-        commands, "sessions", sessions, "show the sessions in the log, the latest last",
-        "A turn that stands in several sessions is a turn of each, and one in the total.",
+        commands, "sessions", sessions, "show sessions, latest last",
+        "A turn that several sessions share counts in each of them, and once in the total.",
         "claude-headspace sessions --project my-project --open",
     )  # fmt: skip
-    parser.add_argument("--project", metavar="PATH", help="of this project; the end is enough")
-    parser.add_argument("--open", action="store_true", help="only those that have not ended")
+    parser.add_argument("--project", metavar="PATH", help=_PROJECT_HELP)
+    parser.add_argument("--open", action="store_true", help="only sessions that have not ended")
     add_limit(parser)
     add_json(parser, JSON_LINES)
-
-
-def _configure_rejected(commands: Commands) -> None:
-    parser = add(
-        commands, "rejected", rejected, "show what was not taken into the log, and why",
-        "Lines that are no records, and events that break the rules of their type.",
-        "claude-headspace rejected --limit 10",
-    )  # fmt: skip
-    parser.add_argument("--all", action="store_true", help="also what was resolved since")
-    add_limit(parser)
-    add_json(parser, JSON_LINES)
-    configure_retry(parser.add_subparsers(metavar="[retry]", title="commands"))
 
 
 def events(arguments: Namespace) -> int:
@@ -171,6 +157,7 @@ def describe(event_type: str, payload: Mapping[str, Any]) -> str:
 def sessions(arguments: Namespace) -> int:
     """Print sessions."""
     from claude_headspace.config import load_config
+    from claude_headspace.health.words import counted
     from claude_headspace.store.queries import count_turns, find_projects, newest_sessions
 
     with open_log(load_config()) as connection:
@@ -185,7 +172,7 @@ def sessions(arguments: Namespace) -> int:
     rows: list[tuple[str, ...]] = [_SESSION_COLUMNS]
     rows += [_session_row(session, turns.get(session["id"], 0)) for session in found]
     print_table(rows)
-    print(f"{len(found)} sessions, {together} turns")
+    print(f"{counted(len(found), 'session')}, {counted(together, 'turn')}")
     return 0
 
 
@@ -217,37 +204,3 @@ def _session_row(session: Mapping[Any, Any], turns: int) -> tuple[str, ...]:
         session["project"],
         _title(session) or "-",
     )
-
-
-def rejected(arguments: Namespace) -> int:
-    """Print what was not taken."""
-    from claude_headspace.config import load_config
-    from claude_headspace.store.queries import newest_dead_letters
-
-    page = newest_dead_letters(
-        resolved_too=arguments.all,
-        limit=arguments.limit,
-        content_bytes=None if arguments.json else SHOWN_CONTENT_BYTES,
-    )
-    with open_log(load_config()) as connection:
-        stream = connection.execution_options(yield_per=PAGE_ROWS)
-        number = 0
-        for number, row in enumerate(stream.execute(page).mappings(), 1):  # noqa: B007
-            if arguments.json:
-                print(as_json(dict(row)))
-            else:
-                _print_dead_letter(row)
-    if not arguments.json and not number:
-        print("Nothing was rejected.")
-    return 0
-
-
-def _print_dead_letter(row: Mapping[Any, Any]) -> None:
-    width = terminal_width()
-    resolved = f", resolved {local_time(row['resolved_at'])}" if row["resolved_at"] else ""
-    content = bytes(row["content"]).decode("utf-8", "backslashreplace")
-    more = "…" if row["content_bytes"] > len(row["content"]) else ""
-    told = f"{row['reason']}: {row['detail']}{resolved}"
-    print(cut(f"{row['id']}  {local_time(row['recorded_at'])}  {told}", width))
-    print(cut(f"  at byte {row['source_offset']} of {row['path'] or 'an unknown file'}", width))
-    print(cut(f"  {row['content_bytes']} bytes: {content}{more}", width))

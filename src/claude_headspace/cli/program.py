@@ -8,7 +8,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from claude_headspace.cli import archive, capture, database, hooks, log, state, usage, whole
+from claude_headspace.cli import (
+    archive,
+    capture,
+    database,
+    emit,
+    hooks,
+    log,
+    rejected,
+    state,
+    usage,
+    whole,
+)  # fmt: skip
 from claude_headspace.cli.command import Parser
 from claude_headspace.cli.terminal import printable
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
@@ -16,21 +27,22 @@ from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
 DESCRIPTION = "The event log of Claude Code: every turn of every session, in Postgres."
 EPILOG = """\
 exit statuses:
-  0   done; for status: healthy
-  1   failed; for status: degraded; for hooks status: something is wrong
+  0   success; for status: healthy
+  1   failure; for status: degraded; for hooks status: problems found
   2   for status: down
-  64  the command line is wrong
-  65  what was given cannot be taken: an event, Claude Code's settings
-  66  the log knows no such session or project, or more than one
-  69  the database, or what it needs, is not available
-  70  an error in this program: run it again with --debug
+  64  wrong usage
+  65  invalid input: an event, or Claude Code's settings
+  66  no such session or project in the log, or more than one
+  69  the database, or something it needs, is not available
+  70  internal error: run the command again with --debug
   73  the inbox cannot be written
-  75  another watcher runs already
+  75  another watcher is running
   78  the configuration has mistakes
-  130 interrupted; 141 nobody read the output to its end
+  130 interrupted
+  141 the program that read the output closed it
 
-`claude-headspace COMMAND --help` says more, with an example. Settings come from config.yaml, which
-CLAUDE_HEADSPACE_CONFIG names: see `claude-headspace check-config`.
+`claude-headspace COMMAND --help` shows more, with an example. Settings come from config.yaml, or
+from the file that CLAUDE_HEADSPACE_CONFIG names; `claude-headspace check-config` prints them.
 """
 INTERNAL_ERROR = 70
 READER_GONE = 141
@@ -50,9 +62,10 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = Parser("claude-headspace", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version")
-    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (log, usage, whole, archive, state, capture, database, hooks):
+    groups = (log, usage, rejected, whole, archive, state, capture, database, hooks, emit)
+    for group in groups:
         group.configure(commands)
     return parser
 
@@ -93,7 +106,7 @@ def _fail(error: Exception, *, debug: bool) -> int:
     if isinstance(error, OSError):
         _complain(": ".join(_chain(error)))
         return HeadspaceError.exit_status
-    _complain(f"internal error, --debug shows more: {type(error).__name__}: {error}")
+    _complain(f"internal error (--debug prints the traceback): {type(error).__name__}: {error}")
     return INTERNAL_ERROR
 
 

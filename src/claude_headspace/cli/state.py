@@ -21,23 +21,25 @@ if TYPE_CHECKING:
 def configure(commands: Commands) -> None:
     """Declare the commands."""
     parser = add(
-        commands, "status", status, "show whether everything works, and what was captured",
-        "Exit status: 0 healthy, 1 degraded, 2 down. Works when Postgres or supervisord is down.\n"
-        "The events of a large log are estimated, unless --exact has them counted.",
+        commands, "status", status, "show health, and what has been captured",
+        "Exit status: 0 healthy, 1 degraded, 2 down. Works without Postgres and supervisord, too.\n"
+        "The event counts of a large log are estimates, unless --exact is given.",
         "claude-headspace status || echo 'Claude Headspace needs a look'",
     )  # fmt: skip
-    parser.add_argument("--exact", action="store_true", help="count, however long it takes")
-    add_json(parser, "one JSON object, as /health gives it, with what was captured")
+    parser.add_argument(
+        "--exact", action="store_true", help="count all events, however long that takes"
+    )
+    add_json(parser, "one JSON object: the answer of /health, and what has been captured")
     parser = add(
         commands, "restarts", restarts, "show when and why the watcher was restarted",
-        "The history outlives the processes.",
+        "The history is kept on disk.",
         "claude-headspace restarts --limit 5",
     )  # fmt: skip
     add_limit(parser)
-    add_json(parser, "one JSON object a line")
+    add_json(parser, "one JSON object per line")
     add(
         commands, "check-config", check_config, "print the settings in effect",
-        "Passwords are masked. All mistakes are told at once; the exit status is then 78.",
+        "Passwords are masked. All mistakes are reported at once, with exit status 78.",
         "CLAUDE_HEADSPACE__WEB__PORT=5056 claude-headspace check-config",
     )  # fmt: skip
 
@@ -122,39 +124,41 @@ def _verdict_lines(verdict: Verdict, left_by_watcher: StatusResult) -> Iterator[
 
 
 def _watcher_lines(watcher: Mapping[str, Any]) -> Iterator[str]:
-    from claude_headspace.health.words import format_bytes
+    from claude_headspace.health.words import counted, format_bytes
 
     if "state" not in watcher:
-        yield "watcher:  not known"
+        yield "watcher:  unknown"
         return
     process = f"process {watcher['status_pid']}, " if watcher["running"] else "not running, "
     yield (
-        f"watcher:  {process}{watcher['state']}; since its start {watcher['written']} events"
-        f" written, {watcher['duplicates']} duplicates, {watcher['rejected']} rejected,"
-        f" {watcher['failed_writes']} failed; last write {watcher['last_write'] or 'never'}"
+        f"watcher:  {process}{watcher['state']}; since its start: written {watcher['written']},"
+        f" duplicates {watcher['duplicates']}, rejected {watcher['rejected']},"
+        f" failed {watcher['failed_writes']}; last write {watcher['last_write'] or 'never'}"
     )
+    sessions = counted(watcher["sessions"], "session")
     yield (
-        f"files:    {watcher['files']}, {watcher['sessions']} sessions at hand;"
-        f" {watcher['committed_lines']} lines, {format_bytes(watcher['committed_bytes'])} read"
+        f"files:    {watcher['files']} followed, {sessions} in memory;"
+        f" read since its start: {counted(watcher['committed_lines'], 'line')},"
+        f" {format_bytes(watcher['committed_bytes'])}"
     )
 
 
 def _backlog_line(left: StatusResult) -> str:
     """What waits to be read, and how far the reading of it is, where the watcher says so."""
     from claude_headspace.health.status import StatusProblem
-    from claude_headspace.health.words import format_bytes
+    from claude_headspace.health.words import counted, format_bytes
 
     if isinstance(left, StatusProblem):
-        return "backlog:  not known"
+        return "backlog:  unknown"
     if not left.backlog_bytes:
         return "backlog:  none"
-    line = f"backlog:  {format_bytes(left.backlog_bytes)} in {left.backlog_files} files"
+    line = f"backlog:  {format_bytes(left.backlog_bytes)} in {counted(left.backlog_files, 'file')}"
     line += (
-        f", {100 * left.committed_bytes / (left.committed_bytes + left.backlog_bytes):.0f} % done"
+        f", {100 * left.committed_bytes / (left.committed_bytes + left.backlog_bytes):.0f}% done"
     )
     if rate := left.capture_rate_bytes_per_second:
         seconds = left.backlog_bytes / rate
-        line += f", {format_bytes(rate)} a second, about {seconds:.0f} s left"
+        line += f", {format_bytes(rate)}/s, about {seconds:.0f} s left"
     return line
 
 
@@ -165,29 +169,31 @@ def _database_line(database: Mapping[str, Any]) -> str:
 
 
 def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]:
-    from claude_headspace.health.words import format_bytes
+    from claude_headspace.health.words import counted, format_bytes
 
     yield ""
     if held is None:
-        yield f"captured: not known: {problem}"
+        yield f"captured: unknown: {problem}"
         return
     about = "" if held.events.exact else "about "
-    yield f"captured: {about}{sum(held.events.by_type.values())} events"
+    yield f"captured: {about}{counted(sum(held.events.by_type.values()), 'event')}"
     width = max(map(len, held.events.by_type), default=0)
     for name, number in held.events.by_type.items():
         yield f"  {name.ljust(width)}  {about}{number}"
     if held.events.turns is not None:
-        yield f"turns:    {held.events.turns}, each counted once"
-    yield f"sessions: {held.sessions}, {held.open_sessions} open, in {held.projects} projects"
+        yield f"turns:    {held.events.turns} distinct"
+    projects = counted(held.projects, "project")
+    yield f"sessions: {held.sessions} in {projects}, {held.open_sessions} open"
     yield (
-        f"sources:  {held.sources} files, {format_bytes(held.committed_bytes)},"
-        f" {held.lines['lines']} lines, {held.lines['rescued']} rescued,"
-        f" {held.lines['duplicates']} duplicates"
+        f"sources:  {counted(held.sources, 'file')}, {format_bytes(held.committed_bytes)},"
+        f" {counted(held.lines['lines'], 'line')}; rescued {held.lines['rescued']},"
+        f" duplicates {held.lines['duplicates']}"
     )
     if held.older_rules:
-        yield f"rules:    {held.older_rules} files by older rules; read again while they exist"
+        files = counted(held.older_rules, "file")
+        yield f"rules:    {files} read by older rules; those that still exist are read again"
     if held.unknown_machines:
         kinds = ", ".join(f"{kind} {number}" for kind, number in held.unknown_machines.items())
-        yield f"machines: messages of kinds that this version does not know: {kinds}"
+        yield f"machines: kinds of message that this version does not know: {kinds}"
     if held.dead_letters:
         yield f"rejected: {held.dead_letters}; see `claude-headspace rejected`"

@@ -54,14 +54,14 @@ def _checked_shape(tree: object, problems: list[str], name: str) -> Tree:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        problems.append(f"{name}: must hold sections with keys (got {shown(tree)})")
+        problems.append(f"{name}: must contain sections with keys (got {shown(tree)})")
         return {}
     checked: Tree = {}
     for section, values in tree.items():
         if section not in DEFAULTS:
             problems.append(f"{section}: unknown section{guess(section, DEFAULTS)}")
         elif values is not None and not isinstance(values, dict):
-            problems.append(f"{section}: must hold keys (got {shown(values)})")
+            problems.append(f"{section}: must contain keys (got {shown(values)})")
         else:
             checked[section] = values or {}
     return checked

@@ -16,6 +16,7 @@ INTERRUPTED = 130
 READER_GONE = 141
 CANNOT_CREATE = 73
 NOT_RUNNING = 3
+GOES_ON = "what was started keeps running: stop it with deploy/stop"
 
 
 def main(root: Path, arguments: Sequence[str]) -> int:
@@ -26,7 +27,7 @@ def main(root: Path, arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return _reader_gone()
     except KeyboardInterrupt:
-        print("deploy: interrupted; what was started goes on: deploy/stop", file=sys.stderr)
+        print(f"deploy: interrupted; {GOES_ON}", file=sys.stderr)
         return INTERRUPTED
     except ConfigError as error:
         print("The configuration has mistakes:", *error.problems, sep="\n  ", file=sys.stderr)
@@ -70,5 +71,5 @@ def _stop(root: Path) -> int:
 def _reader_gone() -> int:
     """Python would flush standard output once more at its end, and complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    print("deploy: nobody reads the output; what was started goes on: deploy/stop", file=sys.stderr)
+    print(f"deploy: the output was closed; {GOES_ON}", file=sys.stderr)
     return READER_GONE

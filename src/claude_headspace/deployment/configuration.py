@@ -31,7 +31,7 @@ def prepare(root: Path, state: Path) -> Path:
     if socket.parent != state:
         make_directory(socket.parent, 0o700)
         if not is_private(socket.parent, os.getuid()):
-            raise HeadspaceError(f"{socket.parent} belongs to someone else: remove it")
+            raise HeadspaceError(f"{socket.parent} belongs to another user: remove it")
     return _write(root, state, socket)
 
 
@@ -39,8 +39,8 @@ def _require_fit(path: Path) -> None:
     found = _UNFIT.search(str(path))
     if found:
         raise HeadspaceError(
-            f"{path}: supervisord takes no path with {found[0]!r} in it: move it,"
-            " or name another state.directory"
+            f"{path}: supervisord accepts no path that contains {found[0]!r}: move it,"
+            " or set another state.directory"
         )
 
 

@@ -85,7 +85,7 @@ def _mute(supervisor: Supervisor) -> HeadspaceError | None:
 
 def _wait_for_capture(config: Config, supervisor: Supervisor, launched: float) -> WatcherStatus:
     """The watcher's first status as capturing."""
-    reason = "it has not begun"
+    reason = "it has not started"
 
     def capturing() -> WatcherStatus | None:
         nonlocal reason
@@ -96,7 +96,7 @@ def _wait_for_capture(config: Config, supervisor: Supervisor, launched: float) -
         return status if status.state == "capturing" else None
 
     return _wait_for(
-        capturing, supervisor, "watcher", lambda: f"the watcher does not capture yet ({reason})"
+        capturing, supervisor, "watcher", lambda: f"the watcher is not capturing yet ({reason})"
     )
 
 
@@ -111,7 +111,7 @@ def wait_for_health(config: Config, supervisor: Asked) -> AnsweringInstance:
         if found == AnsweringInstance(own, supervisor.process("web").pid):
             return found
         if found is not None:
-            told = f"is answered by process {found.pid}, which is another instance's"
+            told = f"is answered by process {found.pid}, which belongs to another instance"
         return None
 
     return _wait_for(answer, supervisor, "web", lambda: f"{web_address(config)}/health {told}")

@@ -50,7 +50,7 @@ def say_if_running(config: Config) -> bool:
     pid = running(Supervisor(str(supervisor_socket(state))), state)
     if pid is None:
         return False
-    print(f"Claude Headspace runs already (process {pid}); deploy/stop stops it.")
+    print(f"Claude Headspace is already running (process {pid}); deploy/stop stops it.")
     return True
 
 
@@ -76,7 +76,7 @@ def answering(supervisor: Supervisor) -> int | None:
             time.sleep(LOOK_SECONDS)
         except SupervisorUnavailable as error:
             if isinstance(error.__cause__, TimeoutError):
-                raise AlreadyRunning(f"{error}: it hangs; end it and try again") from error
+                raise AlreadyRunning(f"{error}: it hangs: kill it and try again") from error
             return None
     raise AlreadyRunning(f"supervisord has been shutting down for {SHUTDOWN_SECONDS:.0f} s")
 
@@ -97,7 +97,7 @@ def require_port(config: Config) -> None:
         if found is None or found.state != state_key(config.state.directory):
             raise HeadspaceError(
                 f"the web application cannot listen on {host} port {port}"
-                f" ({error.strerror or error}): set another web.port, or end what uses this one"
+                f" ({error.strerror or error}): set another web.port, or stop what uses this one"
             ) from error
 
 

@@ -49,14 +49,14 @@ def stop(state: Path, config: Config | None) -> int:
 
 def _say_what_is_left(state: Path, config: Config | None) -> int:
     if is_locked(state):
-        told = f"a supervisord works on {state} and does not say which process it is: end it"
+        told = f"a supervisord is using {state}, but its process is unknown: find it and kill it"
         print(f"deploy: {told}", file=sys.stderr)
         return 1
-    print("Claude Headspace does not run.")
+    print("Claude Headspace is not running.")
     web = answering_instance(config) if config else None
     if web is None or web.state != state_key(state):
         return 0
-    told = f"its web application outlived a supervisord that was killed: kill {web.pid}"
+    told = f"its web application has outlived its supervisord: kill {web.pid}"
     print(f"deploy: {told}", file=sys.stderr)
     return 1
 

@@ -153,7 +153,7 @@ def _exists(data: Path) -> bool:
 
 def _system_base(system: Path) -> Path:
     if os.getuid():
-        raise EmbeddedServerError(f"{system} is needed, and only root can make it")
+        raise EmbeddedServerError(f"{system} is needed, and only root can create it")
     make_directory(SYSTEM_BASE.parent, 0o755)
     make_directory(SYSTEM_BASE, 0o755)
     make_directory(system, 0o755)
@@ -209,7 +209,7 @@ def _check_version(data: Path) -> None:
     major = (data / "PG_VERSION").read_text("ascii").strip()
     if major != str(binaries.MAJOR):
         raise EmbeddedServerError(
-            f"{data} was made by PostgreSQL {major} and this version brings {binaries.MAJOR}:"
+            f"{data} was made by PostgreSQL {major} but this version contains {binaries.MAJOR}:"
             f" dump it with a server of version {major}, or use another state.directory"
         )
 

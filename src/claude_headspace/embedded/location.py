@@ -60,7 +60,7 @@ def server_record(state_directory: Path) -> ServerRecord | None:
         return None
     except PermissionError as error:
         raise DatabaseUnavailable(
-            f"{path} belongs to another user: the embedded Postgres was prepared by them"
+            f"{path} belongs to another user: that user prepared the embedded Postgres"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DatabaseUnavailable(

@@ -83,7 +83,7 @@ def _system_user() -> Owner:
         if entry.pw_uid:
             return Owner(name, entry.pw_uid, entry.pw_gid)
     raise EmbeddedServerError(
-        "Postgres refuses to run as root and there is no user postgres or nobody: make one"
+        "Postgres refuses to run as root and there is no user postgres or nobody: create one"
     )
 
 

@@ -67,7 +67,7 @@ def _stop(pid: int, data: Path) -> None:
             if not serves(pid, data):
                 return
             time.sleep(0.02)
-    raise EmbeddedServerError(f"process {pid} serves {data} and cannot be stopped: stop it")
+    raise EmbeddedServerError(f"process {pid} serves {data} and could not be stopped: kill it")
 
 
 def _disown(lock: Path) -> None:

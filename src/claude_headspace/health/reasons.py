@@ -11,7 +11,7 @@ from claude_headspace.health.observation import (
     Program,
 )
 from claude_headspace.health.status import StatusProblem, WatcherStatus
-from claude_headspace.health.words import format_bytes, local_time
+from claude_headspace.health.words import counted, format_bytes, local_time
 
 LAG_SECONDS = 5.0
 BUSY_SECONDS = 2.0
@@ -40,7 +40,7 @@ def _unsupervised_reasons(seen: Observation) -> Iterator[str]:
     if isinstance(seen.status, StatusProblem):
         yield seen.status.detail
     elif not seen.is_beating:
-        yield f"the watcher's last sign of life is {seen.silence(seen.status):.0f} s old"
+        yield f"the watcher's last heartbeat is {seen.silence(seen.status):.0f} s old"
     else:
         yield from _work_reasons(seen, seen.status)
 
@@ -63,9 +63,11 @@ def _supervised_reasons(seen: Observation) -> Iterator[str]:
 
 def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
     if seen.disk:
-        return f"how the watcher is (pid {watcher.pid}) is not known: it told {silence:.0f} s ago"
+        return (
+            f"the watcher's state (pid {watcher.pid}) is unknown: last report {silence:.0f} s ago"
+        )
     return (
-        f"the watcher is stuck: it runs (pid {watcher.pid}) but has given no sign of life "
+        f"the watcher is stuck: it runs (pid {watcher.pid}) but has sent no heartbeat "
         f"for {silence:.0f} s"
     )
 
@@ -73,9 +75,8 @@ def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
 def _not_running(seen: Observation, watcher: Program) -> str:
     start = seen.start(seen.watcher)
     if watcher.state == "FATAL":
-        return (
-            f"the watcher is given up ({watcher.error}){next_try(seen.guard)}; after a fix: {start}"
-        )
+        retry = next_try(seen.guard)
+        return f"the watcher was given up ({watcher.error}){retry}; after a fix: {start}"
     if watcher.state == "STOPPED":
         return f"the watcher is stopped; to start it: {start}"
     if watcher.state in ("EXITED", "BACKOFF", "STARTING"):
@@ -87,28 +88,28 @@ def next_try(guard: GuardState | Problem) -> str:
     """A clause about when a watcher that is given up is tried again; nothing where it is not."""
     if isinstance(guard, Problem) or guard.next_try_seconds is None:
         return ""
-    return f", it is tried again in {max(1.0, guard.next_try_seconds / 60):.0f} min"
+    return f"; next try in {max(1.0, guard.next_try_seconds / 60):.0f} min"
 
 
 def _without_status(seen: Observation, watcher: Program, detail: str) -> str:
     age = seen.now - watcher.started_at
     if age < START_SECONDS:
         return "the watcher is starting"
-    return f"{detail} (it runs as pid {watcher.pid} since {age:.0f} s)"
+    return f"{detail} (it has run as pid {watcher.pid} for {age:.0f} s)"
 
 
 def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
     if _is_overdue(status):
         yield (
-            f"the watcher is stuck: {status.doing} takes {status.doing_seconds:.0f} s,"
-            f" {status.doing_limit:g} s were announced"
+            f"the watcher is stuck: {status.doing} has taken {status.doing_seconds:.0f} s"
+            f" (limit: {status.doing_limit:g} s)"
         )
     if status.state != "capturing":
         because = f": {status.reason}" if status.reason else ""
         yield f"the watcher is {status.state}{because}"
     if status.failing_since is not None:
         because = f": {status.last_error}" if status.last_error else ""
-        yield f"writes have failed since {local_time(status.failing_since)}{because}"
+        yield f"writes have been failing since {local_time(status.failing_since)}{because}"
     if status.trouble is not None:
         yield status.trouble
     if status.rejected:
@@ -123,7 +124,7 @@ def _is_overdue(status: WatcherStatus) -> bool:
 def _rejected(status: WatcherStatus) -> str:
     kinds = status.measures.rejected if status.measures else {}
     each = ", ".join(f"{count} {reason}" for reason, count in kinds.items() if count)
-    return f"{status.rejected} lines or events were rejected since the start" + (
+    return f"lines or events rejected since the watcher started: {status.rejected}" + (
         f" ({each})" if each else ""
     )
 
@@ -132,12 +133,12 @@ def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
     waited = seen.now - status.oldest_unread_at if status.oldest_unread_at is not None else 0.0
     if status.backlog_bytes <= 0 or waited <= LAG_SECONDS:
         return
-    backlog = f"{format_bytes(status.backlog_bytes)} in {status.backlog_files} files"
+    backlog = f"{format_bytes(status.backlog_bytes)} in {counted(status.backlog_files, 'file')}"
     still = 0.0 if status.advanced_at is None else seen.now - status.advanced_at
     if still > LAG_SECONDS:
-        yield f"the watcher does not advance: {backlog} wait, the last step was {still:.0f} s ago"
+        yield f"the watcher makes no progress: {backlog} unread, last progress {still:.0f} s ago"
     elif status.capture_total_bytes is None:
-        yield f"the watcher lags: {backlog} wait, the oldest for {waited:.0f} s"
+        yield f"the watcher lags: {backlog} unread, the oldest for {waited:.0f} s"
 
 
 def _guard_reasons(seen: Observation) -> Iterator[str]:
@@ -154,9 +155,9 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
         yield f"the guard's half inside supervisord failed: {seen.guard.broken}"
     if seen.guard.waiting_ticks > WAITING_TICKS:
         waited = seen.guard.waiting_ticks * TICK_SECONDS
-        yield f"the guard does not listen: what supervisord tells it has waited for {waited} s"
+        yield f"the guard does not respond: an event from supervisord has waited for {waited} s"
     if seen.guard.settings_problem:
-        yield f"the guard works with default settings: {seen.guard.settings_problem}"
+        yield f"the guard uses default settings: {seen.guard.settings_problem}"
 
 
 def notes(seen: Observation) -> Iterator[str]:
@@ -164,19 +165,19 @@ def notes(seen: Observation) -> Iterator[str]:
     programs = () if isinstance(seen.programs, Problem) else seen.programs
     for program in programs:
         if program.state == "FATAL" and program.name not in (seen.watcher, seen.listener):
-            yield f"{program.name} is given up ({program.error})"
+            yield f"{program.name} was given up ({program.error})"
     status = seen.status
     if not isinstance(status, WatcherStatus):
         return
     if status.doing_seconds > BUSY_SECONDS and not _is_overdue(status):
         yield (
-            f"the watcher is busy for {status.doing_seconds:.0f} s"
-            f" ({status.doing_limit:g} s at most): {status.doing}"
+            f"the watcher has been busy for {status.doing_seconds:.0f} s"
+            f" (limit: {status.doing_limit:g} s): {status.doing}"
         )
     if status.poison_lines:
-        yield f"{status.poison_lines} lines that killed the watcher are set aside"
+        yield f"lines set aside because they killed the watcher: {status.poison_lines}"
     if not status.notifications:
-        yield "file notifications are not in use: files are looked at by the clock alone"
+        yield "file notifications are not in use: changes are found by scanning alone"
     if status.capture_total_bytes:
         done = 100 * max(0.0, 1 - status.backlog_bytes / status.capture_total_bytes)
-        yield f"a backlog is read: {done:.0f} % of {format_bytes(status.capture_total_bytes)}"
+        yield f"reading a backlog: {done:.0f}% of {format_bytes(status.capture_total_bytes)}"

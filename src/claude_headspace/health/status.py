@@ -9,9 +9,11 @@ import copy
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+
+import msgspec
 
 from claude_headspace.health.measures import Measures
 
@@ -90,12 +92,8 @@ class WatcherStatus:
         values = json.loads(text)
         if not isinstance(values, dict) or values.get("version") != FORMAT_VERSION:
             raise ValueError("not a status of this version")
-        known = {field.name: field.type for field in fields(cls) if field.name != "measures"}
-        for name, kind in known.items():
-            if name not in values or not _fits(values[name], str(kind)):
-                raise ValueError(f"{name}: {values.get(name)!r}")
-        measures = Measures.from_json(values.get("measures"))
-        return cls(**{name: values[name] for name in known}, measures=measures)
+        measures = Measures.from_json(values.pop("measures", None))
+        return replace(msgspec.convert(values, cls), measures=measures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ def read_status(path: Path, now: float | None = None) -> StatusResult:
         with path.open("rb") as file:
             data = file.read(_LARGEST_BYTES)
     except FileNotFoundError:
-        return StatusProblem("missing", f"the watcher has left no status in {path}")
+        return StatusProblem("missing", f"the watcher has written no status to {path}")
     except OSError as error:
         return StatusProblem("unreadable", f"the watcher's status cannot be read: {error}")
     return _parse(data, time.time() if now is None else now)
@@ -145,17 +143,17 @@ def _parse(data: bytes, now: float) -> StatusResult:
     try:
         values = json.loads(data)
     except ValueError:
-        return StatusProblem("torn", "the watcher's status file is cut off or damaged")
+        return StatusProblem("torn", "the watcher's status file is incomplete or damaged")
     try:
         status = WatcherStatus.from_json(data.decode())
     except ValueError as error:
         return StatusProblem(
-            "foreign", f"the watcher's status has another format ({_of(values)}: {error})"
+            "foreign", f"the watcher's status has an unknown format ({_of(values)}: {error})"
         )
     if status.beat_at > now + _CLOCK_TOLERANCE_SECONDS:
         ahead = status.beat_at - now
         return StatusProblem(
-            "future", f"the watcher's status lies {ahead:.0f} s in the future; check the clock"
+            "future", f"the watcher's status is {ahead:.0f} s in the future: check the clock"
         )
     return status
 
@@ -163,15 +161,3 @@ def _parse(data: bytes, now: float) -> StatusResult:
 def _of(values: Any) -> str:
     version = values.get("version") if isinstance(values, dict) else None
     return f"version {version}"
-
-
-def _fits(value: Any, kind: str) -> bool:
-    if value is None:
-        return kind.endswith("| None")
-    base = kind.removesuffix(" | None")
-    if base == "State":
-        return value in ("starting", "waiting", "capturing", "stopping", "failed")
-    if base == "bool":
-        return isinstance(value, bool)
-    allowed: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "str": str}
-    return isinstance(value, allowed[base]) and not isinstance(value, bool)

@@ -41,8 +41,8 @@ def dangerous_events(settings: Settings) -> list[str]:
 def warning(path: Path, events: Sequence[str]) -> str:
     """Say what is wrong with a file, and what to do."""
     return (
-        f"{path} holds dangerous hook entries of an earlier version ({', '.join(events)}): Claude "
-        "Code before 2.1.139 executes prompts through them; rewrite them: "
+        f"{path} contains dangerous hook entries of an earlier version ({', '.join(events)}): "
+        "Claude Code before 2.1.139 executes prompts through them; to rewrite them: "
         f"`claude-headspace hooks install --settings {shlex.quote(str(path))}`"
     )
 

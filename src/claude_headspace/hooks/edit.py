@@ -136,18 +136,18 @@ def _back_up(before: SettingsFile) -> Path | None:
 def _check_unchanged(before: SettingsFile) -> None:
     if _content(before.path) != before.content:
         raise HookSettingsError(
-            f"{before.path} was changed by another program in this very moment: nothing was "
-            "changed; do it again."
+            f"Another program changed {before.path} at the same moment, so this command changed "
+            "nothing: run it again."
         )
 
 
 def _verify(path: Path, after: bytes | None, backup: Path | None) -> None:
     """A running Claude Code may write the settings that it holds."""
     if _content(path) != after:
-        kept = f"; what it was before is in {backup}" if backup else ""
+        kept = f"; the previous version is in {backup}" if backup else ""
         raise HookSettingsError(
-            f"{path} does not hold what was written to it: another program, perhaps a running "
-            f"Claude Code, wrote its own copy{kept}; do it again."
+            f"{path} does not contain what was written to it: another program, perhaps a running "
+            f"Claude Code, wrote its own copy{kept}; run the command again."
         )
 
 

@@ -66,8 +66,8 @@ def install(
     if version is not None and version < entries.OLDEST_VERSION:
         raise HookSettingsError(
             f"Claude Code {version_text(version)} is older than "
-            f"{version_text(entries.OLDEST_VERSION)}, the first whose hooks say what they are "
-            "for: update it."
+            f"{version_text(entries.OLDEST_VERSION)}, the first version whose hooks name their "
+            "event: update it."
         )
     command = HookCommand(_checked_interpreter(interpreter or Path(sys.executable)), inbox)
     _check_absolute(inbox)
@@ -96,16 +96,16 @@ def version_text(version: Version) -> str:
 def describe_edit(report: EditReport) -> str:
     """Say in a few lines what an edit did or would do, with the difference."""
     if not report.changes:
-        return f"{report.path} is already as it should be; nothing was changed."
+        return f"{report.path} needs no change."
     lines = [report.diff]
     if report.dry_run:
-        lines.append(f"This would be changed in {report.path}; nothing was written.")
+        lines.append(f"These changes were not written to {report.path}.")
     else:
         lines.append(f"Changed {report.path}.")
     if report.backup is not None:
-        lines.append(f"What it was before is in {report.backup}.")
+        lines.append(f"The previous version is in {report.backup}.")
     if report.restored and not report.dry_run:
-        lines.append("It is to the byte what it was before the hooks came in.")
+        lines.append("It is now, byte for byte, what it was before the hooks were installed.")
     if report.events:
         lines.append(_events_sentence(report))
     return "\n".join(lines)
@@ -113,7 +113,7 @@ def describe_edit(report: EditReport) -> str:
 
 def _events_sentence(report: EditReport) -> str:
     if report.version is None:
-        known = "the version of Claude Code is not known, so only events that older ones know too"
+        known = "Claude Code's version is unknown, so only events that older versions know too"
     else:
         known = f"events that Claude Code {version_text(report.version)} knows"
     return f"Hooks ({known}): {', '.join(report.events)}."
@@ -123,15 +123,15 @@ def _check_absolute(inbox: Path) -> None:
     if not inbox.is_absolute():
         raise HookSettingsError(
             f"The inbox {inbox} is not an absolute path, and hooks run in any directory: "
-            "give its whole path."
+            "give an absolute path."
         )
 
 
 def _checked_interpreter(interpreter: Path) -> Path:
     if {"archive-v0", "environments-v2"}.intersection(interpreter.parts):
         raise HookSettingsError(
-            f"{interpreter} lies in a cache that uv empties, and the hooks would stop with it: "
-            "install the program, for instance with `uv tool install claude-headspace`."
+            f"{interpreter} is in uv's cache, and the hooks would fail once that is emptied: "
+            "install the program, for example with `uv tool install claude-headspace`."
         )
     check = subprocess.run(
         [interpreter, "-I", "-c", f"import {entries.COMMAND_MODULE}"],

@@ -119,7 +119,7 @@ def _entry_problems(
     if missing := [event for event in wanted if event not in names]:
         problems.append(f"Not configured: {', '.join(missing)}; install the hooks again.")
     if needless := sorted(names - EVENT_SINCE.keys()):
-        problems.append(f"No longer asked for: {', '.join(needless)}; install the hooks again.")
+        problems.append(f"No longer needed: {', '.join(needless)}; install the hooks again.")
     unknown = [event for event in EVENT_SINCE if event in names and event not in wanted]
     if unknown and version is not None:
         problems.append(
@@ -132,7 +132,7 @@ def _entry_problems(
 def _missing_interpreters(ours: Sequence[Configured]) -> list[str]:
     interpreters = sorted({entry.command.interpreter for entry in ours})
     return [
-        f"{interpreter} is not there or cannot be run: install the hooks again."
+        f"{interpreter} is missing or not executable: install the hooks again."
         for interpreter in interpreters
         if not os.access(interpreter, os.X_OK)
     ]
@@ -140,4 +140,4 @@ def _missing_interpreters(ours: Sequence[Configured]) -> list[str]:
 
 def _other_inboxes(found: Sequence[Configured], inbox: Path) -> list[str]:
     others = sorted({entry.command.inbox for entry in found} - {inbox})
-    return [f"Hooks of another instance are configured too, for {other}." for other in others]
+    return [f"Hooks of another instance are configured too: {other}." for other in others]

@@ -218,6 +218,6 @@ def _held_in(group: object, emptied: list[int]) -> bool:
 
 def _misshapen(key: str, shape: str) -> HookSettingsError:
     return HookSettingsError(
-        f"{key} in Claude Code's settings is not {shape}: Claude Code would not read it either; "
+        f"{key} in Claude Code's settings is not {shape}, and Claude Code cannot read it either: "
         "correct it first."
     )

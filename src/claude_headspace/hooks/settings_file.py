@@ -39,7 +39,7 @@ def read_settings(path: Path) -> SettingsFile:
         return SettingsFile(real, None, {})
     except OSError as error:
         raise HookSettingsError(
-            f"{path} cannot be read ({error.strerror or error}): see who owns it and its mode."
+            f"{path} cannot be read ({error.strerror or error}): check its owner and mode."
         ) from error
     return SettingsFile(real, content, parse_settings(path, content))
 
@@ -68,9 +68,9 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {repeated!r} stands twice in one object")
+        raise ValueError(f"the key {repeated!r} appears twice in one object")
     return found
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise ValueError(f"{name} is not a JSON number")

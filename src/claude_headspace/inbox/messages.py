@@ -104,12 +104,12 @@ def _parsed(content: bytes, path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         _damaged(path, f"is not JSON ({error})")
     if not isinstance(event, dict) or event.keys() != _FIELDS:
-        _damaged(path, f"is not an object of just {', '.join(sorted(_FIELDS))}")
+        _damaged(path, f"is not an object with exactly {', '.join(sorted(_FIELDS))}")
     return event
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _message(event: dict[str, Any], path: Path) -> Message:
@@ -144,5 +144,5 @@ def _damaged(path: Path, problem: str) -> NoReturn:
 
 def _unreadable(path: Path, error: OSError) -> InboxError:
     return InboxError(
-        f"{path} cannot be read ({error.strerror or error}): see who owns it and its mode."
+        f"{path} cannot be read ({error.strerror or error}): check its owner and mode."
     )

@@ -87,7 +87,7 @@ def put(
     except OSError as error:
         raise InboxError(
             f"The event could not be left in the inbox {inbox} ({error.strerror or error}): "
-            "see that the directory can be written to and its disk has room."
+            "check that the directory is writable and its disk has space."
         ) from error
     return identity
 
@@ -175,7 +175,7 @@ def _encoded(event: Mapping[str, Any]) -> bytes:
         ) from error
     if len(content) > MAX_EVENT_BYTES:
         raise InboxError(
-            f"The event is {len(content)} bytes long, and the inbox takes {MAX_EVENT_BYTES}: "
+            f"The event is {len(content)} bytes long, but the inbox accepts {MAX_EVENT_BYTES}: "
             "leave out what the log does not need."
         )
     return content
@@ -201,7 +201,7 @@ def _checked_id(event_id: str) -> str:
 
 def _checked_type(event_type: str) -> str:
     if not event_type or not isinstance(event_type, str):
-        raise InboxError(f"The event type {event_type!r} is not a name: give a type of the log.")
+        raise InboxError(f"The event type {event_type!r} is not a name: give an event type.")
     return event_type
 
 

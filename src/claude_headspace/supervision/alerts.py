@@ -57,7 +57,7 @@ class Alerts:
     def _has_ended(self, process: subprocess.Popen[bytes]) -> bool:
         status = process.poll()
         if status is None and self._clock() >= self._deadline:
-            log.error("alerts.command still runs after %g s and is killed", self._limit)
+            log.error("alerts.command is killed: it was still running after %g s", self._limit)
             os.killpg(process.pid, signal.SIGKILL)
             status = process.wait()
         elif status:

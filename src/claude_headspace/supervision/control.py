@@ -122,4 +122,4 @@ def _explain(error: Exception, path: str) -> str:
         return f"supervisord is not running (no answer on {path})"
     if isinstance(error, TimeoutError):
         return f"supervisord does not answer on {path}"
-    return f"supervisord cannot be asked on {path}: {error}"
+    return f"supervisord cannot be reached on {path}: {error}"

@@ -24,6 +24,7 @@ from claude_headspace.health.status import (
     read_status,
     status_path,
 )
+from claude_headspace.health.words import counted
 from claude_headspace.supervision.budget import WINDOW_SECONDS, RestartBudget
 from claude_headspace.supervision.history import MESSAGE_TYPE, Outcome
 from claude_headspace.supervision.interface import GuardInterface
@@ -103,7 +104,7 @@ class Enforcer:
         try:
             self._memory.save(self.budget.granted())
         except OSError as error:
-            self._log.error(f"guard: the restarts cannot be written down: {error}")
+            self._log.error(f"guard: the restart count cannot be saved: {error}")
 
     def _on_reread(self) -> None:
         self.read_settings()
@@ -174,13 +175,12 @@ class Enforcer:
             self._announce(process.pid, reason, "gave up", used, refusal)
 
     def _refusal(self, process: Subprocess, exit_code: int | None, used: int) -> str | None:
-        lived = self._uptime() or 0.0
         if exit_code == BAD_CONFIGURATION_STATUS:
             return f"bad configuration: {self._configuration_problem(process.pid)}"
-        if self._on_trial and lived < self.budget.window_seconds:
-            return f"crash loop: tried again, it ended after {lived:.1f}s"
+        if self._on_trial and (lived := self._uptime() or 0.0) < self.budget.window_seconds:
+            return f"crash loop: the retry ended after {lived:.1f} s"
         if used >= self.budget.limit:
-            return f"crash loop: {used} restarts in {self.budget.window_seconds:g}s"
+            return f"crash loop: {counted(used, 'restart')} in {self.budget.window_seconds:g} s"
         return None
 
     def _uptime(self) -> float | None:

@@ -20,6 +20,6 @@ def check_guarded() -> None:
     """Raise Unguarded in a supervisord that has not the half of the guard which sets the mark."""
     if os.environ.get("SUPERVISOR_PROCESS_NAME") == PROGRAM and MARK not in os.environ:
         raise Unguarded(
-            "supervisord has no working [rpcinterface:guard], so nothing would hold the limit of"
-            " restarts: take the section over from the shipped supervisord.conf"
+            "supervisord has no working [rpcinterface:guard], so nothing would limit restarts:"
+            " copy the section from the shipped supervisord.conf"
         )

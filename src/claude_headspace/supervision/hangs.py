@@ -51,12 +51,12 @@ class Hangs:
             elif not self._receiver.heal():
                 return
             else:
-                log.warning("%s was taken away and is made anew", self._path)
+                log.warning("%s was removed and has been created again", self._path)
             self.pulse.forgive(self._clock())
         except OSError as error:
             self._receiver = None
             self.pulse.gone()
-            log.error("hangs cannot be noticed: %s: %s", self._path, error)  # noqa: TRY400
+            log.error("hangs cannot be detected: %s: %s", self._path, error)  # noqa: TRY400
 
     def descriptors(self) -> tuple[int, ...]:
         """What is readable when a beat has come."""
@@ -91,7 +91,7 @@ class Hangs:
             elif self._is_still_stuck(info.pid):
                 self._end(info.pid)
         except (SupervisorUnavailable, SupervisorFault) as error:
-            log.warning("cannot look after %s, which is silent: %s", self._program, error)
+            log.warning("cannot check %s, which is silent: %s", self._program, error)
             self.pulse.forgive(self._clock())
 
     def _is_still_stuck(self, pid: int) -> bool:
@@ -105,7 +105,7 @@ class Hangs:
 
     def _end(self, pid: int) -> None:
         reason = self.pulse.explain()
-        log.error("%s (pid %d) is ended: %s", self._program, pid, reason)
+        log.error("%s (pid %d) is killed: %s", self._program, pid, reason)
         self.ended = (pid, reason)
         self._supervisor.call("supervisor.signalProcess", self._program, "KILL")
         self.pulse.gone()

@@ -29,7 +29,7 @@ class HealthWatch:
         if not steady or is_well == (self._told == "recovered"):
             return
         if is_well:
-            self._tell("recovered", "the watcher is well again")
+            self._tell("recovered", "the watcher is healthy again")
         else:
             self._tell("degraded", "; ".join(verdict.reasons))
 

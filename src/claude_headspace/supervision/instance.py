@@ -50,7 +50,7 @@ def require_free(state: Path) -> None:
     """Raise AlreadyRunning while a supervisord works on this state, reachable or not."""
     if is_locked(state):
         raise AlreadyRunning(
-            f"{_explain(state)}, but does not answer: deploy/stop ends it, then start again"
+            f"{_explain(state)}, but does not answer: run deploy/stop, then start again"
         )
 
 
@@ -96,7 +96,7 @@ def _is_held(path: Path) -> bool:
 def _explain(state: Path) -> str:
     pid = holder(state)
     process = f"process {pid}" if pid else "another process"
-    return f"a supervisord ({process}) works on {state}"
+    return f"a supervisord ({process}) is using {state}"
 
 
 class _NoCommands:

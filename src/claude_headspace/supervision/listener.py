@@ -154,10 +154,8 @@ class Listener:
         lived = f"{record.uptime_seconds or 0:.1f} s"
         ended = f"{program} (pid {record.pid}) ended after {lived}: {record.reason}"
         if record.outcome == "restarted":
-            log.warning(
-                "%s; restart %d of %d in %g s",
-                *(ended, record.attempt, record.limit, record.window_seconds),
-            )
+            count = f"{record.attempt} of {record.limit} in {record.window_seconds:g} s"
+            log.warning("%s; restart %s", ended, count)
         else:
             log.error("%s; given up: %s", ended, record.detail)
 
@@ -184,7 +182,7 @@ def serve(stream: EventStream, listener: Listener, clock: Callable[[], float]) -
             _survive(listener.on_event, event)
             stream.done()
             stream.ready()
-    log.error("no tick from supervisord for %g s: starting afresh", DEAF_SECONDS)
+    log.error("no tick from supervisord for %g s: restarting", DEAF_SECONDS)
 
 
 def _survive(handle: Callable[..., None], argument: object) -> None:
@@ -204,8 +202,8 @@ def ask_settings(supervisor: Supervisor, beats: Path, program: str) -> Settings:
         answer = supervisor.call("guard.getSettings")
     except SupervisorFault as fault:
         raise EnforcerMissing(
-            f"supervisord has no [rpcinterface:guard] ({fault}), so nothing holds the limit of"
-            " restarts: take the section over from the shipped supervisord.conf"
+            f"supervisord has no [rpcinterface:guard] ({fault}), so nothing limits restarts:"
+            " copy the section from the shipped supervisord.conf"
         ) from fault
     return Settings(
         state_directory=Path(answer["state_directory"]),
@@ -229,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     beats = beats_path()
     if beats is None:
-        parser.error("this is an event listener: supervisord starts it")
+        parser.error("this is an event listener: only supervisord can start it")
     stream = EventStream(0, _take_stdout())
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s guard: %(message)s"
@@ -240,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         listener = Listener(supervisor, settings, stream.has_input)
         serve(stream, listener, time.monotonic)
     except HeadspaceError as error:
-        log.error("the guard cannot work: %s", error)  # noqa: TRY400
+        log.error("the guard cannot run: %s", error)  # noqa: TRY400
         return error.exit_status
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return 0

@@ -93,7 +93,7 @@ def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
             waiting_ticks=state["waiting_ticks"],
         )
     except SupervisorFault as fault:
-        return Problem(f"supervisord answers {fault}")
+        return Problem(f"supervisord answered {fault}")
     except SupervisorUnavailable as error:
         return Problem(str(error))
 

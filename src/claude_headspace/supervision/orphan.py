@@ -71,8 +71,8 @@ class OneWatcher:
         """Take the lock or raise AlreadyRunning."""
         if not self.try_acquire():
             raise AlreadyRunning(
-                f"another watcher (pid {self.holder() or 'unknown'}) works on {self._path.parent}; "
-                "stop it first or give this one another state.directory"
+                f"another watcher (pid {self.holder() or 'unknown'}) is using {self._path.parent}: "
+                "stop it, or give this one another state.directory"
             )
 
     def release(self) -> None:

@@ -66,11 +66,9 @@ class Pulse:
         """What is wrong with a stuck process."""
         beat = self.last
         if beat is not None and beat.overdue:
-            return (
-                f"stuck: {beat.doing} takes {beat.seconds:.1f} s, {beat.limit:g} s were announced"
-            )
-        doing = f", it did last: {beat.doing}" if beat is not None else ""
-        return f"stuck: no sign of life for {self._limit:g} s{doing}"
+            return f"stuck: {beat.doing} has taken {beat.seconds:.1f} s (limit: {beat.limit:g} s)"
+        doing = f"; last activity: {beat.doing}" if beat is not None else ""
+        return f"stuck: no heartbeat for {self._limit:g} s{doing}"
 
     def _begin(self, limit: float, now: float | None) -> None:
         self.last = None
