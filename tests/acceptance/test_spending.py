@@ -172,7 +172,7 @@ def test_calls_point_to_their_lines(spent: Spent, log: Log) -> None:
         "SELECT path, tool_use_id, call_offset, call_length, result_offset, result_length"
         " FROM tool_calls JOIN checkpoints s ON s.id = source_id"
     )
-    assert len(pointers) == 21
+    assert len(pointers) == 20
     for path, name, *places in pointers:
         content = Path(path).read_bytes()
         for offset, length in (places[:2], places[2:]):

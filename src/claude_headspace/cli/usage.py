@@ -115,10 +115,8 @@ def _show(
         return
     numbers = [[title, *(shown(row) for row in rows)] for title, shown in columns.items()]
     widths = [max(map(len, cells)) for cells in numbers]
-    of = [
-        [arguments.by] * (arguments.by != "total") + [what],
-        *([_group(arguments.by, row)] * (arguments.by != "total") + [row[what]] for row in rows),
-    ]
+    by = [] if arguments.by == "total" else [arguments.by]
+    of = [[*by, what], *([_group(name, row) for name in by] + [row[what]] for row in rows)]
     print_table([
         [*(cells[n].rjust(width) for cells, width in zip(numbers, widths, strict=True)), *names]
         for n, names in enumerate(of)

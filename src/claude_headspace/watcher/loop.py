@@ -174,13 +174,13 @@ class Loop:
     def _idle(self) -> None:
         """Everything is read: what is done at leisure, and then a wait."""
         if not self._unfinished:
-            self._boundary.run_when_due(
-                TIMEOUTS, lambda: self._timeouts.look(unread=self._unread())
-            )
-        if self._boundary.run_when_due(COPIES, self._capture.look_at_copies):
-            return
+            self._boundary.run_when_due(TIMEOUTS, self._look_at_timeouts)
         self._boundary.run_when_due(ARCHIVING, self._archiver.step)
-        self._boundary.run_when_due(REREADING, self._step_of_reread)
+        if self._reread.due is not None:
+            self._boundary.run_when_due(REREADING, self._step_of_reread)
+        # What a session repeats shows when all sessions are read by the rules of today.
+        elif self._boundary.run_when_due(COPIES, self._capture.look_at_copies):
+            return
         self._heartbeat.at_rest()
         self._wait()
 
