@@ -94,18 +94,12 @@ def test_a_file_of_an_odd_date(
 def test_what_postgres_refuses_is_set_aside_and_tried_again(watcher: Watched, folder: Path) -> None:
     refused, other = transcripts(folder, 2)
     refused.path = folder / "refused.jsonl"
-    query(
-        watcher.url,
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE numeric_value_out_of_range; END $$;"
-        "CREATE TRIGGER refuse BEFORE UPDATE ON checkpoints FOR EACH ROW"
-        " WHEN (NEW.path LIKE '%%refused.jsonl') EXECUTE FUNCTION refuse()",
-    )
+    refuse(watcher.url, "refused.jsonl")
     append(refused.path, refused.turn())
     wait_for_trouble(watcher, f"{refused.path}: Postgres refuses it")
     append(other.path, other.turn())
     wait_logged(watcher, other)
-    query(watcher.url, "DROP TRIGGER refuse ON checkpoints; DROP FUNCTION refuse()")
+    query(watcher.url, "DROP TRIGGER refuse ON checkpoints")
     append(refused.path, refused.turn())
     wait_logged(watcher, refused)
     wait_for_no_trouble(watcher)
@@ -271,6 +265,36 @@ def test_a_session_of_which_a_file_cannot_be_read_does_not_time_out(
         assert not ended(it, unread.session)
         closed.unlink()
         wait_for(lambda: ended(it, unread.session), "the other ends when all is read")
+
+
+def test_a_session_of_which_a_file_is_set_aside_does_not_time_out(
+    tmp_path: Path, database_url: str
+) -> None:
+    refuse(database_url, "agent-refused.jsonl")
+    settings: dict[str, Any] = {"file_watcher": {"inactivity_timeout_seconds": TIMEOUT_SECONDS}}
+    it = Watched(tmp_path, database_url, settings=settings)
+    unread, silent = transcripts(it.projects, 2)
+    for each in (unread, silent):
+        append(each.path, each.turn())
+    refused = unread.path.with_suffix("") / "subagents" / "agent-refused.jsonl"
+    refused.parent.mkdir(parents=True)
+    append(refused, lines.joined(lines.user(unread.session, "x", isSidechain=True)))
+    with watched(tmp_path, database_url, settings=settings) as it:
+        wait_for(lambda: ended(it, silent.session), "the silent session ends")
+        assert not ended(it, unread.session), "it may have spoken in the file that is set aside"
+        query(database_url, "DROP TRIGGER refuse ON checkpoints")
+        wait_for(lambda: ended(it, unread.session), "the other ends when all is read")
+
+
+def refuse(url: str, name: str) -> None:
+    """From now on Postgres refuses to store how far files of this name were read."""
+    query(
+        url,
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE numeric_value_out_of_range; END $$;"
+        "CREATE TRIGGER refuse BEFORE UPDATE ON checkpoints FOR EACH ROW"
+        f" WHEN (NEW.path LIKE '%{name}') EXECUTE FUNCTION refuse()",
+    )
 
 
 def ended(watcher: Watched, session: str) -> bool:

@@ -37,15 +37,21 @@ class Transcript:
         return lines.raw(lines.progress(self.session)) + b"\n"
 
 
+def in_folder(folder: Path, count: int) -> list[Transcript]:
+    """Files of sessions of their own in one project."""
+    made = [Transcript(folder) for _ in range(count)]
+    for transcript in made:
+        transcript.path = folder / f"{transcript.session}.jsonl"
+    return made
+
+
 def transcripts(projects: Path, count: int) -> list[Transcript]:
-    """Files of sessions of their own, each in a project of its own."""
+    """The same, each in a project of its own."""
     made = []
     for number in range(count):
         folder = projects / f"-home-u-p{number}"
         folder.mkdir(exist_ok=True)
-        transcript = Transcript(folder / "unnamed")
-        transcript.path = folder / f"{transcript.session}.jsonl"
-        made.append(transcript)
+        made += in_folder(folder, 1)
     return made
 
 

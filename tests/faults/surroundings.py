@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import parse_dsn
 
 from faults.buggy_watcher import SLOW
 from faults.cell import Cell, fault
-from faults.load import Transcript, append, backlog, transcripts
+from faults.load import Transcript, append, backlog, in_folder, transcripts
 from faults.machine import query, wait_for
 from faults.watched import BUGGY, SILENT, Watched
 
@@ -32,7 +32,7 @@ def slow_directory(cell: Cell) -> None:
         folder.mkdir()
         for number in range(SLOW_FILES):
             (folder / f"{number}.jsonl").touch()
-        new = transcripts(folder, 2)
+        new = in_folder(folder, 2)
         backlog(new, 100)
         cell.files += new
         assert not _is_overdue(cell.watcher)
@@ -47,16 +47,13 @@ def _is_overdue(watcher: Watched) -> bool:
 def hanging_resolver(cell: Cell) -> None:
     """The name of the first server is never answered for, whenever the connection is lost."""
     for _ in cell.moments(2):
-        cell.watcher.wait_state("capturing")
-        assert cell.machine.terminate() == 1
+        wait_for(cell.machine.terminate, "the watcher has no connection")
         assert not _is_overdue(cell.watcher)
 
 
 def _unanswered(url: str) -> dict[str, Any]:
     """The same server as the second of two, the first of which has a name."""
-    given = parse_dsn(url)
-    both = {**given, "host": f"db.example.test,{given['host']}"}
-    return {"database": {"url": make_dsn(**both)}}
+    return {"database": {"url": url.replace("?host=", "?host=db.example.test,")}}
 
 
 @fault

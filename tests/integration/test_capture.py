@@ -2,102 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 import psycopg2
 import pytest
 
 import lines
-from claude_headspace.capture.in_flight import InFlight
-from claude_headspace.capture.pipeline import Capture, Step
-from claude_headspace.capture.reader import Reader
-from claude_headspace.capture.redaction import Redaction
-from claude_headspace.capture.sources import Sources
+from capturing_desk import Desk
 from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.events.redaction import make_redactor
-from claude_headspace.sessions.known import Sessions
-from claude_headspace.store.checkpoints import Checkpoints
-from claude_headspace.store.connection import Database
-from claude_headspace.store.sessions import SessionRows
-from claude_headspace.store.writer import EVENTS_CHANNEL, EventWriter
-from harness import HOST, Log, Projects
+from claude_headspace.store.writer import EVENTS_CHANNEL
+from harness import Log, Projects
 
 SECRET = "ghp_" + "a1" * 20
-
-
-def nothing() -> None:
-    """No sign of life is needed here."""
-
-
-@dataclass
-class Desk:
-    """What captures one file, without the loop around it."""
-
-    state: Path
-    projects: Projects
-    log: Log
-    host: str = HOST
-    mode: Literal["all", "registered"] = "all"
-    rejected: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        self.database = Database(lambda: self.log.url, application_name="desk", by_itself=False)
-        self.database.connect()
-        self.checkpoints = Checkpoints(self.database, self.host)
-        self.sessions = Sessions(SessionRows(self.database, self.host), self.mode)
-        self.sessions.reload()
-        self.sources = Sources(self.checkpoints, nothing)
-        self.in_flight = InFlight(self.state)
-        redaction = Redaction(make_redactor([]))
-        self.reader = Reader(
-            max_line_bytes=1 << 20, in_flight=self.in_flight, redaction=redaction, beat=nothing
-        )
-        self.capture = Capture(
-            database=self.database,
-            writer=EventWriter(self.database),
-            checkpoints=self.checkpoints,
-            sessions=self.sessions,
-            reader=self.reader,
-            beat=nothing,
-            in_flight=self.in_flight,
-            count_rejected=self._count,
-        )
-
-    def _count(self, found: Mapping[str, int]) -> None:
-        self.rejected.update(found)
-
-    def forget(self) -> None:
-        """As on a new connection."""
-        self.database.connect()
-        self.sources.forget()
-        self.capture.forget()
-        self.sessions.reload()
-
-    def take(self, path: Path) -> Step:
-        (source,) = self.sources.open(str(path))
-        return self.capture.step(source)
-
-    def write(self, session: str, *records: dict[str, Any]) -> Path:
-        path = self.projects.path(session)
-        self.projects.append(path, lines.joined(*records))
-        return path
-
-    def checkpoint(self, path: Path) -> tuple[int, dict[str, Any]]:
-        rows = self.log.rows(
-            "SELECT committed_offset::int, counts FROM checkpoints WHERE path = %s"
-            " AND host = %s", (str(path), self.host),
-        )  # fmt: skip
-        offset, counts = rows[0]
-        return offset, counts
-
-    def kinds(self) -> list[tuple[str, int | None]]:
-        """(type, offset) of each event in the order of the log."""
-        return self.log.rows("SELECT event_type, source_offset::int FROM events ORDER BY id")
 
 
 @pytest.fixture
@@ -288,3 +206,42 @@ def test_the_last_line_counts_without_its_newline_only_if_it_is_whole(
     desk.projects.append(path, last[-5:])
     assert desk.capture.step_unfinished(source).lines == 1
     assert desk.log.texts(session) == ["a", "b"]
+
+
+def three_read(desk: Desk, session: str) -> Path:
+    """A file of three lines that were read; the next step finds its row in the database."""
+    path = desk.write(session, *(lines.user(session, text) for text in "abc"))
+    desk.take(path)
+    desk.sources.forget()
+    return path
+
+
+def test_a_file_that_only_has_the_inode_of_a_known_one_does_not_get_its_row(
+    desk: Desk, session: str
+) -> None:
+    path = three_read(desk, session)
+    path.write_bytes(lines.joined(*(lines.user(session, text) for text in "vwxyz")))
+    moved = path.rename(path.with_name("moved.jsonl"))
+    desk.take(moved)
+    assert desk.checkpoint(path)[1]["lines"] == 3, "the row has gone to another file's contents"
+    assert desk.checkpoint(moved)[1]["lines"] == 5
+
+
+def test_a_file_beside_that_only_has_the_inode_does_not_get_the_row(
+    desk: Desk, session: str
+) -> None:
+    path = three_read(desk, session)
+    path.write_bytes(lines.joined(*(lines.user(session, text) for text in "vwxyz")))
+    path.rename(path.with_name(path.name + ".1"))
+    desk.take(desk.write(session, lines.user(session, "n")))
+    rows = desk.log.rows("SELECT path, (counts->>'lines')::int FROM checkpoints")
+    assert rows == [(str(path), 1)], "the row has gone to another file's contents"
+
+
+def test_a_renamed_file_keeps_its_row(desk: Desk, session: str) -> None:
+    path = three_read(desk, session)
+    moved = path.rename(path.with_name("moved.jsonl"))
+    desk.projects.append(moved, lines.joined(lines.user(session, "d")))
+    desk.take(moved)
+    rows = desk.log.rows("SELECT path, (counts->>'lines')::int FROM checkpoints")
+    assert rows == [(str(moved), 4)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from claude_headspace.inbox.queue import BATCH_BYTES, InboxQueue
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.checkpoints import Checkpoints
-from claude_headspace.store.connection import Database
+from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
 from harness import Log, wait_until
@@ -126,6 +126,30 @@ class Desk:
 def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
     database = Database(lambda: database_url, application_name="test")
     yield Desk(tmp_path / "inbox", Log(database_url), database)
+    database.close()
+
+
+class Noting(Database):
+    """A connection that remembers what it was to have on the disk."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(lambda: url, application_name="test")
+        self.durable: list[str] = []
+
+    def execute_durably(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        self.durable.append(statement)
+        return super().execute_durably(statement, values)
+
+
+def test_what_is_kept_of_a_damaged_file_is_on_the_disk_before_the_file_goes(
+    tmp_path: Path, database_url: str
+) -> None:
+    database = Noting(database_url)
+    desk = Desk(tmp_path / "inbox", Log(database_url), database)
+    (desk.consumer.watched / "1-x.json").write_bytes(b"no event")
+    desk.take_all()
+    assert (desk.waiting(), desk.log.value("SELECT reason FROM dead_letters")) == (0, "damaged")
+    assert any("INSERT INTO dead_letters" in each for each in database.durable)
     database.close()
 
 

@@ -97,6 +97,7 @@ def test_a_command_is_named_with_the_folder_in_which_it_works() -> None:
         ({"state": "waiting", "reason": "no database"}, "the watcher is waiting: no database"),
         ({"state": "starting"}, "the watcher is starting"),
         ({"failing_since": NOW - 9, "last_error": "full"}, ": full"),
+        ({"trouble": "places cannot be seen (1): /p: no"}, "places cannot be seen (1): /p: no"),
         (
             {
                 "backlog_bytes": 2_500_000,

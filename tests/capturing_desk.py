@@ -1,0 +1,93 @@
+"""What captures one file a step at a time, on a real database, without the loop around it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import lines
+from claude_headspace.capture.in_flight import InFlight
+from claude_headspace.capture.pipeline import Capture, Step
+from claude_headspace.capture.reader import Reader
+from claude_headspace.capture.redaction import Redaction
+from claude_headspace.capture.sources import Sources
+from claude_headspace.events.redaction import make_redactor
+from claude_headspace.sessions.known import Sessions
+from claude_headspace.store.checkpoints import Checkpoints
+from claude_headspace.store.connection import Database
+from claude_headspace.store.sessions import SessionRows
+from claude_headspace.store.writer import EventWriter
+from harness import HOST, Log, Projects
+
+
+def nothing() -> None:
+    """No sign of life is needed here."""
+
+
+@dataclass
+class Desk:
+    """What captures one file, without the loop around it."""
+
+    state: Path
+    projects: Projects
+    log: Log
+    host: str = HOST
+    mode: Literal["all", "registered"] = "all"
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.database = Database(lambda: self.log.url, application_name="desk", by_itself=False)
+        self.database.connect()
+        self.checkpoints = Checkpoints(self.database, self.host)
+        self.sessions = Sessions(SessionRows(self.database, self.host), self.mode)
+        self.sessions.reload()
+        self.sources = Sources(self.checkpoints, nothing)
+        self.in_flight = InFlight(self.state)
+        redaction = Redaction(make_redactor([]))
+        self.reader = Reader(
+            max_line_bytes=1 << 20, in_flight=self.in_flight, redaction=redaction, beat=nothing
+        )
+        self.capture = Capture(
+            database=self.database,
+            writer=EventWriter(self.database),
+            checkpoints=self.checkpoints,
+            sessions=self.sessions,
+            reader=self.reader,
+            beat=nothing,
+            in_flight=self.in_flight,
+            count_rejected=self._count,
+        )
+
+    def _count(self, found: Mapping[str, int]) -> None:
+        self.rejected.update(found)
+
+    def forget(self) -> None:
+        """As on a new connection."""
+        self.database.connect()
+        self.sources.forget()
+        self.capture.forget()
+        self.sessions.reload()
+
+    def take(self, path: Path) -> Step:
+        (source,) = self.sources.open(str(path))
+        return self.capture.step(source)
+
+    def write(self, session: str, *records: dict[str, Any]) -> Path:
+        path = self.projects.path(session)
+        self.projects.append(path, lines.joined(*records))
+        return path
+
+    def checkpoint(self, path: Path) -> tuple[int, dict[str, Any]]:
+        rows = self.log.rows(
+            "SELECT committed_bytes::int, counts FROM checkpoints WHERE path = %s"
+            " AND host = %s", (str(path), self.host),
+        )  # fmt: skip
+        offset, counts = rows[0]
+        return offset, counts
+
+    def kinds(self) -> list[tuple[str, int | None]]:
+        """(type, offset) of each event in the order of the log."""
+        return self.log.rows("SELECT event_type, source_offset::int FROM events ORDER BY id")
