@@ -140,6 +140,46 @@ def test_a_file_that_cannot_be_opened(watcher: Watched, folder: Path) -> None:
     wait_for_no_trouble(watcher)
 
 
+def register(watcher: Watched, session: str, pane: str | None = None) -> None:
+    query(
+        watcher.url,
+        "INSERT INTO registrations (session_uuid, wanted, iterm_pane_id) VALUES (%s, true, %s);"
+        " NOTIFY claude_headspace_registrations",
+        (session, pane),
+    )
+
+
+def test_a_registered_session_whose_file_cannot_be_seen(watcher: Watched, folder: Path) -> None:
+    hidden, other = transcripts(folder, 2)
+    append(hidden.path, hidden.turn())
+    wait_logged(watcher, hidden)
+    kept = hidden.path.rename(folder / "kept")
+    hidden.path.symlink_to(hidden.path.name)
+    register(watcher, hidden.session)
+    wait_for_trouble(watcher, str(hidden.path))
+    append(other.path, other.turn())
+    wait_logged(watcher, other)
+    kept.replace(hidden.path)
+    committed = "SELECT committed_bytes FROM checkpoints WHERE path = %s"
+    size = hidden.path.stat().st_size
+    wait_for(
+        lambda: query(watcher.url, committed, (str(hidden.path),)) == [(size,)],
+        "the file is not read again",
+    )
+    wait_for_no_trouble(watcher)
+
+
+def test_registrations_that_cannot_be_asked_for_are_put_off(
+    watcher: Watched, transcript: Transcript
+) -> None:
+    register(watcher, lines.new_session(), MARKER.decode())
+    wait_for_trouble(watcher, "the registrations of sessions: RuntimeError")
+    append(transcript.path, transcript.turn())
+    wait_logged(watcher, transcript)
+    query(watcher.url, "DELETE FROM registrations")
+    wait_for_no_trouble(watcher)
+
+
 def test_a_replaced_file_is_read_to_its_end_before_what_took_its_place(
     watcher: Watched, transcript: Transcript
 ) -> None:

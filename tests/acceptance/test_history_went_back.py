@@ -6,6 +6,7 @@ next one rows stand as they stood a while ago.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -198,3 +199,20 @@ def test_turns_and_inbox_together(tmp_path: Path, database_url: str) -> None:
         assert committed(database_url, files, 30) == Count()
         wait_for(lambda: logged(database_url) == [1], "the event is not in the log again")
         assert count(database_url, files) == Count()
+
+
+def test_a_session_whose_end_was_lost_without_its_event_is_ended_again(
+    tmp_path: Path, database_url: str
+) -> None:
+    session = str(uuid.uuid4())
+    ended = "SELECT ended_at IS NOT NULL FROM agents"
+    with watched(tmp_path, database_url) as it:
+        for kind in ("SessionStart", "SessionEnd", "Stop"):
+            put(it.inbox, "hook_received", hook(0, hook_type=kind, claude_session_id=session))
+        left(it, 1)
+        assert query(database_url, ended) == [(True,)]
+        before = query(database_url, "SELECT id, event_type FROM events ORDER BY id")
+        fail_over(database_url, "UPDATE agents SET ended_at = NULL, end_reason = NULL")
+        wait_for(lambda: query(database_url, ended) == [(True,)], "it is not ended again", 20)
+        assert query(database_url, "SELECT id, event_type FROM events ORDER BY id") == before
+        assert "the log has lost" not in it.log

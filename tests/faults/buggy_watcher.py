@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+from claude_headspace.sessions.registrations import Registrations
+from claude_headspace.store.sessions import Registration
 from claude_headspace.transcripts import transcript
 
 MARKER = b"line that meets a bug"
@@ -21,6 +23,19 @@ class BuggyTranscript(transcript.Transcript):
         if MARKER in line:
             raise RuntimeError("a bug")
         return super().outcomes(line, start)
+
+
+def failing_registrations() -> None:
+    """Registrations cannot be asked for while one of them has the marker as its pane."""
+    real = Registrations.waiting
+
+    def asked(self: Registrations) -> list[Registration]:
+        found = real(self)
+        if any(each.iterm_pane_id == MARKER.decode() for each in found):
+            raise RuntimeError("a bug")
+        return found
+
+    Registrations.waiting = asked  # type: ignore[method-assign]
 
 
 def slow_looks(seconds: float) -> None:
@@ -38,6 +53,7 @@ def slow_looks(seconds: float) -> None:
 
 def main() -> int:
     transcript.Transcript = BuggyTranscript  # type: ignore[misc]
+    failing_registrations()
     if SLOW in os.environ:
         slow_looks(float(os.environ[SLOW]))
     from claude_headspace.watcher.process import main as watch

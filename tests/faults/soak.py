@@ -9,13 +9,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
-import resource
-import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +22,9 @@ from claude_headspace.inbox import put
 from faults.count import committed, count, rows
 from faults.load import Feeder, Transcript, transcripts
 from faults.machine import Machine, machine, query
-from faults.watched import Watched
+from faults.soak_faults import Faults
+from faults.soak_watcher import NAMED_HOST
+from faults.watched import SOAK, Watched
 
 ROW_SECONDS = 10.0
 LIMIT_MEGABYTES = 50.0
@@ -71,74 +70,6 @@ def hook(number: int) -> dict[str, str]:
         "working_directory": "/",
         "tool_name": str(number),
     }
-
-
-@dataclass
-class Faults:
-    """What is done to the watcher and to its server, one thing at a time."""
-
-    server: Machine
-    watcher: Watched
-    random: random.Random
-    last: str = ""
-
-    def strike(self) -> None:
-        fault = self.random.choice(FAULTS)
-        self.last = fault.__name__
-        fault(self)
-
-    def kill(self) -> None:
-        self.watcher.restart()
-
-    def terminate(self) -> None:
-        assert self.watcher.stop() == 0
-        self.watcher.start()
-
-    def stand_still(self) -> None:
-        self.watcher.signal(signal.SIGSTOP)
-        time.sleep(self.random.uniform(0.5, 5))
-        self.watcher.signal(signal.SIGCONT)
-
-    def crash(self) -> None:
-        self.server.crash()
-        time.sleep(self.random.uniform(0, 2))
-        self.server.start()
-
-    def stop_server(self) -> None:
-        self.server.stop()
-        time.sleep(self.random.uniform(0, 5))
-        self.server.start()
-
-    def freeze(self) -> None:
-        self.server.freeze()
-        time.sleep(self.random.uniform(0.5, 5))
-        self.server.thaw()
-
-    def end_connections(self) -> None:
-        for _ in range(10):
-            self.server.terminate()
-            time.sleep(0.2)
-
-    def starve(self) -> None:
-        """No bytes can be written to files, and none can be opened."""
-        size = self.watcher.limit(resource.RLIMIT_FSIZE, 0)
-        number = self.watcher.limit(resource.RLIMIT_NOFILE, self.watcher.descriptors())
-        time.sleep(self.random.uniform(0.5, 5))
-        self.watcher.limit(resource.RLIMIT_FSIZE, size[0])
-        self.watcher.limit(resource.RLIMIT_NOFILE, number[0])
-
-
-FAULTS: list[Callable[[Faults], None]] = [
-    Faults.kill,
-    Faults.terminate,
-    Faults.stand_still,
-    Faults.crash,
-    Faults.stop_server,
-    Faults.freeze,
-    Faults.end_connections,
-]
-if sys.platform == "linux":
-    FAULTS.append(Faults.starve)
 
 
 class Table:
@@ -191,9 +122,15 @@ def inbox_is_exact(url: str, wanted: int, seconds: float = 60.0) -> bool:
 def soak(server: Machine, directory: Path, url: str, *, seconds: float, seed: int) -> bool:
     """Whether it was exact to the end."""
     rnd = random.Random(seed)
-    watcher = Watched(directory, url)
+    watcher = Watched(
+        directory,
+        url,
+        command=[*SOAK, str(directory)],
+        settings={"database": {"url": url.replace("?host=", f"?host={NAMED_HOST},")}},
+    )
     load = Load(watcher, 100.0, random.Random(rnd.random()))
     faults = Faults(server, watcher, rnd)
+    faults.prepare()
     watcher.start()
     watcher.wait_state("capturing")
     threads = [threading.Thread(target=run) for run in (load.run_files, load.run_inbox)]
@@ -222,7 +159,9 @@ def soak(server: Machine, directory: Path, url: str, *, seconds: float, seed: in
     print(count(url, load.files), "inbox exact" if exact else "INBOX WRONG")
     small = table.peak < LIMIT_MEGABYTES
     print(f"most memory: {table.peak:.1f} MB", "" if small else "TOO MUCH")
-    return result.clean and exact and small
+    print(f"strikes: {dict(faults.struck)}; never struck: {faults.unstruck or 'none'}")
+    print("\n".join(faults.overdue) or "nothing was overdue")
+    return result.clean and exact and small and not faults.overdue
 
 
 def main() -> int:

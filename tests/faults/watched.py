@@ -22,6 +22,7 @@ WATCHER = (sys.executable, "-I", "-m", "claude_headspace.watcher")
 CLOCK = (sys.executable, str(Path(__file__).with_name("clock_watcher.py")))
 POISON = (sys.executable, str(Path(__file__).with_name("poison_watcher.py")))
 SILENT = (sys.executable, str(Path(__file__).with_name("silent_watcher.py")))
+SOAK = (sys.executable, str(Path(__file__).with_name("soak_watcher.py")))
 BUGGY = (sys.executable, str(Path(__file__).with_name("buggy_watcher.py")))
 HOST = "faulty"
 

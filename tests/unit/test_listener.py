@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from claude_headspace.health.observation import Program
+from claude_headspace.health.status import WatcherStatus, status_path, write_status
 from claude_headspace.supervision import listener as listener_module
 from claude_headspace.supervision.beats import Beat, BeatSender
 from claude_headspace.supervision.control import (
@@ -23,6 +24,7 @@ from claude_headspace.supervision.listener import (
     ask_settings,
 )
 from claude_headspace.supervision.protocol import Event
+from claude_headspace.supervision.stuck import FIRST_BEAT_SECONDS
 
 MESSAGE = {
     "at": 1_700_000_000.0,
@@ -158,6 +160,28 @@ def test_silence_after_a_beat_is_ended_and_named(tmp_path: Path, clock: Clock) -
     assert kills(supervisor) == 1
     guard.on_event(message())
     assert history(tmp_path)[0].reason == SILENT
+
+
+def test_a_watcher_that_hangs_before_its_first_beat_is_ended(tmp_path: Path, clock: Clock) -> None:
+    supervisor = Scripted()
+    guard = make(tmp_path, supervisor, clock)
+    clock.now += FIRST_BEAT_SECONDS - 0.1
+    guard.on_wake(0.0)
+    assert kills(supervisor) == 0
+    clock.now += 0.1
+    guard.on_wake(0.0)
+    assert kills(supervisor) == 1
+
+
+def test_a_watcher_that_cannot_be_heard_is_left_alone(tmp_path: Path, clock: Clock) -> None:
+    supervisor = Scripted()
+    guard = make(tmp_path, supervisor, clock)
+    status = WatcherStatus(pid=7, started_at=0.0, beat_at=0.0, state="capturing")
+    write_status(status_path(tmp_path), status)
+    clock.now += FIRST_BEAT_SECONDS
+    guard.on_wake(0.0)
+    assert kills(supervisor) == 0
+    assert guard.hangs.pulse.deadline is None
 
 
 def test_what_is_overdue_is_ended_at_once_and_named(tmp_path: Path, clock: Clock) -> None:

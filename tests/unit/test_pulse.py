@@ -7,10 +7,13 @@ BEAT = Beat(pid=7, doing="work", seconds=0.1, limit=3.0)
 LATE = Beat(pid=7, doing="list /slow", seconds=20.6, limit=20.0, overdue=True)
 
 
-def test_not_armed_before_anything_was_heard() -> None:
+def test_the_first_process_has_as_long_for_its_first_beat() -> None:
     pulse = Pulse()
-    pulse.started(0)
     assert not pulse.is_stuck(1e9)
+    pulse.started(0)
+    assert not pulse.is_stuck(FIRST_BEAT_SECONDS - 0.01)
+    assert pulse.is_stuck(FIRST_BEAT_SECONDS)
+    assert not pulse.ever_heard
 
 
 def test_silence_after_a_beat() -> None:

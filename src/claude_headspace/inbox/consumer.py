@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from uuid import UUID
 
@@ -21,8 +22,16 @@ from claude_headspace.events.taxonomy import (
 from claude_headspace.inbox.done import Kept
 from claude_headspace.inbox.events import event_of, session_of
 from claude_headspace.inbox.messages import Message, read_message, remove_leftovers
-from claude_headspace.inbox.producer import ARRIVED
-from claude_headspace.inbox.queue import SESSION_END, InboxQueue, Taken, hook_type, place
+from claude_headspace.inbox.producer import ARRIVED, MAX_EVENT_BYTES
+from claude_headspace.inbox.queue import (
+    BATCH_FILES,
+    SESSION_END,
+    InboxQueue,
+    Taken,
+    ends,
+    hook_type,
+    place,
+)
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
@@ -33,9 +42,6 @@ from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
 logger = logging.getLogger(__name__)
 
 SESSION_START = "SessionStart"
-# Kept files are compared with the log so many at once.
-_COMPARED = 128
-
 Redact = Callable[[Event], Event]
 
 
@@ -125,25 +131,28 @@ class InboxConsumer:
         return bool(batch) or self._queue.unfinished
 
     def _take_back_what_was_lost(self) -> None:
-        """Kept files whose events a failover took back: those taken in after the last one left."""
-        lost: list[Path] = []
-        for minute in self._kept.newest_first():
-            for first in range(0, len(minute), _COMPARED):
-                part = minute[first : first + _COMPARED]
-                found = self._known(part)
-                last = next((n for n, path in enumerate(part) if path in found), None)
-                lost += part[:last]
-                if last is not None:
-                    self._take_back(lost)
-                    return
-        self._take_back(lost)
+        """Kept files whose events a failover took back: those taken in after the last one left.
 
-    def _take_back(self, lost: list[Path]) -> None:
-        for path in lost:
-            with suppress(OSError):
-                self._kept.take_back(path, self.watched)
+        Of the batch of the last one left, sessions' ends may have gone without their events.
+        """
+        lost: list[Path] = []
+        kept = (path for minute in self._kept.newest_first() for path in minute)
+        while part := list(islice(kept, BATCH_FILES)):
+            found = self._known(part)
+            last = next((n for n, path in enumerate(part) if path in found), None)
+            lost += part[:last]
+            if last is not None:
+                batch = [*part[last:], *islice(kept, BATCH_FILES)][:BATCH_FILES]
+                self._take_back([path for path in batch if _may_end_a_session(path)])
+                break
+        self._take_back(lost)
         if lost:
             logger.warning("inbox: the log has lost %d events: they are taken in again", len(lost))
+
+    def _take_back(self, paths: list[Path]) -> None:
+        for path in paths:
+            with suppress(OSError):
+                self._kept.take_back(path, self.watched)
 
     def _known(self, paths: list[Path]) -> set[Path]:
         """Those of which the log has the event, or the dead letter."""
@@ -309,8 +318,17 @@ class InboxConsumer:
         self._database.store(statements, self._inbox_source().precondition)
 
 
-def _content(path: Path) -> bytes:
+def _may_end_a_session(path: Path) -> bool:
     try:
-        return path.read_bytes()
+        return ends(read_message(path))
+    except InboxError:
+        return False
+
+
+def _content(path: Path) -> bytes:
+    """What stands in a file, as far as an event may be long."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_EVENT_BYTES)
     except OSError:
         return b""

@@ -155,7 +155,7 @@ class InboxQueue:
         session = None if taken.message is None else session_of(taken.message)
         if session is None or taken.message is None:
             return False
-        if session not in self._held and _ends(taken.message) and self._unread(session):
+        if session not in self._held and ends(taken.message) and self._unread(session):
             self._held.add(session)
         return session in self._held
 
@@ -166,7 +166,8 @@ def hook_type(message: Message) -> str | None:
     return named if message.type == HOOK_RECEIVED and isinstance(named, str) else None
 
 
-def _ends(message: Message) -> bool:
+def ends(message: Message) -> bool:
+    """Whether an message ends a session."""
     return message.type == SESSION_ENDED or hook_type(message) == SESSION_END
 
 

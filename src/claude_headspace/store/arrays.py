@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+# Characters from which memory counts for more than time.
+LONG_TEXTS = 1024 * 1024
+
 
 def array(items: Sequence[object]) -> str:
     """An array of items that need no quoting."""
     return "{" + ",".join(["NULL" if item is None else str(item) for item in items]) + "}"
 
 
-def text_array(items: Sequence[str | None]) -> str:
-    """An array of texts."""
+def text_array(items: Sequence[str | None]) -> str | list[str | None]:
+    """An array of texts. Of long ones the driver's own makes three copies fewer."""
+    if sum(len(item) for item in items if item is not None) > LONG_TEXTS:
+        return list(items)
     return "{" + ",".join(["NULL" if item is None else _quoted(item) for item in items]) + "}"
 
 

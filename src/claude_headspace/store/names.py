@@ -72,10 +72,7 @@ class Names:
             found = answers[host].addresses if host in answers else [""]
             servers += [_Server(host, address, port) for address in found]
         if not servers:
-            raise DatabaseUnavailable(
-                "the database cannot be reached: "
-                + "; ".join(answer.problem() for answer in answers.values())
-            )
+            raise DatabaseUnavailable("; ".join(answer.problem() for answer in answers.values()))
         return servers
 
     def _ask(self, name: str) -> _Answer:

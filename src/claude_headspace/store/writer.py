@@ -23,6 +23,7 @@ EVENTS_CHANNEL = "claude_headspace_events"
 # Sent once a round trip, after its events are on the disk; readers wait for it.
 NOTIFICATION = f"NOTIFY {EVENTS_CHANNEL}"
 
+
 RETRY_ATTEMPTS = 3
 RETRY_DELAY_MS = 100
 
@@ -294,7 +295,7 @@ def encode_notes(event: Event) -> str:
         raise EventInvalid("annotations", error.problem) from error
 
 
-def _arguments(batch: Sequence[_Prepared]) -> tuple[str, ...]:
+def _arguments(batch: Sequence[_Prepared]) -> tuple[str | list[str | None], ...]:
     events = [item.event for item in batch]
     origins = [event.origin for event in events]
     return (

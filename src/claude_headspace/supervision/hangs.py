@@ -21,7 +21,8 @@ log = logging.getLogger("claude_headspace.guard")
 class Hangs:
     """Hears one program; ends it by SIGKILL, which is a crash like any other.
 
-    `has_events` says whether supervisord has sent something that may change the picture.
+    `has_events` says whether supervisord has sent something that may change the picture, and
+    `has_written` whether a process has written its status: one whose beats cannot be heard does.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Hangs:
         program: str,
         path: Path,
         has_events: Callable[[], bool],
+        has_written: Callable[[int], bool],
         clock: Callable[[], float] = time.monotonic,
         pulse: Pulse | None = None,
     ) -> None:
@@ -37,6 +39,7 @@ class Hangs:
         self._program = program
         self._path = path
         self._has_events = has_events
+        self._has_written = has_written
         self._clock = clock
         self._receiver: BeatReceiver | None = None
         self.pulse = pulse or Pulse()
@@ -101,6 +104,8 @@ class Hangs:
         last = self.pulse.last
         if last is not None and last.pid != pid:
             self.pulse.forgive(self._clock())
+        if not self.pulse.ever_heard and self._has_written(pid):
+            self.pulse.gone()
         return self.pulse.is_stuck(self._clock())
 
     def _end(self, pid: int) -> None:

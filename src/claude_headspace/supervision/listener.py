@@ -81,8 +81,10 @@ class Listener:
         self._history = history_path(settings.state_directory)
         self._alerts = Alerts(settings.alert_command)
         self._health = HealthWatch(settings.state_directory / ALERT_STATE_NAME, self._alerts)
-        self.hangs = Hangs(supervisor, settings.program, settings.beats, has_input, clock, pulse)
-        self._arm_if_beating()
+        self.hangs = Hangs(
+            supervisor, settings.program, settings.beats, has_input, self._has_written, clock, pulse
+        )
+        self._arm_if_running()
 
     @property
     def is_deaf(self) -> bool:
@@ -159,15 +161,22 @@ class Listener:
         else:
             log.error("%s; given up: %s", ended, record.detail)
 
-    def _arm_if_beating(self) -> None:
-        """A process that has beaten before this listener began is watched from now on."""
+    def _has_written(self, pid: int) -> bool:
+        """Whether a process has written its status."""
+        status = read_status(status_path(self._settings.state_directory))
+        return not isinstance(status, StatusProblem) and status.pid == pid
+
+    def _arm_if_running(self) -> None:
+        """A process that began before this listener is watched from now on."""
         try:
             info = self._supervisor.process(self._settings.program)
         except (SupervisorUnavailable, SupervisorFault):
             return
-        status = read_status(status_path(self._settings.state_directory))
-        if info.is_running and not isinstance(status, StatusProblem) and status.pid == info.pid:
-            self.hangs.pulse.armed(self._clock())
+        if not info.is_running:
+            return
+        pulse = self.hangs.pulse
+        arm = pulse.armed if self._has_written(info.pid) else pulse.started
+        arm(self._clock())
 
 
 def serve(stream: EventStream, listener: Listener, clock: Callable[[], float]) -> None:

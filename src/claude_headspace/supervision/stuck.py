@@ -10,10 +10,10 @@ STARVED_SECONDS = 1.0
 
 
 class Pulse:
-    """Armed by a beat; times are seconds of one monotonic clock.
+    """Armed by a start or a beat; times are seconds of one monotonic clock.
 
-    A new process has much longer for its first beat, and no limit at all until some process has
-    been heard: without that, silence may only mean that nobody passes the beats on.
+    A new process has much longer for its first beat. `ever_heard`: whether any process was; until
+    then silence may only mean that nobody passes the beats on.
     """
 
     def __init__(
@@ -25,12 +25,12 @@ class Pulse:
         self.last: Beat | None = None
         self._silence_seconds = silence_seconds
         self._first_beat_seconds = first_beat_seconds
-        self._heard = False
+        self.ever_heard = False
         self._limit = silence_seconds
 
     def started(self, now: float) -> None:
         """A new process."""
-        self._begin(self._first_beat_seconds, now if self._heard else None)
+        self._begin(self._first_beat_seconds, now)
 
     def beat(self, beat: Beat, now: float) -> None:
         """A sign of life."""
@@ -39,7 +39,7 @@ class Pulse:
 
     def armed(self, now: float) -> None:
         """The process is known to have beaten."""
-        self._heard = True
+        self.ever_heard = True
         self._limit = self._silence_seconds
         self.deadline = now + self._limit
 

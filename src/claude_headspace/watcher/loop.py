@@ -43,6 +43,7 @@ DETACHED_TRIES = 5
 # Work that is of no one source, as it is named when it fails.
 INBOX = "the inbox"
 TIMEOUTS = "session timeouts"
+REGISTRATIONS = "session registrations"
 COPIES = "telling copies of turns"
 REREADING = "reading again by newer rules"
 ARCHIVING = "the archive"
@@ -133,7 +134,7 @@ class Loop:
         self._consumer.forget()
         self._scanner.begin(self._checkpoints.committed())
         self.poison_lines = self._checkpoints.unresolved(POISON)
-        self._apply_registrations()
+        self._boundary.run_when_due(REGISTRATIONS, self._apply_registrations)
         self._generation = self._database.generation
         self._waiting_for = None
         self._heartbeat.become("capturing")
@@ -366,8 +367,9 @@ class Loop:
 
     def _look_for_registrations(self) -> None:
         notified = REGISTRATION_CHANNEL in self._database.notified()
-        if notified or self._timeouts.retries_registrations:
-            self._apply_registrations()
+        failed = REGISTRATIONS in self._boundary.put_off
+        if notified or failed or self._timeouts.retries_registrations:
+            self._boundary.run_when_due(REGISTRATIONS, self._apply_registrations)
 
     def _apply_registrations(self) -> None:
         """Sessions that were just registered are read again from their first byte."""
@@ -376,7 +378,7 @@ class Loop:
             return
         self._sources.forget()
         paths = set(rewound)
-        if any(look(path) is None for path in rewound):
+        if not all(_may_be_there(path) for path in rewound):
             # Stored under another spelling than its own: see `stored_path`.
             paths.update(p for p in self._work_queue.finished() if stored_path(p) in paths)
         for path in paths:
@@ -406,3 +408,11 @@ class Loop:
         logger.debug("held for %.1f s: %s", self._hold, error)
         self._pause(self._hold)
         self._hold = min(self._hold * 2, LONGEST_HOLD_SECONDS)
+
+
+def _may_be_there(path: str) -> bool:
+    """Whether there is a file at the path, as far as that can be told."""
+    try:
+        return look(path) is not None
+    except OSError:
+        return True
