@@ -173,7 +173,7 @@ def test_registrations_that_cannot_be_asked_for_are_put_off(
     watcher: Watched, transcript: Transcript
 ) -> None:
     register(watcher, lines.new_session(), MARKER.decode())
-    wait_for_trouble(watcher, "the registrations of sessions: RuntimeError")
+    wait_for_trouble(watcher, "session registrations: RuntimeError")
     append(transcript.path, transcript.turn())
     wait_logged(watcher, transcript)
     query(watcher.url, "DELETE FROM registrations")
