@@ -49,6 +49,10 @@ class SchemaMismatch(DatabaseUnavailable):
     """The database's schema is older or newer than this version of the program knows."""
 
 
+class QuestionTooLong(DatabaseUnavailable):
+    """A question took more time than one may, and was stopped."""
+
+
 class WrongEncoding(DatabaseUnavailable):
     """The database is not encoded in UTF-8: not every text would fit into it."""
 
@@ -102,6 +106,16 @@ class SelectionError(HeadspaceError):
     """Nothing in the log has the name that was given, or more than one thing has it."""
 
     exit_status = 66  # EX_NOINPUT
+
+
+class BadQuestion(HeadspaceError):
+    """A question cannot be asked like this; `field` names what is wrong in it."""
+
+    exit_status = 64  # EX_USAGE
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {problem}")
 
 
 class CursorAhead(HeadspaceError):

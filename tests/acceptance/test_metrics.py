@@ -9,8 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import lines
 from claude_headspace.config import load_config
+from claude_headspace.read.connection import ReadPool
 from claude_headspace.web.app import create_app
-from harness import Projects, Watcher, wait_until
+from harness import Log, Projects, Watcher, wait_until
 from lines import new_session
 
 
@@ -35,12 +36,15 @@ def reaches(web: FlaskClient, name: str, value: float) -> dict[str, float]:
     return found
 
 
-def test_a_live_line_has_a_lag_and_history_has_none(projects: Projects, watcher: Watcher) -> None:
+def test_a_live_line_has_a_lag_and_history_has_none(
+    projects: Projects, watcher: Watcher, log: Log
+) -> None:
     session = new_session()
     path = projects.say(session, "long ago", "and a second later")
     projects.append(path, b"no JSON at all\n")
     with watcher.running():
-        web = create_app(load_config(watcher.environment())).test_client()
+        config = load_config(watcher.environment())
+        web = create_app(config, ReadPool(lambda: log.url)).test_client()
         history = reaches(web, "events_written_totalturn_detected", 2)
         assert history["event_lag_seconds_count"] == 0
         assert history["write_duration_seconds_count"] >= 1

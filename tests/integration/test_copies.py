@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +39,7 @@ class Counting(Database):
     def execute(
         self,
         statement: str,
-        values: Sequence[Any] = (),
+        values: Sequence[Any] | Mapping[str, Any] = (),
         meanwhile: Callable[[], bool] | None = None,
     ) -> list[Row]:
         self.statements += 1

@@ -11,15 +11,10 @@ from typing import Any
 import pytest
 
 from claude_headspace.config import Config, load_config
-from claude_headspace.deployment.readiness import (
-    AnsweringInstance,
-    NotReady,
-    answering_instance,
-    wait_for_health,
-    web_address,
-)
+from claude_headspace.deployment.readiness import NotReady, wait_for_health
 from claude_headspace.embedded.location import state_key
 from claude_headspace.health.observation import Program
+from claude_headspace.web.address import AnsweringInstance, answering_instance, web_address
 
 
 class Asked:

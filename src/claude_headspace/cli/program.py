@@ -15,6 +15,7 @@ from claude_headspace.cli import (
     emit,
     hooks,
     log,
+    page,
     rejected,
     state,
     usage,
@@ -64,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version")
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    groups = (log, usage, rejected, whole, archive, state, capture, database, hooks, emit)
+    groups = (page, log, usage, rejected, whole, archive, state, capture, database, hooks, emit)
     for group in groups:
         group.configure(commands)
     return parser

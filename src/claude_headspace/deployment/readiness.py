@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -22,11 +19,16 @@ from claude_headspace.supervision.control import (
     SupervisorFault,
     SupervisorUnavailable,
 )
+from claude_headspace.web.address import (
+    AnsweringInstance,
+    answering_instance,
+    one_time_link,
+    web_address,
+)
 
 ANSWER_SECONDS = 10.0
 WORK_SECONDS = 60.0
 LOOK_SECONDS = 0.02
-WEB_LIMIT_SECONDS = 2.0
 
 Found = TypeVar("Found")
 
@@ -40,14 +42,6 @@ class Asked(Protocol):
 
     def process(self, name: str) -> Program:
         """What it says of one program."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnsweringInstance:
-    """Who answers on the web port: the key of its state directory, and its process."""
-
-    state: str
-    pid: int
 
 
 def announce(config: Config, bin_directory: Path, *, stop_by: str) -> int:
@@ -135,32 +129,12 @@ def _wait_for(
     return found
 
 
-def answering_instance(config: Config) -> AnsweringInstance | None:
-    """The instance of ours that answers on the web port, if there is one."""
-    connection = http.client.HTTPConnection(
-        config.web.host, config.web.port, timeout=WEB_LIMIT_SECONDS
-    )
-    try:
-        connection.request("GET", "/health")
-        told = json.loads(connection.getresponse().read())["instance"]
-        return AnsweringInstance(str(told["state"]), int(told["pid"]))
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
-        return None
-    finally:
-        connection.close()
-
-
-def web_address(config: Config) -> str:
-    """Where the web application listens."""
-    host = f"[{config.web.host}]" if ":" in config.web.host else config.web.host
-    return f"http://{host}:{config.web.port}"
-
-
 def _describe(config: Config, status: WatcherStatus, bin_directory: Path, stop_by: str) -> str:
     """What runs and where everything is."""
     lines = {
         "transcripts": ", ".join(map(str, config.claude.projects_path)),
         "database": _describe_database(config),
+        "page": one_time_link(config),
         "health": f"{web_address(config)}/health",
         "log": str(config.state.directory / "log"),
         "see it": f"{bin_directory}/claude-headspace events --follow",

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from claude_headspace.config import CONFIG_VARIABLE, Config
 from claude_headspace.deployment.configuration import prepare
-from claude_headspace.deployment.readiness import announce, answering_instance
+from claude_headspace.deployment.readiness import announce
 from claude_headspace.embedded.location import state_key, supervisor_socket
 from claude_headspace.errors import AlreadyRunning, HeadspaceError
 from claude_headspace.supervision.control import (
@@ -21,6 +21,7 @@ from claude_headspace.supervision.control import (
     SupervisorUnavailable,
 )
 from claude_headspace.supervision.instance import is_locked, require_free
+from claude_headspace.web.address import answering_instance
 
 SHUTDOWN_SECONDS = 60.0
 LOOK_SECONDS = 0.02

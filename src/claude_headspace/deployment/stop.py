@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from claude_headspace.config import Config
-from claude_headspace.deployment.readiness import answering_instance
 from claude_headspace.deployment.start import LOOK_SECONDS, answering
 from claude_headspace.embedded.location import state_key, supervisor_socket
 from claude_headspace.supervision.control import (
@@ -21,6 +20,7 @@ from claude_headspace.supervision.control import (
     SupervisorUnavailable,
 )
 from claude_headspace.supervision.instance import holder, is_locked
+from claude_headspace.web.address import answering_instance
 
 STOP_SECONDS = 60.0
 # In which the first process takes note of those that ended; some do by the clock, some never.

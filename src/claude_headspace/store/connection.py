@@ -189,7 +189,7 @@ class Database:
     def execute(
         self,
         statement: str,
-        values: Sequence[Any] = (),
+        values: Sequence[Any] | Mapping[str, Any] = (),
         meanwhile: Callable[[], bool] | None = None,
     ) -> list[Row]:
         """Run one statement, or several without values as one transaction; rows of the last.

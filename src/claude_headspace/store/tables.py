@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR, UUID
 
 from claude_headspace.events.work import OUTCOMES
 
@@ -329,4 +329,35 @@ tombstones = Table(
     Column("session_uuid", UUID, primary_key=True),
     Column("keep_turns", Boolean, nullable=False),
     Column("forgotten_at", Instant, nullable=False, server_default=NOW),
+)
+
+# Words of turns; made again from the log when it is lost. Long texts are in several parts.
+search_parts = Table(
+    "search_parts",
+    metadata,
+    Column("event_id", BigInteger),
+    Column("part", Integer),
+    # The part's place in the text, in characters.
+    Column("begins", Integer, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("said_at", Instant, nullable=False),
+    Column("prompt", Boolean, nullable=False),
+    Column("words", TSVECTOR, nullable=False),
+    PrimaryKeyConstraint("event_id", "part"),
+    Index(None, "words", postgresql_using="gin"),
+    Index(None, "said_at"),
+)
+
+# Up to which event the words are in there, and which events have other words since.
+search_cursor = Table(
+    "search_cursor",
+    metadata,
+    Column("single", Boolean, primary_key=True, server_default="true"),
+    Column("event_id", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint("single", name="single"),
+)
+search_due = Table(
+    "search_due",
+    metadata,
+    Column("event_id", BigInteger, primary_key=True, autoincrement=False),
 )

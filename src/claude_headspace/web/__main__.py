@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import threading
 import time
 
-import waitress  # type: ignore[import-untyped]
-
-from claude_headspace.config import load_config
+from claude_headspace.access import token_of
+from claude_headspace.config import Config, load_config
+from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import HeadspaceError
+from claude_headspace.health.status import WatcherStatus, read_status, status_path
+from claude_headspace.read.connection import ReadPool
+from claude_headspace.store.search_index import SearchIndex
 from claude_headspace.supervision.control import (
     Supervisor,
     SupervisorFault,
@@ -20,9 +24,14 @@ from claude_headspace.supervision.control import (
 )
 from claude_headspace.supervision.orphan import parent_check
 from claude_headspace.web.app import create_app
+from claude_headspace.web.feed import Feed
+from claude_headspace.web.guard import Guard
+from claude_headspace.web.server import Entrance, serve
+from claude_headspace.web.stream import Streams
 
-THREADS = 8
 ORPHAN_CHECK_SECONDS = 0.5
+# Of transcripts that wait to be read; what one live session writes at once is less.
+BACKLOG_BYTES = 4_000_000
 
 log = logging.getLogger("claude_headspace.web")
 
@@ -34,20 +43,41 @@ def main() -> int:
     )
     try:
         config = load_config()
-        app = create_app(config)
+        token_of(config.state.directory)
+        entrance = _make_entrance(config)
     except HeadspaceError as error:
         log.error("%s", error)  # noqa: TRY400  a message for people, no traceback
         return error.exit_status
     host, port = config.web.host, config.web.port
     try:
-        server = waitress.create_server(app, host=host, port=port, threads=THREADS, ident=None)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family)
     except OSError as error:
         log.error("cannot listen on %s port %d: %s", host, port, error)  # noqa: TRY400  as above
         return 1
     _make_way_for_a_successor(connect(config))
+    _keep_the_search_index(config)
     log.info("ready: http://%s:%d/health", host, port)
-    server.run()
+    serve(entrance, listening)
     return 0
+
+
+def _keep_the_search_index(config: Config) -> None:
+    def reads_a_backlog() -> bool:
+        status = read_status(status_path(config.state.directory))
+        return isinstance(status, WatcherStatus) and status.backlog_bytes > BACKLOG_BYTES
+
+    index = SearchIndex(lambda: database_url(config), reads_a_backlog)
+    threading.Thread(target=index.keep, name="search index", daemon=True).start()
+
+
+def _make_entrance(config: Config) -> Entrance:
+    def url() -> str:
+        return database_url(config)
+
+    pool = ReadPool(url)
+    guard = Guard(config.state.directory, config.web.host)
+    return Entrance(create_app(config, pool), Streams(Feed(url, pool), guard))
 
 
 def _make_way_for_a_successor(supervisor: Supervisor) -> None:

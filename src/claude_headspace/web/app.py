@@ -1,94 +1,102 @@
-"""The web application: health for people and monitors, figures for Prometheus."""
+"""The web application: health, figures, the API, and how a browser gets in."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, jsonify, request
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from werkzeug.exceptions import HTTPException, NotFound
 
-from claude_headspace.embedded.location import state_key
-from claude_headspace.health.status import WatcherStatus, read_status, status_path
-from claude_headspace.health.verdict import Verdict
-from claude_headspace.supervision.history import history_path, read_restarts
+from claude_headspace.errors import HeadspaceError
 from claude_headspace.supervision.observe import check_health, database_probe
-from claude_headspace.web.metrics import registry_of
+from claude_headspace.web.api import api_routes
+from claude_headspace.web.frame import Frame, add_pages, told
+from claude_headspace.web.guard import COOKIE_SECONDS, HEADERS, LINK_PATH, Guard
+from claude_headspace.web.health import health_routes
+from claude_headspace.web.problems import Problem, problem_of
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
+    from claude_headspace.health.verdict import Verdict
+    from claude_headspace.read.connection import ReadPool
 
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
+_DATA = (".json", ".jsonl", ".csv")
+# Not a redirect: a link that was clicked on another site's page would come without its cookie.
+_WELCOME = '<!doctype html><meta http-equiv="refresh" content="0; url=/"><a href="/">Open</a>'
 
 
-def create_app(config: Config) -> Flask:
-    """The application for this configuration; it needs neither Postgres nor the watcher."""
+def create_app(config: Config, pool: ReadPool) -> Flask:
+    """The application for this configuration; it starts without Postgres and the watcher."""
     app = Flask("claude_headspace", static_folder=None)
+    guard = Guard(config.state.directory, config.web.host)
     probe = database_probe(config)
-    instance = {"state": state_key(config.state.directory), "pid": os.getpid()}
-    app.before_request(_host_check(config.web.host))
-    app.after_request(_with_headers)
 
-    @app.get("/health")
-    def health() -> tuple[Response, int]:
-        verdict = check_health(config, probe)
-        answer = jsonify(as_json(verdict) | {"instance": instance})
-        return answer, 503 if verdict.status == "down" else 200
+    def look() -> Verdict:
+        return check_health(config, probe)
 
-    @app.get("/health/live")
-    def live() -> Response:
-        return jsonify(status="live")
-
-    @app.get("/health/ready")
-    def ready() -> tuple[Response, int]:
-        database = check_health(config, probe).checks["database"]
-        return jsonify(database), 200 if database["reachable"] else 503
-
-    @app.get("/metrics")
-    def metrics() -> Response:
-        newest = read_restarts(history_path(config.state.directory), 1)
-        status = read_status(status_path(config.state.directory))
-        measures = status.measures if isinstance(status, WatcherStatus) else None
-        restarts = newest[0].number if newest else 0
-        registry = registry_of(check_health(config, probe), restarts, measures)
-        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
-
+    _guard_requests(app, guard)
+    app.register_blueprint(health_routes(config, guard, look))
+    app.register_blueprint(api_routes(pool, look))
+    add_pages(app, Frame(config, pool, look))
+    app.register_error_handler(HeadspaceError, _tell)
+    app.register_error_handler(HTTPException, _tell_http)
     return app
 
 
-def as_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as `/health` and `status --json` show it."""
-    return asdict(verdict)
+def _guard_requests(app: Flask, guard: Guard) -> None:
+    @app.before_request
+    def refuse() -> tuple[Response, int] | None:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        problem = guard.refusal(request.path, headers)
+        return None if problem is None else answer(problem)
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    @app.get(LINK_PATH)
+    def enter() -> tuple[Response, int] | Response:
+        """What `claude-headspace open` opens."""
+        value = guard.cookie_for(request.args.get("code", ""))
+        if value is None:
+            told = "this link was used already or is over an hour old"
+            return answer(Problem(403, "used_link", told, "get one: `claude-headspace open`"))
+        response = Response(_WELCOME)
+        response.set_cookie(
+            guard.cookie, value, max_age=COOKIE_SECONDS, httponly=True, samesite="Strict"
+        )
+        return response
 
 
-def _host_check(own_name: str) -> Callable[[], tuple[Response, int] | None]:
-    """Any web page can send requests here under a name of its own; only ours are answered."""
-    allowed = _LOCAL_NAMES | {own_name.lower()}
-
-    def check() -> tuple[Response, int] | None:
-        if _name_in(request.headers.get("Host", "")) in allowed:
-            return None
-        return jsonify(error="this server answers only under its own local name"), 403
-
-    return check
+def answer(problem: Problem) -> tuple[Response, int]:
+    """A problem as JSON for programs, as a page for people."""
+    if _wants_page():
+        return Response(told(problem)), problem.status
+    return jsonify(problem.as_json()), problem.status
 
 
-def _name_in(host_header: str) -> str:
-    try:
-        return (urlsplit(f"//{host_header}").hostname or "").lower()
-    except ValueError:
-        return ""
+def _wants_page() -> bool:
+    data = request.path.startswith("/api/") or request.path.endswith(_DATA)
+    return not data and "text/html" in request.headers.get("Accept", "")
 
 
-def _with_headers(response: Response) -> Response:
-    response.headers.update(_HEADERS)
-    return response
+def _tell(error: HeadspaceError) -> tuple[Response, int]:
+    return answer(problem_of(error))
+
+
+def _tell_http(error: HTTPException) -> Response | tuple[Response, int]:
+    if error.response is not None:  # such as a redirect, which has its own
+        return Response(error.get_response())  # type: ignore[arg-type]
+    kind = error.name.lower().replace(" ", "_")
+    told = (
+        f"there is nothing at {request.path}"
+        if isinstance(error, NotFound)
+        else str(error.description)
+    )
+    body, status = answer(Problem(error.code or 500, kind, told, "/api/openapi.json lists the API"))
+    for name, value in error.get_headers():
+        if name == "Allow":
+            body.headers[name] = value
+    return body, status

@@ -1,0 +1,85 @@
+"""A stretch of time cut into equal parts of the calendar, for charts whose bars are filters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+# Steps that a person reads without thinking, in seconds; from a day on they are days.
+STEPS = (10, 30, 60, 180, 600, 1800, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
+DAY = 86400
+FIRST = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Edges in the local zone, one more than there are parts."""
+
+    edges: tuple[datetime, ...]
+
+    @property
+    def start(self) -> datetime:
+        """The first edge."""
+        return self.edges[0]
+
+    @property
+    def end(self) -> datetime:
+        """The last edge."""
+        return self.edges[-1]
+
+    @property
+    def step(self) -> timedelta:
+        """How long the first part is."""
+        return self.edges[1] - self.edges[0]
+
+    def spread(self, rows: Iterable[Sequence[Any]]) -> list[int]:
+        """Counts for each part from rows of (number of the part from 1, count)."""
+        counts = [0] * (len(self.edges) - 1)
+        for number, count in rows:
+            if 1 <= number <= len(counts):
+                counts[number - 1] += int(count)
+        return counts
+
+    def share(self, moment: datetime) -> float:
+        """Where a moment lies, 0 at the start and 1 at the end."""
+        whole = (self.end - self.start).total_seconds()
+        return min(1.0, max(0.0, (moment - self.start).total_seconds() / whole))
+
+
+def cut(start: datetime, end: datetime, most: int = 60) -> Buckets:
+    """The stretch from start to end in some parts, about so many, the edges on round local times.
+
+    It does not begin before the first transcripts were written, nor end long after now.
+    """
+    latest = datetime.now(UTC) + timedelta(days=366)
+    start, end = (min(max(each, FIRST), latest) for each in (start, end))
+    seconds = max(1.0, (end - start).total_seconds())
+    step = next((step for step in STEPS if seconds / step <= most), STEPS[-1])
+    first = _floor(start.astimezone(), step)
+    edges = [first]
+    advance = _days(step // DAY) if step >= DAY else _seconds(step)
+    while len(edges) == 1 or (edges[-1] < end and len(edges) <= 4 * most):
+        edges.append(advance(edges[-1]))
+    return Buckets(tuple(edges))
+
+
+def _floor(moment: datetime, step: int) -> datetime:
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    if step >= DAY:
+        return midnight
+    return midnight + timedelta(seconds=(moment - midnight).total_seconds() // step * step)
+
+
+def _days(days: int) -> Callable[[datetime], datetime]:
+    """So many days on, at the same hour on the wall."""
+
+    def advance(edge: datetime) -> datetime:
+        return (edge.replace(tzinfo=None) + timedelta(days=days)).astimezone()
+
+    return advance
+
+
+def _seconds(seconds: int) -> Callable[[datetime], datetime]:
+    return lambda edge: edge + timedelta(seconds=seconds)

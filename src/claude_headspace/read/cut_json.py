@@ -1,0 +1,51 @@
+"""JSON whose end was cut off, read as far as it goes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_HALF_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?$")
+_TRIES = 40
+
+
+def read_cut(text: str) -> Mapping[str, Any]:
+    """The object that begins here; a value in which it was cut ends there with an ellipsis."""
+    found = _load(text)
+    if found is None:
+        text, closers = _closed(text)
+        found = _load(text + closers)
+        for _ in range(_TRIES):
+            if found is not None or "," not in text:
+                break
+            text = text.rpartition(",")[0]
+            found = _load(text + _closed(text)[1])
+    return found if isinstance(found, dict) else {}
+
+
+def _load(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _closed(text: str) -> tuple[str, str]:
+    """The text without a half escape at its end, and what would close it."""
+    open_brackets, in_string, escaped = [], False, False
+    for character in text:
+        if in_string:
+            in_string = escaped or character != '"'
+            escaped = character == "\\" and not escaped
+        elif character == '"':
+            in_string = True
+        elif character in "{[":
+            open_brackets.append("}" if character == "{" else "]")
+        elif character in "}]" and open_brackets:
+            open_brackets.pop()
+    if in_string:
+        even = len(text) - len(text.rstrip("\\"))
+        text = text if even and even % 2 == 0 else _HALF_ESCAPE.sub("", text)
+    return text, ('…"' if in_string else "") + "".join(reversed(open_brackets))

@@ -1,0 +1,51 @@
+"""The last facts of sessions, from rows: what their state is derived from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.state import LastFacts
+from claude_headspace.read.tools import last_replies, open_calls
+
+# From the end of a session backwards to its last prompt, and forward from there.
+_FACTS = """
+SELECT a.id, a.last_seen_at, a.ended_at, a.end_reason, a.started_at, prompt.timestamp,
+ later.answered_at, later.over_at, later.notified_at, told.kind, told.message
+FROM agents a
+LEFT JOIN LATERAL (SELECT e.id, e.timestamp FROM events e WHERE e.agent_id = a.id
+ AND e.event_type = 'turn_detected' AND e.retracted_at IS NULL AND e.payload->>'actor' = 'user'
+ ORDER BY e.agent_id DESC, e.id DESC LIMIT 1) prompt ON true
+LEFT JOIN LATERAL (SELECT
+ max(e.timestamp) FILTER (WHERE e.event_type = 'turn_detected'
+  AND e.payload->>'subagent_id' IS NULL) AS answered_at,
+ max(e.timestamp) FILTER (WHERE e.payload->>'hook_type' IN ('Stop', 'StopFailure')) AS over_at,
+ max(e.timestamp) FILTER (WHERE e.payload->>'hook_type' = 'Notification') AS notified_at
+ FROM events e WHERE e.agent_id = a.id AND e.id > coalesce(prompt.id, 0)
+ AND e.retracted_at IS NULL) later ON true
+LEFT JOIN LATERAL (SELECT e.payload->>'notification_type' AS kind, e.payload->>'message' AS message
+ FROM events e WHERE e.agent_id = a.id AND e.id > coalesce(prompt.id, 0)
+ AND e.payload->>'hook_type' = 'Notification' AND e.timestamp = later.notified_at
+ LIMIT 1) told ON later.notified_at IS NOT NULL
+WHERE a.id = ANY (%s)
+"""
+
+
+def facts_of(reader: Reader, agent_ids: Sequence[int]) -> dict[int, LastFacts]:
+    """What the log says last of each of these sessions."""
+    if not agent_ids:
+        return {}
+    ids = list(agent_ids)
+    calls, replies = open_calls(reader, ids), last_replies(reader, ids)
+    return {
+        row[0]: LastFacts(
+            last_line_at=row[1], ended_at=row[2], end_reason=row[3], started_at=row[4],
+            prompted_at=row[5], answered_at=row[6], over_at=row[7], notified_at=row[8],
+            notification=row[9], message=row[10],
+            open_calls=tuple(
+                call for call in calls.get(row[0], ()) if row[5] is None or call.since >= row[5]
+            ),
+            **replies.get(row[0], {}),
+        )
+        for row in reader.rows(_FACTS, [ids])
+    }  # fmt: skip

@@ -1,0 +1,101 @@
+"""How whole a session is kept: its lines by the accounting of its files, and the files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from claude_headspace.read.connection import Reader
+
+_SOURCES = (
+    "SELECT path, host, committed_offset, coalesce((counts->>'lines')::bigint, 0),"
+    " coalesce((counts->>'duplicates')::bigint, 0),"
+    " coalesce((SELECT sum(value::bigint) FROM jsonb_each_text(counts->'rejected')), 0)::bigint,"
+    " updated_at FROM checkpoints WHERE %s::uuid = ANY (sessions) ORDER BY id"
+)
+TAIL_BYTES = 64_000
+_FACTS = {
+    "Client": re.compile(rb'"version":"([^"\\]{1,40})"'),
+    "Branch": re.compile(rb'"gitBranch":"([^"\\]{1,200})"'),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of the session; `on_disk` is None where this host cannot see it."""
+
+    path: str
+    host: str
+    read_bytes: int
+    lines: int
+    repeated: int
+    lost: int
+    read_at: datetime
+    on_disk: int | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the file is not there any more."""
+        return self.on_disk == -1
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The files of a session, with sums; `facts`: branch and client, by its newest line."""
+
+    sources: tuple[Source, ...]
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> int:
+        """Lines that were written."""
+        return sum(source.lines for source in self.sources)
+
+    @property
+    def lost(self) -> int:
+        """Lines of which something could not be read; their bytes are kept."""
+        return sum(source.lost for source in self.sources)
+
+    @property
+    def unread(self) -> int:
+        """Bytes on disk that were not read yet."""
+        return sum(max(0, (source.on_disk or 0) - source.read_bytes) for source in self.sources)
+
+    @property
+    def gone(self) -> bool:
+        """Whether its main file, the first that was read, is not there any more."""
+        return bool(self.sources) and self.sources[0].gone
+
+
+def kept_of(reader: Reader, session: str, own_host: str) -> Kept:
+    """What is known of the files of a session."""
+    sources = tuple(
+        replace(source, on_disk=_size(source.path) if source.host == own_host else None)
+        for source in reader.fetch(Source, _SOURCES, [session])
+    )
+    return Kept(sources, _facts(sources[0]) if sources and sources[0].on_disk else {})
+
+
+def _facts(source: Source) -> dict[str, str]:
+    """What the last whole line says that has a branch or a version."""
+    try:
+        with Path(source.path).open("rb") as file:
+            file.seek(max(0, source.read_bytes - TAIL_BYTES))
+            tail = file.read(TAIL_BYTES)
+    except (OSError, ValueError):
+        return {}
+    found = {}
+    for title, pattern in _FACTS.items():
+        if values := pattern.findall(tail):
+            found[title] = values[-1].decode("utf-8", "replace")
+    return found
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except (OSError, ValueError):
+        return -1

@@ -1,0 +1,167 @@
+"""Lines of transcripts as they were written: from the file while it is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from marshmallow import ValidationError
+
+from claude_headspace.events.schemas import parse_instant
+from claude_headspace.read.connection import Reader
+
+LONGEST_STRETCH = 8_000_000
+_SOURCE = "SELECT host, path FROM checkpoints WHERE id = %s"
+_PIECES = (
+    "SELECT start, length, content FROM archive_pieces p WHERE source_id = %s AND generation ="
+    " (SELECT max(generation) FROM archive_pieces WHERE source_id = p.source_id)"
+    " AND start < %s AND start + length > %s ORDER BY start"
+)
+_THINKING = b'"type":"thinking"'
+_EXIT_CODE = re.compile(r"(?:Error: )?Exit code (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What the model thought, where it stands in its file."""
+
+    source_id: int
+    offset: int
+    at: datetime
+    text: str
+    subagent: str | None
+
+
+class Transcripts:
+    """Bytes of transcripts: from the archive, and what is not in it yet from this host's files."""
+
+    def __init__(self, reader: Reader, host: str) -> None:
+        self._reader = reader
+        self._host = host
+        self._paths: dict[int, str | None] = {}
+        self._archived = reader.value("SELECT to_regclass('archive_pieces') IS NOT NULL")
+
+    def line(self, source_id: int | None, offset: int | None, length: int | None) -> dict[str, Any]:
+        """The record of one line; empty where it cannot be had any more."""
+        if source_id is None or offset is None or length is None:
+            return {}
+        return _record(self.stretch(source_id, offset, offset + length))
+
+    def stretch(self, source_id: int, start: int, end: int) -> bytes:
+        """The bytes between two offsets, as far as they can be had; at most 8 MB."""
+        end = min(end, start + LONGEST_STRETCH)
+        data = b""
+        if self._archived:
+            for at, length, content in self._reader.rows(_PIECES, [source_id, end, start]):
+                piece = _opened(content, length)
+                data += piece[max(0, start - at) : end - at]
+        return data + self._on_disk(source_id, start + len(data), end)
+
+    def _on_disk(self, source_id: int, start: int, end: int) -> bytes:
+        if source_id not in self._paths:
+            row = self._reader.first(_SOURCE, [source_id])
+            self._paths[source_id] = row[1] if row and row[0] == self._host else None
+        path = self._paths[source_id]
+        if path is None or start >= end:
+            return b""
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123  stored paths are plain strings
+                file.seek(start)
+                return file.read(end - start)
+        except (OSError, ValueError):
+            return b""
+
+    def thoughts(self, source_id: int, start: int, end: int) -> Iterator[Thought]:
+        """What the model thought in a stretch of a transcript."""
+        offset = start
+        for line in self.stretch(source_id, start, end).split(b"\n"):
+            if _THINKING in line:
+                record = _record(line)
+                for text in _thoughts(record):
+                    agent = record.get("agentId") if record.get("isSidechain") else None
+                    yield Thought(source_id, offset, _moment(record), text, agent)
+            offset += len(line) + 1
+
+
+def _opened(content: Any, length: int) -> bytes:
+    import zstandard
+
+    opened: bytes = zstandard.ZstdDecompressor().decompress(bytes(content), max_output_size=length)
+    return opened
+
+
+def _moment(record: Mapping[str, Any]) -> datetime:
+    try:
+        return parse_instant(str(record.get("timestamp")))
+    except ValidationError:
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _thoughts(record: Mapping[str, Any]) -> Iterator[str]:
+    message = record.get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    for block in content if isinstance(content, list) else ():
+        if isinstance(block, dict) and block.get("type") == "thinking":
+            text = block.get("thinking")
+            if isinstance(text, str) and text.strip():
+                yield text
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def asked_in(record: Mapping[str, Any], call_id: str) -> Any:
+    """What the call of this id was given, whole; None where this is not its line."""
+    block = _block(record, "id", call_id)
+    return None if block is None else block.get("input")
+
+
+def answered_in(record: Mapping[str, Any], call_id: str) -> str | None:
+    """What came back for the call of this id, as text; None where this is not its line."""
+    block = _block(record, "tool_use_id", call_id)
+    return None if block is None else _text(block.get("content"))
+
+
+def failure_words(answer: str) -> str:
+    """Why a call failed, in a few words: its exit code, or that it never ran."""
+    if matched := _EXIT_CODE.match(answer):
+        return f"exit {matched[1]}"
+    if "Sibling tool call errored" in answer[:200]:
+        return "not run: a call beside it failed"
+    return "failed"
+
+
+def _block(record: Mapping[str, Any], key: str, value: str) -> dict[str, Any] | None:
+    message = record.get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    return next(
+        (
+            block
+            for block in (content if isinstance(content, list) else ())
+            if isinstance(block, dict) and block.get(key) == value
+        ),
+        None,
+    )
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return "" if content is None else json.dumps(content, indent=1, ensure_ascii=False)
+    parts = []
+    for block in content:
+        if isinstance(block, dict) and isinstance(block.get("text"), str):
+            parts.append(block["text"])
+        elif isinstance(block, dict):
+            parts.append(f"[{block.get('type', 'something')} that is no text]")
+    return "\n".join(parts)

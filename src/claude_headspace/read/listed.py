@@ -1,0 +1,148 @@
+"""Sessions and turns as flat rows, for programs; their names stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from claude_headspace.errors import SelectionError
+from claude_headspace.read import sessions
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.paging import (
+    PAGE_ROWS,
+    Cursor,
+    Limit,
+    Moment,
+    Page,
+    page_of,
+    read_cursor,
+)
+from claude_headspace.read.selection import SessionNamed, find_session
+from claude_headspace.read.state import Kind
+
+Name = Annotated[str, Meta(description="uuid, or its beginning")]
+Path = Annotated[str, Meta(description="path, or its end")]
+Until = Annotated[Moment, Meta(description="not including it")]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionQuestion:
+    """Which sessions; what is None or empty does not matter."""
+
+    q: Annotated[str, Meta(description="words of its title, project or directory")] = ""
+    project: Annotated[tuple[str, ...], Meta(description="one of these paths")] = ()
+    host: tuple[str, ...] = ()
+    state: tuple[Kind, ...] = ()
+    since: Moment | None = None
+    until: Until | None = None
+    sort: Literal["last", "length"] = "last"
+    cursor: Cursor | None = None
+    limit: Limit = PAGE_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """One session; `calls`, `failed` and `tokens_out` are None where nothing says them."""
+
+    session: str
+    title: str
+    project: str
+    host: str
+    directory: str
+    started_at: datetime | None
+    last_line_at: datetime | None
+    ended_at: datetime | None
+    end_reason: str | None
+    forked_from: str | None
+    state: Kind
+    state_since: datetime | None
+    state_reason: str
+    prompts: int
+    turns: int
+    calls: int | None
+    failed: int | None
+    tokens_out: int | None
+    lines: int | None
+    lines_lost: int
+    resume: str
+
+
+def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[ListedSession]:
+    """A page, the one with the newest line first."""
+    values = {each.name: getattr(asked, each.name) for each in fields(asked)}
+    page = sessions.list_sessions(reader, sessions.SessionQuestion(**values))
+    return Page(tuple(map(_listed, page.rows)), page.next)
+
+
+def one_listed_session(reader: Reader, name: str) -> ListedSession | None:
+    """The session of this name."""
+    found = find_session(reader, name)
+    if found.agent_id is None:
+        return None
+    rows = sessions.find_sessions(reader, [found.agent_id], datetime.now(UTC))
+    return _listed(sessions.with_done(reader, list(rows.values()))[0])
+
+
+def _listed(each: sessions.Session) -> ListedSession:
+    state, done = each.state, each.done
+    return ListedSession(
+        each.uuid, each.title, each.project, each.host, each.directory, each.started_at,
+        each.last_line_at, each.ended_at, each.end_reason, each.forked_from,
+        state.kind, state.since, state.reason,
+        done.prompts, done.turns, done.calls, done.failed, done.tokens_out, done.lines,
+        done.lines_lost, each.resume,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TurnQuestion:
+    """Turns of one session."""
+
+    session: Name
+    actor: Literal["user", "agent"] | None = None
+    cursor: Cursor | None = None
+    limit: Limit = PAGE_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTurn:
+    """What somebody said; `copy_of`: the session that the turn was copied from."""
+
+    id: int
+    timestamp: datetime
+    actor: str
+    text: str
+    subagent: str | None
+    prompt_source: str | None
+    copy_of: str | None
+    key: str
+
+
+_TURNS = (
+    "SELECT id, timestamp, payload ->> 'actor', payload ->> 'text', payload ->> 'subagent_id',"
+    " payload ->> 'prompt_source', annotations ->> 'copy_of', event_key::text FROM events"
+    " WHERE agent_id = %(agent)s AND id > %(after)s AND event_type = 'turn_detected'"
+    " AND retracted_at IS NULL AND (%(actor)s::text IS NULL OR payload ->> 'actor' = %(actor)s)"
+    " ORDER BY agent_id, id LIMIT %(rows)s"
+)
+
+
+def list_turns(reader: Reader, asked: TurnQuestion) -> Page[ListedTurn]:
+    """A page, in the order of the log, which is that of the conversation."""
+    values = {
+        "agent": _known(reader, asked.session).agent_id,
+        "after": read_cursor(asked.cursor, int)[0] if asked.cursor else 0,
+        "actor": asked.actor,
+        "rows": asked.limit + 1,
+    }
+    return page_of(reader.fetch(ListedTurn, _TURNS, values), asked.limit, lambda turn: (turn.id,))
+
+
+def _known(reader: Reader, name: str) -> SessionNamed:
+    found = find_session(reader, name)
+    if found.agent_id is None:
+        raise SelectionError(f"the log knows no session {name}")
+    return found

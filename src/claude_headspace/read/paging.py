@@ -1,0 +1,64 @@
+"""Pages of a list by key: what follows a page is named by an opaque cursor, not by a number."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from msgspec import Meta
+
+from claude_headspace.errors import BadQuestion
+
+PAGE_ROWS = 50
+MOST_ROWS = 1000
+Item = TypeVar("Item")
+Key = tuple[Any, ...]
+# What questions are asked with; the descriptions stand in the API's document.
+Limit = Annotated[int, Meta(ge=1, le=MOST_ROWS, description="rows of a page")]
+Cursor = Annotated[str, Meta(description="`next` of the page before")]
+Moment = Annotated[datetime, Meta(tz=True, description="ISO 8601 with a zone")]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """Rows of one page, and the cursor of what follows; None when nothing does."""
+
+    rows: tuple[Item, ...]
+    next: str | None = None
+
+
+def page_of(found: Sequence[Item], limit: int, key: Callable[[Item], Key]) -> Page[Item]:
+    """A page from one row more than it holds: ask with `LIMIT limit + 1`."""
+    rows = tuple(found[:limit])
+    return Page(rows, write_cursor(key(rows[-1])) if len(found) > limit and rows else None)
+
+
+def write_cursor(key: Key) -> str:
+    """The key of a row, as text for an address."""
+    values = [item.isoformat() if isinstance(item, datetime) else item for item in key]
+    text = json.dumps(values, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str, *kinds: type) -> Key:
+    """The key again, if it has values of these kinds (int, str, datetime); else BadQuestion."""
+    try:
+        values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        return tuple(_value(kind, item) for kind, item in zip(kinds, values, strict=True))
+    except (ValueError, TypeError) as error:
+        raise BadQuestion("cursor", f"{text!r} is no cursor of this list: begin without") from error
+
+
+def _value(kind: type, item: object) -> Any:
+    if kind is datetime and isinstance(item, str):
+        moment = datetime.fromisoformat(item)
+        if moment.tzinfo is None:
+            raise ValueError(item)
+        return moment
+    if type(item) is not kind:
+        raise TypeError(item)
+    return item

@@ -1,0 +1,150 @@
+"""What is searched for, as it is asked, understood and found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from claude_headspace.errors import BadQuestion
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.paging import PAGE_ROWS, Cursor, Key, Limit, Moment, read_cursor
+from claude_headspace.read.passages import Passage
+from claude_headspace.read.selection import find_projects, find_session
+from claude_headspace.store.connection import Row
+from claude_headspace.store.words import words_of
+
+_TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
+# The copy of a turn is found in the session that it was copied from, if that is there.
+ONCE = (
+    "NOT (e.annotations ? 'copy_of' AND EXISTS (SELECT FROM events o WHERE o.event_key ="
+    " e.event_key AND o.session_uuid <> e.session_uuid AND o.retracted_at IS NULL"
+    " AND o.session_uuid::text = e.annotations ->> 'copy_of'))"
+)
+# The columns of a hit of a turn, but for its passage.
+TURN = (
+    "e.id, '', e.timestamp, e.session_uuid::text, e.agent_id, p.path, p.host,"
+    " e.payload ->> 'actor', e.payload ->> 'subagent_id', {text}"
+)
+TEXT = "e.payload ->> 'text'"
+PLACED = " LEFT JOIN projects p ON p.id = e.project_id WHERE {conditions}"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuestion:
+    """What is to be found, and where."""
+
+    q: Annotated[str, Meta(description='words, "phrases", begin*, and -what must not be there')]
+    match: Annotated[
+        Literal["words", "plain"], Meta(description="plain: this very text, small or capital")
+    ] = "words"
+    where: Literal["turns", "prompts", "inputs"] = "turns"
+    session: Annotated[str, Meta(description="uuid, or its beginning")] | None = None
+    project: Annotated[str, Meta(description="path, or its end")] | None = None
+    host: str | None = None
+    since: Moment | None = None
+    until: Annotated[Moment, Meta(description="not including it")] | None = None
+    cursor: Cursor | None = None
+    limit: Limit = PAGE_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One turn, or call of a tool (then `call` is its id), and the passage that was found.
+
+    `id` is the event's, `actor` who said it or the tool, `score` higher for a better passage.
+    """
+
+    id: int
+    call: str
+    timestamp: datetime
+    session: str
+    agent_id: int | None
+    project: str | None
+    host: str | None
+    actor: str
+    subagent: str | None
+    passage: Passage
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What was typed, understood: each term is a word or a phrase."""
+
+    wanted: tuple[tuple[str, ...], ...]
+    unwanted: tuple[tuple[str, ...], ...] = ()
+
+    def as_tsquery(self) -> str:
+        """The same for Postgres."""
+        terms = [phrase_of(term) for term in self.wanted]
+        return " & ".join([*terms, *(f"!({phrase_of(term)})" for term in self.unwanted)])
+
+
+def read_query(text: str) -> Query:
+    """Understand what was typed; BadQuestion when nothing is to be found."""
+    terms: dict[bool, list[tuple[str, ...]]] = {True: [], False: []}
+    for wanted, term in terms_of(text):
+        words = words_of(term)
+        if words:
+            begins = words[-1] + "*" * term.endswith("*")
+            terms[wanted].append((*words[:-1], begins))
+    if not terms[True]:
+        raise BadQuestion("q", "says no word that is to be found")
+    return Query(tuple(terms[True]), tuple(terms[False]))
+
+
+def terms_of(text: str) -> Iterator[tuple[bool, str]]:
+    """Each term as it was typed, and whether it is wanted."""
+    for minus, phrase, other_minus, word in _TERM.findall(text):
+        yield not (minus or other_minus), phrase or word
+
+
+def conditions_of(
+    reader: Reader, asked: SearchQuestion, key: tuple[str, str]
+) -> tuple[list[str], dict[str, Any]]:
+    """Filters that all kinds of search share, and where the page begins."""
+    conditions = ["true"]
+    given: dict[str, Any] = {"rows": asked.limit + 1}
+    if asked.session is not None:
+        conditions.append("e.session_uuid = %(session)s::uuid")
+        given["session"] = find_session(reader, asked.session).uuid
+    if asked.project is not None or asked.host is not None:
+        conditions.append("e.project_id = ANY (%(projects)s)")
+        given["projects"] = list(find_projects(reader, asked.project, asked.host))
+    for name, sign, moment in (("since", ">=", asked.since), ("until", "<", asked.until)):
+        if moment is not None:
+            conditions.append(f"{key[0]} {sign} %({name})s")
+            given[name] = moment
+    if asked.cursor is not None:
+        at, event = read_cursor(asked.cursor, datetime, int)
+        conditions.append(f"{key[0]} <= %(at)s AND ({', '.join(key)}) < (%(at)s, %(id)s)")
+        given |= {"at": at, "id": event}
+    return conditions, given
+
+
+def key_of(hit: Hit) -> Key:
+    """What hits are ordered by."""
+    return hit.timestamp, hit.id
+
+
+def make_hit(row: Row, passage: Passage, score: float) -> Hit:
+    """From the columns of a hit, of which the last is the text."""
+    values: tuple[Any, ...] = (*row[:-1], passage, score)
+    return Hit(*values)
+
+
+def phrase_of(term: tuple[str, ...]) -> str:
+    """Words that stand behind one another, as Postgres reads them in a query."""
+    return " <-> ".join(
+        quoted(word[:-1]) + ":*" if word.endswith("*") else quoted(word) for word in term
+    )
+
+
+def quoted(word: str) -> str:
+    """A word as Postgres reads it in a query."""
+    return f"'{word}'"

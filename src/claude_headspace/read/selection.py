@@ -1,0 +1,69 @@
+"""What was meant by the name of a session, project or host."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from uuid import UUID
+
+from claude_headspace.errors import SelectionError
+from claude_headspace.read.connection import Reader
+
+_UUID_DIGITS = 32
+_SHOWN_CHOICES = 5
+_SESSIONS = (
+    "SELECT session_uuid::text, id FROM agents WHERE session_uuid BETWEEN %s AND %s"
+    " ORDER BY session_uuid LIMIT %s"
+)
+_PROJECTS = (
+    "SELECT id, path FROM projects WHERE (%(host)s::text IS NULL OR host = %(host)s)"
+    " AND (%(name)s::text IS NULL OR path = %(name)s OR right(path, %(length)s) = %(tail)s)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionNamed:
+    """A session; `agent_id` is None when it has no row (any more)."""
+
+    uuid: str
+    agent_id: int | None
+
+
+def find_session(reader: Reader, name: str) -> SessionNamed:
+    """The session of this uuid, known or not, or the one whose uuid begins so."""
+    digits = name.lower().replace("-", "")
+    if not re.fullmatch(f"[0-9a-f]{{1,{_UUID_DIGITS}}}", digits):
+        raise SelectionError(f"{name!r} is no session: give its uuid or the beginning of it")
+    first, last = (str(UUID(digits.ljust(_UUID_DIGITS, end))) for end in "0f")
+    found = reader.fetch(SessionNamed, _SESSIONS, (first, last, _SHOWN_CHOICES + 1))
+    if not found and len(digits) == _UUID_DIGITS:
+        return SessionNamed(first, None)
+    _require_one(f"session whose uuid begins with {name}", [each.uuid for each in found])
+    return found[0]
+
+
+def find_projects(reader: Reader, name: str | None, host: str | None = None) -> tuple[int, ...]:
+    """Ids of the project (one for each host) with this path, or the one path that ends so.
+
+    Without a name: those of all projects of the host.
+    """
+    tail = None if name is None else "/" + name.strip("/")
+    values = {"name": name, "tail": tail, "length": len(tail or ""), "host": host}
+    rows = reader.rows(_PROJECTS, values)
+    if name is None:
+        if not rows:
+            raise SelectionError(f"the log knows no host named {host}")
+        return tuple(row[0] for row in rows)
+    if same := [row[0] for row in rows if row[1] == name]:
+        return tuple(same)
+    _require_one(f"project named {name}", sorted({row[1] for row in rows}))
+    return tuple(row[0] for row in rows)
+
+
+def _require_one(what: str, found: list[str]) -> None:
+    if not found:
+        raise SelectionError(f"the log knows no {what}")
+    if len(found) > 1:
+        listed = ", ".join(found[:_SHOWN_CHOICES])
+        more = " and others" if len(found) > _SHOWN_CHOICES else ""
+        raise SelectionError(f"there is more than one {what}: {listed}{more}; say more of it")

@@ -1,0 +1,296 @@
+"""Sessions as a list: with their state and what was done in them; by filters, by pages, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from claude_headspace.read.buckets import Buckets
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.facts import facts_of
+from claude_headspace.read.paging import (
+    PAGE_ROWS,
+    Cursor,
+    Limit,
+    Moment,
+    Page,
+    page_of,
+    read_cursor,
+)
+from claude_headspace.read.state import Kind, LastFacts, State, derive_state
+from claude_headspace.read.tools import usage_of
+
+TITLE_KINDS = ("custom-title", "ai-title", "summary", "agent-name")
+# A session that begins with a command of the client is named by what was asked after it.
+_FIRST_PROMPTS = (
+    "SELECT left(e.payload->>'text', 1000) AS text, e.id FROM events e WHERE e.agent_id = a.id"
+    " AND e.event_type = 'turn_detected' AND e.retracted_at IS NULL"
+    " AND e.payload->>'actor' = 'user' ORDER BY e.agent_id, e.id LIMIT 3"
+)
+_NAMES = ", ".join(f"a.titles->>'{kind}'" for kind in TITLE_KINDS)
+_TITLE = (
+    f"coalesce({_NAMES}, (SELECT text"
+    f" FROM ({_FIRST_PROMPTS}) first ORDER BY text ~ '^/[a-z]', id LIMIT 1), '')"
+)
+_COLUMNS = (
+    f"a.id, a.session_uuid::text, {_TITLE}, p.path, p.host, a.working_directory, a.started_at,"
+    " a.last_seen_at, a.ended_at, a.end_reason, a.forked_from::text"
+)
+_FROM = " FROM agents a JOIN projects p ON p.id = a.project_id"
+LONGEST_TITLE = 120
+_NO_TITLES = ("implement the following plan:",)
+_TURNS = (
+    "SELECT agent_id, count(*) FILTER (WHERE payload->>'actor' = 'user'), count(*) FROM events"
+    " WHERE agent_id = ANY (%s) AND event_type = 'turn_detected' AND retracted_at IS NULL"
+    " GROUP BY agent_id"
+)
+_LINES = (
+    "SELECT session::text, sum((counts->>'lines')::bigint), sum(coalesce((SELECT sum(value::bigint)"
+    " FROM jsonb_each_text(counts->'rejected')), 0)) FROM checkpoints,"
+    " unnest(sessions) AS session WHERE session = ANY (%s::uuid[]) GROUP BY session"
+)
+_SORTS = {
+    "last": "a.last_seen_at",
+    "length": "extract(epoch FROM a.last_seen_at - a.started_at)::float8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionQuestion:
+    """Which sessions; what is empty does not matter. `q`: words of title or path.
+
+    `since` and `until` take what was alive in between. `sort` is newest or longest first.
+    """
+
+    q: str = ""
+    project: tuple[str, ...] = ()
+    host: tuple[str, ...] = ()
+    state: tuple[Kind, ...] = ()
+    since: Moment | None = None
+    until: Moment | None = None
+    sort: Literal["last", "length"] = "last"
+    cursor: Cursor | None = None
+    limit: Limit = PAGE_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done in a session; None where nothing says it."""
+
+    prompts: int = 0
+    turns: int = 0
+    calls: int | None = None
+    failed: int | None = None
+    tokens_out: int | None = None
+    lines: int | None = None
+    lines_lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session of a list."""
+
+    id: int
+    uuid: str
+    title: str
+    project: str
+    host: str
+    directory: str
+    started_at: datetime | None
+    last_line_at: datetime | None
+    ended_at: datetime | None
+    end_reason: str | None
+    forked_from: str | None
+    state: State = field(default=State("ended", None, ""))
+    done: Done = Done()
+
+    @property
+    def seconds(self) -> float | None:
+        """From its first line to its last."""
+        if self.started_at is None or self.last_line_at is None:
+            return None
+        return (self.last_line_at - self.started_at).total_seconds()
+
+    @property
+    def resume(self) -> str:
+        """The command that takes it up again."""
+        from shlex import quote
+
+        return f"cd {quote(self.directory)} && claude --resume {self.uuid}"
+
+
+def _session(agent_id: int, uuid: str, words: str, *rest: Any) -> Session:
+    return Session(agent_id, uuid, title_of(words), *rest)
+
+
+def title_of(words: str) -> str:
+    """The first line, without marks; of a plan to be carried out, the plan's."""
+    lines = [line.strip("#*> \t") for line in words.splitlines()]
+    lines = [line for line in lines if line and line.lower() not in _NO_TITLES]
+    line = " ".join((lines or [""])[0].split())
+    return line if len(line) <= LONGEST_TITLE else f"{line[:LONGEST_TITLE].rpartition(' ')[0]} …"
+
+
+def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[Session]:
+    """A page of sessions, the newest first."""
+    now = datetime.now(UTC)
+    column = _SORTS[asked.sort]
+    conditions, values = _conditions(reader, asked, now)
+    if asked.cursor is not None:
+        conditions.append(f"({column}, a.id) < (%s, %s)")
+        values += read_cursor(asked.cursor, datetime if asked.sort == "last" else float, int)
+    rows = reader.fetch(
+        _session,
+        f"SELECT {_COLUMNS}{_FROM} WHERE {' AND '.join([*conditions, f'{column} IS NOT NULL'])}"
+        f" ORDER BY {column} DESC, a.id DESC LIMIT %s",
+        [*values, asked.limit + 1],
+    )
+    sort_key = "last_line_at" if asked.sort == "last" else "seconds"
+    page = page_of(rows, asked.limit, lambda row: (getattr(row, sort_key), row.id))
+    return Page(tuple(with_state(reader, with_done(reader, page.rows), now)), page.next)
+
+
+def find_sessions(reader: Reader, ids: Sequence[int], now: datetime) -> dict[int, Session]:
+    """Sessions by the ids of their rows."""
+    found = reader.fetch(_session, f"SELECT {_COLUMNS}{_FROM} WHERE a.id = ANY (%s)", [list(ids)])
+    return {row.id: row for row in with_state(reader, found, now)}
+
+
+def one_session(reader: Reader, uuid: UUID, now: datetime) -> Session | None:
+    """The session of this uuid, with all that is known of it."""
+    found = reader.fetch(
+        _session, f"SELECT {_COLUMNS}{_FROM} WHERE a.session_uuid = %s", [str(uuid)]
+    )
+    return with_state(reader, with_done(reader, found), now)[0] if found else None
+
+
+def alive_sessions(reader: Reader, now: datetime) -> list[Session]:
+    """Every session that has not ended, with its state."""
+    found = reader.fetch(
+        _session, f"SELECT {_COLUMNS}{_FROM} WHERE a.ended_at IS NULL ORDER BY a.last_seen_at DESC"
+    )
+    return with_state(reader, found, now)
+
+
+def count_needing(reader: Reader, now: datetime) -> int:
+    """How many sessions need the person who looks."""
+    alive = reader.rows("SELECT id FROM agents WHERE ended_at IS NULL")
+    known = facts_of(reader, [row[0] for row in alive])
+    return sum(derive_state(facts, now).kind == "needs" for facts in known.values())
+
+
+def with_state(reader: Reader, rows: Sequence[Session], now: datetime) -> list[Session]:
+    """The same sessions, each with its state."""
+    alive = facts_of(reader, [row.id for row in rows if row.ended_at is None])
+    return [_stated(row, alive.get(row.id), now) for row in rows]
+
+
+def _stated(row: Session, facts: LastFacts | None, now: datetime) -> Session:
+    facts = facts or LastFacts(ended_at=row.ended_at, end_reason=row.end_reason)
+    return replace(row, state=derive_state(facts, now))
+
+
+def with_done(reader: Reader, rows: Sequence[Session]) -> list[Session]:
+    """The same sessions, each with what was done in it."""
+    ids = [row.id for row in rows]
+    turns = {row[0]: row[1:] for row in reader.rows(_TURNS, [ids])} if ids else {}
+    lines = {row[0]: row[1:] for row in reader.rows(_LINES, [[row.uuid for row in rows]])}
+    usage = usage_of(reader, ids)
+    return [
+        replace(row, done=_done(turns.get(row.id), usage.get(row.id), lines.get(row.uuid)))
+        for row in rows
+    ]
+
+
+def _done(
+    turns: Sequence[int] | None, usage: Sequence[int] | None, lines: Sequence[Any] | None
+) -> Done:
+    prompts, every = turns or (0, 0)
+    calls, failed, tokens = usage or (None, None, None)
+    written, lost = lines or (None, 0)
+    return Done(
+        prompts, every, calls, failed, tokens, None if written is None else int(written), int(lost)
+    )
+
+
+def _conditions(
+    reader: Reader, asked: SessionQuestion, now: datetime
+) -> tuple[list[str], list[Any]]:
+    """The filters as SQL and its values."""
+    conditions, values = ["true"], list[Any]()
+    for word in asked.q.split():
+        conditions.append(f"({_TITLE} || ' ' || a.working_directory || ' ' || p.path) ILIKE %s")
+        values.append(f"%{_literally(word)}%")
+    for column, chosen in (("p.path", asked.project), ("p.host", asked.host)):
+        if chosen:
+            conditions.append(f"{column} = ANY (%s)")
+            values.append(list(chosen))
+    if asked.since:
+        conditions.append("a.last_seen_at >= %s")
+        values.append(asked.since)
+    if asked.until:
+        conditions.append("a.started_at < %s")
+        values.append(asked.until)
+    if asked.state:
+        conditions.append("(a.id = ANY (%s) OR (%s AND a.ended_at IS NOT NULL))")
+        values += [_in_states(reader, asked.state, now), "ended" in asked.state]
+    return conditions, values
+
+
+def _literally(word: str) -> str:
+    """A word in which LIKE finds no pattern."""
+    return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+
+
+def _in_states(reader: Reader, states: Sequence[str], now: datetime) -> list[int]:
+    return [row.id for row in alive_sessions(reader, now) if row.state.kind in states]
+
+
+def count_sessions(
+    reader: Reader, asked: SessionQuestion, now: datetime
+) -> tuple[int, Mapping[str, Mapping[str, int]]]:
+    """How many there are, and by facet; a facet counts without its own filter."""
+    conditions, values = _conditions(reader, asked, now)
+    count = reader.value(f"SELECT count(*){_FROM} WHERE {' AND '.join(conditions)}", values)
+    facets = {
+        "project": _by(reader, "p.path", replace(asked, project=()), now),
+        "host": _by(reader, "p.host", replace(asked, host=()), now),
+        "state": _by_state(reader, replace(asked, state=()), now),
+    }
+    return count, facets
+
+
+def _by(reader: Reader, column: str, asked: SessionQuestion, now: datetime) -> dict[str, int]:
+    conditions, values = _conditions(reader, asked, now)
+    rows = reader.rows(
+        f"SELECT {column}, count(*){_FROM} WHERE {' AND '.join(conditions)}"
+        " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 12",
+        values,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _by_state(reader: Reader, asked: SessionQuestion, now: datetime) -> dict[str, int]:
+    conditions, values = _conditions(reader, asked, now)
+    rows = reader.rows(
+        f"SELECT a.id, a.ended_at IS NOT NULL{_FROM} WHERE {' AND '.join(conditions)}", values
+    )
+    known = facts_of(reader, [row[0] for row in rows if not row[1]])
+    counts = dict.fromkeys(("needs", "turn", "work", "stalled"), 0)
+    for facts in known.values():
+        counts[derive_state(facts, now).kind] += 1
+    return {**counts, "ended": sum(row[1] for row in rows)}
+
+
+def turns_in(reader: Reader, buckets: Buckets) -> list[int]:
+    """Turns in each part of a stretch of time."""
+    rows = reader.rows(
+        "SELECT width_bucket(timestamp, %s::timestamptz[]), count(*) FROM events"
+        " WHERE event_type = 'turn_detected' AND retracted_at IS NULL"
+        " AND timestamp >= %s AND timestamp < %s GROUP BY 1",
+        [list(buckets.edges), buckets.start, buckets.end],
+    )
+    return buckets.spread(rows)

@@ -1,0 +1,157 @@
+"""The state of a session, derived from what the log says of it last, with its reason.
+
+Pages, API and command line ask the same function; its cases stand in a table of its test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+Kind = Literal["needs", "turn", "work", "stalled", "ended"]
+WORDS: dict[Kind, str] = {
+    "needs": "Needs you", "turn": "Your turn", "work": "Working", "stalled": "Stalled",
+    "ended": "Ended",
+}  # fmt: skip
+
+STALLED_AFTER = timedelta(minutes=5)
+# Old clients write no reason why a reply stopped: words with nothing after them for so long.
+QUIET_AFTER = timedelta(seconds=60)
+ASKING_TOOLS = {"AskUserQuestion": "question", "ExitPlanMode": "plan"}
+IDLE_NOTIFICATION = "idle_prompt"
+# Why a reply stopped, where it goes on after a tool's result.
+GOES_ON = ("tool_use", "pause_turn")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A tool call that has no result yet; `telling` is what it was asked, in one line."""
+
+    tool: str
+    since: datetime
+    telling: str = ""
+    limit_seconds: float | None = None
+    subagent: str | None = None
+    asks: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastFacts:
+    """What the log says last of one session; of `open_calls` the one that went out last is last.
+
+    `prompted_at`: the last prompt. `answered_at`: the last words of the agent itself after it.
+    `stopped_at`, `stop_reason`: the last reply of the model after it. `over_at`: that the turn is
+    over, by the client's own word (hook or system line). `interrupted_at`: a call that the user
+    stopped. `notified_at`: the last Notification hook.
+    """
+
+    last_line_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: str | None = None
+    started_at: datetime | None = None
+    prompted_at: datetime | None = None
+    answered_at: datetime | None = None
+    stopped_at: datetime | None = None
+    stop_reason: str | None = None
+    over_at: datetime | None = None
+    interrupted_at: datetime | None = None
+    notified_at: datetime | None = None
+    notification: str | None = None
+    message: str | None = None
+    open_calls: tuple[OpenCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a session does, since when, and the fact that says so.
+
+    `call` is the call that is out or asks; `asks` is "question" or "plan" where one waits.
+    """
+
+    kind: Kind
+    since: datetime | None
+    reason: str
+    call: OpenCall | None = None
+    asks: str = ""
+
+
+def derive_state(facts: LastFacts, now: datetime) -> State:
+    """The state at this moment."""
+    if facts.ended_at is not None:
+        return State("ended", facts.ended_at, _ended(facts))
+    return _needs_you(facts) or _your_turn(facts, now) or _at_work(facts, now)
+
+
+def _ended(facts: LastFacts) -> str:
+    told = {"timeout": "no line for too long", "unregistered": "unregistered", "closed": "closed"}
+    return told.get(facts.end_reason or "", "")
+
+
+def _needs_you(facts: LastFacts) -> State | None:
+    for asking in reversed(facts.open_calls):
+        if asking.tool in ASKING_TOOLS:
+            asks = ASKING_TOOLS[asking.tool]
+            return State("needs", asking.since, "no answer yet", asking, asks)
+    if facts.notified_at is None or facts.notification == IDLE_NOTIFICATION:
+        return None
+    if not _waits_since(facts, facts.notified_at):
+        return None
+    call = facts.open_calls[-1] if facts.open_calls else None
+    return State("needs", facts.notified_at, facts.message or "Claude Code wants you", call)
+
+
+def _waits_since(facts: LastFacts, notified: datetime) -> bool:
+    """Whether nothing has answered a notification: a call is out that was before it, or no line
+    came after it.
+    """
+    if any(call.subagent is None and call.since <= notified for call in facts.open_calls):
+        return True
+    return not _later(facts.prompted_at, notified) and not _later(facts.last_line_at, notified)
+
+
+def _later(moment: datetime | None, than: datetime) -> bool:
+    return moment is not None and moment > than
+
+
+def _your_turn(facts: LastFacts, now: datetime) -> State | None:
+    begun = facts.prompted_at
+    if begun is None:
+        return State("turn", facts.started_at or facts.last_line_at, "nothing asked yet")
+    if facts.over_at is not None and facts.over_at >= begun:
+        why = facts.stop_reason if facts.stop_reason not in (None, *GOES_ON) else None
+        return State("turn", facts.over_at, f"reply ended ({why})" if why else "reply ended")
+    if facts.open_calls:
+        return None
+    stop = facts.stop_reason
+    if stop is not None and stop not in GOES_ON and _after(facts.stopped_at, begun):
+        return State("turn", facts.stopped_at, f"reply ended ({stop})")
+    interrupted = facts.interrupted_at
+    if interrupted and interrupted >= begun and not _later(facts.stopped_at, interrupted):
+        return State("turn", interrupted, "you interrupted it")
+    if facts.notification == IDLE_NOTIFICATION and _after(facts.notified_at, begun):
+        return State("turn", facts.notified_at, facts.message or "waits for your input")
+    return _quiet(facts, begun, now)
+
+
+def _after(moment: datetime | None, begun: datetime) -> bool:
+    return moment is not None and moment >= begun
+
+
+def _quiet(facts: LastFacts, begun: datetime, now: datetime) -> State | None:
+    answered, line = facts.answered_at, facts.last_line_at
+    if answered is None or answered < begun or facts.stop_reason is not None:
+        return None
+    if line is None or now - line < QUIET_AFTER:
+        return None
+    return State("turn", answered, "answered, and no line since")
+
+
+def _at_work(facts: LastFacts, now: datetime) -> State:
+    call = facts.open_calls[-1] if facts.open_calls else None
+    line = facts.last_line_at or facts.prompted_at
+    if line is not None and now - line >= STALLED_AFTER:
+        limit = call.limit_seconds if call else None
+        over = f", though its limit of {limit:g} s is over" if limit else ""
+        return State("stalled", line, f"No line since {line.astimezone():%H:%M:%S}{over}.", call)
+    return State("work", call.since if call else facts.prompted_at, "", call)

@@ -1,0 +1,145 @@
+"""Keeps the words of turns up to date behind the log, and out of the watcher's way."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from claude_headspace.errors import CursorAhead, HeadspaceError
+from claude_headspace.store.connection import Database, Patience, Row
+from claude_headspace.store.follow import Follower
+from claude_headspace.store.words import parts_of
+
+PAGE_EVENTS = 500
+PAGE_BYTES = 2_000_000
+POLL_SECONDS = 1.0
+# While the watcher reads a backlog, for each second of work so many of rest.
+BACKLOG_REST = 25
+_REST_SECONDS = 5.0
+# One program keeps the index, of whatever host.
+_ELECTED = "SELECT pg_try_advisory_lock(hashtext('claude_headspace.search'), 0)"
+_CURSOR = "SELECT event_id FROM search_cursor"
+_TURNS = (
+    "SELECT id, timestamp, payload ->> 'actor' = 'user', payload ->> 'text' FROM events"
+    " WHERE event_type = 'turn_detected' AND payload ? 'text' AND {which} ORDER BY id LIMIT %s"
+)
+# At least one, and no more than so many bytes.
+_PAGE = (
+    "SELECT id, said_at, prompt, text FROM (SELECT *, sum(octet_length(text)) OVER (ORDER BY id)"
+    " - octet_length(text) AS before FROM ("
+    + _TURNS.format(which="id > %s AND id <= %s")
+    + ") t (id, said_at, prompt, text)) page WHERE before < %s ORDER BY id"
+)
+_DUE = _TURNS.format(which="id IN (SELECT event_id FROM search_due)")
+_PARTS = (
+    "INSERT INTO search_parts (event_id, part, begins, length, said_at, prompt, words)"
+    " SELECT id, part, begins, length, said_at, prompt, to_tsvector('simple', words) FROM unnest("
+    "%s::bigint[], %s::int[], %s::int[], %s::int[], %s::timestamptz[], %s::boolean[], %s::text[])"
+    " AS new (id, part, begins, length, said_at, prompt, words){of}"
+    " ON CONFLICT (event_id, part) DO UPDATE SET begins = excluded.begins,"
+    " length = excluded.length, prompt = excluded.prompt, words = excluded.words"
+)
+_ADVANCE = (
+    "WITH moved AS (UPDATE search_cursor SET event_id = %s WHERE event_id = %s RETURNING event_id)"
+    f" {_PARTS.format(of=', moved')}"
+)
+_REVISE = (
+    "WITH done AS (DELETE FROM search_due WHERE event_id = ANY (%s::bigint[])),"
+    " gone AS (DELETE FROM search_parts s USING unnest(%s::bigint[], %s::int[]) AS now (id, parts)"
+    f" WHERE s.event_id = now.id AND s.part >= now.parts) {_PARTS.format(of='')}"
+)
+Turn = tuple[int, datetime, bool, str]
+
+log = logging.getLogger(__name__)
+
+
+class SearchIndex:
+    """Follows the log for ever with `keep`; `busy` says whether the watcher reads a backlog."""
+
+    def __init__(self, url: Callable[[], str], busy: Callable[[], bool]) -> None:
+        self._database = Database(
+            url, application_name="claude-headspace search", patience=Patience()
+        )
+        self._busy = busy
+
+    def keep(self) -> None:
+        """Index what comes, for ever; a database that is away is waited for."""
+        told = ""
+        while True:
+            try:
+                self._keep()
+            except HeadspaceError as error:
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("the search index waits: %s", told)
+                self._database.close()
+                time.sleep(_REST_SECONDS)
+
+    def _keep(self) -> None:
+        while not self._database.execute(_ELECTED)[0][0]:
+            time.sleep(_REST_SECONDS)
+        connection = self._database.generation
+        follower = self._follower()
+        while self._database.generation == connection:
+            follower.listen()
+            if not self.catch_up(follower):
+                follower.wait(POLL_SECONDS)
+
+    def _follower(self) -> Follower:
+        """It says how far ids are final, and reads nothing; the disk is not hurried."""
+        cursor = int(self._database.execute(_CURSOR)[0][0])
+        try:
+            follower = Follower(self._database, cursor, types=(), nudge=False)
+            follower.read()
+        except CursorAhead:
+            # The log was set back further than the index: what is in both is written over.
+            self._database.execute("UPDATE search_cursor SET event_id = 0")
+            return Follower(self._database, 0, types=(), nudge=False)
+        return follower
+
+    def catch_up(self, follower: Follower) -> bool:
+        """Index all that is final by now, and what was revised; whether there was anything."""
+        final = follower.read().cursor
+        cursor = int(self._database.execute(_CURSOR)[0][0])
+        worked = cursor < final
+        while cursor < final:
+            began = time.monotonic()
+            cursor = self._advance(cursor, final)
+            if self._busy():
+                time.sleep(min(_REST_SECONDS, BACKLOG_REST * (time.monotonic() - began)))
+        return self._revise() or worked
+
+    def _advance(self, cursor: int, final: int) -> int:
+        asked = (cursor, final, PAGE_EVENTS, PAGE_BYTES)
+        turns = self._database.execute(_PAGE, asked)
+        reached = turns[-1][0] if turns and self._more_than(turns) else final
+        self._database.execute(_ADVANCE, [reached, cursor, *_arrays(turns)])
+        return reached
+
+    @staticmethod
+    def _more_than(turns: Sequence[Row]) -> bool:
+        """Whether more may follow than the page took."""
+        size = sum(len(turn[3].encode()) for turn in turns)
+        return len(turns) == PAGE_EVENTS or size >= PAGE_BYTES
+
+    def _revise(self) -> bool:
+        turns = self._database.execute(_DUE, (PAGE_EVENTS,))
+        if not turns:
+            return False
+        ids = [turn[0] for turn in turns]
+        counts = [sum(1 for _ in parts_of(turn[3])) for turn in turns]
+        self._database.execute(_REVISE, [ids, ids, counts, *_arrays(turns)])
+        return True
+
+
+def _arrays(turns: Sequence[Row]) -> list[list[Any]]:
+    """The columns of all parts of these turns."""
+    rows = [
+        (event, number, part.begins, part.length, said_at, prompt, part.words)
+        for event, said_at, prompt, text in turns
+        for number, part in enumerate(parts_of(text))
+    ]
+    return [[row[column] for row in rows] for column in range(7)]

@@ -1,0 +1,73 @@
+"""Text as words, the same for what is indexed and for what is searched."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+PART_WORDS = 8_000
+PART_CHARACTERS = 100_000
+# So many words of a part stand in the next one too, so that phrases are whole in one of them.
+SHARED_WORDS = 32
+# What is longer is no word: it is data.
+LONGEST_WORD = 200
+_ASCII_WORD = re.compile(r"[A-Za-z0-9]+")
+# With the accents that stand behind their letters in decomposed text.
+_WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a text: where it begins, how long it is, and its words."""
+
+    begins: int
+    length: int
+    words: str
+
+
+def words_of(text: str) -> list[str]:
+    """Its words in small letters; signs and underscores part them."""
+    return [_plain(found[0]) for found in word_places(text)]
+
+
+def word_places(text: str) -> Iterator[re.Match[str]]:
+    """Each word where it stands."""
+    pattern = _ASCII_WORD if text.isascii() else _WORD
+    return (each for each in pattern.finditer(text) if each.end() - each.start() <= LONGEST_WORD)
+
+
+def same_word(found: re.Match[str]) -> str:
+    """The word at a place, as `words_of` gives it."""
+    return _plain(found[0])
+
+
+def parts_of(text: str) -> Iterator[Part]:
+    """The text in parts that are fit to be indexed; none of a text without words."""
+    places: list[re.Match[str]] = []
+    fresh = 0
+    for found in word_places(text):
+        if places and _is_full(places, found):
+            yield _part(places)
+            places, fresh = places[-SHARED_WORDS:], 0
+        places.append(found)
+        fresh += 1
+    if fresh:
+        yield _part(places)
+
+
+def _is_full(places: list[re.Match[str]], found: re.Match[str]) -> bool:
+    return len(places) >= PART_WORDS or found.end() - places[0].start() > PART_CHARACTERS
+
+
+def _part(places: list[re.Match[str]]) -> Part:
+    begins = places[0].start()
+    words = " ".join(map(same_word, places))
+    return Part(begins, places[-1].end() - begins, words)
+
+
+def _plain(word: str) -> str:
+    if word.isascii():
+        return word.lower()
+    return unicodedata.normalize("NFC", word).casefold()

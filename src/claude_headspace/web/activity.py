@@ -1,0 +1,162 @@
+"""Activity: what was said, done and spent over an hour, a day, a month or a year."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from flask import Blueprint, url_for
+
+from claude_headspace.read.activity import FINE, Lane, activity_in
+from claude_headspace.read.buckets import Buckets, cut
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.paging import Moment
+from claude_headspace.read.sessions import Session, find_sessions
+from claude_headspace.web.api import read_question
+from claude_headspace.web.charts import WIDTH, bars_of
+from claude_headspace.web.filters import chips_of
+from claude_headspace.web.frame import as_of, frame, page, with_query
+from claude_headspace.web.words import local, minute
+
+view = Blueprint("activity", __name__)
+Range = Literal["hour", "day", "month", "year"]
+RANGES: tuple[Range, ...] = ("hour", "day", "month", "year")
+SMALLER: dict[str, Range] = {"year": "month", "month": "day", "day": "hour"}
+SHORT_DAYS = (6, 12)
+MOST_BARS = {"hour": 60, "day": 144, "month": 31, "year": 53}
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityQuestion:
+    """Which stretch of time: the range that holds `at`, else the newest."""
+
+    range: Range = "day"
+    at: Moment | None = None
+    project: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnLane:
+    """A session as a row on the time axis: x and width of what is drawn."""
+
+    session: Session
+    told: str
+    spans: list[tuple[float, float]]
+    waits: list[tuple[float, float]]
+    prompts: list[float]
+
+
+@view.get("/activity")
+def show() -> str:
+    """One stretch of time."""
+    asked = read_question(ActivityQuestion, {})
+    now = datetime.now(UTC)
+    with frame().pool.reading() as reader:
+        moment = as_of(reader)
+        at = asked.at or _newest(reader) or now
+        start, end = _bounds(asked.range, local(at))
+        if asked.range == "day":
+            start, end = _busy_hours(reader, start, end)
+        buckets = cut(start, end, MOST_BARS[asked.range])
+        done = activity_in(reader, buckets, _exactly(start, end), asked.project)
+        sessions = find_sessions(reader, [lane.agent_id for lane in done.lanes], now)
+    charts = {
+        name: bars_of(
+            buckets, [getattr(part, name) for part in done.parts], lambda a, b: _zoom(asked, a, b),
+            failed=[part.failed for part in done.parts] if name == "calls" else None, height=54,
+        )
+        for name in (("turns", "calls", "tokens_out") if done.has_work else ("turns",))
+    }  # fmt: skip
+    return page(
+        "activity.html", "activity", as_of=moment, asked=asked,
+        title=_title(asked.range, start), done=done,
+        charts=charts, ranges=RANGES, buckets=buckets, hours=_hours(buckets),
+        lanes=[_drawn(lane, sessions[lane.agent_id], buckets) for lane in done.lanes],
+        now_at=round(buckets.share(now) * WIDTH, 1) if start <= now < end else None,
+        earlier=with_query(at=(start - timedelta(hours=1)).isoformat()),
+        later=with_query(at=end.isoformat()) if end < now else None,
+        chips=chips_of(asked, {"project": "Project"}), start=start, end=end,
+    )  # fmt: skip
+
+
+def _newest(reader: Reader) -> datetime | None:
+    found: datetime | None = reader.value("SELECT max(timestamp) FROM events")
+    return found
+
+
+def _bounds(range_: Range, at: datetime) -> tuple[datetime, datetime]:
+    """The hour, day, month or year on the wall in which a moment lies."""
+    at = at.replace(minute=0, second=0, microsecond=0)
+    if range_ == "hour":
+        return at, at + timedelta(hours=1)
+    start = at.replace(hour=0, tzinfo=None)
+    if range_ == "day":
+        return start.astimezone(), (start + timedelta(days=1)).astimezone()
+    start = start.replace(day=1)
+    if range_ == "month":
+        following = (start + timedelta(days=32)).replace(day=1)
+    else:
+        start = start.replace(month=1)
+        following = start.replace(year=start.year + 1)
+    return start.astimezone(), following.astimezone()
+
+
+def _busy_hours(reader: Reader, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """Of a day the six or twelve hours in which all of it happened, where they are enough."""
+    row = reader.first(
+        "SELECT min(timestamp), max(timestamp) FROM events WHERE event_type = 'turn_detected'"
+        " AND timestamp >= %s AND timestamp < %s",
+        [start, end],
+    )
+    if row is None or row[0] is None:
+        return start, end
+    until = local(row[1]).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    for hours in SHORT_DAYS:
+        since = max(start, until - timedelta(hours=hours))
+        if since <= row[0]:
+            return since, since + timedelta(hours=hours)
+    return start, end
+
+
+def _exactly(start: datetime, end: datetime) -> Buckets:
+    step = (end - start) / FINE
+    return Buckets(tuple(start + step * number for number in range(FINE + 1)))
+
+
+def _zoom(asked: ActivityQuestion, since: datetime, until: datetime) -> str:
+    """A bar leads one range deeper; of an hour, to what happened in it."""
+    if asked.range in SMALLER:
+        return with_query(range=SMALLER[asked.range], at=since.isoformat())
+    return url_for("events.show", since=since.isoformat(), until=until.isoformat())
+
+
+def _title(range_: Range, start: datetime) -> str:
+    hour = f"{minute(start)} to {minute(start + timedelta(hours=1))}"
+    told = {
+        "hour": f"{start:%A}, {start.day} {start:%B}, {hour}",
+        "day": f"{start:%A}, {start.day} {start:%B} {start.year}",
+        "month": f"{start:%B} {start.year}",
+        "year": f"{start.year}",
+    }
+    return told[range_]
+
+
+def _hours(buckets: Buckets, count: int = 12) -> list[str]:
+    whole = buckets.end - buckets.start
+    days = whole > timedelta(days=2)
+    moments = [local(buckets.start + whole * n / count) for n in range(count)]
+    return [f"{at.day} {at:%b}" if days else f"{at:%H:%M}" for at in moments]
+
+
+def _drawn(lane: Lane, session: Session, buckets: Buckets) -> DrawnLane:
+    def place(span: tuple[datetime, datetime]) -> tuple[float, float]:
+        left, right = (buckets.share(moment) * WIDTH for moment in span)
+        return round(left, 1), round(max(2.0, right - left), 1)
+
+    told = ", ".join(f"{minute(start)} to {minute(end)}" for start, end in lane.spans[:20])
+    return DrawnLane(
+        session, f"At work {told}", [place(span) for span in lane.spans],
+        [place(span) for span in lane.waits],
+        [round(buckets.share(at) * WIDTH, 1) for at in lane.prompts],
+    )  # fmt: skip

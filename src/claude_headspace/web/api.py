@@ -1,0 +1,180 @@
+"""The API: the questions of `claude_headspace.read`, as JSON, CSV and JSON Lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from claude_headspace.errors import BadQuestion, SelectionError
+from claude_headspace.read.connection import Reader, ReadPool
+from claude_headspace.read.events import Event, EventQuestion, find_event, list_events
+from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings
+from claude_headspace.read.listed import (
+    ListedSession,
+    ListedTurn,
+    SessionQuestion,
+    TurnQuestion,
+    list_sessions,
+    list_turns,
+    one_listed_session,
+)
+from claude_headspace.read.listed_work import (
+    ListedCall,
+    ToolQuestion,
+    Usage,
+    UsageQuestion,
+    list_calls,
+    list_usage,
+)
+from claude_headspace.read.paging import Page
+from claude_headspace.read.query import Hit, SearchQuestion
+from claude_headspace.read.search import search
+from claude_headspace.web.formats import FORMATS, as_table
+from claude_headspace.web.health import as_json
+from claude_headspace.web.openapi import document
+
+if TYPE_CHECKING:
+    from claude_headspace.health.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list of the API: what it is asked with, what one row is, and who answers."""
+
+    name: str
+    summary: str
+    question: type
+    row: type
+    ask: Callable[[Reader, Any], Page[Any]]
+    below: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where it is, without the ending that names a format."""
+        return f"/api/{self.below}{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One thing of the API by its name."""
+
+    path: str
+    parameter: str
+    summary: str
+    row: type
+    find: Callable[[Reader, str], Any]
+
+
+def _event(reader: Reader, name: str) -> Event | None:
+    return find_event(reader, int(name)) if name.isdecimal() else None
+
+
+LISTINGS: tuple[Listing, ...] = (
+    Listing(
+        "sessions", "Sessions, the newest line first", SessionQuestion, ListedSession, list_sessions
+    ),
+    Listing(
+        "turns",
+        "Turns of a session, in order",
+        TurnQuestion,
+        ListedTurn,
+        list_turns,
+        "sessions/<session>/",
+    ),
+    Listing("events", "Events, newest first", EventQuestion, Event, list_events),
+    Listing(
+        "happenings",
+        "Events, tool calls and their results, newest first",
+        HappeningQuestion,
+        Happening,
+        list_happenings,
+    ),
+    Listing("tools", "Calls of tools, newest first", ToolQuestion, ListedCall, list_calls),
+    Listing("usage", "What models were used for", UsageQuestion, Usage, list_usage),
+    Listing("search", "What was found, newest first", SearchQuestion, Hit, search),
+)
+SINGLES: tuple[Single, ...] = (
+    Single("/api/sessions/<session>", "session", "One session", ListedSession, one_listed_session),
+    Single("/api/events/<event>", "event", "One event, retracted or not", Event, _event),
+)
+
+
+def api_routes(pool: ReadPool, look: Callable[[], Verdict]) -> Blueprint:
+    """All of `/api` but the stream of events, which is no affair of a thread."""
+    routes = Blueprint("api", __name__)
+    for listing in LISTINGS:
+        for ending in ("", *FORMATS):
+            _add_listing(routes, pool, listing, ending)
+    for single in SINGLES:
+        _add_single(routes, pool, single)
+
+    @routes.get("/api/health")
+    def health() -> Response:
+        return json_answer(as_json(look()))
+
+    @routes.get("/api/openapi.json")
+    def openapi() -> Response:
+        return json_answer(document(LISTINGS, SINGLES))
+
+    return routes
+
+
+def _add_listing(routes: Blueprint, pool: ReadPool, listing: Listing, ending: str) -> None:
+    def answer(**names: str) -> Response:
+        asked = read_question(listing.question, names)
+        with pool.reading() as reader:
+            page = listing.ask(reader, asked)
+        if ending in ("", ".json"):
+            return json_answer({listing.name: page.rows, "next": page.next})
+        return as_table(page, ending, f"{listing.name}{ending}")
+
+    name = f"{listing.below}{listing.name}{ending}"
+    endpoint = "".join(c if c.isalnum() else "_" for c in name)
+    routes.add_url_rule(f"{listing.path}{ending}", endpoint, answer)
+
+
+def _add_single(routes: Blueprint, pool: ReadPool, single: Single) -> None:
+    def answer(**names: str) -> Response:
+        read_question(_Nothing, {})
+        name = names[single.parameter]
+        with pool.reading() as reader:
+            found = single.find(reader, name)
+        if found is None:
+            raise SelectionError(f"the log knows no {single.parameter} {name}")
+        return json_answer(found)
+
+    routes.add_url_rule(single.path, f"one_{single.parameter}", answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Nothing:
+    """A question without any parameter."""
+
+
+def read_question(kind: type, names: Mapping[str, str]) -> Any:
+    """The question in the request's address; BadQuestion says which part cannot be read."""
+    hints = get_type_hints(kind)
+    known = {field.name for field in fields(kind)}
+    given: dict[str, Any] = dict(names)
+    for name, values in request.args.lists():
+        if name not in known or name in names:
+            raise BadQuestion(name, f"is no parameter here: {', '.join(sorted(known)) or 'none'}")
+        given[name] = values if _is_list(hints[name]) else values[-1]
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        told, _, place = str(error).partition(" - at `$.")
+        raise BadQuestion(place.rstrip("`") or "question", told) from error
+
+
+def _is_list(hint: Any) -> bool:
+    return getattr(hint, "__origin__", None) is tuple
+
+
+def json_answer(body: Any) -> Response:
+    """Any of our dataclasses as JSON."""
+    return Response(msgspec.json.encode(body), content_type="application/json")

@@ -1,0 +1,104 @@
+"""Charts that the server draws: geometry for SVG, each bar a link that is a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from claude_headspace.read.buckets import DAY, Buckets
+from claude_headspace.web.words import clock, day, local, minute
+
+WIDTH = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One part of the time: what it holds, and where it is drawn."""
+
+    label: str
+    count: int
+    href: str
+    x: float
+    width: float
+    height: float
+    bad: float = 0
+    on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """A histogram: `selected` is (x, width) of the stretch that is filtered by."""
+
+    bars: tuple[Bar, ...]
+    ticks: tuple[str, ...]
+    most: int
+    start: str
+    end: str
+    selected: tuple[float, float] | None = None
+
+
+Link = Callable[[datetime, datetime], str]
+
+
+def bars_of(
+    buckets: Buckets,
+    counts: Sequence[int],
+    link: Link,
+    *,
+    failed: Sequence[int] | None = None,
+    chosen: tuple[datetime | None, datetime | None] = (None, None),
+    height: float = 52,
+) -> Bars:
+    """The parts as bars, the tallest of this height; a bar that is not empty can be seen."""
+    most = max(counts, default=0)
+    scale = height / most if most else 0
+    bars = []
+    for number, count in enumerate(counts):
+        start, end = buckets.edges[number : number + 2]
+        left, right = buckets.share(start) * WIDTH, buckets.share(end) * WIDTH
+        bad = max(2.0, failed[number] * scale) if failed and failed[number] else 0.0
+        bars.append(
+            Bar(
+                _label(start, end), count, link(start, end), round(left + 0.75, 1),
+                round(max(1.0, right - left - 1.5), 1), round(max(3.0, count * scale), 1),
+                round(bad, 1), _within(start, end, chosen),
+            )
+        )  # fmt: skip
+    return Bars(
+        tuple(bars), _ticks(buckets), most, buckets.start.isoformat(), buckets.end.isoformat(),
+        _selected(buckets, chosen),
+    )  # fmt: skip
+
+
+def _within(
+    start: datetime, end: datetime, chosen: tuple[datetime | None, datetime | None]
+) -> bool:
+    since, until = chosen
+    if since is None and until is None:
+        return False
+    return (since is None or end > since) and (until is None or start < until)
+
+
+def _selected(
+    buckets: Buckets, chosen: tuple[datetime | None, datetime | None]
+) -> tuple[float, float] | None:
+    since, until = chosen
+    if since is None and until is None:
+        return None
+    left = buckets.share(since) * WIDTH if since else 0.0
+    right = buckets.share(until) * WIDTH if until else WIDTH
+    return round(left, 1), round(max(2.0, right - left), 1)
+
+
+def _label(start: datetime, end: datetime) -> str:
+    if end - start >= timedelta(seconds=DAY - 3700):
+        return day(start)
+    return f"{day(start)}, {minute(start)}" if start.second == 0 else clock(start)
+
+
+def _ticks(buckets: Buckets, count: int = 5) -> tuple[str, ...]:
+    whole = buckets.end - buckets.start
+    days = whole > timedelta(days=2)
+    moments = [local(buckets.start + whole * n / (count - 1)) for n in range(count)]
+    return tuple(f"{at.day} {at:%b}" if days else f"{at:%H:%M}" for at in moments)

@@ -1,0 +1,133 @@
+"""Events: what happened, newest first, live."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from flask import Blueprint, render_template, request, url_for
+
+from claude_headspace.errors import SelectionError
+from claude_headspace.read.buckets import FIRST, Buckets, cut
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.cut_json import read_cut
+from claude_headspace.read.events import find_event
+from claude_headspace.read.happenings import (
+    Happening,
+    HappeningQuestion,
+    list_happenings,
+    tally,
+)
+from claude_headspace.read.sessions import find_sessions
+from claude_headspace.read.telling import telling
+from claude_headspace.web.api import read_question
+from claude_headspace.web.charts import bars_of
+from claude_headspace.web.filters import chips_of, facet_of, period_chips
+from claude_headspace.web.frame import as_of, frame, page, with_query
+
+view = Blueprint("events", __name__)
+TITLES = {"type": "Type", "actor": "Actor", "project": "Project", "host": "Host"}
+CHART = timedelta(hours=3)
+COLOURS = {
+    "prompt": "you", "declined": "you", "interrupted": "you", "tool failed": "bad",
+    "question": "needs", "plan": "needs",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A happening as it is shown: `lead` stands before the text, `code` says it is a machine's."""
+
+    what: Happening
+    title: str
+    lead: str
+    text: str
+    code: bool
+    colour: str
+
+    @property
+    def payload(self) -> str:
+        """Where all of it is."""
+        if self.what.event_id is not None:
+            return url_for("events.show_one", event_id=self.what.event_id)
+        return url_for("session.show_call", uuid=self.what.session, call_id=self.what.call_id or "")
+
+
+@view.get("/events")
+def show() -> str:
+    """A page of what happened, with counts of the time around it."""
+    asked = read_question(HappeningQuestion, {})
+    with frame().pool.reading() as reader:
+        moment = as_of(reader)
+        found = list_happenings(reader, asked)
+        buckets = _stretch(asked, found.rows)
+        counts = tally(reader, asked, buckets)
+        rows = _rows(reader, found.rows)
+    chart = bars_of(
+        buckets,
+        counts.counts,
+        lambda since, until: with_query(since=since.isoformat(), until=until.isoformat()),
+        failed=counts.failed,
+        chosen=(asked.since, asked.until),
+    )
+    return page(
+        "events.html", "events", as_of=moment, asked=asked, found=found, rows=rows,
+        chart=chart, counts=counts,
+        buckets=buckets,
+        facets=[
+            facet_of(name, title, counts.facets[name], getattr(asked, name))
+            for name, title in TITLES.items()
+        ],
+        chips=[
+            *period_chips(asked.since, asked.until),
+            *chips_of(asked, {**TITLES, "session": "Session"}),
+        ],
+    )  # fmt: skip
+
+
+def _stretch(asked: HappeningQuestion, rows: Sequence[Happening]) -> Buckets:
+    """The time that the chart shows: some hours up to the newest, or what was chosen, with
+    twice as much before it.
+    """
+    newest = rows[0].at if rows else datetime.now(UTC)
+    end = max(FIRST, asked.until or max(newest, asked.since or newest))
+    span = end - max(asked.since, FIRST) if asked.since else CHART / 3
+    return cut(end - 3 * max(span, timedelta(minutes=1)), end + timedelta(seconds=1))
+
+
+def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
+    sessions = find_sessions(
+        reader, list({row.agent_id for row in found if row.agent_id is not None}),
+        datetime.now(UTC),
+    )  # fmt: skip
+    rows = []
+    for what in found:
+        session = sessions.get(what.agent_id or 0)
+        title = session.title if session else what.session[:8]
+        lead, text = "", what.text
+        if what.tool is not None:
+            told = telling(what.tool, read_cut(what.text), what.directory or "")
+            lead, text = told.name, f"{told.text} {told.aside}".rstrip()
+        rows.append(Row(what, title, lead, text, what.tool is not None, COLOURS.get(what.kind, "")))
+    return rows
+
+
+@view.get("/events/<int:event_id>")
+def show_one(event_id: int) -> str:
+    """One event, all of it; the body of its row for the script."""
+    with frame().pool.reading() as reader:
+        event = find_event(reader, event_id)
+    if event is None:
+        raise SelectionError(f"the log knows no event {event_id}")
+    values = {
+        "event": event,
+        "whole": json.dumps(event.payload, indent=2, ensure_ascii=False),
+        "fields": {
+            name: value for name, value in event.payload.items() if not isinstance(value, dict)
+        },
+    }
+    if request.headers.get("X-Part"):
+        return render_template("event_body.html", **values)
+    return page("event.html", "events", **values)

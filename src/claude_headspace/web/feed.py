@@ -1,0 +1,172 @@
+"""New events for all open streams: one connection listens, and the newest are kept encoded.
+
+The thread of the feed reads in the safe order of the log; streams of the event loop take what
+they lack, each at its own pace. One that is further behind than the feed remembers asks the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from claude_headspace.errors import CursorAhead, HeadspaceError
+from claude_headspace.read.connection import ReadPool, only_reads
+from claude_headspace.read.events import Event, events_between
+from claude_headspace.store.connection import Database, Patience
+from claude_headspace.store.follow import Follower
+
+REMEMBERED_EVENTS = 500
+REMEMBERED_BYTES = 4_000_000
+PAGE_EVENTS = 100
+_REST_SECONDS = 1.0
+
+log = logging.getLogger("claude_headspace.web")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One event, encoded for all who want it."""
+
+    id: int
+    type: str
+    session: str
+    project: str
+    data: bytes
+
+
+class Feed:
+    """What streams share. All but the thread's own methods belong to the event loop."""
+
+    def __init__(self, url: Callable[[], str], pool: ReadPool) -> None:
+        self._pool = pool
+        self._database = Database(
+            url,
+            application_name="claude-headspace stream",
+            patience=Patience(),
+            prepare=only_reads,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wanted = threading.Event()
+        self._lines: deque[Line] = deque()
+        self._bytes = 0
+        self._begins = 0
+        self._streams = 0
+        # Counts the times that streams came where there were none.
+        self._round = 0
+        self._changed = asyncio.Event()
+        # Up to here every id is given for good, and every event was handed on; None: not known.
+        self.horizon: int | None = None
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return self._streams
+
+    def join(self) -> None:
+        """One more stream wants events; the first one those from now on."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            threading.Thread(target=self._work, name="feed", daemon=True).start()
+        if not self._streams:
+            self._round += 1
+            self._forget(self._round, None)
+        self._streams += 1
+        self._wanted.set()
+
+    def leave(self) -> None:
+        """One stream fewer; without any, nobody asks the log."""
+        self._streams -= 1
+        if not self._streams:
+            self._wanted.clear()
+
+    @property
+    def changed(self) -> asyncio.Event:
+        """Is set as soon as there is more, or the horizon is another; take it before looking."""
+        return self._changed
+
+    async def after(self, cursor: int) -> tuple[Sequence[Line], int]:
+        """What follows this id, and the id up to which that is all."""
+        horizon = self.horizon or 0
+        if cursor >= self._begins:
+            return [line for line in self._lines if line.id > cursor], horizon
+        found = await asyncio.to_thread(self._read, cursor, horizon)
+        return found, found[-1].id if len(found) == PAGE_EVENTS else horizon
+
+    def _read(self, cursor: int, horizon: int) -> list[Line]:
+        with self._pool.reading() as reader:
+            return list(map(_line, events_between(reader, cursor, horizon, PAGE_EVENTS)))
+
+    def _work(self) -> None:
+        while True:
+            self._wanted.wait()
+            this = self._round
+            try:
+                self._follow(this)
+            except CursorAhead:
+                log.warning("the log was set back: streams go on from its new end")
+                self._tell(self._forget, this, None)
+            except HeadspaceError as error:
+                log.warning("streams wait: %s", error)
+                time.sleep(_REST_SECONDS)
+
+    def _follow(self, this: int) -> None:
+        """Hand on what is final, for as long as anybody wants it."""
+        # Without types it finds out how far ids are final, and reads nothing.
+        follower = Follower(self._database, types=())
+        follower.listen()
+        if self.horizon is None:
+            self._tell(self._forget, this, follower.skip_to_end())
+        follower.cursor = done = self.horizon or follower.cursor
+        while self._wanted.is_set() and self._round == this:
+            final = follower.read().cursor
+            while done < final:
+                lines = self._read(done, final)
+                done = lines[-1].id if len(lines) == PAGE_EVENTS else final
+                self._tell(self._remember, this, lines, done)
+            follower.wait(_REST_SECONDS)
+
+    def _tell(self, act: Callable[..., None], *values: object) -> None:
+        async def call() -> None:
+            act(*values)
+
+        assert self._loop is not None  # noqa: S101
+        asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+
+    def _remember(self, this: int, lines: Iterable[Line], horizon: int) -> None:
+        if this != self._round:
+            return
+        for line in lines:
+            self._lines.append(line)
+            self._bytes += len(line.data)
+        while len(self._lines) > REMEMBERED_EVENTS or self._bytes > REMEMBERED_BYTES:
+            oldest = self._lines.popleft()
+            self._bytes -= len(oldest.data)
+            self._begins = oldest.id
+        self.horizon = horizon
+        self._wake()
+
+    def _forget(self, this: int, horizon: int | None) -> None:
+        """Begin anew: what comes is what follows this id."""
+        if this != self._round:
+            return
+        self._lines.clear()
+        self._bytes = 0
+        self._begins = horizon or 0
+        self.horizon = horizon
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _line(event: Event) -> Line:
+    data = msgspec.json.encode(event)
+    return Line(event.id, event.type, event.session, event.project or "", data)

@@ -1,0 +1,173 @@
+"""What stands around every view: names of views, health in words, keys; and how errors look."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Flask, current_app, render_template, request, url_for
+from markupsafe import Markup
+
+from claude_headspace.health.verdict import Verdict
+from claude_headspace.health.words import format_bytes
+from claude_headspace.read.connection import Reader, ReadPool
+from claude_headspace.read.sessions import count_needing
+from claude_headspace.web import markdown, words
+from claude_headspace.web.problems import Problem
+from claude_headspace.web.strip import Strip, strip_of
+
+if TYPE_CHECKING:
+    from claude_headspace.config import Config
+
+EXTENSION = "claude_headspace.pages"
+THEMES = ("light", "dark")
+VIEWS = (("now", "Now"), ("sessions", "Sessions"), ("events", "Events"), ("activity", "Activity"))
+
+LAST_LINE = "SELECT coalesce(max(last_seen_at)::text, '') FROM agents WHERE ended_at IS NULL"
+_AS_OF = f"SELECT coalesce((SELECT max(id) FROM events), 0), ({LAST_LINE})"  # noqa: S608
+
+pages = Blueprint("pages", __name__, template_folder="templates", static_folder="static")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the views work with: the log, the verdict of this moment, the settings."""
+
+    config: Config
+    pool: ReadPool
+    verdict: Callable[[], Verdict]
+
+
+def add_pages(app: Flask, frame: Frame) -> None:
+    """Add the views to the application."""
+    from claude_headspace.web import activity, events, now, search, session, sessions, state
+
+    app.extensions[EXTENSION] = frame
+    app.jinja_env.filters.update(_FILTERS)
+    app.jinja_env.globals.update(
+        asset=asset,
+        with_query=with_query,
+        watched=lambda: [str(path) for path in frame.config.claude.projects_path],
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.register_blueprint(pages)
+    for module in (now, sessions, session, events, activity, search, state):
+        app.register_blueprint(module.view)
+
+
+def frame() -> Frame:
+    """Of the application that answers this request."""
+    found: Frame = current_app.extensions[EXTENSION]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """What a view is as of: the newest event, and the newest line of a session that goes on."""
+
+    event_id: int
+    line: str
+
+
+def as_of(reader: Reader) -> AsOf:
+    """Ask this before what a view shows: whatever comes after it is news."""
+    return reader.fetch(AsOf, _AS_OF)[0]
+
+
+def page(template: str, view: str, **values: Any) -> str:
+    """A view in its frame."""
+    if "needing" not in values:
+        with frame().pool.reading() as reader:
+            values["needing"] = count_needing(reader, datetime.now(UTC))
+    return render_template(template, view=view, views=VIEWS, **{**_around(), **values})
+
+
+def _around() -> dict[str, Any]:
+    theme = request.cookies.get("theme")
+    return {
+        "strip": health_strip(),
+        "theme": theme if theme in THEMES else "",
+        "keys_off": request.cookies.get("keys") == "off",
+    }
+
+
+def health_strip() -> Strip:
+    """The verdict of this moment in words."""
+    return strip_of(frame().verdict(), time.time())
+
+
+def asset(name: str) -> str:
+    """The address of a file of ours, another one when its contents are."""
+    return url_for("pages.static", filename=name, v=_fingerprint(name))
+
+
+def _fingerprint(name: str) -> str:
+    if name not in _FINGERPRINTS:
+        contents = (Path(__file__).parent / "static" / name).read_bytes()
+        _FINGERPRINTS[name] = hashlib.blake2s(contents, digest_size=6).hexdigest()
+    return _FINGERPRINTS[name]
+
+
+_FINGERPRINTS: dict[str, str] = {}
+
+
+def with_query(**changes: Any) -> str:
+    """This view with other filters: None takes one away, a list gives it several values."""
+    query: dict[str, Any] = {name: request.args.getlist(name) for name in request.args}
+    query.pop("cursor", None)
+    query.update(changes)
+    kept = {name: value for name, value in query.items() if value not in (None, [], "")}
+    given: Mapping[str, Any] = request.view_args or {}
+    return url_for(request.endpoint or "now.show", **{**given, **kept})
+
+
+def told(problem: Problem) -> str:
+    """A problem as a page."""
+    kind, title = _TITLES.get(problem.kind, ("", problem.message))
+    return render_template(
+        "told.html", view="", views=VIEWS, needing=0, kind=kind, title=title, problem=problem,
+        **_around(),
+    )  # fmt: skip
+
+
+_TITLES = {
+    "no_token": ("", "Open this page with your own link"),
+    "used_link": ("", "This link was used before"),
+    "too_long": ("warn", "This question takes more than 5 s"),
+    "database_unavailable": ("broken", "This page can’t be read now"),
+    "bad_request": ("warn", "This can’t be asked"),
+    "not_found": ("", "There is nothing of this name"),
+}
+
+
+def icon(name: str) -> Markup:
+    """One of the shapes that stand at the head of every page."""
+    kind = "i fold" if name == "fold" else "i"
+    return Markup('<svg class="{}" aria-hidden="true"><use href="#{}"/></svg>').format(kind, name)
+
+
+_FILTERS: dict[str, Callable[..., Any]] = {
+    "clock": words.clock,
+    "minute": words.minute,
+    "day": words.day,
+    "day_name": words.day_name,
+    "moment": words.moment,
+    "lasting": words.length,
+    "waited": words.waited,
+    "iso_length": words.iso_length,
+    "number": words.number,
+    "short": words.short,
+    "counted": words.counted,
+    "place": words.place,
+    "spelled": words.spelled,
+    "bytes": format_bytes,
+    "rendered": markdown.rendered,
+    "inline": markdown.inline,
+    "icon": icon,
+    "iso": lambda moment: moment.isoformat(timespec="milliseconds"),
+}

@@ -1,0 +1,96 @@
+"""Which requests are answered, and the headers of every answer.
+
+A port of 127.0.0.1 is open to every user and to every web page of the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from werkzeug.http import parse_cookie
+
+from claude_headspace.access import cookie_value, redeem, same, token_of
+from claude_headspace.embedded.location import state_key
+from claude_headspace.errors import StateUnusable
+from claude_headspace.web.problems import Problem
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+# They say nothing of what is in the log.
+OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
+LINK_PATH = "/open"
+STATIC = "/static/"
+COOKIE_SECONDS = 90 * 86400
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_BEARER = "Bearer "
+
+
+class Guard:
+    """Decides from the headers of a request; their names are in small letters."""
+
+    def __init__(self, state_directory: Path, own_name: str) -> None:
+        self._state = state_directory
+        self._names = _LOCAL_NAMES | {own_name.lower()}
+        # Cookies know no ports: each instance on this machine has a name of its own.
+        self.cookie = f"claude_headspace_{state_key(state_directory)[:8]}"
+
+    def refusal(self, path: str, headers: Mapping[str, str]) -> Problem | None:
+        """Why a request is not answered; None when it is."""
+        if (problem := self.foreign(headers)) is not None:
+            return problem
+        if path in OPEN_PATHS or path == LINK_PATH or path.startswith(STATIC):
+            return None
+        try:
+            if self.knows(headers):
+                return None
+        except StateUnusable as error:
+            return Problem(503, "no_token", str(error), "see `claude-headspace token`")
+        return Problem(
+            401,
+            "no_token",
+            "this needs the token of the instance",
+            "open the page with `claude-headspace open`; a program sends"
+            " `Authorization: Bearer $(claude-headspace token)`",
+        )
+
+    def foreign(self, headers: Mapping[str, str]) -> Problem | None:
+        """A request under another name than ours, or from a page of somebody else's."""
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if _name_in(f"//{host}") not in self._names:
+            problem = "this server answers only under its own local name"
+            return Problem(403, "foreign_host", problem)
+        if origin is not None and origin.lower() != f"http://{host.lower()}":
+            return Problem(403, "foreign_origin", "only pages of this server may ask it")
+        return None
+
+    def knows(self, headers: Mapping[str, str]) -> bool:
+        """Whether the one who asks has the token, or the cookie that was given for a link."""
+        token = token_of(self._state)
+        given = headers.get("authorization", "")
+        if given.startswith(_BEARER):
+            return same(given[len(_BEARER) :].strip(), token)
+        kept = parse_cookie(headers.get("cookie", "")).get(self.cookie, "")
+        return same(kept, cookie_value(token))
+
+    def cookie_for(self, code: str) -> str | None:
+        """What a browser is to keep that comes with the code of a link, if that is good."""
+        return cookie_value(token_of(self._state)) if redeem(self._state, code) else None
+
+
+def _name_in(address: str) -> str:
+    try:
+        return (urlsplit(address).hostname or "").lower()
+    except ValueError:
+        return ""

@@ -1,0 +1,95 @@
+"""Health for people and monitors, figures for Prometheus; strangers learn nothing private."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, jsonify, request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from claude_headspace.embedded.location import state_key
+from claude_headspace.errors import StateUnusable
+from claude_headspace.health.status import WatcherStatus, read_status, status_path
+from claude_headspace.supervision.history import history_path, read_restarts
+from claude_headspace.web.guard import Guard
+from claude_headspace.web.metrics import registry_of
+
+if TYPE_CHECKING:
+    from claude_headspace.config import Config
+    from claude_headspace.health.verdict import Verdict
+
+# Where a reason goes on to name what it is about: a path, a host, what Postgres said.
+_DETAILS = (": ", "; ", " (", " /", ' "', " '")
+_TOLD_TO_ALL = frozenset({"state", "supervisor_state", "listener", "enforcer", "status_problem"})
+_MOMENTS = frozenset({"last_heartbeat", "last_write", "failing_since", "oldest_unread"})
+
+
+def health_routes(config: Config, guard: Guard, look: Callable[[], Verdict]) -> Blueprint:
+    """`/health`, `/health/live`, `/health/ready` and `/metrics`; they need no Postgres."""
+    routes = Blueprint("health", __name__)
+    instance = {"state": state_key(config.state.directory), "pid": os.getpid()}
+
+    @routes.get("/health")
+    def health() -> tuple[Response, int]:
+        verdict = look()
+        told = as_json(verdict) if _is_known(guard) else for_strangers(verdict)
+        return jsonify(told | {"instance": instance}), 503 if verdict.status == "down" else 200
+
+    @routes.get("/health/live")
+    def live() -> Response:
+        return jsonify(status="live")
+
+    @routes.get("/health/ready")
+    def ready() -> tuple[Response, int]:
+        database = _without_words(look().checks["database"])
+        return jsonify(database), 200 if database["reachable"] else 503
+
+    @routes.get("/metrics")
+    def metrics() -> Response:
+        newest = read_restarts(history_path(config.state.directory), 1)
+        status = read_status(status_path(config.state.directory))
+        measures = status.measures if isinstance(status, WatcherStatus) else None
+        registry = registry_of(look(), newest[0].number if newest else 0, measures)
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    return routes
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as the owner sees it, and as `status --json` shows it."""
+    return asdict(verdict)
+
+
+def for_strangers(verdict: Verdict) -> dict[str, Any]:
+    """The same without paths, names, and words of others: figures, and what is wrong in short."""
+    return {
+        "status": verdict.status,
+        "reasons": [in_short(reason) for reason in verdict.reasons],
+        "notes": [in_short(note) for note in verdict.notes],
+        "checks": {name: _without_words(check) for name, check in verdict.checks.items()},
+    }
+
+
+def in_short(reason: str) -> str:
+    """A reason up to where it goes into details."""
+    ends = [reason.find(mark) for mark in _DETAILS if mark in reason]
+    short = f"{reason[: min(ends)]} …" if ends else reason
+    return "something is wrong" if "/" in short else short
+
+
+def _without_words(check: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in check.items()
+        if value is None or isinstance(value, int | float) or key in _TOLD_TO_ALL | _MOMENTS
+    }
+
+
+def _is_known(guard: Guard) -> bool:
+    try:
+        return guard.knows({name.lower(): value for name, value in request.headers.items()})
+    except StateUnusable:
+        return False

@@ -1,0 +1,101 @@
+"""Now: who works, and who waits for the person who looks, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from flask import Blueprint
+
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.pulse import Pulse, last_words, pulses_of
+from claude_headspace.read.sessions import Session, SessionQuestion, alive_sessions, list_sessions
+from claude_headspace.read.telling import plan_title, questions
+from claude_headspace.web.frame import as_of, frame, page
+from claude_headspace.web.words import spelled
+
+view = Blueprint("now", __name__)
+ENDED_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A session on this view: how long it has waited, and what it says."""
+
+    session: Session
+    waited: float
+    words: str = ""
+    pulse: Pulse | None = None
+
+    @property
+    def questions(self) -> list[dict[str, object]]:
+        """What it asks, with the options to choose from."""
+        call = self.session.state.call
+        return questions(call.asks) if call and self.session.state.asks == "question" else []
+
+    @property
+    def plan(self) -> str:
+        """The head of the plan that waits for approval."""
+        call = self.session.state.call
+        return plan_title(call.asks) if call and self.session.state.asks == "plan" else ""
+
+
+@view.get("/")
+def show() -> str:
+    """Every session that is alive, those first that wait longest."""
+    now = datetime.now(UTC)
+    with frame().pool.reading() as reader:
+        moment = as_of(reader)
+        alive = alive_sessions(reader, now)
+        groups = {
+            kind: _cards(reader, alive, kind, now) for kind in ("needs", "stalled", "turn", "work")
+        }
+        midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        ended = list_sessions(
+            reader, SessionQuestion(state=("ended",), since=midnight, limit=ENDED_SHOWN)
+        ).rows
+        last = list_sessions(reader, SessionQuestion(limit=1)).rows if not alive else ()
+    counts = {kind: len(cards) for kind, cards in groups.items()}
+    return page(
+        "now.html", "now", as_of=moment, needing=counts["needs"], groups=groups, ended=ended,
+        last=last,
+        title=_headline(counts["needs"]), rest=_rest(counts), now=now,
+    )  # fmt: skip
+
+
+def _cards(reader: Reader, alive: Sequence[Session], kind: str, now: datetime) -> list[Card]:
+    """Those of one state: the longest wait first, of those whose turn it is the last ended."""
+    chosen = [session for session in alive if session.state.kind == kind]
+    chosen.sort(key=lambda each: each.state.since or now, reverse=kind in ("turn", "work"))
+    words = last_words(reader, [each.id for each in chosen]) if kind == "turn" else {}
+    pulses = pulses_of(reader, [each.id for each in chosen], now)
+    return [
+        Card(each, _waited(each, now), words.get(each.id, ""), pulses.get(each.id))
+        for each in chosen
+    ]
+
+
+def _waited(session: Session, now: datetime) -> float:
+    return (now - (session.state.since or now)) / timedelta(seconds=1)
+
+
+def _headline(needing: int) -> str:
+    if needing == 0:
+        return "Nobody needs you"
+    noun, verb = ("session", "needs") if needing == 1 else ("sessions", "need")
+    return f"{spelled(needing).capitalize()} {noun} {verb} you"
+
+
+def _rest(counts: Mapping[str, int]) -> str:
+    """The other states in a sentence each."""
+    told = (
+        ("stalled", "is stalled", "are stalled"),
+        ("turn", "waits for your next prompt", "wait for your next prompt"),
+        ("work", "is at work", "are at work"),
+    )
+    return " ".join(
+        f"{spelled(counts[kind]).capitalize()} {one if counts[kind] == 1 else many}."
+        for kind, one, many in told
+        if counts[kind]
+    )

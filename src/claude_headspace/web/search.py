@@ -1,0 +1,155 @@
+"""Search: where was that? Hits by session, the best passages first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from flask import Blueprint, request, url_for
+
+from claude_headspace.errors import BadQuestion
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.paging import Page
+from claude_headspace.read.query import Hit, SearchQuestion
+from claude_headspace.read.search import COUNTED_HITS, count_hits, search, seconds_behind
+from claude_headspace.read.sessions import Session, find_sessions
+from claude_headspace.web.api import read_question
+from claude_headspace.web.filters import Facet, chips_of, choose, facet_of, period_chips
+from claude_headspace.web.frame import frame, page, with_query
+from claude_headspace.web.words import counted
+
+view = Blueprint("search", __name__)
+SHOWN_HITS = 100
+SHOWN_OF_SESSION = 5
+BEHIND_SECONDS = 2.0
+PLACES = {"turns": "Turns", "prompts": "Prompts only", "inputs": "Tool inputs"}
+MATCHES = {"words": "Words", "plain": "Exactly this text"}
+NOUNS = {"turns": "turn", "prompts": "prompt", "inputs": "tool input"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Hits of one session, the best first; `more` are not shown."""
+
+    session: Session | None
+    uuid: str
+    hits: tuple[Hit, ...]
+    count: int
+
+    @property
+    def more(self) -> int:
+        """How many are not shown."""
+        return self.count - len(self.hits)
+
+
+@view.get("/search")
+def show() -> str:
+    """What was found."""
+    if not request.args.get("q", "").strip():
+        return page("search.html", "search", asked=None)
+    asked = replace(read_question(SearchQuestion, {}), limit=SHOWN_HITS)
+    began = time.monotonic()
+    with frame().pool.reading() as reader:
+        hits = _search(reader, asked)
+        count = _count(reader, asked, hits)
+        took = time.monotonic() - began
+        behind = seconds_behind(reader)
+        sessions = find_sessions(
+            reader,
+            list({hit.agent_id for hit in hits.rows if hit.agent_id is not None}),
+            datetime.now(UTC),
+        )
+        others = _elsewhere(reader, asked) if not hits.rows else []
+    chips = [
+        *period_chips(asked.since, asked.until),
+        *chips_of(asked, {"project": "Project", "host": "Host", "session": "Session"}),
+    ]
+    return page(
+        "search.html", "search", asked=asked, groups=_by_session(hits.rows, sessions, asked),
+        hits=hits, count=count, took=took, behind=behind if behind > BEHIND_SECONDS else 0,
+        others=others, chips=chips, facets=_facets(asked, hits.rows), open_hit=_address,
+        noun=NOUNS[asked.where],
+    )  # fmt: skip
+
+
+def _search(reader: Reader, asked: SearchQuestion) -> Page[Hit]:
+    """What is found; nothing where the question holds no word."""
+    try:
+        return search(reader, asked)
+    except BadQuestion as error:
+        if error.field != "q":
+            raise
+        return Page(())
+
+
+def _count(reader: Reader, asked: SearchQuestion, hits: Page[Hit]) -> str:
+    """How many there are, as words; beyond a page only words can be counted."""
+    noun = NOUNS[asked.where]
+    if hits.next is None and asked.cursor is None:
+        return counted(len(hits.rows), noun)
+    if asked.match == "plain" or asked.where == "inputs":
+        return f"more than {len(hits.rows)} {noun}s"
+    count = count_hits(reader, asked)
+    return f"more than {COUNTED_HITS:,} {noun}s" if count > COUNTED_HITS else counted(count, noun)
+
+
+def _by_session(
+    hits: Sequence[Hit], sessions: dict[int, Session], asked: SearchQuestion
+) -> list[Found]:
+    groups: dict[str, list[Hit]] = {}
+    for hit in hits:
+        groups.setdefault(hit.session, []).append(hit)
+    found = []
+    for uuid, members in groups.items():
+        best = sorted(members, key=lambda hit: -hit.score)
+        shown = best if asked.session else best[:SHOWN_OF_SESSION]
+        session = sessions.get(members[0].agent_id or 0)
+        found.append(Found(session, uuid, tuple(shown), len(members)))
+    return found
+
+
+def _address(hit: Hit) -> str:
+    """The place of a hit in its session."""
+    if hit.call:
+        return url_for("session.show", uuid=hit.session, call=hit.call, _anchor=f"c{hit.call}")
+    return url_for("session.show", uuid=hit.session, event=hit.id, _anchor=f"e{hit.id}")
+
+
+def _elsewhere(reader: Reader, asked: SearchQuestion) -> list[tuple[str, str]]:
+    """Where else it is: (what is found there, its address)."""
+    found = []
+    places: tuple[Literal["turns", "inputs"], ...] = ("turns", "inputs")
+    for where in places:
+        other = replace(asked, where=where, match="plain", limit=SHOWN_HITS, cursor=None)
+        if (where, "plain") != (asked.where, asked.match):
+            count = len(_search(reader, other).rows)
+            if count:
+                words = (
+                    f"{'at least ' if count == SHOWN_HITS else ''}{counted(count, NOUNS[where])}"
+                )
+                found.append((words, with_query(where=where, match="plain")))
+    return found
+
+
+def _facets(asked: SearchQuestion, hits: Sequence[Hit]) -> list[Facet]:
+    projects: dict[str, int | None] = {}
+    for hit in hits:
+        if hit.project:
+            projects[hit.project] = (projects.get(hit.project) or 0) + 1
+    today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    times = {
+        "Today": today, "This week": today - timedelta(days=6),
+        "This month": today.replace(day=1), "This year": today.replace(day=1, month=1),
+    }  # fmt: skip
+    return [
+        choose("where", "Look in", PLACES, asked.where),
+        choose("match", "Match", MATCHES, asked.match),
+        facet_of("project", "Project", projects, tuple(filter(None, [asked.project])), one=True),
+        choose(
+            "since", "When", {moment.isoformat(): name for name, moment in times.items()},
+            asked.since.isoformat() if asked.since else "",
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,189 @@
+"""Session: one conversation as people read it, with what was done and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, render_template, request
+
+from claude_headspace.errors import SelectionError
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.conversation import Exchange, Outline, Step, read_outline, read_page
+from claude_headspace.read.kept import kept_of
+from claude_headspace.read.lines import Transcripts, answered_in, asked_in, failure_words
+from claude_headspace.read.selection import find_session
+from claude_headspace.read.sessions import Session, one_session
+from claude_headspace.read.telling import Telling, diff, telling
+from claude_headspace.read.tools import Call, models_of, one_call
+from claude_headspace.web.frame import as_of, frame, page
+from claude_headspace.web.words import waited
+
+view = Blueprint("session", __name__)
+SHOWN_CALLS = 6
+FOLDED_RUN = 8
+SHOWN_OUTPUT = 200_000
+TOLD_FAILURES = 60
+SHOWS = ("all", "conversation", "prompts", "failures")
+OUTCOMES = {"denied": "You declined", "interrupted": "interrupted"}
+
+
+@view.get("/sessions/<uuid>")
+def show(uuid: str) -> str:
+    """The page of the conversation that holds a prompt: `?prompt=`; else its end or beginning."""
+    now = datetime.now(UTC)
+    shows = request.args.get("show", "all")
+    own_host = frame().config.state.host
+    with frame().pool.reading() as reader:
+        moment = as_of(reader)
+        session = _find(reader, uuid, now)
+        outline = read_outline(reader, session.id)
+        pages = outline.pages()
+        call = one_call(reader, session.uuid, request.args.get("call", ""))
+        number = _page_number(outline, session, call)
+        files = Transcripts(reader, own_host)
+        found = read_page(reader, session.id, outline, number, files if shows == "all" else None)
+        failures = _failures(files, found)
+        models = models_of(reader, session.uuid)
+        kept = kept_of(reader, session.uuid, own_host)
+        originals = {uuid: one_session(reader, UUID(uuid), now) for uuid, _ in outline.copies}
+    return page(
+        "session.html", "sessions", as_of=moment, session=session, outline=outline,
+        found=found, models=models,
+        kept=kept, originals=originals, shows=shows if shows in SHOWS else "all", now=now,
+        before=pages[number - 1] if number else (), number=number,
+        after=pages[number + 1] if number + 1 < len(pages) else (), runs=runs, line=line_of,
+        outcome=partial(outcome_of, failures, now, session.ended_at is not None),
+        last_page=number + 1 >= len(pages),
+    )  # fmt: skip
+
+
+def _find(reader: Reader, name: str, now: datetime) -> Session:
+    found = one_session(reader, UUID(find_session(reader, name).uuid), now)
+    if found is None:
+        raise SelectionError(f"the log knows no session {name}")
+    return found
+
+
+def _page_number(outline: Outline, session: Session, call: Call | None) -> int:
+    pages = outline.pages()
+    if call is not None:
+        return max(0, sum(prompts[0].at <= call.at for prompts in pages) - 1)
+    asked = request.args.get("prompt", type=int)
+    event = request.args.get("event", type=int)
+    if event is not None:
+        ids = [prompts[0].id for prompts in pages]
+        return max(0, sum(first <= event for first in ids) - 1)
+    if asked is None:
+        return max(0, len(pages) - 1) if session.ended_at is None else 0
+    return next((n for n, prompts in enumerate(pages) if asked <= prompts[-1].number), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Calls that stand together; `told` says what a fold holds."""
+
+    steps: tuple[Step, ...]
+    told: str = ""
+
+
+def runs(steps: Sequence[Step], only_failed: bool = False) -> list[Run]:
+    """The calls to be shown, and of a long run the rest in folds; never one that failed."""
+    if only_failed:
+        failed = tuple(step for step in steps if step.call.failed)
+        return [Run(failed)] if failed else []
+    if len(steps) <= FOLDED_RUN:
+        return [Run(tuple(steps))]
+    parts: list[list[Step]] = [[]]
+    folded: list[bool] = [False]
+    for number, step in enumerate(steps):
+        fold = number >= SHOWN_CALLS and step.call.outcome == "ok" and not step.inner
+        if fold != folded[-1]:
+            parts.append([])
+            folded.append(fold)
+        parts[-1].append(step)
+    return [
+        Run(tuple(part), _fold_words(part) if fold else "")
+        for part, fold in zip(parts, folded, strict=True)
+        if part
+    ]
+
+
+def _fold_words(steps: Sequence[Step]) -> str:
+    names: dict[str, int] = {}
+    for step in steps:
+        name = telling(step.call.tool, None).name
+        names[name] = names.get(name, 0) + 1
+    listed = ", ".join(f"{number} {name}" for name, number in names.items())
+    return f"{listed}, all worked"
+
+
+def line_of(call: Call, session: Session) -> Telling:
+    """The line of a call, its paths from the session's folder on."""
+    return telling(call.tool, call.given, session.directory)
+
+
+def _failures(files: Transcripts, found: Sequence[Exchange]) -> dict[str, str]:
+    """Why calls failed, by their ids, as far as their results can be had."""
+    steps = [item for each in found for item in each.items if isinstance(item, tuple)]
+    calls = [step.call for run in steps for step in run if step.call.failed]
+    told = {}
+    for call in calls[:TOLD_FAILURES]:
+        record = files.line(call.result_source_id, call.result_offset, call.result_length)
+        if (answer := answered_in(record, call.id)) is not None:
+            told[call.id] = failure_words(answer)
+    return told
+
+
+def outcome_of(
+    failures: Mapping[str, str], now: datetime, ended: bool, call: Call
+) -> tuple[str, str]:
+    """(kind, words) of how a call ended: kinds ok, bad, you, out."""
+    if call.outcome is None:
+        running = "no result" if ended else f"running {waited((now - call.at).total_seconds())}"
+        return "out", running
+    if call.outcome == "ok":
+        return "ok", "worked"
+    if call.outcome == "error":
+        words = failures.get(call.id, "failed")
+        return ("out" if words.startswith("not run") else "bad"), words
+    return "you", OUTCOMES.get(call.outcome, call.outcome)
+
+
+@view.get("/sessions/<uuid>/calls/<call_id>")
+def show_call(uuid: str, call_id: str) -> str:
+    """What a call was given and what came back, whole; the body of its fold for the script."""
+    host = frame().config.state.host
+    with frame().pool.reading() as reader:
+        session = _find(reader, uuid, datetime.now(UTC))
+        call = one_call(reader, session.uuid, call_id)
+        if call is None:
+            raise SelectionError(f"session {uuid} has no call {call_id}")
+        files = Transcripts(reader, host)
+        asked = asked_in(files.line(call.source_id, call.offset, call.length), call.id)
+        record = files.line(call.result_source_id, call.result_offset, call.result_length)
+        answer = answered_in(record, call.id)
+    given: Mapping[str, Any] = asked if isinstance(asked, dict) else call.given
+    values = {
+        "call": call, "session": session, "line": telling(call.tool, given, session.directory),
+        "shown": _shown_input(call.tool, given), "answer": answer, "limit": SHOWN_OUTPUT,
+        "changes": diff(given.get("old_string"), given.get("new_string"))
+        if call.tool == "Edit" else [],
+    }  # fmt: skip
+    if request.headers.get("X-Part"):
+        return render_template("call_body.html", **values)
+    return page("call.html", "sessions", **values)
+
+
+def _shown_input(tool: str, given: Mapping[str, Any]) -> str:
+    """What was given as one reads it: a command plain, everything else as JSON."""
+    if tool == "Bash" and isinstance(given.get("command"), str):
+        return str(given["command"])
+    if tool == "Write" and isinstance(given.get("content"), str):
+        return str(given["content"])
+    return json.dumps(given, indent=2, ensure_ascii=False)

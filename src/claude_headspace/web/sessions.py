@@ -1,0 +1,78 @@
+"""Sessions: a list to find one in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+
+from flask import Blueprint
+
+from claude_headspace.read.buckets import cut
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.sessions import (
+    Session,
+    SessionQuestion,
+    count_sessions,
+    list_sessions,
+    turns_in,
+)
+from claude_headspace.web.api import read_question
+from claude_headspace.web.charts import Bars, bars_of
+from claude_headspace.web.filters import chips_of, facet_of, period_chips
+from claude_headspace.web.frame import as_of, frame, page, with_query
+from claude_headspace.web.words import local
+
+view = Blueprint("sessions", __name__)
+CHART_DAYS = 41
+TITLES = {"state": "State", "project": "Project", "host": "Host"}
+
+
+@view.get("/sessions")
+def show() -> str:
+    """A page of sessions, by day."""
+    now = datetime.now(UTC)
+    asked = read_question(SessionQuestion, {})
+    with frame().pool.reading() as reader:
+        moment = as_of(reader)
+        found = list_sessions(reader, asked)
+        count, counts = count_sessions(reader, asked, now)
+        every = count_sessions(reader, SessionQuestion(), now)[0]
+        nearest = list_sessions(reader, SessionQuestion(limit=1)).rows if not count else ()
+        chart = _chart(reader, asked, now)
+    return page(
+        "sessions.html", "sessions", as_of=moment, asked=asked, found=found,
+        count=count, every=every,
+        days=_by_day(found.rows, asked.sort), chart=chart, nearest=nearest,
+        facets=[
+            facet_of(name, title, counts[name], getattr(asked, name))
+            for name, title in TITLES.items()
+        ],
+        chips=[*period_chips(asked.since, asked.until), *chips_of(asked, TITLES)],
+    )  # fmt: skip
+
+
+def _by_day(rows: Sequence[Session], sort: str) -> list[tuple[datetime | None, list[Session]]]:
+    """Sessions of each local day; all in one where the list is sorted otherwise."""
+
+    def day_of(row: Session) -> datetime | None:
+        if row.last_line_at is None or sort != "last":
+            return None
+        return local(row.last_line_at).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    return [(day, list(group)) for day, group in groupby(rows, day_of)]
+
+
+def _chart(reader: Reader, asked: SessionQuestion, now: datetime) -> Bars:
+    """Turns a day: of what is asked for, or of the last weeks."""
+    end = asked.until or now
+    start = asked.since or end - timedelta(days=CHART_DAYS - 1)
+    if asked.since and end - start < timedelta(days=CHART_DAYS):
+        start = end - timedelta(days=CHART_DAYS - 1)
+    buckets = cut(start, end, CHART_DAYS + 1)
+    return bars_of(
+        buckets,
+        turns_in(reader, buckets),
+        lambda since, until: with_query(since=since.isoformat(), until=until.isoformat()),
+        chosen=(asked.since, asked.until),
+    )

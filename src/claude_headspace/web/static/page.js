@@ -1,0 +1,532 @@
+// Live updates, keys, copying and folds. Without it everything reads, folds, filters and pages.
+// The server draws all of the page: what changes is asked for again and put in its place.
+
+const view = document.body.dataset.view;
+const streams = "stream" in document.body.dataset;
+const newest = !("notLast" in document.body.dataset);
+const part = { headers: { "X-Part": "1" } };
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+const say = document.createElement("p");
+say.className = "vh";
+say.setAttribute("role", "status");
+document.body.append(say);
+
+// ---------- what the server has drawn since ----------
+
+async function fetched(address, options = {}) {
+  const answer = await fetch(address, { credentials: "same-origin", ...options });
+  if (answer.status === 401) throw new Refused();
+  if (!answer.ok && !options.headers) throw new Error(answer.status);
+  return answer.text();
+}
+class Refused extends Error {}
+
+const drawn = new WeakMap();
+const plain = (element) => element.outerHTML;
+const rememberAll = (root = document) => {
+  for (const element of $$("[data-live], [data-live-list] > *", root)) drawn.set(element, plain(element));
+};
+
+// A new element takes over which folds are open, what was loaded into them, and the focus.
+function put(old, fresh) {
+  drawn.set(fresh, plain(fresh));
+  for (const fold of $$("details[data-key]", old)) {
+    const same = $(`details[data-key="${CSS.escape(fold.dataset.key)}"]`, fresh);
+    if (!same || !fold.open) continue;
+    same.open = true;
+    const body = $(":scope > [data-loaded]", fold);
+    if (body) $(":scope > .body", same)?.replaceWith(body);
+  }
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  const path = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.getAttribute("href") && `a[href="${CSS.escape(focused.getAttribute("href"))}"]`);
+  old.replaceWith(fresh);
+  if (path) $(path, fresh)?.focus({ preventScroll: true });
+  prepare(fresh);
+}
+
+function replace(id, fresh) {
+  const old = document.getElementById(id);
+  if (old && drawn.get(old) !== plain(fresh)) put(old, document.adoptNode(fresh));
+}
+
+function morphList(id, fresh) {
+  const list = document.getElementById(id);
+  if (!list) return;
+  const wanted = [...fresh.children].filter((child) => child.id);
+  const keep = new Set(wanted.map((child) => child.id));
+  for (const child of [...list.children]) if (child.id && !keep.has(child.id)) child.remove();
+  let before = null;
+  for (const child of wanted) {
+    const old = document.getElementById(child.id);
+    if (!old) {
+      const mine = document.adoptNode(child);
+      drawn.set(mine, plain(mine));
+      before ? before.after(mine) : list.prepend(mine);
+      prepare(mine);
+    } else if (drawn.get(old) !== plain(child)) put(old, document.adoptNode(child));
+    before = document.getElementById(child.id);
+  }
+}
+
+let waiting = null; // rows of the feed that are not shown yet
+let paused = false;
+
+async function refresh() {
+  const page = new DOMParser().parseFromString(await fetched(location.href), "text/html");
+  document.title = page.title;
+  const atEnd = view === "sessions" && $("#turns") && innerHeight + scrollY > document.body.scrollHeight - 80;
+  for (const element of $$("[data-live]", page)) if (element.id) replace(element.id, element);
+  for (const element of $$("[data-live-list]", page)) morphList(element.id, element);
+  for (const element of $$("[data-live-feed]", page)) feed(element);
+  if (atEnd) scrollTo(0, document.body.scrollHeight);
+  connected();
+}
+
+// ---------- the feed: nothing is ever put above what is being read ----------
+
+function feed(fresh) {
+  const list = document.getElementById(fresh.id);
+  const more = [...fresh.children].filter((row) => !document.getElementById(row.id));
+  if (!more.length) return;
+  if (paused || scrollY > 200 || $("details[open]", list)) {
+    waiting = fresh;
+    announceNew(more.length);
+  } else showNew(fresh);
+}
+
+let announcedAt = 0;
+function announceNew(count) {
+  const pill = $(".pill-row");
+  pill.hidden = false;
+  $("span", pill).textContent = `${count} new`;
+  following();
+  if (Date.now() - announcedAt > 5000) {
+    announcedAt = Date.now();
+    say.textContent = `${count} new`;
+  }
+}
+
+function showNew(fresh, divide = false) {
+  const list = document.getElementById(fresh.id);
+  const more = [...fresh.children].filter((row) => !document.getElementById(row.id));
+  $(".unread", list)?.parentElement.remove();
+  if (divide && list.firstElementChild) {
+    const line = document.createElement("li");
+    line.innerHTML = '<p class="unread"></p>';
+    line.firstChild.textContent = `Read up to here at ${new Date().toTimeString().slice(0, 5)}`;
+    list.prepend(line);
+  }
+  list.prepend(...more.map((row) => document.adoptNode(row)));
+  while (list.children.length > 400) list.lastElementChild.remove();
+  prepare(list);
+  waiting = null;
+  $(".pill-row").hidden = true;
+  following();
+}
+
+function showWaiting() {
+  if (!waiting) return;
+  showNew(waiting, true);
+  scrollTo({ top: 0 });
+}
+
+function following() {
+  const told = $("#following");
+  if (!told) return;
+  told.hidden = false;
+  const held = paused || waiting;
+  told.classList.toggle("paused", Boolean(held));
+  $("use", told).setAttribute("href", held ? "#pause" : "#work");
+  $("span", told).textContent = held ? "Paused while you read." : "Live";
+  $("[data-follow]", told).textContent = held ? "Follow again" : "Pause";
+}
+
+function follow() {
+  paused = !(paused || waiting);
+  if (!paused && waiting) showWaiting();
+  following();
+}
+
+// ---------- the stream says that something happened; what, the server draws ----------
+
+let timer = null;
+let busy = false;
+let again = false;
+let brokeAt = null;
+const QUICK = 40;
+const slow = "slow" in document.body.dataset ? 5000 : 700;
+let lastRefresh = 0;
+
+function happened() {
+  if (busy) {
+    again = true;
+    return;
+  }
+  if (timer || document.hidden && view !== "now") return;
+  timer = setTimeout(run, Math.max(QUICK, lastRefresh + slow - Date.now()));
+}
+
+async function run() {
+  timer = null;
+  busy = true;
+  lastRefresh = Date.now();
+  try {
+    await refresh();
+  } catch (error) {
+    lost(error);
+  }
+  busy = false;
+  if (again) {
+    again = false;
+    happened();
+  }
+}
+
+function listen() {
+  const query = new URLSearchParams(document.body.dataset.stream);
+  query.set("after", document.body.dataset.after);
+  const source = new EventSource(`/api/events/stream?${query}`);
+  source.onmessage = happened;
+  source.addEventListener("reset", happened);
+  source.onopen = () => {
+    if (brokeAt) happened();
+  };
+  source.onerror = () => {
+    lost();
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 4000);
+  };
+  addEventListener("pagehide", () => source.close(), { once: true });
+}
+
+function lost(error) {
+  brokeAt ??= new Date();
+  const place = $("#connection");
+  const long = Date.now() - brokeAt > 60000;
+  const words = error instanceof Refused
+    ? ["", "Open this page with your own link", "The token is another one now. In a terminal: claude-headspace open"]
+    : long
+      ? ["broken", "Claude Headspace does not answer", "It has not answered for a minute. Capturing may go on: the page and the watcher are separate. Look with: claude-headspace status"]
+      : ["warn", `Not connected since ${brokeAt.toTimeString().slice(0, 8)}`, "This page shows the state of then. It tries again by itself; what is missed meanwhile arrives in order."];
+  if (place.dataset.words === words[1]) return;
+  place.dataset.words = words[1];
+  place.innerHTML = '<div class="note"><h2></h2><p></p></div>';
+  place.firstChild.classList.add(words[0] || "plain");
+  $("h2", place).textContent = words[1];
+  $("p", place).textContent = words[2];
+}
+
+function connected() {
+  brokeAt = null;
+  const place = $("#connection");
+  place.replaceChildren();
+  delete place.dataset.words;
+}
+
+// The strip is asked by the clock: when Postgres is away no event comes.
+async function look() {
+  if (document.hidden) return;
+  try {
+    const page = new DOMParser().parseFromString(await fetched("/status/strip", part), "text/html");
+    const fresh = $("#health", page);
+    const old = $("#health");
+    if (!fresh || plain(fresh) === drawn.get(old)) return;
+    drawn.set(old, plain(fresh));
+    const status = $("[role=status]", old);
+    const verdict = $("[role=status]", fresh);
+    old.className = fresh.className;
+    if (status.innerHTML !== verdict.innerHTML) status.innerHTML = verdict.innerHTML;
+    const rest = (root) => [...root.childNodes];
+    const line = $("p", old);
+    while (status.nextSibling) status.nextSibling.remove();
+    for (const node of rest($("p", fresh)).slice(rest($("p", fresh)).indexOf(verdict) + 1)) line.append(document.adoptNode(node));
+    while (line.nextSibling) line.nextSibling.remove();
+    for (const node of rest(fresh).slice(rest(fresh).indexOf($("p", fresh)) + 1)) old.append(document.adoptNode(node));
+    prepare(old);
+    if (brokeAt && streams) happened();
+  } catch (error) {
+    if (!streams) lost(error);
+  }
+}
+
+// Calls of tools are no events of the log; that a session has gone on shows in its last line.
+let pulse = document.body.dataset.line;
+async function feel() {
+  if (document.hidden) return;
+  try {
+    const fresh = await fetched("/status/pulse", part);
+    if (fresh !== pulse) happened();
+    pulse = fresh;
+  } catch {
+    // The strip and the stream tell what is wrong.
+  }
+}
+
+// ---------- folds that are read when they are opened ----------
+
+document.addEventListener("toggle", async (event) => {
+  const body = event.target.open && $(":scope > [data-load]", event.target);
+  if (!body || "loaded" in body.dataset) return;
+  body.dataset.loaded = "";
+  const told = setTimeout(() => body.setAttribute("aria-busy", "true"), 300);
+  try {
+    body.innerHTML = await fetched(body.dataset.load, part);
+    prepare(body);
+  } catch {
+    delete body.dataset.loaded;
+  }
+  clearTimeout(told);
+  body.removeAttribute("aria-busy");
+}, true);
+
+// ---------- copying ----------
+
+async function copy(text, button) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    return;
+  }
+  say.textContent = "Copied";
+  if (!button) return;
+  const words = button.lastChild.textContent;
+  button.lastChild.textContent = "Copied";
+  setTimeout(() => (button.lastChild.textContent = words), 1500);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button, a");
+  if (!button) return;
+  if (button.dataset.copyText) copy(button.dataset.copyText, button);
+  else if (button.dataset.copy) copy($("pre", button.closest(".code")).textContent, button);
+  else if (button.matches(".pill")) showWaiting();
+  else if (button.dataset.themeIs !== undefined) theme(button.dataset.themeIs);
+  else if (button.dataset.keysSwitch !== undefined) keysOff(button);
+  else if (button.dataset.follow !== undefined) {
+    event.preventDefault();
+    follow();
+  }
+});
+
+const remember = (name, value) => (document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=strict`);
+
+function theme(name) {
+  if (name) document.documentElement.dataset.theme = name;
+  else delete document.documentElement.dataset.theme;
+  remember("theme", name);
+  for (const button of $$("[data-theme-is]")) button.setAttribute("aria-pressed", String(button.dataset.themeIs === name));
+}
+
+function keysOff(button) {
+  const off = document.body.dataset.keys !== "off";
+  document.body.dataset.keys = off ? "off" : "on";
+  remember("keys", off ? "off" : "on");
+  button.setAttribute("aria-pressed", String(off));
+}
+
+// ---------- dragging over a chart chooses a stretch of time ----------
+
+for (const chart of $$("[data-drag-since]")) {
+  let from = null;
+  const at = (event) => {
+    const box = chart.getBoundingClientRect();
+    return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+  };
+  chart.addEventListener("pointerdown", (event) => (from = at(event)));
+  chart.addEventListener("dragstart", (event) => event.preventDefault());
+  addEventListener("pointerup", (event) => {
+    if (from === null) return;
+    const [left, right] = [from, at(event)].sort((a, b) => a - b);
+    from = null;
+    if (right - left < 0.01) return;
+    const [start, end] = [chart.dataset.dragSince, chart.dataset.dragUntil].map((text) => new Date(text).getTime());
+    const address = new URL(location.href);
+    address.searchParams.delete("cursor");
+    address.searchParams.set("since", new Date(start + left * (end - start)).toISOString());
+    address.searchParams.set("until", new Date(start + right * (end - start)).toISOString());
+    location.href = address;
+  });
+}
+
+// ---------- keys ----------
+
+let current = null;
+const rows = () => $$("[data-row]").filter((row) => row.offsetParent !== null);
+
+function select(row) {
+  if (!row) return;
+  current?.classList.remove("current");
+  current = row;
+  row.classList.add("current");
+  row.scrollIntoView({ block: row.matches("[data-turn]") ? "start" : "nearest" });
+  const target = $("summary, [data-open], a.hit, a[href]", row) ?? row;
+  target.focus({ preventScroll: true });
+}
+
+// The next one after where the reader is, in either direction; at the end it stays.
+function step(direction, wanted = () => true) {
+  const all = rows();
+  const here = all.indexOf(current?.isConnected ? current : nearest(all));
+  const ahead = direction > 0 ? all.slice(here + 1) : all.slice(0, Math.max(here, 0)).reverse();
+  select(ahead.find(wanted));
+}
+
+function nearest(all) {
+  const focused = document.activeElement?.closest("[data-row]");
+  if (focused) return focused;
+  if (!$("#turns")) return null;
+  return all.filter((row) => row.getBoundingClientRect().top < 120).at(-1) ?? null;
+}
+
+function stepFailure(direction) {
+  const all = $$(".tool.failed, [data-failed]").filter((each) => each.closest("details:not([open])") === null || each.matches("details"));
+  const here = document.activeElement?.closest(".tool, [data-row]");
+  const line = here ? here.getBoundingClientRect().top : 80;
+  const top = (each) => each.getBoundingClientRect().top;
+  const next = direction > 0 ? all.find((each) => each !== here && top(each) > line + 1) : all.filter((each) => each !== here && top(each) < line - 1).at(-1);
+  if (!next) return;
+  if (next.matches("[data-row]")) return select(next);
+  next.scrollIntoView({ block: "center" });
+  $("summary", next).focus({ preventScroll: true });
+}
+
+function fold(all) {
+  const row = current ?? document.activeElement?.closest("[data-row]") ?? nearest(rows());
+  const here = document.activeElement?.closest("details");
+  if (!all && here) return (here.open = !here.open);
+  const folds = row ? $$("details", row) : [];
+  const open = !folds.some((each) => each.open);
+  for (const each of all ? folds : folds.slice(0, 1)) each.open = open;
+}
+
+const session = () => (current ?? document.activeElement?.closest("[data-session]"))?.closest("[data-session]") ?? document.body;
+const go = { n: "/", s: "/sessions", e: "/events", a: "/activity" };
+const keys = {
+  "/": () => ($("#find") ?? $("#q"))?.focus(),
+  "?": () => (location.href = "/keys"),
+  j: () => step(1),
+  k: () => step(-1),
+  "]": () => step(1, (row) => row.matches("[data-turn]")),
+  "[": () => step(-1, (row) => row.matches("[data-turn]")),
+  e: () => stepFailure(1),
+  E: () => stepFailure(-1),
+  n: () => step(1, (row) => row.dataset.needs === "True"),
+  N: () => step(-1, (row) => row.dataset.needs === "True"),
+  s: () => step(1, (row) => "pause" in row.dataset),
+  S: () => step(-1, (row) => "pause" in row.dataset),
+  o: () => fold(false),
+  O: () => fold(true),
+  c: () => {
+    const id = session().dataset.session;
+    if (id) location.href = view === "events" ? `/events?session=${id}` : `/sessions/${id}`;
+  },
+  f: follow,
+  ".": showWaiting,
+  r: () => {
+    const command = (current ?? document.activeElement)?.closest?.("[data-resume]")?.dataset.resume ?? document.body.dataset.resume;
+    if (command) copy(command);
+  },
+  y: () => {
+    const row = current ?? document.activeElement?.closest("[data-row]");
+    const link = row && $("[data-permalink], [data-open], a.hit", row);
+    copy(link ? link.href : location.href);
+  },
+  x: () => $$("[data-remove-filter]").at(-1)?.click(),
+  Enter: () => {
+    if (document.activeElement === document.body && current) $("[data-open], a.hit, summary", current)?.click();
+  },
+  Escape: () => {
+    if (current) {
+      current.classList.remove("current");
+      current = null;
+      document.activeElement?.blur();
+    } else if (view === "sessions" && $("#turns") || view === "search") history.back();
+  },
+};
+
+let leader = false;
+document.addEventListener("keydown", (event) => {
+  const field = event.target.closest("input, textarea, select, [contenteditable]");
+  if (field && event.key === "Escape") return field.blur();
+  if (field || event.ctrlKey || event.metaKey || event.altKey || document.body.dataset.keys === "off") return;
+  if (leader) {
+    leader = false;
+    if (go[event.key]) location.href = go[event.key];
+    return;
+  }
+  if (event.key === "g") {
+    leader = true;
+    setTimeout(() => (leader = false), 1500);
+    return;
+  }
+  if (event.key in keys && !(event.key === "Enter" && event.target !== document.body)) {
+    if (event.key !== "Enter") event.preventDefault();
+    keys[event.key]();
+  }
+});
+
+// ---------- the outline marks the prompt that is being read ----------
+
+function mark() {
+  const turns = $$("#turns [data-turn]");
+  const here = turns.filter((turn) => turn.getBoundingClientRect().top < 140).at(-1) ?? turns[0];
+  for (const link of $$("#outline a")) {
+    const on = here && link.hash === `#${here.id}`;
+    if (on === link.hasAttribute("aria-current")) continue;
+    on ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
+  }
+}
+if ($("#outline")) {
+  let marking = null;
+  addEventListener("scroll", () => (marking ??= setTimeout(() => ((marking = null), mark()), 80)), { passive: true });
+  mark();
+}
+
+// ---------- typing finds ----------
+
+for (const form of $$("form[data-typing]")) {
+  let typing = null;
+  form.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(async () => {
+      const address = new URL(form.action);
+      address.search = new URLSearchParams(new FormData(form));
+      history.replaceState(null, "", address);
+      await refresh().catch(lost);
+    }, 200);
+  });
+}
+
+// What needs this script is hidden until it runs.
+function prepare(root) {
+  for (const element of $$("[data-copy], [data-copy-text], .theme, .keys-switch", root)) element.hidden = false;
+}
+
+// A link to a call, or to what stands in a fold, opens what it leads to.
+function openTarget() {
+  const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target) return;
+  for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  const call = $(":scope > details.tool", target);
+  if (call) call.open = true;
+  target.scrollIntoView();
+}
+
+rememberAll();
+openTarget();
+addEventListener("hashchange", openTarget);
+prepare(document);
+drawn.set($("#health"), "");
+if (streams && newest) {
+  listen();
+  setInterval(feel, 1000);
+}
+following();
+setInterval(look, 3000);
+setInterval(() => {
+  for (const time of $$("[data-since]")) {
+    const seconds = (Date.now() - new Date(time.dataset.since)) / 1000;
+    if (seconds >= 0) time.textContent = seconds < 60 ? `${Math.round(seconds)} s` : seconds < 3600 ? `${Math.floor(seconds / 60)} min` : time.textContent;
+  }
+  if (view === "now" && streams && Date.now() - lastRefresh > 30000) happened();
+}, 1000);

@@ -1,0 +1,168 @@
+"""`/api/events/stream`: server-sent events, resumed exactly where a connection broke."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from claude_headspace.web.feed import Feed, Line
+from claude_headspace.web.guard import HEADERS, Guard
+from claude_headspace.web.problems import Problem
+
+STREAM_PATH = "/api/events/stream"
+MOST_STREAMS = 500
+BEAT_SECONDS = 15.0
+_PARAMETERS = frozenset({"session", "project", "type", "after"})
+_BEGIN = b"retry: 2000\n: open\n\n"
+# The log was set back, as by a restored backup: what follows has ids that were given before.
+_RESET = b"event: reset\ndata: {}\n"
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Streams:
+    """The ASGI application of this one path."""
+
+    def __init__(self, feed: Feed, guard: Guard) -> None:
+        self._feed = feed
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, for as long as the client stays."""
+        headers = {name.decode("latin-1"): v.decode("latin-1") for name, v in scope["headers"]}
+        asked = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        problem = self._refusal(scope, headers, asked)
+        if problem is not None:
+            await _answer(send, problem)
+            return
+        after = headers.get("last-event-id") or asked.get("after", [""])[-1]
+        wanted = _Wanted(asked)
+        await send(_start(200, "text/event-stream"))
+        await send(_part(_BEGIN))
+        self._feed.join()
+        gone = asyncio.ensure_future(_until_gone(receive))
+        try:
+            allowed = lambda: self._guard.refusal(STREAM_PATH, headers) is None  # noqa: E731
+            await self._send_all(send, gone, wanted, int(after) if after else None, allowed)
+        finally:
+            gone.cancel()
+            self._feed.leave()
+
+    def _refusal(
+        self, scope: Scope, headers: Mapping[str, str], asked: Mapping[str, list[str]]
+    ) -> Problem | None:
+        if (problem := self._guard.refusal(STREAM_PATH, headers)) is not None:
+            return problem
+        if scope["method"] != "GET":
+            return Problem(405, "method_not_allowed", "this can only be read: use GET")
+        if unknown := set(asked) - _PARAMETERS:
+            told = f"{min(unknown)}: is no parameter here: {', '.join(sorted(_PARAMETERS))}"
+            return Problem(400, "bad_request", told)
+        after = headers.get("last-event-id") or asked.get("after", [""])[-1]
+        if after and not (after.isascii() and after.isdecimal() and int(after) < 2**63):
+            told = f"{after[:40]!r} is no id of an event"
+            return Problem(400, "bad_request", told, "give the id of the last one received")
+        if self._feed.streams >= MOST_STREAMS:
+            told = f"{MOST_STREAMS} streams are open already"
+            return Problem(503, "too_many_streams", told, "close some")
+        return None
+
+    async def _send_all(
+        self,
+        send: Send,
+        gone: asyncio.Future[None],
+        wanted: _Wanted,
+        cursor: int | None,
+        allowed: Callable[[], bool],
+    ) -> None:
+        feed = self._feed
+        while not gone.done():
+            change = feed.changed
+            if feed.horizon is not None:
+                cursor = feed.horizon if cursor is None else cursor
+                cursor = await self._send_on(send, wanted, cursor)
+                if cursor < (feed.horizon or 0):
+                    continue
+            if not await _either(change, gone, BEAT_SECONDS):
+                if not allowed():
+                    return
+                await send(_part(b": beat\n" + _mark(cursor)))
+
+    async def _send_on(self, send: Send, wanted: _Wanted, cursor: int) -> int:
+        """Send what there is after the cursor; returns how far that goes."""
+        horizon = self._feed.horizon or 0
+        if cursor > horizon:
+            await send(_part(_RESET + _mark(horizon)))
+            return horizon
+        lines, reached = await self._feed.after(cursor)
+        body = b"".join(_message(line) for line in wanted.of(lines))
+        if body:
+            await send(_part(body))
+        return reached
+
+
+class _Wanted:
+    """What one stream is to hold."""
+
+    def __init__(self, asked: Mapping[str, list[str]]) -> None:
+        self._types = frozenset(asked.get("type", ()))
+        self._session = asked.get("session", [""])[-1].lower()
+        self._project = asked.get("project", [""])[-1].rstrip("/")
+
+    def of(self, lines: Iterable[Line]) -> Iterable[Line]:
+        for line in lines:
+            if (
+                (not self._types or line.type in self._types)
+                and line.session.startswith(self._session)
+                and f"/{line.project}".endswith(
+                    f"/{self._project.lstrip('/')}" * bool(self._project)
+                )
+            ):
+                yield line
+
+
+async def _either(change: asyncio.Event, gone: asyncio.Future[None], seconds: float) -> bool:
+    """Whether one of them happened in time."""
+    waiter = asyncio.ensure_future(change.wait())
+    either: set[asyncio.Future[Any]] = {waiter, gone}
+    done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    waiter.cancel()
+    return bool(done)
+
+
+async def _until_gone(receive: Receive) -> None:
+    with suppress(asyncio.CancelledError):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def _message(line: Line) -> bytes:
+    return b"id: %d\ndata: %b\n\n" % (line.id, line.data)
+
+
+def _mark(cursor: int | None) -> bytes:
+    """An id without data: no event for the client, and where it goes on after a break."""
+    return b"\n" if cursor is None else b"id: %d\n\n" % cursor
+
+
+def _start(status: int, kind: str) -> Message:
+    headers = {**HEADERS, "Content-Type": kind, "X-Accel-Buffering": "no"}
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": status, "headers": encoded}
+
+
+def _part(body: bytes, *, more: bool = True) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": more}
+
+
+async def _answer(send: Send, problem: Problem) -> None:
+    await send(_start(problem.status, "application/json"))
+    await send(_part(msgspec.json.encode(problem.as_json()), more=False))

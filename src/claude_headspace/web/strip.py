@@ -1,0 +1,89 @@
+"""Health in words: one verdict, what is the case, and the remedy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from claude_headspace.health.verdict import Verdict
+from claude_headspace.health.words import format_bytes
+from claude_headspace.web.words import ago, clock, counted
+
+_COMMAND = re.compile(r"`([^`]+)`|(supervisorctl start \w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """What the strip says; `command` is what to run, `figures` stand beside a good verdict."""
+
+    kind: Literal["ok", "warn", "broken"]
+    verdict: str
+    detail: str
+    command: str = ""
+    figures: tuple[str, ...] = ()
+
+
+def strip_of(verdict: Verdict, now: float) -> Strip:
+    """The strip for a verdict of health."""
+    watcher = verdict.checks["watcher"]
+    database = verdict.checks["database"]
+    if database.get("reachable") is False:
+        since = _since(watcher.get("failing_since"))
+        return Strip(
+            "broken", f"Postgres does not answer{since}.",
+            "Reading has stopped; nothing is lost.", "deploy/run",
+        )  # fmt: skip
+    if verdict.status == "down":
+        return Strip(
+            "broken", "Nothing is being captured.", _sentence(verdict.reasons), "deploy/run"
+        )
+    if verdict.reasons:
+        return _degraded(verdict.reasons)
+    backlog = watcher.get("backlog_bytes") or 0
+    if any(note.startswith("a backlog is read") for note in verdict.notes) and backlog:
+        left = format_bytes(backlog)
+        return Strip(
+            "warn", "Catching up.", f"{left} to read. Nothing is lost: the files are the queue."
+        )
+    return _healthy(watcher, now)
+
+
+def _since(iso: str | None) -> str:
+    return f" since {clock(datetime.fromisoformat(iso))}" if iso else ""
+
+
+def _degraded(reasons: tuple[str, ...]) -> Strip:
+    head, _, rest = reasons[0].partition(": ")
+    more = f" {counted(len(reasons) - 1, 'more trouble')}." if len(reasons) > 1 else ""
+    found = _COMMAND.search(reasons[0])
+    command = next((group for group in found.groups() if group), "") if found else ""
+    stop = ":" if rest else "."
+    return Strip("warn", _upper(head) + stop, (f"{rest}." if rest else "") + more, command)
+
+
+def _sentence(reasons: tuple[str, ...]) -> str:
+    return f"{_upper(reasons[0])}." if reasons else ""
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _healthy(watcher: Mapping[str, Any], now: float) -> Strip:
+    detail = ""
+    if watcher.get("last_write"):
+        written = datetime.fromisoformat(watcher["last_write"])
+        detail = f"Last event {ago(now - written.timestamp())}."
+    figures = " · ".join(
+        (
+            counted(watcher.get("files") or 0, "file"),
+            counted(watcher.get("committed_lines") or 0, "line"),
+            f"{format_bytes(watcher.get('committed_bytes') or 0)} read",
+        )
+    )
+    return Strip(
+        "ok", "Everything is kept.", detail, figures=(figures,) if watcher.get("files") else ()
+    )
