@@ -528,7 +528,7 @@ def test_times_at_the_edge_of_the_calendar(cli: Cli, database_url: str, zone: st
     there = {"TZ": zone, "PGTZ": zone}
     shown = cli.ok("events", "--project", "edge", env=there).splitlines()
     assert [line[:4] for line in shown] == ["0001", "9999"]
-    assert "1 sessions" in cli.ok("sessions", "--project", "edge", env=there)
+    assert "1 session, 2 turns" in cli.ok("sessions", "--project", "edge", env=there)
     whole = cli.ok("events", "--json", env=there).splitlines()
     assert json.loads(whole[1])["timestamp"] == "9999-12-31T23:59:59+00:00"
 
