@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import zstandard
 
-from harness import Log, wait_until
+import lines
+from harness import Log, Projects, Watcher, wait_until
+
+SESSION = "6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab"
 
 
 def assert_archived(log: Log, *roots: Path) -> None:
@@ -74,6 +79,32 @@ def assert_contiguous(log: Log) -> None:
     assert (
         log.rows(f"{stray} WHERE (g.source_id, g.generation) = (p.source_id, p.generation))") == []
     )
+
+
+def command(watcher: Watcher, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One command of the command line, under the watcher's settings."""
+    return subprocess.run(
+        [sys.executable, "-m", "claude_headspace.cli", *arguments],
+        env=watcher.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def history(projects: Projects) -> Path:
+    """A session with all kinds of files, and another one."""
+    projects.fill(sessions=1, turns=3)
+    path = projects.say(SESSION, "Hello", "there")
+    projects.append(path, b'{"no newline')
+    below = path.with_suffix("")
+    for name, data in {"subagents/agent-a.jsonl": b"", "tool-results/1.txt": b"x" * 9}.items():
+        (below / name).parent.mkdir(parents=True, exist_ok=True)
+        (below / name).write_bytes(data)
+    old = path.with_name("agent-00ff00ff.jsonl")
+    projects.append(old, lines.joined(lines.assistant(SESSION, "of old", isSidechain=True)))
+    return path
 
 
 _LATEST = (

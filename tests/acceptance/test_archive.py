@@ -5,11 +5,21 @@ import random
 import time
 from pathlib import Path
 
-import lines
-from archived import archived_bytes, assert_archived, assert_contiguous, missing_bytes
-from harness import Log, Projects, Watcher, wait_until
+from alembic import command as alembic_command
 
-SESSION = "6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab"
+import lines
+from archived import (
+    SESSION,
+    archived_bytes,
+    assert_archived,
+    assert_contiguous,
+    history,
+    missing_bytes,
+)
+from claude_headspace.store import migrations
+from claude_headspace.store.engine import make_engine
+from faults.machine import machine
+from harness import Log, Projects, Watcher, wait_until
 
 
 def sidecar(projects: Projects, name: str, data: bytes) -> Path:
@@ -105,6 +115,43 @@ def test_killed_again_and_again_nothing_is_missing_and_nothing_twice(
         watcher.kill()
         assert_contiguous(log)
     assert_archived(log, projects.root)
+
+
+def test_crashes_of_postgres_take_back_pieces_and_cursors_together(
+    projects: Projects, tmp_path: Path
+) -> None:
+    projects.fill(sessions=2, turns=700)
+    line = random.Random(1).randbytes(1_500_000).replace(b"\n", b"")
+    projects.append(projects.path(SESSION), line)
+    with machine() as it, it.database() as url:
+        log = Log(url)
+        made = Watcher(tmp_path, url, projects.root)
+        with made.running():
+            for least in (0, 400_000, 900_000):
+                stored = "SELECT coalesce(sum(archived), 0) FROM archive_generations"
+                wait_until(lambda: log.value(stored) > least, "some pieces")  # noqa: B023
+                projects.say(SESSION, "more", at=least)
+                it.crash()
+                it.start()
+            assert_archived(log, projects.root)
+
+
+def test_a_log_of_the_version_before_is_filled_up(
+    projects: Projects, watcher: Watcher, log: Log
+) -> None:
+    history(projects)
+    with watcher.running():
+        assert_archived(log, projects.root)
+    engine = make_engine(log.url)
+    with engine.begin() as opened:
+        settings = migrations.alembic_config(opened)
+        alembic_command.downgrade(settings, "0005")
+        alembic_command.downgrade(settings, "-1")
+    engine.dispose()
+    migrations.upgrade(log.url)
+    assert log.value("SELECT count(*) FROM archive_pieces") == 0
+    with watcher.running():
+        assert_archived(log, projects.root)
 
 
 def test_what_was_captured_before_there_was_an_archive_is_filled_up(

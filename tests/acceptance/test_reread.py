@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import lines
+from archived import assert_archived
 from claude_headspace.store.engine import reading
 from claude_headspace.store.follow import Follower
 from claude_headspace.store.queries import EventFilter, captured, count_turns, newest_events
@@ -96,6 +97,7 @@ class OldLog:
         """Capture it, note what is right, and make it what it was."""
         with watcher.running():
             assert_exactly_captured(projects, self.log)
+            assert_archived(self.log, projects.root)
         self.right, self.counts = self.log.rows(STANDING), self.log.rows(COUNTS)
         values = (self.machine, WORKTREE, self.picture_at, f"%{SESSION}%")
         self.log.rows(BEFORE, values)
@@ -141,6 +143,16 @@ def test_it_is_brought_right_and_nothing_is_done_twice(
     assert log.fingerprint() == before
     old.check()
     assert "Traceback" not in watcher.told()
+
+
+def test_from_the_archive_when_the_files_are_gone(
+    old: OldLog, log: Log, watcher: Watcher, projects: Projects
+) -> None:
+    for path in projects.root.rglob("*.jsonl"):
+        path.unlink()
+    with watcher.running():
+        wait_until(old.is_read_again, "all is read again")
+    old.check()
 
 
 def test_killed_on_the_way(old: OldLog, log: Log, watcher: Watcher) -> None:

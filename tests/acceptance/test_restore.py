@@ -2,42 +2,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import lines
-from archived import assert_archived, files_below
+from archived import SESSION, assert_archived, command, files_below, history
 from harness import Log, Projects, Watcher, wait_until
-
-SESSION = "6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab"
-
-
-def command(watcher: Watcher, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One command of the command line, under the watcher's settings."""
-    return subprocess.run(
-        [sys.executable, "-m", "claude_headspace.cli", *arguments],
-        env=watcher.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
-def history(projects: Projects) -> Path:
-    """A session with all kinds of files, and another one."""
-    projects.fill(sessions=1, turns=3)
-    path = projects.say(SESSION, "Hello", "there")
-    projects.append(path, b'{"no newline')
-    below = path.with_suffix("")
-    for name, data in {"subagents/agent-a.jsonl": b"", "tool-results/1.txt": b"x" * 9}.items():
-        (below / name).parent.mkdir(parents=True, exist_ok=True)
-        (below / name).write_bytes(data)
-    old = path.with_name("agent-00ff00ff.jsonl")
-    projects.append(old, lines.joined(lines.assistant(SESSION, "of old", isSidechain=True)))
-    return path
 
 
 def test_a_session_is_restored_where_it_stood_and_goes_on(

@@ -8,7 +8,6 @@ other files of sessions; what it knows in memory is only where to look.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,12 +17,13 @@ from claude_headspace.archive.merge import Merge
 from claude_headspace.archive.pieces import PIECE_BYTES, Archived, Generation, Pieces
 from claude_headspace.archive.places import folder_of, owners
 from claude_headspace.archive.redacted import LONGEST_BYTES, overwritten
+from claude_headspace.archive.round import Round
 from claude_headspace.archive.sidecars import changed_files
 from claude_headspace.discovery.listing import reason_of
 from claude_headspace.errors import DatabaseRefused
 from claude_headspace.events.event import NO_SESSION
 from claude_headspace.events.redaction import Redactor
-from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.connection import Database
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.tailer import Announce, SourceFile
 
@@ -38,23 +38,6 @@ REST_BESIDE_CAPTURE = 20.0
 REST_WHEN_LATE = 4.0
 LATE_SECONDS = 5.0
 SLOW_SECONDS = 60.0
-ROUND_SECONDS = 3600.0
-RETRY_SECONDS = 60.0
-_PAGE = 500
-# So long files are looked at in one step.
-_LOOK_SECONDS = 0.002
-_BEHIND = """
-SELECT s.id, s.path, coalesce(s.mtime_ns, 0), g.gone_at IS NULL, g.source_id IS NULL OR (
-    (g.gone_at IS NULL OR s.updated_at > g.gone_at) AND (
-    g.generation < s.generation OR g.archived < s.committed_offset
-    OR (g.archived = s.committed_offset AND g.checksum <> s.checksum)
-    OR (g.device, g.inode, g.mtime_ns) IS DISTINCT FROM (s.device, s.inode, s.mtime_ns)))
-FROM checkpoints s LEFT JOIN LATERAL (
-    SELECT * FROM archive_generations WHERE source_id = s.id ORDER BY generation DESC LIMIT 1
-) g ON true
-WHERE s.host = %s AND s.inode IS NOT NULL AND (coalesce(s.mtime_ns, 0), s.id) > (%s, %s)
-ORDER BY coalesce(s.mtime_ns, 0), s.id LIMIT %s
-"""
 
 
 class Archiver:
@@ -93,9 +76,7 @@ class Archiver:
         self._noted: dict[int, tuple[str, float]] = {}
         self._folders: dict[tuple[str, UUID], float] = {}
         self._sidecars: deque[tuple[str, UUID]] = deque()
-        self._page: deque[Row] = deque()
-        self._last = (-(2**63), 0)
-        self._round_at: float | None = 0.0
+        self._round = Round(database, host, behind=self._is_behind, folder=self._has_folder)
         self._next = 0.0
         self._failed: dict[str, str] = {}
 
@@ -104,12 +85,7 @@ class Archiver:
         self._noted.clear()
         self._folders.clear()
         self._sidecars.clear()
-        self._page.clear()
-        self._begin_round()
-
-    def _begin_round(self) -> None:
-        self._last, self._round_at = (-(2**63), 0), None
-        self._merge.more = True
+        self._round.begin()
         self._failed.clear()
 
     @property
@@ -124,10 +100,9 @@ class Archiver:
             return None
         moments = [due for _, due in self._noted.values()]
         moments += self._folders.values()
-        if self._sidecars or self._page or self._round_at is None or self._merge.more:
-            moments.append(0.0)
-        else:
-            moments.append(self._round_at)
+        moments += [self._round.due, self._merge.due]
+        if self._sidecars:
+            return self._next
         return max(self._next, min(moments))
 
     @property
@@ -180,10 +155,10 @@ class Archiver:
         elif folder is not None:
             del self._folders[folder]
             self._look_into(*folder)
-        elif self._page or self._round_at is None or now >= self._round_at:
-            self._go_round(now)
+        elif now >= self._round.due:
+            self._round.step(now, failed=bool(self._failed))
         else:
-            self._merge.step()
+            self._merge.step(now)
 
     def _take_noted(self, source_id: int) -> None:
         path, due = self._noted.pop(source_id)
@@ -205,27 +180,11 @@ class Archiver:
         for source in gone:
             self._pieces.is_gone(source)
 
-    def _go_round(self, now: float) -> None:
-        """Everything that was ever captured, the oldest first: it is deleted first."""
-        if self._page:
-            self._go_through_page(now)
-            return
-        if self._round_at is not None:
-            self._begin_round()
-        self._page.extend(self._database.execute(_BEHIND, (self._host, *self._last, _PAGE)))
-        if self._page:
-            self._last = (self._page[-1][2], self._page[-1][0])
-        else:
-            self._round_at = now + (RETRY_SECONDS if self._failed else ROUND_SECONDS)
+    def _is_behind(self, source_id: int, path: str) -> None:
+        self._noted.setdefault(source_id, (path, time.monotonic()))
 
-    def _go_through_page(self, now: float) -> None:
-        while self._page and time.monotonic() - now < _LOOK_SECONDS and not self._folders:
-            source_id, path, _, here, behind = self._page.popleft()
-            if behind or (here and not os.path.exists(path)):
-                self._noted.setdefault(source_id, (path, now))
-                return
-            if here and (folder := folder_of(path)) and os.path.isdir(folder[0]):
-                self._folders.setdefault(folder, now)
+    def _has_folder(self, folder: str, session: UUID) -> None:
+        self._folders.setdefault((folder, session), time.monotonic())
 
     def _take(self, source: Archived, path: str) -> bool:
         """Archive a piece of what stands at the path; whether there is more of it."""

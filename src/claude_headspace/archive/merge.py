@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
-from claude_headspace.archive.pieces import PIECE_BYTES, Generation, Pieces, opened
+from claude_headspace.archive.pieces import PIECE_BYTES, ArchiveDamaged, Generation, Pieces, opened
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.transcripts.checkpoint import Checkpoint
+
+logger = logging.getLogger(__name__)
 
 # A file rests that was not written to for so long; one with so many small pieces need not.
 RESTING_SECONDS = 300.0
@@ -35,26 +38,32 @@ WHERE source_id = %(source)s AND generation = %(number)s RETURNING 1
 
 
 class Merge:
-    """One group of pieces at a time. `more`: there may be some to be merged now."""
+    """One group of pieces at a time; `due` says when the next step is."""
 
     def __init__(self, database: Database, pieces: Pieces) -> None:
         self._database = database
         self._pieces = pieces
-        self.more = True
+        self.due = 0.0
 
-    def step(self) -> None:
+    def step(self, now: float) -> None:
         """Merge one group of small pieces that follow each other, or find that none is left."""
         rows = self._database.execute(_NEXT, (MANY_PIECES, RESTING_SECONDS))
-        self.more = bool(rows)
+        self.due = now if rows else now + RESTING_SECONDS
         for source_id, number in rows:
-            of = Generation(source_id, number, Checkpoint())
-            group = next(_groups(self._sizes(of)), None)
-            if group is None or not self._replace(of, group):
+            if not self._merge_some(Generation(source_id, number, Checkpoint())):
                 self._database.execute(
                     "UPDATE archive_generations SET loose = 0"
                     " WHERE source_id = %s AND generation = %s",
                     (source_id, number),
                 )
+
+    def _merge_some(self, of: Generation) -> bool:
+        group = next(_groups(self._sizes(of)), None)
+        try:
+            return group is not None and self._replace(of, group)
+        except ArchiveDamaged as error:
+            logger.error("pieces are left as they are: %s", error)  # noqa: TRY400
+            return False
 
     def _sizes(self, of: Generation) -> list[tuple[int, int]]:
         rows = self._database.execute(

@@ -16,6 +16,7 @@ from dataclasses import replace
 from claude_headspace.capture.redaction import Redaction
 from claude_headspace.capture.reread_part import PartReader, left_open
 from claude_headspace.capture.sources import ActiveSource, Sources
+from claude_headspace.discovery.listing import look
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
@@ -42,7 +43,8 @@ class Reread:
     """Goes through the sources whose lines were read by older rules, one step at a time.
 
     `finished` is called with the path of a source that is done; `is_capturing` says whether lines
-    are being written at this time.
+    are being written at this time. `archived` gives what the archive has of a source, by its id
+    and path, once its file is gone.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Reread:
         beat: Callable[[], None],
         finished: Callable[[str], None],
         is_capturing: Callable[[], bool],
+        archived: Callable[[int, str], SourceFile | None],
     ) -> None:
         self._writer = writer
         self._checkpoints = checkpoints
@@ -67,6 +70,7 @@ class Reread:
         self._beat = beat
         self._tell_finished = finished
         self._is_capturing = is_capturing
+        self._archived = archived
         self._parts = PartReader(sessions, Revisions(database), redaction)
         self._projections = Projections(database)
         self._file: SourceFile | None = None
@@ -109,7 +113,7 @@ class Reread:
         self._next = time.monotonic() + rest * (time.monotonic() - began)
 
     def _source(self) -> tuple[ActiveSource, SourceFile] | None:
-        """What is being read again; None when none is left whose file is there."""
+        """What is being read again; None when none is left that can be read."""
         while True:
             stored = self._checkpoints.outdated(self._source_id, sorted(self._passed_over))
             if stored is None:
@@ -123,6 +127,8 @@ class Reread:
 
     def _opened(self, stored: StoredSource) -> tuple[ActiveSource, SourceFile] | None:
         try:
+            if look(stored.path) is None:
+                return self._opened_archive(stored)
             found = {each.stored.id: each for each in self._sources.open(stored.path)}
             source = found.get(stored.id)
             if source is None or source.stored.rules == RULES:
@@ -137,6 +143,13 @@ class Reread:
             logger.debug("%s cannot be read again: %s", stored.path, error)
             return None
         return (source, self._file) if same else None
+
+    def _opened_archive(self, stored: StoredSource) -> tuple[ActiveSource, SourceFile] | None:
+        if self._file is None:
+            self._file, self._source_id = self._archived(stored.id, stored.path), stored.id
+        if self._file is None or self._file.compare(stored.checkpoint, self._beat) != "same":
+            return None
+        return ActiveSource(stored, self._file), self._file
 
     def _let_go(self) -> None:
         if self._file is not None:

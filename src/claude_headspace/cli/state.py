@@ -11,6 +11,7 @@ from claude_headspace.cli.command import add, add_json, add_limit
 from claude_headspace.cli.terminal import as_json, printable
 
 if TYPE_CHECKING:
+    from claude_headspace.archive.summary import ArchiveSummary
     from claude_headspace.cli.command import Commands
     from claude_headspace.config import Config
     from claude_headspace.health.status import StatusResult
@@ -81,33 +82,38 @@ def status(arguments: Namespace) -> int:
 
     config = load_config()
     verdict = check_health(config)
-    held, problem = _captured(config, verdict, exactly=arguments.exact)
+    held, archive, problem = _captured(config, verdict, exactly=arguments.exact)
     if arguments.json:
         captured = asdict(held) if held else None
-        print(as_json({**asdict(verdict), "captured": captured, "captured_problem": problem}))
+        kept = asdict(archive) if archive else None
+        told = {"captured": captured, "archive": kept, "captured_problem": problem}
+        print(as_json({**asdict(verdict), **told}))
     else:
         left = read_status(status_path(config.state.directory))
         for line in (*_verdict_lines(verdict, left), *_captured_lines(held, problem)):
+            print(printable(line))
+        for line in _archive_lines(config, archive) if archive else ():
             print(printable(line))
     return verdict.exit_status
 
 
 def _captured(
     config: Config, verdict: Verdict, *, exactly: bool
-) -> tuple[Captured | None, str | None]:
-    """What the log holds, or why that cannot be said."""
+) -> tuple[Captured | None, ArchiveSummary | None, str | None]:
+    """What the log and the archive hold, or why that cannot be said."""
+    from claude_headspace.archive.summary import archive_summary
     from claude_headspace.errors import DatabaseError
     from claude_headspace.store.queries import captured
     from claude_headspace.transcripts.classify import KNOWN_MACHINES
 
     if not verdict.checks["database"]["reachable"]:
-        return None, "the database does not answer"
+        return None, None, "the database does not answer"
     try:
         with open_log(config) as connection:
             held = captured(connection, exactly=exactly, known_machines=KNOWN_MACHINES)
-            return held, None
+            return held, archive_summary(connection, config.state.host), None
     except DatabaseError as error:
-        return None, str(error)
+        return None, None, str(error)
 
 
 def _verdict_lines(verdict: Verdict, left_by_watcher: StatusResult) -> Iterator[str]:
@@ -197,3 +203,24 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
         yield f"machines: kinds of message that this version does not know: {kinds}"
     if held.dead_letters:
         yield f"rejected: {held.dead_letters}; see `claude-headspace rejected`"
+
+
+def _archive_lines(config: Config, archive: ArchiveSummary) -> Iterator[str]:
+    from claude_headspace.health.words import format_bytes
+    from claude_headspace.hooks.danger import cleanup_days, settings_paths
+
+    ratio = f" ({archive.bytes / archive.stored:.1f}:1)" if archive.stored else ""
+    state = "" if config.archive.enabled else "off; "
+    yield f"archive:  {state}{format_bytes(archive.bytes)} in {format_bytes(archive.stored)}{ratio}"
+    if archive.redacted:
+        yield f"          secrets are overwritten in {archive.redacted} files"
+    if archive.behind_files:
+        left = format_bytes(archive.behind_bytes)
+        yield f"          not archived yet: {left} in {archive.behind_files} files on the disk"
+    if archive.only_archived:
+        yield f"          {archive.only_archived} sessions are only there: see `restore`"
+    if archive.only_in_log:
+        yield f"          {archive.only_in_log} sessions have lost files that were never archived"
+    days = cleanup_days(settings_paths(config.claude.projects_path))
+    oldest = f"; the oldest was written {archive.oldest:%Y-%m-%d}" if archive.oldest else ""
+    yield f"cleanup:  Claude Code deletes transcripts after {days} days{oldest}"

@@ -60,7 +60,8 @@ class DatabasePing:
 class Observation:
     """Everything the verdict rests on; `database` is None when nobody asked.
 
-    `dangers` are sentences about what harms the user, whether everything runs or not.
+    `dangers` are sentences about what harms the user, whether everything runs or not; `remarks`
+    about what harms nobody, and is worth knowing.
     `disk` says what is wrong with the disk of the state directory, if anything.
     `folder` is where `supervisorctl` finds the instance by itself.
     """
@@ -71,6 +72,7 @@ class Observation:
     guard: GuardState | Problem
     database: DatabasePing | Problem | None
     dangers: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     disk: str = ""
     watcher: str = "watcher"
     listener: str = "guard"

@@ -166,6 +166,7 @@ def notes(seen: Observation) -> Iterator[str]:
     for program in programs:
         if program.state == "FATAL" and program.name not in (seen.watcher, seen.listener):
             yield f"{program.name} was given up ({program.error})"
+    yield from seen.remarks
     status = seen.status
     if not isinstance(status, WatcherStatus):
         return

@@ -16,6 +16,8 @@ from pathlib import Path
 from claude_headspace.hooks.settings import Settings, configured
 from claude_headspace.hooks.settings_file import default_settings_path
 
+# What Claude Code does where nothing else is set.
+CLEANUP_DAYS = 30
 MAX_SETTINGS_BYTES = 4 * 1024 * 1024
 
 
@@ -31,6 +33,13 @@ def warnings(paths: Iterable[Path]) -> list[str]:
     """Return a sentence for each file with dangerous entries; never raises for what is there."""
     found = [(path, dangerous_events(_settings_of(path))) for path in paths]
     return [warning(path, events) for path, events in found if events]
+
+
+def cleanup_days(paths: Iterable[Path]) -> int:
+    """Return after how many days Claude Code deletes transcripts, by these settings."""
+    told = [_settings_of(path).get("cleanupPeriodDays") for path in paths]
+    days = [each for each in told if type(each) is int and each >= 0]
+    return min(days, default=CLEANUP_DAYS)
 
 
 def dangerous_events(settings: Settings) -> list[str]:

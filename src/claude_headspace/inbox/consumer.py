@@ -184,6 +184,7 @@ class InboxConsumer:
         source = self._inbox_source()
         events: list[Event] = []
         numbers: dict[Path, int] = {}
+        batch = [taken for taken in batch if not self._is_forgotten(taken)]
         for taken in batch:
             if taken.message is not None:
                 events += self._announcements(taken.message)
@@ -199,6 +200,15 @@ class InboxConsumer:
         self._store(source, dead_letters, wrote=bool(events))
         for taken in batch:
             self._move_away(taken, written.get(taken.path))
+
+    def _is_forgotten(self, taken: Taken) -> bool:
+        """Whether an message is of a session that is not to be kept: it goes then."""
+        uuid = session_of(taken.message) if taken.message else None
+        if uuid is None or not self._sessions.registrations.forgotten(uuid):
+            return False
+        taken.path.unlink(missing_ok=True)
+        self._queue.finish(taken.path)
+        return True
 
     def _finish_one(self, taken: Taken, written: _Written | None) -> list[DeadLetter]:
         """What is to be kept of one file that cannot be written; sessions that it ends."""

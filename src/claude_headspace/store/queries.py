@@ -25,6 +25,7 @@ from sqlalchemy import (
     Subquery,
     case,
     cast,
+    delete,
     func,
     literal,
     or_,
@@ -43,6 +44,7 @@ from claude_headspace.store.tables import (
     events,
     projects,
     registrations,
+    tombstones,
 )
 from claude_headspace.transcripts.checkpoint import RULES
 
@@ -250,6 +252,20 @@ def find_projects(connection: Connection, name: str) -> tuple[int, ...]:
     return tuple(row.id for row in rows)
 
 
+def sessions_named(connection: Connection, name: str) -> list[UUID]:
+    """The session of this uuid, or whose uuid begins so; else all of the project of this path."""
+    if re.fullmatch(r"[0-9a-f-]{1,36}", name.lower()):
+        return [find_session(connection, name).uuid]
+    chosen = agents.c.project_id.in_(find_projects(connection, name))
+    return list(connection.scalars(select(agents.c.session_uuid).where(chosen)))
+
+
+def sessions_silent_since(connection: Connection, moment: datetime) -> list[UUID]:
+    """The sessions that have not spoken after this moment."""
+    silent = agents.c.last_seen_at < moment
+    return list(connection.scalars(select(agents.c.session_uuid).where(silent)))
+
+
 def _check_single(what: str, found: Sequence[str]) -> None:
     if not found:
         raise SelectionError(f"the log knows no {what}: see `claude-headspace sessions`")
@@ -418,6 +434,8 @@ def ask_for(
 ) -> bool:
     """Note that a session is to be captured or not, and wake the watchers.
 
+    One that was forgotten may come back then.
+
     `host` is where it is asked. Returns whether that changes anything; commits.
     """
     given = {
@@ -444,6 +462,8 @@ def ask_for(
             },
         )
     )
+    if wanted:
+        connection.execute(delete(tombstones).where(tombstones.c.session_uuid == session))
     connection.execute(select(func.pg_notify(REGISTRATION_CHANNEL, literal(str(session)))))
     connection.commit()
     return generation is not wanted

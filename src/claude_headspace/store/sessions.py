@@ -191,6 +191,11 @@ class SessionRows:
         )
         return [Registration(UUID(row[0]), *row[1:]) for row in rows]
 
+    def tombstones(self) -> dict[UUID, bool]:
+        """The sessions that were forgotten, and whether their turns are kept."""
+        rows = self._database.execute("SELECT session_uuid::text, keep_turns FROM tombstones")
+        return {UUID(session): keep_turns for session, keep_turns in rows}
+
     def register(self, session: UUID) -> None:
         """Note that the session asked for its capture itself, unless a person has decided."""
         self._database.execute_durably(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,14 +33,27 @@ if TYPE_CHECKING:
     from claude_headspace.health.database import DatabaseProbe
 
 
+# A watcher that does not run for so long may miss what was deleted meanwhile.
+_SHORT_DAYS = 7
+
+
 def check_health(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
     """The verdict of this moment, in under a second whatever hangs."""
     if probe is None:
         probe = database_probe(config)
     answer = probe.start()
     seen = observe(connect(config), config.state.directory, answer)
-    dangers = danger.warnings(danger.settings_paths(config.claude.projects_path))
-    return judge(replace(seen, dangers=tuple(dangers)))
+    settings = danger.settings_paths(config.claude.projects_path)
+    dangers = tuple(danger.warnings(settings))
+    return judge(replace(seen, dangers=dangers, remarks=tuple(_remarks(config, settings))))
+
+
+def _remarks(config: Config, settings: Sequence[Path]) -> Iterator[str]:
+    days = danger.cleanup_days(settings)
+    if not config.archive.enabled:
+        yield f"the archive is off: what Claude Code deletes after {days} days cannot be restored"
+    elif days < _SHORT_DAYS:
+        yield f"Claude Code deletes transcripts after {days} days: see cleanupPeriodDays"
 
 
 def database_probe(config: Config) -> DatabaseProbe:

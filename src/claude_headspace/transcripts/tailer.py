@@ -45,14 +45,17 @@ class SourceFile:
         """Raises OSError as open does. Each read is announced: a disk may be slow."""
         self.path = path
         self._announce = announce
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        self.stat = os.fstat(self._fd)
+        self.stat = self._open()
         # How far the line that begins at an offset was searched for its end in vain, and the
         # last bytes of what was searched: the line may have been cut and written anew.
         self._searched: tuple[int, int, bytes] = (0, 0, b"")
         # The last committed bytes before an offset. What was compared is carried on, not read
         # again: a file rewritten in between must not vouch for itself.
         self._before: tuple[int, bytes] = (0, b"")
+
+    def _open(self) -> os.stat_result:
+        self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return os.fstat(self._fd)
 
     def _read_at(self, length: int, at: int) -> bytes:
         with self._announce(f"read {self.path}", SLOW_SECONDS):

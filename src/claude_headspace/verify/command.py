@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import TextIO
 from uuid import UUID
 
+from claude_headspace.archive.check import proven_files
+from claude_headspace.archive.file import ArchivedFile, archived_file
+from claude_headspace.archive.pieces import Pieces
 from claude_headspace.config import Config
 from claude_headspace.discovery.listing import Sighting, is_transcript, look, sweep, unreadable
 from claude_headspace.embedded.location import database_url
@@ -18,6 +21,7 @@ from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database, Patience
 from claude_headspace.store.sessions import SessionRows
+from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.verify.check import FileCheck
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LogSide
@@ -108,7 +112,9 @@ class Verifier:
         self._sessions.reload()
         self.log = LogSide(database, host, options.session)
         self._report = Report(host)
-        self._repair = Repair(config, self.log)
+        self._pieces = Pieces(database)
+        self._database = database
+        self._repair = Repair(config, self.log, self._open)
         self._watcher_runs = self.log.watcher_runs()
         self._unreadable: dict[str, str] = {}
 
@@ -117,6 +123,7 @@ class Verifier:
         started = time.monotonic()
         self._unreadable = unreadable(self._roots)
         self._check_files()
+        self._check_archive()
         for path, why in self._unreadable.items():
             self._report.tell(Finding("unreadable", f"cannot be read: {why}", path))
         tell_unexplained(self.log, self._report)
@@ -167,7 +174,8 @@ class Verifier:
         for found in sweep(self._roots):
             yield from (seen.path for seen in found)
         for path in self.log.paths():
-            if not self._is_swept(path) and _look(path):
+            is_file = _look(path) is not None
+            if not (self._is_swept(path) if is_file else os.path.lexists(path)):
                 yield path
 
     def _is_swept(self, path: str) -> bool:
@@ -186,6 +194,25 @@ class Verifier:
         except OSError as error:
             self._unreadable.setdefault(path, error.strerror or str(error))
 
+    def _open(self, source_id: int | None, path: str) -> SourceFile:
+        """A transcript, or what the archive has of it once it is gone."""
+        try:
+            return SourceFile(path)
+        except FileNotFoundError:
+            found = source_id and archived_file(self._pieces, source_id, path)
+            if not found:
+                raise
+            return found
+
+    def _check_archive(self) -> None:
+        report = self._report
+        for each in proven_files(self._database, report.host, self._only):
+            report.archived_files += each.bytes > 0
+            report.archived_bytes += each.bytes
+            report.unarchived_bytes += each.unarchived
+            if each.problem is not None:
+                report.tell(Finding("archive", each.problem, each.path))
+
     def _compare(
         self, path: str, source: StoredSource | None, advance: Callable[[int], None]
     ) -> None:
@@ -198,8 +225,9 @@ class Verifier:
             only=self._only,
             watched=self._watcher_runs,
         )
+        file = self._open(source.id if source else None, path)
         expected = Expected(
-            path,
+            file,
             self._config.file_watcher.max_line_bytes,
             source.checkpoint.offset if source else 0,
             set_aside=self.log.set_aside(source.id) if source else (),
@@ -211,6 +239,11 @@ class Verifier:
             expected.close()
         if source is None:
             return
+        if isinstance(file, ArchivedFile):
+            self._report.from_archive += 1
+            for problem in problems:
+                self._report.tell(Finding("unproven", f"only in the archive: {problem}", path))
+            problems, check.wrong = [], False
         if problems and self._is_unchanged(source):
             for problem in problems:
                 self._report.tell(Finding("checkpoint", problem, path))

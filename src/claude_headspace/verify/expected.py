@@ -51,15 +51,15 @@ class Expected:
 
     def __init__(
         self,
-        path: str,
+        file: SourceFile,
         max_line_bytes: int,
         committed: int = 0,
         *,
         set_aside: Collection[int] = (),
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Raises OSError as open does."""
-        self._file = SourceFile(path)
+        """`close` releases the file."""
+        self._file = file
         self._limit = max_line_bytes
         self._committed = committed
         self._set_aside = set_aside

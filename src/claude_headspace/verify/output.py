@@ -107,10 +107,14 @@ def _places(report: Report) -> Iterator[str]:
 def _summary(report: Report) -> str:
     parts = {
         f"files: {report.files} ({report.bytes / 1e6:.1f} MB, {report.seconds:.1f} s)": True,
+        f"of them only in the archive: {report.from_archive}": report.from_archive,
         f"lines: {report.lines}": True,
         f"records that are no turns: {report.not_turns}": True,
         f"lines with rejected records: {report.rejected_lines}": report.rejected_lines,
         f"bytes not read yet: {report.unread_bytes}": report.unread_bytes,
         f"of them in unfinished last lines: {report.unfinished_bytes}": report.unfinished_bytes,
+        f"archived and proven: {report.archived_files} files"
+        f" ({report.archived_bytes / 1e6:.1f} MB)": report.archived_files,
+        f"bytes not archived yet: {report.unarchived_bytes}": report.unarchived_bytes,
     }
     return ", ".join(part for part, is_there in parts.items() if is_there)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.connection import Database
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
+from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.transcripts.transcript import Turn
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LATE, LogSide
@@ -97,9 +98,12 @@ class LateWriter:
 class Repair:
     """What a check found that can be repaired: turns by source, announcements, checkpoints."""
 
-    def __init__(self, config: Config, log: LogSide) -> None:
+    def __init__(
+        self, config: Config, log: LogSide, open_source: Callable[[int, str], SourceFile]
+    ) -> None:
         self._config = config
         self._log = log
+        self._open_source = open_source
         self.files: dict[int, str] = {}
         self.of_sessions: list[tuple[str, UUID, str]] = []
         self.doubtful: list[str] = []
@@ -132,7 +136,7 @@ class Repair:
     def _write_file(self, writer: LateWriter, source_id: int, path: str, report: Report) -> None:
         set_aside = self._log.set_aside(source_id)
         limit = self._config.file_watcher.max_line_bytes
-        expected = Expected(path, limit, set_aside=set_aside)
+        expected = Expected(self._open_source(source_id, path), limit, set_aside=set_aside)
         try:
             for batch in expected.batches():
                 told = [place.told for place in batch.places if isinstance(place.told, Turn)]

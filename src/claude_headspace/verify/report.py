@@ -13,9 +13,10 @@ PLACES_TOLD = 100
 Kind = Literal[
     "missing", "unread", "rejected", "differs", "order", "doubled", "invented", "misplaced",
     "registration", "ending", "checkpoint", "dead_letter", "unreadable", "older_rules",
+    "archive", "unproven",
 ]  # fmt: skip
-# Not a fault: the watcher is about to read these sources again.
-HARMLESS: frozenset[Kind] = frozenset({"older_rules"})
+# Not a fault: the watcher is about to read these sources again, or nobody can read them any more.
+HARMLESS: frozenset[Kind] = frozenset({"older_rules", "unproven"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Report:
 
     `unfinished_bytes`: after the last newline, and no whole record yet. `of_sessions`: so many
     session_registered and session_ended events were missing, and are written now.
+    `from_archive`: so many of the files are gone, and were read in the archive.
     """
 
     host: str
@@ -79,6 +81,10 @@ class Report:
     unfinished_bytes: int = 0
     rejected_lines: int = 0
     not_turns: int = 0
+    from_archive: int = 0
+    archived_files: int = 0
+    archived_bytes: int = 0
+    unarchived_bytes: int = 0
     of_sessions: int = 0
     seconds: float = 0.0
     rewound: list[str] = field(default_factory=list)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from claude_headspace.archive.archiver import Archiver
+from claude_headspace.archive.file import archived_file
+from claude_headspace.archive.pieces import Pieces
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.pipeline import Capture
 from claude_headspace.capture.reader import Reader
@@ -206,6 +208,7 @@ class Watcher:
             beat=self._beat_or_stop,
             finished=self._work_queue.add_fresh,
             is_capturing=lambda: self._loop.is_capturing,
+            archived=lambda *source: archived_file(Pieces(self._database), *source),
         )
 
     def _make_archiver(self, sources: Sources) -> Archiver:
@@ -214,7 +217,7 @@ class Watcher:
             host=self._config.state.host,
             enabled=self._config.archive.enabled,
             redactor=self._redactor,
-            wanted=self._sessions.captured,
+            wanted=self._sessions.registrations.archived,
             is_capturing=lambda: self._loop.is_capturing,
             renumbered=sources.forget,
             announce=self._heartbeat.doing,

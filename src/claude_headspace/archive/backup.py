@@ -1,0 +1,195 @@
+"""`claude-headspace backup` and `restore-backup`: the whole log in one file, and back.
+
+The file is an archive of pg_dump. It is read with a pg_restore that is as new, and goes through
+psql: servers of older versions do not know each setting that a newer pg_restore begins with.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from claude_headspace.address import SECRETS
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.store.failures import translate
+
+_PROGRAMS = ("pg_dump", "pg_restore", "psql")
+_SYSTEM = Path("/usr/lib/postgresql")
+# The watchers, by their locks, and whether anything is stored.
+_WATCHERS = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database ="
+    " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND classid = hashtext('claude_headspace.watcher')::oid"
+)
+_HELD = (
+    "SELECT c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p')"
+    " AND c.relnamespace = current_schema()::regnamespace"
+)
+_EMPTY = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+
+
+class BackupImpossible(HeadspaceError):
+    """A backup cannot be made, or cannot be put back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The programs of one installation of PostgreSQL's client, of one version."""
+
+    directory: Path
+    version: int
+
+    def program(self, name: str) -> str:
+        """The path of one of them."""
+        return str(self.directory / name)
+
+
+class Server:
+    """The server that holds the log, as the client programs reach it."""
+
+    def __init__(self, url: str) -> None:
+        place = parse_dsn(url)
+        self._url = url
+        self.dsn = make_dsn(**{name: text for name, text in place.items() if name not in SECRETS})
+        self._password = place.get("password")
+        self.version = int(self.ask("SHOW server_version_num")[0][0]) // 10000
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of one statement. Raises DatabaseError."""
+        try:
+            connection = psycopg2.connect(self._url)
+            try:
+                with connection, connection.cursor() as cursor:
+                    cursor.execute(statement)
+                    return list(cursor.fetchall()) if cursor.description else []
+            finally:
+                connection.close()
+        except psycopg2.Error as error:
+            raise translate(error) from error
+
+    def environment(self) -> Mapping[str, str]:
+        """Where the password is not seen by other users, as it would be on a command line."""
+        own = {name: text for name, text in os.environ.items() if not name.startswith("PG")}
+        return {**own, "PGPASSWORD": self._password} if self._password else own
+
+
+def find_clients(at_least: int, more: Iterable[Path], *, newest: bool = False) -> Clients:
+    """The oldest client programs that are new enough, in `more`, on PATH or where systems put them.
+
+    `newest`: the newest. Raises BackupImpossible where there are none.
+    """
+    named = [Path(found).parent for found in (shutil.which("pg_dump"),) if found]
+    found = [*named, *more, *_SYSTEM.glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
+    whole = [d for d in found if all(os.access(d / name, os.X_OK) for name in _PROGRAMS)]
+    fit = [clients for d in whole if (clients := Clients(d, _version(d))).version >= at_least]
+    if not fit:
+        raise BackupImpossible(
+            f"there are no pg_dump, pg_restore and psql of version {at_least} or newer here:"
+            " install PostgreSQL's client programs of that version"
+        )
+    choose = max if newest else min
+    return choose(fit, key=lambda clients: clients.version)
+
+
+def _version(directory: Path) -> int:
+    told = subprocess.run(
+        [directory / "pg_dump", "--version"], capture_output=True, text=True, check=False
+    ).stdout.split()
+    digits = told[2].split(".")[0] if len(told) > 2 else ""
+    return int(digits) if digits.isdecimal() else 0
+
+
+def backup(server: Server, clients: Clients, target: Path) -> int:
+    """Write the log to a file that only its owner can read, whole or not at all; its size."""
+    descriptor, fresh = tempfile.mkstemp(prefix=".backup-", dir=target.absolute().parent)
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            command = [
+                clients.program("pg_dump"), "--format=custom", "--compress=1", "--no-owner",
+                "--no-privileges", "--dbname", server.dsn,
+            ]  # fmt: skip
+            _run(command, server, out)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(fresh).replace(target)
+    finally:
+        with suppress(FileNotFoundError):
+            Path(fresh).unlink()
+    return target.stat().st_size
+
+
+def _run(command: list[str], server: Server, out: IO[bytes]) -> None:
+    done = subprocess.run(
+        command, env=server.environment(), stdout=out, stderr=subprocess.PIPE, check=False
+    )
+    if done.returncode:
+        raise BackupImpossible(_last_words(done.stderr))
+
+
+def restore_backup(server: Server, clients: Clients, source: Path) -> None:
+    """Put a backup into a database that holds nothing, in one transaction.
+
+    Raises BackupImpossible, with the database as it was, where it holds something or a watcher
+    runs.
+    """
+    if server.ask(_WATCHERS)[0][0]:
+        raise BackupImpossible("a watcher writes to this database: stop it first")
+    tables = [str(row[0]) for row in server.ask(_HELD)]
+    for table in tables:
+        if table != "alembic_version" and server.ask(f'SELECT 1 FROM "{table}" LIMIT 1'):  # noqa: S608
+            raise BackupImpossible(
+                f"the database holds something already ({table}): give an empty one"
+            )
+    with tempfile.TemporaryFile() as told:
+        read = subprocess.Popen(
+            [clients.program("pg_restore"), "--no-owner", "--no-privileges", "--file=-", source],
+            stdout=subprocess.PIPE, stderr=told,
+        )  # fmt: skip
+        write = subprocess.Popen(
+            [
+                clients.program("psql"), "--no-psqlrc", "--quiet", "--single-transaction",
+                "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--dbname", server.dsn,
+            ],
+            env=server.environment(), stdin=subprocess.PIPE, stderr=told,
+        )  # fmt: skip
+        _hand_over(read, write, f"{_EMPTY};\n".encode() if tables else b"")
+        if read.returncode or write.wait():
+            told.seek(0)
+            raise BackupImpossible(_last_words(told.read()))
+
+
+def _hand_over(read: subprocess.Popen[bytes], write: subprocess.Popen[bytes], first: bytes) -> None:
+    """Have one program run what the other prints: all of it, or nothing."""
+    if read.stdout is None or write.stdin is None:
+        raise BackupImpossible("the programs of PostgreSQL's client cannot be connected")
+    with suppress(BrokenPipeError), write.stdin, read.stdout:
+        write.stdin.write(first)
+        for line in _fitting(read.stdout):
+            write.stdin.write(line)
+        # At the end of what it is given psql commits.
+        if read.wait():
+            write.kill()
+    read.wait()
+
+
+def _fitting(script: Iterable[bytes]) -> Iterator[bytes]:
+    """The script without the settings that older servers do not know; data is not touched."""
+    begun = False
+    for line in script:
+        begun = begun or line.startswith((b"CREATE ", b"COPY "))
+        if begun or not line.startswith(b"SET transaction_timeout"):
+            yield line
+
+
+def _last_words(told: bytes) -> str:
+    return " ".join(told.decode("utf-8", "replace").split())[-500:] or "it ended without a word"

@@ -1,0 +1,98 @@
+"""Proves the archive: every piece by its digest, every file by the bytes on the disk."""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+from uuid import UUID
+
+from claude_headspace.archive.pieces import ArchiveDamaged, Generation, Pieces
+from claude_headspace.archive.places import owners
+from claude_headspace.store.connection import Database
+
+# What was written so lately may be on its way into the archive.
+_RECENT_SECONDS = 60.0
+_FILES = """
+SELECT id, path, sessions::text[] FROM (
+    SELECT id, host, path, sessions FROM checkpoints WHERE inode IS NOT NULL
+    UNION ALL SELECT id, host, path, ARRAY[session_uuid] FROM sidecars) f
+WHERE host = %s AND id > %s ORDER BY id LIMIT 500
+"""
+
+
+@dataclass(slots=True)
+class Proven:
+    """What the archive has of one file. `unarchived`: bytes on the disk that it has not.
+
+    `problem`: where archive and disk, or archive and digests, are not the same.
+    """
+
+    path: str
+    bytes: int = 0
+    unarchived: int = 0
+    redacted: bool = False
+    problem: str | None = None
+
+
+def proven_files(database: Database, host: str, only: UUID | None) -> Iterator[Proven]:
+    """Every file of this host, or those of one session, with all that it held."""
+    pieces = Pieces(database)
+    last = -(2**31)
+    while rows := database.execute(_FILES, (host, last)):
+        last = rows[-1][0]
+        for source_id, path, sessions in rows:
+            whose = owners(path, {UUID(session) for session in sessions})
+            if only is None or only in whose:
+                yield _prove(pieces, source_id, path)
+
+
+def _prove(pieces: Pieces, source_id: int, path: str) -> Proven:
+    found = Proven(path)
+    generations = pieces.generations(source_id)
+    try:
+        for generation in generations[:-1]:
+            _compare(pieces, generation, found, None)
+        if generations:
+            _with_disk(pieces, generations[-1], found)
+        elif (size := _size(path)) is not None:
+            found.unarchived = size
+    except ArchiveDamaged as error:
+        found.problem = str(error)
+    return found
+
+
+def _with_disk(pieces: Pieces, of: Generation, found: Proven) -> None:
+    try:
+        with open(found.path, "rb") as file:
+            found.unarchived = max(0, os.fstat(file.fileno()).st_size - of.checkpoint.offset)
+            _compare(pieces, of, found, file)
+            recent = time.time() - os.fstat(file.fileno()).st_mtime < _RECENT_SECONDS
+    except OSError:
+        _compare(pieces, of, found, None)
+        return
+    if recent:
+        found.problem = None
+
+
+def _compare(pieces: Pieces, of: Generation, found: Proven, file: BinaryIO | None) -> None:
+    """Read a generation; where nothing in it was overwritten it is compared with the file."""
+    checksum = 0
+    found.redacted |= of.redacted
+    for start, data in pieces.read(of):
+        found.bytes += len(data)
+        checksum = zlib.crc32(data, checksum)
+        if file is not None and not of.redacted and file.read(len(data)) != data:
+            found.problem = found.problem or f"the file and the archive differ behind byte {start}"
+    if checksum != of.checkpoint.checksum and not of.redacted:
+        found.problem = f"generation {of.number} is not what was read"
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None

@@ -1,0 +1,67 @@
+"""A generation of a file out of the archive, read as if it were the file itself."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from claude_headspace.archive.pieces import ArchiveDamaged, Generation, Pieces
+from claude_headspace.transcripts.tailer import SourceFile
+
+
+class ArchivedFile(SourceFile):
+    """Holds one piece in memory. It is the file that was archived: identity, times and bytes."""
+
+    def __init__(self, pieces: Pieces, of: Generation, path: str) -> None:
+        self._pieces = pieces
+        self._of = of
+        self._start, self._piece = 0, b""
+        super().__init__(path)
+
+    def _open(self) -> os.stat_result:
+        p = self._of.checkpoint
+        seconds = (p.mtime_ns or 0) // 10**9
+        mode = stat.S_IFREG | 0o600
+        return os.stat_result(
+            (mode, p.inode or 0, p.device or 0, 1, 0, 0, p.offset, seconds, seconds, seconds)
+        )
+
+    def _read_at(self, length: int, at: int) -> bytes:
+        found = b""
+        while (here := at + len(found)) < min(at + length, self._of.checkpoint.offset):
+            if not self._start <= here < self._start + len(self._piece):
+                self._take_piece(here)
+            found += self._piece[here - self._start :][: length - len(found)]
+        return found
+
+    def _take_piece(self, at: int) -> None:
+        try:
+            self._start, self._piece = next(self._pieces.read(self._of, at))
+        except ArchiveDamaged as error:
+            raise OSError(errno.EIO, str(error)) from error
+
+    def close(self) -> None:
+        """Let go of the piece in hand."""
+        self._start, self._piece = 0, b""
+
+    def refresh(self) -> os.stat_result:
+        """It does not change."""
+        return self.stat
+
+    @property
+    def mtime_ns(self) -> int:
+        """When the file was written to last before it was archived."""
+        return self._of.checkpoint.mtime_ns or 0
+
+
+def archived_file(pieces: Pieces, source_id: int, path: str) -> ArchivedFile | None:
+    """The newest generation of a transcript; None where the archive has nothing of it.
+
+    Nor where secrets in it were overwritten: it does not say what the transcript said.
+    """
+    source = pieces.source(source_id)
+    latest = source.latest if source else None
+    if source is None or latest is None or latest.number != source.number or latest.redacted:
+        return None
+    return ArchivedFile(pieces, latest, path) if latest.checkpoint.offset else None

@@ -1,0 +1,181 @@
+"""`claude-headspace forget`: everything that is kept of sessions goes, and does not come back."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID
+
+from claude_headspace.archive.places import owners
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.store.connection import Database
+from claude_headspace.store.sessions import REGISTRATION_CHANNEL
+
+_BATCH = 2000
+TAKE_UP_SECONDS = 15.0
+# What a running watcher had in hand when it was told is written by then.
+SETTLE_SECONDS = 1.0
+# These say that a session was forgotten; agents goes last, since rows refer to it.
+_STAYS = ("registrations", "registration_hosts", "tombstones", "agents")
+_TABLES = """
+SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attname = 'session_uuid'
+AND c.relnamespace = current_schema()::regnamespace AND NOT c.relname = ANY (%s) ORDER BY 1
+"""
+_FILES = """
+SELECT id, path, sessions::text[] FROM checkpoints
+WHERE sessions && %(sessions)s::uuid[]
+    OR EXISTS (SELECT FROM unnest(%(sessions)s::text[]) named WHERE strpos(path, named) > 0)
+UNION ALL SELECT id, path, ARRAY[session_uuid::text] FROM sidecars
+WHERE session_uuid = ANY (%(sessions)s::uuid[])
+"""
+_TELL = f"""
+INSERT INTO tombstones (session_uuid, keep_turns) SELECT unnest(%(sessions)s::uuid[]), %(keep)s
+ON CONFLICT (session_uuid) DO UPDATE
+    SET keep_turns = tombstones.keep_turns AND excluded.keep_turns;
+INSERT INTO registrations AS r (session_uuid, wanted) SELECT unnest(%(sessions)s::uuid[]), false
+WHERE NOT %(keep)s ON CONFLICT (session_uuid) DO UPDATE SET wanted = false,
+    generation = r.generation + 1, project_path = NULL, working_directory = NULL,
+    iterm_pane_id = NULL, requested_at = clock_timestamp();
+NOTIFY {REGISTRATION_CHANNEL}
+"""  # noqa: S608
+# The watchers that run, by their locks, and have not done what was asked for a session.
+_BEHIND = """
+SELECT count(*) FROM pg_locks l JOIN registrations r ON r.session_uuid = ANY (%s::uuid[])
+WHERE l.locktype = 'advisory' AND l.granted
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND l.classid = hashtext('claude_headspace.watcher')::oid
+    AND NOT EXISTS (SELECT FROM registration_hosts h WHERE h.session_uuid = r.session_uuid
+        AND h.generation >= r.generation AND hashtext(h.host)::oid = l.objid)
+"""
+
+
+def forget_arrivals(inbox: Path, sessions: Sequence[UUID]) -> int:
+    """Delete what hooks and programs left of these sessions on this machine; how many files."""
+    names = [str(session).encode() for session in sessions]
+    gone = 0
+    for path in [path for path in inbox.rglob("*.json") if path.is_file()]:
+        with suppress(FileNotFoundError):
+            content = path.read_bytes()
+            if any(name in content for name in names):
+                path.unlink()
+                gone += 1
+    return gone
+
+
+class StillCaptured(HeadspaceError):
+    """A watcher that runs has not been heard to leave the sessions alone."""
+
+
+class Forget:
+    """What is kept of some sessions: counted, and deleted. `keep_turns`: only their archive."""
+
+    def __init__(
+        self, database: Database, sessions: Sequence[UUID], *, keep_turns: bool = False
+    ) -> None:
+        self._database = database
+        self._names = [str(session) for session in sessions]
+        self._keep_turns = keep_turns
+        self._sessions = frozenset(sessions)
+
+    def plan(self) -> Counter[str]:
+        """How much there is of what."""
+        found: Counter[str] = Counter()
+        found["files"] = len(self._files())
+        found["bytes in the archive"] = self._archived()
+        for table, condition, values in self._parts():
+            rows = self._database.execute(
+                f"SELECT count(*) FROM {table} WHERE {condition}",  # noqa: S608
+                values,
+            )
+            found[table] = int(rows[0][0])
+        return +found
+
+    def run(self, progress: Callable[[], None] = lambda: None) -> Counter[str]:
+        """Delete it, in small transactions; how many rows went.
+
+        Raises StillCaptured, with nothing deleted, when a watcher does not answer.
+        """
+        tell = self._database.mogrify(_TELL, {"sessions": self._names, "keep": self._keep_turns})
+        self._database.execute_durably(tell)
+        self._wait_for_watchers()
+        rows = self._database.execute(
+            "SELECT DISTINCT project_id FROM agents WHERE session_uuid = ANY (%s::uuid[])",
+            (self._names,),
+        )
+        gone: Counter[str] = Counter()
+        while found := self._delete(progress):
+            gone.update(found)
+            time.sleep(SETTLE_SECONDS)
+        if not self._keep_turns:
+            self._delete_traces([row[0] for row in rows])
+        return gone
+
+    def _wait_for_watchers(self) -> None:
+        deadline = time.monotonic() + TAKE_UP_SECONDS
+        while not self._keep_turns and self._database.execute(_BEHIND, (self._names,))[0][0]:
+            if time.monotonic() > deadline:
+                raise StillCaptured(
+                    "a running watcher has not taken it up: nothing was deleted; try again"
+                )
+            time.sleep(0.05)
+
+    def _files(self) -> list[int]:
+        """The ids of files that belong to these sessions alone."""
+        rows = self._database.execute(self._database.mogrify(_FILES, {"sessions": self._names}))
+        whose = {row[0]: owners(row[1], {UUID(each) for each in row[2]}) for row in rows}
+        return [source_id for source_id, named in whose.items() if named <= self._sessions]
+
+    def _archived(self) -> int:
+        rows = self._database.execute(
+            "SELECT coalesce(sum(archived), 0) FROM archive_generations WHERE source_id = ANY (%s)",
+            (self._files(),),
+        )
+        return int(rows[0][0])
+
+    def _parts(self) -> list[tuple[str, str, tuple[object, ...]]]:
+        """Tables, each with what chooses the rows that go, in the order in which they go."""
+        files = self._files()
+        archive = [
+            (table, "source_id = ANY (%s)", (files,))
+            for table in ("archive_pieces", "archive_generations")
+        ]
+        if self._keep_turns:
+            return [*archive, ("sidecars", "session_uuid = ANY (%s::uuid[])", (self._names,))]
+        tables = [row[0] for row in self._database.execute(_TABLES, (list(_STAYS),))]
+        of_session = "session_uuid = ANY (%s::uuid[])"
+        dead = (
+            "source_id = ANY (%s) OR EXISTS (SELECT FROM unnest(%s::text[]) named"
+            " WHERE checkpoint(convert_to(named, 'UTF8') IN content) > 0)"
+        )
+        return [
+            *archive,
+            ("dead_letters", dead, (files, self._names)),
+            *((table, of_session, (self._names,)) for table in (*tables, "agents")),
+        ]
+
+    def _delete(self, progress: Callable[[], None]) -> Counter[str]:
+        gone: Counter[str] = Counter()
+        for table, condition, values in self._parts():
+            statement = (
+                f"WITH gone AS (DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid"  # noqa: S608
+                f" FROM {table} WHERE {condition} LIMIT {_BATCH})) RETURNING 1)"
+                " SELECT count(*) FROM gone"
+            )
+            while count := int(self._database.execute_durably(statement, values)[0][0]):
+                gone[table] += count
+                progress()
+        return gone
+
+    def _delete_traces(self, projects: Sequence[int]) -> None:
+        """What no session has any more, and what lines left open."""
+        self._database.execute_durably(
+            "UPDATE checkpoints SET state = '', reread_state = '' WHERE id = ANY (%s);"
+            " DELETE FROM projects p WHERE id = ANY (%s)"
+            " AND NOT EXISTS (SELECT FROM agents WHERE project_id = p.id)"
+            " AND NOT EXISTS (SELECT FROM events WHERE project_id = p.id)",
+            (self._files(), list(projects)),
+        )

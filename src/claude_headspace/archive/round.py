@@ -1,0 +1,80 @@
+"""Goes through everything that was ever captured, for what the archive has not, or not yet."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from uuid import UUID
+
+from claude_headspace.archive.places import folder_of
+from claude_headspace.store.connection import Database, Row
+
+ROUND_SECONDS = 3600.0
+RETRY_SECONDS = 60.0
+_PAGE = 500
+# So long files are looked at in one step.
+_LOOK_SECONDS = 0.002
+# The oldest first: it is deleted first.
+_BEHIND = """
+SELECT s.id, s.path, coalesce(s.mtime_ns, 0), g.gone_at IS NULL, g.source_id IS NULL OR (
+    (g.gone_at IS NULL OR s.updated_at > g.gone_at) AND (
+    g.generation < s.generation OR g.archived < s.committed_offset
+    OR (g.archived = s.committed_offset AND g.checksum <> s.checksum)
+    OR (g.device, g.inode, g.mtime_ns) IS DISTINCT FROM (s.device, s.inode, s.mtime_ns)))
+FROM checkpoints s LEFT JOIN LATERAL (
+    SELECT * FROM archive_generations WHERE source_id = s.id ORDER BY generation DESC LIMIT 1
+) g ON true
+WHERE s.host = %s AND s.inode IS NOT NULL AND (coalesce(s.mtime_ns, 0), s.id) > (%s, %s)
+ORDER BY coalesce(s.mtime_ns, 0), s.id LIMIT %s
+"""
+_BEFORE_ALL = (-(2**63), 0)
+
+
+class Round:
+    """One round at the start, and then one an hour; `due` says when its next step is."""
+
+    def __init__(
+        self,
+        database: Database,
+        host: str,
+        *,
+        behind: Callable[[int, str], None],
+        folder: Callable[[str, UUID], None],
+    ) -> None:
+        self._database = database
+        self._host = host
+        self._tell_behind = behind
+        self._tell_folder = folder
+        self._page: deque[Row] = deque()
+        self._last = _BEFORE_ALL
+        self.due = 0.0
+
+    def begin(self) -> None:
+        """Start from the first file."""
+        self._page.clear()
+        self._last = _BEFORE_ALL
+        self.due = 0.0
+
+    def step(self, now: float, *, failed: bool) -> None:
+        """Look at some files, and tell of one that is behind, or of a session's folder."""
+        if self._page:
+            self._look(now)
+            return
+        self._page.extend(self._database.execute(_BEHIND, (self._host, *self._last, _PAGE)))
+        if self._page:
+            self._last = (self._page[-1][2], self._page[-1][0])
+            self.due = 0.0
+        else:
+            self.begin()
+            self.due = now + (RETRY_SECONDS if failed else ROUND_SECONDS)
+
+    def _look(self, now: float) -> None:
+        while self._page and time.monotonic() - now < _LOOK_SECONDS:
+            source_id, path, _, is_here, is_behind = self._page.popleft()
+            if is_here and (folder := folder_of(path)) and os.path.isdir(folder[0]):
+                self._tell_folder(*folder)
+            if is_behind or (is_here and not os.path.exists(path)):
+                self._tell_behind(source_id, path)
+                return

@@ -1,0 +1,59 @@
+"""What the archive holds and costs, how far behind it is, and what Claude Code will delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+# Of a file its newest generation says whether it is there still, and whether all of it is kept.
+_SUMMARY = text("""
+WITH files AS (
+    SELECT s.id, s.path, s.sessions, s.committed_offset, s.mtime_ns, g.archived, g.gone_at
+    FROM checkpoints s LEFT JOIN LATERAL (
+        SELECT archived, gone_at FROM archive_generations
+        WHERE source_id = s.id ORDER BY generation DESC LIMIT 1) g ON true
+    WHERE s.inode IS NOT NULL AND s.host = :host),
+behind AS (SELECT * FROM files WHERE gone_at IS NULL AND coalesce(archived, 0) < committed_offset),
+lost AS (SELECT * FROM files WHERE gone_at IS NOT NULL AND coalesce(archived, 0) < committed_offset)
+SELECT (SELECT count(*) FROM archive_generations WHERE archived > 0),
+    (SELECT coalesce(sum(archived), 0)::bigint FROM archive_generations),
+    (SELECT coalesce(sum(stored), 0)::bigint FROM archive_generations),
+    (SELECT count(*) FROM archive_generations WHERE redacted),
+    (SELECT count(*) FROM behind),
+    (SELECT coalesce(sum(committed_offset - coalesce(archived, 0)), 0)::bigint FROM behind),
+    (SELECT count(DISTINCT session) FROM lost, unnest(sessions) session),
+    (SELECT count(DISTINCT session) FROM files, unnest(sessions) session WHERE archived > 0
+        AND gone_at IS NOT NULL AND strpos(path, session::text) > 0),
+    (SELECT min(mtime_ns) FROM files WHERE gone_at IS NULL)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveSummary:
+    """`stored` bytes hold `bytes`. `behind`: on the disk and not all in the archive.
+
+    `only_in_log`: sessions of which files are gone that were never archived; `only_archived`:
+    sessions whose transcript is gone and can be restored. `oldest`: the last change of the oldest
+    transcript on the disk.
+    """
+
+    generations: int
+    bytes: int
+    stored: int
+    redacted: int
+    behind_files: int
+    behind_bytes: int
+    only_in_log: int
+    only_archived: int
+    oldest: datetime | None
+
+
+def archive_summary(connection: Connection, host: str) -> ArchiveSummary:
+    """Of all that is stored; what is behind, gone or old is of this host."""
+    *numbers, oldest = connection.execute(_SUMMARY, {"host": host}).one()
+    when = None if oldest is None else datetime.fromtimestamp(oldest / 1e9, tz=UTC)
+    values: list[Any] = [*numbers, when]
+    return ArchiveSummary(*values)
