@@ -105,6 +105,7 @@ class Database:
 
     def precondition(self) -> Precondition:
         """What is read from here on may be written as long as this connection lasts."""
+        self._be_connected()
         return Precondition(self.generation)
 
     def holds(self, precondition: Precondition | None) -> bool:
