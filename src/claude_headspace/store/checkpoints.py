@@ -141,10 +141,8 @@ class Checkpoints:
 
     def rewind_session(self, session: UUID) -> list[str]:
         """The same with those in which the session has lines; their paths as they are stored."""
-        rows = self._database.execute_durably(
-            f"{_REWIND} AND %s::uuid = ANY (sessions) RETURNING path",
-            (RULES, self._host, str(session)),
-        )
+        rewind = f"{_REWIND} AND %s::uuid = ANY (sessions) RETURNING path"
+        rows = self._database.execute_durably(rewind, (RULES, self._host, str(session)))
         return [row[0] for row in rows]
 
     def commit(
