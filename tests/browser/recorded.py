@@ -36,13 +36,21 @@ class Talk:
         self._write(self.path, record)
         return str(record["uuid"])
 
-    def answer(self, content: Any, *, ago: float = 0, subagent: str | None = None) -> None:
+    def answer(
+        self,
+        content: Any,
+        *,
+        ago: float = 0,
+        subagent: str | None = None,
+        stop_reason: str | None = None,
+    ) -> None:
         """A line of Claude's: words, or blocks."""
         more: dict[str, Any] = {"isSidechain": True, "agentId": subagent} if subagent else {}
         record = lines.assistant(
             self.session, content, at=self._at(ago), cwd=self.cwd,
             message_id=f"msg_{uuid.uuid4().hex}", **more,
         )  # fmt: skip
+        record["message"]["stop_reason"] = stop_reason
         record["message"]["usage"] = {"input_tokens": 3, "output_tokens": 120}
         self._write(self._file(subagent), record)
 

@@ -76,6 +76,10 @@ def test_the_state_of_a_session_changes_as_it_goes_on(desk: Any) -> None:
     talk.result(question, "Blue")
     see(page.get_by_role("heading", name="Nobody needs you"))
     see(page.get_by_role("heading", name="Working 1"))
+    talk.answer("Painted.", stop_reason="end_turn")
+    see(page.locator(".group-turn").get_by_text("reply ended (end_turn)"))
+    talk.prompt("and the window")
+    see(page.get_by_role("heading", name="Working 1"))
 
 
 def test_a_hook_says_that_a_reply_is_over_and_that_someone_is_wanted(desk: Any) -> None:

@@ -35,6 +35,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cache_write: int = 0
     cache_write_1h: int = 0
     tier: str | None = None
+    stop_reason: str | None = None
 
 
 class Work(msgspec.Struct, frozen=True, gc=False):

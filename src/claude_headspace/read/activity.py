@@ -15,34 +15,27 @@ LANES = 20
 FINE = 240
 _PLACE = " LEFT JOIN projects p ON p.id = {id} "
 _TURNS = f"""
-SELECT width_bucket(e.timestamp, %(edges)s::timestamptz[]), p.path, p.host,
- count(DISTINCT e.event_key), count(DISTINCT e.event_key)
- FILTER (WHERE e.payload->>'actor' = 'user'), 0, 0, 0, 0
+SELECT width_bucket(e.timestamp, %(edges)s::timestamptz[]), p.path, NULL,
+ count(*), count(*) FILTER (WHERE e.payload->>'actor' = 'user'), 0, 0, 0, 0
 FROM events e{_PLACE.format(id="e.project_id")} WHERE e.event_type = 'turn_detected'
- AND e.retracted_at IS NULL AND e.timestamp >= %(start)s AND e.timestamp < %(end)s
- AND {{only}} GROUP BY 1, 2, 3
+ AND e.retracted_at IS NULL AND NOT e.annotations ? 'copy_of'
+ AND e.timestamp >= %(start)s AND e.timestamp < %(end)s AND {{only}} GROUP BY 1, 2, 3
 """
 _CALLS = f"""
-SELECT width_bucket(c.started_at, %(edges)s::timestamptz[]), p.path, p.host, 0, 0, count(*),
+SELECT width_bucket(c.started_at, %(edges)s::timestamptz[]), p.path, NULL, 0, 0, count(*),
  count(*) FILTER (WHERE c.outcome = 'error'), 0, 0
 FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
 {_PLACE.format(id="a.project_id")} WHERE c.copy_of IS NULL
  AND c.started_at >= %(start)s AND c.started_at < %(end)s AND {{only}} GROUP BY 1, 2, 3
 """
 _SPENT = f"""
-SELECT width_bucket(m.started_at, %(edges)s::timestamptz[]), p.path, p.host, 0, 0, 0, 0,
- sum(m.output_tokens)::bigint, sum(m.cache_read_tokens)::bigint
+SELECT width_bucket(m.started_at, %(edges)s::timestamptz[]), p.path, m.model, 0, 0, 0, 0,
+ sum(m.output_tokens)::bigint, sum(m.cache_read_tokens)::bigint, count(*)
 FROM model_calls m JOIN agents a ON a.session_uuid = m.session_uuid
 {_PLACE.format(id="a.project_id")} WHERE m.started_at >= %(start)s AND m.started_at < %(end)s
  AND {{only}} GROUP BY 1, 2, 3
 """
 _ONLY = "(%(projects)s::text[] IS NULL OR p.path = ANY (%(projects)s))"
-_MODELS = f"""
-SELECT m.model, count(*), sum(m.output_tokens)::bigint, sum(m.cache_read_tokens)::bigint
-FROM model_calls m JOIN agents a ON a.session_uuid = m.session_uuid
-{_PLACE.format(id="a.project_id")} WHERE m.started_at >= %(start)s AND m.started_at < %(end)s
- AND {_ONLY} GROUP BY 1 ORDER BY 2 DESC
-"""
 _MOMENTS = f"""
 SELECT e.agent_id, width_bucket(e.timestamp, %(edges)s::timestamptz[]), count(*),
  bool_or(e.payload->>'actor' = 'user') FROM events e{_PLACE.format(id="e.project_id")}
@@ -106,27 +99,33 @@ class Activity:
 
 
 def activity_in(
-    reader: Reader, buckets: Buckets, fine: Buckets, projects: Sequence[str] = ()
+    reader: Reader, buckets: Buckets, fine: Buckets | None, projects: Sequence[str] = ()
 ) -> Activity:
-    """What happened between the edges; lanes are drawn from the finer ones."""
+    """What happened between the edges; lanes are drawn from finer ones, if any."""
     has_work = has_projections(reader)
     asked: dict[str, Any] = {
         "edges": list(buckets.edges), "start": buckets.start, "end": buckets.end,
         "projects": list(projects) or None,
     }  # fmt: skip
-    whole, by_project = Sums(), dict[str, Sums]()
+    whole, by_project, models = Sums(), dict[str, Sums](), dict[str, Sums]()
     parts = tuple(Sums() for _ in buckets.edges[1:])
     for statement in (_TURNS, _CALLS, _SPENT) if has_work else (_TURNS,):
-        for number, path, _, *numbers in reader.rows(statement.format(only=_ONLY), asked):
-            whole.add(numbers)
-            parts[number - 1].add(numbers)
-            by_project.setdefault(path or "", Sums()).add(numbers)
-    models = {}
-    for model, replies, tokens, cached in reader.rows(_MODELS, asked) if has_work else ():
-        models[model] = Sums(turns=replies, tokens_out=tokens or 0, cache_read=cached or 0)
-    ranked = sorted(by_project.items(), key=lambda item: -item[1].turns)
-    lanes = _lanes(reader, {**asked, "edges": list(fine.edges)}, fine, has_work=has_work)
-    return Activity(buckets, whole, parts, dict(ranked), models, lanes, has_work)
+        for number, path, model, *numbers in reader.rows(statement.format(only=_ONLY), asked):
+            done = numbers[:6]
+            for sums in (whole, parts[number - 1], by_project.setdefault(path or "", Sums())):
+                sums.add(done)
+            if model is not None:
+                models.setdefault(model, Sums()).add([numbers[6], *done[1:]])
+    lanes: tuple[Lane, ...] = ()
+    if fine is not None:
+        lanes = _lanes(reader, {**asked, "edges": list(fine.edges)}, fine, has_work=has_work)
+    return Activity(
+        buckets, whole, parts, _most_first(by_project), _most_first(models), lanes, has_work
+    )
+
+
+def _most_first(sums: dict[str, Sums]) -> dict[str, Sums]:
+    return dict(sorted(sums.items(), key=lambda item: -item[1].turns))
 
 
 def _lanes(

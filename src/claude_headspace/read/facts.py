@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.state import LastFacts
@@ -31,11 +32,44 @@ WHERE a.id = ANY (%s)
 """
 
 
-def facts_of(reader: Reader, agent_ids: Sequence[int]) -> dict[int, LastFacts]:
-    """What the log says last of each of these sessions."""
-    if not agent_ids:
+# What changes with every line or event of a session: facts are read again when it does.
+_AGE = (
+    "SELECT a.id, a.session_uuid::text, a.last_seen_at, a.ended_at,"
+    " (SELECT max(e.id) FROM events e WHERE e.agent_id = a.id) FROM agents a WHERE a.id = ANY (%s)"
+)
+MOST_KEPT = 2000
+
+
+class KnownFacts:
+    """Facts of sessions as they were read last, for as long as they are true."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[tuple[Any, ...], LastFacts]] = {}
+
+    def of(self, reader: Reader, agent_ids: Sequence[int]) -> dict[int, LastFacts]:
+        """What the log says last of each of these sessions."""
+        if not agent_ids:
+            return {}
+        ages = {row[0]: tuple(row) for row in reader.rows(_AGE, [list(agent_ids)])}
+        known = {
+            agent: kept[1]
+            for agent, age in ages.items()
+            if (kept := self._known.get(agent)) is not None and kept[0] == age
+        }
+        fresh = _read(reader, [agent for agent in ages if agent not in known])
+        if len(self._known) > MOST_KEPT:
+            self._known.clear()
+        self._known.update({agent: (ages[agent], facts) for agent, facts in fresh.items()})
+        return known | fresh
+
+
+facts_of = KnownFacts().of
+
+
+def _read(reader: Reader, ids: Sequence[int]) -> dict[int, LastFacts]:
+    if not ids:
         return {}
-    ids = list(agent_ids)
+    ids = list(ids)
     calls, replies = open_calls(reader, ids), last_replies(reader, ids)
     return {
         row[0]: LastFacts(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
+from claude_headspace.read.done import Counted, Done, count_done
 from claude_headspace.read.facts import facts_of
 from claude_headspace.read.paging import (
     PAGE_ROWS,
@@ -21,7 +21,6 @@ from claude_headspace.read.paging import (
     read_cursor,
 )
 from claude_headspace.read.state import Kind, LastFacts, State, derive_state
-from claude_headspace.read.tools import usage_of
 
 TITLE_KINDS = ("custom-title", "ai-title", "summary", "agent-name")
 # A session that begins with a command of the client is named by what was asked after it.
@@ -39,19 +38,9 @@ _COLUMNS = (
     f"a.id, a.session_uuid::text, {_TITLE}, p.path, p.host, a.working_directory, a.started_at,"
     " a.last_seen_at, a.ended_at, a.end_reason, a.forked_from::text"
 )
-_FROM = " FROM agents a JOIN projects p ON p.id = a.project_id"
+FROM = " FROM agents a JOIN projects p ON p.id = a.project_id"
 LONGEST_TITLE = 120
 _NO_TITLES = ("implement the following plan:",)
-_TURNS = (
-    "SELECT agent_id, count(*) FILTER (WHERE payload->>'actor' = 'user'), count(*) FROM events"
-    " WHERE agent_id = ANY (%s) AND event_type = 'turn_detected' AND retracted_at IS NULL"
-    " GROUP BY agent_id"
-)
-_LINES = (
-    "SELECT session::text, sum((counts->>'lines')::bigint), sum(coalesce((SELECT sum(value::bigint)"
-    " FROM jsonb_each_text(counts->'rejected')), 0)) FROM checkpoints,"
-    " unnest(sessions) AS session WHERE session = ANY (%s::uuid[]) GROUP BY session"
-)
 _SORTS = {
     "last": "a.last_seen_at",
     "length": "extract(epoch FROM a.last_seen_at - a.started_at)::float8",
@@ -77,19 +66,6 @@ class SessionQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What was done in a session; None where nothing says it."""
-
-    prompts: int = 0
-    turns: int = 0
-    calls: int | None = None
-    failed: int | None = None
-    tokens_out: int | None = None
-    lines: int | None = None
-    lines_lost: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Session:
     """One session of a list."""
 
@@ -105,7 +81,7 @@ class Session:
     end_reason: str | None
     forked_from: str | None
     state: State = field(default=State("ended", None, ""))
-    done: Done = Done()
+    done: Done = field(default=Done())
 
     @property
     def seconds(self) -> float | None:
@@ -131,20 +107,20 @@ def title_of(words: str) -> str:
     lines = [line.strip("#*> \t") for line in words.splitlines()]
     lines = [line for line in lines if line and line.lower() not in _NO_TITLES]
     line = " ".join((lines or [""])[0].split())
-    return line if len(line) <= LONGEST_TITLE else f"{line[:LONGEST_TITLE].rpartition(' ')[0]} …"
+    return line if len(line) <= LONGEST_TITLE else f"{line[:LONGEST_TITLE].rpartition(' ')[0]}…"
 
 
 def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[Session]:
     """A page of sessions, the newest first."""
     now = datetime.now(UTC)
     column = _SORTS[asked.sort]
-    conditions, values = _conditions(reader, asked, now)
+    conditions, values = conditions_of(reader, asked, now)
     if asked.cursor is not None:
         conditions.append(f"({column}, a.id) < (%s, %s)")
         values += read_cursor(asked.cursor, datetime if asked.sort == "last" else float, int)
     rows = reader.fetch(
         _session,
-        f"SELECT {_COLUMNS}{_FROM} WHERE {' AND '.join([*conditions, f'{column} IS NOT NULL'])}"
+        f"SELECT {_COLUMNS}{FROM} WHERE {' AND '.join([*conditions, f'{column} IS NOT NULL'])}"
         f" ORDER BY {column} DESC, a.id DESC LIMIT %s",
         [*values, asked.limit + 1],
     )
@@ -155,14 +131,14 @@ def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[Session]:
 
 def find_sessions(reader: Reader, ids: Sequence[int], now: datetime) -> dict[int, Session]:
     """Sessions by the ids of their rows."""
-    found = reader.fetch(_session, f"SELECT {_COLUMNS}{_FROM} WHERE a.id = ANY (%s)", [list(ids)])
+    found = reader.fetch(_session, f"SELECT {_COLUMNS}{FROM} WHERE a.id = ANY (%s)", [list(ids)])
     return {row.id: row for row in with_state(reader, found, now)}
 
 
 def one_session(reader: Reader, uuid: UUID, now: datetime) -> Session | None:
     """The session of this uuid, with all that is known of it."""
     found = reader.fetch(
-        _session, f"SELECT {_COLUMNS}{_FROM} WHERE a.session_uuid = %s", [str(uuid)]
+        _session, f"SELECT {_COLUMNS}{FROM} WHERE a.session_uuid = %s", [str(uuid)]
     )
     return with_state(reader, with_done(reader, found), now)[0] if found else None
 
@@ -170,7 +146,7 @@ def one_session(reader: Reader, uuid: UUID, now: datetime) -> Session | None:
 def alive_sessions(reader: Reader, now: datetime) -> list[Session]:
     """Every session that has not ended, with its state."""
     found = reader.fetch(
-        _session, f"SELECT {_COLUMNS}{_FROM} WHERE a.ended_at IS NULL ORDER BY a.last_seen_at DESC"
+        _session, f"SELECT {_COLUMNS}{FROM} WHERE a.ended_at IS NULL ORDER BY a.last_seen_at DESC"
     )
     return with_state(reader, found, now)
 
@@ -195,28 +171,12 @@ def _stated(row: Session, facts: LastFacts | None, now: datetime) -> Session:
 
 def with_done(reader: Reader, rows: Sequence[Session]) -> list[Session]:
     """The same sessions, each with what was done in it."""
-    ids = [row.id for row in rows]
-    turns = {row[0]: row[1:] for row in reader.rows(_TURNS, [ids])} if ids else {}
-    lines = {row[0]: row[1:] for row in reader.rows(_LINES, [[row.uuid for row in rows]])}
-    usage = usage_of(reader, ids)
-    return [
-        replace(row, done=_done(turns.get(row.id), usage.get(row.id), lines.get(row.uuid)))
-        for row in rows
-    ]
+    keys = [Counted(row.id, row.uuid, row.last_line_at) for row in rows]
+    done = count_done(reader, keys)
+    return [replace(row, done=done[key]) for row, key in zip(rows, keys, strict=True)]
 
 
-def _done(
-    turns: Sequence[int] | None, usage: Sequence[int] | None, lines: Sequence[Any] | None
-) -> Done:
-    prompts, every = turns or (0, 0)
-    calls, failed, tokens = usage or (None, None, None)
-    written, lost = lines or (None, 0)
-    return Done(
-        prompts, every, calls, failed, tokens, None if written is None else int(written), int(lost)
-    )
-
-
-def _conditions(
+def conditions_of(
     reader: Reader, asked: SessionQuestion, now: datetime
 ) -> tuple[list[str], list[Any]]:
     """The filters as SQL and its values."""
@@ -247,50 +207,3 @@ def _literally(word: str) -> str:
 
 def _in_states(reader: Reader, states: Sequence[str], now: datetime) -> list[int]:
     return [row.id for row in alive_sessions(reader, now) if row.state.kind in states]
-
-
-def count_sessions(
-    reader: Reader, asked: SessionQuestion, now: datetime
-) -> tuple[int, Mapping[str, Mapping[str, int]]]:
-    """How many there are, and by facet; a facet counts without its own filter."""
-    conditions, values = _conditions(reader, asked, now)
-    count = reader.value(f"SELECT count(*){_FROM} WHERE {' AND '.join(conditions)}", values)
-    facets = {
-        "project": _by(reader, "p.path", replace(asked, project=()), now),
-        "host": _by(reader, "p.host", replace(asked, host=()), now),
-        "state": _by_state(reader, replace(asked, state=()), now),
-    }
-    return count, facets
-
-
-def _by(reader: Reader, column: str, asked: SessionQuestion, now: datetime) -> dict[str, int]:
-    conditions, values = _conditions(reader, asked, now)
-    rows = reader.rows(
-        f"SELECT {column}, count(*){_FROM} WHERE {' AND '.join(conditions)}"
-        " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 12",
-        values,
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-def _by_state(reader: Reader, asked: SessionQuestion, now: datetime) -> dict[str, int]:
-    conditions, values = _conditions(reader, asked, now)
-    rows = reader.rows(
-        f"SELECT a.id, a.ended_at IS NOT NULL{_FROM} WHERE {' AND '.join(conditions)}", values
-    )
-    known = facts_of(reader, [row[0] for row in rows if not row[1]])
-    counts = dict.fromkeys(("needs", "turn", "work", "stalled"), 0)
-    for facts in known.values():
-        counts[derive_state(facts, now).kind] += 1
-    return {**counts, "ended": sum(row[1] for row in rows)}
-
-
-def turns_in(reader: Reader, buckets: Buckets) -> list[int]:
-    """Turns in each part of a stretch of time."""
-    rows = reader.rows(
-        "SELECT width_bucket(timestamp, %s::timestamptz[]), count(*) FROM events"
-        " WHERE event_type = 'turn_detected' AND retracted_at IS NULL"
-        " AND timestamp >= %s AND timestamp < %s GROUP BY 1",
-        [list(buckets.edges), buckets.start, buckets.end],
-    )
-    return buckets.spread(rows)

@@ -146,7 +146,7 @@ def last_replies(reader: Reader, agent_ids: Sequence[int]) -> dict[int, dict[str
     if not has_projections(reader):
         return {}
     rows = reader.rows(
-        "SELECT a.id, m.ended_at, to_jsonb(m)->>'stop_reason', (SELECT max(c.ended_at)"
+        "SELECT a.id, m.ended_at, m.stop_reason, (SELECT max(c.ended_at)"
         " FROM tool_calls c WHERE c.session_uuid = a.session_uuid AND c.subagent IS NULL"
         " AND c.outcome = 'interrupted') FROM agents a LEFT JOIN LATERAL (SELECT * FROM model_calls"
         " WHERE session_uuid = a.session_uuid AND subagent IS NULL ORDER BY ended_at DESC LIMIT 1)"

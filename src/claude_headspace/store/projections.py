@@ -122,6 +122,7 @@ _USAGE: tuple[_Column, ...] = (
     ("cache_write_tokens", "bigint", lambda row: row.usage.cache_write),
     ("cache_write_1h_tokens", "bigint", lambda row: row.usage.cache_write_1h),
     ("service_tier", "text", lambda row: row.usage.tier),
+    ("stop_reason", "text", lambda row: row.usage.stop_reason),
     ("ended_at", "timestamptz", lambda row: row.ended.isoformat()),
 )
 _REPLY: tuple[_Column, ...] = (

@@ -237,6 +237,7 @@ model_calls = Table(
     # Those of cache_write_tokens that are kept for an hour, which costs more.
     Column("cache_write_1h_tokens", BigInteger, nullable=False),
     Column("service_tier", Text),
+    Column("stop_reason", Text),
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant, nullable=False),
     Index(None, "session_uuid"),

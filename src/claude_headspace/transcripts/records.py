@@ -65,6 +65,7 @@ class Message(msgspec.Struct):
     id: str | None = None
     model: str | None = None
     usage: msgspec.Raw = ABSENT
+    stop_reason: Any = None
 
 
 class Attachment(msgspec.Struct):

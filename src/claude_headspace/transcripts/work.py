@@ -89,6 +89,7 @@ def _usage(message: Message) -> Usage | None:
         int(told.cache_read_input_tokens or 0), int(told.cache_creation_input_tokens or 0),
         int((told.cache_creation and told.cache_creation.ephemeral_1h_input_tokens) or 0),
         told.service_tier and _name(told.service_tier),
+        _name(message.stop_reason) if isinstance(message.stop_reason, str) else None,
     )  # fmt: skip
 
 

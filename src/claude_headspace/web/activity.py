@@ -59,7 +59,8 @@ def show() -> str:
         if asked.range == "day":
             start, end = _busy_hours(reader, start, end)
         buckets = cut(start, end, MOST_BARS[asked.range])
-        done = activity_in(reader, buckets, _exactly(start, end), asked.project)
+        fine = _exactly(start, end) if asked.range != "year" else None
+        done = activity_in(reader, buckets, fine, asked.project)
         sessions = find_sessions(reader, [lane.agent_id for lane in done.lanes], now)
     charts = {
         name: bars_of(

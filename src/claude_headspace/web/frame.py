@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from claude_headspace.config import Config
 
 EXTENSION = "claude_headspace.pages"
+_SEEN = "claude_headspace.verdict"
+VERDICT_SECONDS = 1.0
 THEMES = ("light", "dark")
 VIEWS = (("now", "Now"), ("sessions", "Sessions"), ("events", "Events"), ("activity", "Activity"))
 
@@ -97,8 +99,11 @@ def _around() -> dict[str, Any]:
 
 
 def health_strip() -> Strip:
-    """The verdict of this moment in words."""
-    return strip_of(frame().verdict(), time.time())
+    """The verdict of this second in words: all open pages ask for it."""
+    seen = current_app.extensions.get(_SEEN)
+    if seen is None or time.monotonic() - seen[0] > VERDICT_SECONDS:
+        seen = current_app.extensions[_SEEN] = time.monotonic(), frame().verdict()
+    return strip_of(seen[1], time.time())
 
 
 def asset(name: str) -> str:

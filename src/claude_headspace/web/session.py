@@ -14,9 +14,10 @@ from flask import Blueprint, render_template, request
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.conversation import Exchange, Outline, Step, read_outline, read_page
+from claude_headspace.read.conversation import Exchange, Step, read_page
 from claude_headspace.read.kept import kept_of
 from claude_headspace.read.lines import Transcripts, answered_in, asked_in, failure_words
+from claude_headspace.read.outline import Outline, read_outline
 from claude_headspace.read.selection import find_session
 from claude_headspace.read.sessions import Session, one_session
 from claude_headspace.read.telling import Telling, diff, telling

@@ -69,12 +69,14 @@ function morphList(id, fresh) {
   }
 }
 
+let pulse = document.body.dataset.line;
 let waiting = null; // rows of the feed that are not shown yet
 let paused = false;
 
 async function refresh() {
   const page = new DOMParser().parseFromString(await fetched(location.href), "text/html");
   document.title = page.title;
+  pulse = page.body.dataset.line ?? pulse;
   const atEnd = view === "sessions" && $("#turns") && innerHeight + scrollY > document.body.scrollHeight - 80;
   for (const element of $$("[data-live]", page)) if (element.id) replace(element.id, element);
   for (const element of $$("[data-live-list]", page)) morphList(element.id, element);
@@ -155,7 +157,7 @@ let busy = false;
 let again = false;
 let brokeAt = null;
 const QUICK = 40;
-const slow = "slow" in document.body.dataset ? 5000 : 700;
+const slow = "slow" in document.body.dataset ? 5000 : 400;
 let lastRefresh = 0;
 
 function happened() {
@@ -250,7 +252,6 @@ async function look() {
 }
 
 // Calls of tools are no events of the log; that a session has gone on shows in its last line.
-let pulse = document.body.dataset.line;
 async function feel() {
   if (document.hidden) return;
   try {
@@ -350,7 +351,7 @@ for (const chart of $$("[data-drag-since]")) {
 
 // ---------- keys ----------
 
-let current = null;
+let current = $(".current");
 const rows = () => $$("[data-row]").filter((row) => row.offsetParent !== null);
 
 function select(row) {

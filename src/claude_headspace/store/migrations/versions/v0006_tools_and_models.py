@@ -55,6 +55,7 @@ def _model_calls() -> tuple[sa.Column[Any], ...]:
         _column("cache_write_tokens", sa.BigInteger()),
         _column("cache_write_1h_tokens", sa.BigInteger()),
         _column("service_tier", sa.Text(), nullable=True),
+        _column("stop_reason", sa.Text(), nullable=True),
         _column("started_at", _INSTANT),
         _column("ended_at", _INSTANT),
     )

@@ -1,0 +1,80 @@
+"""What was done in sessions, counted: once for every last line of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias
+
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.tools import usage_of
+
+_TURNS = (
+    "SELECT agent_id, count(*) FILTER (WHERE payload->>'actor' = 'user'), count(*) FROM events"
+    " WHERE agent_id = ANY (%s) AND event_type = 'turn_detected' AND retracted_at IS NULL"
+    " GROUP BY agent_id"
+)
+_LINES = (
+    "SELECT session::text, sum((counts->>'lines')::bigint), sum(coalesce((SELECT sum(value::bigint)"
+    " FROM jsonb_each_text(counts->'rejected')), 0)) FROM checkpoints,"
+    " unnest(sessions) AS session WHERE session = ANY (%s::uuid[]) GROUP BY session"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done in a session; None where nothing says it."""
+
+    prompts: int = 0
+    turns: int = 0
+    calls: int | None = None
+    failed: int | None = None
+    tokens_out: int | None = None
+    lines: int | None = None
+    lines_lost: int = 0
+
+
+class Counted(NamedTuple):
+    """A session as it is when it is counted."""
+
+    id: int
+    uuid: str
+    last_line_at: datetime | None
+
+
+MOST_COUNTED = 5000
+_Known: TypeAlias = dict[Counted, Done]
+_known: _Known = {}
+
+
+def count_done(reader: Reader, sessions: Sequence[Counted]) -> _Known:
+    """What was done in each of these sessions."""
+    new = [each for each in sessions if each not in _known]
+    if len(_known) > MOST_COUNTED:
+        _known.clear()
+    fresh = _count(reader, new) if new else {}
+    _known.update(fresh)
+    return {each: fresh.get(each) or _known.get(each, Done()) for each in sessions}
+
+
+def _count(reader: Reader, sessions: Sequence[Counted]) -> _Known:
+    ids = [each.id for each in sessions]
+    turns = {row[0]: row[1:] for row in reader.rows(_TURNS, [ids])}
+    lines = {row[0]: row[1:] for row in reader.rows(_LINES, [[each.uuid for each in sessions]])}
+    usage = usage_of(reader, ids)
+    return {
+        each: _done(turns.get(each.id), usage.get(each.id), lines.get(each.uuid))
+        for each in sessions
+    }
+
+
+def _done(
+    turns: Sequence[int] | None, usage: Sequence[int] | None, lines: Sequence[Any] | None
+) -> Done:
+    prompts, every = turns or (0, 0)
+    calls, failed, tokens = usage or (None, None, None)
+    written, lost = lines or (None, 0)
+    return Done(
+        prompts, every, calls, failed, tokens, None if written is None else int(written), int(lost)
+    )
