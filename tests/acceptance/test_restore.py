@@ -22,6 +22,10 @@ def test_a_session_is_restored_where_it_stood_and_goes_on(
         shutil.rmtree(path.with_suffix(""))
         wait_until(lambda: log.value("SELECT count(gone_at) FROM archive_generations") >= 2, "gone")
         began = time.time()
+        told = command(watcher, "status").stdout
+        assert "\narchive:  " in told
+        assert "1 sessions are only there: see `restore`" in told
+        assert "transcripts after 30 days; the oldest was written 2" in told
         done = command(watcher, "restore", SESSION)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.count("restored: ") == 4

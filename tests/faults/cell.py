@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from archived import assert_archived
 from claude_headspace.inbox import put
 from faults.count import Count, committed, disordered, missing_or_doubled, rows
 from faults.load import Feeder, Transcript, backlog, transcripts
 from faults.machine import Machine, wait_for
 from faults.pair import Pair
 from faults.watched import Watched
+from harness import Log
 
 FILES = 4
 FAULTS: dict[str, Callable[[Cell], None]] = {}
@@ -125,6 +127,8 @@ class Cell:
         for host in (self.watcher, *self.others):
             wait_for(lambda: not list((host.inbox / "new").iterdir()), "the inbox is not empty")  # noqa: B023
             assert host.alive(), "the watcher ended:\n" + host.log[-2000:]
+        if not self.others:
+            assert_archived(Log(self.watcher.url), *{file.path.parent for file in self.files})
         assert self.live or not self.struck_at or self.struck_at[0] < self.scale.backlog
         missing, doubled = missing_or_doubled(self.watcher.url, self.left)
         return replace(

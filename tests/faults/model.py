@@ -21,9 +21,11 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
+from archived import assert_contiguous
 from faults.load import Transcript, append
 from faults.machine import Machine, query, signal_if_there, wait_for
 from faults.watched import Watched
+from harness import Log
 
 ZYGOTE = str(Path(__file__).with_name("zygote.py"))
 PATIENCE_SECONDS = 60.0
@@ -305,6 +307,7 @@ class Model:
             assert time.monotonic() < deadline, f"{when}: {len(missing)} turns missing\n{told}"
             time.sleep(0.005)
         self.judge(found)
+        assert_contiguous(Log(self.watched.url))
 
     def whole(self, file: File) -> Sequence[str]:
         """Turns of a file with a torn end that stand whole before it."""

@@ -10,12 +10,14 @@ from sqlalchemy import Connection, text
 
 # Of a file its newest generation says whether it is there still, and whether all of it is kept.
 _SUMMARY = text("""
-WITH files AS (
+WITH unwanted AS (SELECT ARRAY(SELECT session_uuid FROM tombstones
+    UNION SELECT session_uuid FROM registrations WHERE NOT wanted) AS sessions),
+files AS (
     SELECT s.id, s.path, s.sessions, s.committed_offset, s.mtime_ns, g.archived, g.gone_at
-    FROM checkpoints s LEFT JOIN LATERAL (
+    FROM unwanted, checkpoints s LEFT JOIN LATERAL (
         SELECT archived, gone_at FROM archive_generations
         WHERE source_id = s.id ORDER BY generation DESC LIMIT 1) g ON true
-    WHERE s.inode IS NOT NULL AND s.host = :host),
+    WHERE s.inode IS NOT NULL AND s.host = :host AND NOT s.sessions && unwanted.sessions),
 behind AS (SELECT * FROM files WHERE gone_at IS NULL AND coalesce(archived, 0) < committed_offset),
 lost AS (SELECT * FROM files WHERE gone_at IS NOT NULL AND coalesce(archived, 0) < committed_offset)
 SELECT (SELECT count(*) FROM archive_generations WHERE archived > 0),
