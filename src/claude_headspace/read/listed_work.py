@@ -115,7 +115,7 @@ _GROUPS = {
     "day": ("day::text", "day, NULL, NULL, NULL"),
     "project": ("coalesce(project, '')", "NULL::date, project, host, NULL"),
     "session": ("session_uuid::text", "NULL::date, project, host, session_uuid::text"),
-    "model": ("''", "NULL::date, NULL, NULL, NULL"),
+    "model": ("model", "NULL::date, NULL, NULL, NULL"),
 }
 
 

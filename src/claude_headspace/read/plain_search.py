@@ -13,8 +13,8 @@ from claude_headspace.errors import BadQuestion
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import Page, page_of
 from claude_headspace.read.query import (
-    ONCE,
     PLACED,
+    STANDING_TURN,
     TEXT,
     TURN,
     Hit,
@@ -22,6 +22,7 @@ from claude_headspace.read.query import (
     conditions_of,
     key_of,
     make_hit,
+    narrowed,
     quoted,
     read_query,
     terms_of,
@@ -31,7 +32,7 @@ from claude_headspace.store.words import LONGEST_WORD, words_of
 
 # Around the place where it was found, in characters.
 _BEFORE, _AROUND = 200, 600
-_PLAIN = "FROM events e" + PLACED
+_PLAIN = "FROM {events}" + PLACED
 _CALLS = (
     "FROM (SELECT c.*, a.id AS agent_id, a.project_id FROM tool_calls c"
     " LEFT JOIN agents a ON a.session_uuid = c.session_uuid) e" + PLACED
@@ -45,17 +46,12 @@ _CALL = (
 def search_plain(reader: Reader, asked: SearchQuestion) -> Page[Hit]:
     """In the text of turns."""
     conditions, values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
-    conditions += ["e.event_type = 'turn_detected'", "e.retracted_at IS NULL", ONCE]
+    conditions += [*STANDING_TURN, _holds(TEXT, asked.q)]
     if asked.where == "prompts":
         conditions.append("e.payload ->> 'actor' = 'user'")
-    if narrow := _whole_words(asked.q):
-        conditions.append(
-            "e.id IN (SELECT event_id FROM search_parts"
-            " WHERE words @@ to_tsquery('simple', %(narrow)s))"
-        )
-        values["narrow"] = narrow
+    events = narrowed(reader, _whole_words(asked.q), values)
     columns = TURN.format(text=_window(TEXT))
-    sql = _PLAIN.format(conditions=" AND ".join([*conditions, _holds(TEXT, asked.q)]))
+    sql = _PLAIN.format(events=events, conditions=" AND ".join(conditions))
     return _plain_page(
         reader, f"SELECT {columns} {sql} ORDER BY e.timestamp DESC, e.id DESC", values, asked
     )

@@ -19,12 +19,16 @@ from claude_headspace.store.connection import Row
 from claude_headspace.store.words import words_of
 
 _TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
+# What more turns hold is common: it is soon found by looking from the newest back.
+_RARE = 2000
+_CANDIDATES = "SELECT event_id FROM search_parts WHERE words @@ to_tsquery('simple', %s) LIMIT %s"
 # The copy of a turn is found in the session that it was copied from, if that is there.
-ONCE = (
+_ONCE = (
     "NOT (e.annotations ? 'copy_of' AND EXISTS (SELECT FROM events o WHERE o.event_key ="
     " e.event_key AND o.session_uuid <> e.session_uuid AND o.retracted_at IS NULL"
     " AND o.session_uuid::text = e.annotations ->> 'copy_of'))"
 )
+STANDING_TURN = ("e.event_type = 'turn_detected'", "e.retracted_at IS NULL", _ONCE)
 # The columns of a hit of a turn, but for its passage.
 TURN = (
     "e.id, '', e.timestamp, e.session_uuid::text, e.agent_id, p.path, p.host,"
@@ -125,6 +129,17 @@ def conditions_of(
         conditions.append(f"{key[0]} <= %(at)s AND ({', '.join(key)}) < (%(at)s, %(id)s)")
         given |= {"at": at, "id": event}
     return conditions, given
+
+
+def narrowed(reader: Reader, query: str, values: dict[str, Any]) -> str:
+    """The events `e` of a FROM: those alone that have these words, if the words are rare."""
+    if not query:
+        return "events e"
+    found = {row[0] for row in reader.rows(_CANDIDATES, (query, _RARE))}
+    if len(found) >= _RARE // 2:
+        return "events e"
+    values["candidates"] = sorted(found)
+    return "unnest(%(candidates)s::bigint[]) AS found (id) JOIN events e ON e.id = found.id"
 
 
 def key_of(hit: Hit) -> Key:

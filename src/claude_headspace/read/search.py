@@ -9,8 +9,8 @@ from claude_headspace.read.paging import Page, page_of
 from claude_headspace.read.passages import passage_of
 from claude_headspace.read.plain_search import search_calls, search_plain
 from claude_headspace.read.query import (
-    ONCE,
     PLACED,
+    STANDING_TURN,
     TEXT,
     TURN,
     Hit,
@@ -19,15 +19,18 @@ from claude_headspace.read.query import (
     conditions_of,
     key_of,
     make_hit,
+    narrowed,
     read_query,
 )
 
 COUNTED_HITS = 1000
 # Of a text in several parts the first that fits.
-_FIRST = "DISTINCT ON (s.said_at, s.event_id)"
-_ORDER = "s.said_at DESC, s.event_id DESC, s.part"
+_FIRST = "DISTINCT ON (e.timestamp, e.id)"
+# Not the operator: what is common is looked for from the newest back, without the index of words.
 _BY_WORDS = (
-    "FROM search_parts s JOIN events e ON e.id = s.event_id AND e.retracted_at IS NULL" + PLACED
+    "FROM {events} JOIN search_parts s ON s.event_id = e.id"
+    + PLACED
+    + " AND ts_match_vq(s.words, to_tsquery('simple', %(query)s))"
 )
 
 
@@ -42,11 +45,8 @@ def count_hits(reader: Reader, asked: SearchQuestion) -> int:
     """How many turns are found by words; COUNTED_HITS + 1 stands for more."""
     sql, values = _found_by_words(reader, asked, read_query(asked.q))
     values["most"] = COUNTED_HITS + 1
-    return int(
-        reader.value(
-            f"SELECT count(*) FROM (SELECT {_FIRST} s.event_id {sql} LIMIT %(most)s) h", values
-        )
-    )
+    found = f"SELECT {_FIRST} e.id {sql} LIMIT %(most)s"
+    return int(reader.value(f"SELECT count(*) FROM ({found}) h", values))
 
 
 def seconds_behind(reader: Reader) -> float:
@@ -64,7 +64,8 @@ def _search_words(reader: Reader, asked: SearchQuestion) -> Page[Hit]:
     text = f"substr({TEXT}, s.begins + 1, s.length)"
     sql, values = _found_by_words(reader, asked, query)
     columns = TURN.format(text=text)
-    rows = reader.rows(f"SELECT {_FIRST} {columns} {sql} ORDER BY {_ORDER} LIMIT %(rows)s", values)
+    order = "ORDER BY e.timestamp DESC, e.id DESC, s.part"
+    rows = reader.rows(f"SELECT {_FIRST} {columns} {sql} {order} LIMIT %(rows)s", values)
     return page_of(
         [make_hit(row, *passage_of(row[-1], query.wanted)) for row in rows], asked.limit, key_of
     )
@@ -73,12 +74,10 @@ def _search_words(reader: Reader, asked: SearchQuestion) -> Page[Hit]:
 def _found_by_words(
     reader: Reader, asked: SearchQuestion, query: Query
 ) -> tuple[str, dict[str, Any]]:
-    places = ("s.said_at", "s.event_id")
-    conditions, values = conditions_of(reader, asked, places)
-    conditions += ["s.words @@ to_tsquery('simple', %(query)s)", ONCE]
+    conditions, values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
+    values["query"] = query.as_tsquery()
+    events = narrowed(reader, values["query"], values)
+    conditions += STANDING_TURN
     if asked.where == "prompts":
         conditions.append("s.prompt")
-    return _BY_WORDS.format(conditions=" AND ".join(conditions)), {
-        **values,
-        "query": query.as_tsquery(),
-    }
+    return _BY_WORDS.format(events=events, conditions=" AND ".join(conditions)), values

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 from claude_headspace.errors import CursorAhead, HeadspaceError
@@ -23,22 +22,22 @@ _REST_SECONDS = 5.0
 _ELECTED = "SELECT pg_try_advisory_lock(hashtext('claude_headspace.search'), 0)"
 _CURSOR = "SELECT event_id FROM search_cursor"
 _TURNS = (
-    "SELECT id, timestamp, payload ->> 'actor' = 'user', payload ->> 'text' FROM events"
+    "SELECT id, payload ->> 'actor' = 'user', payload ->> 'text' FROM events"
     " WHERE event_type = 'turn_detected' AND payload ? 'text' AND {which} ORDER BY id LIMIT %s"
 )
 # At least one, and no more than so many bytes.
 _PAGE = (
-    "SELECT id, said_at, prompt, text FROM (SELECT *, sum(octet_length(text)) OVER (ORDER BY id)"
+    "SELECT id, prompt, text FROM (SELECT *, sum(octet_length(text)) OVER (ORDER BY id)"
     " - octet_length(text) AS before FROM ("
     + _TURNS.format(which="id > %s AND id <= %s")
-    + ") t (id, said_at, prompt, text)) page WHERE before < %s ORDER BY id"
+    + ") t (id, prompt, text)) page WHERE before < %s ORDER BY id"
 )
 _DUE = _TURNS.format(which="id IN (SELECT event_id FROM search_due)")
 _PARTS = (
-    "INSERT INTO search_parts (event_id, part, begins, length, said_at, prompt, words)"
-    " SELECT id, part, begins, length, said_at, prompt, to_tsvector('simple', words) FROM unnest("
-    "%s::bigint[], %s::int[], %s::int[], %s::int[], %s::timestamptz[], %s::boolean[], %s::text[])"
-    " AS new (id, part, begins, length, said_at, prompt, words){of}"
+    "INSERT INTO search_parts (event_id, part, begins, length, prompt, words)"
+    " SELECT id, part, begins, length, prompt, to_tsvector('simple', words) FROM unnest("
+    "%s::bigint[], %s::int[], %s::int[], %s::int[], %s::boolean[], %s::text[])"
+    " AS new (id, part, begins, length, prompt, words){of}"
     " ON CONFLICT (event_id, part) DO UPDATE SET begins = excluded.begins,"
     " length = excluded.length, prompt = excluded.prompt, words = excluded.words"
 )
@@ -51,7 +50,6 @@ _REVISE = (
     " gone AS (DELETE FROM search_parts s USING unnest(%s::bigint[], %s::int[]) AS now (id, parts)"
     f" WHERE s.event_id = now.id AND s.part >= now.parts) {_PARTS.format(of='')}"
 )
-Turn = tuple[int, datetime, bool, str]
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +120,7 @@ class SearchIndex:
     @staticmethod
     def _more_than(turns: Sequence[Row]) -> bool:
         """Whether more may follow than the page took."""
-        size = sum(len(turn[3].encode()) for turn in turns)
+        size = sum(len(turn[2].encode()) for turn in turns)
         return len(turns) == PAGE_EVENTS or size >= PAGE_BYTES
 
     def _revise(self) -> bool:
@@ -130,7 +128,7 @@ class SearchIndex:
         if not turns:
             return False
         ids = [turn[0] for turn in turns]
-        counts = [sum(1 for _ in parts_of(turn[3])) for turn in turns]
+        counts = [sum(1 for _ in parts_of(turn[2])) for turn in turns]
         self._database.execute(_REVISE, [ids, ids, counts, *_arrays(turns)])
         return True
 
@@ -138,8 +136,8 @@ class SearchIndex:
 def _arrays(turns: Sequence[Row]) -> list[list[Any]]:
     """The columns of all parts of these turns."""
     rows = [
-        (event, number, part.begins, part.length, said_at, prompt, part.words)
-        for event, said_at, prompt, text in turns
+        (event, number, part.begins, part.length, prompt, part.words)
+        for event, prompt, text in turns
         for number, part in enumerate(parts_of(text))
     ]
-    return [[row[column] for row in rows] for column in range(7)]
+    return [[row[column] for row in rows] for column in range(6)]

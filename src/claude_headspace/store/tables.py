@@ -341,12 +341,10 @@ search_parts = Table(
     # The part's place in the text, in characters.
     Column("begins", Integer, nullable=False),
     Column("length", Integer, nullable=False),
-    Column("said_at", Instant, nullable=False),
     Column("prompt", Boolean, nullable=False),
     Column("words", TSVECTOR, nullable=False),
     PrimaryKeyConstraint("event_id", "part"),
     Index(None, "words", postgresql_using="gin"),
-    Index(None, "said_at"),
 )
 
 # Up to which event the words are in there, and which events have other words since.

@@ -45,6 +45,13 @@ def same_word(found: re.Match[str]) -> str:
 
 def parts_of(text: str) -> Iterator[Part]:
     """The text in parts that are fit to be indexed; none of a text without words."""
+    if len(text) <= PART_CHARACTERS:
+        pattern = _ASCII_WORD if text.isascii() else _WORD
+        words = [word for word in pattern.findall(text) if len(word) <= LONGEST_WORD]
+        if len(words) <= PART_WORDS:
+            if words:
+                yield Part(0, len(text), _plain(" ".join(words)))
+            return
     places: list[re.Match[str]] = []
     fresh = 0
     for found in word_places(text):

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from claude_headspace.health.verdict import Verdict
 
 
+_ID_DIGITS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A list of the API: what it is asked with, what one row is, and who answers."""
@@ -70,7 +73,8 @@ class Single:
 
 
 def _event(reader: Reader, name: str) -> Event | None:
-    return find_event(reader, int(name)) if name.isdecimal() else None
+    known = name.isdecimal() and len(name) < _ID_DIGITS
+    return find_event(reader, int(name)) if known else None
 
 
 LISTINGS: tuple[Listing, ...] = (

@@ -78,7 +78,6 @@ def upgrade() -> None:
         sa.Column("part", sa.Integer(), nullable=False),
         sa.Column("begins", sa.Integer(), nullable=False),
         sa.Column("length", sa.Integer(), nullable=False),
-        sa.Column("said_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("prompt", sa.Boolean(), nullable=False),
         sa.Column("words", postgresql.TSVECTOR(), nullable=False),
         sa.PrimaryKeyConstraint("event_id", "part", name=op.f("pk_search_parts")),
@@ -86,7 +85,6 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_search_parts_words"), "search_parts", ["words"], postgresql_using="gin"
     )
-    op.create_index(op.f("ix_search_parts_said_at"), "search_parts", ["said_at"])
     op.create_table(
         "search_cursor",
         sa.Column("single", sa.Boolean(), server_default="true", nullable=False),
