@@ -23,6 +23,7 @@ from claude_headspace.read.query import (
     key_of,
     make_hit,
     narrowed,
+    newest,
     quoted,
     read_query,
     terms_of,
@@ -46,15 +47,20 @@ _CALL = (
 def search_plain(reader: Reader, asked: SearchQuestion) -> Page[Hit]:
     """In the text of turns."""
     conditions, values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
-    conditions += [*STANDING_TURN, _holds(TEXT, asked.q)]
+    conditions += STANDING_TURN
+    recent = newest(conditions)
+    conditions.append(_holds(TEXT, asked.q))
     if asked.where == "prompts":
         conditions.append("e.payload ->> 'actor' = 'user'")
-    events = narrowed(reader, _whole_words(asked.q), values)
     columns = TURN.format(text=_window(TEXT))
-    sql = _PLAIN.format(events=events, conditions=" AND ".join(conditions))
-    return _plain_page(
-        reader, f"SELECT {columns} {sql} ORDER BY e.timestamp DESC, e.id DESC", values, asked
-    )
+    where, order = " AND ".join(conditions), "ORDER BY e.timestamp DESC, e.id DESC"
+
+    def among(events: str) -> Page[Hit]:
+        sql = _PLAIN.format(events=events, conditions=where)
+        return _plain_page(reader, f"SELECT {columns} {sql} {order}", values, asked)
+
+    page = among(recent)
+    return page if page.next else among(narrowed(reader, _whole_words(asked.q), values))
 
 
 def search_calls(reader: Reader, asked: SearchQuestion) -> Page[Hit]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -19,8 +19,9 @@ from claude_headspace.store.connection import Row
 from claude_headspace.store.words import words_of
 
 _TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
-# What more turns hold is common: it is soon found by looking from the newest back.
+# What more turns hold is not looked for by the index of words, but from the newest back.
 _RARE = 2000
+_NEWEST = 1000
 _CANDIDATES = "SELECT event_id FROM search_parts WHERE words @@ to_tsquery('simple', %s) LIMIT %s"
 # The copy of a turn is found in the session that it was copied from, if that is there.
 _ONCE = (
@@ -129,6 +130,14 @@ def conditions_of(
         conditions.append(f"{key[0]} <= %(at)s AND ({', '.join(key)}) < (%(at)s, %(id)s)")
         given |= {"at": at, "id": event}
     return conditions, given
+
+
+def newest(conditions: Sequence[str]) -> str:
+    """The events `e` of a FROM: the newest of those that fit. What is common is among them."""
+    return (
+        f"(SELECT * FROM events e WHERE {' AND '.join(conditions)}"
+        f" ORDER BY e.timestamp DESC, e.id DESC LIMIT {_NEWEST}) e"
+    )
 
 
 def narrowed(reader: Reader, query: str, values: dict[str, Any]) -> str:

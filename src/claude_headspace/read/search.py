@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import Page, page_of
 from claude_headspace.read.passages import passage_of
@@ -14,14 +12,15 @@ from claude_headspace.read.query import (
     TEXT,
     TURN,
     Hit,
-    Query,
     SearchQuestion,
     conditions_of,
     key_of,
     make_hit,
     narrowed,
+    newest,
     read_query,
 )
+from claude_headspace.store.connection import Row
 
 COUNTED_HITS = 1000
 # Of a text in several parts the first that fits.
@@ -43,10 +42,9 @@ def search(reader: Reader, asked: SearchQuestion) -> Page[Hit]:
 
 def count_hits(reader: Reader, asked: SearchQuestion) -> int:
     """How many turns are found by words; COUNTED_HITS + 1 stands for more."""
-    sql, values = _found_by_words(reader, asked, read_query(asked.q))
-    values["most"] = COUNTED_HITS + 1
-    found = f"SELECT {_FIRST} e.id {sql} LIMIT %(most)s"
-    return int(reader.value(f"SELECT count(*) FROM ({found}) h", values))
+    words = _Words(reader, asked)
+    found = f"SELECT {_FIRST} e.id {words.among(words.narrowed())} LIMIT {COUNTED_HITS + 1}"
+    return int(reader.value(f"SELECT count(*) FROM ({found}) h", words.values))
 
 
 def seconds_behind(reader: Reader) -> float:
@@ -60,24 +58,35 @@ def seconds_behind(reader: Reader) -> float:
 
 
 def _search_words(reader: Reader, asked: SearchQuestion) -> Page[Hit]:
-    query = read_query(asked.q)
-    text = f"substr({TEXT}, s.begins + 1, s.length)"
-    sql, values = _found_by_words(reader, asked, query)
-    columns = TURN.format(text=text)
-    order = "ORDER BY e.timestamp DESC, e.id DESC, s.part"
-    rows = reader.rows(f"SELECT {_FIRST} {columns} {sql} {order} LIMIT %(rows)s", values)
-    return page_of(
-        [make_hit(row, *passage_of(row[-1], query.wanted)) for row in rows], asked.limit, key_of
-    )
+    words = _Words(reader, asked)
+    rows = words.rows(newest(words.conditions))
+    if len(rows) <= asked.limit:
+        rows = words.rows(words.narrowed())
+    terms = words.query.wanted
+    hits = [make_hit(row, *passage_of(row[-1], terms)) for row in rows]
+    return page_of(hits, asked.limit, key_of)
 
 
-def _found_by_words(
-    reader: Reader, asked: SearchQuestion, query: Query
-) -> tuple[str, dict[str, Any]]:
-    conditions, values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
-    values["query"] = query.as_tsquery()
-    events = narrowed(reader, values["query"], values)
-    conditions += STANDING_TURN
-    if asked.where == "prompts":
-        conditions.append("s.prompt")
-    return _BY_WORDS.format(events=events, conditions=" AND ".join(conditions)), values
+class _Words:
+    """One question for words, asked of different sets of events."""
+
+    def __init__(self, reader: Reader, asked: SearchQuestion) -> None:
+        self._reader = reader
+        self._prompts = " AND s.prompt" if asked.where == "prompts" else ""
+        self.query = read_query(asked.q)
+        self.conditions, self.values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
+        self.conditions += STANDING_TURN
+        self.values["query"] = self.query.as_tsquery()
+
+    def narrowed(self) -> str:
+        return narrowed(self._reader, self.values["query"], self.values)
+
+    def among(self, events: str) -> str:
+        conditions = " AND ".join(self.conditions)
+        return _BY_WORDS.format(events=events, conditions=conditions) + self._prompts
+
+    def rows(self, events: str) -> list[Row]:
+        columns = TURN.format(text=f"substr({TEXT}, s.begins + 1, s.length)")
+        order = "ORDER BY e.timestamp DESC, e.id DESC, s.part LIMIT %(rows)s"
+        sql = f"SELECT {_FIRST} {columns} {self.among(events)} {order}"
+        return self._reader.rows(sql, self.values)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, get_type_hints
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
 from flask import Blueprint, Response, request
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 
 
 _ID_DIGITS = 20
+# Numbers would be taken for seconds since 1970.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,8 @@ def read_question(kind: type, names: Mapping[str, str]) -> Any:
     for name, values in request.args.lists():
         if name not in known or name in names:
             raise BadQuestion(name, f"is no parameter here: {', '.join(sorted(known)) or 'none'}")
+        if datetime in get_args(hints[name]) and not _DATE.match(values[-1]):
+            raise BadQuestion(name, f"{values[-1][:40]!r} is no ISO 8601 time with a zone")
         given[name] = values if _is_list(hints[name]) else values[-1]
     try:
         return msgspec.convert(given, kind, strict=False)
