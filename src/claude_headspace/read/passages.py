@@ -50,17 +50,17 @@ def _pieces(
 ) -> Passage:
     """Neighbours that are marked are one piece, with what stands between them."""
     pieces: list[tuple[str, bool]] = []
-    checkpoint = places[begin].start()
+    reached = places[begin].start()
     for at in range(begin, end):
         if at not in marked or (at - 1 in marked and at > begin):
             continue
         last = at
         while last + 1 in marked and last + 1 < end:
             last += 1
-        pieces.append((text[checkpoint : places[at].start()], False))
+        pieces.append((text[reached : places[at].start()], False))
         pieces.append((text[places[at].start() : places[last].end()], True))
-        checkpoint = places[last].end()
-    pieces.append((text[checkpoint : places[end - 1].end()], False))
+        reached = places[last].end()
+    pieces.append((text[reached : places[end - 1].end()], False))
     before, after = "… " * (begin > 0), " …" * (end < len(places))
     whole = [(before, False), *pieces, (after, False)]
     return tuple(piece for piece in whole if piece[0])

@@ -72,7 +72,7 @@ def search_calls(reader: Reader, asked: SearchQuestion) -> Page[Hit]:
         needles = [term.rstrip("*") for wanted, term in terms_of(asked.q) if wanted]
         for number, (wanted, term) in enumerate(terms_of(asked.q)):
             sign = ">" if wanted else "="
-            conditions.append(f"position(lower(%(term{number})s) IN lower(e.input)) {sign} 0")
+            conditions.append(f"strpos(lower(e.input), lower(%(term{number})s)) {sign} 0")
             values[f"term{number}"] = term.rstrip("*")
     conditions += [_holds("e.input", needles[0]), "e.copy_of IS NULL"]
     columns = _CALL.format(text=_window("e.input"))
@@ -95,14 +95,14 @@ def _plain_page(
 
 
 def _window(text: str) -> str:
-    place = f"position(lower(%(needle)s) IN lower({text}))"
+    place = f"strpos(lower({text}), lower(%(needle)s))"
     return f"substr({text}, greatest(1, {place} - {_BEFORE}), {_AROUND})"
 
 
 def _holds(text: str, needle: str) -> str:
     if not needle.strip():
         raise BadQuestion("q", "says no text that is to be found")
-    return f"position(lower(%(needle)s) IN lower({text})) > 0"
+    return f"strpos(lower({text}), lower(%(needle)s)) > 0"
 
 
 def _whole_words(needle: str) -> str:
