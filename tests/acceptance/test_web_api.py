@@ -53,6 +53,7 @@ def site(filled: tuple[Log, Website]) -> Website:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_answers_are_as_described(site: Website, tmp_path: Path) -> None:
     done = subprocess.run(
         [
