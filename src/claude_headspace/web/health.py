@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from claude_headspace.health.verdict import Verdict
 
 # Where a reason goes on to name what it is about: a path, a host, what Postgres said.
-_DETAILS = (": ", "; ", " (", " /", ' "', " '")
+_DETAILS = (": ", "; ", " (", ", ")
+_PRIVATE = ("/", '"', "'")
 _TOLD_TO_ALL = frozenset({"state", "supervisor_state", "listener", "enforcer", "status_problem"})
 _MOMENTS = frozenset({"last_heartbeat", "last_write", "failing_since", "oldest_unread"})
 
@@ -74,10 +75,13 @@ def for_strangers(verdict: Verdict) -> dict[str, Any]:
 
 
 def in_short(reason: str) -> str:
-    """A reason up to where it goes into details."""
-    ends = [reason.find(mark) for mark in _DETAILS if mark in reason]
-    short = f"{reason[: min(ends)]} …" if ends else reason
-    return "something is wrong" if "/" in short else short
+    """A reason up to the part that names a path or quotes somebody."""
+    private = min((reason.find(mark) for mark in _PRIVATE if mark in reason), default=None)
+    if private is None:
+        return reason
+    ends = [reason.rfind(mark, 0, private) for mark in _DETAILS]
+    end = max(ends) if max(ends) > 0 else reason.rfind(" ", 0, private)
+    return f"{reason[:end]} …" if end > 0 else "something is wrong"
 
 
 def _without_words(check: dict[str, Any]) -> dict[str, Any]:
