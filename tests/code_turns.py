@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from claude_headspace.transcripts.transcript import Outcome, Transcript, Turn
+from claude_headspace.transcripts.outcomes import Outcome, Turn
+from claude_headspace.transcripts.transcript import Transcript
 
 
 def turns_of_code(lines: Iterable[bytes]) -> list[tuple[str, str, str, str]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from claude_headspace.transcripts.transcript import Turn
+from claude_headspace.transcripts.outcomes import Turn
 from code_turns import outcomes
 from lines import assistant, instant, raw
 

@@ -11,6 +11,7 @@ from functools import partial
 from claude_headspace.sessions.registrations import Registrations
 from claude_headspace.store.sessions import Registration
 from claude_headspace.transcripts import transcript
+from claude_headspace.transcripts.outcomes import Outcome
 
 MARKER = b"line that meets a bug"
 SLOW = "SLOW_LOOK_SECONDS"
@@ -19,7 +20,7 @@ SLOW = "SLOW_LOOK_SECONDS"
 class BuggyTranscript(transcript.Transcript):
     """Reads as the real one does, unless a line holds the marker."""
 
-    def outcomes(self, line: bytes, start: int) -> Sequence[transcript.Outcome]:
+    def outcomes(self, line: bytes, start: int) -> Sequence[Outcome]:
         if MARKER in line:
             raise RuntimeError("a bug")
         return super().outcomes(line, start)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from claude_headspace.transcripts import transcript
+from claude_headspace.transcripts.outcomes import Outcome
 
 MARKER = b"deadly line"
 HANGING = b"endless line"
@@ -17,7 +18,7 @@ HANGING = b"endless line"
 class DeadlyTranscript(transcript.Transcript):
     """Reads as the real one does, unless a line holds the marker."""
 
-    def outcomes(self, line: bytes, start: int) -> Sequence[transcript.Outcome]:
+    def outcomes(self, line: bytes, start: int) -> Sequence[Outcome]:
         if MARKER in line:
             os.kill(os.getpid(), signal.SIGKILL)
         if HANGING in line:

@@ -10,7 +10,7 @@ from claude_headspace.web.health import in_short
 @pytest.mark.parametrize(("reason", "short"), [
     ("the database does not answer", "the database does not answer"),
     (
-        "the watcher was given up (crash loop: 5 restarts in 60s); after a fix: ctl -c /home/u/x start",
+        "the watcher was given up (crash loop: 5 restarts in 60s); after a fix: ctl -c /home/x",
         "the watcher was given up (crash loop: 5 restarts in 60s); after a fix …",
     ),
     ("places cannot be seen (1): /home/u/.claude: denied", "places cannot be seen (1) …"),

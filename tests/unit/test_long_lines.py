@@ -15,8 +15,8 @@ from claude_headspace.transcripts import tailer
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line, TooLong
 from claude_headspace.transcripts.long_lines import SHORT_BYTES, TooMuchText, thinned
+from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
 from claude_headspace.transcripts.tailer import SourceFile
-from claude_headspace.transcripts.transcript import Other, Outcome, Turn
 from code_turns import outcomes
 from turn_cases import CASES, file_of
 

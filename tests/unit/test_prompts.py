@@ -11,8 +11,9 @@ import pytest
 
 import lines
 from claude_headspace.transcripts import prompts
+from claude_headspace.transcripts.outcomes import Outcome, Turn, Withdrawn
 from claude_headspace.transcripts.prompts import PromptQueue
-from claude_headspace.transcripts.transcript import Outcome, Transcript, Turn, Withdrawn
+from claude_headspace.transcripts.transcript import Transcript
 from said import CLIENTS, Conversation
 
 SESSION = "11111111-2222-4333-8444-555555555555"

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 import lines
-from claude_headspace.transcripts import records
-from claude_headspace.transcripts.records import Broken, Found, quick_record, take_apart
-from claude_headspace.transcripts.transcript import Rejected, Turn
+from claude_headspace.transcripts import rescue
+from claude_headspace.transcripts.lenient import Broken, Found
+from claude_headspace.transcripts.outcomes import Rejected, Turn
+from claude_headspace.transcripts.records import quick_record
+from claude_headspace.transcripts.rescue import take_apart
 from code_turns import outcomes
 
 SESSION = "11111111-2222-4333-8444-555555555555"
@@ -132,7 +134,7 @@ def test_a_field_that_is_nested_deep_costs_nothing_but_itself(levels: int) -> No
 def decoded_characters(line: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
     """How much of a line is decoded, whole or in vain, until all of it is taken apart."""
     tried = 0
-    plainly = records._decode_plainly
+    plainly = rescue._decode_plainly
 
     def counting(text: str, at: int) -> Any:
         nonlocal tried
@@ -141,7 +143,7 @@ def decoded_characters(line: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(records, "_decode_plainly", counting)
+        patch.setattr(rescue, "_decode_plainly", counting)
         list(take_apart(line))
     return tried
 

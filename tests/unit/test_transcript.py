@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import lines
 from claude_headspace.events.taxonomy import installed_taxonomy
-from claude_headspace.transcripts.transcript import Other, Outcome, Rejected, Turn, line_key
+from claude_headspace.transcripts.outcomes import Other, Outcome, Rejected, Turn, line_key
 from code_turns import outcomes
 from oracle import Expected, turns_of_line
 from spoken import NOT_TYPED, WRAPPERS

@@ -8,7 +8,8 @@ import pytest
 
 import lines
 from claude_headspace.events.work import Work
-from claude_headspace.transcripts.transcript import Other, Transcript, Turn
+from claude_headspace.transcripts.outcomes import Other, Turn
+from claude_headspace.transcripts.transcript import Transcript
 
 SESSION = lines.new_session()
 

@@ -17,8 +17,7 @@ from claude_headspace.events.event import Event, Origin
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.projections import Place
 from claude_headspace.store.sessions import StoredSession
-from claude_headspace.transcripts.records import MAX_BROKEN
-from claude_headspace.transcripts.transcript import (
+from claude_headspace.transcripts.outcomes import (
     Other,
     Outcome,
     Rejected,
@@ -26,6 +25,7 @@ from claude_headspace.transcripts.transcript import (
     Withdrawn,
     line_key,
 )
+from claude_headspace.transcripts.rescue import MAX_BROKEN
 
 logger = logging.getLogger(__name__)
 

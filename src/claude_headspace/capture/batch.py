@@ -13,7 +13,7 @@ from claude_headspace.store.dead_letters import DeadLetter
 from claude_headspace.store.projections import WorkRows
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.transcripts.checkpoint import LineCounts
-from claude_headspace.transcripts.transcript import Turn, Withdrawn
+from claude_headspace.transcripts.outcomes import Turn, Withdrawn
 
 
 @dataclass(frozen=True, slots=True)

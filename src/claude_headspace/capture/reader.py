@@ -12,7 +12,8 @@ from claude_headspace.capture.sources import Start
 from claude_headspace.capture.trial import Trial
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
 from claude_headspace.transcripts.lines import Chunk, Line, TooLong
-from claude_headspace.transcripts.transcript import Outcome, Rejected, Transcript, Turn
+from claude_headspace.transcripts.outcomes import Outcome, Rejected, Turn
+from claude_headspace.transcripts.transcript import Transcript
 
 logger = logging.getLogger(__name__)
 

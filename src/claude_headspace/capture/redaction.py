@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from claude_headspace.events.redaction import Redactor, redact_bytes, redact_work
-from claude_headspace.transcripts.transcript import Other, Outcome, Turn
+from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
 
 
 class Redaction:

@@ -18,14 +18,8 @@ from claude_headspace.store.projections import Place, WorkRows
 from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
 from claude_headspace.transcripts.checkpoint import RULES, LineCounts
 from claude_headspace.transcripts.lines import Line, TooLong
-from claude_headspace.transcripts.transcript import (
-    Other,
-    Outcome,
-    Rejected,
-    Transcript,
-    Turn,
-    line_key,
-)
+from claude_headspace.transcripts.outcomes import Other, Outcome, Rejected, Turn, line_key
+from claude_headspace.transcripts.transcript import Transcript
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from claude_headspace.sessions.learning import UNKNOWN_DIRECTORY, LearningSessio
 from claude_headspace.sessions.registrations import Mode, Registrations
 from claude_headspace.store.sessions import Registration, SessionRows, StoredSession
 from claude_headspace.transcripts.directories import first_directory, repository_of
-from claude_headspace.transcripts.transcript import Other, Turn
+from claude_headspace.transcripts.outcomes import Other, Turn
 
 
 class Sessions(LearningSessions):

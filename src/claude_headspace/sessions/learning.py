@@ -11,7 +11,7 @@ from claude_headspace.sessions.cache import SessionCache
 from claude_headspace.sessions.registrations import Registrations
 from claude_headspace.store.copies import DUE, OPEN
 from claude_headspace.store.sessions import SessionRows, StoredSession
-from claude_headspace.transcripts.transcript import Other, Turn
+from claude_headspace.transcripts.outcomes import Other, Turn
 
 UNKNOWN_DIRECTORY = "(unknown)"
 LONGEST_TITLE = 1000

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.transcripts.checkpoint import RULES
-from claude_headspace.transcripts.transcript import Rejected, Turn
+from claude_headspace.transcripts.outcomes import Rejected, Turn
 from claude_headspace.verify.compare import differences
 from claude_headspace.verify.expected import Batch, Expected, Place
 from claude_headspace.verify.logged import Kept, LoggedTurn, LogSide

@@ -7,7 +7,7 @@ from typing import Any
 
 from claude_headspace.events.event import storable
 from claude_headspace.events.taxonomy import TURN_DETECTED
-from claude_headspace.transcripts.transcript import Turn
+from claude_headspace.transcripts.outcomes import Turn
 from claude_headspace.verify.logged import LoggedTurn
 
 _REDACTED = re.compile(r"\[redacted:[^\]\s]+\]")

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line, TooLong
-from claude_headspace.transcripts.records import MAX_BROKEN
+from claude_headspace.transcripts.outcomes import Outcome, Rejected, Turn
+from claude_headspace.transcripts.rescue import MAX_BROKEN
 from claude_headspace.transcripts.tailer import SourceFile
-from claude_headspace.transcripts.transcript import Outcome, Rejected, Transcript, Turn
+from claude_headspace.transcripts.transcript import Transcript
 
 # As much is read and compared at once; it bounds memory.
 BATCH_BYTES = 512 * 1024

@@ -17,8 +17,8 @@ from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.connection import Database
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
+from claude_headspace.transcripts.outcomes import Turn
 from claude_headspace.transcripts.tailer import SourceFile
-from claude_headspace.transcripts.transcript import Turn
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LATE, LogSide
 from claude_headspace.verify.report import Report

@@ -21,7 +21,8 @@ from claude_headspace.inbox.messages import Message, read_message
 from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.store.connection import Database
 from claude_headspace.store.writer import WriteResult
-from claude_headspace.transcripts.transcript import Rejected, Transcript, Turn
+from claude_headspace.transcripts.outcomes import Rejected, Turn
+from claude_headspace.transcripts.transcript import Transcript
 from claude_headspace.verify.repair import LateWriter
 
 APPLICATION_NAME = "claude-headspace retry"

@@ -1,0 +1,123 @@
+"""Makes the outcome of a record: whose it is, from when, and by which key it is known."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import lru_cache
+from uuid import UUID
+
+from marshmallow import ValidationError
+
+from claude_headspace.events.event import derived_key
+from claude_headspace.events.schemas import parse_instant
+from claude_headspace.events.work import Work
+from claude_headspace.transcripts.classify import Verdict, title_of
+from claude_headspace.transcripts.outcomes import Other, Outcome, Rejected, Title, Turn, line_key
+from claude_headspace.transcripts.prompts import Prompt
+from claude_headspace.transcripts.records import Body, Details, Message, Record
+
+
+def outcome_of(
+    record: Record,
+    body: Body,
+    verdict: Verdict,
+    offset: int,
+    rescued: bool,
+    work: Work | None,
+) -> Outcome:
+    """What a record is, by its verdict."""
+    if verdict.actor:
+        return _turn(record, body, verdict, offset, rescued, work)
+    session = _session_or_none(record.sessionId)
+    return Other(
+        verdict.kind, session, record.uuid, _instant_or_none(record.timestamp), record.cwd,
+        _title(record, body) if type(body) is Details else None,
+        _copy_of(record, session) if record.forkedFrom or record.requestSessionId else None,
+        rescued, work,
+    )  # fmt: skip
+
+
+def _title(record: Record, details: Details) -> Title | None:
+    title = title_of(record, details)
+    return Title(record.type or "", title, details.leafUuid) if title else None
+
+
+def _copy_of(record: Record, session: UUID | None) -> UUID | None:
+    """The session that this line was copied from, by its own word."""
+    told = record.forkedFrom.sessionId if record.forkedFrom else record.requestSessionId
+    origin = _session_or_none(told)
+    return None if origin == session else origin
+
+
+def _session_or_none(text: str | None) -> UUID | None:
+    try:
+        return session_of(text) if text else None
+    except ValueError:
+        return None
+
+
+def _instant_or_none(text: str | None) -> datetime | None:
+    try:
+        return parse_instant(text) if text else None
+    except ValidationError:
+        return None
+
+
+@lru_cache(maxsize=1024)
+def session_of(text: str) -> UUID:
+    """The session of this id. Raises ValueError where it is no UUID."""
+    return UUID(text)
+
+
+def _turn(
+    record: Record, body: Body, verdict: Verdict, offset: int, rescued: bool, work: Work | None
+) -> Turn | Rejected:
+    if not (record.sessionId and record.uuid and record.timestamp):
+        missing = [n for n in ("sessionId", "uuid", "timestamp") if not getattr(record, n)]
+        return Rejected(offset, "identity", f"a turn without {' and '.join(missing)}")
+    placed = _placed(record.sessionId, record.timestamp, offset)
+    if isinstance(placed, Rejected):
+        return placed
+    session, timestamp = placed
+    queued = record.type == "attachment"
+    return Turn(
+        offset, session, line_key(record.uuid), record.uuid, timestamp, record.timestamp,
+        record.cwd, verdict.actor, verdict.text,
+        message_id=body.id if isinstance(body, Message) else None,
+        subagent_id=record.agentId,
+        parent_uuid=record.parentUuid,
+        prompt_source="queued" if queued else record.promptSource,
+        entrypoint=record.entrypoint,
+        copy_of=_copy_of(record, session),
+        rescued=rescued,
+        work=work,
+    )  # fmt: skip
+
+
+def prompt_turn(session_text: str, prompt: Prompt, offset: int) -> Outcome:
+    """The turn of a prompt that stands in no line of its own."""
+    placed = _placed(session_text, prompt.when, offset)
+    if isinstance(placed, Rejected):
+        return placed
+    session, timestamp = placed
+    return Turn(
+        offset, session, prompt_key(prompt), None, timestamp, prompt.when,
+        None, "user", prompt.said, prompt_source="queued",
+    )  # fmt: skip
+
+
+def prompt_key(prompt: Prompt) -> UUID:
+    """The key of a prompt that stands in no line of its own."""
+    return derived_key("prompt", prompt.when, str(prompt.ordinal), prompt.digest)
+
+
+def _placed(session_text: str, when: str, offset: int) -> tuple[UUID, datetime] | Rejected:
+    """A turn's session and time, or why it has none."""
+    try:
+        session = session_of(session_text)
+    except ValueError:
+        return Rejected(offset, "identity", f"sessionId {session_text[:60]!r} is no UUID")
+    try:
+        return session, parse_instant(when)
+    except ValidationError as error:
+        return Rejected(offset, "timestamp", f"timestamp {error.messages[0]}")

@@ -1,0 +1,137 @@
+"""What a record of a transcript can turn out to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from claude_headspace.events.event import Event, Origin, derived_key
+from claude_headspace.events.taxonomy import TURN_DETECTED
+from claude_headspace.events.work import Work
+
+
+class Turn(msgspec.Struct, frozen=True, gc=False):
+    """A turn: what the log stores as turn_detected.
+
+    `uuid` is None for a prompt that stands in no line of its own. `copy_of`: the session of which
+    the line itself says that it was copied from there.
+    """
+
+    offset: int
+    session: UUID
+    key: UUID
+    uuid: str | None
+    timestamp: datetime
+    timestamp_text: str
+    cwd: str | None
+    actor: str
+    text: str
+    message_id: str | None = None
+    subagent_id: str | None = None
+    parent_uuid: str | None = None
+    prompt_source: str | None = None
+    entrypoint: str | None = None
+    copy_of: UUID | None = None
+    rescued: bool = False
+    redacted: int = 0
+    work: Work | None = None
+    # What a turn never has.
+    title: ClassVar[None] = None
+
+    def event(self, source_id: int, project_id: int, agent_id: int) -> Event:
+        """The event for the log; its offset is the record's."""
+        return Event(
+            type=TURN_DETECTED,
+            timestamp=self.timestamp,
+            payload=self.payload(),
+            key=self.key,
+            session_uuid=self.session,
+            project_id=project_id,
+            agent_id=agent_id,
+            origin=Origin(source_id, self.offset),
+            annotations=self._annotations(),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The payload of the event; what the line does not say is left out."""
+        payload: dict[str, Any] = {
+            "session_uuid": str(self.session),
+            "actor": self.actor,
+            "text": self.text,
+            "source": "polling",
+            "turn_timestamp": self.timestamp_text,
+        }
+        payload.update((name, value) for name, value in self._optional() if value is not None)
+        return payload
+
+    def _optional(self) -> tuple[tuple[str, str | None], ...]:
+        return (
+            ("line_uuid", self.uuid),
+            ("message_id", self.message_id),
+            ("subagent_id", self.subagent_id),
+            ("parent_uuid", self.parent_uuid),
+            ("prompt_source", self.prompt_source),
+            ("entrypoint", self.entrypoint),
+        )
+
+    def _annotations(self) -> dict[str, Any]:
+        notes: dict[str, Any] = {}
+        if self.rescued:
+            notes["rescued"] = True
+        if self.redacted:
+            notes["redacted"] = self.redacted
+        return notes
+
+
+class Title(NamedTuple):
+    """A name for a session, by the type of its record; `leaf`: a line of the session meant."""
+
+    kind: str
+    text: str
+    leaf: str | None
+
+
+class Other(msgspec.Struct, frozen=True, gc=False):
+    """A record that is no turn: counted by its kind, and a sign of life of its session."""
+
+    kind: str
+    session: UUID | None = None
+    uuid: str | None = None
+    timestamp: datetime | None = None
+    cwd: str | None = None
+    title: Title | None = None
+    copy_of: UUID | None = None
+    rescued: bool = False
+    work: Work | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A line, or a part of one, that could not be taken: counted by reason, kept, logged."""
+
+    offset: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A turn that was told because no line of its own had come; one has come now."""
+
+    session: UUID
+    key: UUID
+
+
+Outcome = Turn | Other | Rejected | Withdrawn
+
+
+def line_key(uuid: str) -> UUID:
+    """The key of a line's event: its own uuid where it is one."""
+    try:
+        return UUID(uuid)
+    except ValueError:
+        return derived_key("line", uuid)
