@@ -12,7 +12,8 @@ import lines
 from archived import assert_archived
 from claude_headspace.store.engine import reading
 from claude_headspace.store.follow import Follower
-from claude_headspace.store.queries import EventFilter, captured, count_turns, newest_events
+from claude_headspace.store.queries import EventFilter, newest_events
+from claude_headspace.store.totals import captured, count_turns
 from claude_headspace.transcripts.checkpoint import RULES
 from harness import Log, Projects, Watcher, assert_exactly_captured, wait_until
 

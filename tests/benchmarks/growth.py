@@ -18,14 +18,9 @@ from benchmarks.figures import Result, percentile
 from benchmarks.large_log import fill
 from benchmarks.server import Log
 from claude_headspace.store.engine import reading
-from claude_headspace.store.queries import (
-    EventFilter,
-    captured,
-    count_events,
-    find_projects,
-    find_session,
-    newest_events,
-)
+from claude_headspace.store.queries import EventFilter, newest_events
+from claude_headspace.store.selection import find_projects, find_session
+from claude_headspace.store.totals import captured, count_events
 from servers import embedded_environment
 
 PAGE = 50

@@ -18,19 +18,16 @@ from claude_headspace.errors import SelectionError
 from claude_headspace.store.engine import reading
 from claude_headspace.store.queries import (
     EventFilter,
-    ask_for,
-    captured,
-    count_events,
-    count_turns,
     events_between,
-    find_projects,
-    find_session,
     hooks_seen,
     newest_dead_letters,
     newest_events,
     newest_sessions,
 )
+from claude_headspace.store.requests import ask_for
+from claude_headspace.store.selection import find_projects, find_session
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
+from claude_headspace.store.totals import captured, count_events, count_turns
 from servers import PostgresServer
 
 MANY = 200_000

@@ -71,7 +71,7 @@ def restore(arguments: Namespace) -> int:
     from claude_headspace.archive.restore import Restore
     from claude_headspace.cli.access import open_log
     from claude_headspace.config import load_config
-    from claude_headspace.store.queries import find_session
+    from claude_headspace.store.selection import find_session
 
     config = load_config()
     with open_log(config) as connection:
@@ -121,7 +121,7 @@ def forget(arguments: Namespace) -> int:
 
 def _chosen(config: Config, arguments: Namespace) -> list[UUID]:
     from claude_headspace.cli.access import open_log
-    from claude_headspace.store.queries import sessions_named, sessions_silent_since
+    from claude_headspace.store.selection import sessions_named, sessions_silent_since
 
     with open_log(config) as connection:
         if arguments.before:

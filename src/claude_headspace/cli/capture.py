@@ -57,7 +57,8 @@ def _add_session(add_argument: Callable[..., object]) -> None:
 def register(arguments: Namespace) -> int:
     """Ask for a session."""
     from claude_headspace.config import load_config
-    from claude_headspace.store.queries import ask_for, find_session
+    from claude_headspace.store.requests import ask_for
+    from claude_headspace.store.selection import find_session
 
     config = load_config()
     with open_log(config) as connection:
@@ -79,7 +80,8 @@ def register(arguments: Namespace) -> int:
 def unregister(arguments: Namespace) -> int:
     """Ask that a session not be captured."""
     from claude_headspace.config import load_config
-    from claude_headspace.store.queries import ask_for, find_session
+    from claude_headspace.store.requests import ask_for
+    from claude_headspace.store.selection import find_session
 
     config = load_config()
     with open_log(config) as connection:
@@ -92,7 +94,7 @@ def unregister(arguments: Namespace) -> int:
 
 def _wait_for_watchers(connection: Connection, session: UUID) -> None:
     """Until every watcher that runs has taken it up: from then on it holds everywhere."""
-    from claude_headspace.store.queries import watchers_behind
+    from claude_headspace.store.requests import watchers_behind
 
     deadline = time.monotonic() + TAKE_UP_SECONDS
     while behind := watchers_behind(connection, session):

@@ -103,7 +103,8 @@ def events(arguments: Namespace) -> int:
 def _filter(connection: Connection, arguments: Namespace) -> EventFilter:
     from dataclasses import replace
 
-    from claude_headspace.store.queries import EventFilter, find_projects, find_session
+    from claude_headspace.store.queries import EventFilter
+    from claude_headspace.store.selection import find_projects, find_session
 
     wanted = EventFilter()
     if arguments.session:
@@ -158,7 +159,9 @@ def sessions(arguments: Namespace) -> int:
     """Print sessions."""
     from claude_headspace.config import load_config
     from claude_headspace.health.words import counted
-    from claude_headspace.store.queries import count_turns, find_projects, newest_sessions
+    from claude_headspace.store.queries import newest_sessions
+    from claude_headspace.store.selection import find_projects
+    from claude_headspace.store.totals import count_turns
 
     with open_log(load_config()) as connection:
         chosen = find_projects(connection, arguments.project) if arguments.project else ()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from claude_headspace.config import Config
     from claude_headspace.health.status import StatusResult
     from claude_headspace.health.verdict import Verdict
-    from claude_headspace.store.queries import Captured
+    from claude_headspace.store.totals import Captured
 
 
 def configure(commands: Commands) -> None:
@@ -103,7 +103,7 @@ def _captured(
     """What the log and the archive hold, or why that cannot be said."""
     from claude_headspace.archive.summary import archive_summary
     from claude_headspace.errors import DatabaseError
-    from claude_headspace.store.queries import captured
+    from claude_headspace.store.totals import captured
     from claude_headspace.transcripts.classify import KNOWN_MACHINES
 
     if not verdict.checks["database"]["reachable"]:

@@ -83,7 +83,7 @@ def tools(arguments: Namespace) -> int:
 
 def _asked(arguments: Namespace, ask: Callable[..., Any]) -> Sequence[Mapping[Any, Any]]:
     from claude_headspace.config import load_config
-    from claude_headspace.store.queries import find_projects
+    from claude_headspace.store.selection import find_projects
 
     with open_log(load_config()) as connection:
         chosen = find_projects(connection, arguments.project) if arguments.project else ()

@@ -34,7 +34,7 @@ def verify(arguments: Namespace) -> int:
     """Check, and repair if asked to."""
     from claude_headspace.cli.access import open_log
     from claude_headspace.config import load_config
-    from claude_headspace.store.queries import find_session
+    from claude_headspace.store.selection import find_session
     from claude_headspace.verify.command import VerifyOptions, run_verify
 
     config = load_config()

@@ -7,60 +7,36 @@ in all of them: counts go by it.
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     ColumnElement,
     Connection,
     Select,
     Subquery,
     case,
-    cast,
-    delete,
     func,
-    literal,
-    or_,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import insert
 
-from claude_headspace.errors import SelectionError
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, TURN_DETECTED
-from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 from claude_headspace.store.tables import (
     agents,
     checkpoints,
     dead_letters,
     events,
     projects,
-    registrations,
-    tombstones,
 )
-from claude_headspace.transcripts.checkpoint import RULES
 
-COUNTED_BYTES = 64 * 1024 * 1024
 RECENT_HOOKS = 10_000
-SHOWN_CHOICES = 5
 PROMPT_CHARACTERS = 200
-_UUID_DIGITS = 32
 
-_COMMON_TYPES = text(
-    "SELECT v.type, (c.reltuples * v.share)::bigint"
-    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname,"
-    " unnest(s.most_common_vals::text::text[], s.most_common_freqs) AS v(type, share)"
-    " WHERE c.oid = 'events'::regclass AND s.attname = 'event_type' AND c.reltuples > 0"
-)
 # From one type to the next in the index, however many events lie between.
 _ALL_TYPES = text(
     "WITH RECURSIVE types(type) AS ((SELECT min(event_type) FROM events) UNION ALL"
@@ -142,49 +118,6 @@ class EventFilter:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class NamedSession:
-    """A session that somebody named; `agent_id` is None when it has no row."""
-
-    uuid: UUID
-    agent_id: int | None
-
-    def filter(self) -> EventFilter:
-        """Its events."""
-        if self.agent_id is None:
-            return EventFilter(session=self.uuid)
-        return EventFilter(agent_id=self.agent_id)
-
-
-@dataclass(frozen=True, slots=True)
-class EventCounts:
-    """Events by type, and turns counted once; not `exact`: from the server's statistics."""
-
-    by_type: Mapping[str, int]
-    turns: int | None
-    exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """What the log holds, of all hosts; bytes and lines are those of committed sources.
-
-    `unknown_machines`: messages of machines of kinds that nobody has thought of, by kind.
-    `older_rules`: sources whose lines were read by the rules of an earlier version.
-    """
-
-    events: EventCounts
-    sessions: int
-    open_sessions: int
-    projects: int
-    sources: int
-    committed_bytes: int
-    lines: Mapping[str, int] = field(default_factory=dict)
-    dead_letters: int = 0
-    unknown_machines: Mapping[str, int] = field(default_factory=dict)
-    older_rules: int = 0
-
-
 def newest_events(
     wanted: EventFilter, limit: int | None, *, last_id: int | None = None
 ) -> Select[Any]:
@@ -213,66 +146,6 @@ def _with_projects(chosen: Select[Any], order: Sequence[str]) -> Select[Any]:
         .outerjoin(projects, projects.c.id == page.c.project_id)
         .order_by(*[page.c[name] for name in order])
     )
-
-
-def find_session(connection: Connection, name: str) -> NamedSession:
-    """The session of this uuid, known or not, or the one whose uuid begins so."""
-    digits = name.lower().replace("-", "")
-    if not re.fullmatch(f"[0-9a-f]{{1,{_UUID_DIGITS}}}", digits):
-        raise SelectionError(f"{name!r} is no session: give its uuid or the beginning of it")
-    first, last = UUID(digits.ljust(_UUID_DIGITS, "0")), UUID(digits.ljust(_UUID_DIGITS, "f"))
-    rows = connection.execute(
-        select(agents.c.session_uuid, agents.c.id)
-        .where(agents.c.session_uuid.between(first, last))
-        .order_by(agents.c.session_uuid)
-        .limit(SHOWN_CHOICES + 1)
-    ).all()
-    if not rows and len(digits) == _UUID_DIGITS:
-        return NamedSession(first, None)
-    _check_single(f"session whose uuid begins with {name}", [str(row[0]) for row in rows])
-    return NamedSession(rows[0][0], rows[0][1])
-
-
-def find_projects(connection: Connection, name: str) -> tuple[int, ...]:
-    """Ids of the project (one for each host) with this path, or the one path that ends so."""
-    exact = [name, os.path.normpath(Path.cwd() / Path(name).expanduser())]
-    tail = name.strip("/")
-    rows = connection.execute(
-        select(projects.c.id, projects.c.path).where(
-            or_(
-                projects.c.path.in_(exact),
-                projects.c.path.endswith("/" + tail, autoescape=True),
-            )
-        )
-    ).all()
-    for path in exact:
-        if same := [row.id for row in rows if row.path == path]:
-            return tuple(same)
-    _check_single(f"project named {name}", sorted({row.path for row in rows}))
-    return tuple(row.id for row in rows)
-
-
-def sessions_named(connection: Connection, name: str) -> list[UUID]:
-    """The session of this uuid, or whose uuid begins so; else all of the project of this path."""
-    if re.fullmatch(r"[0-9a-f-]{1,36}", name.lower()):
-        return [find_session(connection, name).uuid]
-    chosen = agents.c.project_id.in_(find_projects(connection, name))
-    return list(connection.scalars(select(agents.c.session_uuid).where(chosen)))
-
-
-def sessions_silent_since(connection: Connection, moment: datetime) -> list[UUID]:
-    """The sessions that have not spoken after this moment."""
-    silent = agents.c.last_seen_at < moment
-    return list(connection.scalars(select(agents.c.session_uuid).where(silent)))
-
-
-def _check_single(what: str, found: Sequence[str]) -> None:
-    if not found:
-        raise SelectionError(f"the log knows no {what}: see `claude-headspace sessions`")
-    if len(found) > 1:
-        listed = ", ".join(found[:SHOWN_CHOICES])
-        more = " and others" if len(found) > SHOWN_CHOICES else ""
-        raise SelectionError(f"there is more than one {what}: {listed}{more}; say more of it")
 
 
 def newest_sessions(
@@ -306,83 +179,6 @@ def _first_prompt(page: Subquery) -> ColumnElement[str]:
         .scalar_subquery()
     )
     return case((page.c.titles == {}, first)).label("first_prompt")
-
-
-def count_turns(connection: Connection, agent_ids: Sequence[int]) -> tuple[dict[int, int], int]:
-    """Turns of each of these sessions, and of all together: there a shared turn counts once."""
-    if not agent_ids:
-        return {}, 0
-    rows = connection.execute(
-        select(events.c.agent_id, func.count(events.c.event_key.distinct()))
-        .where(events.c.agent_id.in_(agent_ids), events.c.event_type == TURN_DETECTED, STANDING)
-        .group_by(func.rollup(events.c.agent_id))
-    ).all()
-    counts: dict[int | None, int] = {row[0]: row[1] for row in rows}
-    together = counts.pop(None, 0)
-    return {agent: count for agent, count in counts.items() if agent is not None}, together
-
-
-def captured(
-    connection: Connection, *, exactly: bool = False, known_machines: Collection[str] = ()
-) -> Captured:
-    """What the log holds. A large table is not counted, unless `exactly`: see EventCounts."""
-    sessions, unended = connection.execute(
-        select(func.count(), func.count().filter(agents.c.ended_at.is_(None))).select_from(agents)
-    ).one()
-    names = ("lines", "turns", "duplicates", "rescued")
-    sums = [func.sum(cast(checkpoints.c.counts[name].astext, BigInteger)) for name in names]
-    older = func.count().filter(checkpoints.c.rules < RULES)
-    sources, older_rules, committed, *lines = connection.execute(
-        select(func.count(), older, func.sum(checkpoints.c.committed_offset), *sums)
-    ).one()
-    machines = connection.execute(_MACHINES, {"known": list(known_machines)})
-    return Captured(
-        events=count_events(connection, exactly=exactly),
-        sessions=sessions,
-        open_sessions=unended,
-        projects=connection.execute(select(func.count()).select_from(projects)).scalar_one(),
-        sources=sources,
-        committed_bytes=int(committed or 0),
-        lines={name: int(value or 0) for name, value in zip(names, lines, strict=True)},
-        dead_letters=connection.execute(_count_open_dead_letters()).scalar_one(),
-        unknown_machines={row[0]: row[1] for row in machines},
-        older_rules=older_rules,
-    )
-
-
-def count_events(connection: Connection, *, exactly: bool) -> EventCounts:
-    """Events by type: counted while the table is small, otherwise estimated if it can be."""
-    size = connection.execute(select(func.pg_relation_size(text("'events'::regclass")))).scalar()
-    if not exactly and (size or 0) > COUNTED_BYTES:
-        estimated = _estimate_events(connection)
-        if estimated:
-            return EventCounts(estimated, None, exact=False)
-    rows = connection.execute(
-        select(events.c.event_type, func.count()).where(STANDING).group_by(events.c.event_type)
-    ).all()
-    turns = connection.execute(
-        select(func.count(events.c.event_key.distinct())).where(
-            events.c.event_type == TURN_DETECTED, STANDING
-        )
-    ).scalar_one()
-    return EventCounts({row[0]: row[1] for row in sorted(rows)}, turns, exact=True)
-
-
-def _estimate_events(connection: Connection) -> dict[str, int]:
-    """The server's statistics; types too rare to be in them are counted, which is quick."""
-    common = {row[0]: row[1] for row in connection.execute(_COMMON_TYPES)}
-    if not common:
-        return {}
-    rare = set(connection.execute(_ALL_TYPES).scalars()) - common.keys()
-    counted = select(events.c.event_type, func.count()).group_by(events.c.event_type)
-    rows = connection.execute(counted.where(events.c.event_type.in_(rare))).all() if rare else ()
-    return dict(sorted({**common, **{row[0]: row[1] for row in rows}}.items()))
-
-
-def _count_open_dead_letters() -> Select[Any]:
-    return (
-        select(func.count()).select_from(dead_letters).where(dead_letters.c.resolved_at.is_(None))
-    )
 
 
 def newest_dead_letters(
@@ -420,57 +216,3 @@ def hooks_seen(connection: Connection) -> list[tuple[str, datetime]]:
         select(recent.c.kind, func.max(recent.c.timestamp)).group_by(recent.c.kind)
     )
     return [(row[0], row[1]) for row in rows]
-
-
-def ask_for(
-    connection: Connection,
-    session: UUID,
-    *,
-    wanted: bool,
-    project_path: str | None = None,
-    working_directory: str | None = None,
-    iterm_pane_id: str | None = None,
-    host: str | None = None,
-) -> bool:
-    """Note that a session is to be captured or not, and wake the watchers.
-
-    One that was forgotten may come back then.
-
-    `host` is where it is asked. Returns whether that changes anything; commits.
-    """
-    given = {
-        "project_path": project_path,
-        "working_directory": working_directory,
-        "iterm_pane_id": iterm_pane_id,
-        "host": host,
-    }
-    row = insert(registrations).values(session_uuid=session, wanted=wanted, **given)
-    changed = registrations.c.wanted != row.excluded.wanted
-    kept = {name: func.coalesce(row.excluded[name], registrations.c[name]) for name in given}
-    generation = connection.execute(
-        select(registrations.c.wanted).where(registrations.c.session_uuid == session)
-    ).scalar()
-    connection.execute(
-        row.on_conflict_do_update(
-            index_elements=[registrations.c.session_uuid],
-            set_={
-                "wanted": row.excluded.wanted,
-                "generation": registrations.c.generation
-                + func.coalesce(cast(changed, registrations.c.generation.type), 0),
-                "requested_at": func.clock_timestamp(),
-                **kept,
-            },
-        )
-    )
-    if wanted:
-        connection.execute(delete(tombstones).where(tombstones.c.session_uuid == session))
-    connection.execute(select(func.pg_notify(REGISTRATION_CHANNEL, literal(str(session)))))
-    connection.commit()
-    return generation is not wanted
-
-
-def watchers_behind(connection: Connection, session: UUID) -> int:
-    """How many of the watchers that run have not yet done what was asked for the session."""
-    counted: int = connection.execute(_WATCHERS_BEHIND, {"session": session}).scalar_one()
-    connection.commit()
-    return counted

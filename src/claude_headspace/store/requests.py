@@ -1,0 +1,76 @@
+"""What people ask of watchers: that a session be captured, or not."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import (
+    Connection,
+    cast,
+    delete,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects.postgresql import insert
+
+from claude_headspace.store.queries import _WATCHERS_BEHIND
+from claude_headspace.store.sessions import REGISTRATION_CHANNEL
+from claude_headspace.store.tables import (
+    registrations,
+    tombstones,
+)
+
+
+def ask_for(
+    connection: Connection,
+    session: UUID,
+    *,
+    wanted: bool,
+    project_path: str | None = None,
+    working_directory: str | None = None,
+    iterm_pane_id: str | None = None,
+    host: str | None = None,
+) -> bool:
+    """Note that a session is to be captured or not, and wake the watchers.
+
+    One that was forgotten may come back then.
+
+    `host` is where it is asked. Returns whether that changes anything; commits.
+    """
+    given = {
+        "project_path": project_path,
+        "working_directory": working_directory,
+        "iterm_pane_id": iterm_pane_id,
+        "host": host,
+    }
+    row = insert(registrations).values(session_uuid=session, wanted=wanted, **given)
+    changed = registrations.c.wanted != row.excluded.wanted
+    kept = {name: func.coalesce(row.excluded[name], registrations.c[name]) for name in given}
+    generation = connection.execute(
+        select(registrations.c.wanted).where(registrations.c.session_uuid == session)
+    ).scalar()
+    connection.execute(
+        row.on_conflict_do_update(
+            index_elements=[registrations.c.session_uuid],
+            set_={
+                "wanted": row.excluded.wanted,
+                "generation": registrations.c.generation
+                + func.coalesce(cast(changed, registrations.c.generation.type), 0),
+                "requested_at": func.clock_timestamp(),
+                **kept,
+            },
+        )
+    )
+    if wanted:
+        connection.execute(delete(tombstones).where(tombstones.c.session_uuid == session))
+    connection.execute(select(func.pg_notify(REGISTRATION_CHANNEL, literal(str(session)))))
+    connection.commit()
+    return generation is not wanted
+
+
+def watchers_behind(connection: Connection, session: UUID) -> int:
+    """How many of the watchers that run have not yet done what was asked for the session."""
+    counted: int = connection.execute(_WATCHERS_BEHIND, {"session": session}).scalar_one()
+    connection.commit()
+    return counted

@@ -1,0 +1,145 @@
+"""How much the log holds: counts and estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    cast,
+    func,
+    select,
+    text,
+)
+
+from claude_headspace.events.taxonomy import TURN_DETECTED
+from claude_headspace.store.queries import _ALL_TYPES, _MACHINES, STANDING
+from claude_headspace.store.tables import (
+    agents,
+    checkpoints,
+    dead_letters,
+    events,
+    projects,
+)
+from claude_headspace.transcripts.checkpoint import RULES
+
+COUNTED_BYTES = 64 * 1024 * 1024
+
+
+_COMMON_TYPES = text(
+    "SELECT v.type, (c.reltuples * v.share)::bigint"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname,"
+    " unnest(s.most_common_vals::text::text[], s.most_common_freqs) AS v(type, share)"
+    " WHERE c.oid = 'events'::regclass AND s.attname = 'event_type' AND c.reltuples > 0"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounts:
+    """Events by type, and turns counted once; not `exact`: from the server's statistics."""
+
+    by_type: Mapping[str, int]
+    turns: int | None
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What the log holds, of all hosts; bytes and lines are those of committed sources.
+
+    `unknown_machines`: messages of machines of kinds that nobody has thought of, by kind.
+    `older_rules`: sources whose lines were read by the rules of an earlier version.
+    """
+
+    events: EventCounts
+    sessions: int
+    open_sessions: int
+    projects: int
+    sources: int
+    committed_bytes: int
+    lines: Mapping[str, int] = field(default_factory=dict)
+    dead_letters: int = 0
+    unknown_machines: Mapping[str, int] = field(default_factory=dict)
+    older_rules: int = 0
+
+
+def count_turns(connection: Connection, agent_ids: Sequence[int]) -> tuple[dict[int, int], int]:
+    """Turns of each of these sessions, and of all together: there a shared turn counts once."""
+    if not agent_ids:
+        return {}, 0
+    rows = connection.execute(
+        select(events.c.agent_id, func.count(events.c.event_key.distinct()))
+        .where(events.c.agent_id.in_(agent_ids), events.c.event_type == TURN_DETECTED, STANDING)
+        .group_by(func.rollup(events.c.agent_id))
+    ).all()
+    counts: dict[int | None, int] = {row[0]: row[1] for row in rows}
+    together = counts.pop(None, 0)
+    return {agent: count for agent, count in counts.items() if agent is not None}, together
+
+
+def captured(
+    connection: Connection, *, exactly: bool = False, known_machines: Collection[str] = ()
+) -> Captured:
+    """What the log holds. A large table is not counted, unless `exactly`: see EventCounts."""
+    sessions, unended = connection.execute(
+        select(func.count(), func.count().filter(agents.c.ended_at.is_(None))).select_from(agents)
+    ).one()
+    names = ("lines", "turns", "duplicates", "rescued")
+    sums = [func.sum(cast(checkpoints.c.counts[name].astext, BigInteger)) for name in names]
+    older = func.count().filter(checkpoints.c.rules < RULES)
+    sources, older_rules, committed, *lines = connection.execute(
+        select(func.count(), older, func.sum(checkpoints.c.committed_offset), *sums)
+    ).one()
+    machines = connection.execute(_MACHINES, {"known": list(known_machines)})
+    return Captured(
+        events=count_events(connection, exactly=exactly),
+        sessions=sessions,
+        open_sessions=unended,
+        projects=connection.execute(select(func.count()).select_from(projects)).scalar_one(),
+        sources=sources,
+        committed_bytes=int(committed or 0),
+        lines={name: int(value or 0) for name, value in zip(names, lines, strict=True)},
+        dead_letters=connection.execute(_count_open_dead_letters()).scalar_one(),
+        unknown_machines={row[0]: row[1] for row in machines},
+        older_rules=older_rules,
+    )
+
+
+def count_events(connection: Connection, *, exactly: bool) -> EventCounts:
+    """Events by type: counted while the table is small, otherwise estimated if it can be."""
+    size = connection.execute(select(func.pg_relation_size(text("'events'::regclass")))).scalar()
+    if not exactly and (size or 0) > COUNTED_BYTES:
+        estimated = _estimate_events(connection)
+        if estimated:
+            return EventCounts(estimated, None, exact=False)
+    rows = connection.execute(
+        select(events.c.event_type, func.count()).where(STANDING).group_by(events.c.event_type)
+    ).all()
+    turns = connection.execute(
+        select(func.count(events.c.event_key.distinct())).where(
+            events.c.event_type == TURN_DETECTED, STANDING
+        )
+    ).scalar_one()
+    return EventCounts({row[0]: row[1] for row in sorted(rows)}, turns, exact=True)
+
+
+def _estimate_events(connection: Connection) -> dict[str, int]:
+    """The server's statistics; types too rare to be in them are counted, which is quick."""
+    common = {row[0]: row[1] for row in connection.execute(_COMMON_TYPES)}
+    if not common:
+        return {}
+    rare = set(connection.execute(_ALL_TYPES).scalars()) - common.keys()
+    counted = select(events.c.event_type, func.count()).group_by(events.c.event_type)
+    rows = connection.execute(counted.where(events.c.event_type.in_(rare))).all() if rare else ()
+    return dict(sorted({**common, **{row[0]: row[1] for row in rows}}.items()))
+
+
+def _count_open_dead_letters() -> Select[Any]:
+    return (
+        select(func.count()).select_from(dead_letters).where(dead_letters.c.resolved_at.is_(None))
+    )
