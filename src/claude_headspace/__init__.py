@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from claude_headspace.store.follow import Follower as Follower
     from claude_headspace.store.follow import LoggedEvent as LoggedEvent
     from claude_headspace.store.follow import Page as Page
+    from claude_headspace.store.results import WriteResult as WriteResult
     from claude_headspace.store.writer import EventWriter as EventWriter
-    from claude_headspace.store.writer import WriteResult as WriteResult
     from claude_headspace.supervision.control import watcher_is_running as watcher_is_running
     from claude_headspace.supervision.observe import check_health as check_health
 else:

@@ -14,7 +14,8 @@ import pytest
 import lines
 from captured import capture, query, settings
 from claude_headspace.config import load_config
-from claude_headspace.verify.command import VerifyOptions, run_verify
+from claude_headspace.verify.command import run_verify
+from claude_headspace.verify.options import VerifyOptions
 from claude_headspace.verify.retry import run_retry
 
 SESSION = str(uuid.UUID(int=1))

@@ -22,8 +22,9 @@ import pytest
 import lines
 from captured import capture, query, settings, watching
 from claude_headspace.config import load_config
-from claude_headspace.verify.command import VerifyOptions, run_verify
+from claude_headspace.verify.command import run_verify
 from claude_headspace.verify.compare import is_redacted_form
+from claude_headspace.verify.options import VerifyOptions
 from claude_headspace.verify.progress_bar import Progress
 from claude_headspace.verify.retry import line_around
 from servers import PostgresServer

@@ -15,8 +15,9 @@ import pytest
 from claude_headspace.errors import DatabaseRefused
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.store.checkpoints import Checkpoints
-from claude_headspace.store.connection import Database, Patience
+from claude_headspace.store.connection import Database
 from claude_headspace.store.dead_letters import DeadLetter
+from claude_headspace.store.patience import Patience
 from claude_headspace.store.writer import EventWriter
 from harness import Log
 

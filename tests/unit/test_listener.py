@@ -10,6 +10,7 @@ import pytest
 from claude_headspace.health.observation import Program
 from claude_headspace.health.status import WatcherStatus, status_path, write_status
 from claude_headspace.supervision import listener as listener_module
+from claude_headspace.supervision.ask_settings import EnforcerMissing, Settings, ask_settings
 from claude_headspace.supervision.beats import Beat, BeatSender
 from claude_headspace.supervision.control import (
     Supervisor,
@@ -17,12 +18,7 @@ from claude_headspace.supervision.control import (
     SupervisorUnavailable,
 )
 from claude_headspace.supervision.history import RestartRecord, history_path, read_restarts
-from claude_headspace.supervision.listener import (
-    EnforcerMissing,
-    Listener,
-    Settings,
-    ask_settings,
-)
+from claude_headspace.supervision.listener import Listener
 from claude_headspace.supervision.protocol import Event
 from claude_headspace.supervision.stuck import FIRST_BEAT_SECONDS
 

@@ -13,7 +13,7 @@ import pytest
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.health.measures import LAG_BOUNDS, WRITE_BOUNDS, Histogram, Measures
 from claude_headspace.health.status import WatcherStatus, read_status, write_status
-from claude_headspace.store.writer import Outcome, WriteResult
+from claude_headspace.store.results import Outcome, WriteResult
 from claude_headspace.watcher.meter import Meter
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from claude_headspace.store.writer import Outcome, WriteCounters, WriteResult
+from claude_headspace.store.results import Outcome, WriteCounters, WriteResult
 
 
 def failing() -> WriteCounters:

@@ -19,8 +19,9 @@ from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
 from claude_headspace.store.copies import Copies
 from claude_headspace.store.projections import Projections
+from claude_headspace.store.results import WriteResult
 from claude_headspace.store.revisions import Revisions
-from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
+from claude_headspace.store.writer import NOTIFICATION, EventWriter
 from claude_headspace.transcripts.checkpoint import LineCounts
 
 logger = logging.getLogger(__name__)

@@ -201,7 +201,8 @@ def _bundled(config: Config) -> list[Path]:
 
 def _database(config: Config) -> Database:
     from claude_headspace.embedded.location import database_url
-    from claude_headspace.store.connection import Database, Patience
+    from claude_headspace.store.connection import Database
+    from claude_headspace.store.patience import Patience
 
     return Database(
         lambda: database_url(config),

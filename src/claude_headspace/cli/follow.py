@@ -89,8 +89,9 @@ class LiveEvents:
 
 def _follower(config: Config, wanted: EventFilter) -> Follower:
     from claude_headspace.embedded.location import database_url
-    from claude_headspace.store.connection import Database, Patience
+    from claude_headspace.store.connection import Database
     from claude_headspace.store.follow import Follower
+    from claude_headspace.store.patience import Patience
 
     database = Database(
         lambda: database_url(config),

@@ -35,7 +35,8 @@ def verify(arguments: Namespace) -> int:
     from claude_headspace.cli.access import open_log
     from claude_headspace.config import load_config
     from claude_headspace.store.selection import find_session
-    from claude_headspace.verify.command import VerifyOptions, run_verify
+    from claude_headspace.verify.command import run_verify
+    from claude_headspace.verify.options import VerifyOptions
 
     config = load_config()
     session = None

@@ -36,8 +36,9 @@ from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
 from claude_headspace.store.dead_letters import DeadLetter
+from claude_headspace.store.results import WriteResult
 from claude_headspace.store.sessions import StoredSession
-from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
+from claude_headspace.store.writer import NOTIFICATION, EventWriter
 
 logger = logging.getLogger(__name__)
 

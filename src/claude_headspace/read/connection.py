@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from claude_headspace.errors import DatabaseUnavailable, QuestionTooLong
-from claude_headspace.store.connection import Database, Patience, Row
+from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.patience import Patience
 
 READER_ROLE = "claude_headspace_reader"
 STATEMENT_SECONDS = 5.0

@@ -10,7 +10,7 @@ import select
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
@@ -22,9 +22,9 @@ from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import DriverError, passes_in_place, translate
 from claude_headspace.store.hosts import Host, hosts_of
 from claude_headspace.store.names import Names
+from claude_headspace.store.patience import Patience
 from claude_headspace.store.precondition import Precondition
 
-ANSWER_SECONDS = 30.0
 _SLICE_SECONDS = 0.1
 _SETTINGS = (
     # Commits wait for the disk where it is said so: see write_events and EventWriter.
@@ -36,38 +36,6 @@ _SETTINGS = (
 _DURABLY = "SELECT set_config('synchronous_commit', 'on', true); "
 
 Row = tuple[Any, ...]
-
-
-def _no_beat() -> None:
-    """For callers that have no sign of life to give."""
-
-
-def _no_end() -> float | None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How a wait for Postgres behaves.
-
-    `beat` is called several times a second in every wait. `end`, asked as often, may give a
-    moment on the monotonic clock after which to give up, earlier than `answer_seconds` says.
-    """
-
-    beat: Callable[[], None] = _no_beat
-    end: Callable[[], float | None] = _no_end
-    answer_seconds: float = ANSWER_SECONDS
-
-    def left(self, started: float) -> float:
-        """Seconds until a wait that began at `started` must be given up."""
-        limit = started + self.answer_seconds
-        end = self.end()
-        return (limit if end is None else min(limit, end)) - time.monotonic()
-
-    def look(self, started: float) -> float:
-        """The same, with a sign of life."""
-        self.beat()
-        return self.left(started)
 
 
 class Database:

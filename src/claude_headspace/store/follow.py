@@ -16,7 +16,8 @@ from typing import Any
 from uuid import UUID
 
 from claude_headspace.errors import CursorAhead, NotPrimary
-from claude_headspace.store.connection import Database, Patience, Row
+from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.patience import Patience
 from claude_headspace.store.writer import EVENTS_CHANNEL
 
 PAGE_EVENTS = 500

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from claude_headspace.errors import CursorAhead, HeadspaceError
-from claude_headspace.store.connection import Database, Patience, Row
+from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.follow import Follower
+from claude_headspace.store.patience import Patience
 from claude_headspace.store.words import parts_of
 
 PAGE_EVENTS = 500

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import takewhile
-from typing import Literal
 
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable, EventInvalid
 from claude_headspace.events.event import Event, encode
 from claude_headspace.events.taxonomy import Taxonomy, installed_taxonomy
-from claude_headspace.store.arrays import array, text_array
-from claude_headspace.store.connection import Database, Patience
+from claude_headspace.store.batches import Prepared, arguments_of, encode_notes
+from claude_headspace.store.connection import Database
 from claude_headspace.store.failures import FOREIGN_KEY_VIOLATION
+from claude_headspace.store.patience import Patience
 from claude_headspace.store.precondition import Precondition
+from claude_headspace.store.results import Outcome, WriteCounters, WriteResult
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,6 @@ RETRY_DELAY_MS = 100
 
 Meanwhile = Callable[[], bool]
 Measure = Callable[[Sequence[Event], Sequence["WriteResult"], float], None]
-Outcome = Literal["written", "again", "duplicate", "rejected", "failed"]
 _IN_LOG_BEFORE = ("again", "duplicate")
 _OUTCOMES: dict[str, Outcome] = {"w": "written", "a": "again", "d": "duplicate"}
 
@@ -37,74 +37,6 @@ _CALL = (
     "CALL write_events(%s::uuid[], %s::uuid[], %s::text[], %s::timestamptz[], %s::text[],"
     " %s::text[], %s::int[], %s::int[], %s::int[], %s::int[], %s::int[], %s::bigint[], NULL, NULL)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """What became of one event.
-
-    written: in the log, with `event_id`. again: it was in the log already, from this very place.
-    duplicate: another event of its identity is in the log. rejected: it can never be written as
-    it is; `error` says why. failed: the database is away; nothing is known to be written.
-    `shared`: the log has an event with this key under another session too. `asked`: Postgres was.
-    """
-
-    outcome: Outcome
-    event_id: int | None = None
-    error: str | None = None
-    shared: bool = False
-    asked: bool = True
-
-    @property
-    def acknowledged(self) -> bool:
-        """Whether there is nothing left to try."""
-        return self.outcome != "failed"
-
-
-@dataclass(slots=True)
-class WriteCounters:
-    """What the writer did since it was made; times are epoch seconds."""
-
-    written: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    failed: int = 0
-    retries: int = 0
-    last_write_at: float | None = None
-    last_error: str | None = None
-    failing_since: float | None = None
-
-    def count(self, result: WriteResult) -> None:
-        """Take one result in."""
-        if result.outcome == "written":
-            self.written += 1
-        elif result.outcome == "duplicate":
-            self.duplicates += 1
-        elif result.outcome == "rejected":
-            self.rejected += 1
-        elif result.outcome == "failed":
-            self.failed += 1
-        if result.error:
-            self.last_error = result.error
-        if result.outcome in ("written", "again", "duplicate"):
-            self.last_write_at = time.time()
-        if result.outcome == "failed":
-            self.failing_since = self.failing_since or time.time()
-        elif result.asked:
-            self.failing_since = None
-
-    def at_rest(self) -> None:
-        """Nothing waits to be written: what failed was committed, or has gone."""
-        self.failing_since = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """An event that passed the checks, with its payload encoded."""
-
-    event: Event
-    payload: str
-    notes: str
 
 
 class EventWriter:
@@ -163,9 +95,9 @@ class EventWriter:
         """
         began = time.monotonic()
         prepared = [self._prepare(event) for event in events]
-        fit = [item for item in prepared if isinstance(item, _Prepared)]
+        fit = [item for item in prepared if isinstance(item, Prepared)]
         written = iter(self._write_with_retries(fit, precondition, meanwhile))
-        results = [next(written) if isinstance(p, _Prepared) else p for p in prepared]
+        results = [next(written) if isinstance(p, Prepared) else p for p in prepared]
         for result in results:
             self.counters.count(result)
         if self._measure:
@@ -184,18 +116,18 @@ class EventWriter:
             raise DatabaseUnavailable(results[-1].error or "the write failed")
         return results
 
-    def _prepare(self, event: Event) -> _Prepared | WriteResult:
+    def _prepare(self, event: Event) -> Prepared | WriteResult:
         try:
             self._taxonomy.check(event)
             payload, event = encode(event)
             notes = encode_notes(event)
         except EventInvalid as error:
             return WriteResult("rejected", error=str(error), asked=False)
-        return _Prepared(event, payload.decode(), notes)
+        return Prepared(event, payload.decode(), notes)
 
     def _write_with_retries(
         self,
-        batch: Sequence[_Prepared],
+        batch: Sequence[Prepared],
         precondition: Precondition | None,
         meanwhile: Meanwhile | None,
     ) -> list[WriteResult]:
@@ -220,7 +152,7 @@ class EventWriter:
         self.counters.retries += 1
         self._pause(delay)
 
-    def _give_up(self, batch: Sequence[_Prepared], error: str, tries: int) -> list[WriteResult]:
+    def _give_up(self, batch: Sequence[Prepared], error: str, tries: int) -> list[WriteResult]:
         first = batch[0].event
         logger.warning(
             "write failed after %d tries, %s of session %s at %s held (%d waiting): %s",
@@ -229,7 +161,7 @@ class EventWriter:
         return [WriteResult("failed", error=error)] * len(batch)
 
     def _write_in_order(
-        self, batch: Sequence[_Prepared], meanwhile: Meanwhile | None = None
+        self, batch: Sequence[Prepared], meanwhile: Meanwhile | None = None
     ) -> list[WriteResult]:
         """All of them in one round trip; one by one where one of them is refused."""
         try:
@@ -239,17 +171,17 @@ class EventWriter:
                 return [self._refused(batch[0], error)]
         return self._write_one_by_one(batch)
 
-    def _write_one_by_one(self, batch: Sequence[_Prepared]) -> list[WriteResult]:
+    def _write_one_by_one(self, batch: Sequence[Prepared]) -> list[WriteResult]:
         """After a try that was refused in the middle: what it committed is written again."""
         results = [self._write_in_order([item])[0] for item in batch]
         known = list(takewhile(lambda result: result.outcome in _IN_LOG_BEFORE, results))
         return _as_tried_before(batch, known) + results[len(known) :]
 
-    def _refused(self, item: _Prepared, error: DatabaseRefused) -> WriteResult:
+    def _refused(self, item: Prepared, error: DatabaseRefused) -> WriteResult:
         if error.sqlstate == FOREIGN_KEY_VIOLATION and self._restore:
             restored = self._restore(item.event)
             if restored != item.event:
-                again = _Prepared(restored, item.payload, item.notes)
+                again = Prepared(restored, item.payload, item.notes)
                 try:
                     return self._call([again])[0]
                 except DatabaseRefused as still:
@@ -257,9 +189,9 @@ class EventWriter:
         return WriteResult("rejected", error=str(error))
 
     def _call(
-        self, batch: Sequence[_Prepared], meanwhile: Meanwhile | None = None
+        self, batch: Sequence[Prepared], meanwhile: Meanwhile | None = None
     ) -> list[WriteResult]:
-        rows = self._database.execute(_CALL, _arguments(batch), meanwhile)
+        rows = self._database.execute(_CALL, arguments_of(batch), meanwhile)
         ids, outcomes = rows[0]
         results = [
             WriteResult(_OUTCOMES[letter.lower()], event_id, shared=letter.isupper())
@@ -271,7 +203,7 @@ class EventWriter:
 
 
 def _as_tried_before(
-    batch: Sequence[_Prepared], results: Sequence[WriteResult]
+    batch: Sequence[Prepared], results: Sequence[WriteResult]
 ) -> list[WriteResult]:
     """What became of events that may have been written by a try before.
 
@@ -283,32 +215,3 @@ def _as_tried_before(
         else result
         for item, result in zip(batch, results, strict=False)
     ]
-
-
-def encode_notes(event: Event) -> str:
-    """The annotations as JSON."""
-    if not event.annotations:
-        return "{}"
-    try:
-        return encode(Event(event.type, event.timestamp, event.annotations, event.key))[0].decode()
-    except EventInvalid as error:
-        raise EventInvalid("annotations", error.problem) from error
-
-
-def _arguments(batch: Sequence[_Prepared]) -> tuple[str | list[str | None], ...]:
-    events = [item.event for item in batch]
-    origins = [event.origin for event in events]
-    return (
-        array([event.key for event in events]),
-        array([event.session_uuid for event in events]),
-        text_array([event.type for event in events]),
-        array([event.timestamp.isoformat() for event in events]),
-        text_array([item.payload for item in batch]),
-        text_array([item.notes for item in batch]),
-        array([event.project_id for event in events]),
-        array([event.agent_id for event in events]),
-        array([event.command_id for event in events]),
-        array([event.turn_id for event in events]),
-        array([origin and origin.source_id for origin in origins]),
-        array([origin and origin.offset for origin in origins]),
-    )

@@ -12,14 +12,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.reasons import next_try
 from claude_headspace.health.status import StatusProblem, read_status, status_path
 from claude_headspace.health.verdict import judge
 from claude_headspace.supervision.alerts import Alerts
+from claude_headspace.supervision.ask_settings import Settings, ask_settings
 from claude_headspace.supervision.beats import beats_path
 from claude_headspace.supervision.control import (
     PROGRAM,
@@ -45,22 +45,6 @@ ALERT_STATE_NAME = "alert-state"
 _ENDS = ("EXITED", "BACKOFF", "STOPPING", "STOPPED", "FATAL")
 
 log = logging.getLogger("claude_headspace.guard")
-
-
-class EnforcerMissing(HeadspaceError):
-    """supervisord works without the half of the guard that holds the restart limit."""
-
-    exit_status = 78
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the listener needs to know."""
-
-    state_directory: Path
-    beats: Path
-    alert_command: tuple[str, ...] = ()
-    program: str = PROGRAM
 
 
 class Listener:
@@ -200,26 +184,6 @@ def _survive(handle: Callable[..., None], argument: object) -> None:
         handle(argument)
     except Exception:
         log.exception("an event could not be handled: %s", argument)
-
-
-def ask_settings(supervisor: Supervisor, beats: Path, program: str) -> Settings:
-    """From the half inside supervisord, which has read the configuration already.
-
-    Raises EnforcerMissing where there is none, and SupervisorUnavailable.
-    """
-    try:
-        answer = supervisor.call("guard.getSettings")
-    except SupervisorFault as fault:
-        raise EnforcerMissing(
-            f"supervisord has no [rpcinterface:guard] ({fault}), so nothing limits restarts:"
-            " copy the section from the shipped supervisord.conf"
-        ) from fault
-    return Settings(
-        state_directory=Path(answer["state_directory"]),
-        beats=beats,
-        alert_command=tuple(answer["alert_command"]),
-        program=program,
-    )
 
 
 def _take_stdout() -> int:

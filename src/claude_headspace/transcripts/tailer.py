@@ -11,11 +11,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from claude_headspace.transcripts.checkpoint import Checkpoint, as_stored
 from claude_headspace.transcripts.lines import Chunk, Line, TooLong, split, thin
+from claude_headspace.transcripts.moments import instant
 
 CHUNK_BYTES = 128 * 1024
 SCAN_BYTES = 1024 * 1024
@@ -246,12 +247,3 @@ class SourceFile:
         self._before = (offset, tail)
         checksum = zlib.crc32(committed, checkpoint.checksum)
         return Checkpoint(offset, *self.identity, self.mtime_ns, checksum, head, zlib.crc32(tail))
-
-
-def instant(epoch_seconds: float) -> datetime:
-    """A moment of the operating system's, which knows years that no calendar of ours has."""
-    try:
-        return datetime.fromtimestamp(epoch_seconds, tz=UTC)
-    except (ValueError, OverflowError, OSError):
-        end = datetime.max if epoch_seconds > 0 else datetime.min
-        return end.replace(tzinfo=UTC)

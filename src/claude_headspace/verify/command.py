@@ -7,9 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TextIO
-from uuid import UUID
 
 from claude_headspace.archive.check import proven_files
 from claude_headspace.archive.file import ArchivedFile, archived_file
@@ -19,12 +17,14 @@ from claude_headspace.discovery.listing import Sighting, is_transcript, look, sw
 from claude_headspace.embedded.location import database_url
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
-from claude_headspace.store.connection import Database, Patience
+from claude_headspace.store.connection import Database
+from claude_headspace.store.patience import Patience
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.verify.check import FileCheck
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LogSide
+from claude_headspace.verify.options import VerifyOptions, agreed
 from claude_headspace.verify.output import print_json, print_text
 from claude_headspace.verify.progress_bar import Progress
 from claude_headspace.verify.repair import Repair
@@ -35,20 +35,6 @@ from claude_headspace.verify.unexplained import tell_unexplained
 APPLICATION_NAME = "claude-headspace verify"
 # Comparing a large log takes its time on the server.
 ANSWER_SECONDS = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyOptions:
-    """What to check, whether to write what is missing, and how to say it.
-
-    `yes`: write without asking. `everything`: the text lists sessions too that are whole.
-    """
-
-    session: UUID | None = None
-    repair: bool = False
-    yes: bool = False
-    json: bool = False
-    everything: bool = False
 
 
 def run_verify(
@@ -74,7 +60,7 @@ def run_verify(
         verifier = Verifier(config, options, database, terminal)
         report = verifier.run()
         if options.repair:
-            verifier.repair(lambda plan: _agreed(plan, options, terminal, answers or sys.stdin))
+            verifier.repair(lambda plan: agreed(plan, options, terminal, answers or sys.stdin))
         if options.json:
             print_json(report, output)
         else:
@@ -82,18 +68,6 @@ def run_verify(
     finally:
         database.close()
     return 1 if report.wrong > 0 else 0
-
-
-def _agreed(plan: Sequence[str], options: VerifyOptions, terminal: TextIO, answers: TextIO) -> bool:
-    if options.yes:
-        return True
-    terminal.write("To repair the log:\n" + "".join(f"- {each}\n" for each in plan))
-    terminal.write("What was deleted from the log on purpose comes back by this.\n")
-    if not answers.isatty():
-        return False
-    terminal.write("Do this? [y/N] ")
-    terminal.flush()
-    return answers.readline().strip().lower() in ("y", "yes")
 
 
 class Verifier:

@@ -15,8 +15,9 @@ from claude_headspace.events.redaction import make_redactor
 from claude_headspace.events.taxonomy import SESSION_REGISTERED
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.connection import Database
+from claude_headspace.store.results import WriteResult
 from claude_headspace.store.sessions import SessionRows
-from claude_headspace.store.writer import NOTIFICATION, EventWriter, WriteResult
+from claude_headspace.store.writer import NOTIFICATION, EventWriter
 from claude_headspace.transcripts.outcomes import Turn
 from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.verify.expected import Expected

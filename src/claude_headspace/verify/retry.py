@@ -7,9 +7,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
@@ -20,16 +19,16 @@ from claude_headspace.inbox.events import event_of, session_of
 from claude_headspace.inbox.messages import Message, read_message
 from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.store.connection import Database
-from claude_headspace.store.writer import WriteResult
+from claude_headspace.store.results import WriteResult
 from claude_headspace.transcripts.outcomes import Rejected, Turn
 from claude_headspace.transcripts.transcript import Transcript
+from claude_headspace.verify.kept import Fate, KeptLine, Retried
 from claude_headspace.verify.repair import LateWriter
 
 APPLICATION_NAME = "claude-headspace retry"
 PAGE_ROWS = 20
 INBOX_NAME = "inbox"
 
-Fate = Literal["written", "in the log already", "no longer rejected", "still rejected", "unknown"]
 
 _ROWS = """
 SELECT r.id, r.source_id, r.source_offset, r.reason, r.content, s.path
@@ -38,35 +37,6 @@ WHERE s.host = %s AND r.id > %s AND (%s::bigint[] IS NULL OR r.id = ANY (%s::big
     AND (r.resolved_at IS NULL OR %s::bigint[] IS NOT NULL)
 ORDER BY r.id LIMIT %s
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Retried:
-    """What became of one dead letter; `event_ids`: of what stands in the log from it."""
-
-    id: int
-    path: str
-    offset: int
-    fate: Fate
-    detail: str
-    event_ids: tuple[int, ...] = ()
-
-    @property
-    def resolved(self) -> bool:
-        """Whether there is nothing left to be fixed."""
-        return self.fate not in ("still rejected", "unknown")
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """One row of dead_letters of a source of this host."""
-
-    id: int
-    source_id: int
-    offset: int
-    reason: str
-    content: bytes
-    path: str
 
 
 def run_retry(
@@ -119,24 +89,24 @@ class Retry:
             _ROWS, (self._host, last, listed, listed, listed, PAGE_ROWS)
         ):
             for row in rows:
-                kept = _Kept(row[0], row[1], row[2], row[3], bytes(row[4]), row[5])
+                kept = KeptLine(row[0], row[1], row[2], row[3], bytes(row[4]), row[5])
                 last = kept.id
                 found.add(kept.id)
                 yield self._resolve(kept, self._retry(kept))
         for unknown in sorted(set(listed or ()) - found):
             yield Retried(unknown, "", 0, "unknown", "no dead letter of this host has this id")
 
-    def _resolve(self, kept: _Kept, result: Retried) -> Retried:
+    def _resolve(self, kept: KeptLine, result: Retried) -> Retried:
         if result.resolved:
             self._database.execute_durably(
                 "UPDATE dead_letters SET resolved_at = clock_timestamp() WHERE id = %s", (kept.id,)
             )
         return result
 
-    def _retry(self, kept: _Kept) -> Retried:
+    def _retry(self, kept: KeptLine) -> Retried:
         return self._retry_message(kept) if kept.path == self._inbox else self._retry_line(kept)
 
-    def _retry_line(self, kept: _Kept) -> Retried:
+    def _retry_line(self, kept: KeptLine) -> Retried:
         try:
             line = self._line(kept)
         except OSError as error:
@@ -154,7 +124,7 @@ class Retry:
             return _still(kept, f"{broken[0].reason}: {broken[0].detail}")
         return _told(kept, results)
 
-    def _line(self, kept: _Kept) -> tuple[int, bytes] | None:
+    def _line(self, kept: KeptLine) -> tuple[int, bytes] | None:
         """The whole line and its start: from its file if it stands there still, else as kept.
 
         Only a record's offset is kept, and of too long lines only the beginning.
@@ -169,7 +139,7 @@ class Retry:
             return None
         return kept.offset - _first_rejected(kept), kept.content
 
-    def _is_same(self, kept: _Kept, line: bytes) -> bool:
+    def _is_same(self, kept: KeptLine, line: bytes) -> bool:
         if self._redactor is not None:
             line = self._redactor.redact(line.decode("utf-8", "replace"))[0].encode()
         if kept.reason == "too_long":
@@ -177,7 +147,7 @@ class Retry:
             return line.startswith(kept.content[: len(kept.content) // 2])
         return line.startswith(kept.content)
 
-    def _retry_message(self, kept: _Kept) -> Retried:
+    def _retry_message(self, kept: KeptLine) -> Retried:
         try:
             message = _message(kept.content)
         except InboxDamaged as error:
@@ -214,17 +184,17 @@ def line_around(path: str, offset: int, max_line_bytes: int) -> tuple[int, bytes
     return (start, line) if whole and start + len(line) >= offset and line else None
 
 
-def _is_about(kept: _Kept, offset: int) -> bool:
+def _is_about(kept: KeptLine, offset: int) -> bool:
     return offset == kept.offset or kept.reason in ("too_long", "poison")
 
 
-def _first_rejected(kept: _Kept) -> int:
+def _first_rejected(kept: KeptLine) -> int:
     """How far into the kept line the rejected record starts, as far as can be told from it."""
     broken = (o.offset for o in Transcript().outcomes(kept.content, 0) if isinstance(o, Rejected))
     return min(next(broken, 0), kept.offset)
 
 
-def _told(kept: _Kept, results: Sequence[WriteResult]) -> Retried:
+def _told(kept: KeptLine, results: Sequence[WriteResult]) -> Retried:
     refused = [result for result in results if result.outcome == "rejected"]
     if refused:
         return _still(kept, refused[0].error or "refused")
@@ -237,7 +207,7 @@ def _told(kept: _Kept, results: Sequence[WriteResult]) -> Retried:
     return Retried(kept.id, kept.path, kept.offset, fate, f"was rejected as {kept.reason}", ids)
 
 
-def _still(kept: _Kept, why: str) -> Retried:
+def _still(kept: KeptLine, why: str) -> Retried:
     return Retried(kept.id, kept.path, kept.offset, "still rejected", why)
 
 

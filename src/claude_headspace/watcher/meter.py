@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import installed_taxonomy
 from claude_headspace.health.measures import Measures
-from claude_headspace.store.writer import WriteResult
+from claude_headspace.store.results import WriteResult
 
 # Older events are history that is caught up with; their age says nothing of the watcher.
 LIVE = timedelta(minutes=1)

@@ -38,7 +38,8 @@ from claude_headspace.quarantine import Quarantine
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.checkpoints import Checkpoints
-from claude_headspace.store.connection import Database, Patience
+from claude_headspace.store.connection import Database
+from claude_headspace.store.patience import Patience
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
 from claude_headspace.supervision.beats import BeatSender, beats_path

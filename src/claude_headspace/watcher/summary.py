@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from claude_headspace.store.writer import WriteCounters
+from claude_headspace.store.results import WriteCounters
 
 logger = logging.getLogger(__name__)
 

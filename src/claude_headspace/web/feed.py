@@ -19,8 +19,9 @@ import msgspec
 from claude_headspace.errors import CursorAhead, HeadspaceError
 from claude_headspace.read.connection import ReadPool, only_reads
 from claude_headspace.read.events import Event, events_between
-from claude_headspace.store.connection import Database, Patience
+from claude_headspace.store.connection import Database
 from claude_headspace.store.follow import Follower
+from claude_headspace.store.patience import Patience
 
 REMEMBERED_EVENTS = 500
 REMEMBERED_BYTES = 4_000_000

@@ -14,7 +14,8 @@ from flask import Blueprint, render_template, request
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.conversation import Exchange, Step, read_page
+from claude_headspace.read.conversation import read_page
+from claude_headspace.read.exchange import Exchange, Step
 from claude_headspace.read.kept import kept_of
 from claude_headspace.read.lines import Transcripts, answered_in, asked_in, failure_words
 from claude_headspace.read.outline import Outline, read_outline

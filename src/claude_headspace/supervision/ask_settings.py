@@ -1,0 +1,49 @@
+"""The guard's limits, asked of its own supervisord."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.supervision.control import (
+    PROGRAM,
+    Supervisor,
+    SupervisorFault,
+)
+
+
+class EnforcerMissing(HeadspaceError):
+    """supervisord works without the half of the guard that holds the restart limit."""
+
+    exit_status = 78
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the listener needs to know."""
+
+    state_directory: Path
+    beats: Path
+    alert_command: tuple[str, ...] = ()
+    program: str = PROGRAM
+
+
+def ask_settings(supervisor: Supervisor, beats: Path, program: str) -> Settings:
+    """From the half inside supervisord, which has read the configuration already.
+
+    Raises EnforcerMissing where there is none, and SupervisorUnavailable.
+    """
+    try:
+        answer = supervisor.call("guard.getSettings")
+    except SupervisorFault as fault:
+        raise EnforcerMissing(
+            f"supervisord has no [rpcinterface:guard] ({fault}), so nothing limits restarts:"
+            " copy the section from the shipped supervisord.conf"
+        ) from fault
+    return Settings(
+        state_directory=Path(answer["state_directory"]),
+        beats=beats,
+        alert_command=tuple(answer["alert_command"]),
+        program=program,
+    )
