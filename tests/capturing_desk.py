@@ -82,7 +82,7 @@ class Desk:
 
     def checkpoint(self, path: Path) -> tuple[int, dict[str, Any]]:
         rows = self.log.rows(
-            "SELECT committed_bytes::int, counts FROM checkpoints WHERE path = %s"
+            "SELECT committed_offset::int, counts FROM checkpoints WHERE path = %s"
             " AND host = %s", (str(path), self.host),
         )  # fmt: skip
         offset, counts = rows[0]

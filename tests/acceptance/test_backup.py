@@ -35,7 +35,7 @@ def server(version: int, directory: Path) -> Iterator[str]:
     user = "postgres" if os.getuid() == 0 else None
     if user:
         shutil.chown(directory, "postgres")
-        for above in directory.parents[:3]:
+        for above in directory.parents[:4]:
             above.chmod(above.stat().st_mode | 0o011)
     data = directory / "data"
     subprocess.run(

@@ -141,9 +141,9 @@ def test_in_the_background(project: Project) -> None:
 
 def test_in_the_foreground_until_interrupted(project: Project) -> None:
     with foreground(project) as process:
-        lines = [wait_for(process.stdout.readline) for _ in range(7)] if process.stdout else []
+        lines = [wait_for(process.stdout.readline) for _ in range(8)] if process.stdout else []
         assert "is capturing" in lines[0]
-        assert "Ctrl-C" in lines[6]
+        assert "Ctrl-C" in lines[7]
         pids = project.pids()
         assert process.pid == pids[0]
         os.killpg(process.pid, signal.SIGINT)

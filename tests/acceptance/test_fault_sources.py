@@ -160,7 +160,7 @@ def test_a_registered_session_whose_file_cannot_be_seen(watcher: Watched, folder
     append(other.path, other.turn())
     wait_logged(watcher, other)
     kept.replace(hidden.path)
-    committed = "SELECT committed_bytes FROM checkpoints WHERE path = %s"
+    committed = "SELECT committed_offset FROM checkpoints WHERE path = %s"
     size = hidden.path.stat().st_size
     wait_for(
         lambda: query(watcher.url, committed, (str(hidden.path),)) == [(size,)],

@@ -157,7 +157,7 @@ def test_an_environment_from_which_something_works_is_not_removed(checkout: Chec
     (checkout.venv / "bin" / "python").unlink()
     with subprocess.Popen([program, "100"]) as process:
         try:
-            assert f"process {process.pid} works from it" in checkout.refused(75)
+            assert f"process {process.pid} is using it" in checkout.refused(75)
             assert program.exists()
         finally:
             process.kill()
@@ -166,7 +166,7 @@ def test_an_environment_from_which_something_works_is_not_removed(checkout: Chec
 @pytest.mark.parametrize("name", ["a #b", "a;b", "a%b", "a:b", 'a"b'])
 def test_a_folder_that_supervisord_cannot_read_is_refused_first(tmp_path: Path, name: str) -> None:
     checkout = copied(tmp_path / name)
-    assert "move it" in checkout.refused(73)
+    assert "move the folder" in checkout.refused(73)
     assert not checkout.venv.exists()
 
 

@@ -106,7 +106,7 @@ class Spent:
     def commit(self) -> None:
         """Wait until all is read, by the rules of today, and nobody's copies are in doubt."""
         files = {str(path): path.stat().st_size for path in self.projects.root.rglob("*.jsonl")}
-        at = "SELECT path, CASE WHEN rules < 3 THEN 0 ELSE committed_bytes END FROM checkpoints"
+        at = "SELECT path, CASE WHEN rules < 3 THEN 0 ELSE committed_offset END FROM checkpoints"
         wait_until(lambda: dict(self.log.rows(at)) == files, "all is read")
         due = "SELECT count(*) FROM agents WHERE copies = 'due'"
         wait_until(lambda: self.log.value(due) == 0, "copies are looked into")
@@ -202,7 +202,7 @@ def test_read_again_they_are_the_same(spent: Spent, log: Log) -> None:
         "UPDATE checkpoints SET rules = 2",
         "TRUNCATE tool_calls, model_calls; UPDATE checkpoints SET rules = 2",
         (
-            "UPDATE checkpoints SET committed_bytes = 0, checksum = 0, head = 0, tail = 0,"
+            "UPDATE checkpoints SET committed_offset = 0, checksum = 0, head = 0, tail = 0,"
             " counts = '{}', mtime_ns = NULL"
         ),
     ):
@@ -214,7 +214,7 @@ def test_read_again_they_are_the_same(spent: Spent, log: Log) -> None:
 def test_killed_on_the_way(spent: Spent, log: Log) -> None:
     spent.write(more=30)
     kills = 0
-    committed = "SELECT coalesce(sum(committed_bytes), 0) FROM checkpoints"
+    committed = "SELECT coalesce(sum(committed_offset), 0) FROM checkpoints"
     while kills < 6:
         before = log.value(committed)
         spent.watcher.start()
@@ -224,7 +224,7 @@ def test_killed_on_the_way(spent: Spent, log: Log) -> None:
         if log.value(committed) == sum(
             p.stat().st_size for p in spent.projects.root.rglob("*.jsonl")
         ):
-            log.rows("UPDATE checkpoints SET committed_bytes = 0, checksum = 0, head = 0,"
+            log.rows("UPDATE checkpoints SET committed_offset = 0, checksum = 0, head = 0,"
                      " tail = 0 WHERE id % 2 = 0")  # fmt: skip
     with spent.watcher.running():
         spent.commit()

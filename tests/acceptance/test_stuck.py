@@ -99,7 +99,7 @@ def test_work_that_hangs_is_ended_though_the_process_beats(state_directory: Path
         wait_for(lambda: len(it.starts()) == 2, "it was not restarted", 15)
         assert it.starts()[1] - it.moments("end")[0] < FOUND_AND_BACK_SECONDS + STALL_SECONDS
         wait_for(it.history, "no history")
-        assert "stuck: work takes" in it.history()[0].reason
+        assert "stuck: work has taken" in it.history()[0].reason
         assert "(limit: 3 s)" in it.history()[0].reason
 
 
@@ -112,7 +112,7 @@ def test_what_was_announced_has_its_time_and_no_more(state_directory: Path) -> N
         kill(pid, signal.SIGKILL)
         wait_for(lambda: len(it.starts()) == 3, "what was overdue was not ended", 20)
         wait_for(lambda: len(it.history()) == 2, "no history")
-        assert it.history()[1].reason.startswith("stuck: list /slow takes")
+        assert it.history()[1].reason.startswith("stuck: list /slow has taken")
         assert it.history()[1].reason.endswith("(limit: 1 s)")
 
 

@@ -149,7 +149,7 @@ class Forget:
         of_session = "session_uuid = ANY (%s::uuid[])"
         dead = (
             "source_id = ANY (%s) OR EXISTS (SELECT FROM unnest(%s::text[]) named"
-            " WHERE checkpoint(convert_to(named, 'UTF8') IN content) > 0)"
+            " WHERE position(convert_to(named, 'UTF8') IN content) > 0)"
         )
         return [
             *archive,
