@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from supervised import Supervised, free_port, kill, supervised, wait_for
 
+from claude_headspace.access import token_of
 from claude_headspace.supervision.control import watcher_is_running
 from servers import PostgresServer
 
@@ -48,9 +49,11 @@ class Site:
         """HTTP status, body, and the seconds that it took."""
         began = time.monotonic()
         try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.port}{path}", timeout=10
-            ) as answer:
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{self.port}{path}",
+                headers={"Authorization": f"Bearer {token_of(self.it.state)}"},
+            )
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
                 status, body = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:

@@ -23,6 +23,7 @@ from claude_headspace.sessions.known import Sessions
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.precondition import Precondition
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
 from harness import Log, wait_until
@@ -136,9 +137,12 @@ class Noting(Database):
         super().__init__(lambda: url, application_name="test")
         self.durable: list[str] = []
 
-    def execute_durably(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
-        self.durable.append(statement)
-        return super().execute_durably(statement, values)
+    def store(
+        self, statements: Sequence[str], precondition: Precondition, *, durably: bool = False
+    ) -> list[Row]:
+        if durably:
+            self.durable += statements
+        return super().store(statements, precondition, durably=durably)
 
 
 def test_what_is_kept_of_a_damaged_file_is_on_the_disk_before_the_file_goes(

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TypeAlias
 
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.exchange import Exchange, Step, Stray, Turn, Words
+from claude_headspace.read.exchange import Exchange, Item, Step, Stray, Turn, Words
 from claude_headspace.read.lines import Thought, Transcripts
 from claude_headspace.read.outline import Outline, Prompt
 from claude_headspace.read.tools import Call, calls_between
@@ -28,7 +28,6 @@ _LAST = 2**63 - 1
 STARTING_TOOLS = ("Task", "Agent")
 
 
-Item: TypeAlias = Words | Thought | Stray | tuple[Step, ...]
 Entry: TypeAlias = Turn | Call | Thought
 
 

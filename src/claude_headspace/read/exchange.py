@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from claude_headspace.read.conversation import Item
+from claude_headspace.read.lines import Thought
 from claude_headspace.read.outline import Prompt
 from claude_headspace.read.tools import Call
 
@@ -49,6 +49,9 @@ class Stray:
 
     subagent: str
     items: tuple[Item, ...]
+
+
+Item: TypeAlias = Words | Thought | Stray | tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
