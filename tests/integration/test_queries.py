@@ -155,7 +155,7 @@ def test_the_newest_come_last(large_log: str) -> None:
 def test_a_large_log_is_estimated_and_a_small_one_counted(
     large_log: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("claude_headspace.store.queries.COUNTED_BYTES", 1_000_000)
+    monkeypatch.setattr("claude_headspace.store.totals.COUNTED_BYTES", 1_000_000)
     with reading(large_log) as connection:
         estimated = count_events(connection, exactly=False)
         counted = count_events(connection, exactly=True)
