@@ -40,6 +40,9 @@ CAPTURING_SECONDS = 2.0
 # A file that is gone from its place and cannot be read to its end is given up after so many tries.
 DETACHED_TRIES = 5
 
+# The end of a session waits for a file that cannot be read until so many tries have failed.
+PATIENT_TRIES = 5
+
 # Work that is of no one source, as it is named when it fails.
 INBOX = "the inbox"
 TIMEOUTS = "session timeouts"
@@ -390,6 +393,7 @@ class Loop:
         waiting = False
         for seen in transcripts_of(self._roots, str(session)):
             if seen.path in self._quarantine:
+                waiting = waiting or self._quarantine.tries(seen.path) < PATIENT_TRIES
                 continue
             if self._work_queue.add_seen(seen):
                 self._work_queue.add_fresh(seen.path)
