@@ -17,6 +17,7 @@ from claude_headspace.read.paging import (
     Limit,
     Moment,
     Page,
+    Until,
     page_of,
     read_cursor,
 )
@@ -79,7 +80,7 @@ class EventQuestion:
     type: Annotated[tuple[str, ...], Meta(description="one of these types")] = ()
     actor: Literal["user", "agent"] | None = None
     since: Moment | None = None
-    until: Annotated[Moment, Meta(description="not including it")] | None = None
+    until: Until | None = None
     cursor: Cursor | None = None
     limit: Limit = PAGE_ROWS
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -15,7 +15,6 @@ from claude_headspace.read.paging import (
     PAGE_ROWS,
     Cursor,
     Limit,
-    Moment,
     Page,
     page_of,
     read_cursor,
@@ -25,22 +24,6 @@ from claude_headspace.read.state import Kind
 
 Name = Annotated[str, Meta(description="uuid, or its beginning")]
 Path = Annotated[str, Meta(description="path, or its end")]
-Until = Annotated[Moment, Meta(description="not including it")]
-
-
-@dataclass(frozen=True, slots=True)
-class SessionQuestion:
-    """Which sessions; what is None or empty does not matter."""
-
-    q: Annotated[str, Meta(description="words of its title, project or directory")] = ""
-    project: Annotated[tuple[str, ...], Meta(description="one of these paths")] = ()
-    host: tuple[str, ...] = ()
-    state: tuple[Kind, ...] = ()
-    since: Moment | None = None
-    until: Until | None = None
-    sort: Literal["last", "length"] = "last"
-    cursor: Cursor | None = None
-    limit: Limit = PAGE_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +53,9 @@ class ListedSession:
     resume: str
 
 
-def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[ListedSession]:
+def list_sessions(reader: Reader, asked: sessions.SessionQuestion) -> Page[ListedSession]:
     """A page, the one with the newest line first."""
-    values = {each.name: getattr(asked, each.name) for each in fields(asked)}
-    page = sessions.list_sessions(reader, sessions.SessionQuestion(**values))
+    page = sessions.list_sessions(reader, asked)
     return Page(tuple(map(_listed, page.rows)), page.next)
 
 

@@ -7,13 +7,14 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.listed import Name, Path, Until
+from claude_headspace.read.listed import Name, Path
 from claude_headspace.read.paging import (
     PAGE_ROWS,
     Cursor,
     Limit,
     Moment,
     Page,
+    Until,
     page_of,
     read_cursor,
 )

@@ -21,6 +21,7 @@ Key = tuple[Any, ...]
 Limit = Annotated[int, Meta(ge=1, le=MOST_ROWS, description="rows of a page")]
 Cursor = Annotated[str, Meta(description="`next` of the page before")]
 Moment = Annotated[datetime, Meta(tz=True, description="ISO 8601 with a zone")]
+Until = Annotated[Moment, Meta(description="not including it")]
 
 
 @dataclass(frozen=True, slots=True)

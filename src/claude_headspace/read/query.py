@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from claude_headspace.errors import BadQuestion
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.paging import PAGE_ROWS, Cursor, Key, Limit, Moment, read_cursor
+from claude_headspace.read.paging import PAGE_ROWS, Cursor, Key, Limit, Moment, Until, read_cursor
 from claude_headspace.read.passages import Passage
 from claude_headspace.read.selection import find_projects, find_session
 from claude_headspace.store.connection import Row
@@ -52,7 +52,7 @@ class SearchQuestion:
     project: Annotated[str, Meta(description="path, or its end")] | None = None
     host: str | None = None
     since: Moment | None = None
-    until: Annotated[Moment, Meta(description="not including it")] | None = None
+    until: Until | None = None
     cursor: Cursor | None = None
     limit: Limit = PAGE_ROWS
 

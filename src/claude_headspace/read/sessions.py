@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
+
+from msgspec import Meta
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.done import Counted, Done, count_done
@@ -17,6 +19,7 @@ from claude_headspace.read.paging import (
     Limit,
     Moment,
     Page,
+    Until,
     page_of,
     read_cursor,
 )
@@ -54,12 +57,12 @@ class SessionQuestion:
     `since` and `until` take what was alive in between. `sort` is newest or longest first.
     """
 
-    q: str = ""
-    project: tuple[str, ...] = ()
+    q: Annotated[str, Meta(description="words of its title, project or directory")] = ""
+    project: Annotated[tuple[str, ...], Meta(description="one of these paths")] = ()
     host: tuple[str, ...] = ()
     state: tuple[Kind, ...] = ()
     since: Moment | None = None
-    until: Moment | None = None
+    until: Until | None = None
     sort: Literal["last", "length"] = "last"
     cursor: Cursor | None = None
     limit: Limit = PAGE_ROWS

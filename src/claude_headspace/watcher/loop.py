@@ -37,10 +37,8 @@ LONGEST_WAIT_SECONDS = 1.0
 LONGEST_HOLD_SECONDS = 1.0
 SHORTEST_HOLD_SECONDS = 0.1
 CAPTURING_SECONDS = 2.0
-# A file that is gone from its place and cannot be read to its end is given up after so many tries.
-DETACHED_TRIES = 5
-
-# The end of a session waits for a file that cannot be read until so many tries have failed.
+# What is to come after a file that cannot be read waits for so many tries: the file that took its
+# place, the end of its session.
 PATIENT_TRIES = 5
 
 # Work that is of no one source, as it is named when it fails.
@@ -280,7 +278,7 @@ class Loop:
             if self._quarantine.holds(name):
                 return
             done = self._boundary.run(name, lambda: self._read_to_end(source))
-            if done is None and self._quarantine.tries(name) < DETACHED_TRIES:
+            if done is None and self._quarantine.tries(name) < PATIENT_TRIES:
                 return
             self._quarantine.clear(name)
             self._sources.finish_detached()

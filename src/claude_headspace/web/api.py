@@ -18,7 +18,6 @@ from claude_headspace.read.happenings import Happening, HappeningQuestion, list_
 from claude_headspace.read.listed import (
     ListedSession,
     ListedTurn,
-    SessionQuestion,
     TurnQuestion,
     list_sessions,
     list_turns,
@@ -35,6 +34,7 @@ from claude_headspace.read.listed_work import (
 from claude_headspace.read.paging import Page
 from claude_headspace.read.query import Hit, SearchQuestion
 from claude_headspace.read.search import search
+from claude_headspace.read.sessions import SessionQuestion
 from claude_headspace.web.formats import FORMATS, as_table
 from claude_headspace.web.health import as_json
 from claude_headspace.web.openapi import document
