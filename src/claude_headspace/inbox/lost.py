@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -19,16 +19,20 @@ logger = logging.getLogger(__name__)
 
 
 def take_back_lost(
-    done: DoneFiles, checkpoints: Checkpoints, source: StoredSource, arrived: Path
+    done: DoneFiles,
+    checkpoints: Checkpoints,
+    source: Callable[[], StoredSource],
+    arrived: Path,
 ) -> None:
     """Put files that were taken in after the last one whose event is left back to those waiting.
 
+    `source` gives the row of the inbox, which is made where it is missing.
     Of the batch of the last one left, sessions' ends may have gone without their events.
     """
     lost: list[Path] = []
     kept = (path for minute in done.newest_first() for path in minute)
     while part := list(islice(kept, BATCH_FILES)):
-        found = _known(part, checkpoints, source)
+        found = _known(part, checkpoints, source())
         last = next((n for n, path in enumerate(part) if path in found), None)
         lost += part[:last]
         if last is not None:
