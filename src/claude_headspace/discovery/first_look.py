@@ -55,7 +55,11 @@ class FirstLook:
 
     def see(self, seen: Sighting) -> None:
         """A file was found."""
-        self._work_queue.add_seen(seen, _size(self._unseen.pop(seen.path, 0)))
+        committed_bytes = _size(self._unseen.pop(seen.path, 0))
+        if seen.size or committed_bytes:
+            self._work_queue.add_seen(seen, committed_bytes)
+        else:
+            self._work_queue.finish(seen.path, seen.stamp)
 
     def look_for_renamed(self) -> None:
         """Files that no round finds: given a name that is no transcript's, or gone."""

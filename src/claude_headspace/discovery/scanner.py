@@ -153,16 +153,18 @@ class Scanner:
         return True
 
     def _see(self, seen: Sighting) -> None:
-        self.recent.note(seen.path, seen.mtime_ns / 1e9)
-        if self._first.done:
-            self._add_missed(seen)
-        else:
+        if not self._first.done:
+            self.recent.note(seen.path, seen.mtime_ns / 1e9)
             self._first.see(seen)
+        elif not self._work_queue.is_done(seen):
+            self._add_missed(seen)
 
     def _add_missed(self, seen: Sighting) -> None:
         """Queue a file that changed; what should have been notified by now raises a doubt."""
+        self.recent.note(seen.path, seen.mtime_ns / 1e9)
         known = self._work_queue.expects(seen.path) or self._troubled(seen.path)
-        if not self._work_queue.add_seen(seen) or known:
+        self._work_queue.add_seen(seen)
+        if known:
             return
         if not self._notifier.complete:
             self._notifier.watch(os.path.dirname(seen.path), seen.mtime_ns)

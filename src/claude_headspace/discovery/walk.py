@@ -10,7 +10,7 @@ from claude_headspace.discovery.listing import Listing, Sighting
 
 # A slice takes no longer than this, and so much of a core.
 SLICE_SECONDS = 0.01
-SLICE_CORE_SECONDS = 0.002
+SLICE_CORE_SECONDS = 0.0015
 
 
 class Walk:
