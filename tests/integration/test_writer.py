@@ -157,7 +157,7 @@ def test_duplicates_around_a_refused_event(writer: EventWriter, log: Log) -> Non
 
 
 def test_a_reference_can_be_restored(database_url: str, log: Log) -> None:
-    log.rows("INSERT INTO projects (host, path) VALUES ('h', 'p')")
+    log.rows("INSERT INTO projects (machine, path) VALUES (md5('h')::uuid, 'p')")
 
     def restore(given: Event) -> Event:
         return Event(given.type, given.timestamp, given.payload, given.key, project_id=1)

@@ -70,7 +70,7 @@ def register(arguments: Namespace) -> int:
             project_path=arguments.project,
             working_directory=arguments.directory,
             iterm_pane_id=arguments.iterm_pane_id,
-            host=config.state.host,
+            machine=config.state.machine,
         )
         _wait_for_watchers(connection, session)
     print(f"{session} is registered." if changed else f"{session} was already registered.")
@@ -86,7 +86,7 @@ def unregister(arguments: Namespace) -> int:
     config = load_config()
     with open_log(config) as connection:
         session = find_session(connection, arguments.session).uuid
-        changed = ask_for(connection, session, wanted=False, host=config.state.host)
+        changed = ask_for(connection, session, wanted=False, machine=config.state.machine)
         _wait_for_watchers(connection, session)
     print(f"{session} is unregistered." if changed else f"{session} was already unregistered.")
     return 0

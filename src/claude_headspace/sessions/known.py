@@ -122,7 +122,7 @@ class Sessions(LearningSessions):
     def silent(
         self, now: datetime, timeout: timedelta, limit: int, except_for: Sequence[UUID]
     ) -> list[UUID]:
-        """Open sessions of this host whose last line is older than the timeout."""
+        """Open sessions whose last line is older than the timeout, and that are nobody else's."""
         return self._rows.silent_since(now - timeout, limit, except_for)
 
     def restored(self, event: Event) -> Event:
@@ -155,7 +155,7 @@ class Sessions(LearningSessions):
     def registered(self, registration: Registration) -> StoredSession | None:
         """The rows of a session that was registered, as far as its directory is known.
 
-        Only if it is this host's to keep them: None for sessions of others.
+        Only if it is this machine's to keep them: None for sessions of others.
         """
         known = self.find_own(registration.session)
         directory = registration.working_directory or registration.project_path
@@ -165,7 +165,7 @@ class Sessions(LearningSessions):
             self._change(known)
         if known is not None or registration.session in self._known:
             return known
-        if directory is None or not self._rows.is_here(registration.host):
+        if directory is None or not self._rows.is_here(registration.machine):
             return None
         return self._make(registration.session, directory)
 

@@ -31,6 +31,7 @@ from claude_headspace.hooks.danger import settings_paths, warnings
 from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.inbox.done import Kept
 from claude_headspace.inbox.queue import InboxQueue
+from claude_headspace.machine import make_machine_id
 from claude_headspace.quarantine import Quarantine
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.sessions.timeouts import SessionTimeouts
@@ -63,6 +64,7 @@ class Watcher:
         self._config = config
         self._is_orphaned = is_orphaned
         self._started_at = time.time()
+        self._machine = make_machine_id(config.state.directory)
         self._waker = Waker()
         self._stop = Stop(config.event_system.shutdown_timeout_seconds, self._waker)
         self._heartbeat = Heartbeat(
@@ -77,13 +79,13 @@ class Watcher:
             lambda: database_url(config),
             application_name=APPLICATION_NAME,
             patience=Patience(beat=self._heartbeat.beat, end=self._stop.end),
-            prepare=Lease(config.state.host).take,
+            prepare=Lease(config.state.directory, self._machine, config.state.host).take,
             by_itself=False,
         )
         self._pause = Pause(self._waker, self._stop, self._heartbeat)
-        self._checkpoints = Checkpoints(self._database, config.state.host)
+        self._checkpoints = Checkpoints(self._database, self._machine)
         self._sessions = Sessions(
-            SessionRows(self._database, config.state.host), config.file_watcher.sessions
+            SessionRows(self._database, self._machine), config.file_watcher.sessions
         )
         self._meter = Meter()
         self._writer = EventWriter(
@@ -212,7 +214,7 @@ class Watcher:
     def _make_archiver(self, sources: Sources) -> Archiver:
         return Archiver(
             database=self._database,
-            host=self._config.state.host,
+            machine=self._machine,
             enabled=self._config.archive.enabled,
             redactor=self._redactor,
             wanted=self._sessions.registrations.archived,

@@ -65,7 +65,7 @@ _PLACED = """
     CREATE VIEW {view} AS
     SELECT t.*, (t.started_at)::date AS day, p.host, p.path AS project, a.project_id{more}
     FROM {table} t LEFT JOIN agents a ON a.session_uuid = t.session_uuid
-    LEFT JOIN projects p ON p.id = a.project_id
+    LEFT JOIN {projects} p ON p.id = a.project_id
 """
 _DURATION = ", extract(epoch FROM t.ended_at - t.started_at)::float8 AS seconds"
 # A call that is repeated by a fork counts once, unless nothing else tells of it.
@@ -113,15 +113,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_model_calls")),
     )
     op.create_index(op.f("ix_model_calls_session_uuid"), "model_calls", ["session_uuid"])
-    op.execute(_PLACED.format(view="model_usage", table="model_calls", more=""))
-    op.execute(_PLACED.format(view="tool_usage", table="tool_calls", more=_DURATION) + _ONCE)
+    create_views("projects")
+
+
+def create_views(projects: str) -> None:
+    """Make the views, over whatever tells of projects and their hosts."""
+    placed = {"projects": projects}
+    op.execute(_PLACED.format(view="model_usage", table="model_calls", more="", **placed))
+    tools = _PLACED.format(view="tool_usage", table="tool_calls", more=_DURATION, **placed)
+    op.execute(tools + _ONCE)
     for view, by, sums, source in _SUMS:
         op.execute(f"CREATE VIEW {view} AS SELECT {by}, {sums} FROM {source} GROUP BY {by}")  # noqa: S608
 
 
-def downgrade() -> None:
-    """Take back."""
+def drop_views() -> None:
+    """Drop them."""
     for view in (*(each[0] for each in _SUMS), "tool_usage", "model_usage"):
         op.execute(f"DROP VIEW {view}")
+
+
+def downgrade() -> None:
+    """Take back."""
+    drop_views()
     op.drop_table("model_calls")
     op.drop_table("tool_calls")
