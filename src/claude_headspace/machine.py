@@ -81,9 +81,13 @@ def renew_machine_id(state: Path) -> str:
 
 def _write(state: Path, text: str, *, replace: bool) -> None:
     path = state / MACHINE_FILE
-    temporary = state / f"{MACHINE_FILE}.{os.getpid()}.tmp"
+    temporary = state / f"{MACHINE_FILE}.{uuid4()}.tmp"
     try:
-        temporary.write_text(text + "\n", "ascii")
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with temporary.open("x", encoding="ascii") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         with suppress(FileExistsError):
             temporary.replace(path) if replace else os.link(temporary, path)
         temporary.unlink(missing_ok=True)

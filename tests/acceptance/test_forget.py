@@ -63,7 +63,7 @@ def test_nothing_comes_back(projects: Projects, watcher: Watcher, log: Log, othe
         wait_until(lambda: log.value("SELECT count(*) FROM checkpoints") > 9, "all is read")
         assert command(watcher, "verify", "--repair", "--yes").returncode == 0
     (watcher.state / "first").rename(watcher.state / "machine")
-    machine = (watcher.state / "machine").read_text()
+    machine = (watcher.state / "machine").read_text().strip()
     log.rows("UPDATE checkpoints SET rules = 1")
     with watcher.running():
         older = "SELECT count(*) FROM checkpoints WHERE rules = 1 AND inode > 0 AND machine = %s"

@@ -146,6 +146,36 @@ def test_a_host_leaves_the_sessions_of_others_as_they_are(
         assert query(database_url, hosts) == [("b",)]
 
 
+def test_a_machine_that_is_called_otherwise_reads_nothing_again_and_ends_its_sessions(
+    tmp_path: Path, database_url: str
+) -> None:
+    old, new = lines.new_session(), lines.new_session()
+    with watched(tmp_path, database_url, settings=ALL) as it:
+        say(it, old, "one")
+        wait_for(lambda: turns(database_url, old) == ["one"], "the turn is lost", 30)
+    it.configure(
+        state={"host": "MacBook.fritz.box"}, file_watcher={"inactivity_timeout_seconds": 1}
+    )
+    try:
+        it.start()
+        say(it, old, "two")
+        say(it, new, "one")
+        wait_for(lambda: turns(database_url, old) == ["one", "two"], "the turn is lost", 30)
+        ended = "SELECT session_uuid::text FROM agents WHERE ended_at IS NOT NULL ORDER BY id"
+        wait_for(lambda: query(database_url, ended) == [(old,), (new,)], "not ended", 30)
+        assert it.wait_state("capturing").duplicates == 0
+    finally:
+        it.kill()
+    assert query(database_url, "SELECT host, count(*)::int FROM places GROUP BY 1") == [
+        ("MacBook.fritz.box", 1)
+    ]
+    read = "SELECT path, count(*)::int, sum((counts->>'turns')::int)::int FROM checkpoints"
+    assert query(database_url, f"{read} GROUP BY 1 ORDER BY 3 DESC") == [
+        (str(it.projects / "p" / f"{old}.jsonl"), 1, 2),
+        (str(it.projects / "p" / f"{new}.jsonl"), 1, 1),
+    ]
+
+
 @pytest.mark.parametrize("folder", [os.fsdecode(b"caf\xe9"), "/".join(["x" * 200] * 5)])
 def test_a_session_at_an_odd_path_is_read_again(
     tmp_path: Path, database_url: str, folder: str

@@ -228,6 +228,6 @@ def _indexes(nodes: list[Plan]) -> set[str]:
 
 
 def _scanned_whole(nodes: list[Plan]) -> list[str]:
-    """Tables that are read from end to end; projects are few."""
+    """Tables that are read from end to end; projects and machines are few."""
     scans = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
-    return [table for table in scans if table != "projects"]
+    return [table for table in scans if table not in ("projects", "machines")]

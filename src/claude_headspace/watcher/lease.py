@@ -31,7 +31,7 @@ class Lease:
         self._machine = machine
         self._label = label
         self._copy_seconds = copy_seconds
-        self._place = Place.here(state)
+        self.place = Place.here(state)
         self._refused_since: float | None = None
 
     def take(self, database: Database) -> None:
@@ -51,7 +51,7 @@ class Lease:
             " seen_at = excluded.seen_at",
             (
                 self._machine, self._label, version("claude-headspace"),
-                msgspec.json.encode(self._place).decode(),
+                msgspec.json.encode(self.place).decode(),
             ),
         )  # fmt: skip
         database.execute(f"LISTEN {REGISTRATION_CHANNEL}")
@@ -75,12 +75,12 @@ class Lease:
         now = time.monotonic()
         self._refused_since = self._refused_since or now
         rows = database.execute("SELECT holder FROM machines WHERE id = %s", (self._machine,))
-        holder = msgspec.convert(rows[0][0], Place) if rows and rows[0][0] else self._place
+        holder = msgspec.convert(rows[0][0], Place) if rows and rows[0][0] else self.place
         told = f"another watcher works for machine {self._machine[:8]} ({self._label})"
-        if holder == self._place:
+        if holder == self.place:
             raise DatabaseUnavailable(f"{told} on this database: waiting")
         told += f", on {holder.hostname} in {holder.directory}"
-        if not self._place.is_apart_from(holder):
+        if not self.place.is_apart_from(holder):
             raise DatabaseUnavailable(
                 f"{told}, which looks like this state directory: waiting. If one is a copy of the"
                 f" other, remove {self._state / MACHINE_FILE} here and start again"
