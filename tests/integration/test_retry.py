@@ -13,10 +13,9 @@ import pytest
 
 import lines
 from captured import capture, query, settings
+from claude_headspace.capture.retry import run_retry
 from claude_headspace.config import load_config
-from claude_headspace.verify.command import run_verify
-from claude_headspace.verify.options import VerifyOptions
-from claude_headspace.verify.retry import run_retry
+from claude_headspace.verify.command import VerifyOptions, run_verify
 
 SESSION = str(uuid.UUID(int=1))
 LONG = "CLAUDE_HEADSPACE__FILE_WATCHER__MAX_LINE_BYTES"

@@ -21,12 +21,10 @@ import pytest
 
 import lines
 from captured import capture, query, settings, watching
+from claude_headspace.capture.retry import line_around
 from claude_headspace.config import load_config
-from claude_headspace.verify.command import run_verify
+from claude_headspace.verify.command import VerifyOptions, run_verify
 from claude_headspace.verify.compare import is_redacted_form
-from claude_headspace.verify.options import VerifyOptions
-from claude_headspace.verify.progress_bar import Progress
-from claude_headspace.verify.retry import line_around
 from servers import PostgresServer
 
 FIRST, SECOND, FORK = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
@@ -666,15 +664,6 @@ def test_the_command_line(captured: Captured) -> None:
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-def test_a_progress_bar_comes_on_a_terminal_and_goes() -> None:
-    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
-        progress = Progress(stream, 200, silent_seconds=0)
-        progress.advance(50)
-        progress.close()
-        assert ("25% of" in stream.getvalue()) == shown
-        assert stream.getvalue().endswith("\x1b[K") == shown
 
 
 def test_redacted_text_does_not_differ() -> None:

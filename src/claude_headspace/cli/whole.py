@@ -21,8 +21,7 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
     from claude_headspace.cli.access import open_log
     from claude_headspace.config import load_config
     from claude_headspace.store.selection import find_session
-    from claude_headspace.verify.command import run_verify
-    from claude_headspace.verify.options import VerifyOptions
+    from claude_headspace.verify.command import VerifyOptions, run_verify
 
     config = load_config()
     chosen = None

@@ -45,7 +45,7 @@ class Batch:
 class Expected:
     """One reading of a file as long as it is when it is opened.
 
-    `set_aside`: offsets of lines that are not to be touched, because they killed the watcher.
+    `poison`: offsets of lines that are not to be touched, because they killed the watcher.
     After `batches`: `checksum` is that of the first `committed` bytes, and `unfinished` counts
     bytes after the last newline that are no whole record yet.
     """
@@ -56,14 +56,14 @@ class Expected:
         max_line_bytes: int,
         committed: int = 0,
         *,
-        set_aside: Collection[int] = (),
+        poison: Collection[int] = (),
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         """`close` releases the file."""
         self._file = file
         self._limit = max_line_bytes
         self._committed = committed
-        self._set_aside = set_aside
+        self._poison = poison
         self._progress = progress
         self._transcript = Transcript()
         self._line = 0
@@ -105,7 +105,7 @@ class Expected:
     def _outcomes(self, line: Line | TooLong) -> list[Outcome]:
         if isinstance(line, TooLong):
             return [Rejected(line.start, "too_long", f"{line.length} bytes")]
-        if line.start in self._set_aside:
+        if line.start in self._poison:
             return [Rejected(line.start, "poison", "set aside")]
         return list(self._transcript.outcomes(line.data, line.start))
 

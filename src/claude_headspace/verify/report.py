@@ -99,6 +99,11 @@ class Report:
         if self.counts[finding.kind] <= PLACES_TOLD:
             self.findings.append(finding)
 
+    def tell_first(self, finding: Finding, total: int) -> None:
+        """The same for one of the first of a kind, of which there are so many."""
+        self.counts[finding.kind] = total
+        self.findings.append(finding)
+
     @property
     def totals(self) -> Tally:
         """The sum over all sessions."""
