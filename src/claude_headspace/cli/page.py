@@ -47,7 +47,7 @@ def open_page(arguments: Namespace) -> int:
     config = load_config()
     if answering_instance(config) is None:
         raise HeadspaceError(
-            f"nothing of ours answers at {web_address(config)}: start it with deploy/run"
+            f"nothing of ours answers at {web_address(config)}: start it with `claude-headspace up`"
         )
     link = one_time_link(config)
     if arguments.print or not webbrowser.open(link):

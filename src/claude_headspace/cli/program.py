@@ -17,6 +17,7 @@ from claude_headspace.cli import (
     log,
     page,
     rejected,
+    running,
     state,
     usage,
     whole,
@@ -65,7 +66,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version")
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    groups = (page, log, usage, rejected, whole, archive, state, capture, database, hooks, emit)
+    groups = (
+        running,
+        page,
+        log,
+        usage,
+        rejected,
+        whole,
+        archive,
+        state,
+        capture,
+        database,
+        hooks,
+        emit,
+    )
     for group in groups:
         group.configure(commands)
     return parser
