@@ -26,6 +26,13 @@ def _spell(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
 
 
+def encode_anything() -> None:
+    """Have output survive an encoding that lacks a character: the character is spelt out."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def terminal_width() -> int | None:
     """Columns of the terminal that standard output is; None when it is none."""
     if not sys.stdout.isatty():
@@ -34,6 +41,16 @@ def terminal_width() -> int | None:
     if columns.isdecimal() and int(columns) > 0:
         return int(columns)
     return os.get_terminal_size(sys.stdout.fileno()).columns or None
+
+
+def agreed(question: str) -> bool:
+    """Whether the person at the terminal agrees; a script has agreed by its command."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def cut(text: str, width: int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from claude_headspace.errors import BadQuestion
@@ -43,6 +43,10 @@ class LogFile:
                 lines += self._read_on()
         return lines
 
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
     def _read_on(self) -> list[str]:
         *whole, self._begun = (self._begun + self._file.read()).split(b"\n")
         return [line.decode("utf-8", "backslashreplace") for line in whole]
@@ -63,11 +67,14 @@ def log_lines(logs: Sequence[LogFile], count: int, *, follow: bool) -> Iterator[
     """The last lines of each, then for ever what is added; of several, with the program's name."""
     width = max((len(log.program) for log in logs), default=0)
     lines = [(log, log.last(count)) for log in logs]
-    while True:
-        for log, found in lines:
-            mark = f"{log.program:<{width}}  " if len(logs) > 1 else ""
-            yield from (mark + line for line in found)
-        if not follow:
-            return
-        time.sleep(LOOK_SECONDS)
-        lines = [(log, log.fresh()) for log in logs]
+    with ExitStack() as stack:
+        for log in logs:
+            stack.callback(log.close)
+        while True:
+            for log, found in lines:
+                mark = f"{log.program:<{width}}  " if len(logs) > 1 else ""
+                yield from (mark + line for line in found)
+            if not follow:
+                return
+            time.sleep(LOOK_SECONDS)
+            lines = [(log, log.fresh()) for log in logs]
