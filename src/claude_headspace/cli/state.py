@@ -84,7 +84,7 @@ def status(*, exact: bool, whole: bool) -> int:
             print(printable(line))
         for line in _archive_lines(config, archive) if archive else ():
             print(printable(line))
-        print(printable(f"settings: {config.path or 'defaults, without a file'}"))
+        print(printable(f"settings: {config.path or 'defaults; there is no file'}"))
         print(printable(f"programs: {configuration_file(config.state.directory)}"))
     return verdict.exit_status
 
