@@ -41,32 +41,26 @@ class Step:
     holds_prompts: bool
 
 
+@dataclass(eq=False, kw_only=True)
 class Capture:
     """Reads, classifies, attributes, writes and commits; knows nothing of when.
 
     A step raises DatabaseUnavailable with nothing committed when it cannot be written now.
     """
 
-    def __init__(
-        self,
-        *,
-        log: Log,
-        reader: Reader,
-        beat: Callable[[], None],
-        in_flight: InFlight,
-        count_rejected: Callable[[Mapping[str, int]], None],
-    ) -> None:
-        self._log = log
-        self._sessions = log.sessions
-        self._reader = reader
-        self._ahead = ReadAhead(reader, beat)
-        self._attribution = Attribution(log.sessions, reader.redaction, in_flight)
-        self._beat = beat
-        self._in_flight = in_flight
-        self._count_rejected = count_rejected
-        self._revisions = Revisions(log.database)
-        self._projections = Projections(log.database)
-        self._copies = Copies(log.database, log.sessions.learnt)
+    log: Log
+    reader: Reader
+    beat: Callable[[], None]
+    in_flight: InFlight
+    count_rejected: Callable[[Mapping[str, int]], None]
+
+    def __post_init__(self) -> None:
+        self._sessions = self.log.sessions
+        self._ahead = ReadAhead(self.reader, self.beat)
+        self._attribution = Attribution(self.log.sessions, self.reader.redaction, self.in_flight)
+        self._revisions = Revisions(self.log.database)
+        self._projections = Projections(self.log.database)
+        self._copies = Copies(self.log.database, self.log.sessions.learnt)
 
     def forget(self) -> None:
         """Learn everything again from the files and the database."""
@@ -84,15 +78,15 @@ class Capture:
 
     def step_unfinished(self, source: ActiveSource) -> Step:
         """Take the last line in although its newline is missing, if it is whole."""
-        return self._advance(source, self._reader.read_unfinished)
+        return self._advance(source, self.reader.read_unfinished)
 
     def step_untold(self, source: ActiveSource) -> Step:
         """Take in prompts for which no line has come, although the file has been still."""
-        return self._advance(source, self._reader.read_untold)
+        return self._advance(source, self.reader.read_untold)
 
     def _advance(self, source: ActiveSource, read: Callable[[Start], Segment]) -> Step:
         """The way of lines into the log. `read` gives them classified."""
-        start = source.begin(self._beat)
+        start = source.begin(self.beat)
         segment = read(start)
         batch = self._attribution.batch(start, segment)
         results = self._write(batch)
@@ -108,7 +102,7 @@ class Capture:
             return self._ahead.fill(batch.source, batch.segment)
 
         precondition = batch.stored.precondition
-        return self._log.writer.write_or_raise(batch.events, precondition, meanwhile)
+        return self.log.writer.write_or_raise(batch.events, precondition, meanwhile)
 
     def _commit(self, batch: Batch, results: Sequence[WriteResult]) -> StoredSource:
         """Store how far the source was read, with everything that was learnt on the way."""
@@ -131,9 +125,9 @@ class Capture:
             counts=counts,
             sessions=before.sessions | batch.sessions,
         )
-        stored = self._log.checkpoints.commit(after, batch.dead_letters, statements)
-        self._count_rejected(batch.counts.rejected)
-        self._in_flight.committed(stored.id, stored.checkpoint.offset)
+        stored = self.log.checkpoints.commit(after, batch.dead_letters, statements)
+        self.count_rejected(batch.counts.rejected)
+        self.in_flight.committed(stored.id, stored.checkpoint.offset)
         return stored
 
     def _account(self, batch: Batch, results: Sequence[WriteResult]) -> None:
@@ -156,7 +150,7 @@ class Capture:
     def _refuse(self, batch: Batch, said: Said, error: str) -> None:
         offset = said.turn.offset
         logger.warning("%s at byte %d rejected: %s", TURN_DETECTED, offset, error)
-        batch.reject(offset, "refused", error, self._reader.redaction.content(said.line.data))
+        batch.reject(offset, "refused", error, self.reader.redaction.content(said.line.data))
 
 
 def _step(batch: Batch) -> Step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from claude_headspace.store.checkpoints import StoredSource
@@ -28,6 +29,7 @@ _RECENT_SECONDS = 60.0
 _NO_SOURCE = 0
 
 
+@dataclass(eq=False)
 class FileCheck:
     """One file against the log. `only` narrows the check to the turns of one session;
     `watched`: a watcher runs.
@@ -36,28 +38,19 @@ class FileCheck:
     read again.
     """
 
-    def __init__(
-        self,
-        path: str,
-        source: StoredSource | None,
-        *,
-        log: LogSide,
-        captured: Callable[[UUID], bool],
-        report: Report,
-        only: UUID | None,
-        watched: bool,
-    ) -> None:
-        self._path = path
-        self._source = source
-        self._id = source.id if source else _NO_SOURCE
-        self._committed = source.checkpoint.offset if source else 0
-        self._log = log
-        self._captured = captured
-        self._report = report
-        self._only = only
-        self._watched = watched
+    path: str
+    source: StoredSource | None
+    log: LogSide
+    captured: Callable[[UUID], bool]
+    report: Report
+    only: UUID | None
+    watched: bool
+
+    def __post_init__(self) -> None:
+        self._id = self.source.id if self.source else _NO_SOURCE
+        self._committed = self.source.checkpoint.offset if self.source else 0
         self._recent = False
-        self._older = source is not None and source.rules != RULES
+        self._older = self.source is not None and self.source.rules != RULES
         # By older rules: turns that reading again will set right.
         self._to_set_right = 0
         self.missing = False
@@ -69,50 +62,50 @@ class FileCheck:
         for batch in expected.batches():
             self._check(batch)
         unread = max(0, expected.size - self._committed)
-        report = self._report
+        report = self.report
         report.files += 1
         report.bytes += expected.size
         report.unread_bytes += unread
         report.unfinished_bytes += min(unread, expected.unfinished)
-        if self._source is None:
+        if self.source is None:
             return []
-        self._log.finish_file(self._source.id, expected.size, judged=not self._older)
+        self.log.finish_file(self.source.id, expected.size, judged=not self._older)
         if self._older:
             why = (
-                f"read by older rules, and to be read again ({self._source.reread_bytes} of"
+                f"read by older rules, and to be read again ({self.source.reread_bytes} of"
                 f" {self._committed} bytes are done, {self._to_set_right} turns to set right)"
             )
-            report.tell(Finding("older_rules", why, self._path))
-        if self._only is not None:
+            report.tell(Finding("older_rules", why, self.path))
+        if self.only is not None:
             return []
         if expected.size < self._committed:
             return [f"{self._committed} bytes are noted as read, the file has {expected.size}"]
-        if expected.checksum != self._source.checkpoint.checksum:
+        if expected.checksum != self.source.checkpoint.checksum:
             return [f"its first {self._committed} bytes are not those that were read"]
         return []
 
     def _check(self, batch: Batch) -> None:
-        self._report.lines += batch.lines
-        self._report.not_turns += batch.others
+        self.report.lines += batch.lines
+        self.report.not_turns += batch.others
         turns = [
             (place, place.told)
             for place in batch.places
-            if isinstance(place.told, Turn) and self._only in (None, place.told.session)
+            if isinstance(place.told, Turn) and self.only in (None, place.told.session)
         ]
         rejected = [place for place in batch.places if isinstance(place.told, Rejected)]
-        self._report.rejected_lines += len({place.start for place in rejected})
-        logged = self._log.turns({turn.key for _, turn in turns})
+        self.report.rejected_lines += len({place.start for place in rejected})
+        logged = self.log.turns({turn.key for _, turn in turns})
         kept: Sequence[Explanation] = ()
-        if self._source is not None and (rejected or len(logged) < len(turns)):
-            kept = self._log.dead_letters(self._source.id, batch.start, batch.end)
+        if self.source is not None and (rejected or len(logged) < len(turns)):
+            kept = self.log.dead_letters(self.source.id, batch.start, batch.end)
         found = [
             noted
             for place, turn in turns
             for noted in self._judge(place, turn, logged.get(turn.key, ()), kept)
         ]
-        self._log.note(self._id, found)
-        if self._source is not None and rejected:
-            self._log.reject(self._source.id, [place.told.offset for place in rejected])
+        self.log.note(self._id, found)
+        if self.source is not None and rejected:
+            self.log.reject(self.source.id, [place.told.offset for place in rejected])
             self._check_kept(rejected, kept)
 
     def _judge(
@@ -147,16 +140,16 @@ class FileCheck:
     def _is_here(self, event: EventOfTurn, turn: Turn) -> bool:
         # A prompt without a line of its own is told where the file was still, or at a later line.
         here = turn.uuid is None or event.source_offset == turn.offset
-        return self._source is not None and event.source_id == self._source.id and here
+        return self.source is not None and event.source_id == self.source.id and here
 
     def _is_missing(self, place: Place, turn: Turn, kept: Sequence[Explanation]) -> bool:
         """Whether a turn without an event was read, and nothing explains that it is not there."""
-        tally = self._report.sessions[turn.session]
-        if not self._captured(turn.session):
+        tally = self.report.sessions[turn.session]
+        if not self.captured(turn.session):
             tally.not_captured += 1
         elif not place.line or turn.offset >= self._committed:
             tally.unread += 1
-            if not self._recent or (place.line and not self._watched):
+            if not self._recent or (place.line and not self.watched):
                 self._tell(place, turn, "unread", "not read yet")
         elif reasons := {each.reason for each in kept if _explains(each, place, turn)}:
             tally.rejected += 1
@@ -170,31 +163,31 @@ class FileCheck:
     def _check_kept(self, rejected: Sequence[Place], kept: Sequence[Explanation]) -> None:
         """Whether what is rejected is kept, as far as this was read."""
         known = {each.offset for each in kept}
-        longer = self._source is None or not self._source.counts.rejected["too_long"]
+        longer = self.source is None or not self.source.counts.rejected["too_long"]
         for place in rejected:
             told = place.told
-            is_read = told.offset < self._committed and self._only is None and not self._older
+            is_read = told.offset < self._committed and self.only is None and not self._older
             if isinstance(told, Turn) or not is_read or told.offset in known:
                 continue
             # Long lines may have been taken when this source was read.
             if told.reason != "too_long" or not longer:
                 self.wrong = True
                 why = f"rejected and not kept: {told.reason}: {told.detail}"
-                finding = Finding("dead_letter", why, self._path, place.line, told.offset)
-                self._report.tell(finding)
+                finding = Finding("dead_letter", why, self.path, place.line, told.offset)
+                self.report.tell(finding)
 
     def _tell_differs(self, place: Place, turn: Turn, event: EventOfTurn, why: str) -> None:
         if self._older:
             self._to_set_right += 1
             return
-        self._report.sessions[turn.session].differs += 1
+        self.report.sessions[turn.session].differs += 1
         self._tell(place, turn, "differs", why, event.id)
 
     def _tell(
         self, place: Place, turn: Turn, kind: Kind, why: str, event_id: int | None = None
     ) -> None:
-        where = (self._path, place.line or None, turn.offset)
-        self._report.tell(Finding(kind, why, *where, turn.session, turn.uuid, event_id))
+        where = (self.path, place.line or None, turn.offset)
+        self.report.tell(Finding(kind, why, *where, turn.session, turn.uuid, event_id))
 
 
 def _explains(kept: Explanation, place: Place, turn: Turn) -> bool:
