@@ -14,7 +14,7 @@ from claude_headspace.capture.sources import Start
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.sessions.known import Sessions
-from claude_headspace.store.projections import Place
+from claude_headspace.store.projections import LinePlace
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.transcripts.outcomes import (
     Other,
@@ -104,7 +104,7 @@ class Attribution:
         self, batch: Batch, line: ReadLine, session: StoredSession, found: Turn | Other
     ) -> None:
         if found.work is not None and found.timestamp is not None:
-            place = Place(batch.stored.id, batch.stored.generation, line.start, line.size)
+            place = LinePlace(batch.stored.id, batch.stored.generation, line.start, line.size)
             original = self._sessions.original(session, found)
             batch.work.take(found.work, session.uuid, found.timestamp, place, original)
 

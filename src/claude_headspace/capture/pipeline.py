@@ -10,7 +10,7 @@ from claude_headspace.capture.attribution import Attribution
 from claude_headspace.capture.batch import Batch, Said
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.read_ahead import ReadAhead
-from claude_headspace.capture.reader import POISON, Reader, Segment
+from claude_headspace.capture.reader import POISON, LineReader, Segment
 from claude_headspace.capture.sources import ActiveSource, Start
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import TURN_DETECTED
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CaptureStep:
     """What a step did. `more`: there is more to read at once. `unfinished`: bytes without end.
 
     `holds_prompts`: prompts wait for a line that tells of them.
@@ -49,7 +49,7 @@ class Capture:
     """
 
     log: Log
-    reader: Reader
+    reader: LineReader
     beat: Callable[[], None]
     in_flight: InFlight
     count_rejected: Callable[[Mapping[str, int]], None]
@@ -72,19 +72,19 @@ class Capture:
         self._sessions.copies_due = self._sessions.copies_due and self._copies.step()
         return self._sessions.copies_due
 
-    def step(self, source: ActiveSource) -> Step:
+    def step(self, source: ActiveSource) -> CaptureStep:
         """Take the next lines of a source in."""
         return self._advance(source, self._ahead.batch)
 
-    def step_unfinished(self, source: ActiveSource) -> Step:
+    def step_unfinished(self, source: ActiveSource) -> CaptureStep:
         """Take the last line in although its newline is missing, if it is whole."""
         return self._advance(source, self.reader.read_unfinished)
 
-    def step_untold(self, source: ActiveSource) -> Step:
+    def step_untold(self, source: ActiveSource) -> CaptureStep:
         """Take in prompts for which no line has come, although the file has been still."""
         return self._advance(source, self.reader.read_untold)
 
-    def _advance(self, source: ActiveSource, read: Callable[[Start], Segment]) -> Step:
+    def _advance(self, source: ActiveSource, read: Callable[[Start], Segment]) -> CaptureStep:
         """The way of lines into the log. `read` gives them classified."""
         start = source.begin(self.beat)
         segment = read(start)
@@ -153,9 +153,9 @@ class Capture:
         batch.reject(offset, "refused", error, self.reader.redaction.content(said.line.data))
 
 
-def _step(batch: Batch) -> Step:
+def _step(batch: Batch) -> CaptureStep:
     last = batch.segment
-    return Step(
+    return CaptureStep(
         batch.counts.lines, last.size, batch.counts.rejected[POISON], last.more, last.unfinished,
         last.holds_prompts,
     )  # fmt: skip

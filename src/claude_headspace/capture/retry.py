@@ -34,7 +34,9 @@ WHERE s.machine = %s AND r.id > %s AND (%s::bigint[] IS NULL OR r.id = ANY (%s::
 ORDER BY r.id LIMIT %s
 """
 
-Fate = Literal["written", "in the log already", "no longer rejected", "still rejected", "unknown"]
+RetryFate = Literal[
+    "written", "in the log already", "no longer rejected", "still rejected", "unknown"
+]
 
 
 class _Letter(NamedTuple):
@@ -55,7 +57,7 @@ class Retried:
     id: int
     path: str
     offset: int
-    fate: Fate
+    fate: RetryFate
     detail: str
     event_ids: tuple[int, ...] = ()
 
@@ -218,7 +220,7 @@ def _told(letter: _Letter, results: Sequence[WriteResult]) -> Retried:
     if refused:
         return _still(letter, refused[0].error or "refused")
     ids = tuple(result.event_id for result in results if result.event_id is not None)
-    fate: Fate = "in the log already" if results else "no longer rejected"
+    fate: RetryFate = "in the log already" if results else "no longer rejected"
     if any(result.outcome == "written" for result in results):
         fate = "written"
     why = f"was rejected as {letter.reason}"

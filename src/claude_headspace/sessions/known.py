@@ -175,7 +175,7 @@ class Sessions(LearningSessions):
         known = self.find_own(registration.session)
         directory = registration.working_directory or registration.project_path
         if known is not None and not known.announced:
-            # Left alone before, and wanted again: it is open until its lines say otherwise.
+            # Not captured before, and wanted again: it is open until its lines say otherwise.
             known.ended_at = None
             self._change(known)
         if known is not None or registration.session in self._known:

@@ -22,7 +22,7 @@ from claude_headspace.store.connection import Database
 INPUT_BYTES = 1600
 
 
-class Place(NamedTuple):
+class LinePlace(NamedTuple):
     """A line in a source: a pointer into its archive."""
 
     source_id: int
@@ -35,7 +35,7 @@ class _Ended(NamedTuple):
     ended_at: datetime
     outcome: str
     size: int
-    place: Place
+    place: LinePlace
 
 
 class _Called(NamedTuple):
@@ -43,7 +43,7 @@ class _Called(NamedTuple):
     subagent: str | None
     at: datetime
     copy_of: UUID | None
-    place: Place
+    place: LinePlace
 
 
 class _Reply(NamedTuple):
@@ -66,7 +66,7 @@ class WorkRows:
     replies: dict[str, _Reply] = field(default_factory=dict)
 
     def take(
-        self, work: Work, session: UUID, when: datetime, place: Place, copy_of: UUID | None
+        self, work: Work, session: UUID, when: datetime, place: LinePlace, copy_of: UUID | None
     ) -> None:
         """Add what a record says; `copy_of` is the session whose record it repeats."""
         for call in work.calls:

@@ -11,7 +11,7 @@ from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.transcripts.checkpoint import RULES
 from claude_headspace.transcripts.outcomes import Rejected, Turn
 from claude_headspace.verify.compare import differences
-from claude_headspace.verify.expected import Batch, Expected, Place
+from claude_headspace.verify.expected import Expected, ExpectedBatch, ExpectedRecord
 from claude_headspace.verify.logged import (
     EventOfTurn,
     Explanation,
@@ -19,7 +19,7 @@ from claude_headspace.verify.logged import (
     LogSide,
     NotedLine,
 )
-from claude_headspace.verify.report import Finding, Kind, Report
+from claude_headspace.verify.report import Finding, FindingKind, Report
 
 # Dead letters of a whole line; others are of one of its records.
 _WHOLE_LINE = frozenset({"too_long", "poison", "refused"})
@@ -84,7 +84,7 @@ class FileCheck:
             return [f"its first {self._committed} bytes are not those that were read"]
         return []
 
-    def _check(self, batch: Batch) -> None:
+    def _check(self, batch: ExpectedBatch) -> None:
         self.report.lines += batch.lines
         self.report.not_turns += batch.others
         turns = [
@@ -110,7 +110,7 @@ class FileCheck:
 
     def _judge(
         self,
-        place: Place,
+        place: ExpectedRecord,
         turn: Turn,
         logged: Sequence[EventOfTurn],
         kept: Sequence[Explanation],
@@ -142,7 +142,7 @@ class FileCheck:
         here = turn.uuid is None or event.source_offset == turn.offset
         return self.source is not None and event.source_id == self.source.id and here
 
-    def _is_missing(self, place: Place, turn: Turn, kept: Sequence[Explanation]) -> bool:
+    def _is_missing(self, place: ExpectedRecord, turn: Turn, kept: Sequence[Explanation]) -> bool:
         """Whether a turn without an event was read, and nothing explains that it is not there."""
         tally = self.report.sessions[turn.session]
         if not self.captured(turn.session):
@@ -160,7 +160,7 @@ class FileCheck:
             return True
         return False
 
-    def _check_kept(self, rejected: Sequence[Place], kept: Sequence[Explanation]) -> None:
+    def _check_kept(self, rejected: Sequence[ExpectedRecord], kept: Sequence[Explanation]) -> None:
         """Whether what is rejected is kept, as far as this was read."""
         known = {each.offset for each in kept}
         longer = self.source is None or not self.source.counts.rejected["too_long"]
@@ -176,7 +176,9 @@ class FileCheck:
                 finding = Finding("dead_letter", why, self.path, place.line, told.offset)
                 self.report.tell(finding)
 
-    def _tell_differs(self, place: Place, turn: Turn, event: EventOfTurn, why: str) -> None:
+    def _tell_differs(
+        self, place: ExpectedRecord, turn: Turn, event: EventOfTurn, why: str
+    ) -> None:
         if self._older:
             self._to_set_right += 1
             return
@@ -184,13 +186,18 @@ class FileCheck:
         self._tell(place, turn, "differs", why, event.id)
 
     def _tell(
-        self, place: Place, turn: Turn, kind: Kind, why: str, event_id: int | None = None
+        self,
+        place: ExpectedRecord,
+        turn: Turn,
+        kind: FindingKind,
+        why: str,
+        event_id: int | None = None,
     ) -> None:
         where = (self.path, place.line or None, turn.offset)
         self.report.tell(Finding(kind, why, *where, turn.session, turn.uuid, event_id))
 
 
-def _explains(kept: Explanation, place: Place, turn: Turn) -> bool:
+def _explains(kept: Explanation, place: ExpectedRecord, turn: Turn) -> bool:
     """Whether a dead letter that is not resolved speaks of this turn, or of its whole line."""
     whole = kept.reason in _WHOLE_LINE and kept.offset == place.start
     return not kept.resolved and (whole or kept.offset == turn.offset)

@@ -20,7 +20,7 @@ BATCH_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ExpectedRecord:
     """What one record tells. `line` counts from 1; `start` is its line's first byte.
 
     `line` is 0 where a prompt waits at the end of the file for a line that tells of it.
@@ -32,12 +32,12 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ExpectedBatch:
     """Lines in the order of the file, up to the byte `end`. `others`: records that are no turns."""
 
     start: int
     end: int
-    places: Sequence[Place]
+    places: Sequence[ExpectedRecord]
     lines: int
     others: int
 
@@ -76,7 +76,7 @@ class Expected:
         """Release the file."""
         self._file.close()
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[ExpectedBatch]:
         """All lines, the last one also without its newline, and what waits at the end."""
         checkpoint, more = Checkpoint(), True
         while more:
@@ -91,8 +91,8 @@ class Expected:
             self.checksum = self._file.checksum(checkpoint, self._committed)
         yield from self._at_end(checkpoint)
 
-    def _batch(self, lines: Sequence[Line | TooLong], start: int, end: int) -> Batch:
-        places: list[Place] = []
+    def _batch(self, lines: Sequence[Line | TooLong], start: int, end: int) -> ExpectedBatch:
+        places: list[ExpectedRecord] = []
         others = 0
         for line in lines:
             self._line += 1
@@ -100,7 +100,7 @@ class Expected:
             told = self._told(line.start, outcomes)
             others += sum(not isinstance(outcome, Turn | Rejected) for outcome in outcomes)
             places += told
-        return Batch(start, end, places, len(lines), others)
+        return ExpectedBatch(start, end, places, len(lines), others)
 
     def _outcomes(self, line: Line | TooLong) -> list[Outcome]:
         if isinstance(line, TooLong):
@@ -109,7 +109,7 @@ class Expected:
             return [Rejected(line.start, "poison", "set aside")]
         return list(self._transcript.outcomes(line.data, line.start))
 
-    def _told(self, start: int, outcomes: Sequence[Outcome]) -> Iterator[Place]:
+    def _told(self, start: int, outcomes: Sequence[Outcome]) -> Iterator[ExpectedRecord]:
         """Turns and dead letters; of a line with very many of these, those that are kept."""
         broken = 0
         for outcome in outcomes:
@@ -118,22 +118,22 @@ class Expected:
                 if broken > MAX_BROKEN:
                     continue
             if isinstance(outcome, Turn | Rejected):
-                yield Place(self._line, start, outcome)
+                yield ExpectedRecord(self._line, start, outcome)
 
-    def _at_end(self, checkpoint: Checkpoint) -> Iterator[Batch]:
+    def _at_end(self, checkpoint: Checkpoint) -> Iterator[ExpectedBatch]:
         start = checkpoint.offset
         self.unfinished = self.size - start
         last = self._file.read_unfinished(checkpoint, self._limit)
         if last is not None and isinstance(line := last.lines[0], Line):
             yield from self._unfinished_line(line)
         waiting = [
-            Place(0, self.size, o)
+            ExpectedRecord(0, self.size, o)
             for o in self._transcript.untold(self.size)
             if isinstance(o, Turn)
         ]
-        yield Batch(self.size, self.size, waiting, 0, 0)
+        yield ExpectedBatch(self.size, self.size, waiting, 0, 0)
 
-    def _unfinished_line(self, line: Line) -> Iterator[Batch]:
+    def _unfinished_line(self, line: Line) -> Iterator[ExpectedBatch]:
         """The last line if it is whole; else what was read of it before more was written to it."""
         tried = Transcript(self._transcript.state)
         outcomes = list(tried.outcomes(line.data, line.start))
@@ -143,7 +143,9 @@ class Expected:
             self._transcript, self.unfinished = tried, 0
         self._line += 1
         others = sum(not isinstance(outcome, Turn) for outcome in outcomes)
-        yield Batch(line.start, self.size, list(self._told(line.start, outcomes)), 1, others)
+        yield ExpectedBatch(
+            line.start, self.size, list(self._told(line.start, outcomes)), 1, others
+        )
 
 
 def _no_beat() -> None:

@@ -12,7 +12,7 @@ from claude_headspace.capture.late import LATE
 from claude_headspace.store.arrays import array, text_array
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.leases import HELD_LEASES, LEASE_KEY
-from claude_headspace.store.revisions import Identity
+from claude_headspace.store.revisions import TurnName
 
 PAGE_ROWS = 500
 # Annotations of events that were written later than their place in the file says.
@@ -146,7 +146,7 @@ class LogSide:
             (source_id, size, judged),
         )
 
-    def missing(self, source_id: int, keys: Iterable[UUID]) -> set[Identity]:
+    def missing(self, source_id: int, keys: Iterable[UUID]) -> set[TurnName]:
         """Those of the turns with these keys that were missed in this source."""
         rows = self.database.execute(
             "SELECT event_key::text, session_uuid::text FROM verify_lines"

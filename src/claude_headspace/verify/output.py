@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TextIO
 
-from claude_headspace.verify.report import HARMLESS, TALLIES, Finding, Kind, Report, Tally
+from claude_headspace.verify.report import (
+    HARMLESS,
+    TALLIES,
+    Finding,
+    FindingKind,
+    Report,
+    SessionTally,
+)
 
 # Of each kind; --json has more.
 PLACES_SHOWN = 20
@@ -76,7 +83,7 @@ def _repaired(report: Report) -> str:
     return f"; {written} events were missing and are written now" if written else ""
 
 
-def _row(name: str, tally: Tally) -> str:
+def _row(name: str, tally: SessionTally) -> str:
     numbers = "".join(f"{getattr(tally, each):>{width}}" for each, width in _WIDTHS.items())
     return f"{name:36}{numbers}\n"
 
@@ -94,7 +101,7 @@ def _told(finding: Finding) -> str:
 
 
 def _places(report: Report) -> Iterator[str]:
-    told: Counter[Kind] = Counter()
+    told: Counter[FindingKind] = Counter()
     for finding in report.findings:
         told[finding.kind] += 1
         if told[finding.kind] <= PLACES_SHOWN:

@@ -10,14 +10,14 @@ from claude_headspace.archive.file import archived_file
 from claude_headspace.archive.pieces import Pieces
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.pipeline import Capture
-from claude_headspace.capture.reader import Reader
+from claude_headspace.capture.reader import LineReader
 from claude_headspace.capture.reread import Reread
 from claude_headspace.capture.sources import Sources
 from claude_headspace.config import Config
 from claude_headspace.discovery.notifier import Notifications, Waker
 from claude_headspace.discovery.scanner import Scanner
 from claude_headspace.discovery.work_queue import WorkQueue
-from claude_headspace.health.status import State, WatcherStatus, status_path
+from claude_headspace.health.status import WatcherState, WatcherStatus, status_path
 from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.inbox.done import DoneFiles
 from claude_headspace.inbox.messages import inbox_directory
@@ -104,7 +104,7 @@ class Parts:
         self._sources = Sources(self.log.checkpoints, self._pause.beat, self.heartbeat.doing)
         self._capture = Capture(
             log=self.log,
-            reader=Reader(
+            reader=LineReader(
                 max_line_bytes=settings.max_line_bytes,
                 in_flight=self._in_flight,
                 redaction=self._redaction,
@@ -237,7 +237,7 @@ class Parts:
         self._capture.forget()
         self._timeouts.reload()
 
-    def _status(self, state: State, reason: str | None) -> WatcherStatus:
+    def _status(self, state: WatcherState, reason: str | None) -> WatcherStatus:
         self.summary.tell_if_due()
         if self._is_orphaned():
             self.stop.request()

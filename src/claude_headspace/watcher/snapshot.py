@@ -10,7 +10,7 @@ from claude_headspace.archive.archiver import Archiver
 from claude_headspace.discovery.notifier import Notifications
 from claude_headspace.discovery.scanner import Scanner
 from claude_headspace.discovery.work_queue import WorkQueue
-from claude_headspace.health.status import State, WatcherStatus
+from claude_headspace.health.status import WatcherState, WatcherStatus
 from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.quarantine import Quarantine, told
 from claude_headspace.sessions.log import Log
@@ -39,7 +39,7 @@ class Snapshot:
     def __post_init__(self) -> None:
         self._started_at = time.time()
 
-    def __call__(self, state: State, reason: str | None) -> WatcherStatus:
+    def __call__(self, state: WatcherState, reason: str | None) -> WatcherStatus:
         """What the status file says now."""
         self.progress.advance()
         meter, work_queue = self.meter, self.work_queue

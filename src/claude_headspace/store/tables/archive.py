@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import UUID
 
-from claude_headspace.store.tables.base import NOW, Instant, metadata
+from claude_headspace.store.tables.base import INSTANT, NOW, metadata
 
 # Files of sessions that are no transcripts. Their ids are negative: in the archive they stand
 # beside those of checkpoints.
@@ -57,8 +57,8 @@ archive_generations = Table(
     Column("loose", Integer, nullable=False, server_default="0"),
     # Secrets in it were overwritten: it is not what stood in the file.
     Column("redacted", Boolean, nullable=False, server_default="false"),
-    Column("gone_at", Instant),
-    Column("updated_at", Instant, nullable=False, server_default=NOW),
+    Column("gone_at", INSTANT),
+    Column("updated_at", INSTANT, nullable=False, server_default=NOW),
     PrimaryKeyConstraint("source_id", "generation"),
     Index("ix_archive_generations_loose", "updated_at", postgresql_where=text("loose > 1")),
 )

@@ -13,7 +13,7 @@ NAMING = {
 }
 metadata = MetaData(naming_convention=NAMING)
 
-Instant = DateTime(timezone=True)
+INSTANT = DateTime(timezone=True)
 NOW = text("clock_timestamp()")
 EMPTY_OBJECT = text("'{}'::jsonb")
 

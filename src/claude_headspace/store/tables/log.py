@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from claude_headspace.store.tables.base import EMPTY_OBJECT, NOW, Instant, metadata, one_of
+from claude_headspace.store.tables.base import EMPTY_OBJECT, INSTANT, NOW, metadata, one_of
 
 COMMAND_STATES = ("idle", "commanded", "processing", "awaiting_input", "complete")
 COPIES = ("due", "open")
@@ -36,11 +36,11 @@ machines = Table(
     Column("label", Text, nullable=False),
     Column("version", Text),
     Column("holder", JSONB),
-    Column("first_seen_at", Instant, nullable=False, server_default=NOW),
-    Column("seen_at", Instant),
+    Column("first_seen_at", INSTANT, nullable=False, server_default=NOW),
+    Column("seen_at", INSTANT),
     # Of its transcripts when it was seen last: bytes not committed, and since when the first waits.
     Column("backlog_bytes", BigInteger, nullable=False, server_default="0"),
-    Column("behind_since", Instant),
+    Column("behind_since", INSTANT),
 )
 
 projects = Table(
@@ -49,7 +49,7 @@ projects = Table(
     Column("id", Integer, primary_key=True),
     Column("machine", UUID, nullable=False),
     Column("path", Text, nullable=False),
-    Column("created_at", Instant, nullable=False, server_default=NOW),
+    Column("created_at", INSTANT, nullable=False, server_default=NOW),
     UniqueConstraint("machine", "path"),
 )
 
@@ -65,19 +65,19 @@ agents = Table(
     Column("working_directory", Text, nullable=False),
     Column("iterm_pane_id", Text),
     Column("announced", Boolean, nullable=False, server_default="false"),
-    Column("started_at", Instant),
-    Column("last_seen_at", Instant),
+    Column("started_at", INSTANT),
+    Column("last_seen_at", INSTANT),
     Column("last_line", Text),
-    Column("ended_at", Instant),
+    Column("ended_at", INSTANT),
     Column("end_reason", Text),
     # The session whose turns this one repeats; no foreign key: either may be deleted alone.
     Column("forked_from", UUID),
     # Names of the session by the type of the record that gave them.
     Column("titles", JSONB, nullable=False, server_default=EMPTY_OBJECT),
     # The time of the line that named the project's directory: an earlier line knows better.
-    Column("project_seen_at", Instant),
+    Column("project_seen_at", INSTANT),
     # Lines up to this time are copies of forked_from's, which the lines themselves say.
-    Column("copied_until", Instant),
+    Column("copied_until", INSTANT),
     Column("fork_told", Boolean, nullable=False, server_default="false"),
     # Of a session that shares turns without a word whose they are: due, to be looked into; open,
     # looked into when it had no turn of its own yet.
@@ -94,8 +94,8 @@ commands = Table(
     Column("id", Integer, primary_key=True),
     Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
     Column("state", Text, nullable=False, server_default="idle"),
-    Column("created_at", Instant, nullable=False, server_default=NOW),
-    Column("completed_at", Instant),
+    Column("created_at", INSTANT, nullable=False, server_default=NOW),
+    Column("completed_at", INSTANT),
     one_of("state", COMMAND_STATES),
     Index(None, "agent_id"),
 )
@@ -108,7 +108,7 @@ turns = Table(
     Column("actor", Text, nullable=False),
     Column("intent", Text, nullable=False),
     Column("text", Text, nullable=False),
-    Column("timestamp", Instant, nullable=False),
+    Column("timestamp", INSTANT, nullable=False),
     one_of("actor", TURN_ACTORS),
     one_of("intent", TURN_INTENTS),
     Index(None, "command_id"),
@@ -137,7 +137,7 @@ checkpoints = Table(
     Column("reread_state", Text, nullable=False, server_default=text("''")),
     # Grows by one when the file turns out to be rewritten.
     Column("generation", Integer, nullable=False, server_default="1"),
-    Column("updated_at", Instant, nullable=False, server_default=NOW),
+    Column("updated_at", INSTANT, nullable=False, server_default=NOW),
     UniqueConstraint("machine", "path"),
     Index(None, "inode"),
     Index("ix_checkpoints_rules", "machine", "rules"),
@@ -148,7 +148,7 @@ events = Table(
     "events",
     metadata,
     Column("id", BigInteger, primary_key=True),
-    Column("timestamp", Instant, nullable=False),
+    Column("timestamp", INSTANT, nullable=False),
     Column("event_type", Text, nullable=False),
     Column("payload", JSONB, nullable=False),
     Column("project_id", ForeignKey("projects.id", ondelete="SET NULL")),
@@ -159,10 +159,10 @@ events = Table(
     Column("event_key", UUID, nullable=False),
     Column("source_id", Integer),
     Column("source_offset", BigInteger),
-    Column("recorded_at", Instant, nullable=False, server_default=NOW),
+    Column("recorded_at", INSTANT, nullable=False, server_default=NOW),
     Column("annotations", JSONB, nullable=False, server_default=EMPTY_OBJECT),
     # When it was found that today's rules would not make this event; it counts nowhere.
-    Column("retracted_at", Instant),
+    Column("retracted_at", INSTANT),
     # The line's uuid first: copies of one turn in several sessions stand side by side.
     UniqueConstraint("event_key", "session_uuid"),
     Index(None, "timestamp"),
@@ -182,8 +182,8 @@ dead_letters = Table(
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("content", LargeBinary, nullable=False),
-    Column("recorded_at", Instant, nullable=False, server_default=NOW),
-    Column("resolved_at", Instant),
+    Column("recorded_at", INSTANT, nullable=False, server_default=NOW),
+    Column("resolved_at", INSTANT),
     UniqueConstraint("source_id", "source_offset", "reason"),
 )
 
@@ -196,7 +196,7 @@ registrations = Table(
     Column("project_path", Text),
     Column("working_directory", Text),
     Column("iterm_pane_id", Text),
-    Column("requested_at", Instant, nullable=False, server_default=NOW),
+    Column("requested_at", INSTANT, nullable=False, server_default=NOW),
     # Where it was asked: that machine makes the rows of a session of which no line is known.
     Column("machine", UUID),
 )
@@ -217,5 +217,5 @@ tombstones = Table(
     metadata,
     Column("session_uuid", UUID, primary_key=True),
     Column("keep_turns", Boolean, nullable=False),
-    Column("forgotten_at", Instant, nullable=False, server_default=NOW),
+    Column("forgotten_at", INSTANT, nullable=False, server_default=NOW),
 )

@@ -15,7 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import UUID
 
 from claude_headspace.events.work import OUTCOMES
-from claude_headspace.store.tables.base import Instant, metadata, one_of
+from claude_headspace.store.tables.base import INSTANT, metadata, one_of
 
 # What was done and spent: made of the lines alone, in the transaction of their checkpoint. No
 # foreign keys: a call or reply is of a session and points into a source, whether rows tell of them.
@@ -26,11 +26,11 @@ tool_calls = Table(
     Column("tool_use_id", Text, nullable=False),
     Column("tool", Text, nullable=False),
     Column("subagent", Text),
-    # As JSON; the beginning of it where it is not whole.
+    # As JSON; the beginning of it where input_whole is false.
     Column("input", Text, nullable=False),
     Column("input_bytes", Integer, nullable=False),
     Column("input_whole", Boolean, nullable=False),
-    Column("started_at", Instant, nullable=False),
+    Column("started_at", INSTANT, nullable=False),
     # The session whose call this one repeats.
     Column("copy_of", UUID),
     # The line of the call in its source, and below that of the result.
@@ -39,7 +39,7 @@ tool_calls = Table(
     Column("call_offset", BigInteger, nullable=False),
     Column("call_length", Integer, nullable=False),
     # Of a call that is still out, nothing of the following is known.
-    Column("ended_at", Instant),
+    Column("ended_at", INSTANT),
     Column("outcome", Text),
     Column("result_bytes", Integer),
     Column("result_source_id", Integer),
@@ -66,7 +66,7 @@ model_calls = Table(
     Column("cache_write_1h_tokens", BigInteger, nullable=False),
     Column("service_tier", Text),
     Column("stop_reason", Text),
-    Column("started_at", Instant, nullable=False),
-    Column("ended_at", Instant, nullable=False),
+    Column("started_at", INSTANT, nullable=False),
+    Column("ended_at", INSTANT, nullable=False),
     Index(None, "session_uuid"),
 )
