@@ -15,7 +15,7 @@ import lines
 from captured import capture, query, settings
 from claude_headspace.capture.retry import run_retry
 from claude_headspace.config import load_config
-from claude_headspace.verify.command import VerifyOptions, run_verify
+from claude_headspace.verify.command import run_verify
 
 SESSION = str(uuid.UUID(int=1))
 LONG = "CLAUDE_HEADSPACE__FILE_WATCHER__MAX_LINE_BYTES"
@@ -45,9 +45,8 @@ class Rejecting:
         return status, [json.loads(line) for line in output.getvalue().splitlines()]
 
     def verify(self) -> int:
-        options = VerifyOptions(json=True)
         config = load_config(self.environment)
-        return run_verify(config, options, output=io.StringIO(), terminal=io.StringIO())
+        return run_verify(config, as_json=True, output=io.StringIO(), terminal=io.StringIO())
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return query(self.url, statement, *values)

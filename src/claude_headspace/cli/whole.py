@@ -21,7 +21,7 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
     from claude_headspace.cli.access import open_log
     from claude_headspace.config import load_config
     from claude_headspace.store.selection import find_session
-    from claude_headspace.verify.command import VerifyOptions, run_verify
+    from claude_headspace.verify.command import run_verify
 
     config = load_config()
     chosen = None
@@ -29,4 +29,4 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
         if session:
             chosen = find_session(connection, session).uuid
             connection.rollback()
-        return run_verify(config, VerifyOptions(chosen, repair, yes, whole, every))
+        return run_verify(config, chosen, repair=repair, yes=yes, as_json=whole, everything=every)

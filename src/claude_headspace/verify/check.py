@@ -119,7 +119,7 @@ class FileCheck:
         noted = NotedLine(
             place.line, turn.offset, turn.key, turn.session, turn.uuid, None, "missing"
         )
-        own = next((event for event in logged if event.session == turn.session), None)
+        own = next((event for event in logged if event.session == str(turn.session)), None)
         for other in logged:
             if other is not own and self._is_here(other, turn):
                 self._tell_differs(place, turn, other, f"its session is {other.session}")

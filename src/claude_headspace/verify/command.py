@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TextIO
 from uuid import UUID
 
@@ -38,31 +37,22 @@ APPLICATION_NAME = "claude-headspace verify"
 ANSWER_SECONDS = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyOptions:
-    """What to check, whether to write what is missing, and how to say it.
-
-    `yes`: write without asking. `everything`: the text lists sessions too that are whole.
-    """
-
-    session: UUID | None = None
-    repair: bool = False
-    yes: bool = False
-    json: bool = False
-    everything: bool = False
-
-
 def run_verify(
     config: Config,
-    options: VerifyOptions,
+    session: UUID | None = None,
     *,
+    repair: bool = False,
+    yes: bool = False,
+    as_json: bool = False,
+    everything: bool = False,
     output: TextIO | None = None,
     terminal: TextIO | None = None,
     answers: TextIO | None = None,
 ) -> int:
     """Check, tell, and return the exit status: 0 when nothing is missing and nothing differs.
 
-    Questions are asked on `terminal` and answered on `answers`.
+    `repair` writes what is missing, with `yes` without asking; questions are asked on `terminal`
+    and answered on `answers`. `everything`: the text lists sessions too that are whole.
     Raises DatabaseError when the database cannot be asked.
     """
     output, terminal, answers = output or sys.stdout, terminal or sys.stderr, answers or sys.stdin
@@ -72,14 +62,14 @@ def run_verify(
         patience=Patience(answer_seconds=ANSWER_SECONDS),
     )
     try:
-        verifier = Verifier(config, options.session, database, terminal)
+        verifier = Verifier(config, session, database, terminal)
         report = verifier.run()
-        if options.repair:
-            verifier.repair(lambda plan: options.yes or agreed(plan, terminal, answers))
-        if options.json:
+        if repair:
+            verifier.repair(lambda plan: yes or agreed(plan, terminal, answers))
+        if as_json:
             print_json(report, output)
         else:
-            print_text(report, output, everything=options.everything)
+            print_text(report, output, everything=everything)
     finally:
         database.close()
     return 1 if report.wrong > 0 else 0

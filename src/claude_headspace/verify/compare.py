@@ -22,7 +22,7 @@ def differences(turn: Turn, logged: EventOfTurn) -> list[str]:
         "event_type": logged.event_type != TURN_DETECTED,
         "timestamp": logged.timestamp != turn.timestamp,
         "retracted_at": logged.retracted,
-        "agent_id": logged.agent_session not in (None, turn.session),
+        "agent_id": logged.agent_session not in (None, str(turn.session)),
         "project_id": logged.project_of_agent not in (None, logged.project_id),
     }
     return found + [name for name, is_wrong in wrong.items() if is_wrong]

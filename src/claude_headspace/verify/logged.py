@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from claude_headspace.capture.late import LATE
 from claude_headspace.store.arrays import array, text_array
-from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.connection import Database
 from claude_headspace.store.leases import HELD_LEASES, LEASE_KEY
 from claude_headspace.store.revisions import TurnName
 
@@ -19,9 +18,11 @@ PAGE_ROWS = 500
 _LATE_NOTES = (LATE, "rules")
 
 _TURNS = """
-SELECT e.id, e.session_uuid::text, e.event_type, e.timestamp, e.payload, e.annotations,
+SELECT e.event_key::text, e.id, e.session_uuid::text, e.event_type, e.timestamp,
+    CASE jsonb_typeof(payload) WHEN 'object' THEN payload ELSE '{}' END,
+    CASE jsonb_typeof(annotations) WHEN 'object' THEN annotations ELSE '{}' END,
     e.retracted_at IS NOT NULL, e.source_id, e.source_offset, e.project_id, a.session_uuid::text,
-    a.project_id, e.event_key::text
+    a.project_id
 FROM events e LEFT JOIN agents a ON a.id = e.agent_id WHERE e.event_key = ANY (%s::uuid[])
 """
 _PREPARE = """
@@ -44,12 +45,11 @@ SELECT %s, * FROM unnest(%s::int[], %s::bigint[], %s::uuid[], %s::uuid[], %s::te
 LineState = Literal["here", "elsewhere", "other", "missing"]
 
 
-@dataclass(frozen=True, slots=True)
-class EventOfTurn:
+class EventOfTurn(NamedTuple):
     """An event as it stands in the log, with the session and the project its agent has."""
 
     id: int
-    session: UUID
+    session: str
     event_type: str
     timestamp: datetime
     payload: Mapping[str, Any]
@@ -58,7 +58,7 @@ class EventOfTurn:
     source_id: int | None
     source_offset: int | None
     project_id: int | None
-    agent_session: UUID | None
+    agent_session: str | None
     project_of_agent: int | None
 
     @property
@@ -103,7 +103,7 @@ class LogSide:
         found: dict[UUID, list[EventOfTurn]] = {}
         if listed := [str(key) for key in keys]:
             for row in self.database.execute(_TURNS, (listed,)):
-                found.setdefault(UUID(row[-1]), []).append(_event(row))
+                found.setdefault(UUID(row[0]), []).append(EventOfTurn._make(row[1:]))
         return found
 
     def note(self, source_id: int, found: Sequence[NotedLine]) -> None:
@@ -171,13 +171,3 @@ class LogSide:
             f"SELECT {LEASE_KEY.format(machine='%s')} = ANY (ARRAY({HELD_LEASES}))", (self.machine,)
         )
         return bool(rows[0][0])
-
-
-def _event(row: Row) -> EventOfTurn:
-    event_id, session, event_type, timestamp, payload, notes, *rest, agent, project, _ = row
-    retracted, source_id, offset, project_id = rest
-    return EventOfTurn(
-        event_id, UUID(session), event_type, timestamp,
-        payload if isinstance(payload, dict) else {}, notes if isinstance(notes, dict) else {},
-        retracted, source_id, offset, project_id, agent and UUID(agent), project,
-    )  # fmt: skip
