@@ -89,10 +89,10 @@ class FileCheck:
         self.report.not_turns += batch.others
         turns = [
             (place, place.told)
-            for place in batch.places
+            for place in batch.records
             if isinstance(place.told, Turn) and self.only in (None, place.told.session)
         ]
-        rejected = [place for place in batch.places if isinstance(place.told, Rejected)]
+        rejected = [place for place in batch.records if isinstance(place.told, Rejected)]
         self.report.rejected_lines += len({place.start for place in rejected})
         logged = self.log.turns({turn.key for _, turn in turns})
         kept: Sequence[Explanation] = ()

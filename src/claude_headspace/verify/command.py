@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TextIO
 from uuid import UUID
 
@@ -203,10 +203,8 @@ class Verifier:
             poison=self._log.poison(source.id) if source else (),
             progress=advance,
         )
-        try:
+        with closing(expected):
             problems = check.run(expected)
-        finally:
-            expected.close()
         if source is not None:
             self._judge(source, check, problems, archived=isinstance(file, ArchivedFile))
 

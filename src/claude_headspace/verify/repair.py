@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -54,17 +55,15 @@ class Repair:
 
     def _write_file(self, writer: LateWriter, source_id: int, path: str, report: Report) -> None:
         limit, poison = self.config.file_watcher.max_line_bytes, self.log.poison(source_id)
-        expected = Expected(self.open_source(source_id, path), limit, poison=poison)
-        try:
+        file = self.open_source(source_id, path)
+        with closing(Expected(file, limit, poison=poison)) as expected:
             for batch in expected.batches():
-                told = [place.told for place in batch.places if isinstance(place.told, Turn)]
+                told = [each.told for each in batch.records if isinstance(each.told, Turn)]
                 missing = self.log.missing(source_id, {turn.key for turn in told})
                 turns = [turn for turn in told if (turn.key, turn.session) in missing]
                 results = writer.write_turns(source_id, path, turns) if turns else []
                 for turn, result in zip(turns, results, strict=True):
                     report.sessions[turn.session].repaired += result.outcome == "written"
-        finally:
-            expected.close()
 
 
 def agreed(plan: Sequence[str], terminal: TextIO, answers: TextIO) -> bool:
