@@ -95,8 +95,10 @@ class FileCheck:
         rejected = [place for place in batch.records if isinstance(place.told, Rejected)]
         self.report.rejected_lines += len({place.start for place in rejected})
         logged = self.log.turns({turn.key for _, turn in turns})
+        own = {(key, event.session) for key, events in logged.items() for event in events}
+        absent = any((turn.key, str(turn.session)) not in own for _, turn in turns)
         kept: Sequence[Explanation] = ()
-        if self.source is not None and (rejected or len(logged) < len(turns)):
+        if self.source is not None and (rejected or absent):
             kept = self.log.dead_letters(self.source.id, batch.start, batch.end)
         found = [
             noted
