@@ -74,5 +74,5 @@ class LateWriter:
             self.sessions.unannounce(session)
             event = self.sessions.announcement(session, session.started_at or now, None)
         else:
-            event, _ = self.sessions.ending(session, reason or "", session.ended_at or now)
+            event, _ = self.sessions.ended(session, reason or "", session.ended_at or now)
         return event is not None and self.write_events([event])[0].outcome == "written"
