@@ -12,15 +12,16 @@ import lines
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.pipeline import Capture, Step
 from claude_headspace.capture.reader import Reader
-from claude_headspace.capture.redaction import Redaction
 from claude_headspace.capture.sources import Sources
 from claude_headspace.events.redaction import make_redactor
 from claude_headspace.machine import id_of_name
 from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
+from claude_headspace.transcripts.secrets import Redaction
 from harness import HOST, Log, Projects
 
 
@@ -51,11 +52,10 @@ class Desk:
         self.reader = Reader(
             max_line_bytes=1 << 20, in_flight=self.in_flight, redaction=redaction, beat=nothing
         )
+        writer = EventWriter(self.database)
+        self.written = WrittenLog(self.database, writer, self.checkpoints, self.sessions)
         self.capture = Capture(
-            database=self.database,
-            writer=EventWriter(self.database),
-            checkpoints=self.checkpoints,
-            sessions=self.sessions,
+            log=self.written,
             reader=self.reader,
             beat=nothing,
             in_flight=self.in_flight,
