@@ -52,10 +52,10 @@ class Desk:
         self.reader = Reader(
             max_line_bytes=1 << 20, in_flight=self.in_flight, redaction=redaction, beat=nothing
         )
-        writer = EventWriter(self.database)
-        self.written = WrittenLog(self.database, writer, self.checkpoints, self.sessions)
         self.capture = Capture(
-            log=self.written,
+            log=WrittenLog(
+                self.database, EventWriter(self.database), self.checkpoints, self.sessions
+            ),
             reader=self.reader,
             beat=nothing,
             in_flight=self.in_flight,

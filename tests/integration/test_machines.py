@@ -15,13 +15,14 @@ from alembic import command
 
 import lines
 from capturing_desk import Desk
-from claude_headspace.config.settings import StateSettings
 from claude_headspace.errors import DatabaseUnavailable, StateCopied
 from claude_headspace.machine import id_of_name, machine_id, make_machine_id
+from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store import migrations
 from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import make_engine
+from claude_headspace.store.writer import EventWriter
 from claude_headspace.watcher.lease import Lease
 from harness import Log, Projects
 
@@ -34,7 +35,7 @@ class Machine:
     def __init__(self, directory: Path, log: Log, label: str, copy_seconds: float = 0) -> None:
         directory.mkdir(exist_ok=True)
         self.id = make_machine_id(directory)
-        self.lease = Lease(StateSettings(directory, label), copy_seconds)
+        self.lease = Lease(directory, self.id, label, copy_seconds)
         self.database = Database(
             lambda: log.url, application_name="test", prepare=self.lease.take, by_itself=False
         )
@@ -153,7 +154,9 @@ class Fleet:
 
     def look(self, number: int = 1) -> None:
         """Have one of them look for sessions to be ended."""
-        SessionTimeouts(self.desks[number].written, HOUR.total_seconds()).look()
+        desk = self.desks[number]
+        log = WrittenLog(desk.database, EventWriter(desk.database), desk.checkpoints, desk.sessions)
+        SessionTimeouts(log, HOUR.total_seconds()).look()
 
     def seen(self, name: str, ago: timedelta) -> None:
         """Say when a machine's watcher was there last."""

@@ -24,6 +24,7 @@ from claude_headspace.config.layers import (
     read_file,
     read_overrides,
 )
+from claude_headspace.config.places import config_directory, default_state
 from claude_headspace.config.settings import (
     AlertSettings,
     ArchiveSettings,
@@ -56,9 +57,10 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
     """Read the settings in effect; raise ConfigError with every mistake in them."""
     environ = os.environ if environ is None else environ
     path = find_file(environ)
-    directory = (path.parent if path else Path.cwd()).absolute()
+    directory = path.parent if path else config_directory()
     problems: list[str] = []
-    layers = [DEFAULTS, read_file(path, problems), read_overrides(environ, problems)]
+    layers = [DEFAULTS, {"state": {"directory": default_state(path)}}]
+    layers += [read_file(path, problems), read_overrides(environ, problems)]
     if environ.get("DATABASE_URL"):
         layers.append({"database": {"url": environ["DATABASE_URL"]}})
     tree = check_settings(merge(layers), problems)

@@ -210,23 +210,6 @@ class Checkpoints:
         )
         return int(rows[0][0])
 
-    def keys_in_log(self, keys: Sequence[UUID]) -> list[UUID]:
-        """Those of the keys under which the log has an event."""
-        rows = self._database.execute(
-            "SELECT DISTINCT event_key::text FROM events WHERE event_key = ANY (%s::uuid[])",
-            ([str(key) for key in keys],),
-        )
-        return [UUID(row[0]) for row in rows]
-
-    def rejected_at(self, source: StoredSource, offsets: Sequence[int]) -> list[int]:
-        """Those of the places in a source from which something was rejected."""
-        rows = self._database.execute(
-            "SELECT DISTINCT source_offset FROM dead_letters"
-            " WHERE source_id = %s AND source_offset = ANY (%s::bigint[])",
-            (source.id, list(offsets)),
-        )
-        return [row[0] for row in rows]
-
     def _select(self, which: str, *values: Any, first: str = "") -> list[StoredSource]:
         select = f"SELECT {_COLUMNS} FROM checkpoints WHERE machine = %s AND {which}"  # noqa: S608
         select = self._database.mogrify(select, (self._machine, *values))

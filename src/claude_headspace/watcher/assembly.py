@@ -52,6 +52,7 @@ class Parts:
     def __init__(self, config: Config, is_orphaned: Callable[[], bool]) -> None:
         self._config = config
         self._is_orphaned = is_orphaned
+        self._machine = make_machine_id(config.state.directory)
         self._roots = [str(path) for path in config.claude.projects_path]
         self._waker = Waker()
         self.stop = Stop(config.event_system.shutdown_timeout_seconds, self._waker)
@@ -65,7 +66,7 @@ class Parts:
             config,
             APPLICATION_NAME,
             patience=Patience(beat=self.heartbeat.beat, end=self.stop.end),
-            prepare=Lease(config.state).take,
+            prepare=Lease(config.state.directory, self._machine, config.state.host).take,
             pause=self._pause,
             measure=self._meter.wrote,
         )
@@ -148,7 +149,7 @@ class Parts:
     def _make_archiver(self) -> Archiver:
         return Archiver(
             database=self.log.database,
-            machine=make_machine_id(self._config.state.directory),
+            machine=self._machine,
             enabled=self._config.archive.enabled,
             redactor=self._redaction.redactor,
             wanted=self.log.sessions.registrations.archived,

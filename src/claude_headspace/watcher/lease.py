@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from importlib.metadata import version
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
-from claude_headspace.config.settings import StateSettings
 from claude_headspace.errors import DatabaseUnavailable, SchemaMismatch, StateCopied
-from claude_headspace.machine import MACHINE_FILE, Place, make_machine_id, renew_machine_id
+from claude_headspace.machine import MACHINE_FILE, Place, renew_machine_id
 from claude_headspace.store.connection import Database
 from claude_headspace.store.leases import TAKE_LEASE
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
@@ -24,12 +24,14 @@ COPY_SECONDS = 120.0
 class Lease:
     """Held by one connection per machine and database, for as long as the connection lasts."""
 
-    def __init__(self, state: StateSettings, copy_seconds: float = COPY_SECONDS) -> None:
-        self._state = state.directory
-        self._machine = make_machine_id(state.directory)
-        self._label = state.host
+    def __init__(
+        self, state: Path, machine: str, label: str, copy_seconds: float = COPY_SECONDS
+    ) -> None:
+        self._state = state
+        self._machine = machine
+        self._label = label
         self._copy_seconds = copy_seconds
-        self.place = Place.here(state.directory)
+        self.place = Place.here(state)
         self._refused_since: float | None = None
 
     def take(self, database: Database) -> None:

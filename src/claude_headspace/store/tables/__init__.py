@@ -15,6 +15,6 @@ from claude_headspace.store.tables.log import (
 )
 
 __all__ = [
-    "agents", "archive", "checkpoints", "dead_letters", "events", "machines", "metadata",
-    "places", "projects", "registrations", "search", "tombstones", "work",
+    "agents", "archive", "checkpoints", "dead_letters", "events", "machines",
+    "metadata", "places", "projects", "registrations", "search", "tombstones", "work",
 ]  # fmt: skip
