@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,20 +18,26 @@ from psycopg2 import extensions
 
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
+from claude_headspace.servers.hosts import Host, hosts_of
+from claude_headspace.servers.identity import QUESTION, Server, require_current
 from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import DriverError, passes_in_place, translate
-from claude_headspace.store.hosts import Host, hosts_of
 from claude_headspace.store.names import Names
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.precondition import Precondition
 
 _SLICE_SECONDS = 0.1
-_SETTINGS = (
+_SETTINGS = {
     # Commits wait for the disk where it is said so: see write_events and EventWriter.
-    "SET synchronous_commit = off; SET timezone = 'UTC'; SET lock_timeout = '10s';"
+    "synchronous_commit": "off",
+    "timezone": "UTC",
+    "lock_timeout": "10s",
     # A server learns of a client that vanished without a word, and lets go of its lock.
-    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
-)
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+_SET = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
 
 _DURABLY = "SELECT set_config('synchronous_commit', 'on', true); "
 
@@ -65,6 +71,8 @@ class Database:
         self._names = names or Names()
         self._connection: Any = None
         self.generation = 0
+        self.server: Server | None = None
+        """The server that was connected to last."""
 
     @property
     def connected(self) -> bool:
@@ -97,28 +105,35 @@ class Database:
     def connect(self) -> None:
         """Connect unless connected; DatabaseUnavailable when that fails.
 
-        Of several hosts in the address the first is taken that answers and takes writes.
+        Of several hosts in the address the first is taken that answers, takes writes and was not
+        replaced by another.
         """
         if self.connected:
             return
-        problems: list[str] = []
-        for host in self._hosts():
+        url = self._url()
+        errors: list[DatabaseUnavailable] = []
+        for host in _hosts(url):
             try:
-                self._connect_to(host)
+                with self._kept_if_good():
+                    self._connect_to(host)
+                    self._meet(url, host.seconds)
                 break
             except DatabaseUnavailable as error:
-                problems.append(str(error))
+                errors.append(error)
         else:
-            told = "; ".join(dict.fromkeys(problems))
-            raise DatabaseUnavailable(f"the database cannot be reached: {told}")
+            raise _unreachable(errors)
         self.generation += 1
-        self._begin()
+        if self._prepare:
+            with self._kept_if_good():
+                self._prepare(self)
 
-    def _hosts(self) -> list[Host]:
+    @contextmanager
+    def _kept_if_good(self) -> Iterator[None]:
         try:
-            return hosts_of(self._url())
-        except DriverError as error:
-            raise _unreachable(error) from error
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def _connect_to(self, host: Host) -> None:
         try:
@@ -128,21 +143,19 @@ class Database:
             )
             self._wait(host.seconds)
         except DriverError as error:
-            self.close()
-            raise DatabaseUnavailable(" ".join(str(error).split())) from error
-        except BaseException:
-            self.close()
-            raise
+            raise DatabaseUnavailable(told_by_driver(error)) from error
 
-    def _begin(self) -> None:
+    def _meet(self, url: str, seconds: float | None) -> None:
+        """Learn which server this is, and make the connection one of ours."""
+        require_utf8(self._connection)
         try:
-            require_utf8(self._connection)
-            self.execute(_SETTINGS)
-            if self._prepare:
-                self._prepare(self)
-        except BaseException:
-            self.close()
-            raise
+            cursor = self._connection.cursor()
+            cursor.execute(f"{QUESTION}, {_SET}")
+            self._wait(seconds)
+            self.server = Server.of(cursor.fetchone())
+        except DriverError as error:
+            raise translate(error) from error
+        require_current(self.server, url)
 
     def _be_connected(self) -> None:
         self.require(None)
@@ -254,5 +267,15 @@ class Database:
         raise DatabaseUnavailable(f"the database gave no answer for {waited:.1f} s")
 
 
-def _unreachable(error: BaseException) -> DatabaseUnavailable:
-    return DatabaseUnavailable(f"the database cannot be reached: {told_by_driver(error)}")
+def _hosts(url: str) -> list[Host]:
+    try:
+        return hosts_of(url)
+    except DriverError as error:
+        raise _unreachable([DatabaseUnavailable(told_by_driver(error))]) from error
+
+
+def _unreachable(errors: Sequence[DatabaseUnavailable]) -> DatabaseUnavailable:
+    if len(errors) == 1 and type(errors[0]) is not DatabaseUnavailable:
+        return errors[0]
+    told = "; ".join(dict.fromkeys(map(str, errors)))
+    return DatabaseUnavailable(f"the database cannot be reached: {told}")
