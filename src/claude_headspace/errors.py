@@ -53,6 +53,10 @@ class ReplacedServer(DatabaseUnavailable):
     """The server is a primary of old: another took its place."""
 
 
+class SharedConnection(DatabaseUnavailable):
+    """A pooler gives what looks like one connection to several, a transaction each."""
+
+
 class QuestionTooLong(DatabaseUnavailable):
     """A question took more time than one may, and was stopped."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from claude_headspace.cli.access import open_log
 from claude_headspace.cli.terminal import printable
-from claude_headspace.errors import CursorAhead, DatabaseUnavailable
+from claude_headspace.errors import DatabaseUnavailable, OtherTimeline
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -49,7 +49,7 @@ class LiveEvents:
             try:
                 with open_log(self._config) as connection:
                     self._show_pages(connection)
-            except CursorAhead as error:
+            except OtherTimeline as error:
                 print(f"claude-headspace: {printable(str(error))}", file=sys.stderr, flush=True)
                 self._follower.close()
                 self._follower = _follower(self._config, self._wanted)

@@ -5,23 +5,18 @@ from __future__ import annotations
 import select
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ
 
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseUnavailable, HeadspaceError
 from claude_headspace.health.observation import DatabasePing, Problem
+from claude_headspace.servers.asking import Asking, Wait, asking
 from claude_headspace.servers.hosts import hosts_of
-from claude_headspace.servers.identity import QUESTION, Server, require_current
 
 TIME_LIMIT_SECONDS = 0.5
 _RESOLVING_SECONDS = 0.1
-
-_Wait: TypeAlias = tuple[int, bool]
-_Asking: TypeAlias = Generator[_Wait, None, None]
 
 
 class PingDeadline(HeadspaceError):
@@ -76,29 +71,29 @@ def ping(url: str, limit_seconds: float) -> float:
     All of them are asked at once. Raises psycopg2.Error, PingDeadline or DatabaseUnavailable.
     """
     began = time.monotonic()
-    waits: dict[_Asking, _Wait | None] = {_asking(h.dsn, url): None for h in hosts_of(url)}
+    waits: dict[Asking, Wait | None] = {asking(h.dsn, url): None for h in hosts_of(url)}
     problems: list[Exception] = []
     try:
         while waits:
-            for asking in _ready(waits, began + limit_seconds):
+            for each in _ready(waits, began + limit_seconds):
                 try:
-                    waits[asking] = next(asking)
+                    waits[each] = next(each)
                 except StopIteration:
                     return time.monotonic() - began
                 except (psycopg2.Error, HeadspaceError) as error:
                     problems.append(error)
-                    del waits[asking]
+                    del waits[each]
     finally:
-        for asking in waits:
-            asking.close()
+        for each in waits:
+            each.close()
     if len(problems) == 1:
         raise problems[0]
     raise DatabaseUnavailable("; ".join(map(told_by_driver, problems)))
 
 
-def _ready(waits: Mapping[_Asking, _Wait | None], deadline: float) -> list[_Asking]:
+def _ready(waits: Mapping[Asking, Wait | None], deadline: float) -> list[Asking]:
     """Those that have something to do; raises PingDeadline when none has in time."""
-    begun = [asking for asking, wait in waits.items() if wait is None]
+    begun = [each for each, wait in waits.items() if wait is None]
     readers = [wait[0] for wait in waits.values() if wait and not wait[1]]
     writers = [wait[0] for wait in waits.values() if wait and wait[1]]
     left = deadline - time.monotonic()
@@ -106,22 +101,4 @@ def _ready(waits: Mapping[_Asking, _Wait | None], deadline: float) -> list[_Aski
     if left <= 0 or not (begun or any(found)):
         raise PingDeadline("no answer in time")
     descriptors = {*found[0], *found[1]}
-    return begun + [asking for asking, wait in waits.items() if wait and wait[0] in descriptors]
-
-
-def _asking(address: str, url: str) -> _Asking:
-    """What to wait for, again and again: a descriptor, and whether to be able to write there."""
-    connection = psycopg2.connect(address, async_=1)
-    try:
-        yield from _finishing(connection)
-        cursor = connection.cursor()
-        cursor.execute(QUESTION)
-        yield from _finishing(connection)
-        require_current(Server.of(cursor.fetchone()), url)
-    finally:
-        connection.close()
-
-
-def _finishing(connection: psycopg2.extensions.connection) -> _Asking:
-    while (wanted := connection.poll()) != POLL_OK:
-        yield connection.fileno(), wanted != POLL_READ
+    return begun + [each for each, wait in waits.items() if wait and wait[0] in descriptors]

@@ -11,11 +11,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from claude_headspace.errors import ReplacedServer
+from claude_headspace.errors import ReplacedServer, SharedConnection
 
 QUESTION = (
     "SELECT pg_backend_pid(), (SELECT system_identifier::text FROM pg_control_system()),"
     " CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_insert_lsn()) END"
+)
+
+
+_SHARED = (
+    "the pooler in between gives each transaction another connection, and locks, notifications and"
+    " settings need one of their own: set pool_mode = session for this database, or name the"
+    " server itself in database.url"
 )
 
 
@@ -30,6 +37,12 @@ class Server(NamedTuple):
     def of(cls, row: tuple[Any, ...]) -> Server:
         """From the answer to QUESTION."""
         return cls(row[0], row[1], int(row[2][:8], 16) if row[2] else None)
+
+
+def require_unshared(*, ours: bool) -> None:
+    """Raise SharedConnection where the server's end of a connection is not its client's alone."""
+    if not ours:
+        raise SharedConnection(_SHARED)
 
 
 def require_current(server: Server, url: str) -> None:

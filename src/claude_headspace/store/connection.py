@@ -6,20 +6,27 @@ the connection is asynchronous, and every wait is ours: bounded, and interrupted
 
 from __future__ import annotations
 
+import logging
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2 import extensions
 
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
-from claude_headspace.servers.hosts import Host, hosts_of
-from claude_headspace.servers.identity import QUESTION, Server, require_current
+from claude_headspace.servers.asking import Wait, asking, finishing
+from claude_headspace.servers.hosts import CONNECT_SECONDS, Host, hosts_of
+from claude_headspace.servers.identity import (
+    QUESTION,
+    Server,
+    require_current,
+    require_unshared,
+)
 from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import DriverError, passes_in_place, translate
 from claude_headspace.store.names import Names
@@ -38,10 +45,15 @@ _SETTINGS = {
     "tcp_keepalives_count": "3",
 }
 _SET = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
+# Of a connection that may not be ours alone, how often that is asked.
+_ASK_AGAIN_SECONDS = 2.0
 
 _DURABLY = "SELECT set_config('synchronous_commit', 'on', true); "
 
 Row = tuple[Any, ...]
+Got = TypeVar("Got")
+
+logger = logging.getLogger(__name__)
 
 
 class Database:
@@ -73,6 +85,7 @@ class Database:
         self.generation = 0
         self.server: Server | None = None
         """The server that was connected to last."""
+        self._ask_at: float | None = None
 
     @property
     def connected(self) -> bool:
@@ -115,8 +128,7 @@ class Database:
         for host in _hosts(url):
             try:
                 with self._kept_if_good():
-                    self._connect_to(host)
-                    self._meet(url, host.seconds)
+                    self._meet(url, self._connect_to(host), host.seconds)
                 break
             except DatabaseUnavailable as error:
                 errors.append(error)
@@ -135,27 +147,61 @@ class Database:
             self.close()
             raise
 
-    def _connect_to(self, host: Host) -> None:
+    def _connect_to(self, host: Host) -> str:
         try:
-            url = self._names.resolved(host.dsn, self._patience.look)
+            address = self._names.resolved(host.dsn, self._patience.look)
             self._connection = psycopg2.connect(
-                url, async_=1, application_name=self._application_name, **CLIENT_ENCODING
+                address, async_=1, application_name=self._application_name, **CLIENT_ENCODING
             )
             self._wait(host.seconds)
         except DriverError as error:
             raise DatabaseUnavailable(told_by_driver(error)) from error
+        return address
 
-    def _meet(self, url: str, seconds: float | None) -> None:
+    def _meet(self, url: str, address: str, seconds: float | None) -> None:
         """Learn which server this is, and make the connection one of ours."""
         require_utf8(self._connection)
+        self._ask_at = None
+        backend = self._connection.info.backend_pid
+        # What is set stays for whoever gets the connection next: it must be ours alone.
+        mine = f"CASE WHEN pg_backend_pid() = {backend} THEN concat({_SET}) END"
+        self.server = server = Server.of(self._ask(f"{QUESTION}, {mine}", seconds))
+        require_current(server, url)
+        if server.backend != backend:
+            self._require_session(url, address)
+            self._ask(f"SELECT {_SET}")
+
+    def _require_session(self, url: str, address: str) -> None:
+        """There is a pooler: while we ask for nothing it must give our server to nobody else."""
+        served_by = self.server.backend if self.server else 0
+        try:
+            beside = self._finish(asking(address, url), CONNECT_SECONDS)
+        except (*DriverError, DatabaseUnavailable) as error:
+            logger.warning("the pooler has no second connection, its pool is too small: %s", error)
+        else:
+            require_unshared(ours=beside.backend != served_by)
+        self._require_own()
+
+    def _require_own(self) -> None:
+        if self.server is not None:
+            now = self._ask("SELECT pg_backend_pid()")[0]
+            require_unshared(ours=now == self.server.backend)
+        self._ask_at = time.monotonic() + _ASK_AGAIN_SECONDS
+
+    def _require_own_if_due(self) -> None:
+        if self._ask_at is not None and time.monotonic() >= self._ask_at:
+            with self._kept_if_good():
+                self._require_own()
+
+    def _ask(self, statement: str, seconds: float | None = None) -> Row:
         try:
             cursor = self._connection.cursor()
-            cursor.execute(f"{QUESTION}, {_SET}")
+            cursor.execute(statement)
             self._wait(seconds)
-            self.server = Server.of(cursor.fetchone())
+            row: Row = cursor.fetchone()
         except DriverError as error:
             raise translate(error) from error
-        require_current(self.server, url)
+        return row
 
     def _be_connected(self) -> None:
         self.require(None)
@@ -182,6 +228,7 @@ class Database:
         else, with the connection dropped.
         """
         self._be_connected()
+        self._require_own_if_due()
         try:
             cursor = self._connection.cursor()
             cursor.execute(statement, values or None)
@@ -227,6 +274,7 @@ class Database:
         """Channels notified since the last call, without waiting."""
         if self._connection is None:
             return []
+        self._require_own_if_due()
         try:
             self._connection.poll()
         except DriverError as error:
@@ -249,22 +297,30 @@ class Database:
 
     def _wait(self, seconds: float | None = None) -> None:
         """Until the connection has nothing more to do for the current request."""
+        self._finish(finishing(self._connection), seconds)
+
+    def _finish(self, steps: Generator[Wait, None, Got], seconds: float | None) -> Got:
+        """What these steps come to, waiting in between."""
         patience = self._patience
         if seconds is not None:
             patience = replace(patience, answer_seconds=min(seconds, patience.answer_seconds))
         started = time.monotonic()
-        while (state := self._connection.poll()) != extensions.POLL_OK:
-            self._wait_for_socket(state == extensions.POLL_WRITE, started, patience)
+        while True:
+            try:
+                descriptor, writing = next(steps)
+            except StopIteration as end:
+                got: Got = end.value
+                return got
+            _wait_for(descriptor, writing, started, patience)
 
-    def _wait_for_socket(self, writing: bool, started: float, patience: Patience) -> None:
-        sockets = [self._connection.fileno()]
-        while (left := patience.look(started)) > 0:
-            slice_seconds = min(left, _SLICE_SECONDS)
-            readers, writers = ([], sockets) if writing else (sockets, [])
-            if any(select.select(readers, writers, [], slice_seconds)):
-                return
-        waited = time.monotonic() - started
-        raise DatabaseUnavailable(f"the database gave no answer for {waited:.1f} s")
+
+def _wait_for(descriptor: int, writing: bool, started: float, patience: Patience) -> None:
+    readers, writers = ([], [descriptor]) if writing else ([descriptor], [])
+    while (left := patience.look(started)) > 0:
+        if any(select.select(readers, writers, [], min(left, _SLICE_SECONDS))):
+            return
+    waited = time.monotonic() - started
+    raise DatabaseUnavailable(f"the database gave no answer for {waited:.1f} s")
 
 
 def _hosts(url: str) -> list[Host]:
