@@ -107,8 +107,9 @@ def test_one_that_is_shared_later_is_noticed(session: Pooler, database_url: str)
     """As when the pooler's mode is changed while it runs."""
     database = Database(lambda: session.url(database_url), application_name="test")
     database.connect()
-    assert database.server is not None
-    database.server = database.server._replace(backend=1)
+    assert database._opened is not None
+    other = database._opened.server._replace(backend=1)
+    database._opened = database._opened._replace(server=other)
     with pytest.raises(SharedConnection):
         wait_until(lambda: database.execute("SELECT false")[0][0], "a look", 10)
     assert not database.connected
@@ -125,5 +126,6 @@ def test_a_pool_that_is_too_small_is_told(
 def test_without_a_pooler_nobody_asks_again(database_url: str) -> None:
     database = Database(lambda: database_url, application_name="test")
     database.connect()
-    assert database._ask_at is None
+    assert database._opened is not None
+    assert not database._opened.pooled
     database.close()

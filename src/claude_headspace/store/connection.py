@@ -6,54 +6,27 @@ the connection is asynchronous, and every wait is ours: bounded, and interrupted
 
 from __future__ import annotations
 
-import logging
 import select
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 import psycopg2
 from psycopg2 import extensions
 
-from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
-from claude_headspace.servers.asking import Wait, asking, finishing
-from claude_headspace.servers.hosts import CONNECT_SECONDS, Host, hosts_of
-from claude_headspace.servers.identity import (
-    QUESTION,
-    Server,
-    require_current,
-    require_unshared,
-)
-from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import DriverError, passes_in_place, translate
 from claude_headspace.store.names import Names
+from claude_headspace.store.opener import Opened, Opener
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.precondition import Precondition
 
-_SLICE_SECONDS = 0.1
-_SETTINGS = {
-    # Commits wait for the disk where it is said so: see write_events and EventWriter.
-    "synchronous_commit": "off",
-    "timezone": "UTC",
-    "lock_timeout": "10s",
-    # A server learns of a client that vanished without a word, and lets go of its lock.
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
-}
-_SET = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
-# Of a connection that may not be ours alone, how often that is asked.
+# Of a connection that a pooler may come to share, how often that is asked.
 _ASK_AGAIN_SECONDS = 2.0
-
 _DURABLY = "SELECT set_config('synchronous_commit', 'on', true); "
 
 Row = tuple[Any, ...]
-Got = TypeVar("Got")
-
-logger = logging.getLogger(__name__)
 
 
 class Database:
@@ -75,17 +48,22 @@ class Database:
         by_itself: bool = True,
         names: Names | None = None,
     ) -> None:
-        self._url = url
-        self._application_name = application_name
         self._patience = patience or Patience()
+        self._opener = Opener(url, application_name, self._patience, names or Names())
         self._prepare = prepare
         self._by_itself = by_itself
-        self._names = names or Names()
-        self._connection: Any = None
+        self._opened: Opened | None = None
+        self._asked_at = 0.0
         self.generation = 0
-        self.server: Server | None = None
-        """The server that was connected to last."""
-        self._ask_at: float | None = None
+
+    @property
+    def _connection(self) -> Any:
+        return self._opened.connection if self._opened else None
+
+    @property
+    def timeline(self) -> int | None:
+        """Of the server behind the connection; None for a standby's, or without a connection."""
+        return self._opened.server.timeline if self._opened else None
 
     @property
     def connected(self) -> bool:
@@ -123,85 +101,26 @@ class Database:
         """
         if self.connected:
             return
-        url = self._url()
-        errors: list[DatabaseUnavailable] = []
-        for host in _hosts(url):
-            try:
-                with self._kept_if_good():
-                    self._meet(url, self._connect_to(host), host.seconds)
-                break
-            except DatabaseUnavailable as error:
-                errors.append(error)
-        else:
-            raise _unreachable(errors)
+        self._opened = self._opener.open()
+        self._asked_at = time.monotonic()
         self.generation += 1
         if self._prepare:
-            with self._kept_if_good():
+            try:
                 self._prepare(self)
-
-    @contextmanager
-    def _kept_if_good(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self.close()
-            raise
-
-    def _connect_to(self, host: Host) -> str:
-        try:
-            address = self._names.resolved(host.dsn, self._patience.look)
-            self._connection = psycopg2.connect(
-                address, async_=1, application_name=self._application_name, **CLIENT_ENCODING
-            )
-            self._wait(host.seconds)
-        except DriverError as error:
-            raise DatabaseUnavailable(told_by_driver(error)) from error
-        return address
-
-    def _meet(self, url: str, address: str, seconds: float | None) -> None:
-        """Learn which server this is, and make the connection one of ours."""
-        require_utf8(self._connection)
-        self._ask_at = None
-        backend = self._connection.info.backend_pid
-        # What is set stays for whoever gets the connection next: it must be ours alone.
-        mine = f"CASE WHEN pg_backend_pid() = {backend} THEN concat({_SET}) END"
-        self.server = server = Server.of(self._ask(f"{QUESTION}, {mine}", seconds))
-        require_current(server, url)
-        if server.backend != backend:
-            self._require_session(url, address)
-            self._ask(f"SELECT {_SET}")
-
-    def _require_session(self, url: str, address: str) -> None:
-        """There is a pooler: while we ask for nothing it must give our server to nobody else."""
-        served_by = self.server.backend if self.server else 0
-        try:
-            beside = self._finish(asking(address, url), CONNECT_SECONDS)
-        except (*DriverError, DatabaseUnavailable) as error:
-            logger.warning("the pooler has no second connection, its pool is too small: %s", error)
-        else:
-            require_unshared(ours=beside.backend != served_by)
-        self._require_own()
-
-    def _require_own(self) -> None:
-        if self.server is not None:
-            now = self._ask("SELECT pg_backend_pid()")[0]
-            require_unshared(ours=now == self.server.backend)
-        self._ask_at = time.monotonic() + _ASK_AGAIN_SECONDS
+            except BaseException:
+                self.close()
+                raise
 
     def _require_own_if_due(self) -> None:
-        if self._ask_at is not None and time.monotonic() >= self._ask_at:
-            with self._kept_if_good():
-                self._require_own()
-
-    def _ask(self, statement: str, seconds: float | None = None) -> Row:
-        try:
-            cursor = self._connection.cursor()
-            cursor.execute(statement)
-            self._wait(seconds)
-            row: Row = cursor.fetchone()
-        except DriverError as error:
-            raise translate(error) from error
-        return row
+        """Behind a pooler: a connection that became somebody else's too is given up."""
+        opened = self._opened
+        if opened and opened.pooled and time.monotonic() >= self._asked_at + _ASK_AGAIN_SECONDS:
+            try:
+                self._opener.require_own(opened)
+            except BaseException:
+                self.close()
+                raise
+            self._asked_at = time.monotonic()
 
     def _be_connected(self) -> None:
         self.require(None)
@@ -209,10 +128,10 @@ class Database:
 
     def close(self) -> None:
         """Drop the connection; what is under way on it may or may not happen."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
             with suppress(psycopg2.Error):
-                connection.close()
+                opened.connection.close()
 
     def execute(
         self,
@@ -233,7 +152,7 @@ class Database:
             cursor = self._connection.cursor()
             cursor.execute(statement, values or None)
             self._use_time(meanwhile)
-            self._wait()
+            self._patience.wait_for(self._connection)
             return list(cursor.fetchall()) if cursor.description else []
         except DriverError as error:
             raise self._failed(error) from error
@@ -294,44 +213,3 @@ class Database:
             return
         while not select.select([self._connection], [], [], 0)[0] and meanwhile():
             self._patience.beat()
-
-    def _wait(self, seconds: float | None = None) -> None:
-        """Until the connection has nothing more to do for the current request."""
-        self._finish(finishing(self._connection), seconds)
-
-    def _finish(self, steps: Generator[Wait, None, Got], seconds: float | None) -> Got:
-        """What these steps come to, waiting in between."""
-        patience = self._patience
-        if seconds is not None:
-            patience = replace(patience, answer_seconds=min(seconds, patience.answer_seconds))
-        started = time.monotonic()
-        while True:
-            try:
-                descriptor, writing = next(steps)
-            except StopIteration as end:
-                got: Got = end.value
-                return got
-            _wait_for(descriptor, writing, started, patience)
-
-
-def _wait_for(descriptor: int, writing: bool, started: float, patience: Patience) -> None:
-    readers, writers = ([], [descriptor]) if writing else ([descriptor], [])
-    while (left := patience.look(started)) > 0:
-        if any(select.select(readers, writers, [], min(left, _SLICE_SECONDS))):
-            return
-    waited = time.monotonic() - started
-    raise DatabaseUnavailable(f"the database gave no answer for {waited:.1f} s")
-
-
-def _hosts(url: str) -> list[Host]:
-    try:
-        return hosts_of(url)
-    except DriverError as error:
-        raise _unreachable([DatabaseUnavailable(told_by_driver(error))]) from error
-
-
-def _unreachable(errors: Sequence[DatabaseUnavailable]) -> DatabaseUnavailable:
-    if len(errors) == 1 and type(errors[0]) is not DatabaseUnavailable:
-        return errors[0]
-    told = "; ".join(dict.fromkeys(map(str, errors)))
-    return DatabaseUnavailable(f"the database cannot be reached: {told}")

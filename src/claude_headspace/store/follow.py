@@ -224,8 +224,7 @@ class Follower:
         return last
 
     def _require_timeline(self) -> None:
-        server = self._database.server
-        now = server.timeline if server else None
+        now = self._database.timeline
         if self.timeline is not None and now != self.timeline:
             raise OtherTimeline(
                 f"the saved id {self.cursor} is of timeline {self.timeline}, and the log is on"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import select
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.servers.asking import Wait, finishing
 
 ANSWER_SECONDS = 30.0
+_SLICE_SECONDS = 0.1
+Got = TypeVar("Got")
 
 
 def _no_beat() -> None:
@@ -39,3 +46,33 @@ class Patience:
         """The same, with a sign of life."""
         self.beat()
         return self.left(started)
+
+    def wait_for(self, connection: Any, seconds: float | None = None) -> None:
+        """Until the connection has nothing more to do for the current request.
+
+        Raises DatabaseUnavailable after so many seconds, if not before.
+        """
+        self.finish(finishing(connection), seconds)
+
+    def finish(self, steps: Generator[Wait, None, Got], seconds: float | None = None) -> Got:
+        """What these steps come to, waiting in between; raises like `wait_for`."""
+        patience = self
+        if seconds is not None:
+            patience = replace(self, answer_seconds=min(seconds, self.answer_seconds))
+        started = time.monotonic()
+        try:
+            while True:
+                patience._wait_for_socket(*next(steps), started)
+        except StopIteration as end:
+            got: Got = end.value
+            return got
+        finally:
+            steps.close()
+
+    def _wait_for_socket(self, descriptor: int, writing: bool, started: float) -> None:
+        readers, writers = ([], [descriptor]) if writing else ([descriptor], [])
+        while (left := self.look(started)) > 0:
+            if any(select.select(readers, writers, [], min(left, _SLICE_SECONDS))):
+                return
+        waited = time.monotonic() - started
+        raise DatabaseUnavailable(f"the database gave no answer for {waited:.1f} s")
