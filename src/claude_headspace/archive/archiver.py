@@ -36,7 +36,7 @@ FOLDER_DELAY_SECONDS = 10.0
 # hardly a line meets a step; less when something has waited for long.
 REST_BESIDE_CAPTURE = 20.0
 REST_WHEN_LATE = 4.0
-LATE_SECONDS = 5.0
+LATE_SECONDS = 15.0
 SLOW_SECONDS = 60.0
 
 

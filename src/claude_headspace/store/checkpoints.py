@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.connection import Database, Meanwhile, Row
 from claude_headspace.store.dead_letters import DeadLetter
 from claude_headspace.store.precondition import NOTHING_READ, Precondition, ReadRow
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint, LineCounts, file_stamp
@@ -150,6 +150,7 @@ class Checkpoints:
         source: StoredSource,
         dead_letters: Sequence[DeadLetter] = (),
         statements: Sequence[str] = (),
+        meanwhile: Meanwhile | None = None,
     ) -> StoredSource:
         """Store where a source is now, what was not taken from it, and what else goes with it."""
         p = source.checkpoint
@@ -163,7 +164,7 @@ class Checkpoints:
         }  # fmt: skip
         columns = "updated_at = clock_timestamp(), " + ", ".join(f"{name} = %s" for name in values)
         statements = [*self.reject(source, dead_letters), *statements]
-        return self._update(source, columns, tuple(values.values()), statements)
+        return self._update(source, columns, tuple(values.values()), statements, meanwhile)
 
     def reread(self, source: StoredSource, statements: Sequence[str]) -> StoredSource:
         """Store how far a source was read again, and what goes with it, as `commit` does."""
@@ -171,7 +172,12 @@ class Checkpoints:
         return self._update(source, "reread_bytes = %s, reread_state = %s", values, statements)
 
     def _update(
-        self, source: StoredSource, columns: str, values: Sequence[Any], statements: Sequence[str]
+        self,
+        source: StoredSource,
+        columns: str,
+        values: Sequence[Any],
+        statements: Sequence[str],
+        meanwhile: Meanwhile | None = None,
     ) -> StoredSource:
         """Raises DatabaseUnavailable where the row is no longer the one that was read."""
         update = self._database.mogrify(
@@ -179,7 +185,8 @@ class Checkpoints:
             f" WHERE ({_READ}) = (%s, %s, %s, %s) RETURNING {_READ}",
             (*values, *(source.precondition.row or (source.id, 1, 0, 0))),
         )
-        rows = self._database.store([*statements, update], source.precondition)
+        statements = [*statements, update]
+        rows = self._database.store(statements, source.precondition, meanwhile=meanwhile)
         if not rows:
             raise DatabaseUnavailable(
                 f"the checkpoint of {source.path} was changed by somebody else: it is read again"
