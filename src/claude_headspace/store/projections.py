@@ -122,14 +122,15 @@ def _called(
 ) -> _Call:  # fmt: skip
     size = memoryview(call.input).nbytes
     return _Call(
-        session, call.id, tool=call.tool, subagent=subagent, input=_cut(call.input),
+        session, call.id, tool=call.tool, subagent=subagent, input=cut_input(call.input),
         input_bytes=size, input_whole=size <= INPUT_BYTES, started_at=when, copy_of=copy_of,
         source_id=place.source_id, generation=place.generation, call_offset=place.offset,
         call_length=place.length,
     )  # fmt: skip
 
 
-def _cut(given: msgspec.Raw | bytes) -> str:
+def cut_input(given: msgspec.Raw | bytes) -> str:
+    """As much of an input as is kept in its row."""
     begin = bytes(memoryview(given)[:INPUT_BYTES]).decode("utf-8", "replace")
     return begin.replace("\0", REPLACEMENT)
 
