@@ -13,11 +13,14 @@ from archived import missing_bytes
 from claude_headspace.archive import archiver as module
 from claude_headspace.archive.archiver import Archiver
 from claude_headspace.archive.due import Due
+from claude_headspace.machine import id_of_name
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.tailer import SourceFile, unannounced
-from harness import HOST, Log, Projects
+from harness import Log, Projects
+
+MACHINE = id_of_name("here")
 
 
 def nothing() -> None:
@@ -35,7 +38,7 @@ def database(database_url: str) -> Iterator[Database]:
 def archiver(database: Database, monkeypatch: pytest.MonkeyPatch) -> Archiver:
     monkeypatch.setattr(module, "DELAY_SECONDS", 0.0)
     return Archiver(
-        database=database, host=HOST, enabled=True, redactor=None, wanted=lambda _: True,
+        database=database, machine=MACHINE, enabled=True, redactor=None, wanted=lambda _: True,
         is_capturing=lambda: False, renumbered=nothing, announce=unannounced, beat=nothing, most=5,
     )  # fmt: skip
 
@@ -61,7 +64,7 @@ def steps_of(archiver: Archiver) -> int:
 def test_what_finds_no_room_is_found_by_the_round(
     archiver: Archiver, database: Database, projects: Projects, log: Log
 ) -> None:
-    checkpoints = Checkpoints(database, HOST)
+    checkpoints = Checkpoints(database, MACHINE)
     steps_of(archiver)  # the first round, over nothing
     steps = []
     for number in (20, 40):

@@ -46,7 +46,7 @@ class Archiver:
         self,
         *,
         database: Database,
-        host: str,
+        machine: str,
         enabled: bool,
         redactor: Redactor | None,
         wanted: Callable[[UUID], bool],
@@ -56,7 +56,7 @@ class Archiver:
         beat: Callable[[], None],
         most: int = MOST,
     ) -> None:
-        self._host = host
+        self._machine = machine
         self._enabled = enabled
         self._wanted = wanted
         self._is_capturing = is_capturing
@@ -72,7 +72,9 @@ class Archiver:
         self._sources: Due[int, str] = Due(DELAY_SECONDS, most)
         self._folders: Due[tuple[str, UUID], None] = Due(FOLDER_DELAY_SECONDS, most)
         self._sidecars: deque[tuple[str, UUID]] = deque()
-        self._round = Round(database, host, behind=self._sources.put_first, folder=self._has_folder)
+        self._round = Round(
+            database, machine, behind=self._sources.put_first, folder=self._has_folder
+        )
         self._next = 0.0
 
     def forget(self) -> None:
@@ -155,13 +157,13 @@ class Archiver:
             self._sources.put_first(source_id, path, since)
 
     def _take_sidecar(self, path: str, session: UUID) -> None:
-        if not self._next_piece.at(self._pieces.sidecar(self._host, session, path), path):
+        if not self._next_piece.at(self._pieces.sidecar(self._machine, session, path), path):
             self._sidecars.popleft()
 
     def _look_into(self, folder: str, session: UUID) -> None:
         if not self._wanted(session):
             return
-        known = self._pieces.sidecars(self._host, session)
+        known = self._pieces.sidecars(self._machine, session)
         with self._announce(f"look into {folder}", SLOW_SECONDS):
             changed, gone = changed_files(folder, known)
         self._sidecars.extend((path, session) for path in changed)
