@@ -80,7 +80,7 @@ def _assistant(record: Record, message: MessageBody) -> Classified:
     if (record.agentId or "").startswith(_INTERNAL_AGENTS):
         return Classified("assistant/internal_agent")
     text = text_of(message.content)
-    return Classified("turn", "agent", text) if text.strip() else _NOTHING_SAID
+    return Classified("turn", "agent", text) if text and not text.isspace() else _NOTHING_SAID
 
 
 def _user(record: Record, message: MessageBody) -> Classified:
