@@ -1,16 +1,22 @@
-"""The log: events, what they refer to, and where they were read from."""
+"""The tables that readers ask of, as migrations have made them. The watcher does not import this.
+
+The others (calls of tools and models, the archive, the search index) are asked in SQL alone, and
+stand in the migrations.
+"""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
+    DateTime,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    PrimaryKeyConstraint,
+    MetaData,
     Table,
     Text,
     UniqueConstraint,
@@ -20,7 +26,24 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from claude_headspace.store.tables.base import EMPTY_OBJECT, INSTANT, NOW, metadata, one_of
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=NAMING)
+
+INSTANT = DateTime(timezone=True)
+NOW = text("clock_timestamp()")
+EMPTY_OBJECT = text("'{}'::jsonb")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
 
 COMMAND_STATES = ("idle", "commanded", "processing", "awaiting_input", "complete")
 COPIES = ("due", "open")
@@ -82,7 +105,7 @@ agents = Table(
     # Of a session that shares turns without a word whose they are: due, to be looked into; open,
     # looked into when it had no turn of its own yet.
     Column("copies", Text),
-    one_of("copies", COPIES),
+    _one_of("copies", COPIES),
     Index(None, "project_id"),
     Index("ix_agents_copies_due", "id", postgresql_where=text("copies = 'due'")),
     Index("ix_agents_open", "last_seen_at", postgresql_where=text("ended_at IS NULL")),
@@ -96,7 +119,7 @@ commands = Table(
     Column("state", Text, nullable=False, server_default="idle"),
     Column("created_at", INSTANT, nullable=False, server_default=NOW),
     Column("completed_at", INSTANT),
-    one_of("state", COMMAND_STATES),
+    _one_of("state", COMMAND_STATES),
     Index(None, "agent_id"),
 )
 
@@ -109,8 +132,8 @@ turns = Table(
     Column("intent", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("timestamp", INSTANT, nullable=False),
-    one_of("actor", TURN_ACTORS),
-    one_of("intent", TURN_INTENTS),
+    _one_of("actor", TURN_ACTORS),
+    _one_of("intent", TURN_INTENTS),
     Index(None, "command_id"),
 )
 
@@ -199,16 +222,6 @@ registrations = Table(
     Column("requested_at", INSTANT, nullable=False, server_default=NOW),
     # Where it was asked: that machine makes the rows of a session of which no line is known.
     Column("machine", UUID),
-)
-
-# How far each machine has followed what was asked for a session.
-registration_hosts = Table(
-    "registration_hosts",
-    metadata,
-    Column("machine", UUID, nullable=False),
-    Column("session_uuid", ForeignKey("registrations.session_uuid", ondelete="CASCADE")),
-    Column("generation", Integer, nullable=False),
-    PrimaryKeyConstraint("session_uuid", "machine"),
 )
 
 # Sessions that were forgotten on purpose. keep_turns: all but their events.
