@@ -18,7 +18,7 @@ class Told(Alerts):
         super().__init__(())
         self.kinds: list[str] = []
 
-    def raise_alert(self, kind: AlertKind, reason: str) -> None:
+    def raise_alert(self, kind: AlertKind, reason: str, session: str = "") -> None:
         self.kinds.append(f"{kind}: {reason}")
 
 

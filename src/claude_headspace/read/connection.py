@@ -42,21 +42,24 @@ class Reader:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def rows(self, statement: str, values: Values = ()) -> list[Row]:
+    def rows(self, statement: str, values: Values = (), seconds: float = 0) -> list[Row]:
         """Rows of one statement, values as %s or %(name)s; QuestionTooLong after its time."""
+        limit = f"SET LOCAL statement_timeout = {max(1, int(1000 * seconds))}; " if seconds else ""
         try:
-            return self._database.execute(statement, values)
+            return self._database.execute(limit + statement, values)
         except DatabaseUnavailable as error:
             if _CANCELLED in str(error):
                 raise QuestionTooLong(
-                    f"this question takes more than {STATEMENT_SECONDS:g} s: it was stopped so"
-                    " that nothing else waits; ask for less, such as a shorter time"
+                    f"this question takes more than {seconds or STATEMENT_SECONDS:g} s: it was"
+                    " stopped so that nothing else waits; ask for less, such as a shorter time"
                 ) from error
             raise
 
-    def fetch(self, make: Callable[..., Made], statement: str, values: Values = ()) -> list[Made]:
+    def fetch(
+        self, make: Callable[..., Made], statement: str, values: Values = (), seconds: float = 0
+    ) -> list[Made]:
         """The same rows, each made into one thing from its columns in order."""
-        return [make(*row) for row in self.rows(statement, values)]
+        return [make(*row) for row in self.rows(statement, values, seconds)]
 
     def first(self, statement: str, values: Values = ()) -> Row | None:
         """The first row, or None."""

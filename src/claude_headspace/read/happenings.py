@@ -1,15 +1,18 @@
 """What happened, newest first: the log's events by their human names, calls and results between.
 
-Read in stretches of time from the newest back, each whole before the next, until a page is full.
+Read in stretches of time from the newest back, each whole before the next, until a page is full,
+or for so long: what is rare is looked for further back by the next page.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from claude_headspace.errors import QuestionTooLong
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import (
@@ -20,6 +23,7 @@ from claude_headspace.read.paging import (
     Page,
     page_of,
     read_cursor,
+    write_cursor,
 )
 from claude_headspace.read.selection import find_session
 from claude_headspace.read.tools import has_projections
@@ -30,8 +34,11 @@ KINDS = (
 )  # fmt: skip
 CALL_KINDS = frozenset(KINDS[2:9])
 ACTORS = ("you", "Claude", "subagent", "system")
-FIRST_STRETCH = timedelta(hours=1)
-GROWTH = 12
+FIRST_STRETCH = timedelta(minutes=15)
+LONGEST_STRETCH = timedelta(days=16)
+GROWTH = 4
+LOOK_SECONDS = 1.0
+COUNT_SECONDS = 0.5
 _SHOWN = 400
 
 _EVENTS = f"""
@@ -53,16 +60,19 @@ SELECT 'e' || lpad(e.id::text, 19, '0') AS key, e.timestamp AS at,
  e.agent_id, e.session_uuid, e.id AS event_id, NULL::text AS tool, NULL::text AS call_id,
  NULL::float8 AS seconds, NULL::int AS size
 FROM events e WHERE e.retracted_at IS NULL AND e.timestamp >= %(lo)s AND e.timestamp < %(hi)s
+ AND (%(projects)s::int[] IS NULL OR e.project_id = ANY (%(projects)s))
+ AND (%(session)s::uuid IS NULL OR e.session_uuid = %(session)s)
+ AND (%(agent)s::int IS NULL OR e.agent_id = %(agent)s)
 """
 _CALL_ROWS = """
 SELECT '{letter}' || c.session_uuid || c.tool_use_id AS key, c.{column} AS at, {kind} AS kind,
  {actor} AS actor, c.input AS text, a.id AS agent_id, c.session_uuid, NULL::bigint AS event_id,
  c.tool, c.tool_use_id AS call_id, extract(epoch FROM c.ended_at - c.started_at)::float8 AS seconds,
  c.result_bytes AS size
-FROM agents a JOIN tool_calls c ON c.session_uuid = a.session_uuid
-WHERE a.last_seen_at >= %(lo)s - interval '1 minute'
- AND coalesce(a.started_at, a.last_seen_at) < %(hi)s
- AND c.{column} >= %(lo)s AND c.{column} < %(hi)s
+FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
+WHERE c.{column} >= %(lo)s AND c.{column} < %(hi)s
+ AND (%(projects)s::int[] IS NULL OR a.project_id = ANY (%(projects)s))
+ AND (%(session)s::uuid IS NULL OR c.session_uuid = %(session)s)
 """
 _BY_CLAUDE = "CASE WHEN c.subagent IS NULL THEN 'Claude' ELSE 'subagent' END"
 _CALLS = _CALL_ROWS.format(
@@ -127,70 +137,78 @@ _COLUMNS = (
 
 
 def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]:
-    """A page, newest first."""
+    """A page, newest first; one that is not full may have a next all the same."""
     source, values = _source(reader, asked)
     before = read_cursor(asked.cursor, datetime, str) if asked.cursor else None
+    more = " AND (h.at, h.key) < (%(at)s, %(key)s)" if before else ""
+    values["at"], values["key"] = before or (None, None)
+    statement = f"SELECT {_COLUMNS}{source}{more} ORDER BY h.at DESC, h.key DESC LIMIT %(rows)s"
     found: list[Happening] = []
+    end = time.monotonic() + LOOK_SECONDS
     for lo, hi in _stretches(reader, asked, before[0] if before else None):
-        more = " AND (h.at, h.key) < (%(at)s, %(key)s)" if before else ""
-        found += reader.fetch(
-            Happening,
-            f"SELECT {_COLUMNS}{source}{more} ORDER BY h.at DESC, h.key DESC LIMIT %(rows)s",
-            {
-                **values, "lo": lo, "hi": hi, "rows": asked.limit + 1 - len(found),
-                "at": before and before[0], "key": before and before[1],
-            },
-        )  # fmt: skip
+        rows = {"lo": lo, "hi": hi, "rows": asked.limit + 1 - len(found)}
+        found += reader.fetch(Happening, statement, {**values, **rows})
         if len(found) > asked.limit:
             break
+        if time.monotonic() > end:
+            return Page(tuple(found), write_cursor((lo, "")))
     return page_of(found, asked.limit, lambda row: (row.at, row.key))
+
+
+_BOUNDS = (
+    "SELECT min(timestamp), greatest(max(timestamp), (SELECT max(last_seen_at) FROM agents))"
+    " FROM events"
+)
 
 
 def _stretches(
     reader: Reader, asked: HappeningQuestion, before: datetime | None
 ) -> Iterator[tuple[datetime, datetime]]:
     """From the newest back, each longer than the one before it, to where the log begins."""
-    row = reader.first("SELECT min(timestamp), max(timestamp) FROM events")
+    row = reader.first(_BOUNDS)
     if row is None or row[0] is None:
         return
-    instant = timedelta(microseconds=1)
-    # Calls come a little before the first and after the last that was said.
+    # Calls come a little before the first that was said.
     oldest = max(row[0] - timedelta(days=1), asked.since or row[0] - timedelta(days=1))
-    newest = min(row[1] + timedelta(days=1), asked.until or row[1] + timedelta(days=1))
-    hi = min(newest, before + instant) if before else newest
-    span = FIRST_STRETCH + (
-        timedelta(days=1) if not before and asked.until is None else timedelta()
-    )
+    instant = timedelta(microseconds=1)
+    hi = min(each for each in (row[1] + instant, asked.until, before and before + instant) if each)
+    span = hi - oldest if asked.session else FIRST_STRETCH
     while hi > oldest:
         lo = max(oldest, hi - span)
         yield lo, hi
-        hi, span = lo, span * GROWTH
+        hi, span = lo, min(span * GROWTH, LONGEST_STRETCH)
 
 
 def _source(reader: Reader, asked: HappeningQuestion) -> tuple[str, dict[str, Any]]:
     """FROM and WHERE for what is asked, between %(lo)s and %(hi)s."""
-    branches = [_EVENTS] if not asked.type or set(asked.type) - CALL_KINDS else []
-    if (
-        not asked.log
-        and has_projections(reader)
-        and (not asked.type or CALL_KINDS & set(asked.type))
-    ):
+    kinds = set(asked.type)
+    branches = [_EVENTS] if not kinds or kinds - CALL_KINDS else []
+    if not asked.log and has_projections(reader) and (not kinds or CALL_KINDS & kinds):
         branches += [_CALLS, _RESULTS]
-    conditions, values = ["true"], dict[str, Any]()
-    for name, column in (
-        ("type", "h.kind"), ("actor", "h.actor"), ("project", "p.path"), ("host", "p.host"),
-    ):  # fmt: skip
+    conditions = ["true"]
+    values: dict[str, Any] = {"projects": None, "session": None, "agent": None}
+    for name, column in (("type", "h.kind"), ("actor", "h.actor")):
         if chosen := getattr(asked, name):
             conditions.append(f"{column} = ANY (%({name})s)")
             values[name] = list(chosen)
+    if asked.project or asked.host:
+        places = {"path": list(asked.project), "host": list(asked.host)}
+        values["projects"] = [row[0] for row in reader.rows(_PROJECTS, places)]
     if asked.session:
-        conditions.append("h.session_uuid = %(session)s::uuid")
-        values["session"] = find_session(reader, asked.session).uuid
+        session = find_session(reader, asked.session)
+        values["session"], values["agent"] = session.uuid, session.agent_id
     for number, word in enumerate(asked.q.split()):
         conditions.append(f"strpos(lower(h.text), %(word{number})s) > 0")
         values[f"word{number}"] = word.lower()
     union = " UNION ALL ".join(branches or [_EVENTS + " AND false"])
     return _FROM.format(union=union, conditions=" AND ".join(conditions)), values
+
+
+# Nothing chosen is all of them.
+_PROJECTS = (
+    "SELECT id FROM projects WHERE (%(path)s = '{}' OR path = ANY (%(path)s))"
+    " AND (%(host)s = '{}' OR host = ANY (%(host)s))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +230,21 @@ FACETS: tuple[Literal["type", "actor", "project", "host"], ...] = (
 )  # fmt: skip
 
 
-def tally(reader: Reader, asked: HappeningQuestion, buckets: Buckets) -> Tally:
-    """What happened in a stretch of time, counted; its own filters of time left out."""
+def tally(reader: Reader, asked: HappeningQuestion, buckets: Buckets) -> Tally | None:
+    """What happened in a stretch of time, counted; its own filters of time left out.
+
+    None where that takes too long.
+    """
     source, values = _source(reader, asked)
-    rows = reader.rows(
-        "SELECT width_bucket(h.at, %(edges)s::timestamptz[]), h.kind, h.actor, p.path, p.host,"
-        f" count(*){source} GROUP BY 1, 2, 3, 4, 5",
-        {**values, "edges": list(buckets.edges), "lo": buckets.start, "hi": buckets.end},
-    )
+    try:
+        rows = reader.rows(
+            "SELECT width_bucket(h.at, %(edges)s::timestamptz[]), h.kind, h.actor, p.path, p.host,"
+            f" count(*){source} GROUP BY 1, 2, 3, 4, 5",
+            {**values, "edges": list(buckets.edges), "lo": buckets.start, "hi": buckets.end},
+            COUNT_SECONDS,
+        )
+    except QuestionTooLong:
+        return None
     facets: dict[str, dict[str, int]] = {name: {} for name in FACETS}
     for row in rows:
         for name, value in zip(FACETS, row[1:5], strict=True):

@@ -14,7 +14,7 @@ _SOURCES = (
     "SELECT path, host, committed_offset, coalesce((counts->>'lines')::bigint, 0),"
     " coalesce((counts->>'duplicates')::bigint, 0),"
     " coalesce((SELECT sum(value::bigint) FROM jsonb_each_text(counts->'rejected')), 0)::bigint,"
-    " updated_at FROM checkpoints WHERE %s::uuid = ANY (sessions) ORDER BY id"
+    " updated_at FROM checkpoints WHERE sessions @> ARRAY[%s::uuid] ORDER BY id"
 )
 TAIL_BYTES = 64_000
 _FACTS = {

@@ -88,6 +88,7 @@ agents = Table(
     Index(None, "project_id"),
     Index("ix_agents_copies_due", "id", postgresql_where=text("copies = 'due'")),
     Index("ix_agents_open", "last_seen_at", postgresql_where=text("ended_at IS NULL")),
+    Index(None, "last_seen_at", "id"),
 )
 
 commands = Table(
@@ -143,6 +144,7 @@ checkpoints = Table(
     UniqueConstraint("host", "path"),
     Index(None, "inode"),
     Index("ix_checkpoints_rules", "host", "rules"),
+    Index(None, "sessions", postgresql_using="gin"),
 )
 
 # An event outlives what it refers to: the audit trail stays when a project is deleted.
@@ -220,6 +222,8 @@ tool_calls = Table(
     Column("result_length", Integer),
     _one_of("outcome", OUTCOMES),
     PrimaryKeyConstraint("session_uuid", "tool_use_id"),
+    Index(None, "started_at"),
+    Index(None, "ended_at"),
 )
 
 model_calls = Table(
@@ -241,6 +245,7 @@ model_calls = Table(
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant, nullable=False),
     Index(None, "session_uuid"),
+    Index(None, "started_at"),
 )
 
 registrations = Table(

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.health.words import format_bytes
 from claude_headspace.read.connection import Reader, ReadPool
-from claude_headspace.read.sessions import count_needing
+from claude_headspace.read.sessions import needing
 from claude_headspace.web import markdown, words
 from claude_headspace.web.problems import Problem
 from claude_headspace.web.strip import Strip, strip_of
@@ -85,7 +85,7 @@ def page(template: str, view: str, **values: Any) -> str:
     """A view in its frame."""
     if "needing" not in values:
         with frame().pool.reading() as reader:
-            values["needing"] = count_needing(reader, datetime.now(UTC))
+            values["needing"] = len(needing(reader, datetime.now(UTC)))
     return render_template(template, view=view, views=VIEWS, **{**_around(), **values})
 
 
