@@ -6,10 +6,9 @@ or for so long: what is rare is looked for further back by the next page.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from claude_headspace.errors import QuestionTooLong
@@ -26,7 +25,7 @@ from claude_headspace.read.paging import (
     write_cursor,
 )
 from claude_headspace.read.selection import find_session
-from claude_headspace.read.tools import has_projections
+from claude_headspace.read.stretches import stretches_of
 
 KINDS = (
     "prompt", "answer", "tool call", "tool result", "tool failed", "declined", "interrupted",
@@ -34,10 +33,6 @@ KINDS = (
 )  # fmt: skip
 CALL_KINDS = frozenset(KINDS[2:9])
 ACTORS = ("you", "Claude", "subagent", "system")
-FIRST_STRETCH = timedelta(minutes=15)
-LONGEST_STRETCH = timedelta(days=16)
-GROWTH = 4
-LOOK_SECONDS = 1.0
 COUNT_SECONDS = 0.5
 _SHOWN = 400
 
@@ -144,46 +139,25 @@ def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]
     values["at"], values["key"] = before or (None, None)
     statement = f"SELECT {_COLUMNS}{source}{more} ORDER BY h.at DESC, h.key DESC LIMIT %(rows)s"
     found: list[Happening] = []
-    end = time.monotonic() + LOOK_SECONDS
-    for lo, hi in _stretches(reader, asked, before[0] if before else None):
+    stretches = stretches_of(
+        reader, asked.since, asked.until, before and before[0], whole=bool(asked.session)
+    )
+    for lo, hi in stretches:
         rows = {"lo": lo, "hi": hi, "rows": asked.limit + 1 - len(found)}
-        found += reader.fetch(Happening, statement, {**values, **rows})
+        found += [Happening(*row) for row in stretches.rows(reader, statement, {**values, **rows})]
         if len(found) > asked.limit:
             break
-        if time.monotonic() > end:
-            return Page(tuple(found), write_cursor((lo, "")))
-    return page_of(found, asked.limit, lambda row: (row.at, row.key))
-
-
-_BOUNDS = (
-    "SELECT min(timestamp), greatest(max(timestamp), (SELECT max(last_seen_at) FROM agents))"
-    " FROM events"
-)
-
-
-def _stretches(
-    reader: Reader, asked: HappeningQuestion, before: datetime | None
-) -> Iterator[tuple[datetime, datetime]]:
-    """From the newest back, each longer than the one before it, to where the log begins."""
-    row = reader.first(_BOUNDS)
-    if row is None or row[0] is None:
-        return
-    # Calls come a little before the first that was said.
-    oldest = max(row[0] - timedelta(days=1), asked.since or row[0] - timedelta(days=1))
-    instant = timedelta(microseconds=1)
-    hi = min(each for each in (row[1] + instant, asked.until, before and before + instant) if each)
-    span = hi - oldest if asked.session else FIRST_STRETCH
-    while hi > oldest:
-        lo = max(oldest, hi - span)
-        yield lo, hi
-        hi, span = lo, min(span * GROWTH, LONGEST_STRETCH)
+    page = page_of(found, asked.limit, lambda row: (row.at, row.key))
+    if page.next or not stretches.unfinished:
+        return page
+    return Page(page.rows, write_cursor((stretches.reached, "")))
 
 
 def _source(reader: Reader, asked: HappeningQuestion) -> tuple[str, dict[str, Any]]:
     """FROM and WHERE for what is asked, between %(lo)s and %(hi)s."""
     kinds = set(asked.type)
     branches = [_EVENTS] if not kinds or kinds - CALL_KINDS else []
-    if not asked.log and has_projections(reader) and (not kinds or CALL_KINDS & kinds):
+    if not asked.log and (not kinds or CALL_KINDS & kinds):
         branches += [_CALLS, _RESULTS]
     conditions = ["true"]
     values: dict[str, Any] = {"projects": None, "session": None, "agent": None}

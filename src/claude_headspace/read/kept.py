@@ -70,10 +70,10 @@ class Kept:
         return bool(self.sources) and self.sources[0].gone
 
 
-def kept_of(reader: Reader, session: str, own_host: str) -> Kept:
+def kept_of(reader: Reader, session: str) -> Kept:
     """What is known of the files of a session."""
     sources = tuple(
-        replace(source, on_disk=_size(source.path) if source.host == own_host else None)
+        replace(source, on_disk=_size(source.path) if source.host == reader.host else None)
         for source in reader.fetch(Source, _SOURCES, [session])
     )
     return Kept(sources, _facts(sources[0]) if sources and sources[0].on_disk else {})

@@ -27,6 +27,16 @@ def passage_of(text: str, terms: Sequence[tuple[str, ...]]) -> tuple[Passage, fl
     return _pieces(text, places, begin, end, set(marked)), score
 
 
+def marked_places(text: str, needles: Sequence[str]) -> tuple[Passage, float]:
+    """The text with all that is one of these marked, small or capital, and how often that is."""
+    pattern = re.compile("|".join(map(re.escape, needles)), re.IGNORECASE)
+    pieces, end = list[tuple[str, bool]](), 0
+    for found in pattern.finditer(text):
+        pieces += [(text[end : found.start()], False), (found[0], True)]
+        end = found.end()
+    return tuple(each for each in [*pieces, (text[end:], False)] if each[0]), len(pieces) / 2
+
+
 def _marked(words: Sequence[str], terms: Sequence[tuple[str, ...]]) -> dict[int, int]:
     """Places of words that were looked for, each with the number of its term."""
     found: dict[int, int] = {}

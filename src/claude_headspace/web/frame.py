@@ -121,14 +121,14 @@ def _fingerprint(name: str) -> str:
 _FINGERPRINTS: dict[str, str] = {}
 
 
-def with_query(**changes: Any) -> str:
+def with_query(endpoint: str = "", /, **changes: Any) -> str:
     """This view with other filters: None takes one away, a list gives it several values."""
     query: dict[str, Any] = {name: request.args.getlist(name) for name in request.args}
     query.pop("cursor", None)
     query.update(changes)
     kept = {name: value for name, value in query.items() if value not in (None, [], "")}
     given: Mapping[str, Any] = request.view_args or {}
-    return url_for(request.endpoint or "now.show", **{**given, **kept})
+    return url_for(endpoint or request.endpoint or "now.show", **{**given, **kept})
 
 
 def told(problem: Problem) -> str:
