@@ -118,8 +118,9 @@ class _Search:
                 hits += found[:room]
                 if len(found) > room:
                     return hits, place._replace(skip=place.skip + room)
-                if time.monotonic() > until:
-                    return hits, place._replace(offset=offset + len(line) + bool(line), skip=0)
+                reached = offset + len(line) + bool(line)
+                if time.monotonic() > until and reached < size:
+                    return hits, _Place(source, reached, 0)
             if time.monotonic() > until:
                 return hits, _next_of(sources, source)
         return hits, None
