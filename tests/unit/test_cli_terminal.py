@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -12,11 +11,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from uuid import UUID
 
+import click
 import pytest
 
 from claude_headspace.cli.command import count, moment
 from claude_headspace.cli.log import describe
-from claude_headspace.cli.program import build_parser, run
+from claude_headspace.cli.program import build_program, run
 from claude_headspace.cli.terminal import as_json, cut, local_time, printable
 
 HEAVY = {"yaml", "sqlalchemy", "marshmallow", "psycopg2", "msgspec", "alembic", "flask"}
@@ -62,15 +62,15 @@ def test_moments() -> None:
         assert abs(now - timedelta(seconds=ago) - moment(text)) < timedelta(minutes=1)
     assert moment("2026-08-22T14:00:00Z") == datetime(2026, 8, 22, 14, tzinfo=UTC)
     assert moment("2026-08-22") == datetime(2026, 8, 22).astimezone()
-    for text in ("yesterday", "10", "-5m", "m", "999999999w", "0001-01-01T00:00+23:00"):
-        with pytest.raises(argparse.ArgumentTypeError):
+    for text in ("tomorrow", "10", "-5m", "m", "999999999w", "0001-01-01T00:00+23:00"):
+        with pytest.raises(click.BadParameter):
             moment(text)
 
 
 def test_counts() -> None:
     assert (count("0"), count("17"), count("all")) == (0, 17, None)
     for text in ("-1", "many", "1.5", "²"):
-        with pytest.raises(argparse.ArgumentTypeError):
+        with pytest.raises(click.BadParameter):
             count(text)
 
 
@@ -116,39 +116,52 @@ def test_json_is_whole_and_ascii() -> None:
     }
 
 
-def command_parsers() -> dict[str, argparse.ArgumentParser]:
-    found: dict[str, argparse.ArgumentParser] = {}
-    pending = [("", build_parser())]
+def command_contexts() -> dict[str, click.Context]:
+    """Every command, by the words that call it."""
+    found: dict[str, click.Context] = {}
+    pending = [("", click.Context(build_program(), info_name="claude-headspace"))]
     while pending:
-        name, parser = pending.pop()
-        for action in parser._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                pending += [(f"{name} {sub}".strip(), each) for sub, each in action.choices.items()]
-        found[name] = parser
+        name, context = pending.pop()
+        found[name] = context
+        if isinstance(context.command, click.Group):
+            for sub in context.command.list_commands(context):
+                command = context.command.get_command(context, sub)
+                assert command is not None
+                inner = click.Context(command, parent=context, info_name=sub)
+                pending.append((f"{name} {sub}".strip(), inner))
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in command_parsers() if name])
+@pytest.mark.parametrize("name", [name for name in command_contexts() if name])
 def test_every_command_explains_itself_with_an_example(name: str) -> None:
-    text = command_parsers()[name].format_help()
+    text = command_contexts()[name].get_help()
     assert "example:\n  " in text
     assert f"claude-headspace {name}" in text.split("example:")[1]
 
 
 def test_exit_statuses_are_documented() -> None:
-    text = build_parser().format_help()
+    text = command_contexts()[""].get_help()
     for status in (0, 1, 2, 64, 65, 66, 69, 70, 73, 75, 78):
         assert f"\n  {status} " in text
 
 
 def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["nothing"], ["events", "--limit", "x"], ["events", "--se", "1"]):
-        with pytest.raises(SystemExit) as ended:
-            run(arguments)
-        told = capsys.readouterr().err
-        assert ended.value.code == 64
-        assert told.count("\n") == 1
-        assert "--help" in told
+    for arguments, path, told in (
+        ([], "", "missing command"),
+        (["nothing"], "", "no such command 'nothing'"),
+        (["sesions"], "", "did you mean sessions?"),
+        (["events", "--limit", "x"], " events", "give a number or all"),
+        (["events", "--sesion", "1"], " events", "did you mean --session?"),
+        (["events", "more"], " events", "unexpected extra argument"),
+        (["hooks", "instal"], " hooks", "did you mean install?"),
+        (["rejected", "retry"], " rejected retry", "give either IDs or --all"),
+    ):
+        assert run(arguments) == 64
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert said.startswith(f"claude-headspace{path}: ")
+        assert said.endswith(f"(see claude-headspace{path} --help)\n")
+        assert told in said
 
 
 def loaded_by(arguments: list[str], note: Path) -> set[str]:
@@ -168,7 +181,7 @@ def loaded_by(arguments: list[str], note: Path) -> set[str]:
 def test_commands_that_must_be_quick_load_little(tmp_path: Path) -> None:
     note = tmp_path / "modules"
     hook = loaded_by(["hook", "--inbox", str(tmp_path / "inbox")], note)
-    assert not hook & (HEAVY | {"argparse", "typing", "pathlib"})
+    assert not hook & (HEAVY | {"click", "typing", "pathlib"})
     assert not loaded_by(["--help"], note) & HEAVY
     emit = ["emit", "session_ended", "--inbox", str(tmp_path / "inbox")]
     payload = ["--payload", '{"session_uuid": "x", "reason": "closed"}']

@@ -15,7 +15,7 @@ def main() -> int:
     """Run the command line of this process; returns the exit status."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["hook"] and _HELP.isdisjoint(arguments):
-        from claude_headspace.cli.hooks import run_hook
+        from claude_headspace.cli.hook import run_hook
 
         return run_hook(arguments[1:])
     # Ctrl-C ends us quietly even while the driver waits for a server that hangs.

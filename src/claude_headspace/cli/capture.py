@@ -4,91 +4,65 @@ from __future__ import annotations
 
 import sys
 import time
-from argparse import Namespace
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claude_headspace.cli.access import open_log
-from claude_headspace.cli.command import add, path
+from claude_headspace.cli.command import command, option, path, session_argument
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy import Connection
 
-    from claude_headspace.cli.command import Commands
-
-
 TAKE_UP_SECONDS = 10.0
 
 
-def configure(commands: Commands) -> None:
-    """Declare the commands."""
-    parser = add(
-        commands, "register", register, "capture a session, from its first line",
-        "The session need not exist yet. The watcher begins at once, or when it next runs.",
-        "claude-headspace register 6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab --project .",
-    )  # fmt: skip
-    _add_session(parser.add_argument)
-    parser.add_argument("--project", type=path, metavar="PATH", help="its project")
-    parser.add_argument("--directory", type=path, metavar="PATH", help="its working directory")
-    parser.add_argument("--iterm-pane-id", metavar="ID", help="its iTerm pane")
-    parser = add(
-        commands, "unregister", unregister, "stop capturing a session until it is registered again",
-        "What has been captured stays. The session ends with the reason `unregistered`.",
-        "claude-headspace unregister 6f1d0a7e",
-    )  # fmt: skip
-    _add_session(parser.add_argument)
-    add(
-        commands, "watcher", watcher, "run the watcher in the foreground",
-        "supervisord runs the same program in the background. Ctrl-C stops it cleanly.",
-        "claude-headspace watcher",
-    )  # fmt: skip
+@command(
+    "register",
+    "claude-headspace register 6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab --project .",
+)
+@session_argument()
+@option("--project", "PATH", "its project", type=path)
+@option("--directory", "PATH", "its working directory", type=path)
+@option("--iterm-pane-id", "ID", "its iTerm pane")
+def register(
+    session: str, project: str | None, directory: str | None, iterm_pane_id: str | None
+) -> int:
+    """Capture a session, from its first line.
 
-
-def _add_session(add_argument: Callable[..., object]) -> None:
-    add_argument(
-        "session",
-        metavar="SESSION",
-        help="its UUID; the first characters of a known one are enough",
+    The session need not exist yet. The watcher begins at once, or when it next runs.
+    """
+    return _ask(
+        session,
+        "registered",
+        wanted=True,
+        project_path=project,
+        working_directory=directory,
+        iterm_pane_id=iterm_pane_id,
     )
 
 
-def register(arguments: Namespace) -> int:
-    """Ask for a session."""
+@command("unregister", "claude-headspace unregister 6f1d0a7e")
+@session_argument()
+def unregister(session: str) -> int:
+    """Stop capturing a session until it is registered again.
+
+    What has been captured stays. The session ends with the reason `unregistered`.
+    """
+    return _ask(session, "unregistered", wanted=False)
+
+
+def _ask(name: str, done: str, **wanted: Any) -> int:
     from claude_headspace.config import load_config
     from claude_headspace.store.requests import ask_for
     from claude_headspace.store.selection import find_session
 
     config = load_config()
     with open_log(config) as connection:
-        session = find_session(connection, arguments.session).uuid
-        changed = ask_for(
-            connection,
-            session,
-            wanted=True,
-            project_path=arguments.project,
-            working_directory=arguments.directory,
-            iterm_pane_id=arguments.iterm_pane_id,
-            host=config.state.host,
-        )
+        session = find_session(connection, name).uuid
+        changed = ask_for(connection, session, host=config.state.host, **wanted)
         _wait_for_watchers(connection, session)
-    print(f"{session} is registered." if changed else f"{session} was already registered.")
-    return 0
-
-
-def unregister(arguments: Namespace) -> int:
-    """Ask that a session not be captured."""
-    from claude_headspace.config import load_config
-    from claude_headspace.store.requests import ask_for
-    from claude_headspace.store.selection import find_session
-
-    config = load_config()
-    with open_log(config) as connection:
-        session = find_session(connection, arguments.session).uuid
-        changed = ask_for(connection, session, wanted=False, host=config.state.host)
-        _wait_for_watchers(connection, session)
-    print(f"{session} is unregistered." if changed else f"{session} was already unregistered.")
+    print(f"{session} is {done}." if changed else f"{session} was already {done}.")
     return 0
 
 
@@ -108,8 +82,12 @@ def _wait_for_watchers(connection: Connection, session: UUID) -> None:
         time.sleep(0.02)
 
 
-def watcher(_: Namespace) -> int:
-    """Become the watcher."""
+@command("watcher", "claude-headspace watcher")
+def watcher() -> int:
+    """Run the watcher in the foreground.
+
+    supervisord runs the same program in the background. Ctrl-C stops it cleanly.
+    """
     from claude_headspace.watcher.process import main
 
     return main()

@@ -1,73 +1,93 @@
-"""How a command is declared."""
+"""How a command is declared: `@command`, options that many share, and what their values may be."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+import click
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+Run = Callable[..., int]
+Declare = Callable[[Any], Any]
 
-USAGE_ERROR = 64
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 
 
-class Parser(argparse.ArgumentParser):
-    """Wrong usage has a status of its own: 2 is what `status` says when all is down."""
+class _Explained(click.Command):
+    """Its help ends with examples, which are not wrapped."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        options.setdefault("allow_abbrev", False)
-        super().__init__(*arguments, **options)
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """`--debug` is for every command, but told of only once."""
+        debug = click.Option(["--debug"], is_flag=True, hidden=True, expose_value=False)
+        return [*super().get_params(ctx), debug]
 
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line."""
-        self.exit(USAGE_ERROR, f"{self.prog}: {message} (see {self.prog} --help)\n")
+    def get_short_help_str(self, _limit: int = 45) -> str:
+        """The first sentence, whole: a list of commands wraps it."""
+        summary = " ".join((self.help or "").partition("\n\n")[0].split()).rstrip(".")
+        return summary[:1].lower() + summary[1:]
+
+    def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As it was written."""
+        if self.epilog:
+            formatter.write(f"\n{self.epilog}\n")
 
 
-def add(
-    commands: Commands,
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    summary: str,
-    details: str,
-    *examples: str,
-    **options: Any,
-) -> argparse.ArgumentParser:
-    """Declare one command; its arguments are added to what this returns."""
-    shown = "\n".join(f"  {example}" for example in examples)
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.\n\n{details}".rstrip(),
-        epilog=f"example:\n{shown}",
-        **options,
-    )
-    parser.set_defaults(run=run)
-    if options.get("add_help", True):
-        parser.add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
-    return parser
+class Command(_Explained):
+    """A command of its own."""
+
+
+class CommandGroup(_Explained, click.Group):
+    """Commands that share a first word."""
+
+    command_class = Command
+
+
+def command(name: str, *examples: str, of: click.Group | None = None, **settings: Any) -> Declare:
+    """Make the function below a command; its docstring is the help, its result the exit status."""
+    told = click.command(name, Command, epilog=_told(examples), **settings)
+
+    def declare(run: Any) -> click.Command:
+        made = told(run)
+        if of is not None:
+            of.add_command(made)
+        return made
+
+    return declare
+
+
+def group(name: str, *examples: str, **settings: Any) -> Declare:
+    """The same for a command that has commands: declare those with `of=`."""
+    told = _told(examples)
+    return click.group(name, CommandGroup, epilog=told, no_args_is_help=False, **settings)
+
+
+def _told(examples: tuple[str, ...]) -> str:
+    return "\n".join(["example:", *(f"  {example}" for example in examples)])
 
 
 def moment(text: str) -> datetime:
-    """A point in time: ISO 8601 (local unless it has a zone), or so long ago: 90s, 10m, 2h, 3d."""
+    """A point in time: ISO 8601 (local unless it has a zone), an age (90s, 10m, 2h, 3d, 1w), or
+    the beginning of `today` or `yesterday`.
+    """
     from datetime import UTC, datetime, timedelta
 
     try:
         if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text):
-            past = timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
-            return datetime.now(UTC) - past
+            return datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
+        if text in _DAYS_AGO:
+            day = datetime.now().date() - timedelta(days=_DAYS_AGO[text])
+            return datetime(day.year, day.month, day.day).astimezone()
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError, OSError) as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time: give 2026-08-22T14:00 or an age such as 10m, 2h, 3d"
+        raise click.BadParameter(
+            f"{text!r} is not a time: give 2026-08-22T14:00, yesterday, or an age such as 10m, 2h,"
+            " 3d, 1w"
         ) from error
 
 
@@ -76,7 +96,7 @@ def count(text: str) -> int | None:
     if text == "all":
         return None
     if not re.fullmatch(r"\d{1,12}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows: give a number or all")
+        raise click.BadParameter(f"{text!r} is not a number of rows: give a number or all")
     return int(text)
 
 
@@ -85,14 +105,44 @@ def path(text: str) -> str:
     return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
 
 
-def add_limit(parser: argparse.ArgumentParser, default: int = 50) -> None:
+def option(
+    name: str, shown: str, told: str, variable: str | None = None, **settings: Any
+) -> Declare:
+    """An option with a value, which its help calls by a word in capitals."""
+    names = (name, variable) if variable else (name,)
+    return click.option(*names, metavar=shown, help=told, **settings)
+
+
+def flag(name: str, told: str, variable: str | None = None, **settings: Any) -> Declare:
+    """An option without a value."""
+    names = (name, variable) if variable else (name,)
+    return click.option(*names, is_flag=True, help=told, **settings)
+
+
+def limit(default: int = 50) -> Declare:
     """`--limit`."""
-    parser.add_argument(
-        "--limit", type=count, default=default, metavar="N",
-        help=f"show only the newest N, or `all` (default: {default})",
-    )  # fmt: skip
+    told = f"show only the newest N, or `all` (default: {default})"
+    return option("--limit", "N", told, type=count, default=str(default))
 
 
-def add_json(parser: argparse.ArgumentParser, shape: str) -> None:
-    """`--json`."""
-    parser.add_argument("--json", action="store_true", help=f"print {shape}")
+def json_output(shape: str) -> Declare:
+    """`--json`, which the function receives as `whole`."""
+    return click.option("--json", "whole", is_flag=True, help=f"print {shape}")
+
+
+def project(
+    told: str = "only this project; the end of its path is enough", **settings: Any
+) -> Declare:
+    """`--project`."""
+    return option("--project", "PATH", told, **settings)
+
+
+def since(what: str) -> Declare:
+    """`--since`."""
+    told = f"{what} since then: 2026-08-22T14:00, yesterday, or an age such as 10m, 2h, 3d, 1w"
+    return option("--since", "TIME", told, type=moment)
+
+
+def session_argument() -> Declare:
+    """The session that a command is about."""
+    return click.argument("session", metavar="SESSION", help="its id; the beginning is enough")

@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
 import sys
-from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from claude_headspace.cli.command import add
+import click
+
+from claude_headspace.cli.command import command, flag, option
 from claude_headspace.errors import HeadspaceError
 
 if TYPE_CHECKING:
-    from claude_headspace.cli.command import Commands
     from claude_headspace.config import Config
 
 
-def configure(commands: Commands) -> None:
-    """Declare the commands."""
-    parser = add(
-        commands, "migrate", migrate, "upgrade the database schema to this version",
-        "Waits for a database that is not available yet, and says so.",
-        "claude-headspace migrate --database postgresql://me@db.example/headspace",
-    )  # fmt: skip
-    parser.add_argument(
-        "--database", metavar="URL", help="use this database instead of the configured one"
-    )
-    parser.add_argument(
-        "--no-wait", action="store_true", help="fail if the database does not answer at once"
-    )
-    add(
-        commands, "database-url", database_url, "print the address of the log's database",
-        "Includes the password, if there is one. Other users can see command lines, so pass the\n"
-        "address to a program in its environment.",
-        'DATABASE_URL="$(claude-headspace database-url)" my-reader',
-    )  # fmt: skip
-    parser = add(
-        commands, "psql", psql, "open psql on the log's database",
-        "",
-        "claude-headspace psql -c 'SELECT count(*) FROM events'",
-        prefix_chars="\0",
-        add_help=False,
-    )  # fmt: skip
-    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+@command("migrate", "claude-headspace migrate --database postgresql://me@db.example/headspace")
+@option("--database", "URL", "use this database instead of the configured one")
+@flag("--no-wait", "fail if the database does not answer at once")
+def migrate(database: str | None, *, no_wait: bool) -> int:
+    """Upgrade the database schema to this version.
 
-
-def migrate(arguments: Namespace) -> int:
-    """Upgrade the schema."""
+    Waits for a database that is not available yet, and says so.
+    """
     import logging
 
     from claude_headspace import migrate as program
@@ -56,18 +32,23 @@ def migrate(arguments: Namespace) -> int:
     from claude_headspace.embedded.location import database_url as url_of
     from claude_headspace.logs import configure_logging
 
-    given = {"DATABASE_URL": arguments.database} if arguments.database else {}
+    given = {"DATABASE_URL": database} if database else {}
     config = load_config({**os.environ, **given})
     configure_logging(config.logging.level)
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
-    if arguments.no_wait:
+    if no_wait:
         program.upgrade(url_of(config))
         return 0
     return program.upgrade_when_there(config)
 
 
-def database_url(_: Namespace) -> int:
-    """Print the address."""
+@command("database-url", 'DATABASE_URL="$(claude-headspace database-url)" my-reader')
+def database_url() -> int:
+    """Print the address of the log's database.
+
+    Includes the password, if there is one. Other users can see command lines, so pass the address
+    to a program in its environment.
+    """
     from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url as url_of
 
@@ -75,8 +56,14 @@ def database_url(_: Namespace) -> int:
     return 0
 
 
-def psql(arguments: Namespace) -> int:
-    """Become psql."""
+@command(
+    "psql",
+    "claude-headspace psql -c 'SELECT count(*) FROM events'",
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(arguments: tuple[str, ...]) -> int:
+    """Open psql on the log's database."""
     from psycopg2.extensions import make_dsn, parse_dsn
 
     from claude_headspace.address import SECRETS
@@ -93,7 +80,7 @@ def psql(arguments: Namespace) -> int:
     sys.stdout.flush()
     # Python ignores it, and an ignored signal stays ignored in the program that we become.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    os.execve(program, [program, "-d", make_dsn(**place), *arguments.arguments], environment)  # noqa: S606
+    os.execve(program, [program, "-d", make_dsn(**place), *arguments], environment)  # noqa: S606
 
 
 def _client(config: Config) -> str:

@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from claude_headspace.cli.command import add, moment
+import click
+
+from claude_headspace.cli.command import command, moment, option
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from claude_headspace.cli.command import Commands
 
+@command(
+    "emit",
+    'claude-headspace emit hook_received --payload \'{"hook_type": "Stop",'
+    ' "claude_session_id": "6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab",'
+    ' "working_directory": "/tmp"}\'',
+)
+@click.argument("kind", metavar="TYPE")
+@option("--payload", "JSON", "an object; -: read it from stdin", required=True)
+@option("--id", "UUID", "its identity (default: a new one)", "identity")
+@option("--timestamp", "TIME", "its time (default: now)", type=moment)
+@option("--inbox", "DIR", "use this inbox instead of the configured one")
+def emit(
+    kind: str, payload: str, identity: str | None, timestamp: datetime | None, inbox: str | None
+) -> int:
+    """Leave an event in the inbox for the watcher.
 
-def configure(commands: Commands) -> None:
-    """Declare the command."""
-    parser = add(
-        commands, "emit", emit, "leave an event in the inbox for the watcher",
-        "Needs neither Postgres nor the watcher. The event is on disk when its id is printed.\n"
-        "An id is stored once, however often it is given. The payload must match its schema.",
-        "claude-headspace emit hook_received --payload '{\"hook_type\": \"Stop\","
-        ' "claude_session_id": "6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab",'
-        ' "working_directory": "/tmp"}\'',
-    )  # fmt: skip
-    parser.add_argument("type", metavar="TYPE", help="the event's type")
-    parser.add_argument(
-        "--payload", required=True, metavar="JSON", help="an object; -: read it from stdin"
-    )
-    parser.add_argument("--id", metavar="UUID", help="its identity (default: a new one)")
-    parser.add_argument("--timestamp", type=moment, metavar="TIME", help="its time (default: now)")
-    parser.add_argument(
-        "--inbox", metavar="DIR", help="use this inbox instead of the configured one"
-    )
-
-
-def emit(arguments: Namespace) -> int:
-    """Leave one event in the inbox."""
+    Needs neither Postgres nor the watcher. The event is on disk when its id is printed. An id is
+    stored once, however often it is given. The payload must match its schema.
+    """
     from claude_headspace.cli.access import configured_inbox
     from claude_headspace.inbox.producer import new_id, put
 
-    payload = _payload(arguments.payload)
-    identity = (arguments.id or new_id()).lower()
-    _check(arguments.type, payload, arguments.timestamp)
-    inbox = arguments.inbox or configured_inbox()
-    print(put(inbox, arguments.type, payload, timestamp=arguments.timestamp, event_id=identity))
+    given = _payload(payload)
+    _check(kind, given, timestamp)
+    place = inbox or configured_inbox()
+    print(put(place, kind, given, timestamp=timestamp, event_id=(identity or new_id()).lower()))
     return 0
 
 

@@ -2,126 +2,94 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # the module typing would be a good part of a hook's time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from claude_headspace.cli.command import command, flag, group, option, path
+from claude_headspace.cli.hook import run_hook
+
 if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from claude_headspace.cli.command import Commands
+    from claude_headspace.cli.command import Declare
     from claude_headspace.config import Config
     from claude_headspace.hooks.install import EditReport
     from claude_headspace.hooks.settings import Version
 
 
-def configure(commands: Commands) -> None:
-    """Declare `hook` and `hooks`."""
-    from claude_headspace.cli.command import add
+@command("hook", "claude-headspace hook --inbox /home/me/claude-headspace/var/inbox")
+@option("--inbox", "DIR", "the inbox; faster, because the configuration is not read")
+def hook(inbox: str | None) -> int:
+    """Record one hook call of Claude Code (JSON on standard input).
 
-    parser = add(
-        commands, "hook", hook, "record one hook call of Claude Code (JSON on standard input)",
-        "For Claude Code's settings, see `hooks install`. Prints nothing and always ends with 0;\n"
-        "what goes wrong is noted in hook-errors.log beside the inbox.",
-        "claude-headspace hook --inbox /home/me/claude-headspace/var/inbox",
-    )  # fmt: skip
-    parser.add_argument(
-        "--inbox", metavar="DIR", help="the inbox; faster, because the configuration is not read"
-    )
-    _configure_settings(commands)
+    For Claude Code's settings, see `hooks install`. Prints nothing and always ends with 0; what
+    goes wrong is noted in hook-errors.log beside the inbox.
+    """
+    return run_hook(["--inbox", inbox] if inbox else [])
 
 
-def _configure_settings(commands: Commands) -> None:
-    from claude_headspace.cli.command import add
+@group("hooks", "claude-headspace hooks install --dry-run")
+def hooks() -> None:
+    """Install, remove or check Claude Code's hooks.
 
-    group = commands.add_parser(
-        "hooks",
-        help="install, remove or check Claude Code's hooks",
-        description="Edits Claude Code's settings, and changes nothing else in them.",
-        epilog="example:\n  claude-headspace hooks install --dry-run",
-    )
-    actions = group.add_subparsers(title="actions", metavar="ACTION", required=True)
-    edits = (
-        ("install", install_hooks, "add our hooks to Claude Code's settings"),
-        ("remove", remove_hooks, "remove our hooks from Claude Code's settings"),
-    )
-    for name, run, summary in edits:
-        parser = add(
-            actions, name, run, summary,
-            "Shows the changes, asks for confirmation on a terminal, and keeps one backup.",
-            f"claude-headspace hooks {name} --dry-run",
-        )  # fmt: skip
-        _add_settings(parser.add_argument)
-        parser.add_argument(
-            "--dry-run", action="store_true", help="show the changes without making them"
-        )
-        parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser = add(
-        actions, "status", hooks_status, "show which hooks are configured, and when each was seen",
-        "Exit status 1 if there are problems.",
-        "claude-headspace hooks status",
-    )  # fmt: skip
-    _add_settings(parser.add_argument)
+    Edits Claude Code's settings, and changes nothing else in them.
+    """
 
 
-def _add_settings(add_argument: Callable[..., object]) -> None:
-    from claude_headspace.cli.command import path
-
-    add_argument(
-        "--settings", type=path, metavar="FILE",
-        help="the settings file (default: the user's settings.json)",
-    )  # fmt: skip
-    add_argument(
-        "--claude-version",
-        metavar="VERSION",
-        help="the version of Claude Code (default: it is asked)",
-    )
+def _settings_option() -> Declare:
+    told = "the settings file (default: the user's settings.json)"
+    return option("--settings", "FILE", told, type=path)
 
 
-def run_hook(arguments: Sequence[str]) -> int:
-    """The hook command; 0 and silence whatever happens."""
-    from claude_headspace.hooks.command import main
-
-    return main(arguments or _inbox_arguments())
+def _version_option(**settings: Any) -> Declare:
+    told = "the version of Claude Code (default: it is asked)"
+    return option("--claude-version", "VERSION", told, **settings)
 
 
-def hook(arguments: Namespace) -> int:
-    """The same, for a command line with other options before it."""
-    return run_hook(["--inbox", arguments.inbox] if arguments.inbox else [])
+def _dry_run() -> Declare:
+    return flag("--dry-run", "show the changes without making them")
 
 
-def _inbox_arguments() -> list[str]:
-    from claude_headspace.errors import HeadspaceError
+@command("install", "claude-headspace hooks install --dry-run", of=hooks)
+@_settings_option()
+@_version_option()
+@_dry_run()
+@flag("--yes", "do not ask")
+def install_hooks(
+    settings: str | None, claude_version: str | None, *, dry_run: bool, yes: bool
+) -> int:
+    """Add our hooks to Claude Code's settings.
 
-    try:
-        from claude_headspace.cli.access import configured_inbox
-
-        return ["--inbox", str(configured_inbox())]
-    except (HeadspaceError, OSError, ImportError):
-        return []  # without an inbox there is no place to say it either
-
-
-def install_hooks(arguments: Namespace) -> int:
-    """Add our entries."""
+    Shows the changes, asks for confirmation on a terminal, and keeps one backup.
+    """
     from claude_headspace.cli.access import configured_inbox
     from claude_headspace.hooks.install import install
 
-    inbox, settings, version = configured_inbox(), _settings(arguments), _version(arguments)
+    inbox, file, version = configured_inbox(), _file(settings), _version(claude_version)
     return _edit(
-        lambda dry_run: install(settings, inbox, version=version, dry_run=dry_run), arguments
+        lambda dry: install(file, inbox, version=version, dry_run=dry), dry_run=dry_run, yes=yes
     )
 
 
-def remove_hooks(arguments: Namespace) -> int:
-    """Take our entries out."""
+@command("remove", "claude-headspace hooks remove --dry-run", of=hooks)
+@_settings_option()
+@_version_option(expose_value=False)
+@_dry_run()
+@flag("--yes", "do not ask")
+def remove_hooks(settings: str | None, *, dry_run: bool, yes: bool) -> int:
+    """Remove our hooks from Claude Code's settings.
+
+    Shows the changes, asks for confirmation on a terminal, and keeps one backup.
+    """
     from claude_headspace.cli.access import configured_inbox
     from claude_headspace.hooks.install import remove
 
-    inbox, settings = configured_inbox(), _settings(arguments)
-    return _edit(lambda dry_run: remove(settings, inbox, dry_run=dry_run), arguments)
+    inbox, file = configured_inbox(), _file(settings)
+    return _edit(lambda dry: remove(file, inbox, dry_run=dry), dry_run=dry_run, yes=yes)
 
 
-def _edit(edit: Callable[[bool], EditReport], arguments: Namespace) -> int:
+def _edit(edit: Callable[[bool], EditReport], *, dry_run: bool, yes: bool) -> int:
     """Show the difference, then write it unless somebody says no."""
     from claude_headspace.cli.terminal import printable
     from claude_headspace.hooks.install import describe_edit
@@ -129,8 +97,8 @@ def _edit(edit: Callable[[bool], EditReport], arguments: Namespace) -> int:
     planned = edit(True)
     for line in planned.diff.splitlines():
         print(printable(line))
-    if planned.changes and not arguments.dry_run:
-        if not (arguments.yes or _agreed()):
+    if planned.changes and not dry_run:
+        if not (yes or _agreed()):
             print("Nothing was changed.")
             return 1
         planned = edit(False)
@@ -151,30 +119,34 @@ def _agreed() -> bool:
         return False
 
 
-def _settings(arguments: Namespace) -> Path:
+def _file(settings: str | None) -> Path:
     from pathlib import Path
 
     from claude_headspace.hooks.settings_file import default_settings_path
 
-    return Path(arguments.settings) if arguments.settings else default_settings_path()
+    return Path(settings) if settings else default_settings_path()
 
 
-def _version(arguments: Namespace) -> Version | None:
+def _version(given: str | None) -> Version | None:
     from claude_headspace.errors import HookSettingsError
     from claude_headspace.hooks.install import claude_version, parse_version
 
-    if arguments.claude_version is None:
+    if given is None:
         return claude_version()
-    version = parse_version(arguments.claude_version)
+    version = parse_version(given)
     if version is None:
-        raise HookSettingsError(
-            f"{arguments.claude_version!r} is not a version of Claude Code: give one like 2.1.240"
-        )
+        raise HookSettingsError(f"{given!r} is not a version of Claude Code: give one like 2.1.240")
     return version
 
 
-def hooks_status(arguments: Namespace) -> int:
-    """Print what is configured and what was seen."""
+@command("status", "claude-headspace hooks status", of=hooks)
+@_settings_option()
+@_version_option()
+def hooks_status(settings: str | None, claude_version: str | None) -> int:
+    """Show which hooks are configured, and when each was seen.
+
+    Exit status 1 if there are problems.
+    """
     import sys
 
     from claude_headspace.cli.access import inbox_of
@@ -189,7 +161,8 @@ def hooks_status(arguments: Namespace) -> int:
         seen = _hooks_seen(config)
     except DatabaseError as error:
         print(f"claude-headspace: cannot tell which hooks were seen: {error}", file=sys.stderr)
-    found = status(_settings(arguments), inbox_of(config), version=_version(arguments), seen=seen)
+    version = _version(claude_version)
+    found = status(_file(settings), inbox_of(config), version=version, seen=seen)
     for line in describe_status(found).splitlines():
         print(printable(line))
     return 1 if found.problems else 0

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from claude_headspace.cli.access import open_log
-from claude_headspace.cli.command import add, add_json, add_limit, moment
+from claude_headspace.cli.command import command, flag, json_output, limit, option, project, since
 from claude_headspace.cli.follow import LiveEvents
 from claude_headspace.cli.terminal import (
     as_json,
@@ -22,9 +21,10 @@ from claude_headspace.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
-    from claude_headspace.cli.command import Commands
     from claude_headspace.store.queries import EventFilter
 
 JSON_LINES = "one JSON object per line, uncut"
@@ -32,7 +32,6 @@ PAGE_ROWS = 500
 SHORT_SESSION = 8
 LONGEST_TYPE = 18
 NO_SESSION = "00000000-0000-0000-0000-000000000000"
-_PROJECT_HELP = "only this project; the end of its path is enough"
 _HOOK_DETAILS = ("reason", "source", "tool_name", "notification_type")
 _SESSION_COLUMNS = ("session", "started", "last seen", "state", "turns", "project", "title")
 _JSON_FIELDS = (
@@ -42,55 +41,35 @@ _JSON_FIELDS = (
 )  # fmt: skip
 
 
-def configure(commands: Commands) -> None:
-    """Declare the commands."""
-    parser = add(
-        commands, "events", events, "show events, newest last",
-        "Events of one session are shown in the order of the log, all others by their own time.\n"
-        "Long lines are cut on a terminal; --json prints everything.",
-        "claude-headspace events --project my-project --since 2h",
-        "claude-headspace events --session 6f1d0a7e --limit all --json | jq .payload.text",
-        "claude-headspace events --type turn_detected --follow",
-    )  # fmt: skip
-    parser.add_argument(
-        "--session", metavar="UUID", help="only this session; the first characters are enough"
-    )
-    parser.add_argument("--project", metavar="PATH", help=_PROJECT_HELP)
-    parser.add_argument("--type", metavar="TYPE", help="only this type, such as turn_detected")
-    parser.add_argument(
-        "--since", type=moment, metavar="TIME",
-        help="only events since then: 2026-08-22T14:00, or an age such as 10m, 2h, 3d",
-    )  # fmt: skip
-    add_limit(parser)
-    parser.add_argument("--follow", action="store_true", help="keep running and show new events")
-    add_json(parser, JSON_LINES)
-    _configure_sessions(commands)
+@command(
+    "events",
+    "claude-headspace events --project my-project --since 2h",
+    "claude-headspace events --session 6f1d0a7e --limit all --json | jq .payload.text",
+    "claude-headspace events --type turn_detected --follow",
+)
+@option("--session", "UUID", "only this session; the first characters are enough")
+@project()
+@option("--type", "TYPE", "only this type, such as turn_detected", "event_type")
+@since("only events")
+@limit()
+@flag("--follow", "keep running and show new events")
+@json_output(JSON_LINES)
+def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> int:
+    """Show events, newest last.
 
-
-def _configure_sessions(commands: Commands) -> None:
-    parser = add(
-        commands, "sessions", sessions, "show sessions, latest last",
-        "A turn that several sessions share counts in each of them, and once in the total.",
-        "claude-headspace sessions --project my-project --open",
-    )  # fmt: skip
-    parser.add_argument("--project", metavar="PATH", help=_PROJECT_HELP)
-    parser.add_argument("--open", action="store_true", help="only sessions that have not ended")
-    add_limit(parser)
-    add_json(parser, JSON_LINES)
-
-
-def events(arguments: Namespace) -> int:
-    """Print events."""
+    Events of one session are shown in the order of the log, all others by their own time. Long
+    lines are cut on a terminal; --json prints everything.
+    """
     from claude_headspace.config import load_config
     from claude_headspace.store.queries import newest_events
 
     config = load_config()
-    show = _EventPrinter(whole=arguments.json)
+    show = _EventPrinter(whole=whole)
     with open_log(config) as connection:
-        wanted = _filter(connection, arguments)
-        live = LiveEvents(config, wanted, show) if arguments.follow else None
+        chosen = _filter(connection, **wanted)
+        live = LiveEvents(config, chosen, show) if follow else None
         connection.commit()  # a snapshot from before may lack the last of them
-        page = newest_events(wanted, arguments.limit, last_id=live.shown if live else None)
+        page = newest_events(chosen, limit, last_id=live.shown if live else None)
         stream = connection.execution_options(yield_per=PAGE_ROWS)
         for event in stream.execute(page).mappings():
             show(event)
@@ -100,18 +79,24 @@ def events(arguments: Namespace) -> int:
     return 0
 
 
-def _filter(connection: Connection, arguments: Namespace) -> EventFilter:
+def _filter(
+    connection: Connection,
+    session: str | None,
+    project: str | None,
+    event_type: str | None,
+    since: datetime | None,
+) -> EventFilter:
     from dataclasses import replace
 
     from claude_headspace.store.queries import EventFilter
     from claude_headspace.store.selection import find_projects, find_session
 
     wanted = EventFilter()
-    if arguments.session:
-        wanted = find_session(connection, arguments.session).filter()
-    if arguments.project:
-        wanted = replace(wanted, project_ids=find_projects(connection, arguments.project))
-    return replace(wanted, event_type=arguments.type, since=arguments.since)
+    if session:
+        wanted = find_session(connection, session).filter()
+    if project:
+        wanted = replace(wanted, project_ids=find_projects(connection, project))
+    return replace(wanted, event_type=event_type, since=since)
 
 
 class _EventPrinter:
@@ -155,8 +140,16 @@ def describe(event_type: str, payload: Mapping[str, Any]) -> str:
     return json.dumps(payload, ensure_ascii=False)
 
 
-def sessions(arguments: Namespace) -> int:
-    """Print sessions."""
+@command("sessions", "claude-headspace sessions --project my-project --open")
+@project()
+@flag("--open", "only sessions that have not ended", "open_only")
+@limit()
+@json_output(JSON_LINES)
+def sessions(project: str | None, limit: int | None, *, open_only: bool, whole: bool) -> int:
+    """Show sessions, latest last.
+
+    A turn that several sessions share counts in each of them, and once in the total.
+    """
     from claude_headspace.config import load_config
     from claude_headspace.health.words import counted
     from claude_headspace.store.queries import newest_sessions
@@ -164,11 +157,11 @@ def sessions(arguments: Namespace) -> int:
     from claude_headspace.store.totals import count_turns
 
     with open_log(load_config()) as connection:
-        chosen = find_projects(connection, arguments.project) if arguments.project else ()
-        page = newest_sessions(chosen, open_only=arguments.open, limit=arguments.limit)
+        chosen = find_projects(connection, project) if project else ()
+        page = newest_sessions(chosen, open_only=open_only, limit=limit)
         found = connection.execute(page).mappings().all()
         turns, together = count_turns(connection, [session["id"] for session in found])
-    if arguments.json:
+    if whole:
         for session in found:
             print(as_json({**_session_fields(session), "turns": turns.get(session["id"], 0)}))
         return 0

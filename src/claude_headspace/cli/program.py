@@ -1,31 +1,59 @@
-"""The parser of all commands, and the one place where their errors become a line and a status."""
+"""All commands, and the one place where their errors become a line and a status."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from importlib import import_module
 
-from claude_headspace.cli import (
-    archive,
-    capture,
-    database,
-    emit,
-    hooks,
-    log,
-    page,
-    rejected,
-    state,
-    usage,
-    whole,
-)  # fmt: skip
-from claude_headspace.cli.command import Parser
-from claude_headspace.cli.terminal import printable
+import click
+
+from claude_headspace.cli.command import CommandGroup
+from claude_headspace.cli.terminal import encode_anything, printable, terminal_width
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
 
+NAME = "claude-headspace"
+COMPLETE = "_CLAUDE_HEADSPACE_COMPLETE"
 DESCRIPTION = "The event log of Claude Code: every turn of every session, in Postgres."
+# Sections of the help, and in which module of this package each command is declared.
+SECTIONS: dict[str, dict[str, str]] = {
+    "Read": {
+        "sessions": "log",
+        "events": "log",
+        "usage": "usage",
+        "tools": "usage",
+        "open": "page",
+        "psql": "database",
+    },
+    "Watch": {
+        "status": "state",
+        "rejected": "rejected",
+        "restarts": "state",
+        "verify": "whole",
+    },
+    "Keep": {
+        "restore": "archive",
+        "register": "capture",
+        "unregister": "capture",
+        "emit": "emit",
+        "forget": "archive",
+        "redact": "archive",
+        "backup": "archive",
+        "restore-backup": "archive",
+    },
+    "Run": {
+        "watcher": "capture",
+        "hook": "hooks",
+        "migrate": "database",
+    },
+    "Set up": {
+        "hooks": "hooks",
+        "check-config": "state",
+        "database-url": "database",
+        "token": "page",
+    },
+}
 EPILOG = """\
 exit statuses:
   0   success; for status: healthy
@@ -42,56 +70,97 @@ exit statuses:
   130 interrupted
   141 the program that read the output closed it
 
-`claude-headspace COMMAND --help` shows more, with an example. Settings come from config.yaml, or
-from the file that CLAUDE_HEADSPACE_CONFIG names; `claude-headspace check-config` prints them.
-"""
+example:
+  claude-headspace sessions --help
+
+Settings come from config.yaml, or from the file that CLAUDE_HEADSPACE_CONFIG names;
+`claude-headspace check-config` prints them."""
+USAGE_ERROR = 64
 INTERNAL_ERROR = 70
 READER_GONE = 141
 
 
-class _ShowVersion(argparse.Action):
-    """Asks the installation only when somebody wants to know."""
+class Program(CommandGroup):
+    """Loads a command when it is named, and all of them only to list them."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import version
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """The commands of all sections."""
+        return [name for section in SECTIONS.values() for name in section]
 
-        print(f"claude-headspace {version('claude-headspace')}")
-        parser.exit()
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        module = next((names[cmd_name] for names in SECTIONS.values() if cmd_name in names), None)
+        if module is None:
+            return None
+        declared = vars(import_module(f"claude_headspace.cli.{module}")).values()
+        return next(
+            each for each in declared if isinstance(each, click.Command) and each.name == cmd_name
+        )
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is named first; NoSuchCommand with names like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            names = self.list_commands(ctx)
+            raise click.NoSuchCommand(error.command_name, possibilities=names, ctx=ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By sections, each in its own order."""
+        for title, names in SECTIONS.items():
+            found = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, each.get_short_help_str()) for name, each in found if each]
+                )
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
-    parser = Parser("claude-headspace", description=DESCRIPTION, epilog=EPILOG)
-    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version")
-    parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    groups = (page, log, usage, rejected, whole, archive, state, capture, database, hooks, emit)
-    for group in groups:
-        group.configure(commands)
-    return parser
+def build_program() -> Program:
+    """The whole command line."""
+    shown = {"help_option_names": ["-h", "--help"], "terminal_width": (terminal_width() or 82) - 2}
+    debug = click.Option(
+        ["--debug"], is_flag=True, expose_value=False, help="print the traceback of an error"
+    )
+    program = Program(
+        NAME,
+        params=[debug],
+        help=DESCRIPTION,
+        epilog=EPILOG,
+        context_settings=shown,
+        no_args_is_help=False,
+    )
+    version = click.version_option(package_name=NAME, message="%(prog)s %(version)s")
+    return version(program)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    debug = False
+    encode_anything()
+    program = build_program()
+    if asked := os.environ.get(COMPLETE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(program, {}, NAME, COMPLETE, asked)
     try:
-        parsed = build_parser().parse_args(arguments)
-        debug = parsed.debug
-        status: int = parsed.run(parsed)
+        with program.make_context(NAME, list(arguments)) as context:
+            status: int = program.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except BrokenPipeError:
         return _reader_gone()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         return 130
     except Exception as error:  # noqa: BLE001 - said in one line, ended with its status
-        return _fail(error, debug=debug)
+        return _fail(error, debug="--debug" in arguments)
     return status
 
 
 def _fail(error: Exception, *, debug: bool) -> int:
+    if isinstance(error, click.UsageError):
+        return _wrong_usage(error)
     if debug:
         import traceback
 
@@ -101,18 +170,27 @@ def _fail(error: Exception, *, debug: bool) -> int:
         for problem in error.problems:
             print(f"  {printable(problem)}", file=sys.stderr)
         return error.exit_status
-    if isinstance(error, HeadspaceError):
+    if isinstance(error, (HeadspaceError, OSError)):
         _complain(": ".join(_chain(error)))
-        return error.exit_status
-    if isinstance(error, OSError):
-        _complain(": ".join(_chain(error)))
-        return HeadspaceError.exit_status
+        return getattr(error, "exit_status", HeadspaceError.exit_status)
     _complain(f"internal error (--debug prints the traceback): {type(error).__name__}: {error}")
     return INTERNAL_ERROR
 
 
+def _wrong_usage(error: click.UsageError) -> int:
+    """One line, with the help of the very command that was called wrongly."""
+    path = error.ctx.command_path if error.ctx else NAME
+    near = getattr(error, "possibilities", None)
+    told = error.message if near is not None else error.format_message()
+    guess = f" (did you mean {near[0]}?)" if near else ""
+    told = " ".join(told.split()).rstrip(".")
+    told = f"{path}: {told[:1].lower()}{told[1:]}{guess} (see {path} --help)"
+    print(printable(told), file=sys.stderr)
+    return USAGE_ERROR
+
+
 def _complain(problem: str) -> None:
-    print(f"claude-headspace: {printable(problem)}", file=sys.stderr)
+    print(f"{NAME}: {printable(problem)}", file=sys.stderr)
 
 
 def _chain(error: BaseException | None) -> Iterator[str]:

@@ -2,68 +2,49 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from claude_headspace.cli.access import open_log
-from claude_headspace.cli.command import add, add_json, add_limit
+from claude_headspace.cli.command import command, flag, json_output, limit
 from claude_headspace.cli.terminal import as_json, printable
 
 if TYPE_CHECKING:
     from claude_headspace.archive.summary import ArchiveSummary
-    from claude_headspace.cli.command import Commands
     from claude_headspace.config import Config
     from claude_headspace.health.status import StatusResult
     from claude_headspace.health.verdict import Verdict
     from claude_headspace.store.totals import Captured
 
 
-def configure(commands: Commands) -> None:
-    """Declare the commands."""
-    parser = add(
-        commands, "status", status, "show health, and what has been captured",
-        "Exit status: 0 healthy, 1 degraded, 2 down. Works without Postgres and supervisord, too.\n"
-        "The event counts of a large log are estimates, unless --exact is given.",
-        "claude-headspace status || echo 'Claude Headspace needs a look'",
-    )  # fmt: skip
-    parser.add_argument(
-        "--exact", action="store_true", help="count all events, however long that takes"
-    )
-    add_json(parser, "one JSON object: the answer of /health, and what has been captured")
-    parser = add(
-        commands, "restarts", restarts, "show when and why the watcher was restarted",
-        "The history is kept on disk.",
-        "claude-headspace restarts --limit 5",
-    )  # fmt: skip
-    add_limit(parser)
-    add_json(parser, "one JSON object per line")
-    add(
-        commands, "check-config", check_config, "print the settings in effect",
-        "Passwords are masked. All mistakes are reported at once, with exit status 78.",
-        "CLAUDE_HEADSPACE__WEB__PORT=5056 claude-headspace check-config",
-    )  # fmt: skip
+@command("check-config", "CLAUDE_HEADSPACE__WEB__PORT=5056 claude-headspace check-config")
+def check_config() -> int:
+    """Print the settings in effect.
 
-
-def check_config(_: Namespace) -> int:
-    """Print the configuration."""
+    Passwords are masked. All mistakes are reported at once, with exit status 78.
+    """
     from claude_headspace.config import describe, load_config
 
     print(describe(load_config()), end="")
     return 0
 
 
-def restarts(arguments: Namespace) -> int:
-    """Print the history of restarts."""
+@command("restarts", "claude-headspace restarts --limit 5")
+@limit()
+@json_output("one JSON object per line")
+def restarts(limit: int | None, *, whole: bool) -> int:
+    """Show when and why the watcher was restarted.
+
+    The history is kept on disk.
+    """
     from dataclasses import asdict
 
     from claude_headspace.config import load_config
     from claude_headspace.supervision.history import format_restarts, history_path, read_restarts
 
     records = read_restarts(history_path(load_config().state.directory))
-    limit = arguments.limit
     records = records if limit is None else records[len(records) - limit :] if limit else []
-    if arguments.json:
+    if whole:
         for record in records:
             print(as_json(asdict(record)))
     else:
@@ -72,8 +53,15 @@ def restarts(arguments: Namespace) -> int:
     return 0
 
 
-def status(arguments: Namespace) -> int:
-    """Print the verdict and what was captured; its exit status."""
+@command("status", "claude-headspace status || echo 'Claude Headspace needs a look'")
+@flag("--exact", "count all events, however long that takes")
+@json_output("one JSON object: the answer of /health, and what has been captured")
+def status(*, exact: bool, whole: bool) -> int:
+    """Show health, and what has been captured.
+
+    Exit status: 0 healthy, 1 degraded, 2 down. Works without Postgres and supervisord, too. The
+    event counts of a large log are estimates, unless --exact is given.
+    """
     from dataclasses import asdict
 
     from claude_headspace.config import load_config
@@ -82,8 +70,8 @@ def status(arguments: Namespace) -> int:
 
     config = load_config()
     verdict = check_health(config)
-    held, archive, problem = _captured(config, verdict, exactly=arguments.exact)
-    if arguments.json:
+    held, archive, problem = _captured(config, verdict, exactly=exact)
+    if whole:
         captured = asdict(held) if held else None
         kept = asdict(archive) if archive else None
         told = {"captured": captured, "archive": kept, "captured_problem": problem}

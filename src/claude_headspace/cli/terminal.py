@@ -26,6 +26,13 @@ def _spell(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
 
 
+def encode_anything() -> None:
+    """Have output survive an encoding that lacks a character: the character is spelt out."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def terminal_width() -> int | None:
     """Columns of the terminal that standard output is; None when it is none."""
     if not sys.stdout.isatty():

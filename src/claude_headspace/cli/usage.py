@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
+
+import click
 
 from claude_headspace.cli.access import open_log
-from claude_headspace.cli.command import add, add_json, moment
+from claude_headspace.cli.command import Declare, command, json_output, project, since
 from claude_headspace.cli.terminal import as_json, print_table
-
-if TYPE_CHECKING:
-    from claude_headspace.cli.command import Commands
 
 BY = ("day", "project", "session", "total")
 _TOKENS = {
@@ -23,53 +22,48 @@ _TOKENS = {
 _ENDS = ("ok", "error", "denied", "interrupted", "unanswered")
 
 
-def configure(commands: Commands) -> None:
-    """Declare the commands."""
-    _add(
-        commands, "usage", usage, "show the tokens that models took, by day and model",
-        "Each reply counts once, in whichever sessions it stands. Days are those of UTC. With\n"
-        "`prices` in config.yaml it says what that has cost.",
-        "claude-headspace usage --since 30d --by project",
-    )  # fmt: skip
-    _add(
-        commands, "tools", tools, "show the tools that were called, and how that ended",
-        "A call that a forked session repeats counts once. Days are those of UTC.",
-        "claude-headspace tools --project my-project --since 7d",
-        by="total",
-    )  # fmt: skip
+def _by(default: str) -> Declare:
+    told = f"rows for each (default: {default})"
+    return click.option("--by", type=click.Choice(BY), default=default, help=told)
 
 
-def _add(commands: Commands, name: str, run: Any, *texts: str, by: str = "day") -> None:
-    parser = add(commands, name, run, *texts)
-    parser.add_argument("--by", choices=BY, default=by, help=f"rows for each (default: {by})")
-    parser.add_argument("--project", metavar="PATH", help="of this project; the end is enough")
-    parser.add_argument(
-        "--since", type=moment, metavar="TIME",
-        help="not older than this: 2026-08-22T14:00, or so long ago as 10m, 2h, 3d",
-    )  # fmt: skip
-    add_json(parser, "one JSON object a line")
+@command("usage", "claude-headspace usage --since 30d --by project")
+@_by("day")
+@project()
+@since("only tokens")
+@json_output("one JSON object a line")
+def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
+    """Show the tokens that models took, by day and model.
 
-
-def usage(arguments: Namespace) -> int:
-    """Print tokens."""
+    Each reply counts once, in whichever sessions it stands. Days are those of UTC. With `prices` in
+    config.yaml it says what that has cost.
+    """
     from claude_headspace.config import load_config
     from claude_headspace.store.usage import cost
     from claude_headspace.store.usage import usage as ask
 
     prices = load_config().prices
-    rows = [{**row, "cost": cost(prices, row)} for row in _asked(arguments, ask)]
+    rows = [{**row, "cost": cost(prices, row)} for row in _asked(ask, by, project, since)]
     columns: dict[str, Callable[[Mapping[Any, Any]], str]] = {
         "replies": lambda row: f"{row['replies']:,}",
         **{title: _number(name) for title, name in _TOKENS.items()},
     }
     if prices:
         columns["cost"] = lambda row: "-" if row["cost"] is None else f"{row['cost']:,.2f}"
-    _show(arguments, rows, "model", columns)
+    _show(by, rows, "model", columns, whole=whole)
     return 0
 
 
-def tools(arguments: Namespace) -> int:
-    """Print calls of tools."""
+@command("tools", "claude-headspace tools --project my-project --since 7d")
+@_by("total")
+@project()
+@since("only calls")
+@json_output("one JSON object a line")
+def tools(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
+    """Show the tools that were called, and how that ended.
+
+    A call that a forked session repeats counts once. Days are those of UTC.
+    """
     from claude_headspace.store.usage import tools as ask
 
     columns = {
@@ -77,19 +71,19 @@ def tools(arguments: Namespace) -> int:
         **{name: _number(name) for name in _ENDS},
         "seconds each": _seconds_each,
     }
-    _show(arguments, _asked(arguments, ask), "tool", columns)
+    _show(by, _asked(ask, by, project, since), "tool", columns, whole=whole)
     return 0
 
 
-def _asked(arguments: Namespace, ask: Callable[..., Any]) -> Sequence[Mapping[Any, Any]]:
+def _asked(
+    ask: Callable[..., Any], by: str, project: str | None, since: datetime | None
+) -> Sequence[Mapping[Any, Any]]:
     from claude_headspace.config import load_config
     from claude_headspace.store.selection import find_projects
 
     with open_log(load_config()) as connection:
-        chosen = find_projects(connection, arguments.project) if arguments.project else ()
-        rows: Sequence[Mapping[Any, Any]] = ask(
-            connection, arguments.by, since=arguments.since, project_ids=chosen
-        )
+        chosen = find_projects(connection, project) if project else ()
+        rows: Sequence[Mapping[Any, Any]] = ask(connection, by, since=since, project_ids=chosen)
     return rows
 
 
@@ -103,20 +97,22 @@ def _seconds_each(row: Mapping[Any, Any]) -> str:
 
 
 def _show(
-    arguments: Namespace,
+    by: str,
     rows: Sequence[Mapping[Any, Any]],
     what: str,
     columns: Mapping[str, Callable[[Mapping[Any, Any]], str]],
+    *,
+    whole: bool,
 ) -> None:
     """Numbers to the right, then what they are of."""
-    if arguments.json:
+    if whole:
         for row in rows:
             print(as_json(dict(row)))
         return
     numbers = [[title, *(shown(row) for row in rows)] for title, shown in columns.items()]
     widths = [max(map(len, cells)) for cells in numbers]
-    by = [] if arguments.by == "total" else [arguments.by]
-    of = [[*by, what], *([_group(name, row) for name in by] + [row[what]] for row in rows)]
+    groups = [] if by == "total" else [by]
+    of = [[*groups, what], *([_group(name, row) for name in groups] + [row[what]] for row in rows)]
     print_table([
         [*(cells[n].rjust(width) for cells, width in zip(numbers, widths, strict=True)), *names]
         for n, names in enumerate(of)

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-from typing import TYPE_CHECKING
-
-from claude_headspace.cli.command import add, add_json
-
-if TYPE_CHECKING:
-    from claude_headspace.cli.command import Commands
+from claude_headspace.cli.command import command, flag, json_output, option
 
 
-def configure(commands: Commands) -> None:
-    """Declare the commands."""
-    parser = add(
-        commands, "verify", verify, "compare every transcript with the log, line by line",
-        "Reads the transcripts again. Exit status 0: nothing is missing and nothing differs.",
-        "claude-headspace verify --repair",
-    )  # fmt: skip
-    parser.add_argument(
-        "--session", metavar="UUID", help="only this session; the first characters are enough"
-    )
-    parser.add_argument(
-        "--repair", action="store_true",
-        help="show what is missing, ask, and write it; read files with wrong checkpoints again",
-    )  # fmt: skip
-    parser.add_argument("--yes", action="store_true", help="repair without asking")
-    parser.add_argument("--all", action="store_true", help="also list complete sessions")
-    add_json(parser, "one JSON object with every session")
+@command("verify", "claude-headspace verify --repair")
+@option("--session", "UUID", "only this session; the first characters are enough")
+@flag(
+    "--repair", "show what is missing, ask, and write it; read files with wrong checkpoints again"
+)
+@flag("--yes", "repair without asking")
+@flag("--all", "also list complete sessions", "every")
+@json_output("one JSON object with every session")
+def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: bool) -> int:
+    """Compare every transcript with the log, line by line.
 
-
-def verify(arguments: Namespace) -> int:
-    """Check, and repair if asked to."""
+    Reads the transcripts again. Exit status 0: nothing is missing and nothing differs.
+    """
     from claude_headspace.cli.access import open_log
     from claude_headspace.config import load_config
     from claude_headspace.store.selection import find_session
@@ -39,12 +25,9 @@ def verify(arguments: Namespace) -> int:
     from claude_headspace.verify.options import VerifyOptions
 
     config = load_config()
-    session = None
+    chosen = None
     with open_log(config) as connection:
-        if arguments.session:
-            session = find_session(connection, arguments.session).uuid
+        if session:
+            chosen = find_session(connection, session).uuid
             connection.rollback()
-        options = VerifyOptions(
-            session, arguments.repair, arguments.yes, arguments.json, arguments.all
-        )
-        return run_verify(config, options)
+        return run_verify(config, VerifyOptions(chosen, repair, yes, whole, every))
