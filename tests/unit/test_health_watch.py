@@ -19,7 +19,7 @@ class Told(Alerts):
         self.kinds: list[str] = []
 
     def raise_alert(self, kind: AlertKind, reason: str, session: str = "") -> None:
-        self.kinds.append(f"{kind}: {reason}")
+        self.kinds.append(f"{kind}: {reason}{session}")
 
 
 @pytest.fixture

@@ -14,6 +14,14 @@ from typing import Any, Literal
 from claude_headspace.errors import QuestionTooLong
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
+from claude_headspace.read.happening_kinds import (
+    ACTORS,
+    CALL_KINDS,
+    CALL_ROWS,
+    EVENT_ROWS,
+    KINDS,
+    RESULT_ROWS,
+)
 from claude_headspace.read.paging import (
     PAGE_ROWS,
     Cursor,
@@ -27,60 +35,7 @@ from claude_headspace.read.paging import (
 from claude_headspace.read.selection import find_session
 from claude_headspace.read.stretches import stretches_of
 
-KINDS = (
-    "prompt", "answer", "tool call", "tool result", "tool failed", "declined", "interrupted",
-    "question", "plan", "hook", "session started", "session ended", "other",
-)  # fmt: skip
-CALL_KINDS = frozenset(KINDS[2:9])
-ACTORS = ("you", "Claude", "subagent", "system")
 COUNT_SECONDS = 0.5
-_SHOWN = 400
-
-_EVENTS = f"""
-SELECT 'e' || lpad(e.id::text, 19, '0') AS key, e.timestamp AS at,
- CASE WHEN e.event_type = 'turn_detected' THEN CASE WHEN e.payload->>'actor' = 'user'
-  THEN 'prompt' ELSE 'answer' END WHEN e.event_type = 'hook_received' THEN 'hook'
-  WHEN e.event_type = 'session_registered' THEN 'session started'
-  WHEN e.event_type = 'session_ended' THEN 'session ended' ELSE 'other' END AS kind,
- CASE WHEN e.event_type <> 'turn_detected' THEN 'system'
-  WHEN e.payload->>'actor' = 'user' THEN 'you'
-  WHEN e.payload->>'subagent_id' IS NOT NULL THEN 'subagent' ELSE 'Claude' END AS actor,
- CASE WHEN e.event_type = 'turn_detected' THEN left(e.payload->>'text', {_SHOWN})
-  WHEN e.event_type = 'hook_received' THEN concat_ws(' ', e.payload->>'hook_type',
-   e.payload->>'tool_name', e.payload->>'notification_type', e.payload->>'message',
-   e.payload->>'source', e.payload->>'reason')
-  WHEN e.event_type = 'session_ended' THEN e.payload->>'reason'
-  WHEN e.event_type = 'session_registered' THEN e.payload->>'working_directory'
-  ELSE concat_ws(' ', e.event_type, left(e.payload::text, {_SHOWN})) END AS text,
- e.agent_id, e.session_uuid, e.id AS event_id, NULL::text AS tool, NULL::text AS call_id,
- NULL::float8 AS seconds, NULL::int AS size
-FROM events e WHERE e.retracted_at IS NULL AND e.timestamp >= %(lo)s AND e.timestamp < %(hi)s
- AND (%(projects)s::int[] IS NULL OR e.project_id = ANY (%(projects)s))
- AND (%(session)s::uuid IS NULL OR e.session_uuid = %(session)s)
- AND (%(agent)s::int IS NULL OR e.agent_id = %(agent)s)
-"""
-_CALL_ROWS = """
-SELECT '{letter}' || c.session_uuid || c.tool_use_id AS key, c.{column} AS at, {kind} AS kind,
- {actor} AS actor, c.input AS text, a.id AS agent_id, c.session_uuid, NULL::bigint AS event_id,
- c.tool, c.tool_use_id AS call_id, extract(epoch FROM c.ended_at - c.started_at)::float8 AS seconds,
- c.result_bytes AS size
-FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
-WHERE c.{column} >= %(lo)s AND c.{column} < %(hi)s
- AND (%(projects)s::int[] IS NULL OR a.project_id = ANY (%(projects)s))
- AND (%(session)s::uuid IS NULL OR c.session_uuid = %(session)s)
-"""
-_BY_CLAUDE = "CASE WHEN c.subagent IS NULL THEN 'Claude' ELSE 'subagent' END"
-_CALLS = _CALL_ROWS.format(
-    letter="c", column="started_at", actor=_BY_CLAUDE,
-    kind="CASE c.tool WHEN 'AskUserQuestion' THEN 'question' WHEN 'ExitPlanMode' THEN 'plan'"
-    " ELSE 'tool call' END",
-)  # fmt: skip
-_RESULTS = _CALL_ROWS.format(
-    letter="r", column="ended_at",
-    actor=f"CASE WHEN c.outcome IN ('denied', 'interrupted') THEN 'you' ELSE {_BY_CLAUDE} END",
-    kind="CASE c.outcome WHEN 'error' THEN 'tool failed' WHEN 'denied' THEN 'declined'"
-    " WHEN 'interrupted' THEN 'interrupted' ELSE 'tool result' END",
-)  # fmt: skip
 _FROM = (
     " FROM ({union}) h LEFT JOIN agents s ON s.id = h.agent_id"
     " LEFT JOIN projects p ON p.id = s.project_id WHERE {conditions}"
@@ -89,7 +44,10 @@ _FROM = (
 
 @dataclass(frozen=True, slots=True)
 class HappeningQuestion:
-    """What happened; what is empty does not matter. `log`: the log's own events alone."""
+    """What happened; what is empty does not matter. `log`: the log's own events alone.
+
+    A value that begins with "-" is one that is not wanted.
+    """
 
     q: str = ""
     type: tuple[str, ...] = ()
@@ -155,18 +113,20 @@ def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]
 
 def _source(reader: Reader, asked: HappeningQuestion) -> tuple[str, dict[str, Any]]:
     """FROM and WHERE for what is asked, between %(lo)s and %(hi)s."""
-    kinds = set(asked.type)
-    branches = [_EVENTS] if not kinds or kinds - CALL_KINDS else []
+    kinds = set(_apart(asked.type)[0])
+    branches = [EVENT_ROWS] if not kinds or kinds - CALL_KINDS else []
     if not asked.log and (not kinds or CALL_KINDS & kinds):
-        branches += [_CALLS, _RESULTS]
+        branches += [CALL_ROWS, RESULT_ROWS]
     conditions = ["true"]
     values: dict[str, Any] = {"projects": None, "session": None, "agent": None}
     for name, column in (("type", "h.kind"), ("actor", "h.actor")):
-        if chosen := getattr(asked, name):
-            conditions.append(f"{column} = ANY (%({name})s)")
-            values[name] = list(chosen)
+        wanted, unwanted = _apart(getattr(asked, name))
+        conditions.append(f"(%({name})s = '{{}}' OR {column} = ANY (%({name})s))")
+        conditions.append(f"{column} <> ALL (%(no_{name})s)")
+        values |= {name: wanted, f"no_{name}": unwanted}
     if asked.project or asked.host:
-        places = {"path": list(asked.project), "host": list(asked.host)}
+        (path, no_path), (host, no_host) = _apart(asked.project), _apart(asked.host)
+        places = {"path": path, "no_path": no_path, "host": host, "no_host": no_host}
         values["projects"] = [row[0] for row in reader.rows(_PROJECTS, places)]
     if asked.session:
         session = find_session(reader, asked.session)
@@ -174,14 +134,21 @@ def _source(reader: Reader, asked: HappeningQuestion) -> tuple[str, dict[str, An
     for number, word in enumerate(asked.q.split()):
         conditions.append(f"strpos(lower(h.text), %(word{number})s) > 0")
         values[f"word{number}"] = word.lower()
-    union = " UNION ALL ".join(branches or [_EVENTS + " AND false"])
+    union = " UNION ALL ".join(branches or [EVENT_ROWS + " AND false"])
     return _FROM.format(union=union, conditions=" AND ".join(conditions)), values
+
+
+def _apart(values: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those that are wanted, and those that are not."""
+    unwanted = [value[1:] for value in values if value.startswith("-")]
+    return [value for value in values if not value.startswith("-")], unwanted
 
 
 # Nothing chosen is all of them.
 _PROJECTS = (
     "SELECT id FROM projects WHERE (%(path)s = '{}' OR path = ANY (%(path)s))"
-    " AND (%(host)s = '{}' OR host = ANY (%(host)s))"
+    " AND path <> ALL (%(no_path)s)"
+    " AND (%(host)s = '{}' OR host = ANY (%(host)s)) AND host <> ALL (%(no_host)s)"
 )
 
 

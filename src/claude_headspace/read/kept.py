@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from claude_headspace.read.connection import Reader
@@ -76,14 +77,30 @@ def kept_of(reader: Reader, session: str) -> Kept:
         replace(source, on_disk=_size(source.path) if source.host == reader.host else None)
         for source in reader.fetch(Source, _SOURCES, [session])
     )
-    return Kept(sources, _facts(sources[0]) if sources and sources[0].on_disk else {})
+    main = sources[0] if sources and sources[0].on_disk else None
+    return Kept(sources, _facts(main.path, main.read_bytes) if main else {})
 
 
-def _facts(source: Source) -> dict[str, str]:
+_MAIN_FILES = (
+    "SELECT DISTINCT ON (session) session::text, path, committed_offset FROM checkpoints,"
+    " unnest(sessions) AS session WHERE sessions && %(these)s::uuid[]"
+    " AND session = ANY (%(these)s::uuid[]) AND host = %(host)s ORDER BY session, id"
+)
+
+
+def branches_of(reader: Reader, sessions: Sequence[str]) -> dict[str, str]:
+    """The branch of each session whose file is on this machine."""
+    rows = reader.rows(_MAIN_FILES, {"these": list(sessions), "host": reader.host})
+    told = {row[0]: _facts(row[1], row[2]).get("Branch", "") for row in rows}
+    return {session: branch for session, branch in told.items() if branch}
+
+
+@lru_cache(maxsize=500)
+def _facts(path: str, read_bytes: int) -> Mapping[str, str]:
     """What the last whole line says that has a branch or a version."""
     try:
-        with Path(source.path).open("rb") as file:
-            file.seek(max(0, source.read_bytes - TAIL_BYTES))
+        with Path(path).open("rb") as file:
+            file.seek(max(0, read_bytes - TAIL_BYTES))
             tail = file.read(TAIL_BYTES)
     except (OSError, ValueError):
         return {}

@@ -14,14 +14,8 @@ from claude_headspace.read.buckets import FIRST, Buckets, cut
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.cut_json import read_cut
 from claude_headspace.read.events import find_event
-from claude_headspace.read.happenings import (
-    ACTORS,
-    KINDS,
-    Happening,
-    HappeningQuestion,
-    list_happenings,
-    tally,
-)
+from claude_headspace.read.happening_kinds import ACTORS, KINDS, kind_and_actor
+from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings, tally
 from claude_headspace.read.sessions import find_sessions
 from claude_headspace.read.telling import telling
 from claude_headspace.web.api import read_question
@@ -125,8 +119,10 @@ def show_one(event_id: int) -> str:
         event = find_event(reader, event_id)
     if event is None:
         raise SelectionError(f"the log knows no event {event_id}")
+    kind, actor = kind_and_actor(event)
     values = {
         "event": event,
+        "filters": {"type": kind, "actor": actor, "project": event.project, "host": event.host},
         "whole": json.dumps(event.payload, indent=2, ensure_ascii=False),
         "fields": {
             name: value for name, value in event.payload.items() if not isinstance(value, dict)

@@ -77,7 +77,7 @@ def show() -> str:
         hits=hits, count=_count(asked, hits), took=took,
         behind=behind if behind > BEHIND_SECONDS else 0,
         chips=chips, facets=_facets(asked, hits.rows), open_hit=_address,
-        noun=NOUNS[asked.where], asked_places=PLACES,
+        noun=NOUNS[asked.where], places=PLACES,
         goes_on=hits.looked is not None and hits.next and len(hits.rows) < asked.limit,
     )  # fmt: skip
 

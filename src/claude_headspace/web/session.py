@@ -111,7 +111,7 @@ def runs(steps: Sequence[Step], only_failed: bool = False) -> list[Run]:
             folded.append(fold)
         parts[-1].append(step)
     return [
-        Run(tuple(part), _fold_words(part) if fold else "")
+        Run(tuple(part), _fold_words(part) if fold and len(part) > 1 else "")
         for part, fold in zip(parts, folded, strict=True)
         if part
     ]

@@ -515,10 +515,11 @@ async function goOn() {
     mine ? mine.append(...$$(":scope > [data-row]", fresh)) : $("#found").append(fresh);
   }
   const looked = $("#looked", page);
-  $("#looked").replaceWith(looked ? document.adoptNode(looked) : "");
-  for (const pager of $$("#found > .pager", page)) $("#found").append(document.adoptNode(pager));
-  const number = $$("#found .hit").length;
-  if (number || !$("[data-go-on]")) $("#how").textContent = `${number} found${$("[data-go-on]") ? " so far" : ""}`;
+  if (looked) $("#looked").replaceWith(document.adoptNode(looked));
+  else $("#looked span").innerHTML = "Looked through all of it, <b></b>.";
+  $("#looked b").textContent = `${$$("#found .hit").length} found`;
+  $("#how")?.remove();
+  $("#found").append(...$$("#found > .pager, #found > .note", page).map((each) => document.adoptNode(each)));
   prepare($("#found"));
   await goOn();
 }
