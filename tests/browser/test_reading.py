@@ -250,3 +250,27 @@ def test_a_search_finds_code_and_what_tools_were_asked(desk: Any, worked: Talk) 
     page.locator("a.hit").first.click()
     call = page.locator("details.tool[open]").filter(has_text="git fsck")
     see(call.get_by_role("group", name="Output").get_by_text("missing tree 5678"))
+
+
+def test_a_search_finds_outputs_and_thoughts(desk: Any, worked: Talk) -> None:
+    page = desk.open("/search?q=tree+5678&match=plain&in=outputs")
+    page.reload()
+    sync_api.expect(page.locator("a.hit mark")).to_have_text("tree 5678")
+    see(page.locator("#looked", has_text="1 found"))
+    page.locator("a.hit").click()
+    call = page.locator("details.tool[open]").filter(has_text="git fsck")
+    see(call.get_by_role("group", name="Output").get_by_text("missing tree 5678"))
+    page.goto(desk.address("/search?q=index&in=thinking"))
+    page.locator("a.hit").click()
+    see(page.locator(".thinking[open] .think", has_text="It may be the index."))
+
+
+def test_a_value_of_an_event_is_filtered_for_and_out(desk: Any, worked: Talk) -> None:
+    page = desk.open("/events?type=prompt")
+    page.locator("#log summary").filter(has_text="fix it").click()
+    page.get_by_role("link", name="Without type prompt").click()
+    log = page.locator("#log .tx")
+    see(log.get_by_text("Fixed.").first)
+    assert "fix it" not in log.all_inner_texts()
+    page.get_by_role("link", name="Remove filter Type not prompt").click()
+    see(log.get_by_text("fix it").first)

@@ -172,11 +172,13 @@ def test_it_tells_how_far_it_has_got(shelf: Shelf) -> None:
     for _ in range(4):
         shelf.transcript(output("hay " * 100))
     whole = int(shelf.log.value("SELECT sum(committed_offset) FROM checkpoints"))
-    reached, cursor = [], None
+    reached: list[int] = []
+    cursor: str | None = None
     while True:
         page = shelf.page("needle", seconds=0, cursor=cursor)
         assert page.looked is not None
         assert page.looked.of_bytes == whole
+        assert page.looked.bytes is not None
         reached.append(page.looked.bytes)
         if (cursor := page.next) is None:
             break

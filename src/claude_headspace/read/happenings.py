@@ -35,7 +35,7 @@ from claude_headspace.read.paging import (
 from claude_headspace.read.selection import find_session
 from claude_headspace.read.stretches import stretches_of
 
-COUNT_SECONDS = 0.5
+COUNT_SECONDS = 2.0
 _FROM = (
     " FROM ({union}) h LEFT JOIN agents s ON s.id = h.agent_id"
     " LEFT JOIN projects p ON p.id = s.project_id WHERE {conditions}"
@@ -98,7 +98,7 @@ def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]
     statement = f"SELECT {_COLUMNS}{source}{more} ORDER BY h.at DESC, h.key DESC LIMIT %(rows)s"
     found: list[Happening] = []
     stretches = stretches_of(
-        reader, asked.since, asked.until, before and before[0], whole=bool(asked.session)
+        reader, asked.since, asked.until, values["at"], whole=bool(asked.session)
     )
     for lo, hi in stretches:
         rows = {"lo": lo, "hi": hi, "rows": asked.limit + 1 - len(found)}
