@@ -59,8 +59,8 @@ INSERT INTO model_calls (message_id, session_uuid, subagent, model, input_tokens
  FROM model_calls r JOIN made m ON m.base_uuid = r.session_uuid;
 CREATE TEMP TABLE sources AS SELECT id, k, k * (SELECT max(id) + 1 FROM checkpoints) + id AS copy
  FROM checkpoints CROSS JOIN generate_series(1, :copies) k;
-INSERT INTO checkpoints (id, host, path, committed_offset, counts, sessions, rules)
- SELECT s.copy, c.host, c.path || '-' || s.k, c.committed_offset, c.counts,
+INSERT INTO checkpoints (id, machine, path, committed_offset, counts, sessions, rules)
+ SELECT s.copy, c.machine, c.path || '-' || s.k, c.committed_offset, c.counts,
   ARRAY(SELECT m.uuid FROM made m WHERE m.base_uuid = ANY (c.sessions) AND m.k = s.k), c.rules
  FROM sources s JOIN checkpoints c ON c.id = s.id;
 INSERT INTO archive_generations (source_id, generation, archived, stored)

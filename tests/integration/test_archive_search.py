@@ -21,6 +21,7 @@ from claude_headspace.read.search import search
 from harness import Log
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
+MACHINE = "00000000-0000-4000-8000-00000000abcd"
 
 
 class Shelf:
@@ -28,7 +29,7 @@ class Shelf:
 
     def __init__(self, log: Log, folder: Path) -> None:
         self.log = log
-        self.pool = ReadPool(lambda: log.url, "here")
+        self.pool = ReadPool(lambda: log.url, lambda: MACHINE)
         self._folder = folder
 
     def transcript(
@@ -46,13 +47,13 @@ class Shelf:
         path = self._folder / f"{session}.jsonl"
         path.write_bytes(b"" if archived else text)
         source = self.log.value(
-            "INSERT INTO checkpoints (host, path, committed_offset, sessions)"
-            " VALUES ('here', %s, %s, ARRAY[%s::uuid]) RETURNING id",
-            (str(path), len(text), session),
+            "INSERT INTO checkpoints (machine, path, committed_offset, sessions)"
+            " VALUES (%s, %s, %s, ARRAY[%s::uuid]) RETURNING id",
+            (MACHINE, str(path), len(text), session),
         )
         self.log.rows(
-            "INSERT INTO projects (host, path) VALUES ('here', %s) ON CONFLICT DO NOTHING",
-            (project,),
+            "INSERT INTO projects (machine, path) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            (MACHINE, project),
         )
         self.log.rows(
             "INSERT INTO agents (session_uuid, project_id, working_directory, started_at,"

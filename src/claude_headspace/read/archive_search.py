@@ -27,8 +27,8 @@ _MARKS = {"outputs": b'"tool_result"', "thinking": b'"thinking"'}
 _PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
 # What is not in the archive can be had from the files of this machine.
 _SOURCES = (
-    "SELECT id, size FROM (SELECT c.id, CASE WHEN c.host = %(host)s THEN c.committed_offset"
-    " ELSE (SELECT archived FROM archive_generations WHERE source_id = c.id"
+    "SELECT id, size FROM (SELECT c.id, CASE WHEN c.machine = %(machine)s::uuid"
+    " THEN c.committed_offset ELSE (SELECT archived FROM archive_generations WHERE source_id = c.id"
     " ORDER BY generation DESC LIMIT 1) END AS size FROM checkpoints c WHERE {which}) c"
     " WHERE size > 0 ORDER BY id DESC"
 )
@@ -37,7 +37,7 @@ _OF_SESSIONS = (
     " WHERE {conditions})"
 )
 _SESSIONS = (
-    "SELECT a.session_uuid::text, a.id, p.path, p.host FROM agents a JOIN projects p"
+    "SELECT a.session_uuid::text, a.id, p.path, p.host FROM agents a JOIN places p"
     " ON p.id = a.project_id WHERE a.session_uuid = ANY (%(uuids)s::uuid[])"
     " AND (%(projects)s::int[] IS NULL OR a.project_id = ANY (%(projects)s))"
 )
@@ -87,7 +87,7 @@ class _Search:
     def sources(self) -> list[tuple[int, int]]:
         """(id, bytes) of the transcripts that may hold it, in the order of the search."""
         which: list[str] = ["true"]
-        values: dict[str, Any] = {"host": self._reader.host}
+        values: dict[str, Any] = {"machine": self._reader.machine}
         for name, condition, value in (
             ("session", "a.session_uuid = %(session)s::uuid", self._session),
             ("projects", "a.project_id = ANY (%(projects)s)", self._projects),

@@ -39,9 +39,9 @@ Made = TypeVar("Made")
 class Reader:
     """One connection of the pool, for as long as one question takes."""
 
-    def __init__(self, database: Database, host: str = "") -> None:
+    def __init__(self, database: Database, machine: str | None = None) -> None:
         self._database = database
-        self.host = host
+        self.machine = machine
 
     def rows(self, statement: str, values: Values = (), seconds: float = 0) -> list[Row]:
         """Rows of one statement, values as %s or %(name)s; QuestionTooLong after its time."""
@@ -76,15 +76,18 @@ class Reader:
 class ReadPool:
     """Lends connections to threads: `with pool.reading() as reader: reader.rows(...)`.
 
-    `url` is asked at each new connection; files of `host` are on this machine. Who finds all of
+    `url` is asked at each new connection; files of `machine` are here. Who finds all of
     them lent waits for one, no longer than a statement may take; then DatabaseUnavailable.
     """
 
     def __init__(
-        self, url: Callable[[], str], host: str = "", connections: int = CONNECTIONS
+        self,
+        url: Callable[[], str],
+        machine: Callable[[], str | None] = lambda: None,
+        connections: int = CONNECTIONS,
     ) -> None:
         self._url = url
-        self._host = host
+        self._machine = machine
         self._free = threading.BoundedSemaphore(connections)
         self._lock = threading.Lock()
         self._idle: list[tuple[float, Database]] = []
@@ -97,7 +100,7 @@ class ReadPool:
         try:
             database = self._take()
             try:
-                yield Reader(database, self._host)
+                yield Reader(database, self._machine())
             finally:
                 self._give_back(database)
         finally:

@@ -38,7 +38,7 @@ from claude_headspace.read.stretches import stretches_of
 COUNT_SECONDS = 2.0
 _FROM = (
     " FROM ({union}) h LEFT JOIN agents s ON s.id = h.agent_id"
-    " LEFT JOIN projects p ON p.id = s.project_id WHERE {conditions}"
+    " LEFT JOIN places p ON p.id = s.project_id WHERE {conditions}"
 )
 
 
@@ -146,7 +146,7 @@ def _apart(values: Sequence[str]) -> tuple[list[str], list[str]]:
 
 # Nothing chosen is all of them.
 _PROJECTS = (
-    "SELECT id FROM projects WHERE (%(path)s = '{}' OR path = ANY (%(path)s))"
+    "SELECT id FROM places WHERE (%(path)s = '{}' OR path = ANY (%(path)s))"
     " AND path <> ALL (%(no_path)s)"
     " AND (%(host)s = '{}' OR host = ANY (%(host)s)) AND host <> ALL (%(no_host)s)"
 )

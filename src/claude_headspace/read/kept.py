@@ -12,7 +12,8 @@ from pathlib import Path
 from claude_headspace.read.connection import Reader
 
 _SOURCES = (
-    "SELECT path, host, committed_offset, coalesce((counts->>'lines')::bigint, 0),"
+    "SELECT path, machine::text, coalesce((SELECT label FROM machines m WHERE m.id = machine),"
+    " left(machine::text, 8)), committed_offset, coalesce((counts->>'lines')::bigint, 0),"
     " coalesce((counts->>'duplicates')::bigint, 0),"
     " coalesce((SELECT sum(value::bigint) FROM jsonb_each_text(counts->'rejected')), 0)::bigint,"
     " updated_at FROM checkpoints WHERE sessions @> ARRAY[%s::uuid] ORDER BY id"
@@ -26,9 +27,10 @@ _FACTS = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of the session; `on_disk` is None where this host cannot see it."""
+    """A file of the session; `on_disk` is None where this machine cannot see it."""
 
     path: str
+    machine: str
     host: str
     read_bytes: int
     lines: int
@@ -74,7 +76,7 @@ class Kept:
 def kept_of(reader: Reader, session: str) -> Kept:
     """What is known of the files of a session."""
     sources = tuple(
-        replace(source, on_disk=_size(source.path) if source.host == reader.host else None)
+        replace(source, on_disk=_size(source.path) if source.machine == reader.machine else None)
         for source in reader.fetch(Source, _SOURCES, [session])
     )
     main = sources[0] if sources and sources[0].on_disk else None
@@ -84,13 +86,13 @@ def kept_of(reader: Reader, session: str) -> Kept:
 _MAIN_FILES = (
     "SELECT DISTINCT ON (session) session::text, path, committed_offset FROM checkpoints,"
     " unnest(sessions) AS session WHERE sessions && %(these)s::uuid[]"
-    " AND session = ANY (%(these)s::uuid[]) AND host = %(host)s ORDER BY session, id"
+    " AND session = ANY (%(these)s::uuid[]) AND machine = %(machine)s::uuid ORDER BY session, id"
 )
 
 
 def branches_of(reader: Reader, sessions: Sequence[str]) -> dict[str, str]:
     """The branch of each session whose file is on this machine."""
-    rows = reader.rows(_MAIN_FILES, {"these": list(sessions), "host": reader.host})
+    rows = reader.rows(_MAIN_FILES, {"these": list(sessions), "machine": reader.machine})
     told = {row[0]: _facts(row[1], row[2]).get("Branch", "") for row in rows}
     return {session: branch for session, branch in told.items() if branch}
 

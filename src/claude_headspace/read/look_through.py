@@ -55,13 +55,13 @@ class _Text:
 
 
 _TURNS = _Text(
-    TEXT, TURN, "{events} LEFT JOIN projects p ON p.id = e.project_id", "e.timestamp", "e.id",
+    TEXT, TURN, "{events} LEFT JOIN places p ON p.id = e.project_id", "e.timestamp", "e.id",
     "e.project_id", STANDING_TURN,
 )  # fmt: skip
 _INPUTS = _Text(
     "e.input", _CALL,
     "tool_calls e LEFT JOIN agents a ON a.session_uuid = e.session_uuid"
-    " LEFT JOIN projects p ON p.id = a.project_id",
+    " LEFT JOIN places p ON p.id = a.project_id",
     "e.started_at", "e.call_offset", "a.project_id", ("e.copy_of IS NULL",),
 )  # fmt: skip
 

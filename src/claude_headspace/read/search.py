@@ -27,7 +27,7 @@ GLANCE_SECONDS = 0.02
 # itself, where it helps.
 _BY_WORDS = (
     "SELECT DISTINCT ON (e.timestamp, e.id) {columns} FROM {events}"
-    " JOIN search_parts s ON s.event_id = e.id LEFT JOIN projects p ON p.id = e.project_id"
+    " JOIN search_parts s ON s.event_id = e.id LEFT JOIN places p ON p.id = e.project_id"
     " WHERE {conditions} AND e.timestamp >= %(lo)s AND e.timestamp < %(hi)s"
     " ORDER BY e.timestamp DESC, e.id DESC, s.part LIMIT %(rows)s"
 )

@@ -21,7 +21,7 @@ _STATES = ("needs", "turn", "work", "stalled", "ended")
 _COUNTED = (
     "SELECT alive, p.path, p.host, number FROM (SELECT CASE WHEN a.ended_at IS NULL THEN a.id END"
     " AS alive, a.project_id, count(*) AS number FROM agents a WHERE {conditions} GROUP BY 1, 2) a"
-    " JOIN projects p ON p.id = a.project_id"
+    " JOIN places p ON p.id = a.project_id"
 )
 
 

@@ -30,7 +30,7 @@ _COLUMNS = (
     f"a.id, a.session_uuid::text, {TITLE}, p.path, p.host, a.working_directory, a.started_at,"
     " a.last_seen_at, a.ended_at, a.end_reason, a.forked_from::text"
 )
-FROM = " FROM agents a JOIN projects p ON p.id = a.project_id"
+FROM = " FROM agents a JOIN places p ON p.id = a.project_id"
 _SORTS = {
     "last": "a.last_seen_at",
     "length": "extract(epoch FROM a.last_seen_at - a.started_at)::float8",

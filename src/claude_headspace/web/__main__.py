@@ -46,7 +46,7 @@ def main() -> int:
     try:
         config = load_config()
         token_of(config.state.directory)
-        pool = ReadPool(lambda: database_url(config), config.state.host)
+        pool = ReadPool(lambda: database_url(config), lambda: config.state.machine)
         entrance = _make_entrance(config, pool)
     except HeadspaceError as error:
         log.error("%s", error)  # noqa: TRY400  a message for people, no traceback

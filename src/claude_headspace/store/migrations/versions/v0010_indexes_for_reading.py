@@ -5,7 +5,7 @@ from __future__ import annotations
 from claude_headspace.store.migrations.statements import run
 
 revision = "0010"
-down_revision = "0007"
+down_revision = "0008"
 
 
 def upgrade() -> None:
