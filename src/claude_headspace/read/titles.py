@@ -47,28 +47,35 @@ class KnownTitles:
     def __init__(self) -> None:
         self._known: dict[int, str] = {}
         self._reached: tuple[Any, int] = ("-infinity", 0)
+        self._last: tuple[list[str], list[int]] = ([], [])
         self._lock = threading.Lock()
 
     def having(self, reader: Reader, words: Sequence[str]) -> list[int]:
         """The sessions whose title, directory or project has all of these words."""
         wanted = [word.lower() for word in words]
         with self._lock:
-            self._learn(reader)
-            return [
-                agent for agent, text in self._known.items() if all(word in text for word in wanted)
-            ]
+            if self._learn(reader) or wanted != self._last[0]:
+                texts = self._known.items()
+                found = [agent for agent, text in texts if all(word in text for word in wanted)]
+                self._last = wanted, found
+            return self._last[1]
 
-    def _learn(self, reader: Reader) -> None:
+    def _learn(self, reader: Reader) -> bool:
+        """Read what is new; whether there was anything."""
+        news = False
         while True:
             rows = reader.rows(_NEXT, self._reached)
             for agent, _, title, *places in rows:
-                self._known[agent] = " ".join([title_of(title), *places]).lower()
+                text = " ".join([title_of(title), *places]).lower()
+                news |= self._known.get(agent) != text
+                self._known[agent] = text
             if rows:
                 self._reached = rows[-1][1], rows[-1][0]
             if len(rows) < _STEP:
                 break
         if rows:
             self._reached = rows[-1][1] - _AGAIN, 0
+        return news
 
 
 sessions_having = KnownTitles().having
