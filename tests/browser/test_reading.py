@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +51,19 @@ def test_a_subagent_stands_within_the_call_that_started_it(desk: Any, worked: Ta
     see(task.locator(".agent .tool").filter(has_text="worktree"))
     main = page.locator("#turns > .turn > .reply > .prose")
     assert "subagent" not in " ".join(main.all_inner_texts())
+
+
+def test_a_session_is_exported_without_its_secrets(desk: Any, worked: Talk) -> None:
+    worked.prompt("use ghp_" + "a1B2" * 9, ago=1)
+    page = desk.open(f"/sessions/{worked.session}")
+    see(page.get_by_role("heading", name="use ghp_"))
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Markdown").click()
+    text = Path(download.value.path()).read_text("utf-8")
+    assert "## 1. why is it broken" in text
+    assert "- Bash `git status` (failed, 1.0 s)" in text
+    assert "[redacted:" in text
+    assert "ghp_" not in text
 
 
 def test_only_prompts_or_failures_can_be_shown(desk: Any, worked: Talk) -> None:

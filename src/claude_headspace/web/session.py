@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, render_template, request
 
 from claude_headspace.errors import SelectionError
+from claude_headspace.events.redaction import make_redactor
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.conversation import read_page
 from claude_headspace.read.exchange import Exchange, Step
@@ -23,6 +24,7 @@ from claude_headspace.read.selection import find_session
 from claude_headspace.read.sessions import Session, one_session
 from claude_headspace.read.telling import Telling, diff, telling
 from claude_headspace.read.tools import Call, models_of, one_call
+from claude_headspace.web.export import as_markdown
 from claude_headspace.web.frame import as_of, frame, page
 from claude_headspace.web.words import waited
 
@@ -62,6 +64,21 @@ def show(uuid: str) -> str:
         outcome=partial(outcome_of, failures, now, session.ended_at is not None),
         last_page=number + 1 >= len(pages),
     )  # fmt: skip
+
+
+@view.get("/sessions/<uuid>.md")
+def export(uuid: str) -> Response:
+    """All of it as Markdown."""
+    with frame().pool.reading() as reader:
+        session = _find(reader, uuid, datetime.now(UTC))
+        outline = read_outline(reader, session.id)
+        pages = range(max(1, len(outline.pages())))
+        found = [each for n in pages for each in read_page(reader, session.id, outline, n)]
+    redactor = make_redactor(frame().config.privacy.patterns)
+    response = Response(redactor.redact(as_markdown(session, found))[0])
+    response.content_type = "text/markdown; charset=utf-8"
+    response.headers["Content-Disposition"] = f'attachment; filename="{session.uuid}.md"'
+    return response
 
 
 def _find(reader: Reader, name: str, now: datetime) -> Session:
