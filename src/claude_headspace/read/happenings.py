@@ -36,10 +36,8 @@ from claude_headspace.read.selection import find_session
 from claude_headspace.read.stretches import stretches_of
 
 COUNT_SECONDS = 2.0
-_FROM = (
-    " FROM ({union}) h LEFT JOIN agents s ON s.id = h.agent_id"
-    " LEFT JOIN places p ON p.id = s.project_id WHERE {conditions}"
-)
+# Joined when there are few rows left.
+_PLACED = " h LEFT JOIN agents s ON s.id = h.agent_id LEFT JOIN places p ON p.id = s.project_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +93,22 @@ def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]
     before = read_cursor(asked.cursor, datetime, str) if asked.cursor else None
     more = " AND (h.at, h.key) < (%(at)s, %(key)s)" if before else ""
     values["at"], values["key"] = before or (None, None)
-    statement = f"SELECT {_COLUMNS}{source}{more} ORDER BY h.at DESC, h.key DESC LIMIT %(rows)s"
+    order = "ORDER BY h.at DESC, h.key DESC"
+    page = f"SELECT h.*{source}{more} {order} LIMIT %(rows)s"
+    statement = f"SELECT {_COLUMNS} FROM ({page}){_PLACED} {order}"
     found: list[Happening] = []
     stretches = stretches_of(
         reader, asked.since, asked.until, values["at"], whole=bool(asked.session)
     )
     for lo, hi in stretches:
-        rows = {"lo": lo, "hi": hi, "rows": asked.limit + 1 - len(found)}
-        found += [Happening(*row) for row in stretches.rows(reader, statement, {**values, **rows})]
+        values |= {"lo": lo, "hi": hi, "rows": asked.limit + 1 - len(found)}
+        found += [Happening(*row) for row in stretches.rows(reader, statement, values)]
         if len(found) > asked.limit:
             break
-    page = page_of(found, asked.limit, lambda row: (row.at, row.key))
-    if page.next or not stretches.unfinished:
-        return page
-    return Page(page.rows, write_cursor((stretches.reached, "")))
+    rows = page_of(found, asked.limit, lambda row: (row.at, row.key))
+    if rows.next or not stretches.unfinished:
+        return rows
+    return Page(rows.rows, write_cursor((stretches.reached, "")))
 
 
 def _source(reader: Reader, asked: HappeningQuestion) -> tuple[str, dict[str, Any]]:
@@ -135,7 +135,7 @@ def _source(reader: Reader, asked: HappeningQuestion) -> tuple[str, dict[str, An
         conditions.append(f"strpos(lower(h.text), %(word{number})s) > 0")
         values[f"word{number}"] = word.lower()
     union = " UNION ALL ".join(branches or [EVENT_ROWS + " AND false"])
-    return _FROM.format(union=union, conditions=" AND ".join(conditions)), values
+    return f" FROM ({union}) h WHERE {' AND '.join(conditions)}", values
 
 
 def _apart(values: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -179,8 +179,9 @@ def tally(reader: Reader, asked: HappeningQuestion, buckets: Buckets) -> Tally |
     source, values = _source(reader, asked)
     try:
         rows = reader.rows(
-            "SELECT width_bucket(h.at, %(edges)s::timestamptz[]), h.kind, h.actor, p.path, p.host,"
-            f" count(*){source} GROUP BY 1, 2, 3, 4, 5",
+            "SELECT part, kind, actor, p.path, p.host, sum(number)::int FROM (SELECT"
+            " width_bucket(h.at, %(edges)s::timestamptz[]) AS part, h.kind, h.actor, h.agent_id,"
+            f" count(*) AS number{source} GROUP BY 1, 2, 3, 4){_PLACED} GROUP BY 1, 2, 3, 4, 5",
             {**values, "edges": list(buckets.edges), "lo": buckets.start, "hi": buckets.end},
             COUNT_SECONDS,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from claude_headspace.read.archive_search import search_archive
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.look_through import look_through, newest_first
@@ -13,6 +15,7 @@ from claude_headspace.read.query import (
     TEXT,
     TURN,
     Hit,
+    Query,
     SearchQuestion,
     conditions_of,
     make_hit,
@@ -28,8 +31,13 @@ GLANCE_SECONDS = 0.02
 _BY_WORDS = (
     "SELECT DISTINCT ON (e.timestamp, e.id) {columns} FROM {events}"
     " JOIN search_parts s ON s.event_id = e.id LEFT JOIN places p ON p.id = e.project_id"
-    " WHERE {conditions} AND e.timestamp >= %(lo)s AND e.timestamp < %(hi)s"
+    " WHERE {conditions} AND ts_match_vq(s.words, to_tsquery('simple', %(query)s))"
     " ORDER BY e.timestamp DESC, e.id DESC, s.part LIMIT %(rows)s"
+)
+# Of events that have the words all the same: their parts are looked up for a page alone.
+_NEWEST = (
+    "(SELECT e.* FROM {events} WHERE {conditions} ORDER BY e.timestamp DESC, e.id DESC"
+    " LIMIT %(rows)s) e"
 )
 
 
@@ -53,24 +61,32 @@ def seconds_behind(reader: Reader) -> float:
 
 
 def _search_words(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
-    """What is common is soon found from the newest back; what is rare, by the index."""
+    """What is common is soon found from the newest back; the rest, if it is rare, by the index."""
     query = read_query(asked.q)
-    conditions, values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
-    conditions += [*STANDING_TURN, "ts_match_vq(s.words, to_tsquery('simple', %(query)s))"]
-    if asked.where == "prompts":
-        conditions.append("s.prompt")
-    values["query"] = query.as_tsquery()
-    columns = TURN.format(text=f"substr({TEXT}, s.begins + 1, s.length)")
+    first = _among(reader, asked, query, GLANCE_SECONDS)
+    room = asked.limit - len(first.rows)
+    if first.looked is None or room <= 0:
+        return first
+    rest = replace(asked, cursor=first.next, limit=room)
+    page = _among(reader, rest, query, seconds, narrow=True)
+    return Page(first.rows + page.rows, page.next, page.looked)
 
-    def among(events: str, seconds: float) -> Page[Hit]:
-        sql = _BY_WORDS.format(columns=columns, events=events, conditions=" AND ".join(conditions))
-        whole = events != ALL_EVENTS
-        return newest_first(reader, asked, sql, values, make, seconds, whole=whole)
+
+def _among(
+    reader: Reader, asked: SearchQuestion, query: Query, seconds: float, *, narrow: bool = False
+) -> Page[Hit]:
+    conditions, values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
+    conditions += [*STANDING_TURN, "e.timestamp >= %(lo)s", "e.timestamp < %(hi)s"]
+    if asked.where == "prompts":
+        conditions.append("e.payload ->> 'actor' = 'user'")
+    values["query"] = query.as_tsquery()
+    events, every = ALL_EVENTS, " AND ".join(conditions)
+    if narrow and (events := narrowed(reader, values["query"], values)) != ALL_EVENTS:
+        events = _NEWEST.format(events=events, conditions=every)
+    columns = TURN.format(text=f"substr({TEXT}, s.begins + 1, s.length)")
+    sql = _BY_WORDS.format(columns=columns, events=events, conditions=every)
 
     def make(row: Row) -> Hit:
         return make_hit(row, *passage_of(row[-1], query.wanted))
 
-    page = among(ALL_EVENTS, GLANCE_SECONDS)
-    if page.looked is None:
-        return page
-    return among(narrowed(reader, values["query"], values), seconds)
+    return newest_first(reader, asked, sql, values, make, seconds, whole=events != ALL_EVENTS)
