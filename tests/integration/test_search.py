@@ -222,7 +222,7 @@ def test_a_page_of_large_texts_is_read_in_pieces(library: Library) -> None:
 
 def test_what_takes_long_is_looked_for_further_back_by_the_next_page(library: Library) -> None:
     old = library.say("a needle_in it")
-    library.log.rows("UPDATE events SET timestamp = timestamp - interval '900 days'")
+    library.log.rows("UPDATE events SET timestamp = timestamp - interval '3 hours'")
     new = library.say("the needle_in that")
     library.catch_up()
     asked = SearchQuestion("eedle", match="plain")

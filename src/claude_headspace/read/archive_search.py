@@ -27,10 +27,11 @@ _MARKS = {"outputs": b'"tool_result"', "thinking": b'"thinking"'}
 _PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
 # What is not in the archive can be had from the files of this machine.
 _SOURCES = (
-    "SELECT id, size FROM (SELECT c.id, CASE WHEN c.machine = %(machine)s::uuid"
-    " THEN c.committed_offset ELSE (SELECT archived FROM archive_generations WHERE source_id = c.id"
-    " ORDER BY generation DESC LIMIT 1) END AS size FROM checkpoints c WHERE {which}) c"
-    " WHERE size > 0 ORDER BY id DESC"
+    "SELECT c.id, size FROM checkpoints c LEFT JOIN (SELECT DISTINCT ON (source_id) source_id,"
+    " archived FROM archive_generations ORDER BY source_id, generation DESC) g"
+    " ON g.source_id = c.id, LATERAL (SELECT CASE WHEN c.machine = %(machine)s::uuid"
+    " THEN c.committed_offset ELSE g.archived END AS size) s WHERE size > 0 AND {which}"
+    " ORDER BY c.id DESC"
 )
 _OF_SESSIONS = (
     "c.id IN (SELECT s.id FROM agents a JOIN checkpoints s ON s.sessions @> ARRAY[a.session_uuid]"

@@ -21,7 +21,7 @@ from claude_headspace.store.words import words_of
 _TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
 # What more parts hold is not looked for by the index of words, but from the newest back.
 _RARE = 4000
-CANDIDATE_SECONDS = 0.5
+CANDIDATE_SECONDS = 0.25
 _CANDIDATES = "SELECT event_id FROM search_parts WHERE words @@ to_tsquery('simple', %s) LIMIT %s"
 # The copy of a turn is found in the session that it was copied from, if that is there.
 _ONCE = (
