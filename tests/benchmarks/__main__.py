@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import capturing, footprint, growth, page, viewers
+from benchmarks import arrival, capturing, footprint, growth, page, viewers
 from benchmarks.bench import FULL, QUICK, Bench, Row, Scale
 from benchmarks.figures import Result, table
 from benchmarks.machine import condition, describe
@@ -35,6 +35,7 @@ ROWS = (
     Row("line", "memory for one line of the longest allowed length", footprint.longest_line),
     Row("growth", "a large log: cost of an event, time of a question", growth.growth),
     Row("page", "the page and the API over a million turns", page.page),
+    Row("arrival", "from an append until it is seen", arrival.arrival),
     Row("watched", "the watcher with pages open and a search a second", page.watched),
     Row("viewers", "the same transcripts in this and in agentsview", viewers.viewers),
 )
