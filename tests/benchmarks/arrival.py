@@ -1,4 +1,4 @@
-"""How soon a line that is appended is seen: by a stream, by search, and on the page in a browser."""
+"""How soon a line that is appended is seen: by a stream, by search, on the page in a browser."""
 
 from __future__ import annotations
 
