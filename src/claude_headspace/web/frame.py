@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,7 @@ _TITLES = {
 }
 
 
+@cache
 def icon(name: str) -> Markup:
     """One of the shapes that stand at the head of every page."""
     kind = "i fold" if name == "fold" else "i"
