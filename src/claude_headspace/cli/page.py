@@ -25,7 +25,7 @@ def open_page(*, print_it: bool) -> int:
     config = load_config()
     if answering_instance(config) is None:
         raise HeadspaceError(
-            f"nothing of ours answers at {web_address(config)}: start it with deploy/run"
+            f"nothing of ours answers at {web_address(config)}: start it with `claude-headspace up`"
         )
     link = one_time_link(config)
     if print_it or not webbrowser.open(link):

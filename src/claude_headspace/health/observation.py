@@ -63,7 +63,6 @@ class Observation:
     `dangers` are sentences about what harms the user, whether everything runs or not; `remarks`
     about what harms nobody, and is worth knowing.
     `disk` says what is wrong with the disk of the state directory, if anything.
-    `folder` is where `supervisorctl` finds the instance by itself.
     """
 
     now: float
@@ -76,12 +75,11 @@ class Observation:
     disk: str = ""
     watcher: str = "watcher"
     listener: str = "guard"
-    folder: str = ""
 
-    def start(self, program: str) -> str:
-        """The command that starts a program, and where it reaches this supervisord."""
-        place = f" (in {self.folder})" if self.folder else ""
-        return f"supervisorctl start {program}{place}"
+    @staticmethod
+    def start(program: str) -> str:
+        """The command that starts a program."""
+        return f"claude-headspace supervisorctl start {program}"
 
     def find(self, name: str) -> Program | None:
         """The program of this name."""

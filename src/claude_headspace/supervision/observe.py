@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -82,14 +81,7 @@ def observe(
         database=database() if database else None,
         disk=disk_problem(state_directory),
         watcher=program,
-        folder=_project_folder(),
     )
-
-
-def _project_folder() -> str:
-    """The folder of the checkout that this program was installed from; empty if there is none."""
-    folder = Path(sys.prefix).parent
-    return str(folder) if (folder / "supervisord.conf").exists() else ""
 
 
 def ask_guard(supervisor: Supervisor) -> GuardState | Problem:

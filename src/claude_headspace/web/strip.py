@@ -12,7 +12,7 @@ from claude_headspace.health.verdict import Verdict
 from claude_headspace.health.words import format_bytes
 from claude_headspace.web.words import ago, clock, counted
 
-_COMMAND = re.compile(r"`([^`]+)`|(supervisorctl start \w+)")
+_COMMAND = re.compile(r"`([^`]+)`|(claude-headspace supervisorctl start \w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,14 @@ def strip_of(verdict: Verdict, now: float) -> Strip:
         since = _since(watcher.get("failing_since"))
         return Strip(
             "broken", f"Postgres does not answer{since}.",
-            "Reading has stopped; nothing is lost.", "deploy/run",
+            "Reading has stopped; nothing is lost.", "claude-headspace up",
         )  # fmt: skip
     if verdict.status == "down":
         return Strip(
-            "broken", "Nothing is being captured.", _sentence(verdict.reasons), "deploy/run"
+            "broken",
+            "Nothing is being captured.",
+            _sentence(verdict.reasons),
+            "claude-headspace up",
         )
     if verdict.reasons:
         return _degraded(verdict.reasons)
