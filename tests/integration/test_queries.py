@@ -219,7 +219,7 @@ def test_sessions_are_found_by_their_beginning(database_url: str) -> None:
         assert find_session(connection, "AAAA").uuid == one
         assert find_session(connection, str(other)).agent_id == 2
         assert find_session(connection, str(unknown)).filter() == EventFilter(session=unknown)
-        for name, problem in (("aaa", "more than one"), ("b", "knows no"), ("x", "no session")):
+        for name, problem in (("aaa", "more than one"), ("b", "has no"), ("x", "not a session")):
             with pytest.raises(SelectionError, match=problem):
                 find_session(connection, name)
 
@@ -250,7 +250,7 @@ def test_projects_are_found_by_path_or_tail(
         assert len(find_projects(connection, ".")) == 2
         with pytest.raises(SelectionError, match=r"more than one .*deep/app"):
             find_projects(connection, "app")
-        with pytest.raises(SelectionError, match="knows no"):
+        with pytest.raises(SelectionError, match="has no"):
             find_projects(connection, "pp")
 
 

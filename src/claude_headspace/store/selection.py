@@ -47,7 +47,7 @@ def find_session(connection: Connection, name: str) -> NamedSession:
     """The session of this uuid, known or not, or the one whose uuid begins so."""
     digits = name.lower().replace("-", "")
     if not re.fullmatch(f"[0-9a-f]{{1,{_UUID_DIGITS}}}", digits):
-        raise SelectionError(f"{name!r} is no session: give its uuid or the beginning of it")
+        raise SelectionError(f"{name!r} is not a session: give a uuid or the beginning of one")
     first, last = UUID(digits.ljust(_UUID_DIGITS, "0")), UUID(digits.ljust(_UUID_DIGITS, "f"))
     rows = connection.execute(
         select(agents.c.session_uuid, agents.c.id)
@@ -96,8 +96,8 @@ def sessions_silent_since(connection: Connection, moment: datetime) -> list[UUID
 
 def _check_single(what: str, found: Sequence[str]) -> None:
     if not found:
-        raise SelectionError(f"the log knows no {what}: see `claude-headspace sessions`")
+        raise SelectionError(f"the log has no {what}: see `claude-headspace sessions`")
     if len(found) > 1:
         listed = ", ".join(found[:SHOWN_CHOICES])
         more = " and others" if len(found) > SHOWN_CHOICES else ""
-        raise SelectionError(f"there is more than one {what}: {listed}{more}; say more of it")
+        raise SelectionError(f"there is more than one {what}: {listed}{more}; name one of them")
