@@ -15,7 +15,7 @@ import click
 import pytest
 
 from claude_headspace.cli.command import count, moment
-from claude_headspace.cli.log import describe
+from claude_headspace.cli.events import describe
 from claude_headspace.cli.program import build_program, run
 from claude_headspace.cli.terminal import as_json, cut, local_time, printable
 

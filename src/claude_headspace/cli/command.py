@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from claude_headspace.cli.naming import complete_project, complete_session
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -119,7 +121,7 @@ def flag(name: str, told: str, variable: str | None = None, **settings: Any) -> 
     return click.option(*names, is_flag=True, help=told, **settings)
 
 
-def limit(default: int = 50) -> Declare:
+def limit(default: int | str = 50) -> Declare:
     """`--limit`."""
     told = f"show only the newest N, or `all` (default: {default})"
     return option("--limit", "N", told, type=count, default=str(default))
@@ -130,11 +132,14 @@ def json_output(shape: str) -> Declare:
     return click.option("--json", "whole", is_flag=True, help=f"print {shape}")
 
 
-def project(
-    told: str = "only this project; the end of its path is enough", **settings: Any
-) -> Declare:
+def project(told: str = "only this project; the end of its path is enough") -> Declare:
     """`--project`."""
-    return option("--project", "PATH", told, **settings)
+    return option("--project", "PATH", told, shell_complete=complete_project)
+
+
+def host() -> Declare:
+    """`--host`."""
+    return option("--host", "NAME", "only of this host")
 
 
 def since(what: str) -> Declare:
@@ -143,6 +148,30 @@ def since(what: str) -> Declare:
     return option("--since", "TIME", told, type=moment)
 
 
-def session_argument() -> Declare:
-    """The session that a command is about."""
-    return click.argument("session", metavar="SESSION", help="its id; the beginning is enough")
+def until(what: str) -> Declare:
+    """`--until`."""
+    return option("--until", "TIME", f"{what} before then", type=moment)
+
+
+def session_argument(**settings: Any) -> Declare:
+    """The session that a command is about; several words are one name."""
+    settings = {"required": True, **settings}
+    return click.argument(
+        "session",
+        metavar="SESSION",
+        nargs=-1,
+        callback=_as_one,
+        shell_complete=complete_session,
+        help="its id, the beginning of it, or words of its title",
+        **settings,
+    )
+
+
+def session_option() -> Declare:
+    """`--session`."""
+    told = "only this session: its id, the beginning of it, or words of its title"
+    return option("--session", "SESSION", told, shell_complete=complete_session)
+
+
+def _as_one(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str:
+    return " ".join(words)

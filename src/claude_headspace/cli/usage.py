@@ -10,7 +10,7 @@ import click
 
 from claude_headspace.cli.access import open_log
 from claude_headspace.cli.command import Declare, command, json_output, project, since
-from claude_headspace.cli.terminal import as_json, print_table
+from claude_headspace.cli.terminal import as_json, print_lines, table
 
 BY = ("day", "project", "session", "total")
 _TOKENS = {
@@ -109,14 +109,14 @@ def _show(
         for row in rows:
             print(as_json(dict(row)))
         return
-    numbers = [[title, *(shown(row) for row in rows)] for title, shown in columns.items()]
-    widths = [max(map(len, cells)) for cells in numbers]
     groups = [] if by == "total" else [by]
-    of = [[*groups, what], *([_group(name, row) for name in groups] + [row[what]] for row in rows)]
-    print_table([
-        [*(cells[n].rjust(width) for cells, width in zip(numbers, widths, strict=True)), *names]
-        for n, names in enumerate(of)
-    ])  # fmt: skip
+    head = [*columns, *groups, what]
+    told = [
+        [*(shown(row) for shown in columns.values()), *(_group(name, row) for name in groups),
+         row[what]]
+        for row in rows
+    ]  # fmt: skip
+    print_lines(table([head, *told], *range(len(columns))))
 
 
 def _group(by: str, row: Mapping[Any, Any]) -> str:
