@@ -183,6 +183,7 @@ def test_commands_that_must_be_quick_load_little(tmp_path: Path) -> None:
     hook = loaded_by(["hook", "--inbox", str(tmp_path / "inbox")], note)
     assert not hook & (HEAVY | {"click", "typing", "pathlib"})
     assert not loaded_by(["--help"], note) & HEAVY
+    (tmp_path / "inbox").mkdir()
     emit = ["emit", "session_ended", "--inbox", str(tmp_path / "inbox")]
     payload = ["--payload", '{"session_uuid": "x", "reason": "closed"}']
     assert not loaded_by([*emit, *payload], note) & (HEAVY - {"marshmallow", "msgspec"})

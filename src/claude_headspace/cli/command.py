@@ -132,46 +132,39 @@ def json_output(shape: str) -> Declare:
     return click.option("--json", "whole", is_flag=True, help=f"print {shape}")
 
 
-def project(told: str = "only this project; the end of its path is enough") -> Declare:
-    """`--project`."""
-    return option("--project", "PATH", told, shell_complete=complete_project)
-
-
-def host() -> Declare:
-    """`--host`."""
-    return option("--host", "NAME", "only of this host")
-
-
-def since(what: str) -> Declare:
-    """`--since`."""
-    told = f"{what} since then: 2026-08-22T14:00, yesterday, or an age such as 10m, 2h, 3d, 1w"
-    return option("--since", "TIME", told, type=moment)
-
-
-def until(what: str) -> Declare:
-    """`--until`."""
-    return option("--until", "TIME", f"{what} before then", type=moment)
-
-
-def session_argument(**settings: Any) -> Declare:
+def session_argument() -> Declare:
     """The session that a command is about; several words are one name."""
-    settings = {"required": True, **settings}
     return click.argument(
-        "session",
-        metavar="SESSION",
-        nargs=-1,
-        callback=_as_one,
-        shell_complete=complete_session,
-        help="its id, the beginning of it, or words of its title",
-        **settings,
-    )
-
-
-def session_option() -> Declare:
-    """`--session`."""
-    told = "only this session: its id, the beginning of it, or words of its title"
-    return option("--session", "SESSION", told, shell_complete=complete_session)
+        "session", metavar="SESSION", nargs=-1, required=True, callback=_as_one,
+        shell_complete=complete_session, help="its id, the beginning of it, or words of its title",
+    )  # fmt: skip
 
 
 def _as_one(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str:
     return " ".join(words)
+
+
+_TIME = "since then: 2026-08-22T14:00, yesterday, or an age such as 10m, 2h, 3d, 1w"
+_SESSION = "only this session: its id, the beginning of it, or words of its title"
+_PROJECT = "only this project; the end of its path is enough"
+_FILTERS: dict[str, Callable[[str], Declare]] = {
+    "session": lambda _: option("--session", "ID", _SESSION, shell_complete=complete_session),
+    "project": lambda _: option("--project", "PATH", _PROJECT, shell_complete=complete_project),
+    "projects": lambda _: option(
+        "--project", "PATH", "only projects whose paths end so", shell_complete=complete_project
+    ),
+    "host": lambda _: option("--host", "NAME", "only what is of this host"),
+    "since": lambda what: option("--since", "TIME", f"only {what} {_TIME}", type=moment),
+    "until": lambda what: option("--until", "TIME", f"only {what} before then", type=moment),
+}
+
+
+def filters(names: str, what: str = "what was") -> Declare:
+    """Several of --session, --project, --host, --since and --until, for rows of this kind."""
+
+    def declare(run: Any) -> Any:
+        for name in reversed(names.split()):
+            run = _FILTERS[name](what)(run)
+        return run
+
+    return declare

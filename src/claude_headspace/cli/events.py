@@ -13,17 +13,7 @@ from uuid import UUID
 import click
 
 from claude_headspace.cli.access import open_log, open_reader
-from claude_headspace.cli.command import (
-    command,
-    flag,
-    json_output,
-    limit,
-    option,
-    project,
-    session_option,
-    since,
-    until,
-)
+from claude_headspace.cli.command import command, filters, flag, json_output, limit, option
 from claude_headspace.cli.follow import LiveEvents
 from claude_headspace.cli.naming import SHORT_ID, find_session
 from claude_headspace.cli.sessions import JSON_LINES
@@ -60,11 +50,8 @@ _JSON_FIELDS = (
     "claude-headspace events --session 6f1d0a7e --limit all --json | jq .payload.text",
     "claude-headspace events --type turn_detected --follow",
 )
-@session_option()
-@project()
+@filters("session project since until", "events")
 @option("--type", "TYPE", "only this type, such as turn_detected", "event_type")
-@since("only events")
-@until("only events")
 @limit()
 @flag("--follow", "keep running and show new events")
 @json_output(JSON_LINES)

@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from claude_headspace.cli.access import all_pages, open_reader
-from claude_headspace.cli.command import (
-    command,
-    host,
-    limit,
-    project,
-    session_option,
-    since,
-    until,
-)
+from claude_headspace.cli.command import command, filters, limit
 from claude_headspace.cli.naming import find_session, known_session, project_paths
 from claude_headspace.cli.show import as_markdown, conversation
 from claude_headspace.cli.terminal import as_json
@@ -41,11 +33,7 @@ WHAT = ("conversations", "events", "sessions", "tools", "usage")
     "--format", "shape", type=click.Choice(("jsonl", "csv", "markdown")), default="jsonl",
     help="JSON Lines (default), CSV, or Markdown (conversations alone)",
 )  # fmt: skip
-@session_option()
-@project()
-@host()
-@since("only what was")
-@until("only what was")
+@filters("session project host since until")
 @limit("all")
 def export(what: str, shape: str, limit: int | None, session: str | None, **asked: Any) -> int:
     """Write events, sessions, calls of tools, usage or conversations to standard output.

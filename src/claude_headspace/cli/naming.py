@@ -122,10 +122,9 @@ def _session_names(reader: Reader, begun: str) -> Iterator[tuple[str, str]]:
 
 
 def _project_names(reader: Reader, begun: str) -> Iterator[tuple[str, str]]:
-    for (path,) in reader.rows("SELECT DISTINCT path FROM projects ORDER BY path"):
-        name = path if begun.startswith("/") else path.rpartition("/")[2]
-        if name.startswith(begun):
-            yield name, path
+    paths = [row[0] for row in reader.rows("SELECT DISTINCT path FROM projects ORDER BY path")]
+    names = {path if begun.startswith("/") else path.rpartition("/")[2]: path for path in paths}
+    return ((name, path) for name, path in names.items() if name.startswith(begun))
 
 
 complete_session = _completing(_session_names)

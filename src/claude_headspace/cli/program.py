@@ -19,47 +19,23 @@ DESCRIPTION = "The event log of Claude Code: every turn of every session, in Pos
 # Sections of the help, and in which module of this package each command is declared.
 SECTIONS: dict[str, dict[str, str]] = {
     "Read": {
-        "sessions": "sessions",
-        "show": "show",
-        "search": "search",
-        "resume": "sessions",
-        "today": "report",
-        "report": "report",
-        "events": "events",
-        "export": "export",
-        "usage": "usage",
-        "tools": "usage",
-        "open": "page",
-        "psql": "database",
+        "sessions": "sessions", "show": "show", "search": "search", "resume": "sessions",
+        "today": "report", "report": "report", "events": "events", "export": "export",
+        "usage": "usage", "tools": "usage", "open": "page", "psql": "database",
     },
     "Watch": {
-        "status": "state",
-        "rejected": "rejected",
-        "restarts": "state",
-        "verify": "whole",
+        "status": "state", "rejected": "rejected", "restarts": "state", "verify": "whole",
     },
     "Keep": {
-        "restore": "archive",
-        "register": "capture",
-        "unregister": "capture",
-        "emit": "emit",
-        "forget": "archive",
-        "redact": "archive",
-        "backup": "archive",
-        "restore-backup": "archive",
+        "emit": "emit", "restore": "archive", "register": "capture", "unregister": "capture",
+        "forget": "archive", "redact": "archive", "backup": "archive", "restore-backup": "archive",
     },
-    "Run": {
-        "watcher": "capture",
-        "hook": "hooks",
-        "migrate": "database",
-    },
+    "Run": {"watcher": "capture", "hook": "hooks", "migrate": "database"},
     "Set up": {
-        "hooks": "hooks",
-        "check-config": "state",
-        "database-url": "database",
-        "token": "page",
+        "hooks": "hooks", "completion": "completion", "check-config": "state",
+        "database-url": "database", "token": "page",
     },
-}
+}  # fmt: skip
 EPILOG = """\
 exit statuses:
   0   success; for status: healthy

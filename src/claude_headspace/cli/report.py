@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from claude_headspace.cli.access import all_pages, open_reader
-from claude_headspace.cli.command import command, json_output, moment, since
+from claude_headspace.cli.command import command, filters, json_output, moment
 from claude_headspace.cli.naming import SHORT_ID
 from claude_headspace.cli.sessions import short_path, state_of
 from claude_headspace.cli.terminal import as_json, cut, paint, print_lines, table, terminal_width
@@ -73,7 +73,7 @@ def _together(worked: Sequence[Worked]) -> str:
 
 
 @command("report", "claude-headspace report --since 30d --by project")
-@since("only what was done")
+@filters("since", "what was done")
 @click.option(
     "--by", type=click.Choice(("day", "project", "model")), default="day",
     help="rows for each (default: day)",

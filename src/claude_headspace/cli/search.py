@@ -10,17 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from claude_headspace.cli.access import all_pages, open_reader
-from claude_headspace.cli.command import (
-    command,
-    flag,
-    host,
-    json_output,
-    limit,
-    project,
-    session_option,
-    since,
-    until,
-)
+from claude_headspace.cli.command import command, filters, flag, json_output, limit
 from claude_headspace.cli.naming import SHORT_ID, find_session
 from claude_headspace.cli.sessions import JSON_LINES, age, resuming
 from claude_headspace.cli.terminal import (
@@ -54,11 +44,7 @@ BEHIND_SECONDS = 10
 @flag("--everything", "look in turns and in what tools were asked")
 @flag("--prompts", "look only in what you said")
 @flag("--plain", "look for this very text, small or capital")
-@session_option()
-@project()
-@host()
-@since("only what was said")
-@until("only what was said")
+@filters("session project host since until", "what was said")
 @limit(100)
 @json_output(JSON_LINES)
 def search(limit: int | None, *, whole: bool, session: str | None, **asked: Any) -> int:

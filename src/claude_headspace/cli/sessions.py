@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Any
 from claude_headspace.cli.access import all_pages, open_reader
 from claude_headspace.cli.command import (
     command,
+    filters,
     flag,
-    host,
     json_output,
     limit,
-    project,
     session_argument,
-    since,
-    until,
 )
 from claude_headspace.cli.naming import SHORT_ID, known_session, project_paths
 from claude_headspace.cli.terminal import (
@@ -50,11 +47,8 @@ _MORE = "SELECT session_uuid::text, iterm_pane_id, titles FROM agents WHERE id =
     "claude-headspace sessions --open",
     "claude-headspace sessions --project my-project --since 1w",
 )
-@project("only projects of this path; all whose paths end so")
-@host()
+@filters("projects host since until", "sessions alive")
 @flag("--open", "only sessions that have not ended", "open_only")
-@since("only sessions that spoke")
-@until("only sessions that began")
 @limit()
 @json_output(JSON_LINES)
 def sessions(

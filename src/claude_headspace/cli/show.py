@@ -11,6 +11,7 @@ from claude_headspace.cli.naming import known_session
 from claude_headspace.cli.sessions import resuming, short_path, state_of
 from claude_headspace.cli.terminal import (
     as_json,
+    cut,
     local_time,
     paint,
     printable,
@@ -124,8 +125,6 @@ def _as_text(found: Session, said: Iterator[Said]) -> Iterator[str]:
 
 
 def _tool_lines(each: Said, width: int | None) -> Iterator[str]:
-    from claude_headspace.cli.terminal import cut
-
     indent = "  " * (1 + each.depth)
     line = cut(f"{indent}{each.tool}  {each.line}", width)
     yield paint(line, fg="red") if each.outcome == "error" else paint(line, dim=True)

@@ -112,20 +112,25 @@ def _character_columns(character: str, unicodedata: Any) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
-    """Printable lines of at most so many columns; a word that is longer is broken."""
+def wrapped(text: str, width: int | None, indent: str = "", hang: int = 0) -> list[str]:
+    """Printable lines of at most so many columns; a word that is longer is broken.
+
+    What is left of a line that was too long goes on further in, by `hang`.
+    """
     lines = printable_lines(text)
     if width is None:
         return [(indent + line).rstrip() for line in lines]
-    return [indent + part for line in lines for part in _parts(line, max(width - len(indent), 8))]
+    room = max(width - len(indent), 8)
+    return [indent + part for line in lines for part in _parts(line, room, hang)]
 
 
-def _parts(line: str, width: int) -> list[str]:
-    lead = " " * min(len(line) - len(line.lstrip()), width // 2)
-    parts, part = [], lead
+def _parts(line: str, width: int, hang: int) -> list[str]:
+    first = " " * min(len(line) - len(line.lstrip()), width // 2)
+    lead = " " * min(max(len(first), hang), width // 2)
+    parts, part = [], first
     for word in re.split(r"(?<= )", line.strip()):
         for piece in _pieces(word, width - len(lead)):
-            if part != lead and _columns((part + piece).rstrip()) > width:
+            if part.strip() and _columns((part + piece).rstrip()) > width:
                 parts.append(part.rstrip())
                 part = lead
             part += piece
@@ -169,6 +174,14 @@ def _stacked(rows: Sequence[Sequence[str]], limit: int) -> list[str]:
         told = [f"{title} {cell}" for title, cell in zip(titles[:-1], row, strict=False)]
         lines += [cut(row[-1] or "-", limit), *wrapped(", ".join(told), limit, "  ")]
     return lines
+
+
+def print_wrapped(lines: Iterable[str]) -> None:
+    """Each on its own line, or on several, below what follows its label, if it is too long."""
+    width = terminal_width()
+    for line in lines:
+        label = re.match(r"\w+: +", line)
+        print_lines(wrapped(line, width, hang=len(label[0]) if label else 4))
 
 
 def print_lines(lines: Iterable[str]) -> None:

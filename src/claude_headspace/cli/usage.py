@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from claude_headspace.cli.access import open_log
-from claude_headspace.cli.command import Declare, command, json_output, project, since
+from claude_headspace.cli.command import Declare, command, filters, json_output
 from claude_headspace.cli.terminal import as_json, print_lines, table
 
 BY = ("day", "project", "session", "total")
@@ -29,8 +29,7 @@ def _by(default: str) -> Declare:
 
 @command("usage", "claude-headspace usage --since 30d --by project")
 @_by("day")
-@project()
-@since("only tokens")
+@filters("project since", "tokens")
 @json_output("one JSON object a line")
 def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
     """Show the tokens that models took, by day and model.
@@ -56,8 +55,7 @@ def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) 
 
 @command("tools", "claude-headspace tools --project my-project --since 7d")
 @_by("total")
-@project()
-@since("only calls")
+@filters("project since", "calls")
 @json_output("one JSON object a line")
 def tools(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
     """Show the tools that were called, and how that ended.

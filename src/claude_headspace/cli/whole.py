@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from claude_headspace.cli.command import command, flag, json_output, session_option
+from claude_headspace.cli.command import command, filters, flag, json_output
 from claude_headspace.cli.naming import session_id
 
 
 @command("verify", "claude-headspace verify --repair")
-@session_option()
+@filters("session")
 @flag(
     "--repair", "show what is missing, ask, and write it; read files with wrong checkpoints again"
 )
