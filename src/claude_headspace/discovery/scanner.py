@@ -33,7 +33,7 @@ NOTIFIED_WITHIN_SECONDS = 5.0
 # core goes into one slice.
 POLLING_RESCAN_SECONDS = 0.25
 POLLING_SWEEP_SECONDS = 0.5
-SLICE_CORE_SECONDS = 0.002
+SLICE_CORE_SECONDS = 0.0015
 # At the start what is found waits for so long, so that the newest of all is read first.
 START_SECONDS = 1.0
 _ALWAYS = 2**63 - 1
@@ -175,16 +175,23 @@ class Scanner:
         return True
 
     def _see(self, seen: Sighting) -> None:
-        self.recent.note(seen.path, seen.mtime_ns / 1e9)
         if self._unseen is None:
-            self._add_missed(seen)
+            if not self._work_queue.is_done(seen):
+                self._add_missed(seen)
             return
-        self._work_queue.add_seen(seen, self._unseen.take(seen.path))
+        self.recent.note(seen.path, seen.mtime_ns / 1e9)
+        committed_bytes = self._unseen.take(seen.path)
+        if seen.size or committed_bytes:
+            self._work_queue.add_seen(seen, committed_bytes)
+        else:
+            self._work_queue.finish(seen.path, seen.stamp)
 
     def _add_missed(self, seen: Sighting) -> None:
         """Queue a file that changed; what should have been notified by now raises a doubt."""
+        self.recent.note(seen.path, seen.mtime_ns / 1e9)
         known = self._work_queue.expects(seen.path) or self._troubled(seen.path)
-        if not self._work_queue.add_seen(seen) or known:
+        self._work_queue.add_seen(seen)
+        if known:
             return
         if not self._notifier.complete:
             self._notifier.watch(os.path.dirname(seen.path), seen.mtime_ns)
