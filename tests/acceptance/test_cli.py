@@ -436,7 +436,7 @@ def test_rejected(cli: Cli) -> None:
     )
     shown = cli.ok("rejected").splitlines()
     assert shown[0].endswith("torn: no end")
-    assert shown[1] == "  at byte 7 of /f.jsonl"
+    assert shown[1] == "  at byte 7 of /f.jsonl on h"
     assert shown[2].startswith(r"  1003 bytes: \x1b\xff{yyy")
     assert shown[2].endswith("y…")
     assert len(cli.ok("rejected", "--all").splitlines()) == 6

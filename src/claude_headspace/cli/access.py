@@ -42,6 +42,7 @@ def open_reader(config: Config) -> Iterator[Reader]:
     pool = ReadPool(lambda: database_url(config), 1)
     try:
         with _schema_expected(), pool.reading() as reader:
+            reader.rows("SELECT")
             yield reader
     finally:
         pool.close_idle(0)

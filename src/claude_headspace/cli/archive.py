@@ -8,7 +8,7 @@ import click
 
 from claude_headspace.cli.command import command, flag, moment, option, path, session_argument
 from claude_headspace.cli.naming import session_id
-from claude_headspace.cli.terminal import printable
+from claude_headspace.cli.terminal import print_wrapped, printable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -91,9 +91,8 @@ def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool,
     if yes and not keep_turns:
         found["files of the inbox"] = forget_arrivals(inbox_of(config), sessions)
     did = "forgotten" if yes else "would be forgotten (--yes does it)"
-    print(f"sessions {did}: {len(sessions)}")
-    for name, number in found.items():
-        print(f"  {name}: {number}")
+    counts = [f"  {name}: {number}" for name, number in found.items()]
+    print_wrapped([f"sessions {did}: {len(sessions)}", *counts])
     return 0
 
 

@@ -123,9 +123,7 @@ def _watcher_line(watcher: Mapping[str, Any]) -> str:
     if "state" not in watcher:
         return "watcher:  unknown"
     if not watcher["running"]:
-        return (
-            f"watcher:  not running; last seen {_when(watcher['last_heartbeat'])}"
-        )
+        return f"watcher:  not running; last seen {_when(watcher['last_heartbeat'])}"
     sessions = counted(watcher["sessions"], "session")
     files = f"{counted(watcher['files'], 'file')} followed, {sessions} in memory"
     return f"watcher:  process {watcher['status_pid']}, {watcher['state']}; {files}"
