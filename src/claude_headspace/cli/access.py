@@ -89,11 +89,16 @@ def _schema_expected() -> Iterator[None]:
         raise
 
 
-def configured_inbox() -> Path:
-    """The inbox of the instance that the configuration describes."""
+def configured() -> Config:
+    """The settings in effect."""
     from claude_headspace.config import load_config
 
-    return inbox_of(load_config())
+    return load_config()
+
+
+def configured_inbox() -> Path:
+    """The inbox of the instance that the configuration describes."""
+    return inbox_of(configured())
 
 
 def inbox_of(config: Config) -> Path:

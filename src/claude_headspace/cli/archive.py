@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from claude_headspace.cli.access import configured
 from claude_headspace.cli.command import command, flag, moment, option, path, session_argument
 from claude_headspace.cli.naming import session_id
 from claude_headspace.cli.terminal import print_wrapped, printable
+from claude_headspace.health.words import format_bytes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,9 +37,7 @@ def restore(session: str, to: str | None, *, missing: bool) -> int:
     Byte for byte, where Claude Code looks for them, never over a file that differs. Then
     `claude --resume` works. Status 1: a file differs, or is not in the archive.
     """
-    from claude_headspace.config import load_config
-
-    config = load_config()
+    config = configured()
     return restore_files(config, session_id(config, session), to, missing=missing)
 
 
@@ -76,11 +76,10 @@ def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool,
     """
     from claude_headspace.archive.forget import Forget, forget_arrivals
     from claude_headspace.cli.access import inbox_of
-    from claude_headspace.config import load_config
 
     if bool(names) == bool(before):
         raise click.UsageError("give sessions or projects, or --before")
-    config = load_config()
+    config = configured()
     sessions = _chosen(config, names, before)
     database = _database(config)
     try:
@@ -115,10 +114,9 @@ def redact(*, existing: bool) -> int:  # noqa: ARG001 - it must be said, so that
     By the ready-made patterns and `privacy.patterns`, whether or not `privacy.redact` is on.
     """
     from claude_headspace.archive.redact import RedactExisting
-    from claude_headspace.config import load_config
     from claude_headspace.events.redaction import make_redactor
 
-    config = load_config()
+    config = configured()
     database = _database(config)
     try:
         job = RedactExisting(database, make_redactor(config.privacy.patterns))
@@ -141,11 +139,9 @@ def backup(file: str) -> int:
 
     from claude_headspace.archive.backup import Server, find_clients
     from claude_headspace.archive.backup import backup as write
-    from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url
-    from claude_headspace.health.words import format_bytes
 
-    config = load_config()
+    config = configured()
     server = Server(database_url(config))
     size = write(server, find_clients(server.version, _bundled(config)), Path(file))
     print(printable(f"{file}: {format_bytes(size)}"))
@@ -165,10 +161,9 @@ def restore_backup(file: str) -> int:
     from claude_headspace import migrate
     from claude_headspace.archive.backup import Server, find_clients
     from claude_headspace.archive.backup import restore_backup as read
-    from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url
 
-    config = load_config()
+    config = configured()
     url = database_url(config)
     server = Server(url)
     read(server, find_clients(server.version, _bundled(config), newest=True), Path(file))

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import click
 
-from claude_headspace.cli.access import open_log, open_reader
+from claude_headspace.cli.access import configured, open_log, open_reader
 from claude_headspace.cli.command import command, filters, flag, json_output, limit, option
 from claude_headspace.cli.follow import LiveEvents
 from claude_headspace.cli.naming import SHORT_ID, find_session
@@ -61,10 +61,9 @@ def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> in
     Events of one session are shown in the order of the log, all others by their own time. Times are
     those of this machine's zone. Long lines are cut on a terminal; --json prints everything.
     """
-    from claude_headspace.config import load_config
     from claude_headspace.store.queries import newest_events
 
-    config = load_config()
+    config = configured()
     show = _EventPrinter(whole=whole)
     with open_log(config) as connection:
         chosen = _filter(config, connection, **wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from claude_headspace.cli.access import open_reader
+from claude_headspace.cli.access import configured, open_reader
 from claude_headspace.cli.command import command, flag, json_output, session_argument
 from claude_headspace.cli.naming import known_session
 from claude_headspace.cli.sessions import resuming, short_path, state_of
@@ -45,9 +45,7 @@ def show(session: str, *, tools: bool, thinking: bool, markdown: bool, whole: bo
     Wrapped, and through $PAGER on a terminal. Each call of a tool is one line, unless --tools asks
     for more. Times are those of this machine's zone.
     """
-    from claude_headspace.config import load_config
-
-    config = load_config()
+    config = configured()
     with open_reader(config) as reader:
         found = known_session(reader, session)
         said = conversation(config, reader, found, tools=tools, thinking=thinking)
