@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from claude_headspace.cli.access import configured
+from claude_headspace.cli.access import configured, open_reader
 from claude_headspace.cli.command import command, flag, moment, option, path, session_argument
-from claude_headspace.cli.naming import session_id
+from claude_headspace.cli.naming import find_session, project_ids, session_id
 from claude_headspace.cli.terminal import print_wrapped, printable
 from claude_headspace.health.words import format_bytes
 
@@ -96,14 +96,21 @@ def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool,
 
 
 def _chosen(config: Config, names: tuple[str, ...], before: datetime | None) -> list[UUID]:
-    from claude_headspace.cli.access import open_log
-    from claude_headspace.store.selection import sessions_named, sessions_silent_since
+    import re
+    from uuid import UUID
 
-    with open_log(config) as connection:
+    from claude_headspace.read.selection import sessions_of, sessions_silent_since
+
+    with open_reader(config) as reader:
         if before:
-            return sessions_silent_since(connection, before)
-        found = [sessions_named(connection, name) for name in names]
-    return list(dict.fromkeys(session for each in found for session in each))
+            return [UUID(each) for each in sessions_silent_since(reader, before)]
+        found = [
+            (find_session(reader, name).uuid,)
+            if re.fullmatch(r"[0-9a-f-]{1,36}", name.lower())
+            else sessions_of(reader, project_ids(reader, name))
+            for name in names
+        ]
+    return [UUID(session) for session in dict.fromkeys(each for some in found for each in some)]
 
 
 @command("redact", "claude-headspace redact --existing")

@@ -15,7 +15,7 @@ import click
 from claude_headspace.cli.access import configured, open_log, open_reader
 from claude_headspace.cli.command import command, filters, flag, json_output, limit, option
 from claude_headspace.cli.follow import LiveEvents
-from claude_headspace.cli.naming import SHORT_ID, find_session
+from claude_headspace.cli.naming import SHORT_ID, find_session, project_ids
 from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import (
     as_json,
@@ -92,19 +92,18 @@ def _filter(
     from dataclasses import replace
 
     from claude_headspace.store.queries import EventFilter
-    from claude_headspace.store.selection import find_projects
 
     wanted = EventFilter(event_type=event_type, **period)
     if event_type:
         _require_known(connection, event_type)
-    if session:
-        with open_reader(config) as reader:
+    if not session and not project:
+        return wanted
+    with open_reader(config) as reader:
+        if session:
             found = find_session(reader, session)
-        chosen = None if found.agent_id else UUID(found.uuid)
-        wanted = replace(wanted, agent_id=found.agent_id, session=chosen)
-    if project:
-        wanted = replace(wanted, project_ids=find_projects(connection, project))
-    return wanted
+            unknown = None if found.agent_id else UUID(found.uuid)
+            wanted = replace(wanted, agent_id=found.agent_id, session=unknown)
+        return replace(wanted, project_ids=project_ids(reader, project))
 
 
 def _require_known(connection: Connection, event_type: str) -> None:
