@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 def start_command() -> str:
     """What a person types when nothing runs."""
-    return "deploy/run"
+    return "claude-headspace up"
 
 
 class HeadspaceError(Exception):
@@ -77,6 +77,12 @@ class StateUnusable(HeadspaceError):
     """The program cannot write to its state directory."""
 
     exit_status = 73  # EX_CANTCREAT
+
+
+class StateCopied(HeadspaceError):
+    """The state directory is a copy of another machine's; started again it is a machine itself."""
+
+    exit_status = 75  # EX_TEMPFAIL
 
 
 class AlreadyRunning(HeadspaceError):

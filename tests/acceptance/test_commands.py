@@ -116,6 +116,12 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("restarts --limit some", 64, "give a number or all"),
     ("status --exactly", 64, "did you mean --exact?"),
     ("tools --project nowhere", 66, "knows no project"),
+    ("up --detached", 64, "did you mean --detach?"),
+    ("down now", 64, "unexpected extra argument"),
+    ("restart web", 64, "unexpected extra argument"),
+    ("logs --all", 64, "no such option"),
+    ("service", 64, "missing command"),
+    ("service instal", 64, "did you mean install?"),
 )
 
 
@@ -132,7 +138,9 @@ def test_every_command_is_tried() -> None:
     lines = [*(line for line, _ in (*GOOD, *WHOLE)), *(line for line, _, _ in BAD)]
     tried = {line.split()[0] for line in lines}
     # These become other programs, or are what Claude Code calls.
-    assert {name for names in SECTIONS.values() for name in names} - tried == {"psql", "hook"}
+    assert {name for names in SECTIONS.values() for name in names} - tried == {
+        "psql", "hook", "supervisorctl",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("columns", "encoding"), SCREENS)

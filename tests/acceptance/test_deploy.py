@@ -48,7 +48,7 @@ class Project:
         return Supervisor(str(location.supervisor_socket(self.state)), limit_seconds=10)
 
     def command(self, *arguments: str) -> list[str]:
-        return [f"{self.root}/.venv/bin/python", "-I", f"{self.root}/deploy/launch.py", *arguments]
+        return [f"{self.root}/.venv/bin/python", "-I", "-m", "claude_headspace.cli", *arguments]
 
     def launch(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -87,7 +87,7 @@ def project() -> Iterator[Project]:
         try:
             yield copy
         finally:
-            copy.launch("stop")
+            copy.launch("down")
             if copy.state != state and copy.state.exists():
                 remove_state(copy.state)
 
@@ -120,22 +120,22 @@ def alive(pid: int) -> bool:
 
 
 def test_in_the_background(project: Project) -> None:
-    first = project.launch("run", "--detach")
+    first = project.launch("up", "--detach")
     assert first.returncode == 0, first.stdout
     assert "is capturing" in first.stdout
     assert str(project.root / "projects") in first.stdout
     assert str(project.state / "log") in first.stdout
     pids = project.pids()
 
-    second = project.launch("run", "--detach")
+    second = project.launch("up", "--detach")
     assert second.returncode == 0
     assert f"is already running (process {pids[0]})" in second.stdout
     assert project.pids()[0] == pids[0]
 
-    stopped = project.launch("stop")
+    stopped = project.launch("down")
     assert (stopped.returncode, stopped.stdout) == (0, "Claude Headspace has stopped.\n")
     assert gone(pids)
-    again = project.launch("stop")
+    again = project.launch("down")
     assert (again.returncode, again.stdout) == (0, "Claude Headspace is not running.\n")
 
 
@@ -154,7 +154,7 @@ def test_in_the_foreground_until_interrupted(project: Project) -> None:
 @contextmanager
 def foreground(project: Project) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        project.command("run"),
+        project.command("up"),
         env={**os.environ, **project.environ},
         stdout=subprocess.PIPE,
         encoding="utf-8",
@@ -192,14 +192,14 @@ def test_supervisord_alone_with_its_own_tools(project: Project) -> None:
 def test_another_state_directory_has_a_configuration_of_its_own(project: Project) -> None:
     state = project.root / "other place" / ("long" * 25)
     project.environ["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(state)
-    started = project.launch("run", "--detach")
+    started = project.launch("up", "--detach")
     assert started.returncode == 0, started.stdout
     assert (state / "supervisord.conf").exists()
     assert not (project.root / "var").exists()
 
 
 def test_what_it_writes_is_its_owners_alone(project: Project) -> None:
-    assert project.launch("run", "--detach").returncode == 0
+    assert project.launch("up", "--detach").returncode == 0
     open_to_others = [
         str(path.relative_to(project.state))
         for path in project.state.rglob("*")
@@ -209,7 +209,7 @@ def test_what_it_writes_is_its_owners_alone(project: Project) -> None:
 
 
 def test_a_postgres_that_ends_is_started_again(project: Project) -> None:
-    assert project.launch("run", "--detach").returncode == 0
+    assert project.launch("up", "--detach").returncode == 0
     for number in (signal.SIGKILL, signal.SIGINT):
         pid = project.program("postgres")["pid"]
         os.kill(pid, number)
@@ -240,13 +240,13 @@ def test_a_configured_database_is_used_and_none_of_our_own(
     project: Project, empty_database_url: str
 ) -> None:
     project.environ["DATABASE_URL"] = empty_database_url
-    started = project.launch("run", "--detach")
+    started = project.launch("up", "--detach")
     assert started.returncode == 0, started.stdout
     assert empty_database_url in started.stdout
     assert project.program("postgres")["statename"] == "EXITED"
     assert row(empty_database_url, "SELECT count(*) FROM events") is not None
     assert not (project.state / "postgres").exists()
-    project.launch("stop")
+    project.launch("down")
 
 
 def test_bad_configuration_starts_nothing(project: Project) -> None:
@@ -254,7 +254,7 @@ def test_bad_configuration_starts_nothing(project: Project) -> None:
         "CLAUDE_HEADSPACE__WEB__PORT": "high",
         "CLAUDE_HEADSPACE__LOGGING__LEVEL": "loud",
     }
-    refused = project.launch("run")
+    refused = project.launch("up")
     assert refused.returncode == 78
     assert "web.port: must be a whole number" in refused.stdout
     assert "logging.level: must be one of" in refused.stdout
@@ -264,36 +264,38 @@ def test_bad_configuration_starts_nothing(project: Project) -> None:
 
 
 def test_a_killed_supervisord_leaves_no_obstacle(project: Project) -> None:
-    assert project.launch("run", "--detach").returncode == 0
+    assert project.launch("up", "--detach").returncode == 0
     before = project.pids()
     os.kill(before[0], signal.SIGKILL)
-    started = project.launch("run", "--detach")
+    started = project.launch("up", "--detach")
     assert started.returncode == 0, started.stdout
     wait_for(lambda: gone(before))
 
 
 def test_stop_names_the_web_application_of_a_killed_supervisord(project: Project) -> None:
-    assert project.launch("run", "--detach").returncode == 0
+    assert project.launch("up", "--detach").returncode == 0
     web = project.program("web")["pid"]
     os.kill(project.pids()[0], signal.SIGKILL)
-    told = project.launch("stop")
+    told = project.launch("down")
     assert told.returncode == 1
     assert f"kill {web}" in told.stdout
     os.kill(web, signal.SIGTERM)
-    wait_for(lambda: project.launch("stop").returncode == 0)
+    wait_for(lambda: project.launch("down").returncode == 0)
 
 
 def test_a_port_that_is_taken_is_said_before_anything_starts(project: Project) -> None:
     with socket.create_server(("127.0.0.1", project.port)):
-        refused = project.launch("run", "--detach")
+        refused = project.launch("up", "--detach")
     assert refused.returncode == 1
-    assert refused.stdout.startswith("deploy: the web application cannot listen on 127.0.0.1 port")
+    assert refused.stdout.startswith(
+        "claude-headspace: the web application cannot listen on 127.0.0.1 port"
+    )
     assert refused.stdout.count("\n") == 1
     assert not project.state.exists()
 
 
 def test_success_means_that_health_answers_for_this_instance(project: Project) -> None:
-    assert project.launch("run", "--detach").returncode == 0
+    assert project.launch("up", "--detach").returncode == 0
     with urlopen(f"http://127.0.0.1:{project.port}/health", timeout=5) as answer:
         instance = json.load(answer)["instance"]
     assert instance == {
@@ -309,7 +311,7 @@ def test_without_health_there_is_no_success(project: Project) -> None:
     assert after
     after = after.replace("startretries=10", "startretries=0")
     conf.write_text(f"{before}/bin/false\n{after}")
-    told = project.launch("run", "--detach")
+    told = project.launch("up", "--detach")
     assert told.returncode == 1
     assert f"http://127.0.0.1:{project.port}/health does not answer: web is FATAL" in told.stdout
 
@@ -333,8 +335,8 @@ def test_stop_where_ended_processes_stay_listed(project: Project) -> None:
         "import ctypes, subprocess, sys\n"
         "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # adopts what is orphaned, and never looks\n"
         f"base = {project.command()!r}\n"
-        "subprocess.run([*base, 'run', '--detach'], check=True)\n"
-        "sys.exit(subprocess.run([*base, 'stop']).returncode)\n"
+        "subprocess.run([*base, 'up', '--detach'], check=True)\n"
+        "sys.exit(subprocess.run([*base, 'down']).returncode)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -353,7 +355,7 @@ def swept(project: Project) -> Project:
     """An instance whose socket was in the temporary folder, where it no longer is."""
     state = project.root / ("long" * 25)
     project.environ["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(state)
-    assert project.launch("run", "--detach").returncode == 0
+    assert project.launch("up", "--detach").returncode == 0
     shutil.rmtree(location.short_directory(state))
     return project
 
@@ -361,10 +363,10 @@ def swept(project: Project) -> Project:
 def test_no_second_instance_where_the_first_ones_socket_is_gone(swept: Project) -> None:
     postgres = server_process(swept)
     first = int((swept.state / "supervisord.pid").read_text())
-    refused = swept.launch("run", "--detach")
+    refused = swept.launch("up", "--detach")
     assert refused.returncode == 75, refused.stdout
     assert f"process {first}" in refused.stdout
-    assert "run deploy/stop" in refused.stdout
+    assert "run `claude-headspace down`" in refused.stdout
     location.short_directory(swept.state).mkdir(0o700)
     by_hand = subprocess.run(
         [swept.root / ".venv/bin/supervisord", "-c", swept.state / "supervisord.conf"],
@@ -377,10 +379,10 @@ def test_no_second_instance_where_the_first_ones_socket_is_gone(swept: Project) 
     assert f"a supervisord (process {first}) is using {swept.state}" in by_hand.stderr
     assert server_process(swept) == postgres
 
-    stopped = swept.launch("stop")
+    stopped = swept.launch("down")
     assert (stopped.returncode, stopped.stdout) == (0, "Claude Headspace has stopped.\n")
     assert gone([first, postgres])
-    assert swept.launch("run", "--detach").returncode == 0
+    assert swept.launch("up", "--detach").returncode == 0
 
 
 def server_process(project: Project) -> int:
@@ -404,7 +406,7 @@ def test_supervisorctl_in_the_folder_reaches_the_configured_instance(project: Pr
     config = project.root / "config.yaml"
     config.write_text(config.read_text().replace("directory: var", f"directory: {state}"))
     project.environ["CLAUDE_HEADSPACE_CONFIG"] = str(config)
-    assert project.launch("run", "--detach").returncode == 0
+    assert project.launch("up", "--detach").returncode == 0
     status = supervisorctl(project, "status", "watcher")
     assert "RUNNING" in status or "STARTING" in status
     assert "start" in supervisorctl(project, "help")
@@ -416,7 +418,7 @@ def test_a_state_directory_that_supervisord_cannot_read_is_refused(
     project: Project, name: str
 ) -> None:
     project.environ["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(project.root / name)
-    refused = project.launch("run", "--detach")
+    refused = project.launch("up", "--detach")
     assert refused.returncode == 1
     assert "set another state.directory" in refused.stdout
     assert refused.stdout.count("\n") == 1
@@ -433,7 +435,7 @@ def test_the_embedded_database_does_not_care_for_variables_of_libpq(project: Pro
         "PGPASSFILE": "/nowhere",
         "PGSSLMODE": "verify-full",
     }
-    started = project.launch("run", "--detach")
+    started = project.launch("up", "--detach")
     assert started.returncode == 0, started.stdout
     with urlopen(f"http://127.0.0.1:{project.port}/health/ready", timeout=5) as answer:
         assert answer.status == 200
@@ -442,9 +444,9 @@ def test_the_embedded_database_does_not_care_for_variables_of_libpq(project: Pro
 def test_a_state_directory_that_cannot_be_made_is_one_sentence(project: Project) -> None:
     (project.root / "file").touch()
     project.environ["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(project.root / "file" / "state")
-    refused = project.launch("run", "--detach")
+    refused = project.launch("up", "--detach")
     assert refused.returncode == 73
-    assert refused.stdout.startswith("deploy: the state directory cannot be used")
+    assert refused.stdout.startswith("claude-headspace: the state directory cannot be used")
     assert refused.stdout.count("\n") == 1
 
 

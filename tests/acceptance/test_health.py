@@ -138,7 +138,11 @@ def test_a_stopped_watcher(state_directory: Path, postgres_server: PostgresServe
         assert watcher_is_running(it.it.config)
         it.it.ctl("stop", "watcher")
         assert not watcher_is_running(it.it.config)
-        it.expect("degraded", 200, "the watcher is stopped; to start it: supervisorctl start")
+        it.expect(
+            "degraded",
+            200,
+            "the watcher is stopped; to start it: claude-headspace supervisorctl start",
+        )
 
 
 def test_a_crash_loop(state_directory: Path, postgres_server: PostgresServer) -> None:

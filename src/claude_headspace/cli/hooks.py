@@ -92,32 +92,20 @@ def remove_hooks(settings: str | None, *, dry_run: bool, yes: bool) -> int:
 
 def _edit(edit: Callable[[bool], EditReport], *, dry_run: bool, yes: bool) -> int:
     """Show the difference, then write it unless somebody says no."""
-    from claude_headspace.cli.terminal import printable
+    from claude_headspace.cli.terminal import agreed, printable
     from claude_headspace.hooks.install import describe_edit
 
     planned = edit(True)
     for line in planned.diff.splitlines():
         print(printable(line))
     if planned.changes and not dry_run:
-        if not (yes or _agreed()):
+        if not (yes or agreed("Write these changes?")):
             print("Nothing was changed.")
             return 1
         planned = edit(False)
     for line in describe_edit(planned).removeprefix(planned.diff).strip("\n").splitlines():
         print(printable(line))
     return 0
-
-
-def _agreed() -> bool:
-    """Whether the person at the terminal agrees; a script has agreed by its command."""
-    import sys
-
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return True
-    try:
-        return input("Write these changes? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
 
 
 def _file(settings: str | None) -> Path:

@@ -25,7 +25,7 @@ def open_page(*, print_it: bool) -> int:
     config = configured()
     if answering_instance(config) is None:
         raise HeadspaceError(
-            f"nothing of ours answers at {web_address(config)}: start it with {start_command()}"
+            f"nothing of ours answers at {web_address(config)}: start it with `{start_command()}`"
         )
     link = one_time_link(config)
     if print_it or not webbrowser.open(link):

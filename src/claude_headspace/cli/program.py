@@ -30,25 +30,28 @@ SECTIONS: dict[str, dict[str, str]] = {
         "emit": "emit", "restore": "archive", "register": "capture", "unregister": "capture",
         "forget": "archive", "redact": "archive", "backup": "archive", "restore-backup": "archive",
     },
-    "Run": {"watcher": "capture", "hook": "hooks", "migrate": "database"},
+    "Run": {
+        "up": "running", "down": "running", "restart": "running", "logs": "running",
+        "supervisorctl": "running", "watcher": "capture", "hook": "hooks", "migrate": "database",
+    },
     "Set up": {
-        "hooks": "hooks", "completion": "completion", "check-config": "state",
-        "database-url": "database", "token": "page",
+        "service": "service", "hooks": "hooks", "completion": "completion",
+        "check-config": "state", "database-url": "database", "token": "page",
     },
 }  # fmt: skip
 EPILOG = """
 exit statuses:
   0   success; for status: healthy
-  1   failure; for status: degraded; for search: nothing was found;
-      for hooks status: problems; for verify: something is missing
+  1   failure; for status: degraded; for search: nothing was found; for verify: something is
+      missing; for hooks status and service status: problems found
   2   for status: down
   64  wrong usage
   65  invalid input: an event, or Claude Code's settings
   66  no such session, project or rejection in the log, or more than one
   69  the database, or something it needs, is not available
   70  internal error: run the command again with --debug
-  73  the inbox cannot be written
-  75  another watcher is running
+  73  the inbox, or the state directory, cannot be written
+  75  another instance works on the same state directory
   78  the configuration has mistakes
   130 interrupted
   141 the program that read the output closed it

@@ -69,7 +69,7 @@ def conversation(
     from claude_headspace.read.outline import read_outline
     from claude_headspace.read.said import Telling, said_in
 
-    files = Transcripts(reader, config.state.host)
+    files = Transcripts(reader, config.state.machine)
     outline = read_outline(reader, found.id)
     telling = Telling(files if tools else None, found.directory, thinking=thinking)
     looked_at = files if tools or thinking else None

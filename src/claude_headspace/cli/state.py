@@ -64,6 +64,7 @@ def status(*, exact: bool, whole: bool) -> int:
     """
     from dataclasses import asdict
 
+    from claude_headspace.deployment.configuration import configuration_file
     from claude_headspace.health.status import read_status, status_path
     from claude_headspace.supervision.observe import check_health
 
@@ -74,11 +75,14 @@ def status(*, exact: bool, whole: bool) -> int:
         captured = asdict(held) if held else None
         kept = asdict(archive) if archive else None
         told = {"captured": captured, "archive": kept, "captured_problem": problem}
-        print(as_json({**asdict(verdict), **told}))
+        files = {"settings": config.path, "supervisord": configuration_file(config.state.directory)}
+        print(as_json({**asdict(verdict), **told, "files": files}))
     else:
         left = read_status(status_path(config.state.directory))
         lines = [*_verdict_lines(verdict, left), *_captured_lines(held, problem)]
         lines += _archive_lines(config, archive) if archive else ()
+        lines.append(f"settings: {config.path or 'defaults; there is no file'}")
+        lines.append(f"programs: {configuration_file(config.state.directory)}")
         print_wrapped(lines)
     return verdict.exit_status
 
@@ -97,7 +101,7 @@ def _captured(
     try:
         with open_log(config) as connection:
             held = captured(connection, exactly=exactly, known_machines=KNOWN_MACHINES)
-            return held, archive_summary(connection, config.state.host), None
+            return held, archive_summary(connection, config.state.machine), None
     except DatabaseError as error:
         return None, None, str(error)
 

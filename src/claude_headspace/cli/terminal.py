@@ -82,6 +82,16 @@ def paint(text: str, **style: Any) -> str:
     return click.style(text, **style)
 
 
+def agreed(question: str) -> bool:
+    """Whether the person at the terminal agrees; a script has agreed by its command."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
 def cut(text: str, width: int | None) -> str:
     """One printable line of at most so many columns, with an ellipsis if it was longer."""
     if width is None:

@@ -24,6 +24,7 @@ from claude_headspace.config.layers import (
     read_file,
     read_overrides,
 )
+from claude_headspace.config.places import config_directory, default_state
 from claude_headspace.config.settings import (
     AlertSettings,
     ArchiveSettings,
@@ -45,24 +46,21 @@ from claude_headspace.errors import ConfigError
 __all__ = [
     "CONFIG_VARIABLE",
     "DEFAULTS",
-    "HOST_FILE",
     "Config",
     "FileWatcherSettings",
     "describe",
     "load_config",
 ]
 
-# In the state directory: the name under which its watcher ran last.
-HOST_FILE = "host"
-
 
 def load_config(environ: Mapping[str, str] | None = None) -> Config:
     """Read the settings in effect; raise ConfigError with every mistake in them."""
     environ = os.environ if environ is None else environ
     path = find_file(environ)
-    directory = (path.parent if path else Path.cwd()).absolute()
+    directory = path.parent if path else config_directory()
     problems: list[str] = []
-    layers = [DEFAULTS, read_file(path, problems), read_overrides(environ, problems)]
+    layers = [DEFAULTS, {"state": {"directory": default_state(path)}}]
+    layers += [read_file(path, problems), read_overrides(environ, problems)]
     if environ.get("DATABASE_URL"):
         layers.append({"database": {"url": environ["DATABASE_URL"]}})
     tree = check_settings(merge(layers), problems)
@@ -80,20 +78,6 @@ def describe(config: Config) -> str:
     return f"# file: {source}\n{body}"
 
 
-def _host(named: str | None, state: Path) -> str:
-    """The name given, else the one this state directory has had, else the machine's.
-
-    A machine's name changes with the network that it is in; what stands in the log under it stays.
-    """
-    if named:
-        return named
-    try:
-        known = (state / HOST_FILE).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        known = ""
-    return known or socket.gethostname()
-
-
 def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str, str]) -> Config:
     command = tree["alerts"]["command"]
     state = _resolve(tree["state"]["directory"], directory, environ)
@@ -103,7 +87,7 @@ def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str,
         database=DatabaseSettings(**tree["database"]),
         state=StateSettings(
             directory=state,
-            host=_host(tree["state"]["host"], state),
+            host=tree["state"]["host"] or socket.gethostname(),
         ),
         event_system=EventSystemSettings(**tree["event_system"]),
         supervision=SupervisionSettings(**tree["supervision"]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,19 @@ import yaml
 
 from claude_headspace.config.checks import guess, shown
 from claude_headspace.config.defaults import DEFAULTS, Tree
+from claude_headspace.config.places import config_directory
 
 CONFIG_VARIABLE = "CLAUDE_HEADSPACE_CONFIG"
 OVERRIDE_PREFIX = "CLAUDE_HEADSPACE__"
 
 
 def find_file(environ: Mapping[str, str]) -> Path | None:
-    """The file that is named, or else stands beside the environment or in the current folder."""
+    """The file that is named, or else stands where this installation has its configuration."""
     named = environ.get(CONFIG_VARIABLE)
     if named:
         return expand(named, environ).absolute()
-    places = [Path.cwd()]
-    if sys.prefix != sys.base_prefix:
-        places.insert(0, Path(sys.prefix).parent)
-    return next((file for place in places if (file := place / "config.yaml").is_file()), None)
+    file = config_directory() / "config.yaml"
+    return file if file.is_file() else None
 
 
 def read_file(path: Path | None, problems: list[str]) -> Tree:

@@ -1,1 +1,1 @@
-"""What deploy/run and deploy/stop do once everything is installed."""
+"""Having it run: everything started under one supervisord, and stopped again."""

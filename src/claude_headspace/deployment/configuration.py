@@ -1,59 +1,90 @@
-"""The state directory made ready for supervisord, and the configuration that it starts from."""
+"""The state directory made ready for supervisord, and the one file that configures it."""
 
 from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
+from claude_headspace.config import Config
+from claude_headspace.config.places import checkout
+from claude_headspace.deployment.program import own_command
 from claude_headspace.embedded.cluster import make_directory, make_passable
 from claude_headspace.embedded.location import (
     SUPERVISOR_SOCKET,
     is_private,
     supervisor_socket,
 )
-from claude_headspace.errors import HeadspaceError
+from claude_headspace.errors import HeadspaceError, StateUnusable
 
+NAME = "supervisord.conf"
 # What supervisord's configuration takes for its own: expansions, comments, quotes.
 _UNFIT = re.compile(r"[%;\"\\\n]|\s#")
 
 
-def prepare(root: Path, state: Path) -> Path:
+def configuration_file(state: Path) -> Path:
+    """The file by which supervisord and supervisorctl work on this state directory."""
+    root = checkout()
+    if root and state == root / "var" and supervisor_socket(state).parent == state:
+        return root / NAME
+    return state / NAME
+
+
+def supervisorctl(config: Config, arguments: Sequence[str]) -> NoReturn:
+    """Become supervisorctl for the instance of this configuration."""
+    file = configuration_file(config.state.directory)
+    if not file.exists():
+        raise HeadspaceError(f"{file} does not exist yet: `{own_command()} up` makes it")
+    command = [sys.executable, "-I", "-m", "supervisor.supervisorctl", "-c", str(file)]
+    os.execv(command[0], [*command, *arguments])  # noqa: S606
+
+
+def prepare(state: Path) -> Path:
     """Make the folders that supervisord insists on; return its configuration file."""
-    _require_fit(state)
+    _require_fit(state, "set another state.directory")
+    _require_fit(Path(sys.executable), "install the program elsewhere")
+    try:
+        return _made(state)
+    except OSError as error:
+        raise StateUnusable(f"the state directory cannot be used: {error}") from error
+
+
+def _made(state: Path) -> Path:
     state.parent.mkdir(parents=True, exist_ok=True)
     os.umask(0o077)
     make_passable(state)
     make_directory(state / "log", 0o700)
     socket = supervisor_socket(state)
-    if state == root / "var" and socket.parent == state:
-        return root / "supervisord.conf"
     if socket.parent != state:
         make_directory(socket.parent, 0o700)
         if not is_private(socket.parent, os.getuid()):
             raise HeadspaceError(f"{socket.parent} belongs to another user: remove it")
-    return _write(root, state, socket)
+    target = configuration_file(state)
+    if target.parent == state:
+        _write(target, socket)
+    return target
 
 
-def _require_fit(path: Path) -> None:
+def _require_fit(path: Path, remedy: str) -> None:
     found = _UNFIT.search(str(path))
     if found:
         raise HeadspaceError(
-            f"{path}: supervisord accepts no path that contains {found[0]!r}: move it,"
-            " or set another state.directory"
+            f"{path}: supervisord accepts no path that contains {found[0]!r}: move it, or {remedy}"
         )
 
 
-def _write(root: Path, state: Path, socket: Path) -> Path:
-    """The project's supervisord.conf with the paths of another state directory."""
-    text = (root / "supervisord.conf").read_text("utf-8")
+def _write(target: Path, socket: Path) -> None:
+    """The shipped file, or that of the checkout, with the paths of this installation."""
+    source = (checkout() or Path(__file__).parent) / NAME
+    text = source.read_text("utf-8")
     places = {
+        "%(here)s/.venv/bin/python": sys.executable,
         f"%(here)s/var/{SUPERVISOR_SOCKET}": socket,
-        "%(here)s/var": state,
-        "%(here)s": root,
+        "%(here)s/var": target.parent,
     }
     for name, path in places.items():
         text = text.replace(name, str(path))
-    target = state / "supervisord.conf"
-    target.write_text(f"; Made from {root / 'supervisord.conf'} at each start.\n{text}", "utf-8")
-    return target
+    target.write_text(f"; Made from {source} at each start.\n{text}", "utf-8")

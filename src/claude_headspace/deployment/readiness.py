@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from claude_headspace.address import mask_password
 from claude_headspace.config import Config
+from claude_headspace.deployment.program import own_command
 from claude_headspace.embedded.location import server_record, state_key, supervisor_socket
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.observation import Program
@@ -44,8 +43,8 @@ class Asked(Protocol):
         """What it says of one program."""
 
 
-def announce(config: Config, bin_directory: Path, *, stop_by: str) -> int:
-    """Wait until the watcher captures and /health answers; say so, or what is missing."""
+def announce(config: Config, *, stop_by: str) -> None:
+    """Wait until the watcher captures and /health answers, and say so; NotReady what is missing."""
     launched = time.time()
     supervisor = Supervisor(str(supervisor_socket(config.state.directory)))
     try:
@@ -54,10 +53,8 @@ def announce(config: Config, bin_directory: Path, *, stop_by: str) -> int:
         wait_for_health(config, supervisor)
     except NotReady as error:
         log = config.state.directory / "log"
-        print(f"deploy: {error}; the logs are in {log}", file=sys.stderr)
-        return error.exit_status
-    print(_describe(config, status, bin_directory, stop_by), flush=True)
-    return 0
+        raise NotReady(f"{error}; the logs are in {log}") from error
+    print(_describe(config, status, stop_by), flush=True)
 
 
 def _wake(supervisor: Supervisor) -> None:
@@ -129,7 +126,7 @@ def _wait_for(
     return found
 
 
-def _describe(config: Config, status: WatcherStatus, bin_directory: Path, stop_by: str) -> str:
+def _describe(config: Config, status: WatcherStatus, stop_by: str) -> str:
     """What runs and where everything is."""
     lines = {
         "transcripts": ", ".join(map(str, config.claude.projects_path)),
@@ -137,7 +134,7 @@ def _describe(config: Config, status: WatcherStatus, bin_directory: Path, stop_b
         "page": one_time_link(config),
         "health": f"{web_address(config)}/health",
         "log": str(config.state.directory / "log"),
-        "see it": f"{bin_directory}/claude-headspace events --follow",
+        "see it": f"{own_command()} events --follow",
         "stop it": stop_by,
     }
     table = "".join(f"\n  {name:<12} {text}" for name, text in lines.items())

@@ -3,83 +3,70 @@
 from __future__ import annotations
 
 import os
+import signal
+import site
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import NoReturn
 
 from claude_headspace.config import CONFIG_VARIABLE, Config
 from claude_headspace.deployment.configuration import prepare
+from claude_headspace.deployment.program import own_command
 from claude_headspace.deployment.readiness import announce
-from claude_headspace.embedded.location import state_key, supervisor_socket
-from claude_headspace.errors import AlreadyRunning, HeadspaceError
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-)
-from claude_headspace.supervision.instance import is_locked, require_free
+from claude_headspace.deployment.running import is_up
+from claude_headspace.deployment.service import active_service
+from claude_headspace.deployment.stop import stop
+from claude_headspace.embedded import binaries
+from claude_headspace.embedded.location import state_key
+from claude_headspace.errors import HeadspaceError
 from claude_headspace.web.address import answering_instance
 
-SHUTDOWN_SECONDS = 60.0
-LOOK_SECONDS = 0.02
-# Between binding its socket and answering on it, and between closing it and its end.
-SILENT_SECONDS = 5.0
+INTERRUPTED = 130
 
 
-def run(root: Path, config: Config, *, detach: bool) -> int:
+def up(config: Config, *, detach: bool) -> int:
     """Start supervisord and say what runs, unless one runs already."""
-    if say_if_running(config):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pid := is_up(config):
+        print(f"Claude Headspace is already running (process {pid}); {told_stop()}.")
         return 0
     require_port(config)
+    require_visible()
+    if not config.database.url:
+        binaries.installed()
     if config.path is not None:
         os.environ[CONFIG_VARIABLE] = str(config.path)
-    command = _supervisord(root, prepare(root, config.state.directory))
-    bin_directory = root / ".venv" / "bin"
-    if detach:
-        status = subprocess.run(command, check=False).returncode
-        return status or announce(config, bin_directory, stop_by=f"{root}/deploy/stop")
-    _announce_from_aside(config, bin_directory)
-    return _become([*command, "--nodaemon", "--silent"])
+    command = _supervisord(prepare(config.state.directory))
+    if not detach:
+        _announce_from_aside(config)
+        os.execv(command[0], [*command, "--nodaemon", "--silent"])  # noqa: S606  signals reach it
+    status = subprocess.run(command, check=False).returncode
+    return status or _announce_detached(config)
 
 
-def say_if_running(config: Config) -> bool:
-    """Whether an instance works on this state already; says so. AlreadyRunning if it hangs."""
-    state = config.state.directory
-    pid = running(Supervisor(str(supervisor_socket(state))), state)
-    if pid is None:
-        return False
-    print(f"Claude Headspace is already running (process {pid}); deploy/stop stops it.")
-    return True
+def told_stop() -> str:
+    """How what runs is stopped."""
+    return f"`{own_command()} down` stops it"
 
 
-def running(supervisor: Supervisor, state: Path) -> int | None:
-    """The process id of the supervisord that works on this state; AlreadyRunning if it is mute."""
-    pid = answering(supervisor)
-    deadline = time.monotonic() + SILENT_SECONDS
-    while pid is None and is_locked(state):
-        if time.monotonic() > deadline:
-            require_free(state)
-        time.sleep(LOOK_SECONDS)
-        pid = answering(supervisor)
-    return pid
+def restart(config: Config) -> int:
+    """Stop everything and start it in the background, with the code that is installed now."""
+    service = active_service()
+    if service is None:
+        stop(config.state.directory, config)
+        return up(config, detach=True)
+    service.start()
+    return _announce_detached(config)
 
 
-def answering(supervisor: Supervisor) -> int | None:
-    """The process id of the supervisord that answers on the socket."""
-    deadline = time.monotonic() + SHUTDOWN_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            return int(supervisor.call("supervisor.getPID"))
-        except SupervisorFault:  # it refuses everything while it shuts down
-            time.sleep(LOOK_SECONDS)
-        except SupervisorUnavailable as error:
-            if isinstance(error.__cause__, TimeoutError):
-                raise AlreadyRunning(f"{error}: it hangs: kill it and try again") from error
-            return None
-    raise AlreadyRunning(f"supervisord has been shutting down for {SHUTDOWN_SECONDS:.0f} s")
+def _announce_detached(config: Config) -> int:
+    try:
+        announce(config, stop_by=f"{own_command()} down")
+    except KeyboardInterrupt:
+        print(f"Interrupted; what was started keeps running: {told_stop()}.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
 
 
 def require_port(config: Config) -> None:
@@ -102,19 +89,23 @@ def require_port(config: Config) -> None:
             ) from error
 
 
-def _supervisord(root: Path, configuration: Path) -> list[str]:
+def require_visible() -> None:
+    """Raise where the programs, which see nothing of a user's own packages, could not be loaded."""
+    own = Path(site.getusersitepackages())
+    if own in Path(__file__).parents:
+        raise HeadspaceError(
+            f"claude-headspace is installed in {own}, which its programs do not look at:"
+            " install it with pipx, uv tool, or pip in a virtual environment"
+        )
+
+
+def _supervisord(configuration: Path) -> list[str]:
     """supervisord without the reach of PYTHON* variables; root says that it means it."""
-    python = str(root / ".venv" / "bin" / "python")
-    command = [python, "-I", "-m", "supervisor.supervisord", "-c", str(configuration)]
+    command = [sys.executable, "-I", "-m", "supervisor.supervisord", "-c", str(configuration)]
     return command if os.getuid() else [*command, "-u", "root"]
 
 
-def _become(command: list[str]) -> NoReturn:
-    """Replace this process, so that signals reach supervisord itself."""
-    os.execv(command[0], command)  # noqa: S606
-
-
-def _announce_from_aside(config: Config, bin_directory: Path) -> None:
+def _announce_from_aside(config: Config) -> None:
     """Announce from a process that is nobody's child: this one is about to be supervisord."""
     sys.stdout.flush()
     child = os.fork()
@@ -124,8 +115,10 @@ def _announce_from_aside(config: Config, bin_directory: Path) -> None:
     if os.fork():
         os._exit(0)
     try:
-        announce(config, bin_directory, stop_by="Ctrl-C")
+        announce(config, stop_by="Ctrl-C")
         sys.stdout.flush()
+    except HeadspaceError as error:
+        print(f"claude-headspace: {error}", file=sys.stderr)
     except (KeyboardInterrupt, BrokenPipeError):
         pass
     finally:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from claude_headspace.config import Config
-from claude_headspace.deployment.start import LOOK_SECONDS, answering
+from claude_headspace.config import Config, load_config
+from claude_headspace.config.places import config_directory, default_state
+from claude_headspace.deployment.running import LOOK_SECONDS, answering
 from claude_headspace.embedded.location import state_key, supervisor_socket
+from claude_headspace.errors import ConfigError, HeadspaceError
 from claude_headspace.supervision.control import (
     Supervisor,
     SupervisorFault,
@@ -27,8 +28,20 @@ STOP_SECONDS = 60.0
 LEAVE_SECONDS = 2.5
 
 
-def stop(state: Path, config: Config | None) -> int:
-    """End everything that works on this state; the status is 1 when something still runs.
+def down() -> None:
+    """Stop what works on the configured state; on the default one when that cannot be read."""
+    try:
+        config = load_config()
+    except ConfigError:
+        default = config_directory() / default_state(None)
+        print(f"The configuration has mistakes; looking in {default}.")
+        stop(default, None)
+    else:
+        stop(config.state.directory, config)
+
+
+def stop(state: Path, config: Config | None) -> None:
+    """End everything that works on this state; HeadspaceError when something still runs.
 
     Without a configuration that can be read, an orphaned web application is not looked for.
     """
@@ -43,22 +56,20 @@ def stop(state: Path, config: Config | None) -> int:
         with suppress(ProcessLookupError):
             os.kill(programs["supervisord"], signal.SIGTERM)
     else:
-        return _say_what_is_left(state, config)
-    return _wait(supervisor, {name: pid for name, pid in programs.items() if pid})
+        _say_what_is_left(state, config)
+        return
+    _wait(supervisor, {name: pid for name, pid in programs.items() if pid})
 
 
-def _say_what_is_left(state: Path, config: Config | None) -> int:
+def _say_what_is_left(state: Path, config: Config | None) -> None:
     if is_locked(state):
-        told = f"a supervisord is using {state}, but its process is unknown: find it and kill it"
-        print(f"deploy: {told}", file=sys.stderr)
-        return 1
-    print("Claude Headspace is not running.")
+        raise HeadspaceError(
+            f"a supervisord is using {state}, but its process is unknown: find it and kill it"
+        )
+    print("Claude Headspace is not running.", flush=True)
     web = answering_instance(config) if config else None
-    if web is None or web.state != state_key(state):
-        return 0
-    told = f"its web application has outlived its supervisord: kill {web.pid}"
-    print(f"deploy: {told}", file=sys.stderr)
-    return 1
+    if web is not None and web.state == state_key(state):
+        raise HeadspaceError(f"its web application has outlived its supervisord: kill {web.pid}")
 
 
 def _programs(supervisor: Supervisor) -> dict[str, int | None]:
@@ -67,20 +78,18 @@ def _programs(supervisor: Supervisor) -> dict[str, int | None]:
     return {}
 
 
-def _wait(supervisor: Supervisor, programs: Mapping[str, int]) -> int:
+def _wait(supervisor: Supervisor, programs: Mapping[str, int]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     while left := {name: pid for name, pid in programs.items() if _alive(pid)}:
         if time.monotonic() > deadline:
             told = ", ".join(f"{name} (process {pid})" for name, pid in left.items())
-            print(f"deploy: still running after {STOP_SECONDS:.0f} s: {told}", file=sys.stderr)
-            return 1
+            raise HeadspaceError(f"still running after {STOP_SECONDS:.0f} s: {told}")
         _nudge(supervisor)
         time.sleep(LOOK_SECONDS)
     deadline = time.monotonic() + LEAVE_SECONDS
     while any(map(_is_listed, programs.values())) and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
     print("Claude Headspace has stopped.")
-    return 0
 
 
 def _nudge(supervisor: Supervisor) -> None:

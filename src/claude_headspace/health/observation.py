@@ -64,7 +64,6 @@ class Observation:
     about what harms nobody, and is worth knowing.
     `disk` says what is wrong with the disk of the state directory, if anything.
     `ended` says that the process which wrote the status is no more.
-    `folder` is where `supervisorctl` finds the instance by itself.
     """
 
     now: float
@@ -78,12 +77,11 @@ class Observation:
     watcher: str = "watcher"
     listener: str = "guard"
     ended: bool = False
-    folder: str = ""
 
-    def start(self, program: str) -> str:
-        """The command that starts a program, and where it reaches this supervisord."""
-        place = f" (in {self.folder})" if self.folder else ""
-        return f"supervisorctl start {program}{place}"
+    @staticmethod
+    def start(program: str) -> str:
+        """The command that starts a program."""
+        return f"claude-headspace supervisorctl start {program}"
 
     def find(self, name: str) -> Program | None:
         """The program of this name."""

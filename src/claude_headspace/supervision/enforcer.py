@@ -209,7 +209,7 @@ class Enforcer:
             process.change_state(ProcessStates.FATAL)
         self._log.error(
             f"gave up: {self.program}: {refusal}; it ended last with {reason}; "
-            f"after a fix: supervisorctl start {self.program}"
+            f"after a fix: claude-headspace supervisorctl start {self.program}"
         )
 
     def _announce(

@@ -50,7 +50,7 @@ def require_free(state: Path) -> None:
     """Raise AlreadyRunning while a supervisord works on this state, reachable or not."""
     if is_locked(state):
         raise AlreadyRunning(
-            f"{_explain(state)}, but does not answer: run deploy/stop, then start again"
+            f"{_explain(state)}, but does not answer: run `claude-headspace down`, then start again"
         )
 
 
@@ -58,7 +58,7 @@ def is_locked(state: Path) -> bool:
     """Whether a supervisord works on this state."""
     try:
         descriptor = _try_lock(state / LOCK_NAME, os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     if descriptor is not None:
         os.close(descriptor)

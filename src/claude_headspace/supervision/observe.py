@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -85,7 +84,6 @@ def observe(
         database=database() if database else None,
         disk=disk_problem(state_directory),
         watcher=program,
-        folder=_project_folder(),
     )
 
 
@@ -97,12 +95,6 @@ def _is_process(pid: int) -> bool:
     except OSError:
         return True  # somebody else's
     return True
-
-
-def _project_folder() -> str:
-    """The folder of the checkout that this program was installed from; empty if there is none."""
-    folder = Path(sys.prefix).parent
-    return str(folder) if (folder / "supervisord.conf").exists() else ""
 
 
 def ask_guard(supervisor: Supervisor) -> GuardState | Problem:

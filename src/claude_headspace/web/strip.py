@@ -13,7 +13,7 @@ from claude_headspace.health.verdict import Verdict
 from claude_headspace.health.words import format_bytes
 from claude_headspace.web.words import ago, clock, counted
 
-_COMMAND = re.compile(r"`([^`]+)`|(supervisorctl start \w+)")
+_COMMAND = re.compile(r"`([^`]+)`|(claude-headspace supervisorctl start \w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,10 @@ def strip_of(verdict: Verdict, now: float) -> Strip:
         )  # fmt: skip
     if verdict.status == "down":
         return Strip(
-            "broken", "Nothing is being captured.", _sentence(verdict.reasons), start_command()
+            "broken",
+            "Nothing is being captured.",
+            _sentence(verdict.reasons),
+            start_command(),
         )
     if verdict.reasons:
         return _degraded(verdict.reasons)

@@ -1,0 +1,217 @@
+"""What starts services here: a systemd of the user's, or launchd; their files and commands."""
+
+from __future__ import annotations
+
+import os
+import plistlib
+import pwd
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from claude_headspace.config.places import NAME, checkout
+from claude_headspace.deployment.program import own_program
+from claude_headspace.errors import HeadspaceError
+
+# Variables that decide where things are; a service does not see those of a shell.
+CARRIED = ("CLAUDE_CONFIG_DIR", "CLAUDE_HEADSPACE_CONFIG", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+PASSING = frozenset({"archive-v0", "environments-v2", ".cache"})
+STOP_SECONDS = 70
+_UNIT = """\
+[Unit]
+Description=Claude Headspace, the event log of Claude Code
+StartLimitIntervalSec=60
+StartLimitBurst=5
+
+[Service]
+Type=exec
+ExecStart={start}
+ExecStop={stop}
+Restart=on-failure
+RestartSec=1
+TimeoutStopSec={stop_seconds}
+KillMode=mixed
+UMask=0077
+NoNewPrivileges=yes
+{environment}
+[Install]
+WantedBy=default.target
+"""
+
+Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What the service runs: in the foreground, and to end that."""
+
+    start: tuple[str, ...]
+    stop: tuple[str, ...]
+
+
+class ServiceRefused(HeadspaceError):
+    """The system's service manager did not do what was asked."""
+
+    exit_status = 69
+
+
+class Manager(Protocol):
+    """What starts services here: where its file stands, what is in it, and how it is told."""
+
+    @property
+    def path(self) -> Path:
+        """Where its file stands."""
+
+    def text(self) -> str:
+        """The file as it should be."""
+
+    def is_active(self) -> bool:
+        """Whether the service runs now."""
+
+    def start(self) -> None:
+        """Have what stands in the file run, now and at each login; ServiceRefused."""
+
+    def stop(self) -> None:
+        """The opposite."""
+
+    def remarks(self) -> Iterator[str]:
+        """What else a person has to know or do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Systemd:
+    """A unit of the user's own systemd."""
+
+    path: Path
+    commands: Commands
+    environ: Mapping[str, str]
+    run: Run
+
+    def text(self) -> str:
+        """The file as it should be."""
+        lines = [
+            f"Environment={_quoted(f'{name}={text}')}\n" for name, text in self.environ.items()
+        ]
+        return _UNIT.format(
+            start=" ".join(map(_quoted, self.commands.start)),
+            stop=" ".join(map(_quoted, self.commands.stop)),
+            stop_seconds=STOP_SECONDS,
+            environment="".join(lines),
+        )
+
+    def is_active(self) -> bool:
+        """Whether the service runs now."""
+        return self.run(("systemctl", "--user", "is-active", "--quiet", NAME)).returncode == 0
+
+    def start(self) -> None:
+        """Have what stands in the file run, now and at each login; ServiceRefused."""
+        _demand(self.run, "systemctl", "--user", "daemon-reload")
+        _demand(self.run, "systemctl", "--user", "enable", NAME)
+        _demand(self.run, "systemctl", "--user", "restart", NAME)
+
+    def stop(self) -> None:
+        """The opposite."""
+        _demand(self.run, "systemctl", "--user", "disable", "--now", NAME)
+
+    def remarks(self) -> Iterator[str]:
+        """What else a person has to know or do."""
+        if not (Path("/var/lib/systemd/linger") / pwd.getpwuid(os.getuid()).pw_name).exists():
+            yield (
+                "It runs while you are logged in. To have it run from boot on, and after you log"
+                " out: loginctl enable-linger"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Launchd:
+    """An agent of the user's launchd."""
+
+    path: Path
+    commands: Commands
+    environ: Mapping[str, str]
+    run: Run
+
+    def text(self) -> str:
+        """The file as it should be."""
+        log = str(Path.home() / "Library" / "Logs" / f"{NAME}.log")
+        agent = {
+            "Label": NAME,
+            "ProgramArguments": list(self.commands.start),
+            "EnvironmentVariables": dict(self.environ),
+            "RunAtLoad": True,
+            "KeepAlive": {"SuccessfulExit": False},
+            "ProcessType": "Background",
+            "ExitTimeOut": STOP_SECONDS,
+            "Umask": 0o077,
+            "StandardOutPath": log,
+            "StandardErrorPath": log,
+        }
+        return plistlib.dumps(agent, sort_keys=False).decode()
+
+    def is_active(self) -> bool:
+        """Whether the service runs now."""
+        return "state = running" in self.run(("launchctl", "print", self._target())).stdout
+
+    def start(self) -> None:
+        """Have what stands in the file run, now and at each login; ServiceRefused."""
+        if self.run(("launchctl", "print", self._target())).returncode == 0:
+            self.stop()
+        _demand(self.run, "launchctl", "bootstrap", f"gui/{os.getuid()}", str(self.path))
+
+    def stop(self) -> None:
+        """The opposite."""
+        _demand(self.run, "launchctl", "bootout", self._target())
+
+    def remarks(self) -> Iterator[str]:
+        """What else a person has to know or do."""
+        yield "It runs while you are logged in."
+
+    def _target(self) -> str:
+        return f"gui/{os.getuid()}/{NAME}"
+
+
+def manager(run: Run | None = None, platform: str = sys.platform) -> Manager:
+    """The service manager of this system, for the program that runs now."""
+    run = run or _run
+    commands = service_commands()
+    environ = {name: os.environ[name] for name in CARRIED if os.environ.get(name)}
+    if platform == "darwin":
+        folder = Path.home() / "Library" / "LaunchAgents"
+        return Launchd(folder / f"{NAME}.plist", commands, environ, run)
+    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return Systemd(configuration / "systemd" / "user" / f"{NAME}.service", commands, environ, run)
+
+
+def service_commands() -> Commands:
+    """What outlives an upgrade: deploy/run in a checkout, else the command on the path."""
+    if root := checkout():
+        return Commands((str(root / "deploy" / "run"),), (str(root / "deploy" / "stop"),))
+    program = own_program()
+    if PASSING.intersection(program.resolve().parts):
+        raise ServiceRefused(
+            f"{program} is in a cache, and the service would fail once that is emptied: install"
+            f" the program, for example with `uv tool install {NAME}`"
+        )
+    return Commands((str(program), "up"), (str(program), "down"))
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
+
+
+def _demand(run: Run, *command: str) -> None:
+    done = run(command)
+    if done.returncode:
+        told = " ".join((done.stderr or done.stdout).split()) or f"status {done.returncode}"
+        raise ServiceRefused(f"`{' '.join(command)}` failed: {told}")
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", str(error))
