@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -337,6 +338,17 @@ def test_what_was_rejected_is_told_by_its_line_and_dismissed(commands: Commands)
         assert len(commands.json("rejected", "--all")) == 1
     finally:
         query(commands.url, "UPDATE dead_letters SET resolved_at = NULL")
+
+
+def test_status_tells_a_run_that_is_over_from_what_is_in_the_log(commands: Commands) -> None:
+    ended = commands.run("status")
+    assert (ended.status, ended.lines[0]) == (2, "down")
+    assert "has ended" in ended.out
+    assert "watcher:  not running; last seen 2" in ended.out
+    over, log = ended.out.partition("in its last run\n")[2].split("\nin the log\n")
+    assert re.match(r"written:  \d+ events, 0 duplicates; rejected 1, failed 0; the last 2", over)
+    assert log.startswith("captured: ")
+    assert "rejected: 1; see" in log
 
 
 def test_notes_are_left_in_the_inbox(commands: Commands) -> None:
