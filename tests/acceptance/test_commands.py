@@ -380,6 +380,27 @@ def test_a_session_is_resumed_where_it_was(commands: Commands, tmp_path: Path) -
     assert told.startswith(f"claude-headspace restore --missing {LINT} && cd /home/me/my-project")
 
 
+def test_resuming_here_becomes_claude(commands: Commands, tmp_path: Path) -> None:
+    claude, folder = tmp_path / "bin" / "claude", tmp_path / "a folder"
+    claude.parent.mkdir()
+    folder.mkdir()
+    claude.write_text('#!/bin/sh\necho "$PWD" "$@"\n')
+    claude.chmod(0o755)
+    moved = "UPDATE agents SET working_directory = %s WHERE session_uuid = %s"
+    query(commands.url, moved, str(folder), LINT)
+    try:
+        path = {"PATH": f"{claude.parent}:{os.environ['PATH']}"}
+        told = subprocess.run(
+            [sys.executable, "-m", "claude_headspace.cli", "resume", "--exec", "9d44"],
+            env={**commands.environment, **path}, capture_output=True, timeout=60, check=False,
+            text=True,
+        )  # fmt: skip
+    finally:
+        query(commands.url, moved, "/home/me/my-project", LINT)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout == f"{folder} --resume {LINT}\n"
+
+
 def test_shells_complete_sessions_and_projects(commands: Commands) -> None:
     def complete(words: str, **env: str) -> list[str]:
         asked = {"_CLAUDE_HEADSPACE_COMPLETE": "bash_complete", "COMP_WORDS": words}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -189,6 +191,9 @@ def _take_up(config: Config, found: Session, *, gone: bool) -> int:
     if gone and (status := restore_files(config, UUID(found.uuid), missing=True)):
         return status
     os.chdir(found.directory)
+    sys.stdout.flush()
+    # Python ignores it, and an ignored signal stays ignored in the program that we become.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execvp("claude", ["claude", "--resume", found.uuid])  # noqa: S606
     except FileNotFoundError as error:

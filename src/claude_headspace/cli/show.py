@@ -161,8 +161,11 @@ def _lines(lines: Iterator[str] | list[str]) -> str:
 def _print_paged(pieces: Iterator[str]) -> None:
     """Through the pager where somebody looks; it ends by itself if all fits on the screen."""
     import os
+    import signal
 
     import click
 
     os.environ.setdefault("LESS", "FRX")
+    # Ctrl-C is the pager's while it runs: it must not lose us, who feed it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     click.echo_via_pager(pieces)
