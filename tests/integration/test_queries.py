@@ -249,7 +249,7 @@ def test_projects_are_found_by_path_or_tail(
         project_ids(reader, "app")
     with pytest.raises(SelectionError, match="has no"):
         project_ids(reader, "pp")
-    assert project_paths(reader, "app") == (nested, "/srv/other/app")
+    assert set(project_paths(reader, "app")) == {nested, "/srv/other/app"}
     assert project_paths(reader, "deep/app") == (nested,)
     with pytest.raises(SelectionError, match="has no"):
         project_paths(reader, "pp")
