@@ -190,5 +190,5 @@ class Reread:
         done = self.log.checkpoints.commit(after)
         self._let_go()
         self.finished(done.path)
-        logger.info("%s was read again by the rules of today", done.path)
+        logger.info("%s was read again by the current rules", done.path)
         return done

@@ -72,16 +72,16 @@ class FileCheck:
         self.log.finish_file(self.source.id, expected.size, judged=not self._older)
         if self._older:
             why = (
-                f"read by older rules, and to be read again ({self.source.reread_bytes} of"
-                f" {self._committed} bytes are done, {self._to_set_right} turns to set right)"
+                f"read by older rules, will be read again ({self.source.reread_bytes} of"
+                f" {self._committed} bytes are done, {self._to_set_right} turns to correct)"
             )
             report.tell(Finding("older_rules", why, self.path))
         if self.only is not None:
             return []
         if expected.size < self._committed:
-            return [f"{self._committed} bytes are noted as read, the file has {expected.size}"]
+            return [f"{self._committed} bytes are committed, but the file has {expected.size}"]
         if expected.checksum != self.source.checkpoint.checksum:
-            return [f"its first {self._committed} bytes are not those that were read"]
+            return [f"its first {self._committed} bytes have changed since they were read"]
         return []
 
     def _check(self, batch: ExpectedBatch) -> None:
@@ -174,7 +174,7 @@ class FileCheck:
             # Long lines may have been taken when this source was read.
             if told.reason != "too_long" or not longer:
                 self.wrong = True
-                why = f"rejected and not kept: {told.reason}: {told.detail}"
+                why = f"rejected, but there is no dead letter: {told.reason}: {told.detail}"
                 finding = Finding("dead_letter", why, self.path, place.line, told.offset)
                 self.report.tell(finding)
 

@@ -125,19 +125,19 @@ class Verifier:
             return
         notes = self._report.notes
         if not agreed(plan):
-            notes.append("nothing was written: that needs a yes, or --yes")
+            notes.append("nothing was written: answer yes, or use --yes")
             return
         self._repair.write(self._report)
         if not self._repair.doubtful:
             return
         if self._log.watcher_runs():
             notes.append(
-                "checkpoints cannot be changed while a watcher runs: stop it, repair again"
+                "checkpoints cannot be changed while a watcher runs: stop it and repair again"
             )
             return
         self._checkpoints.rewind(self._repair.doubtful)
         self._report.rewound = self._repair.doubtful
-        notes.append("the watcher will read these files from their first byte: start it, verify")
+        notes.append("the watcher will read these files from their start: run it, then verify")
 
     def _check_files(self) -> None:
         total = sum(seen.size for found in sweep(self._roots) for seen in found)

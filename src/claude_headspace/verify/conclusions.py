@@ -27,14 +27,14 @@ CREATE INDEX ON verify_seen (event_id); ANALYZE verify_seen; ANALYZE verify_file
 # A turn that stands in several places is missing once.
 _MISSING = """
 INSERT INTO verify_findings
-SELECT DISTINCT ON (event_key, session_uuid) 'missing', 'read, and not in the log', c.path, line,
+SELECT DISTINCT ON (event_key, session_uuid) 'missing', 'read, but not in the log', c.path, line,
     source_offset, session_uuid, line_uuid, NULL::bigint, number
 FROM verify_lines l JOIN checkpoints c ON c.id = l.source_id WHERE state = 'missing'
 ORDER BY event_key, session_uuid, number
 """
 _ORDER = """
 INSERT INTO verify_findings
-SELECT 'order', format('event %s tells an earlier line', before), c.path, line, source_offset,
+SELECT 'order', format('event %s is of an earlier line', before), c.path, line, source_offset,
     session_uuid, line_uuid, event_id, number
 FROM (SELECT *, lag(event_id) OVER (PARTITION BY source_id, session_uuid ORDER BY number) AS before
     FROM verify_lines WHERE in_order) l JOIN checkpoints c ON c.id = l.source_id
@@ -79,9 +79,9 @@ WHERE mine.id = o.event_id AND NOT o.found AND e.source_id = o.source_id
 _UNEXPLAINED = """
 INSERT INTO verify_findings
 SELECT CASE WHEN found THEN 'misplaced' WHEN doubled THEN 'doubled' ELSE 'invented' END,
-    CASE WHEN found THEN 'the event says it is from here; its line stands elsewhere'
-        WHEN doubled THEN 'another event tells the same line'
-        ELSE 'no line tells what this event says' END,
+    CASE WHEN found THEN 'the event names this place, but its line is elsewhere'
+        WHEN doubled THEN 'another event is of the same line'
+        ELSE 'no line says what this event says' END,
     path, NULL::int, source_offset, session_uuid, NULL::text, event_id, event_id
 FROM verify_odd WHERE stands AND judged AND NOT replaced
 """

@@ -39,7 +39,7 @@ SHORTEST_HOLD_SECONDS = 0.1
 # Work that is of no one source, as it is named when it fails.
 INBOX = "the inbox"
 TIMEOUTS = "session timeouts"
-COPIES = "telling copies of turns"
+COPIES = "marking copies of turns"
 REREADING = "reading again by newer rules"
 ARCHIVING = "the archive"
 
@@ -114,7 +114,7 @@ class Loop:
         self._take_notifications()
         if time.monotonic() >= self.scanner.due:
             self._rescan()
-        with self.heartbeat.doing("look for transcripts", SLOW_SECONDS):
+        with self.heartbeat.doing("scanning for transcripts", SLOW_SECONDS):
             listing_first = self.scanner.step()
         self.reading.read_detached()
         self.reading.take_unfinished()
@@ -148,7 +148,7 @@ class Loop:
         self.timeouts.look(unread=self.unread.paths(self.scanner.unreadable))
 
     def _take_inbox(self) -> bool:
-        with self.heartbeat.doing("take the inbox in", SLOW_SECONDS):
+        with self.heartbeat.doing("reading the inbox", SLOW_SECONDS):
             return bool(self.boundary.run_when_due(INBOX, self.consumer.take))
 
     def _take_notifications(self) -> None:
@@ -159,7 +159,7 @@ class Loop:
 
     def _rescan(self) -> None:
         """The net behind the notifications."""
-        with self.heartbeat.doing("look for transcripts", SLOW_SECONDS):
+        with self.heartbeat.doing("scanning for transcripts", SLOW_SECONDS):
             self.scanner.rescan()
         self.consumer.look_again()
         for path in self.quarantine.due():

@@ -70,11 +70,11 @@ class Snapshot:
     def _trouble(self) -> str | None:
         """What cannot be read now, in one sentence."""
         sentences = [
-            told("places cannot be seen", self.scanner.unreadable),
+            told("folders cannot be read", self.scanner.unreadable),
             told("files are set aside and tried again", self.quarantine.reasons),
             self.consumer.trouble,
             self.timeouts.trouble,
             told("files cannot be archived", self.archiver.trouble),
-            told("work is put off and tried again", self.boundary.put_off),
+            told("work has failed and is tried again", self.boundary.put_off),
         ]
         return "; ".join(filter(None, sentences)) or None
