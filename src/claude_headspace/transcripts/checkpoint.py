@@ -69,8 +69,11 @@ class LineCounts:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> LineCounts:
         """The counts out of what `as_json` made."""
-        numbers = [stored.get(name, 0) for name in ("lines", "turns", "duplicates", "rescued")]
-        return cls(*numbers, Counter(stored.get("other", {})), Counter(stored.get("rejected", {})))
+        lines, turns, duplicates, rescued = (
+            int(stored.get(name, 0)) for name in ("lines", "turns", "duplicates", "rescued")
+        )
+        other, rejected = Counter(stored.get("other", {})), Counter(stored.get("rejected", {}))
+        return cls(lines, turns, duplicates, rescued, other, rejected)
 
 
 def as_stored(number: int) -> int:

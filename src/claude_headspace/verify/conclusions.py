@@ -29,7 +29,7 @@ _MISSING = """
 INSERT INTO verify_findings
 SELECT DISTINCT ON (event_key, session_uuid) 'missing', 'read, but not in the log', c.path, line,
     source_offset, session_uuid, line_uuid, NULL::bigint, number
-FROM verify_lines l JOIN checkpoints c ON c.id = l.source_id WHERE state = 'missing'
+FROM verify_lines l JOIN checkpoints c ON c.id = l.source_id WHERE l.state = 'missing'
 ORDER BY event_key, session_uuid, number
 """
 _ORDER = """

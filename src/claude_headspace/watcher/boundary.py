@@ -12,7 +12,7 @@ from claude_headspace.quarantine import Quarantine
 
 logger = logging.getLogger(__name__)
 
-Returned = TypeVar("Done")
+Returned = TypeVar("Returned")
 
 # Of our own errors these are the fault of what is being read; the others concern everything.
 _ITS_OWN = (DatabaseRefused, EventInvalid, InboxError)
