@@ -89,7 +89,7 @@ def sessions_named(connection: Connection, name: str) -> list[UUID]:
 
 
 def sessions_silent_since(connection: Connection, moment: datetime) -> list[UUID]:
-    """The sessions that have not spoken after this moment."""
+    """The sessions without lines after this moment."""
     silent = agents.c.last_seen_at < moment
     return list(connection.scalars(select(agents.c.session_uuid).where(silent)))
 

@@ -85,7 +85,7 @@ def observe(
 
 
 def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
-    """The state of the guard's half inside supervisord, or why there is none."""
+    """The state of the guard's plugin in supervisord, or why there is none."""
     try:
         state = supervisor.call("guard.getState")
         return GuardState(
