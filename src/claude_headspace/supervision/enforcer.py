@@ -28,9 +28,9 @@ from claude_headspace.health.words import counted
 from claude_headspace.supervision.budget import WINDOW_SECONDS, RestartBudget
 from claude_headspace.supervision.history import MESSAGE_TYPE, Outcome
 from claude_headspace.supervision.interface import GuardInterface
-from claude_headspace.supervision.memory import FILE_NAME, RestartMemory
 from claude_headspace.supervision.pace import Pace
 from claude_headspace.supervision.reasons import ExitCodes, explain_exit
+from claude_headspace.supervision.restart_memory import FILE_NAME, RestartMemory
 from claude_headspace.supervision.settings import GuardSettings, shorten
 
 LONGEST_DELAY_SECONDS = 1.5
