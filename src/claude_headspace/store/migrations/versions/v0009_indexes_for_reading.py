@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from claude_headspace.store.migrations.statements import run
 
-revision = "0010"
+revision = "0009"
 down_revision = "0008"
 
 
 def upgrade() -> None:
     """Apply."""
-    run("0010_up.sql")
+    run("0009_up.sql")
 
 
 def downgrade() -> None:
     """Take back."""
-    run("0010_down.sql")
+    run("0009_down.sql")
