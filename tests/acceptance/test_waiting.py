@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
+
+from supervised import free_port
 
 from browser.recorded import Talk
 from harness import HOST, Log, Projects, Watcher, wait_until
@@ -17,9 +18,7 @@ def test_each_beginning_is_told_once(
     tmp_path: Path, projects: Projects, watcher: Watcher, log: Log
 ) -> None:
     told = tmp_path / "told"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {"STATE__HOST": HOST, "ALERTS__COMMAND": ["sh", "-c", SCRIPT, str(told)]}
     talk = Talk(projects)
 
