@@ -117,11 +117,15 @@ def terms_of(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def conditions_of(
-    reader: Reader, asked: SearchQuestion, key: tuple[str, str], project: str = "e.project_id"
+    reader: Reader,
+    asked: SearchQuestion,
+    key: tuple[str, str],
+    project: str = "e.project_id",
+    agent: str = "e.agent_id",
 ) -> tuple[list[str], dict[str, Any]]:
     """Filters that all kinds of search share, and where the page begins."""
     conditions, given = filters_of(
-        reader, asked, at=key[0], session="e.session_uuid", project=project
+        reader, asked, at=key[0], session="e.session_uuid", project=project, agent=agent
     )
     if asked.cursor is not None:
         at, event = read_cursor(asked.cursor, datetime, int)

@@ -63,13 +63,17 @@ def find_projects(reader: Reader, name: str | None, host: str | None = None) -> 
 
 
 def filters_of(
-    reader: Reader, asked: Any, *, at: str, session: str, project: str
+    reader: Reader, asked: Any, *, at: str, session: str, project: str, agent: str = ""
 ) -> tuple[list[str], dict[str, Any]]:
     """What a question asks of session, project, host and time, as SQL over these columns."""
     conditions, values = ["true"], dict[str, Any]()
     if getattr(asked, "session", None) is not None:
         conditions.append(f"{session} = %(session)s::uuid")
-        values["session"] = find_session(reader, asked.session).uuid
+        found = find_session(reader, asked.session)
+        values["session"] = found.uuid
+        if agent and found.agent_id is not None:  # by its index
+            conditions.append(f"{agent} = %(agent)s")
+            values["agent"] = found.agent_id
     if asked.project is not None or asked.host is not None:
         conditions.append(f"{project} = ANY (%(projects)s)")
         values["projects"] = list(find_projects(reader, asked.project, asked.host))
