@@ -10,6 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 Kind = Literal["needs", "turn", "work", "stalled", "ended"]
+WORDS: dict[Kind, str] = {
+    "needs": "Needs you", "turn": "Your turn", "work": "Working", "stalled": "Stalled",
+    "ended": "Ended",
+}  # fmt: skip
 
 STALLED_AFTER = timedelta(minutes=5)
 # Old clients write no reason why a reply stopped: words with nothing after them for so long.
