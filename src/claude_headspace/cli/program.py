@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "emit": "emit",
         "forget": "archive",
         "redact": "archive",
+        "rebuild": "whole",
         "backup": "archive",
         "restore-backup": "archive",
     },
