@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -97,10 +98,11 @@ def test_of_a_file_that_is_rewritten_all_the_time_the_last_versions_are_kept(
     path = projects.path(SESSION).with_suffix("") / "agent.meta.json"
     path.parent.mkdir(parents=True)
     for number in range(6):
-        path.write_bytes(b"{}" * number)
+        path.write_text(str(number))
+        os.utime(path, (number, number))
         archiver._look_into(str(path.parent), UUID(SESSION))
         steps_of(archiver)
     generations = "SELECT generation FROM archive_generations ORDER BY 1"
     assert log.rows(generations) == [(4,), (5,), (6,)]
     assert_contiguous(log)
-    assert archived_bytes(log, str(path)) == b"{}" * 5
+    assert archived_bytes(log, str(path)) == b"5"

@@ -50,11 +50,9 @@ def rebuild(session: str | None) -> int:
             log.database.connect()
         log.sessions.reload()
         job = Rebuild(log, config)
-        for each in [chosen] if chosen else job.sessions():
-            job.session(each)
+        done = job.run([chosen] if chosen else job.sessions())
     finally:
         log.database.close()
-    done = job.done
     print(f"sessions: {done.sessions}, calls of tools: {done.calls}, replies: {done.replies}")
     if done.unread:
         print(f"neither on the disk nor archived, left as they are: files {done.unread}")

@@ -12,6 +12,7 @@ from claude_headspace.archive.pieces import Archived, Generation, Pieces
 from claude_headspace.config import Config
 from claude_headspace.events.event import NO_SESSION
 from claude_headspace.sessions.log import Log
+from claude_headspace.store.copies import Copies
 from claude_headspace.store.projections import Projections, WorkRows
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line
@@ -32,6 +33,7 @@ SELECT id, ARRAY(SELECT source_offset FROM dead_letters
     WHERE source_id = c.id AND reason = 'poison' AND resolved_at IS NULL)
 FROM checkpoints c WHERE %s::uuid = ANY (sessions) AND inode IS NOT NULL ORDER BY id
 """
+_COPIES_DUE = "UPDATE agents SET copies = 'due' WHERE forked_from IS NOT NULL AND NOT fork_told"
 
 
 @dataclass(slots=True)
@@ -67,8 +69,18 @@ class Rebuild:
             last = rows[-1][0]
             yield from (UUID(row[0]) for row in rows)
 
-    def session(self, session: UUID) -> None:
-        """Make the rows of one session again, beside a running watcher."""
+    def run(self, sessions: Iterable[UUID]) -> Rebuilt:
+        """Make the rows of these sessions again, beside a running watcher."""
+        for session in sessions:
+            self._session(session)
+        # What a session repeats of another without a word shows by comparing them.
+        self._database.execute(_COPIES_DUE)
+        copies = Copies(self._database, self._sessions.learnt)
+        while copies.step():
+            pass
+        return self.done
+
+    def _session(self, session: UUID) -> None:
         if not self._sessions.captured(session):
             return
         calls, replies = (self._seen(table, session) for table in _KEYS)

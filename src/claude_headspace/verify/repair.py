@@ -131,9 +131,9 @@ class Repair:
                     report.notes.append(f"{path} cannot be read: {error.strerror}")
             report.of_sessions = sum(writer.write_missing(*each) for each in self.of_sessions)
             # Where turns were missing, what their lines say of tools and models may be, too.
-            for session, tally in report.sessions.items():
-                if tally.repaired:
-                    writer.rebuild.session(session)
+            repaired = [each for each, tally in report.sessions.items() if tally.repaired]
+            if repaired:
+                writer.rebuild.run(repaired)
         finally:
             writer.close()
 

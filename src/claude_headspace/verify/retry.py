@@ -91,7 +91,7 @@ class Retry:
             _ROWS, (self._machine, last, listed, listed, listed, PAGE_ROWS)
         ):
             for row in rows:
-                kept = KeptLine(*row[:4], bytes(row[4]), row[5], row[6])
+                kept = KeptLine(row[0], row[1], row[2], row[3], bytes(row[4]), row[5], row[6])
                 last = kept.id
                 found.add(kept.id)
                 yield self._resolve(kept, self._retry(kept))
