@@ -120,6 +120,7 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("up --detached", 64, "did you mean --detach?"),
     ("down now", 64, "unexpected extra argument"),
     ("restart web", 64, "unexpected extra argument"),
+    ("rebuild --sessions x", 64, "did you mean --session?"),
     ("logs --all", 64, "no such option"),
     ("service", 64, "missing command"),
     ("service instal", 64, "did you mean install?"),

@@ -22,6 +22,7 @@ import pytest
 import lines
 from captured import capture, query, settings, watching
 from claude_headspace.config import load_config
+from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.verify.command import run_verify
 from claude_headspace.verify.compare import is_redacted_form
 from claude_headspace.verify.options import VerifyOptions
@@ -700,7 +701,8 @@ def test_the_text_names_what_is_wrong(captured: Captured) -> None:
 def test_the_line_around_a_byte(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one\ntwo two\n123456789\nlast")
-    around = {offset: line_around(str(path), offset, 8) for offset in (0, 2, 4, 7, 12, 20, 22, 40)}
+    file = SourceFile(str(path))
+    around = {offset: line_around(file, offset, 8) for offset in (0, 2, 4, 7, 12, 20, 22, 40)}
     assert around == {
         0: (0, b"one"),
         2: (0, b"one"),

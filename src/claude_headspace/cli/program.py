@@ -28,7 +28,8 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Keep": {
         "emit": "emit", "restore": "archive", "register": "capture", "unregister": "capture",
-        "forget": "archive", "redact": "archive", "backup": "archive", "restore-backup": "archive",
+        "forget": "archive", "redact": "archive", "rebuild": "whole", "backup": "archive",
+        "restore-backup": "archive",
     },
     "Run": {
         "up": "running", "down": "running", "restart": "running", "logs": "running",

@@ -10,6 +10,7 @@ from claude_headspace.events.event import storable
 from claude_headspace.sessions.cache import SessionCache
 from claude_headspace.sessions.registrations import Registrations
 from claude_headspace.store.copies import DUE, OPEN
+from claude_headspace.store.projections import Place, WorkRows
 from claude_headspace.store.sessions import SessionRows, StoredSession
 from claude_headspace.transcripts.outcomes import Other, Turn
 
@@ -51,6 +52,13 @@ class LearningSessions(SessionCache):
         if found.copy_of is not None or found.timestamp is None:
             return found.copy_of
         return session.forked_from if self.is_copied(session, found.timestamp) else None
+
+    def take_work(self, rows: WorkRows, found: Turn | Other, *place: int) -> None:
+        """Add what a line says was done and spent, in a session that has rows; for Place."""
+        session = found.work and found.session and self.find(found.session)
+        if session and found.work and found.timestamp:
+            original = self.original(session, found)
+            rows.take(found.work, session.uuid, found.timestamp, Place(*place), original)
 
     def began(self, session: StoredSession, at_the_latest: datetime) -> None:
         """A fork with only copied lines began when these were written."""

@@ -35,3 +35,4 @@ class KeptLine:
     reason: str
     content: bytes
     path: str
+    generation: int

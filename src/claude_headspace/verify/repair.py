@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from claude_headspace.archive.file import open_kept
+from claude_headspace.archive.pieces import Pieces
 from claude_headspace.config import Config
-from claude_headspace.embedded.location import database_url
 from claude_headspace.events.event import Event, Origin
-from claude_headspace.events.redaction import make_redactor
 from claude_headspace.events.taxonomy import SESSION_REGISTERED
-from claude_headspace.machine import make_machine_id
-from claude_headspace.sessions.known import Sessions
-from claude_headspace.store.connection import Database
+from claude_headspace.sessions.log import make_log
+from claude_headspace.store.projections import Projections, WorkRows
 from claude_headspace.store.results import WriteResult
-from claude_headspace.store.sessions import SessionRows
-from claude_headspace.store.writer import NOTIFICATION, EventWriter
-from claude_headspace.transcripts.outcomes import Turn
+from claude_headspace.store.writer import NOTIFICATION
+from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
 from claude_headspace.transcripts.secrets import Redaction
-from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LATE, LogSide
+from claude_headspace.verify.rebuild import Rebuild
 from claude_headspace.verify.report import Report
 
 APPLICATION_NAME = "claude-headspace repair"
@@ -34,25 +32,17 @@ class LateWriter:
 
     def __init__(self, config: Config) -> None:
         # A lost connection ends the repair: what it rests on may no longer be so.
-        self._database = Database(
-            lambda: database_url(config), application_name=APPLICATION_NAME, by_itself=False
-        )
-        self._database.connect()
-        rows = SessionRows(self._database, make_machine_id(config.state.directory))
-        self.sessions = Sessions(rows, config.file_watcher.sessions)
-        self._writer = EventWriter(
-            self._database,
-            retry_attempts=config.event_system.write_retry_attempts,
-            retry_delay_ms=config.event_system.write_retry_delay_ms,
-        )
-        privacy = config.privacy
-        self._redaction = Redaction(make_redactor(privacy.patterns) if privacy.redact else None)
-        self._precondition = self._database.precondition()
+        self._log = make_log(config, APPLICATION_NAME)
+        self._log.database.connect()
+        self.sessions = self._log.sessions
         self.sessions.reload()
+        self.rebuild = Rebuild(self._log, config)
+        self._redaction = Redaction.of(config.privacy)
+        self._precondition = self._log.database.precondition()
 
     def close(self) -> None:
         """Drop the connection."""
-        self._database.close()
+        self._log.database.close()
 
     def write_turns(self, source_id: int, path: str, turns: Sequence[Turn]) -> list[WriteResult]:
         """What became of each turn. Raises DatabaseUnavailable when the database is away."""
@@ -77,9 +67,19 @@ class LateWriter:
         results: list[WriteResult] = []
         for start in range(0, len(events), BATCH_EVENTS):
             batch = [event.annotated(**{LATE: True}) for event in events[start:][:BATCH_EVENTS]]
-            results += self._writer.write_or_raise(batch, self._precondition)
-        self._database.store([*self.sessions.take_changes(), NOTIFICATION], self._precondition)
+            results += self._log.writer.write_or_raise(batch, self._precondition)
+        self._log.database.store([*self.sessions.take_changes(), NOTIFICATION], self._precondition)
         return results
+
+    def write_work(self, found: Sequence[Outcome], *place: int) -> None:
+        """Store the rows of tools and models that one line makes; `place` is for Place."""
+        rows = WorkRows()
+        told = {each.session for each in found if isinstance(each, Turn | Other)}
+        for session in filter(None, told):
+            if self.sessions.captured(session):
+                self.rebuild.take(rows, found, session, *place)
+        statements = Projections(self._log.database).statements(rows)
+        self._log.database.store(statements, self._precondition)
 
     def write_missing(self, event_type: str, uuid: UUID, reason: str) -> bool:
         """Write the session_registered or session_ended that a session has lost; whether it was."""
@@ -100,12 +100,10 @@ class LateWriter:
 class Repair:
     """What a check found that can be repaired: turns by source, announcements, checkpoints."""
 
-    def __init__(
-        self, config: Config, log: LogSide, open_source: Callable[[int, str], SourceFile]
-    ) -> None:
+    def __init__(self, config: Config, log: LogSide, pieces: Pieces) -> None:
         self._config = config
         self._log = log
-        self._open_source = open_source
+        self._pieces = pieces
         self.files: dict[int, str] = {}
         self.of_sessions: list[tuple[str, UUID, str]] = []
         self.doubtful: list[str] = []
@@ -132,13 +130,18 @@ class Repair:
                 except OSError as error:
                     report.notes.append(f"{path} cannot be read: {error.strerror}")
             report.of_sessions = sum(writer.write_missing(*each) for each in self.of_sessions)
+            # Where turns were missing, what their lines say of tools and models may be, too.
+            repaired = [each for each, tally in report.sessions.items() if tally.repaired]
+            if repaired:
+                writer.rebuild.run(repaired)
         finally:
             writer.close()
 
     def _write_file(self, writer: LateWriter, source_id: int, path: str, report: Report) -> None:
         set_aside = self._log.set_aside(source_id)
         limit = self._config.file_watcher.max_line_bytes
-        expected = Expected(self._open_source(source_id, path), limit, set_aside=set_aside)
+        file = open_kept(self._pieces, source_id, path)
+        expected = Expected(file, limit, set_aside=set_aside)
         try:
             for batch in expected.batches():
                 told = [place.told for place in batch.places if isinstance(place.told, Turn)]

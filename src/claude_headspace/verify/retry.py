@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from claude_headspace.archive.file import ArchivedFile
+from claude_headspace.archive.pieces import Pieces
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import InboxDamaged
@@ -21,6 +23,7 @@ from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.store.connection import Database
 from claude_headspace.store.results import WriteResult
 from claude_headspace.transcripts.outcomes import Rejected, Turn
+from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
 from claude_headspace.verify.kept import Fate, KeptLine, Retried
 from claude_headspace.verify.repair import LateWriter
@@ -29,7 +32,7 @@ APPLICATION_NAME = "claude-headspace retry"
 PAGE_ROWS = 20
 
 _ROWS = """
-SELECT r.id, r.source_id, r.source_offset, r.reason, r.content, s.path
+SELECT r.id, r.source_id, r.source_offset, r.reason, r.content, s.path, s.generation
 FROM dead_letters r JOIN checkpoints s ON s.id = r.source_id
 WHERE s.machine = %s AND r.id > %s AND (%s::bigint[] IS NULL OR r.id = ANY (%s::bigint[]))
     AND (r.resolved_at IS NULL OR %s::bigint[] IS NOT NULL)
@@ -70,6 +73,7 @@ class Retry:
         self._limit = config.file_watcher.max_line_bytes
         self._inbox = stored_path(str(inbox_directory(config.state.directory)))
         self._writer = LateWriter(config)
+        self._pieces = Pieces(database)
         self._sessions = self._writer.sessions
         self._redactor = make_redactor(config.privacy.patterns) if config.privacy.redact else None
 
@@ -87,7 +91,7 @@ class Retry:
             _ROWS, (self._machine, last, listed, listed, listed, PAGE_ROWS)
         ):
             for row in rows:
-                kept = KeptLine(row[0], row[1], row[2], row[3], bytes(row[4]), row[5])
+                kept = KeptLine(row[0], row[1], row[2], row[3], bytes(row[4]), row[5], row[6])
                 last = kept.id
                 found.add(kept.id)
                 yield self._resolve(kept, self._retry(kept))
@@ -111,7 +115,7 @@ class Retry:
             return _still(kept, f"its file cannot be read: {error.strerror}")
         if line is None:
             return _still(kept, f"its line is not in the file, or longer than {self._limit} bytes")
-        start, data = line
+        generation, start, data = line
         found = list(Transcript().outcomes(data, start))
         broken = [o for o in found if isinstance(o, Rejected) and _is_about(kept, o.offset)]
         turns = [o for o in found if isinstance(o, Turn) and self._sessions.captured(o.session)]
@@ -120,22 +124,30 @@ class Retry:
         results = self._writer.write_turns(kept.source_id, kept.path, turns)
         if broken:
             return _still(kept, f"{broken[0].reason}: {broken[0].detail}")
+        self._writer.write_work(found, kept.source_id, generation, start, len(data))
         return _told(kept, results)
 
-    def _line(self, kept: KeptLine) -> tuple[int, bytes] | None:
-        """The whole line and its start: from its file if it stands there still, else as kept.
+    def _line(self, kept: KeptLine) -> tuple[int, int, bytes] | None:
+        """The whole line, its generation and start: from its file or the archive, else as kept.
 
         Only a record's offset is kept, and of too long lines only the beginning.
         """
-        try:
-            around = line_around(kept.path, kept.offset, self._limit)
-        except FileNotFoundError:
-            around = None
-        if around is not None and self._is_same(kept, around[1]):
-            return around
+        for generation, file in self._files(kept):
+            with closing(file):
+                around = line_around(file, kept.offset, self._limit)
+            if around is not None and self._is_same(kept, around[1]):
+                return generation, *around
         if kept.reason == "too_long":
             return None
-        return kept.offset - _first_rejected(kept), kept.content
+        return kept.generation, kept.offset - _first_rejected(kept), kept.content
+
+    def _files(self, kept: KeptLine) -> Iterator[tuple[int, SourceFile]]:
+        """Where the line may stand: in the file, or in what it held before, the newest first."""
+        with suppress(FileNotFoundError):
+            yield kept.generation, SourceFile(kept.path)
+        for each in reversed(self._pieces.generations(kept.source_id)):
+            if not each.redacted:
+                yield each.number, ArchivedFile(self._pieces, each, kept.path)
 
     def _is_same(self, kept: KeptLine, line: bytes) -> bool:
         if self._redactor is not None:
@@ -159,23 +171,19 @@ class Retry:
         return event if self._redactor is None else redact_event(self._redactor, event)
 
 
-def line_around(path: str, offset: int, max_line_bytes: int) -> tuple[int, bytes] | None:
+def line_around(file: SourceFile, offset: int, max_line_bytes: int) -> tuple[int, bytes] | None:
     """The line that holds the byte at `offset`, with its start.
 
-    None where there is no such line, or it is longer than the limit. Raises OSError as open does.
+    None where there is no such line, or it is longer than the limit.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        low = max(0, offset - max_line_bytes)
-        before = os.pread(fd, offset - low, low)
-        if len(before) < offset - low:
-            return None
-        start = low + before.rfind(b"\n") + 1
-        data = os.pread(fd, max_line_bytes + 1, start)
-    finally:
-        os.close(fd)
+    low = max(0, offset - max_line_bytes)
+    before = file.begin(low, offset - low)
+    if len(before) < offset - low:
+        return None
+    start = low + before.rfind(b"\n") + 1
     if start == low > 0 and not before.startswith(b"\n"):
         return None
+    data = file.begin(start, max_line_bytes + 1)
     line, newline, _ = data.partition(b"\n")
     whole = len(line) <= max_line_bytes and (newline or len(data) <= max_line_bytes)
     return (start, line) if whole and start + len(line) >= offset and line else None
