@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Watch": {
         "status": "state",
+        "doctor": "doctor",
         "rejected": "rejected",
         "restarts": "state",
         "verify": "whole",
@@ -62,9 +63,10 @@ SECTIONS: dict[str, dict[str, str]] = {
 }
 EPILOG = """\
 exit statuses:
-  0   success; for status: healthy
-  1   failure; for status: degraded; for hooks status and service status: problems found
-  2   for status: down
+  0   success; for status: healthy; for doctor: all well
+  1   failure; for status: degraded; for doctor: warnings;
+      for hooks status and service status: problems found
+  2   for status: down; for doctor: something is broken
   64  wrong usage
   65  invalid input: an event, or Claude Code's settings
   66  no such session or project in the log, or more than one
