@@ -12,14 +12,15 @@ import lines
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.pipeline import Capture, Step
 from claude_headspace.capture.reader import Reader
-from claude_headspace.capture.redaction import Redaction
 from claude_headspace.capture.sources import Sources
 from claude_headspace.events.redaction import make_redactor
 from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
+from claude_headspace.transcripts.secrets import Redaction
 from harness import HOST, Log, Projects
 
 
@@ -51,10 +52,9 @@ class Desk:
             max_line_bytes=1 << 20, in_flight=self.in_flight, redaction=redaction, beat=nothing
         )
         self.capture = Capture(
-            database=self.database,
-            writer=EventWriter(self.database),
-            checkpoints=self.checkpoints,
-            sessions=self.sessions,
+            log=WrittenLog(
+                self.database, EventWriter(self.database), self.checkpoints, self.sessions
+            ),
             reader=self.reader,
             beat=nothing,
             in_flight=self.in_flight,

@@ -17,15 +17,17 @@ from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, Taxonomy, installed_taxonomy
 from claude_headspace.inbox import put
 from claude_headspace.inbox.consumer import InboxConsumer
-from claude_headspace.inbox.done import Kept
+from claude_headspace.inbox.done import DoneFiles
 from claude_headspace.inbox.queue import BATCH_BYTES, InboxQueue
 from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.precondition import Precondition
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
+from claude_headspace.transcripts.secrets import Redaction
 from harness import Log, wait_until
 
 HOST = "here"
@@ -56,30 +58,22 @@ class Desk:
     unread: Callable[[uuid.UUID], bool] = lambda _: False
 
     def __post_init__(self) -> None:
-        writer = EventWriter(self.database, taxonomy=self.taxonomy)
-        checkpoints = Checkpoints(self.database, HOST)
-        sessions = Sessions(SessionRows(self.database, HOST), "all")
+        log = WrittenLog(
+            self.database,
+            EventWriter(self.database, taxonomy=self.taxonomy),
+            Checkpoints(self.database, HOST),
+            Sessions(SessionRows(self.database, HOST), "all"),
+        )
         self.queue = InboxQueue(self.directory, lambda session: self.unread(session))
         self.consumer = InboxConsumer(
             directory=self.directory,
-            database=self.database,
-            writer=writer,
-            checkpoints=checkpoints,
-            sessions=sessions,
+            log=log,
             queue=self.queue,
-            kept=Kept(self.directory, 3600, 1 << 30),
-            redact=lambda event: event,
-            redact_bytes=lambda content: content,
+            done=DoneFiles(self.directory, 3600, 1 << 30),
+            redaction=Redaction(None),
             count_rejected=lambda _: None,
         )
-        self.timeouts = SessionTimeouts(
-            database=self.database,
-            writer=writer,
-            checkpoints=checkpoints,
-            sessions=sessions,
-            inactivity_timeout_seconds=60,
-            now=lambda: NOW + timedelta(hours=1),
-        )
+        self.timeouts = SessionTimeouts(log, 60, now=lambda: NOW + timedelta(hours=1))
         self.consumer.prepare()
 
     def put(self, message: str, **more: Any) -> str:

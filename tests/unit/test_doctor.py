@@ -13,9 +13,11 @@ import pytest
 
 from claude_headspace.cli.doctor import doctor
 from claude_headspace.config import load_config
+from claude_headspace.deployment.start import require_port
 from claude_headspace.doctor import gather
 from claude_headspace.doctor.examine import examine, exit_status
 from claude_headspace.doctor.facts import Facts, Finding, Instance, Log
+from claude_headspace.errors import ConfigError
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.hooks import install as hooks_install
 from claude_headspace.store.version import SCHEMA_VERSION
@@ -68,7 +70,7 @@ class Desk:
         """As `gather` finds them, but for what needs a running instance."""
         try:
             config = load_config()
-        except gather.ConfigError as error:
+        except ConfigError as error:
             return Facts(machine=gather.look_at_machine(None, error.problems))
         return Facts(
             machine=gather.look_at_machine(config, ()),
@@ -76,7 +78,7 @@ class Desk:
             disk=gather.look_at_disk(config),
             claude=gather.look_at_claude(config, []),
             instance=replace(
-                INSTANCE, port_problem=gather._refusal(lambda: gather.require_port(config))
+                INSTANCE, port_problem=gather._refusal(lambda: require_port(config))
             ),
         )
 

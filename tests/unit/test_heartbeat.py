@@ -20,9 +20,7 @@ def snapshot(state: State, reason: str | None) -> WatcherStatus:
 
 
 def heartbeat_of(path: Path, send: Callable[[Beat], None] | None = None) -> Heartbeat:
-    heartbeat = Heartbeat(
-        Liveness(send, interval_seconds=0.01), path, snapshot, at_rest=lambda: None
-    )
+    heartbeat = Heartbeat(Liveness(send, interval_seconds=0.01), path, snapshot)
     heartbeat.start()
     return heartbeat
 

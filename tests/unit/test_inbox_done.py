@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.inbox.done import Kept
+from claude_headspace.inbox.done import DoneFiles
 
 
 class Clock:
@@ -24,8 +24,8 @@ def clock() -> Clock:
     return Clock()
 
 
-def make(inbox: Path, clock: Clock, seconds: float = 3600, most_bytes: int = 10**6) -> Kept:
-    kept = Kept(inbox, seconds, most_bytes, clock)
+def make(inbox: Path, clock: Clock, seconds: float = 3600, most_bytes: int = 10**6) -> DoneFiles:
+    kept = DoneFiles(inbox, seconds, most_bytes, clock)
     kept.prepare()
     return kept
 
@@ -36,11 +36,11 @@ def file(inbox: Path, name: str, size: int = 10) -> Path:
     return path
 
 
-def names(kept: Kept) -> list[str]:
+def names(kept: DoneFiles) -> list[str]:
     return [path.name for minute in kept.newest_first() for path in minute]
 
 
-def pruned(kept: Kept) -> Kept:
+def pruned(kept: DoneFiles) -> DoneFiles:
     for _ in range(100):
         kept._next_prune = 0
         kept.prune()
@@ -96,12 +96,3 @@ def test_other_content_is_kept_for_its_owner_alone(tmp_path: Path, clock: Clock)
     assert (found.read_bytes(), path.exists()) == (b"redacted", False)
     assert stat.S_IMODE(found.stat().st_mode) == 0o600
     assert stat.S_IMODE(found.parent.stat().st_mode) == 0o700
-
-
-def test_a_kept_file_is_taken_back(tmp_path: Path, clock: Clock) -> None:
-    kept = make(tmp_path, clock)
-    kept.keep(file(tmp_path, "a"))
-    ((found,),) = kept.newest_first()
-    kept.take_back(found, tmp_path)
-    assert (tmp_path / "a").exists()
-    assert names(kept) == []

@@ -9,9 +9,9 @@ import pytest
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.read_ahead import ReadAhead
 from claude_headspace.capture.reader import BATCH_BYTES, Reader
-from claude_headspace.capture.redaction import Redaction
 from claude_headspace.capture.sources import Start
 from claude_headspace.store.checkpoints import StoredSource
+from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.tailer import CHUNK_BYTES, SourceFile
 
 

@@ -10,7 +10,6 @@ from uuid import UUID
 from claude_headspace.capture.batch import Announced, Batch, Said
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.reader import KEPT_BYTES, POISON, ReadLine, Segment
-from claude_headspace.capture.redaction import Redaction
 from claude_headspace.capture.sources import Start
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin
@@ -26,6 +25,7 @@ from claude_headspace.transcripts.outcomes import (
     line_key,
 )
 from claude_headspace.transcripts.rescue import MAX_BROKEN
+from claude_headspace.transcripts.secrets import Redaction
 
 logger = logging.getLogger(__name__)
 

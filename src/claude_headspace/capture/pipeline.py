@@ -14,14 +14,13 @@ from claude_headspace.capture.reader import POISON, Reader, Segment
 from claude_headspace.capture.sources import ActiveSource, Start
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import TURN_DETECTED
-from claude_headspace.sessions.known import Sessions
-from claude_headspace.store.checkpoints import Checkpoints, StoredSource
-from claude_headspace.store.connection import Database
+from claude_headspace.sessions.log import Log
+from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.copies import Copies
 from claude_headspace.store.projections import Projections
 from claude_headspace.store.results import WriteResult
 from claude_headspace.store.revisions import Revisions
-from claude_headspace.store.writer import NOTIFICATION, EventWriter
+from claude_headspace.store.writer import NOTIFICATION
 from claude_headspace.transcripts.checkpoint import LineCounts
 
 logger = logging.getLogger(__name__)
@@ -51,27 +50,23 @@ class Capture:
     def __init__(
         self,
         *,
-        database: Database,
-        writer: EventWriter,
-        checkpoints: Checkpoints,
-        sessions: Sessions,
+        log: Log,
         reader: Reader,
         beat: Callable[[], None],
         in_flight: InFlight,
         count_rejected: Callable[[Mapping[str, int]], None],
     ) -> None:
-        self._writer = writer
-        self._checkpoints = checkpoints
-        self._sessions = sessions
+        self._log = log
+        self._sessions = log.sessions
         self._reader = reader
         self._ahead = ReadAhead(reader, beat)
-        self._attribution = Attribution(sessions, reader.redaction, in_flight)
+        self._attribution = Attribution(log.sessions, reader.redaction, in_flight)
         self._beat = beat
         self._in_flight = in_flight
         self._count_rejected = count_rejected
-        self._revisions = Revisions(database)
-        self._projections = Projections(database)
-        self._copies = Copies(database, sessions.learnt)
+        self._revisions = Revisions(log.database)
+        self._projections = Projections(log.database)
+        self._copies = Copies(log.database, log.sessions.learnt)
 
     def forget(self) -> None:
         """Learn everything again from the files and the database."""
@@ -113,7 +108,7 @@ class Capture:
             return self._ahead.fill(batch.source, batch.segment)
 
         precondition = batch.stored.precondition
-        return self._writer.write_or_raise(batch.events, precondition, meanwhile)
+        return self._log.writer.write_or_raise(batch.events, precondition, meanwhile)
 
     def _commit(self, batch: Batch, results: Sequence[WriteResult]) -> StoredSource:
         """Store how far the source was read, with everything that was learnt on the way."""
@@ -136,7 +131,7 @@ class Capture:
             counts=counts,
             sessions=before.sessions | batch.sessions,
         )
-        stored = self._checkpoints.commit(after, batch.dead_letters, statements)
+        stored = self._log.checkpoints.commit(after, batch.dead_letters, statements)
         self._count_rejected(batch.counts.rejected)
         self._in_flight.committed(stored.id, stored.checkpoint.offset)
         return stored

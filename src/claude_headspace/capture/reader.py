@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from claude_headspace.capture.in_flight import InFlight
-from claude_headspace.capture.redaction import Redaction
 from claude_headspace.capture.sources import Start
 from claude_headspace.capture.trial import Trial
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
 from claude_headspace.transcripts.lines import Chunk, Line, TooLong
 from claude_headspace.transcripts.outcomes import Outcome, Rejected, Turn
+from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.transcript import Transcript
 
 logger = logging.getLogger(__name__)

@@ -13,18 +13,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from claude_headspace.capture.redaction import Redaction
 from claude_headspace.capture.reread_part import PartReader, left_open
 from claude_headspace.capture.sources import ActiveSource, Sources
 from claude_headspace.discovery.listing import look
-from claude_headspace.sessions.known import Sessions
-from claude_headspace.store.checkpoints import Checkpoints, StoredSource
-from claude_headspace.store.connection import Database
+from claude_headspace.sessions.log import Log
+from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.projections import Projections
 from claude_headspace.store.revisions import Revisions
-from claude_headspace.store.writer import NOTIFICATION, EventWriter
+from claude_headspace.store.writer import NOTIFICATION
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
 from claude_headspace.transcripts.lines import Line, TooLong
+from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.tailer import SourceFile
 
 logger = logging.getLogger(__name__)
@@ -50,11 +49,8 @@ class Reread:
     def __init__(
         self,
         *,
-        database: Database,
-        writer: EventWriter,
-        checkpoints: Checkpoints,
+        log: Log,
         sources: Sources,
-        sessions: Sessions,
         redaction: Redaction,
         max_line_bytes: int,
         beat: Callable[[], None],
@@ -62,17 +58,15 @@ class Reread:
         is_capturing: Callable[[], bool],
         archived: Callable[[int, str], SourceFile | None],
     ) -> None:
-        self._writer = writer
-        self._checkpoints = checkpoints
+        self._log = log
         self._sources = sources
-        self._sessions = sessions
         self._max_line_bytes = max_line_bytes
         self._beat = beat
         self._tell_finished = finished
         self._is_capturing = is_capturing
         self._archived = archived
-        self._parts = PartReader(sessions, Revisions(database), redaction)
-        self._projections = Projections(database)
+        self._parts = PartReader(log.sessions, Revisions(log.database), redaction)
+        self._projections = Projections(log.database)
         self._file: SourceFile | None = None
         self._source_id = 0
         self._passed_over: set[int] = set()
@@ -85,18 +79,21 @@ class Reread:
         self._passed_over.clear()
         self._finished = False
 
-    def pass_over(self) -> None:
-        """Leave out the source being read until everything is learnt anew."""
-        self._passed_over.add(self._source_id)
-        self._let_go()
-
     @property
     def due(self) -> float | None:
         """When, on the monotonic clock, the next step is due; None when nothing is left."""
         return None if self._finished else self._next
 
     def step(self) -> None:
-        """Read one part again, if it is time."""
+        """Read one part again, if it is time. A source that fails is left out until `forget`."""
+        try:
+            self._step()
+        except BaseException:
+            self._passed_over.add(self._source_id)
+            self._let_go()
+            raise
+
+    def _step(self) -> None:
         began = time.monotonic()
         if self._finished or began < self._next:
             return
@@ -115,7 +112,7 @@ class Reread:
     def _source(self) -> tuple[ActiveSource, SourceFile] | None:
         """What is being read again; None when none is left that can be read."""
         while True:
-            stored = self._checkpoints.outdated(self._source_id, sorted(self._passed_over))
+            stored = self._log.checkpoints.outdated(self._source_id, sorted(self._passed_over))
             if stored is None:
                 return None
             if stored.id != self._source_id:
@@ -162,15 +159,15 @@ class Reread:
         part, state = self._parts.read(stored, lines)
         statements = self._parts.statements(part, end)
         if part.events:
-            self._writer.write_or_raise(part.events, stored.precondition)
+            self._log.writer.write_or_raise(part.events, stored.precondition)
             statements.append(NOTIFICATION)
         if part.titles:
-            self._sessions.saw_titles_of_lines(part.titles, "summary")
-        statements += self._sessions.take_changes()
+            self._log.sessions.saw_titles_of_lines(part.titles, "summary")
+        statements += self._log.sessions.take_changes()
         statements += self._projections.statements(part.work)
         reread_state = json.dumps([state, part.counts.as_json()])
         after = replace(stored, reread_bytes=end, reread_state=reread_state)
-        return self._checkpoints.reread(after, statements)
+        return self._log.checkpoints.reread(after, statements)
 
     def _lines(
         self, stored: StoredSource, file: SourceFile
@@ -198,7 +195,7 @@ class Reread:
             reread_bytes=0,
             reread_state="",
         )
-        done = self._checkpoints.commit(after)
+        done = self._log.checkpoints.commit(after)
         self._let_go()
         self._tell_finished(done.path)
         logger.info("%s was read again by the rules of today", done.path)

@@ -10,7 +10,6 @@ from uuid import UUID
 import msgspec
 
 from claude_headspace.capture.reader import TOO_LONG
-from claude_headspace.capture.redaction import Redaction
 from claude_headspace.events.event import Event, Origin, encode
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import StoredSource
@@ -19,6 +18,7 @@ from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
 from claude_headspace.transcripts.checkpoint import RULES, LineCounts
 from claude_headspace.transcripts.lines import Line, TooLong
 from claude_headspace.transcripts.outcomes import Other, Outcome, Rejected, Turn, line_key
+from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.transcript import Transcript
 
 

@@ -7,18 +7,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from claude_headspace.discovery.listing import (
-    TRANSCRIPT_SUFFIX,
-    Look,
-    Sighting,
-    look,
-)
+from claude_headspace.discovery.first_look import FirstLook
+from claude_headspace.discovery.listing import TRANSCRIPT_SUFFIX, Look, Sighting, look
 from claude_headspace.discovery.notifier import Changes, Notifications
 from claude_headspace.discovery.recent import Recent
 from claude_headspace.discovery.roots import Roots
-from claude_headspace.discovery.unseen import Unseen
 from claude_headspace.discovery.unwatched import UnwatchedDirectories
-from claude_headspace.discovery.walk import Budget, Walk
+from claude_headspace.discovery.walk import SLICE_CORE_SECONDS, Budget, Walk
 from claude_headspace.discovery.walks import Walks
 from claude_headspace.discovery.work_queue import WorkQueue
 from claude_headspace.quarantine import Quarantine
@@ -29,13 +24,9 @@ logger = logging.getLogger(__name__)
 # Every file is looked at once in this time; those written to lately at every rescan.
 SWEEP_SECONDS = 60.0
 NOTIFIED_WITHIN_SECONDS = 5.0
-# Without notifications looking must be quick enough by itself, and yet cost little: so much of a
-# core goes into one slice.
+# Without notifications looking must be quick enough by itself.
 POLLING_RESCAN_SECONDS = 0.25
 POLLING_SWEEP_SECONDS = 0.5
-SLICE_CORE_SECONDS = 0.0015
-# At the start what is found waits for so long, so that the newest of all is read first.
-START_SECONDS = 1.0
 _ALWAYS = 2**63 - 1
 
 
@@ -60,13 +51,10 @@ class Scanner:
         self._work_queue = work_queue
         self._interval = interval_seconds
         self._troubled = troubled
-        self._tell_ready = tell_ready
         self._look_at = look_at
         self.recent = Recent()
         self.due = 0.0
-        # None once everything was seen.
-        self._unseen: Unseen | None = None
-        self._started_at = 0.0
+        self._first = FirstLook(work_queue, self._look, tell_ready)
         self._round: Walk | None = None
         self._next_round = 0.0
         self._walk: Walk | None = None
@@ -78,14 +66,9 @@ class Scanner:
         self._looks: list[str] = []
 
     @property
-    def ready(self) -> bool:
-        """Whether everything was seen once."""
-        return self._unseen is None
-
-    @property
     def urgent(self) -> bool:
         """Whether there is something that is to be listed without delay."""
-        return bool(not self.ready or self._walk or self._walks.pending or self._looks)
+        return bool(not self._first.done or self._walk or self._walks.pending or self._looks)
 
     @property
     def unreadable(self) -> Mapping[str, str]:
@@ -94,12 +77,7 @@ class Scanner:
 
     def begin(self, stored: Iterable[CommittedSource]) -> None:
         """Look at everything, knowing what was read when; `step` does it."""
-        self._unseen = Unseen()
-        for source in stored:
-            self._unseen.add(source)
-            if not source.open:
-                self._work_queue.finish(source.path, source.stamp)
-        self._started_at = time.monotonic()
+        self._first.begin(stored)
         self._walk = None
         self._notifier.renew()
         self._renew_roots()
@@ -131,13 +109,13 @@ class Scanner:
         if self._walk is not None:
             self._go_on(self._walk)
             return False
-        if self.ready:
+        if self._first.done:
             return False
         if self._round is not None:
             self._advance_round(self._round)
         else:
-            self._look_for_renamed()
-        return not self.ready and time.monotonic() - self._started_at < START_SECONDS
+            self._first.look_for_renamed()
+        return self._first.comes_first
 
     def _go_on(self, walk: Walk) -> None:
         found = walk.next()
@@ -175,16 +153,11 @@ class Scanner:
         return True
 
     def _see(self, seen: Sighting) -> None:
-        if self._unseen is None:
-            if not self._work_queue.is_done(seen):
-                self._add_missed(seen)
-            return
-        self.recent.note(seen.path, seen.mtime_ns / 1e9)
-        committed_bytes = self._unseen.take(seen.path)
-        if seen.size or committed_bytes:
-            self._work_queue.add_seen(seen, committed_bytes)
-        else:
-            self._work_queue.finish(seen.path, seen.stamp)
+        if not self._first.done:
+            self.recent.note(seen.path, seen.mtime_ns / 1e9)
+            self._first.see(seen)
+        elif not self._work_queue.is_done(seen):
+            self._add_missed(seen)
 
     def _add_missed(self, seen: Sighting) -> None:
         """Queue a file that changed; what should have been notified by now raises a doubt."""
@@ -204,29 +177,6 @@ class Scanner:
         self._notifier.end_round()
         if self._notifier.complete:
             self._unwatched.clear()
-
-    def _look_for_renamed(self) -> None:
-        """Files that no round finds: given a name that is no transcript's, or gone."""
-        budget = Budget(SLICE_CORE_SECONDS)
-        while self._unseen:
-            self._look_for(*self._unseen.take_any())
-            if budget.spent:
-                return
-        self._unseen = None
-        logger.info(
-            "ready: %d files to read (%d bytes), %d read already",
-            self._work_queue.backlog_files, self._work_queue.backlog_bytes, self._work_queue.files,
-        )  # fmt: skip
-        self._tell_ready()
-
-    def _look_for(self, path: str, committed_bytes: int, is_recent: bool) -> None:
-        seen = self._look(path)
-        if seen is not None:
-            self._work_queue.add_seen(seen, committed_bytes)
-        elif is_recent:
-            self._work_queue.add_fresh(path)
-        else:
-            self._work_queue.reopen(path)
 
     def _look(self, path: str) -> Sighting | None:
         """What stands there; whatever cannot be seen is told when its turn to be read comes."""
@@ -253,7 +203,7 @@ class Scanner:
             for directory, seen in self._unwatched.changed():
                 if seen or directory not in self._places:
                     self._walks.add([directory], deep=not seen)
-        if self.ready:
+        if self._first.done:
             self._slice_of_round(now, POLLING_SWEEP_SECONDS if polling else SWEEP_SECONDS)
 
     def _renew_roots(self) -> None:

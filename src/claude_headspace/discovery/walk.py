@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from claude_headspace.discovery.listing import Listing, Sighting
 
-# A slice takes no longer than this.
+# A slice takes no longer than this, and so much of a core.
 SLICE_SECONDS = 0.01
+SLICE_CORE_SECONDS = 0.0015
 
 
 class Walk:

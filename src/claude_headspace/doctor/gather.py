@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def look_at_disk(config: Config) -> Disk:
     )
 
 
-def look_at_claude(config: Config, seen: list[tuple[str, object]]) -> Claude:
+def look_at_claude(config: Config, seen: list[tuple[str, datetime]]) -> Claude:
     """Claude Code's version and settings, and every folder where it writes."""
     version = claude_version()
     inbox = config.state.directory / "inbox"
@@ -105,7 +106,7 @@ def look_at_instance(config: Config, log: Log) -> Instance:
     )
 
 
-def look_at_log(config: Config) -> tuple[Log, list[tuple[str, object]]]:
+def look_at_log(config: Config) -> tuple[Log, list[tuple[str, datetime]]]:
     """What the database says of itself, and when each hook was seen last."""
     from sqlalchemy import text
 

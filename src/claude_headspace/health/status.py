@@ -29,8 +29,22 @@ State = Literal["starting", "waiting", "capturing", "stopping", "failed"]
 ProblemKind = Literal["missing", "unreadable", "torn", "foreign", "future"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatcherStatus:
+@dataclass(slots=True, kw_only=True)
+class WriteFigures:
+    """What a writer did since it was made; times are epoch seconds."""
+
+    written: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    failed: int = 0
+    retries: int = 0
+    last_write_at: float | None = None
+    last_error: str | None = None
+    failing_since: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class WatcherStatus(WriteFigures):
     """One moment of the watcher; times are epoch seconds, counts are since its start.
 
     `committed_bytes` only grows, `advanced_at` is when it last did; `oldest_unread_at` is since
@@ -51,14 +65,6 @@ class WatcherStatus:
     doing_limit: float = 0.0
     reason: str | None = None
     exit_status: int | None = None
-    written: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    failed: int = 0
-    retries: int = 0
-    last_write_at: float | None = None
-    last_error: str | None = None
-    failing_since: float | None = None
     backlog_bytes: int = 0
     backlog_files: int = 0
     committed_bytes: int = 0

@@ -18,7 +18,7 @@ _PRUNE_INTERVAL_SECONDS = 5.0
 _SLICE = 256
 
 
-class Kept:
+class DoneFiles:
     """The directory `done/` of an inbox, bounded in time and in bytes.
 
     Files are kept for `seconds`, none with 0, and the oldest are given up beyond `most_bytes`.
@@ -72,10 +72,6 @@ class Kept:
                 _write(target, content)
                 path.unlink()
             self._sizes[minute] += target.stat().st_size
-
-    def take_back(self, path: Path, arrived: Path) -> None:
-        """Have a kept file taken in again."""
-        path.replace(arrived / path.name)
 
     def newest_first(self) -> Iterator[list[Path]]:
         """The files kept, one minute after the other, the last one taken in first."""

@@ -1,4 +1,4 @@
-"""What an message becomes in the log."""
+"""What a message becomes in the log."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from uuid import UUID
 from claude_headspace.events.event import NO_SESSION, Event, Origin
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, STATE_TRANSITION
 from claude_headspace.inbox.messages import Message
+from claude_headspace.store.sessions import StoredSession
 
 
 def session_of(message: Message) -> UUID | None:
-    """The session that an message speaks of, if it does."""
+    """The session that a message speaks of, if it does."""
     name = "claude_session_id" if message.type == HOOK_RECEIVED else "session_uuid"
     value = message.payload.get(name)
     try:
@@ -19,10 +20,9 @@ def session_of(message: Message) -> UUID | None:
         return None
 
 
-def event_of(
-    message: Message, origin: Origin | None, project_id: int | None, agent_id: int | None
-) -> Event:
+def event_of(message: Message, origin: Origin | None, session: StoredSession | None) -> Event:
     """The event of its session, referring to its rows, or to those that it names itself."""
+    project_id, agent_id = (session.project_id, session.agent_id) if session else (None, None)
     command_id = None
     if message.type == STATE_TRANSITION:
         agent_id = _whole(message.payload.get("agent_id"))

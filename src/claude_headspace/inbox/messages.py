@@ -29,6 +29,11 @@ class Message:
     path: Path
 
 
+def inbox_directory(state_directory: Path) -> Path:
+    """Where other programs leave events for the instance with this state."""
+    return state_directory / "inbox"
+
+
 def list_messages(directory: str | os.PathLike[str]) -> list[Path]:
     """Return the files waiting in the inbox, in order of message; none if there is no inbox.
 

@@ -161,13 +161,13 @@ class InboxQueue:
 
 
 def hook_type(message: Message) -> str | None:
-    """Which hook an message is, if it is one."""
+    """Which hook a message is, if it is one."""
     named = message.payload.get("hook_type")
     return named if message.type == HOOK_RECEIVED and isinstance(named, str) else None
 
 
 def ends(message: Message) -> bool:
-    """Whether an message ends a session."""
+    """Whether a message ends a session."""
     return message.type == SESSION_ENDED or hook_type(message) == SESSION_END
 
 

@@ -12,12 +12,9 @@ from claude_headspace.errors import DatabaseUnavailable, EventInvalid
 from claude_headspace.events.event import Event, derived_key
 from claude_headspace.events.taxonomy import SESSION_ENDED
 from claude_headspace.quarantine import Quarantine, told
-from claude_headspace.sessions.known import Sessions
-from claude_headspace.store.checkpoints import Checkpoints
-from claude_headspace.store.connection import Database
+from claude_headspace.sessions.log import Log
 from claude_headspace.store.precondition import Precondition
 from claude_headspace.store.sessions import Registration
-from claude_headspace.store.writer import EventWriter
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +33,12 @@ class SessionTimeouts:
 
     def __init__(
         self,
-        *,
-        database: Database,
-        writer: EventWriter,
-        checkpoints: Checkpoints,
-        sessions: Sessions,
+        log: Log,
         inactivity_timeout_seconds: float,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        self._database = database
-        self._writer = writer
-        self._checkpoints = checkpoints
-        self._sessions = sessions
+        self._log = log
+        self._sessions = log.sessions
         self._timeout = timedelta(seconds=inactivity_timeout_seconds)
         self._interval = min(
             LONGEST_INTERVAL_SECONDS, inactivity_timeout_seconds / _INTERVALS_PER_TIMEOUT
@@ -78,7 +69,7 @@ class SessionTimeouts:
         """
         if time.monotonic() < self._next:
             return
-        precondition = self._database.precondition()
+        precondition = self._log.database.precondition()
         waiting = [session for session in self._quarantine if self._quarantine.holds(session)]
         silent = self._sessions.silent(self._now(), self._timeout, _BATCH, waiting)
         self._quarantine.keep([*waiting, *silent])
@@ -129,7 +120,7 @@ class SessionTimeouts:
         Returns the paths, as they are stored, that are to be read from their start.
         """
         rewound: list[str] = []
-        precondition = self._database.precondition()
+        precondition = self._log.database.precondition()
         asked = self._sessions.registrations.waiting()
         self._failed.keep([registration.session for registration in asked])
         for registration in asked:
@@ -153,11 +144,11 @@ class SessionTimeouts:
             rewound = self._begin(registration, precondition)
         else:
             self._leave(registration, precondition)
-        self._database.store([self._sessions.registrations.applied(registration)], precondition)
+        self._log.database.store([self._sessions.registrations.applied(registration)], precondition)
         return rewound
 
     def _begin(self, registration: Registration, precondition: Precondition) -> list[str]:
-        paths = self._checkpoints.rewind_session(registration.session)
+        paths = self._log.checkpoints.rewind_session(registration.session)
         session = self._sessions.registered(registration)
         if session is not None:
             announcement = self._sessions.announcement(session, self._now(), None)
@@ -177,13 +168,13 @@ class SessionTimeouts:
             ending = self._sessions.ending(session, "unregistered", self._now(), key)
             self._write([ending], precondition)
         self._sessions.unannounce(session)
-        self._database.store(self._sessions.take_changes(), precondition)
+        self._log.database.store(self._sessions.take_changes(), precondition)
 
     def _write(self, told: Sequence[tuple[Event, str | None]], precondition: Precondition) -> None:
         """Write events, and then what they come with."""
-        results = self._writer.write_or_raise([event for event, _ in told], precondition)
+        results = self._log.writer.write_or_raise([event for event, _ in told], precondition)
         refused = next((result for result in results if result.outcome == "rejected"), None)
         if refused is not None:
             raise EventInvalid("event", refused.error or "rejected")
         stored = [statement for _, statement in told if statement is not None]
-        self._database.store([*self._sessions.take_changes(), *stored], precondition)
+        self._log.database.store([*self._sessions.take_changes(), *stored], precondition)

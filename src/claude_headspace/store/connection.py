@@ -7,10 +7,8 @@ the connection is asynchronous, and every wait is ours: bounded, and interrupted
 from __future__ import annotations
 
 import select
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import psycopg2
@@ -25,7 +23,6 @@ from claude_headspace.store.names import Names
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.precondition import Precondition
 
-_SLICE_SECONDS = 0.1
 _SETTINGS = (
     # Commits wait for the disk where it is said so: see write_events and EventWriter.
     "SET synchronous_commit = off; SET timezone = 'UTC'; SET lock_timeout = '10s';"
@@ -118,7 +115,8 @@ class Database:
         try:
             return hosts_of(self._url())
         except DriverError as error:
-            raise _unreachable(error) from error
+            told = told_by_driver(error)
+            raise DatabaseUnavailable(f"the database cannot be reached: {told}") from error
 
     def _connect_to(self, host: Host) -> None:
         try:
@@ -126,7 +124,7 @@ class Database:
             self._connection = psycopg2.connect(
                 url, async_=1, application_name=self._application_name, **CLIENT_ENCODING
             )
-            self._wait(host.seconds)
+            self._patience.wait_for(self._connection, host.seconds)
         except DriverError as error:
             self.close()
             raise DatabaseUnavailable(" ".join(str(error).split())) from error
@@ -173,7 +171,7 @@ class Database:
             cursor = self._connection.cursor()
             cursor.execute(statement, values or None)
             self._use_time(meanwhile)
-            self._wait()
+            self._patience.wait_for(self._connection)
             return list(cursor.fetchall()) if cursor.description else []
         except DriverError as error:
             raise self._failed(error) from error
@@ -233,26 +231,3 @@ class Database:
             return
         while not select.select([self._connection], [], [], 0)[0] and meanwhile():
             self._patience.beat()
-
-    def _wait(self, seconds: float | None = None) -> None:
-        """Until the connection has nothing more to do for the current request."""
-        patience = self._patience
-        if seconds is not None:
-            patience = replace(patience, answer_seconds=min(seconds, patience.answer_seconds))
-        started = time.monotonic()
-        while (state := self._connection.poll()) != extensions.POLL_OK:
-            self._wait_for_socket(state == extensions.POLL_WRITE, started, patience)
-
-    def _wait_for_socket(self, writing: bool, started: float, patience: Patience) -> None:
-        sockets = [self._connection.fileno()]
-        while (left := patience.look(started)) > 0:
-            slice_seconds = min(left, _SLICE_SECONDS)
-            readers, writers = ([], sockets) if writing else (sockets, [])
-            if any(select.select(readers, writers, [], slice_seconds)):
-                return
-        waited = time.monotonic() - started
-        raise DatabaseUnavailable(f"the database gave no answer for {waited:.1f} s")
-
-
-def _unreachable(error: BaseException) -> DatabaseUnavailable:
-    return DatabaseUnavailable(f"the database cannot be reached: {told_by_driver(error)}")

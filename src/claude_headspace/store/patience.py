@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+from psycopg2 import extensions
+
+from claude_headspace.errors import DatabaseUnavailable
 
 ANSWER_SECONDS = 30.0
+_SLICE_SECONDS = 0.1
 
 
 def _no_beat() -> None:
@@ -39,3 +46,24 @@ class Patience:
         """The same, with a sign of life."""
         self.beat()
         return self.left(started)
+
+    def wait_for(self, connection: Any, seconds: float | None = None) -> None:
+        """Until the connection has nothing more to do for the current request.
+
+        Raises DatabaseUnavailable after so many seconds, if not before.
+        """
+        patience = self
+        if seconds is not None:
+            patience = replace(self, answer_seconds=min(seconds, self.answer_seconds))
+        started = time.monotonic()
+        while (state := connection.poll()) != extensions.POLL_OK:
+            patience._wait_for_socket(connection, state == extensions.POLL_WRITE, started)
+
+    def _wait_for_socket(self, connection: Any, writing: bool, started: float) -> None:
+        sockets = [connection.fileno()]
+        readers, writers = ([], sockets) if writing else (sockets, [])
+        while (left := self.look(started)) > 0:
+            if any(select.select(readers, writers, [], min(left, _SLICE_SECONDS))):
+                return
+        waited = time.monotonic() - started
+        raise DatabaseUnavailable(f"the database gave no answer for {waited:.1f} s")

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from claude_headspace.health.status import WriteFigures
+
 Outcome = Literal["written", "again", "duplicate", "rejected", "failed"]
 
 
@@ -31,18 +33,10 @@ class WriteResult:
         return self.outcome != "failed"
 
 
-@dataclass(slots=True)
-class WriteCounters:
-    """What the writer did since it was made; times are epoch seconds."""
+class WriteCounters(WriteFigures):
+    """Counts what becomes of events."""
 
-    written: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    failed: int = 0
-    retries: int = 0
-    last_write_at: float | None = None
-    last_error: str | None = None
-    failing_since: float | None = None
+    __slots__ = ()
 
     def count(self, result: WriteResult) -> None:
         """Take one result in."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from claude_headspace.capture.redaction import Redaction
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.events.event import Event, Origin
@@ -19,6 +18,7 @@ from claude_headspace.store.results import WriteResult
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import NOTIFICATION, EventWriter
 from claude_headspace.transcripts.outcomes import Turn
+from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LATE, LogSide

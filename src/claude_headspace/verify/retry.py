@@ -16,7 +16,7 @@ from claude_headspace.errors import InboxDamaged
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.redaction import make_redactor, redact_event
 from claude_headspace.inbox.events import event_of, session_of
-from claude_headspace.inbox.messages import Message, read_message
+from claude_headspace.inbox.messages import Message, inbox_directory, read_message
 from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.store.connection import Database
 from claude_headspace.store.results import WriteResult
@@ -27,8 +27,6 @@ from claude_headspace.verify.repair import LateWriter
 
 APPLICATION_NAME = "claude-headspace retry"
 PAGE_ROWS = 20
-INBOX_NAME = "inbox"
-
 
 _ROWS = """
 SELECT r.id, r.source_id, r.source_offset, r.reason, r.content, s.path
@@ -70,7 +68,7 @@ class Retry:
         self._database = database
         self._host = config.state.host
         self._limit = config.file_watcher.max_line_bytes
-        self._inbox = stored_path(str(config.state.directory / INBOX_NAME))
+        self._inbox = stored_path(str(inbox_directory(config.state.directory)))
         self._writer = LateWriter(config)
         self._sessions = self._writer.sessions
         self._redactor = make_redactor(config.privacy.patterns) if config.privacy.redact else None
@@ -157,8 +155,7 @@ class Retry:
 
     def _event(self, message: Message, origin: Origin) -> Event:
         session = self._sessions.find(uuid) if (uuid := session_of(message)) else None
-        project_id, agent_id = (session.project_id, session.agent_id) if session else (None, None)
-        event = event_of(message, origin, project_id, agent_id)
+        event = event_of(message, origin, session)
         return event if self._redactor is None else redact_event(self._redactor, event)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import time
 
+from claude_headspace.discovery.work_queue import WorkQueue
+from claude_headspace.watcher.meter import Meter
+
 logger = logging.getLogger(__name__)
 
 # A smaller backlog is gone before anybody could read about it.
@@ -12,55 +15,51 @@ WORTH_TELLING_BYTES = 20_000_000
 INTERVAL_SECONDS = 5.0
 
 
-class Progress:
-    """Follows one backlog from its discovery to its end; rates are in bytes per second."""
+class BacklogProgress:
+    """Follows one backlog from its discovery to its end; `total_bytes` is None without one."""
 
-    def __init__(self) -> None:
-        self._started_at = 0.0
+    def __init__(self, work_queue: WorkQueue, meter: Meter) -> None:
+        self._work_queue = work_queue
+        self._meter = meter
+        self._started_at = self._next = 0.0
         self._committed_before = 0
-        self._read = 0
-        self._next = 0.0
         self.total_bytes: float | None = None
 
-    def begin(self, backlog_bytes: int, committed_bytes: int) -> None:
-        """A backlog of so many bytes was found, when so many had been committed before."""
-        self.total_bytes = None
-        if backlog_bytes >= WORTH_TELLING_BYTES:
-            self.total_bytes = float(backlog_bytes)
-            self._started_at = time.monotonic()
-            self._committed_before = self._read = committed_bytes
-            self._next = self._started_at + INTERVAL_SECONDS
+    def begin(self) -> None:
+        """Everything was seen once: what waits is known."""
+        found = self._work_queue.backlog_bytes
+        self.total_bytes = float(found) if found >= WORTH_TELLING_BYTES else None
+        self._started_at = time.monotonic()
+        self._committed_before = self._meter.committed_bytes
+        self._next = self._started_at + INTERVAL_SECONDS
 
     @property
     def rate(self) -> float | None:
-        """How fast this backlog is being read, on the whole; None when there is none."""
+        """How fast this backlog is being read, in bytes per second; None when there is none."""
         if self.total_bytes is None:
             return None
-        seconds = time.monotonic() - self._started_at
-        return (self._read - self._committed_before) / max(seconds, 0.001)
+        return self._read / max(time.monotonic() - self._started_at, 0.001)
 
-    def advance(self, backlog_bytes: int, backlog_files: int, committed_bytes: int) -> None:
+    @property
+    def _read(self) -> int:
+        return self._meter.committed_bytes - self._committed_before
+
+    def advance(self) -> None:
         """Take note of where capture is; tells of it now and then."""
         if self.total_bytes is None:
             return
-        self._read = committed_bytes
-        if not backlog_files:
-            self._finish()
+        if not self._work_queue.backlog_files:
+            seconds = time.monotonic() - self._started_at
+            logger.info("backlog: %.1f MB read in %.1f s", self._read / 1e6, seconds)
+            self.total_bytes = None
         elif time.monotonic() >= self._next:
             self._next = time.monotonic() + INTERVAL_SECONDS
-            self._tell(backlog_bytes, backlog_files)
+            self._tell()
 
-    def _tell(self, backlog_bytes: int, backlog_files: int) -> None:
-        rate = self.rate or 0.0
-        left = f"about {backlog_bytes / rate:.0f} s left" if rate else "no end in sight"
+    def _tell(self) -> None:
+        rate, waiting = self.rate or 0.0, self._work_queue.backlog_bytes
+        left = f"about {waiting / rate:.0f} s left" if rate else "no end in sight"
         logger.info(
             "backlog: %d files and %.1f MB to read, at %.1f MB/s, %s",
-            backlog_files, backlog_bytes / 1e6, rate / 1e6, left,
+            self._work_queue.backlog_files, waiting / 1e6, rate / 1e6, left,
         )  # fmt: skip
-
-    def _finish(self) -> None:
-        logger.info(
-            "backlog: %.1f MB read in %.1f s",
-            (self._read - self._committed_before) / 1e6, time.monotonic() - self._started_at,
-        )  # fmt: skip
-        self.total_bytes = None

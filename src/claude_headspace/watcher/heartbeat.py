@@ -85,20 +85,15 @@ class StatusWriter:
 
 
 class Heartbeat:
-    """`beat` is called from the loop that does the work and from every wait of it.
-
-    `at_rest` is called when nothing waits to be read or written.
-    """
+    """`beat` is called from the loop that does the work and from every wait of it."""
 
     def __init__(
         self,
         liveness: Liveness,
         path: Path,
         snapshot: Callable[[State, str | None], WatcherStatus],
-        at_rest: Callable[[], None],
     ) -> None:
         self._liveness = liveness
-        self.at_rest = at_rest
         self._writer = StatusWriter(path, liveness)
         self._snapshot = snapshot
         self._next = 0.0

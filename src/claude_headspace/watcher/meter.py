@@ -1,4 +1,4 @@
-"""Takes the measure of what is written and rejected; a few hundred nanoseconds an event."""
+"""Takes the measure of what is read, written and rejected; a few hundred nanoseconds an event."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from claude_headspace.capture.pipeline import Step
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import installed_taxonomy
 from claude_headspace.health.measures import Measures
@@ -14,15 +15,34 @@ from claude_headspace.store.results import WriteResult
 # Older events are history that is caught up with; their age says nothing of the watcher.
 LIVE = timedelta(minutes=1)
 REFUSED = "refused"
+# For so long after a line was read, lines are taken to be being written.
+CAPTURING_SECONDS = 2.0
 _ANSWERED = frozenset({"written", "again", "duplicate"})
 
 
 class Meter:
-    """Counts what it is told of; `measures` is what came of it."""
+    """Counts what it is told of since the start; `advanced_at` is when a line was read last."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self.measures = Measures(written={kind.name: 0 for kind in installed_taxonomy()})
+        self.committed_bytes = 0
+        self.committed_lines = 0
+        self.poison_lines = 0
+        self.advanced_at: float | None = None
+
+    @property
+    def is_capturing(self) -> bool:
+        """Whether something was read within the last seconds."""
+        return self._now() - (self.advanced_at or 0.0) < CAPTURING_SECONDS
+
+    def read(self, step: Step) -> None:
+        """Take in what one step with a file has committed."""
+        self.committed_bytes += step.bytes
+        self.committed_lines += step.lines
+        self.poison_lines += step.poison
+        if step.bytes:
+            self.advanced_at = self._now()
 
     def wrote(self, events: Sequence[Event], results: Sequence[WriteResult], took: float) -> None:
         """Take in what became of one batch, which has just been written in so many seconds."""

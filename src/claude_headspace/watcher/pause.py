@@ -1,4 +1,4 @@
-"""Waiting for time to pass, with signs of life, until a stop is asked for."""
+"""Waiting, for time to pass or for something to happen."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import select
 import time
 
 from claude_headspace.discovery.notifier import Waker
+from claude_headspace.errors import StopRequested
 from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.stop import Stop
 
@@ -13,7 +14,7 @@ _SLICE_SECONDS = 0.5
 
 
 class Pause:
-    """Called with seconds, it waits for so long; a stop ends it."""
+    """Called with seconds, it waits for so long, with signs of life; a stop ends it."""
 
     def __init__(self, waker: Waker, stop: Stop, heartbeat: Heartbeat) -> None:
         self._waker = waker
@@ -25,5 +26,16 @@ class Pause:
         end = time.monotonic() + seconds
         while not self._stop.requested and (left := end - time.monotonic()) > 0:
             self._heartbeat.beat()
-            if select.select([self._waker], [], [], min(left, _SLICE_SECONDS))[0]:
-                self._waker.clear()
+            self.until_called(min(left, _SLICE_SECONDS))
+
+    def beat(self) -> None:
+        """A sign of life in long work of which nothing is kept until it is done; may end it."""
+        self._heartbeat.beat()
+        if self._stop.requested:
+            raise StopRequested
+
+    def until_called(self, seconds: float, *others: int | None) -> None:
+        """Until the waker is called, one of the other descriptors is readable, or for so long."""
+        called_by = [self._waker.fileno(), *(each for each in others if each is not None)]
+        if self._waker.fileno() in select.select(called_by, [], [], max(0.0, seconds))[0]:
+            self._waker.clear()

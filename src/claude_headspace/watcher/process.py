@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -11,16 +12,17 @@ from pathlib import Path
 from claude_headspace.config import HOST_FILE, Config, load_config
 from claude_headspace.errors import HeadspaceError, StateUnusable
 from claude_headspace.health.status import write_private
+from claude_headspace.hooks.danger import settings_paths, warnings
 from claude_headspace.logs import configure_logging
 from claude_headspace.supervision.orphan import LOCK_NAME, OneWatcher, die_with_parent
-from claude_headspace.watcher.assembly import Watcher
+from claude_headspace.watcher.assembly import Parts
 
 logger = logging.getLogger("claude_headspace.watcher")
 
 
-def _make(config: Config, is_orphaned: Callable[[], bool]) -> Watcher:
+def _make(config: Config, is_orphaned: Callable[[], bool]) -> Parts:
     try:
-        return Watcher(config, is_orphaned)
+        return Parts(config, is_orphaned)
     except OSError as error:
         directory = config.state.directory
         raise StateUnusable(
@@ -47,6 +49,28 @@ def _remember_host(config: Config) -> None:
         logger.warning("%s/%s cannot be written: %s", config.state.directory, HOST_FILE, error)
 
 
+def _run(config: Config, parts: Parts) -> None:
+    """Capture until a signal asks for the end; returns with everything in flight stored."""
+    parts.stop.listen()
+    projects = ", ".join(str(path) for path in config.claude.projects_path)
+    logger.info("start: pid %d, capturing %s", os.getpid(), projects)
+    for danger in warnings(settings_paths(config.claude.projects_path)):
+        logger.warning("%s", danger)
+    parts.heartbeat.become("starting")
+    # What was imported stays; looking through it again and again finds nothing.
+    gc.collect()
+    gc.freeze()
+    try:
+        parts.loop.run()
+    finally:
+        parts.heartbeat.become("stopping", parts.stop.signal)
+        parts.notifier.stop()
+        parts.log.database.close()
+        parts.heartbeat.finish()
+    parts.summary.tell()
+    logger.info("stop: %s", parts.stop.signal)
+
+
 def main() -> int:
     """Run the watcher; returns the exit status."""
     os.umask(0o077)
@@ -56,7 +80,7 @@ def main() -> int:
         configure_logging(config.logging.level)
         with _only_one(config.state.directory):
             _remember_host(config)
-            _make(config, is_orphaned).run()
+            _run(config, _make(config, is_orphaned))
     except HeadspaceError as error:
         configure_logging("INFO")
         logger.error("the watcher cannot work: %s", error)  # noqa: TRY400

@@ -4,59 +4,89 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 
+from claude_headspace.archive.archiver import Archiver
+from claude_headspace.discovery.notifier import Notifications
+from claude_headspace.discovery.scanner import Scanner
 from claude_headspace.discovery.work_queue import WorkQueue
-from claude_headspace.health.measures import Measures
 from claude_headspace.health.status import State, WatcherStatus
-from claude_headspace.store.results import WriteCounters
-from claude_headspace.watcher.loop import Loop
+from claude_headspace.inbox.consumer import InboxConsumer
+from claude_headspace.quarantine import Quarantine, told
+from claude_headspace.sessions.log import Log
+from claude_headspace.sessions.timeouts import SessionTimeouts
+from claude_headspace.watcher.backlog import BacklogProgress
+from claude_headspace.watcher.boundary import Boundary
+from claude_headspace.watcher.meter import Meter
 
 
-def snapshot(
-    state: State,
-    reason: str | None,
-    *,
-    started_at: float,
-    loop: Loop,
-    work_queue: WorkQueue,
-    counters: WriteCounters,
-    measures: Measures,
-    notifications: bool,
-    sessions: int,
-) -> WatcherStatus:
-    """What the status file says now."""
-    backlog_bytes, backlog_files = (
-        work_queue.backlog_bytes,
-        work_queue.backlog_files,
-    )
-    progress = loop.progress
-    progress.advance(backlog_bytes, backlog_files, loop.committed_bytes)
-    return WatcherStatus(
-        pid=os.getpid(),
-        started_at=started_at,
-        beat_at=time.time(),
-        state=state,
-        reason=reason,
-        written=counters.written,
-        duplicates=counters.duplicates,
-        rejected=sum(measures.rejected.values()),
-        failed=counters.failed,
-        retries=counters.retries,
-        last_write_at=counters.last_write_at,
-        last_error=counters.last_error,
-        failing_since=counters.failing_since,
-        backlog_bytes=backlog_bytes,
-        backlog_files=backlog_files,
-        committed_bytes=loop.committed_bytes,
-        committed_lines=loop.committed_lines,
-        advanced_at=loop.advanced_at,
-        oldest_unread_at=work_queue.waiting_since,
-        notifications=notifications,
-        poison_lines=loop.poison_lines,
-        trouble=loop.trouble,
-        files=work_queue.files,
-        sessions=sessions,
-        capture_total_bytes=progress.total_bytes,
-        capture_rate_bytes_per_second=progress.rate,
-        measures=measures,
-    )
+class Snapshot:
+    """Called with the watcher's state, it gives the whole status."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        meter: Meter,
+        progress: BacklogProgress,
+        work_queue: WorkQueue,
+        quarantine: Quarantine[str],
+        notifier: Notifications,
+        scanner: Scanner,
+        consumer: InboxConsumer,
+        timeouts: SessionTimeouts,
+        archiver: Archiver,
+        boundary: Boundary,
+    ) -> None:
+        self._started_at = time.time()
+        self._log = log
+        self._meter = meter
+        self._progress = progress
+        self._work_queue = work_queue
+        self._quarantine = quarantine
+        self._notifier = notifier
+        self._scanner = scanner
+        self._consumer = consumer
+        self._timeouts = timeouts
+        self._archiver = archiver
+        self._boundary = boundary
+
+    def __call__(self, state: State, reason: str | None) -> WatcherStatus:
+        """What the status file says now."""
+        self._progress.advance()
+        meter, work_queue = self._meter, self._work_queue
+        writes = asdict(self._log.writer.counters)
+        return WatcherStatus(
+            **writes | {"rejected": sum(meter.measures.rejected.values())},
+            pid=os.getpid(),
+            started_at=self._started_at,
+            beat_at=time.time(),
+            state=state,
+            reason=reason,
+            backlog_bytes=work_queue.backlog_bytes,
+            backlog_files=work_queue.backlog_files,
+            committed_bytes=meter.committed_bytes,
+            committed_lines=meter.committed_lines,
+            advanced_at=meter.advanced_at,
+            oldest_unread_at=work_queue.waiting_since,
+            notifications=self._notifier.complete,
+            poison_lines=meter.poison_lines,
+            trouble=self._trouble(),
+            files=work_queue.files,
+            sessions=len(self._log.sessions),
+            capture_total_bytes=self._progress.total_bytes,
+            capture_rate_bytes_per_second=self._progress.rate,
+            measures=meter.measures,
+        )
+
+    def _trouble(self) -> str | None:
+        """What cannot be read now, in one sentence."""
+        sentences = [
+            told("places cannot be seen", self._scanner.unreadable),
+            told("files are set aside and tried again", self._quarantine.reasons),
+            self._consumer.trouble,
+            self._timeouts.trouble,
+            told("files cannot be archived", self._archiver.trouble),
+            told("work is put off and tried again", self._boundary.put_off),
+        ]
+        return "; ".join(filter(None, sentences)) or None

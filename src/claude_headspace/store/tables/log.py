@@ -1,47 +1,24 @@
-"""The tables, for the migrations and for every reader. The watcher does not import this."""
+"""The log: events, what they refer to, and where they were read from."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
-    Identity,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from claude_headspace.events.work import OUTCOMES
-
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "pk": "pk_%(table_name)s",
-}
-metadata = MetaData(naming_convention=NAMING)
-
-Instant = DateTime(timezone=True)
-NOW = text("clock_timestamp()")
-EMPTY_OBJECT = text("'{}'::jsonb")
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
-
+from claude_headspace.store.tables.base import EMPTY_OBJECT, NOW, Instant, metadata, one_of
 
 COMMAND_STATES = ("idle", "commanded", "processing", "awaiting_input", "complete")
 COPIES = ("due", "open")
@@ -84,7 +61,7 @@ agents = Table(
     # Of a session that shares turns without a word whose they are: due, to be looked into; open,
     # looked into when it had no turn of its own yet.
     Column("copies", Text),
-    _one_of("copies", COPIES),
+    one_of("copies", COPIES),
     Index(None, "project_id"),
     Index("ix_agents_copies_due", "id", postgresql_where=text("copies = 'due'")),
     Index("ix_agents_open", "last_seen_at", postgresql_where=text("ended_at IS NULL")),
@@ -98,7 +75,7 @@ commands = Table(
     Column("state", Text, nullable=False, server_default="idle"),
     Column("created_at", Instant, nullable=False, server_default=NOW),
     Column("completed_at", Instant),
-    _one_of("state", COMMAND_STATES),
+    one_of("state", COMMAND_STATES),
     Index(None, "agent_id"),
 )
 
@@ -111,8 +88,8 @@ turns = Table(
     Column("intent", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("timestamp", Instant, nullable=False),
-    _one_of("actor", TURN_ACTORS),
-    _one_of("intent", TURN_INTENTS),
+    one_of("actor", TURN_ACTORS),
+    one_of("intent", TURN_INTENTS),
     Index(None, "command_id"),
 )
 
@@ -189,60 +166,6 @@ dead_letters = Table(
     UniqueConstraint("source_id", "source_offset", "reason"),
 )
 
-# What was done and spent: made of the lines alone, in the transaction of their checkpoint. No
-# foreign keys: a call or reply is of a session and points into a source, whether rows tell of them.
-tool_calls = Table(
-    "tool_calls",
-    metadata,
-    Column("session_uuid", UUID, nullable=False),
-    Column("tool_use_id", Text, nullable=False),
-    Column("tool", Text, nullable=False),
-    Column("subagent", Text),
-    # As JSON; the beginning of it where it is not whole.
-    Column("input", Text, nullable=False),
-    Column("input_bytes", Integer, nullable=False),
-    Column("input_whole", Boolean, nullable=False),
-    Column("started_at", Instant, nullable=False),
-    # The session whose call this one repeats.
-    Column("copy_of", UUID),
-    # The line of the call in its source, and below that of the result.
-    Column("source_id", Integer, nullable=False),
-    Column("generation", Integer, nullable=False, server_default="1"),
-    Column("call_offset", BigInteger, nullable=False),
-    Column("call_length", Integer, nullable=False),
-    # Of a call that is still out, nothing of the following is known.
-    Column("ended_at", Instant),
-    Column("outcome", Text),
-    Column("result_bytes", Integer),
-    Column("result_source_id", Integer),
-    Column("result_generation", Integer),
-    Column("result_offset", BigInteger),
-    Column("result_length", Integer),
-    _one_of("outcome", OUTCOMES),
-    PrimaryKeyConstraint("session_uuid", "tool_use_id"),
-)
-
-model_calls = Table(
-    "model_calls",
-    metadata,
-    Column("message_id", Text, primary_key=True),
-    # Of those that repeat the reply, the one that the others were forked from.
-    Column("session_uuid", UUID, nullable=False),
-    Column("subagent", Text),
-    Column("model", Text, nullable=False),
-    Column("input_tokens", BigInteger, nullable=False),
-    Column("output_tokens", BigInteger, nullable=False),
-    Column("cache_read_tokens", BigInteger, nullable=False),
-    Column("cache_write_tokens", BigInteger, nullable=False),
-    # Those of cache_write_tokens that are kept for an hour, which costs more.
-    Column("cache_write_1h_tokens", BigInteger, nullable=False),
-    Column("service_tier", Text),
-    Column("stop_reason", Text),
-    Column("started_at", Instant, nullable=False),
-    Column("ended_at", Instant, nullable=False),
-    Index(None, "session_uuid"),
-)
-
 registrations = Table(
     "registrations",
     metadata,
@@ -267,62 +190,6 @@ registration_hosts = Table(
     PrimaryKeyConstraint("session_uuid", "host"),
 )
 
-# Files of sessions that are no transcripts. Their ids are negative: in the archive they stand
-# beside those of checkpoints.
-sidecars = Table(
-    "sidecars",
-    metadata,
-    Column(
-        "id",
-        Integer,
-        Identity(start=-1, increment=-1, minvalue=-(2**31), maxvalue=-1),
-        primary_key=True,
-    ),
-    Column("host", Text, nullable=False),
-    Column("path", Text, nullable=False),
-    Column("session_uuid", UUID, nullable=False),
-    UniqueConstraint("host", "path"),
-    Index(None, "session_uuid"),
-)
-
-# What a file held between two times that it was rewritten: exactly its bytes [0, archived).
-archive_generations = Table(
-    "archive_generations",
-    metadata,
-    Column("source_id", Integer, nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("device", BigInteger),
-    Column("inode", BigInteger),
-    Column("mtime_ns", BigInteger),
-    Column("archived", BigInteger, nullable=False, server_default="0"),
-    # Bytes that the pieces take, compressed.
-    Column("stored", BigInteger, nullable=False, server_default="0"),
-    Column("checksum", BigInteger, nullable=False, server_default="0"),
-    Column("head", BigInteger, nullable=False, server_default="0"),
-    Column("tail", BigInteger, nullable=False, server_default="0"),
-    # Pieces that were added since pieces were merged.
-    Column("loose", Integer, nullable=False, server_default="0"),
-    # Secrets in it were overwritten: it is not what stood in the file.
-    Column("redacted", Boolean, nullable=False, server_default="false"),
-    Column("gone_at", Instant),
-    Column("updated_at", Instant, nullable=False, server_default=NOW),
-    PrimaryKeyConstraint("source_id", "generation"),
-    Index("ix_archive_generations_loose", "updated_at", postgresql_where=text("loose > 1")),
-)
-
-# `content` is a frame of Zstandard; `digest` is the SHA-256 of what it holds.
-archive_pieces = Table(
-    "archive_pieces",
-    metadata,
-    Column("source_id", Integer, nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("start", BigInteger, nullable=False),
-    Column("length", Integer, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
-    Column("content", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("source_id", "generation", "start"),
-)
-
 # Sessions that were forgotten on purpose. keep_turns: all but their events.
 tombstones = Table(
     "tombstones",
@@ -330,33 +197,4 @@ tombstones = Table(
     Column("session_uuid", UUID, primary_key=True),
     Column("keep_turns", Boolean, nullable=False),
     Column("forgotten_at", Instant, nullable=False, server_default=NOW),
-)
-
-# Words of turns; made again from the log when it is lost. Long texts are in several parts.
-search_parts = Table(
-    "search_parts",
-    metadata,
-    Column("event_id", BigInteger),
-    Column("part", Integer),
-    # The part's place in the text, in characters.
-    Column("begins", Integer, nullable=False),
-    Column("length", Integer, nullable=False),
-    Column("prompt", Boolean, nullable=False),
-    Column("words", TSVECTOR, nullable=False),
-    PrimaryKeyConstraint("event_id", "part"),
-    Index(None, "words", postgresql_using="gin"),
-)
-
-# Up to which event the words are in there, and which events have other words since.
-search_cursor = Table(
-    "search_cursor",
-    metadata,
-    Column("single", Boolean, primary_key=True, server_default="true"),
-    Column("event_id", BigInteger, nullable=False, server_default="0"),
-    CheckConstraint("single", name="single"),
-)
-search_due = Table(
-    "search_due",
-    metadata,
-    Column("event_id", BigInteger, primary_key=True, autoincrement=False),
 )

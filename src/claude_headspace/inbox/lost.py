@@ -1,0 +1,68 @@
+"""Files of the inbox whose events a failover took back: they are taken in once more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from uuid import UUID
+
+from claude_headspace.errors import InboxError
+from claude_headspace.inbox.done import DoneFiles
+from claude_headspace.inbox.messages import read_message
+from claude_headspace.inbox.queue import BATCH_FILES, ends, place
+from claude_headspace.store.checkpoints import Checkpoints, StoredSource
+
+logger = logging.getLogger(__name__)
+
+
+def take_back_lost(
+    done: DoneFiles,
+    checkpoints: Checkpoints,
+    source: Callable[[], StoredSource],
+    arrived: Path,
+) -> None:
+    """Put files that were taken in after the last one whose event is left back to those waiting.
+
+    `source` gives the row of the inbox, which is made where it is missing.
+    Of the batch of the last one left, sessions' ends may have gone without their events.
+    """
+    lost: list[Path] = []
+    kept = (path for minute in done.newest_first() for path in minute)
+    while part := list(islice(kept, BATCH_FILES)):
+        found = _known(part, checkpoints, source())
+        last = next((n for n, path in enumerate(part) if path in found), None)
+        lost += part[:last]
+        if last is not None:
+            batch = [*part[last:], *islice(kept, BATCH_FILES)][:BATCH_FILES]
+            _put_back(filter(_may_end_a_session, batch), arrived)
+            break
+    _put_back(lost, arrived)
+    if lost:
+        logger.warning("inbox: the log has lost %d events: they are taken in again", len(lost))
+
+
+def _put_back(paths: Iterable[Path], arrived: Path) -> None:
+    for path in paths:
+        with suppress(OSError):
+            path.replace(arrived / path.name)
+
+
+def _known(paths: Collection[Path], checkpoints: Checkpoints, source: StoredSource) -> set[Path]:
+    """Those of which the log has the event, or the dead letter."""
+    keys: dict[UUID, Path] = {}
+    for path in paths:
+        with suppress(InboxError):
+            keys[UUID(read_message(path).id)] = path
+    places = {place(path.name): path for path in paths}
+    found = {keys[key] for key in checkpoints.keys_in_log(list(keys))}
+    return found | {places[offset] for offset in checkpoints.rejected_at(source, list(places))}
+
+
+def _may_end_a_session(path: Path) -> bool:
+    try:
+        return ends(read_message(path))
+    except InboxError:
+        return False

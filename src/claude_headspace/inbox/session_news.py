@@ -1,0 +1,95 @@
+"""What messages tell of their sessions: that they begin, and that they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID
+
+from claude_headspace.errors import EventInvalid
+from claude_headspace.events.event import Event, derived_key
+from claude_headspace.events.taxonomy import SESSION_ENDED, SESSION_REGISTERED, installed_taxonomy
+from claude_headspace.inbox.events import event_of, session_of
+from claude_headspace.inbox.messages import Message
+from claude_headspace.inbox.queue import SESSION_END, hook_type
+from claude_headspace.sessions.log import Log
+from claude_headspace.store.precondition import Precondition
+
+SESSION_START = "SessionStart"
+
+
+class SessionNews:
+    """Makes rows of sessions and their events, in the order in which messages tell of them.
+
+    `unread` stands for the transcript of a session of which no file is known. `precondition`
+    gives what the writes rest on.
+    """
+
+    def __init__(self, log: Log, unread: Path, precondition: Callable[[], Precondition]) -> None:
+        self._log = log
+        self._sessions = log.sessions
+        self._unread = str(unread)
+        self._precondition = precondition
+
+    def announcements(self, message: Message) -> list[Event]:
+        """A session is registered by its first hook, whether its transcript is there yet or not."""
+        uuid = session_of(message)
+        if uuid is None:
+            return []
+        if message.type == SESSION_REGISTERED:
+            self._introduce(uuid, message)
+            return []
+        directory = message.payload.get("working_directory")
+        if not isinstance(directory, str) or not self._begins(uuid, message):
+            return []
+        session = self._sessions.meet(uuid, directory, self._unread)
+        if session is None:
+            return []
+        announcement = self._sessions.announcement(session, message.timestamp, None)
+        self._sessions.saw_line(session, message.timestamp, None)
+        return [announcement] if announcement else []
+
+    def _begins(self, uuid: UUID, message: Message) -> bool:
+        """Whether a message is a hook that starts a session, or the first one heard of it."""
+        kind = hook_type(message)
+        if kind == SESSION_START:
+            return self._sessions.registrations.begin(uuid)
+        if kind in (None, SESSION_END) or not self._sessions.captured(uuid):
+            return False
+        session = self._sessions.find(uuid)
+        return session is None or not session.announced
+
+    def _introduce(self, uuid: UUID, message: Message) -> None:
+        """Register the session that an event from elsewhere announces; not if it is refused."""
+        with suppress(EventInvalid):
+            installed_taxonomy().check(event_of(message, None, None))
+            if self._sessions.registrations.begin(uuid):
+                session = self._sessions.introduce(uuid, message.payload)
+                self._sessions.saw_line(session, message.timestamp, None)
+
+    def end(self, message: Message) -> None:
+        """End the session, if the message, which stands in the log now, says so."""
+        uuid = session_of(message)
+        session = None if uuid is None else self._sessions.find(uuid)
+        if session is None:
+            return
+        if message.type == SESSION_ENDED:
+            ended = self._sessions.end(session, message.payload["reason"], message.timestamp)
+            if ended is not None:
+                self._store(ended)
+            return
+        if hook_type(message) != SESSION_END or session.ended_at is not None:
+            return
+        key = derived_key(SESSION_ENDED, message.id)
+        goes_on = self._sessions.spoke_after(session, message.timestamp)
+        event, statement = self._sessions.ending(session, "closed", message.timestamp, key)
+        self._log.writer.write_or_raise([event], self._precondition())
+        if goes_on:
+            session.ended_at = None
+            return
+        self._store(statement)
+
+    def _store(self, statement: str) -> None:
+        statements = [*self._sessions.take_changes(), statement]
+        self._log.database.store(statements, self._precondition())

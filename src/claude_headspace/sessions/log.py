@@ -1,0 +1,56 @@
+"""The log as one program writes it, over one connection and for one host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from claude_headspace.config import Config
+from claude_headspace.embedded.location import database_url
+from claude_headspace.sessions.known import Sessions
+from claude_headspace.store.checkpoints import Checkpoints
+from claude_headspace.store.connection import Database
+from claude_headspace.store.patience import Patience
+from claude_headspace.store.sessions import SessionRows
+from claude_headspace.store.writer import EventWriter, Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What goes into the log together: events, checkpoints, and what is known of sessions."""
+
+    database: Database
+    writer: EventWriter
+    checkpoints: Checkpoints
+    sessions: Sessions
+
+
+def make_log(
+    config: Config,
+    application_name: str,
+    *,
+    patience: Patience | None = None,
+    prepare: Callable[[Database], None] | None = None,
+    pause: Callable[[float], None] = time.sleep,
+    measure: Measure | None = None,
+) -> Log:
+    """The log of this configuration. What is asked of a lost connection fails: see Database."""
+    database = Database(
+        lambda: database_url(config),
+        application_name=application_name,
+        patience=patience,
+        prepare=prepare,
+        by_itself=False,
+    )
+    host = config.state.host
+    sessions = Sessions(SessionRows(database, host), config.file_watcher.sessions)
+    writer = EventWriter(
+        database,
+        retry_attempts=config.event_system.write_retry_attempts,
+        retry_delay_ms=config.event_system.write_retry_delay_ms,
+        pause=pause,
+        restore=sessions.restored,
+        measure=measure,
+    )
+    return Log(database, writer, Checkpoints(database, host), sessions)

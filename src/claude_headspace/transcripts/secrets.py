@@ -1,0 +1,56 @@
+"""What was read, without its secrets: as it may be stored."""
+
+from __future__ import annotations
+
+import msgspec
+
+from claude_headspace.config.settings import PrivacySettings
+from claude_headspace.events.event import Event
+from claude_headspace.events.redaction import (
+    Redactor,
+    make_redactor,
+    redact_bytes,
+    redact_event,
+    redact_work,
+)
+from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
+
+
+class Redaction:
+    """Takes secrets out of what lines say; nothing where there is no redactor."""
+
+    def __init__(self, redactor: Redactor | None) -> None:
+        self.redactor = redactor
+
+    @classmethod
+    def of(cls, privacy: PrivacySettings) -> Redaction:
+        """What the configuration asks for."""
+        return cls(make_redactor(privacy.patterns) if privacy.redact else None)
+
+    def turn(self, turn: Turn) -> Turn:
+        """A turn, with how many secrets were taken out of it."""
+        if self.redactor is None:
+            return turn
+        text, redacted = self.redactor.redact(turn.text)
+        return msgspec.structs.replace(turn, text=text, redacted=redacted) if redacted else turn
+
+    def outcome(self, outcome: Outcome) -> Outcome:
+        """Whatever a record turned out to be."""
+        if self.redactor is None or not isinstance(outcome, Turn | Other):
+            return outcome
+        if outcome.work is not None and outcome.work.calls:
+            work = redact_work(self.redactor, outcome.work)
+            outcome = msgspec.structs.replace(outcome, work=work)
+        return self.turn(outcome) if isinstance(outcome, Turn) else outcome
+
+    def event(self, event: Event) -> Event:
+        """An event from elsewhere."""
+        return event if self.redactor is None else redact_event(self.redactor, event)
+
+    def text(self, text: str) -> str:
+        """Any other text."""
+        return text if self.redactor is None else self.redactor.redact(text)[0]
+
+    def content(self, content: bytes) -> bytes:
+        """The content of a line, or of a file of the inbox, that is rejected."""
+        return redact_bytes(self.redactor, content)

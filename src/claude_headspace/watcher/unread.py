@@ -1,0 +1,51 @@
+"""Which files may hold what is not in the log yet, for whoever must wait for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from claude_headspace.discovery.listing import transcripts_of
+from claude_headspace.discovery.work_queue import WorkQueue
+from claude_headspace.quarantine import Quarantine
+from claude_headspace.watcher.unfinished import Unfinished
+
+# What is to come after a file that cannot be read waits for so many tries: the file that took its
+# place, the end of its session.
+PATIENT_TRIES = 5
+
+
+class Unread:
+    """Asks the files of a session, and whatever keeps files from being read."""
+
+    def __init__(
+        self,
+        roots: Sequence[str],
+        quarantine: Quarantine[str],
+        work_queue: WorkQueue,
+        unfinished: Unfinished,
+    ) -> None:
+        self._roots = roots
+        self._quarantine = quarantine
+        self._work_queue = work_queue
+        self._unfinished = unfinished
+
+    def of_session(self, session: UUID) -> bool:
+        """Whether files of the session have lines that are not in the log; they are next then."""
+        waiting = False
+        for seen in transcripts_of(self._roots, str(session)):
+            if seen.path in self._quarantine:
+                waiting = waiting or self._quarantine.tries(seen.path) < PATIENT_TRIES
+                continue
+            if self._work_queue.add_seen(seen):
+                self._work_queue.add_fresh(seen.path)
+                waiting = True
+            waiting = waiting or seen.path in self._unfinished
+        return waiting
+
+    def paths(self, unreadable: Iterable[str]) -> set[str]:
+        """Files that cannot be read, and those at or below places that cannot be seen."""
+        unread = set(self._quarantine)
+        for place in unreadable:
+            unread.update((place, *self._work_queue.below(place)))
+        return unread
