@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+# What a person types when nothing runs.
+START_COMMAND = "claude-headspace up"
+
 
 class HeadspaceError(Exception):
     """Something went wrong that the person at the keyboard can act on."""

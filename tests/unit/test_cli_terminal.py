@@ -15,7 +15,7 @@ import click
 import pytest
 
 from claude_headspace.cli.command import count, moment
-from claude_headspace.cli.log import describe
+from claude_headspace.cli.events import describe
 from claude_headspace.cli.program import build_program, run
 from claude_headspace.cli.terminal import as_json, cut, local_time, printable
 
@@ -183,6 +183,7 @@ def test_commands_that_must_be_quick_load_little(tmp_path: Path) -> None:
     hook = loaded_by(["hook", "--inbox", str(tmp_path / "inbox")], note)
     assert not hook & (HEAVY | {"click", "typing", "pathlib"})
     assert not loaded_by(["--help"], note) & HEAVY
+    (tmp_path / "inbox").mkdir()
     emit = ["emit", "session_ended", "--inbox", str(tmp_path / "inbox")]
     payload = ["--payload", '{"session_uuid": "x", "reason": "closed"}']
     assert not loaded_by([*emit, *payload], note) & (HEAVY - {"marshmallow", "msgspec"})

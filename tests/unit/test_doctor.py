@@ -77,9 +77,7 @@ class Desk:
             config=config,
             disk=gather.look_at_disk(config),
             claude=gather.look_at_claude(config, []),
-            instance=replace(
-                INSTANCE, port_problem=gather._refusal(lambda: require_port(config))
-            ),
+            instance=replace(INSTANCE, port_problem=gather._refusal(lambda: require_port(config))),
         )
 
     def found(self) -> list[tuple[str, Finding]]:

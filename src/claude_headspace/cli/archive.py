@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from claude_headspace.cli.command import command, flag, moment, option, path, session_argument
+from claude_headspace.cli.naming import session_id
 from claude_headspace.cli.terminal import printable
 
 if TYPE_CHECKING:
@@ -34,19 +35,21 @@ def restore(session: str, to: str | None, *, missing: bool) -> int:
     Byte for byte, where Claude Code looks for them, never over a file that differs. Then
     `claude --resume` works. Status 1: a file differs, or is not in the archive.
     """
-    from claude_headspace.archive.restore import Restore
-    from claude_headspace.cli.access import open_log
     from claude_headspace.config import load_config
-    from claude_headspace.store.selection import find_session
 
     config = load_config()
-    with open_log(config) as connection:
-        found = find_session(connection, session).uuid
+    return restore_files(config, session_id(config, session), to, missing=missing)
+
+
+def restore_files(config: Config, session: UUID, to: str | None = None, *, missing: bool) -> int:
+    """Write the files of a session; 1 if one differs or is not archived."""
+    from claude_headspace.archive.restore import Restore
+
     database = _database(config)
     worst = 0
     try:
         roots = [str(root) for root in config.claude.projects_path]
-        for each in Restore(database, roots, to, missing_only=missing).run(found):
+        for each in Restore(database, roots, to, missing_only=missing).run(session):
             marks = ", with secrets overwritten" if each.redacted else ""
             print(printable(f"{each.fate}{marks}: {each.path}"))
             worst = max(worst, each.fate in ("differs", "not archived"))

@@ -19,48 +19,27 @@ DESCRIPTION = "The event log of Claude Code: every turn of every session, in Pos
 # Sections of the help, and in which module of this package each command is declared.
 SECTIONS: dict[str, dict[str, str]] = {
     "Read": {
-        "sessions": "log",
-        "events": "log",
-        "usage": "usage",
-        "tools": "usage",
-        "open": "page",
-        "psql": "database",
+        "sessions": "sessions", "show": "show", "search": "search", "resume": "sessions",
+        "today": "report", "report": "report", "events": "events", "export": "export",
+        "usage": "usage", "tools": "usage", "open": "page", "psql": "database",
     },
     "Watch": {
-        "status": "state",
-        "doctor": "doctor",
-        "rejected": "rejected",
-        "restarts": "state",
+        "status": "state", "doctor": "doctor", "rejected": "rejected", "restarts": "state",
         "verify": "whole",
     },
     "Keep": {
-        "restore": "archive",
-        "register": "capture",
-        "unregister": "capture",
-        "emit": "emit",
-        "forget": "archive",
-        "redact": "archive",
-        "backup": "archive",
-        "restore-backup": "archive",
+        "emit": "emit", "restore": "archive", "register": "capture", "unregister": "capture",
+        "forget": "archive", "redact": "archive", "backup": "archive", "restore-backup": "archive",
     },
     "Run": {
-        "up": "running",
-        "down": "running",
-        "restart": "running",
-        "logs": "running",
-        "supervisorctl": "running",
-        "watcher": "capture",
-        "hook": "hooks",
-        "migrate": "database",
+        "up": "running", "down": "running", "restart": "running", "logs": "running",
+        "supervisorctl": "running", "watcher": "capture", "hook": "hooks", "migrate": "database",
     },
     "Set up": {
-        "service": "service",
-        "hooks": "hooks",
-        "check-config": "state",
-        "database-url": "database",
-        "token": "page",
+        "service": "service", "hooks": "hooks", "completion": "completion",
+        "check-config": "state", "database-url": "database", "token": "page",
     },
-}
+}  # fmt: skip
 EPILOG = """\
 exit statuses:
   0   success; for status: healthy; for doctor: all well
@@ -86,6 +65,7 @@ Settings come from config.yaml, or from the file that CLAUDE_HEADSPACE_CONFIG na
 USAGE_ERROR = 64
 INTERNAL_ERROR = 70
 READER_GONE = 141
+COMPLETION_SECONDS = 2
 
 
 class Program(CommandGroup):
@@ -148,7 +128,13 @@ def run(arguments: Sequence[str]) -> int:
     encode_anything()
     program = build_program()
     if asked := os.environ.get(COMPLETE):
+        import signal
+
         from click.shell_completion import shell_complete
+
+        # A shell that waits for names is worse than one without them.
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        signal.alarm(COMPLETION_SECONDS)
 
         return shell_complete(program, {}, NAME, COMPLETE, asked)
     try:
@@ -173,13 +159,11 @@ def _fail(error: Exception, *, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, ConfigError):
-        _complain("the configuration has mistakes")
-        for problem in error.problems:
-            print(f"  {printable(problem)}", file=sys.stderr)
-        return error.exit_status
     if isinstance(error, (HeadspaceError, OSError)):
-        _complain(": ".join(_chain(error)))
+        configuration = isinstance(error, ConfigError)
+        _complain("the configuration has mistakes" if configuration else ": ".join(_chain(error)))
+        for problem in getattr(error, "problems", ()):
+            print(f"  {printable(problem)}", file=sys.stderr)
         return getattr(error, "exit_status", HeadspaceError.exit_status)
     _complain(f"internal error (--debug prints the traceback): {type(error).__name__}: {error}")
     return INTERNAL_ERROR

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from claude_headspace.cli.access import open_log
-from claude_headspace.cli.command import Declare, command, json_output, project, since
-from claude_headspace.cli.terminal import as_json, print_table
+from claude_headspace.cli.command import Declare, command, filters, json_output
+from claude_headspace.cli.terminal import as_json, print_lines, table
 
 BY = ("day", "project", "session", "total")
 _TOKENS = {
@@ -29,8 +29,7 @@ def _by(default: str) -> Declare:
 
 @command("usage", "claude-headspace usage --since 30d --by project")
 @_by("day")
-@project()
-@since("only tokens")
+@filters("project since", "tokens")
 @json_output("one JSON object a line")
 def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
     """Show the tokens that models took, by day and model.
@@ -56,8 +55,7 @@ def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) 
 
 @command("tools", "claude-headspace tools --project my-project --since 7d")
 @_by("total")
-@project()
-@since("only calls")
+@filters("project since", "calls")
 @json_output("one JSON object a line")
 def tools(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
     """Show the tools that were called, and how that ended.
@@ -109,14 +107,14 @@ def _show(
         for row in rows:
             print(as_json(dict(row)))
         return
-    numbers = [[title, *(shown(row) for row in rows)] for title, shown in columns.items()]
-    widths = [max(map(len, cells)) for cells in numbers]
     groups = [] if by == "total" else [by]
-    of = [[*groups, what], *([_group(name, row) for name in groups] + [row[what]] for row in rows)]
-    print_table([
-        [*(cells[n].rjust(width) for cells, width in zip(numbers, widths, strict=True)), *names]
-        for n, names in enumerate(of)
-    ])  # fmt: skip
+    head = [*columns, *groups, what]
+    told = [
+        [*(shown(row) for shown in columns.values()), *(_group(name, row) for name in groups),
+         row[what]]
+        for row in rows
+    ]  # fmt: skip
+    print_lines(table([head, *told], *range(len(columns))))
 
 
 def _group(by: str, row: Mapping[Any, Any]) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from claude_headspace.address import libpq_url
 from claude_headspace.config import Config
-from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.errors import START_COMMAND, DatabaseUnavailable
 
 NAME = "headspace"
 PORT = 5432
@@ -89,7 +89,7 @@ def database_url(config: Config) -> str:
     if record is None:
         raise DatabaseUnavailable(
             f"the embedded Postgres has not been prepared yet in {config.state.directory}:"
-            " start it with `claude-headspace up`, or set database.url to a server of your own"
+            f" start it with {START_COMMAND}, or set database.url to a server of your own"
         )
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]

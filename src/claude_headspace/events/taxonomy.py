@@ -26,6 +26,7 @@ SESSION_ENDED = "session_ended"
 TURN_DETECTED = "turn_detected"
 STATE_TRANSITION = "state_transition"
 HOOK_RECEIVED = "hook_received"
+NOTE_ADDED = "note_added"
 
 _BUILT_IN: Mapping[str, type[Schema]] = {
     SESSION_REGISTERED: schemas.SessionRegistered,
@@ -33,6 +34,7 @@ _BUILT_IN: Mapping[str, type[Schema]] = {
     TURN_DETECTED: schemas.TurnDetected,
     STATE_TRANSITION: schemas.StateTransition,
     HOOK_RECEIVED: schemas.HookReceived,
+    NOTE_ADDED: schemas.NoteAdded,
 }
 
 

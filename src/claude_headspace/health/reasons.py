@@ -39,6 +39,8 @@ def reasons(seen: Observation) -> Iterator[str]:
 def _unsupervised_reasons(seen: Observation) -> Iterator[str]:
     if isinstance(seen.status, StatusProblem):
         yield seen.status.detail
+    elif seen.ended:
+        yield f"the watcher is not running: process {seen.status.pid} has ended"
     elif not seen.is_beating:
         yield f"the watcher's last heartbeat is {seen.silence(seen.status):.0f} s old"
     else:

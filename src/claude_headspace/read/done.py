@@ -15,6 +15,10 @@ _TURNS = (
     " WHERE agent_id = ANY (%s) AND event_type = 'turn_detected' AND retracted_at IS NULL"
     " GROUP BY agent_id"
 )
+_TOGETHER = (
+    "SELECT count(DISTINCT event_key) FROM events WHERE agent_id = ANY (%s)"
+    " AND event_type = 'turn_detected' AND retracted_at IS NULL"
+)
 _LINES = (
     "SELECT session::text, sum((counts->>'lines')::bigint), sum(coalesce((SELECT sum(value::bigint)"
     " FROM jsonb_each_text(counts->'rejected')), 0)) FROM checkpoints,"
@@ -56,6 +60,11 @@ def count_done(reader: Reader, sessions: Sequence[Counted]) -> _Known:
     fresh = _count(reader, new) if new else {}
     _known.update(fresh)
     return {each: fresh.get(each) or _known.get(each, Done()) for each in sessions}
+
+
+def count_turns(reader: Reader, agent_ids: Sequence[int]) -> int:
+    """Turns of these sessions together; one that stands in several counts once."""
+    return int(reader.value(_TOGETHER, [list(agent_ids)]))
 
 
 def _count(reader: Reader, sessions: Sequence[Counted]) -> _Known:

@@ -60,6 +60,20 @@ def find_projects(reader: Reader, name: str | None, host: str | None = None) -> 
     return tuple(row[0] for row in rows)
 
 
+def paths_named(reader: Reader, *names: str) -> tuple[str, ...]:
+    """Paths of all projects that have one of these paths, or else end so."""
+    tails = ["/" + name.strip("/") for name in names]
+    found = reader.rows(
+        "SELECT DISTINCT path, path = ANY (%(names)s) FROM projects WHERE path = ANY (%(names)s)"
+        " OR EXISTS (SELECT FROM unnest(%(tails)s) AS t (tail) WHERE right(path, length(tail)) ="
+        " tail) ORDER BY path",
+        {"names": list(names), "tails": tails},
+    )
+    if not found:
+        raise SelectionError(f"the log knows no project named {names[0]}")
+    return tuple(row[0] for row in found if row[1] or not any(each[1] for each in found))
+
+
 def _require_one(what: str, found: list[str]) -> None:
     if not found:
         raise SelectionError(f"the log knows no {what}")

@@ -77,6 +77,7 @@ class EventFilter:
     project_ids: tuple[int, ...] = ()
     event_type: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The same as SQL."""
@@ -94,6 +95,8 @@ class EventFilter:
             wanted.append(events.c.event_type == self.event_type)
         if self.since is not None:
             wanted.append(events.c.timestamp >= self.since)
+        if self.until is not None:
+            wanted.append(events.c.timestamp < self.until)
         return wanted
 
     def order(self) -> tuple[str, ...]:
@@ -129,6 +132,11 @@ def newest_events(
         newest_first = [events.c[name].desc() for name in wanted.order()]
         chosen = chosen.order_by(*newest_first).limit(limit)
     return _with_projects(chosen, wanted.order())
+
+
+def types_in(connection: Connection) -> list[str]:
+    """The types of all events that the log holds."""
+    return list(connection.scalars(_ALL_TYPES))
 
 
 def events_between(wanted: EventFilter, after_id: int, last_id: int) -> Select[Any]:

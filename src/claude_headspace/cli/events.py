@@ -1,39 +1,42 @@
-"""Looking into the log: events and sessions."""
+"""Events of the log."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from claude_headspace.cli.access import open_log
-from claude_headspace.cli.command import command, flag, json_output, limit, option, project, since
+import click
+
+from claude_headspace.cli.access import open_log, open_reader
+from claude_headspace.cli.command import command, filters, flag, json_output, limit, option
 from claude_headspace.cli.follow import LiveEvents
+from claude_headspace.cli.naming import SHORT_ID, find_session
+from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import (
     as_json,
     cut,
     local_time,
-    print_table,
+    paint,
     printable,
     terminal_width,
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy import Connection
 
+    from claude_headspace.config import Config
     from claude_headspace.store.queries import EventFilter
 
-JSON_LINES = "one JSON object per line, uncut"
 PAGE_ROWS = 500
-SHORT_SESSION = 8
 LONGEST_TYPE = 18
+COMPACT_BELOW = 80
 NO_SESSION = "00000000-0000-0000-0000-000000000000"
 _HOOK_DETAILS = ("reason", "source", "tool_name", "notification_type")
-_SESSION_COLUMNS = ("session", "started", "last seen", "state", "turns", "project", "title")
 _JSON_FIELDS = (
     "id", "timestamp", "event_type", "session_uuid", "project", "payload", "annotations",
     "event_key", "project_id", "agent_id", "command_id", "turn_id", "source_id", "source_offset",
@@ -43,22 +46,20 @@ _JSON_FIELDS = (
 
 @command(
     "events",
-    "claude-headspace events --project my-project --since 2h",
+    "claude-headspace events --project my-project --since yesterday",
     "claude-headspace events --session 6f1d0a7e --limit all --json | jq .payload.text",
     "claude-headspace events --type turn_detected --follow",
 )
-@option("--session", "UUID", "only this session; the first characters are enough")
-@project()
+@filters("session project since until", "events")
 @option("--type", "TYPE", "only this type, such as turn_detected", "event_type")
-@since("only events")
 @limit()
 @flag("--follow", "keep running and show new events")
 @json_output(JSON_LINES)
 def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> int:
     """Show events, newest last.
 
-    Events of one session are shown in the order of the log, all others by their own time. Long
-    lines are cut on a terminal; --json prints everything.
+    Events of one session are shown in the order of the log, all others by their own time. Times are
+    those of this machine's zone. Long lines are cut on a terminal; --json prints everything.
     """
     from claude_headspace.config import load_config
     from claude_headspace.store.queries import newest_events
@@ -66,7 +67,9 @@ def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> in
     config = load_config()
     show = _EventPrinter(whole=whole)
     with open_log(config) as connection:
-        chosen = _filter(connection, **wanted)
+        chosen = _filter(config, connection, **wanted)
+        if not whole:
+            _tell_zone()
         live = LiveEvents(config, chosen, show) if follow else None
         connection.commit()  # a snapshot from before may lack the last of them
         page = newest_events(chosen, limit, last_id=live.shown if live else None)
@@ -80,23 +83,51 @@ def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> in
 
 
 def _filter(
+    config: Config,
     connection: Connection,
     session: str | None,
     project: str | None,
     event_type: str | None,
-    since: datetime | None,
+    **period: Any,
 ) -> EventFilter:
     from dataclasses import replace
 
     from claude_headspace.store.queries import EventFilter
-    from claude_headspace.store.selection import find_projects, find_session
+    from claude_headspace.store.selection import find_projects
 
-    wanted = EventFilter()
+    wanted = EventFilter(event_type=event_type, **period)
+    if event_type:
+        _require_known(connection, event_type)
     if session:
-        wanted = find_session(connection, session).filter()
+        with open_reader(config) as reader:
+            found = find_session(reader, session)
+        chosen = None if found.agent_id else UUID(found.uuid)
+        wanted = replace(wanted, agent_id=found.agent_id, session=chosen)
     if project:
         wanted = replace(wanted, project_ids=find_projects(connection, project))
-    return replace(wanted, event_type=event_type, since=since)
+    return wanted
+
+
+def _require_known(connection: Connection, event_type: str) -> None:
+    """Raise unless this installation or the log knows such events."""
+    from difflib import get_close_matches
+
+    from claude_headspace.events.taxonomy import installed_taxonomy
+    from claude_headspace.store.queries import types_in
+
+    known = [kind.name for kind in installed_taxonomy()]
+    if event_type in known or event_type in (known := sorted({*known, *types_in(connection)})):
+        return
+    near = get_close_matches(event_type, known, n=1)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    raise click.UsageError(f"{event_type!r} is no type of events: {', '.join(known)}{guess}")
+
+
+def _tell_zone() -> None:
+    """On a terminal; what reads our output knows the zone of its machine."""
+    if terminal_width():
+        now = datetime.now().astimezone()
+        print(paint(cut(f"times in {now:%Z} (UTC{now:%z})", terminal_width()), dim=True))
 
 
 class _EventPrinter:
@@ -113,11 +144,17 @@ class _EventPrinter:
         columns = (
             local_time(event["timestamp"], precise=True),
             f"{printable(event['event_type']):<{LONGEST_TYPE}}",
-            f"{'-' if session == NO_SESSION else session[:SHORT_SESSION]:<{SHORT_SESSION}}",
+            f"{'-' if session == NO_SESSION else session[:SHORT_ID]:<{SHORT_ID}}",
             printable(PurePath(event["project"]).name) if event["project"] else "-",
             describe(event["event_type"], event["payload"]),
         )
-        print(cut("  ".join(columns), terminal_width()))
+        width = terminal_width()
+        if width and width < COMPACT_BELOW:
+            when = f"{columns[0][5:19]}  {columns[2]}  {columns[1].strip()}"
+            print(cut(f"{when}  {columns[3]}", width))
+            print(cut(f"  {columns[4]}", width))
+        else:
+            print(cut("  ".join(columns), width))
 
 
 def describe(event_type: str, payload: Mapping[str, Any]) -> str:
@@ -137,66 +174,7 @@ def describe(event_type: str, payload: Mapping[str, Any]) -> str:
         details = [str(get(name)) for name in _HOOK_DETAILS if get(name)]
         said = f": {get('message')}" if get("message") else ""
         return " ".join([str(get("hook_type")), *details]) + said
+    if event_type == "note_added":
+        tags = "".join(f" #{tag}" for tag in get("tags") or ())
+        return f"{get('text')}{tags}"
     return json.dumps(payload, ensure_ascii=False)
-
-
-@command("sessions", "claude-headspace sessions --project my-project --open")
-@project()
-@flag("--open", "only sessions that have not ended", "open_only")
-@limit()
-@json_output(JSON_LINES)
-def sessions(project: str | None, limit: int | None, *, open_only: bool, whole: bool) -> int:
-    """Show sessions, latest last.
-
-    A turn that several sessions share counts in each of them, and once in the total.
-    """
-    from claude_headspace.config import load_config
-    from claude_headspace.health.words import counted
-    from claude_headspace.store.queries import newest_sessions
-    from claude_headspace.store.selection import find_projects
-    from claude_headspace.store.totals import count_turns
-
-    with open_log(load_config()) as connection:
-        chosen = find_projects(connection, project) if project else ()
-        page = newest_sessions(chosen, open_only=open_only, limit=limit)
-        found = connection.execute(page).mappings().all()
-        turns, together = count_turns(connection, [session["id"] for session in found])
-    if whole:
-        for session in found:
-            print(as_json({**_session_fields(session), "turns": turns.get(session["id"], 0)}))
-        return 0
-    rows: list[tuple[str, ...]] = [_SESSION_COLUMNS]
-    rows += [_session_row(session, turns.get(session["id"], 0)) for session in found]
-    print_table(rows)
-    print(f"{counted(len(found), 'session')}, {counted(together, 'turn')}")
-    return 0
-
-
-def _session_fields(session: Mapping[Any, Any]) -> dict[str, Any]:
-    names = (
-        "session_uuid", "project", "host", "working_directory", "iterm_pane_id", "started_at",
-        "last_seen_at", "ended_at", "end_reason", "titles",
-    )  # fmt: skip
-    return {**{name: session[name] for name in names}, "title": _title(session)}
-
-
-def _title(session: Mapping[Any, Any]) -> str | None:
-    """What the session is called: the title that comes first, else how it began."""
-    from claude_headspace.transcripts.classify import TITLES
-
-    titles: dict[str, str] = session["titles"]
-    first_prompt: str | None = session["first_prompt"]
-    return next((titles[kind] for kind in TITLES if kind in titles), first_prompt)
-
-
-def _session_row(session: Mapping[Any, Any], turns: int) -> tuple[str, ...]:
-    ended = f"ended ({session['end_reason']})" if session["ended_at"] else "open"
-    return (
-        str(session["session_uuid"]),
-        local_time(session["started_at"]),
-        local_time(session["last_seen_at"]),
-        ended,
-        str(turns),
-        session["project"],
-        _title(session) or "-",
-    )
