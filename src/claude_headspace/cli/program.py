@@ -36,7 +36,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "supervisorctl": "running", "watcher": "capture", "hook": "hooks", "migrate": "database",
     },
     "Set up": {
-        "service": "service", "hooks": "hooks", "completion": "completion",
+        "service": "service", "hooks": "hooks", "mcp": "mcp", "completion": "completion",
         "check-config": "state", "database-url": "database", "token": "page",
     },
 }  # fmt: skip

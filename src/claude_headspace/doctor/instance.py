@@ -99,7 +99,7 @@ def clock(_: Config, instance: Instance) -> Iterator[Finding]:
 def page(config: Config, instance: Instance) -> Iterator[Finding]:
     """Whether the page can be had."""
     if instance.port_problem:
-        told, _, remedy = instance.port_problem.partition(": ")
+        told, _sep, remedy = instance.port_problem.partition(": ")
         yield Finding("broken", told, remedy)
     else:
         yield Finding("ok", f"the page is at {config.web.host}, port {config.web.port}")
@@ -108,7 +108,7 @@ def page(config: Config, instance: Instance) -> Iterator[Finding]:
 def service(_: Config, instance: Instance) -> Iterator[Finding]:
     """A service is optional; one that is installed should run."""
     for problem in instance.service_problems:
-        told, _, remedy = problem.partition(": ")
+        told, _sep, remedy = problem.partition(": ")
         yield Finding("ok" if "not installed" in problem else "warning", told, remedy)
     if not instance.service_problems:
         yield Finding("ok", "the service is installed and runs")
