@@ -149,7 +149,7 @@ def _days(since: datetime, until: datetime) -> list[datetime]:
 def _worked(each: Worked, edges: Sequence[datetime], session: Session) -> str:
     day = edges[each.part - 1].astimezone().date()
     return (
-        f"- {day}: {session.title or 'without a title'}; {each.seconds / 60:.0f} minutes,"
+        f"- {day}: {session.title or 'without a title'}; {counted(round(each.seconds / 60), 'minute')},"
         f" {counted(each.prompts, 'prompt')}, {counted(each.calls, 'call')} of tools,"
         f" {each.failed} failed; session {session.uuid}, {session.project}"
     )
