@@ -148,8 +148,9 @@ def _days(since: datetime, until: datetime) -> list[datetime]:
 
 def _worked(each: Worked, edges: Sequence[datetime], session: Session) -> str:
     day = edges[each.part - 1].astimezone().date()
+    long = counted(round(each.seconds / 60), "minute")
     return (
-        f"- {day}: {session.title or 'without a title'}; {counted(round(each.seconds / 60), 'minute')},"
+        f"- {day}: {session.title or 'without a title'}; {long},"
         f" {counted(each.prompts, 'prompt')}, {counted(each.calls, 'call')} of tools,"
         f" {each.failed} failed; session {session.uuid}, {session.project}"
     )
