@@ -14,6 +14,7 @@ from claude_headspace.capture.pipeline import Capture, Step
 from claude_headspace.capture.reader import Reader
 from claude_headspace.capture.sources import Sources
 from claude_headspace.events.redaction import make_redactor
+from claude_headspace.machine import id_of_name
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.store.checkpoints import Checkpoints
@@ -42,8 +43,8 @@ class Desk:
     def __post_init__(self) -> None:
         self.database = Database(lambda: self.log.url, application_name="desk", by_itself=False)
         self.database.connect()
-        self.checkpoints = Checkpoints(self.database, self.host)
-        self.sessions = Sessions(SessionRows(self.database, self.host), self.mode)
+        self.checkpoints = Checkpoints(self.database, id_of_name(self.host))
+        self.sessions = Sessions(SessionRows(self.database, id_of_name(self.host)), self.mode)
         self.sessions.reload()
         self.sources = Sources(self.checkpoints, nothing)
         self.in_flight = InFlight(self.state)
@@ -83,7 +84,7 @@ class Desk:
     def checkpoint(self, path: Path) -> tuple[int, dict[str, Any]]:
         rows = self.log.rows(
             "SELECT committed_offset::int, counts FROM checkpoints WHERE path = %s"
-            " AND host = %s", (str(path), self.host),
+            " AND machine = %s", (str(path), id_of_name(self.host)),
         )  # fmt: skip
         offset, counts = rows[0]
         return offset, counts

@@ -77,6 +77,12 @@ class StateUnusable(HeadspaceError):
     exit_status = 73  # EX_CANTCREAT
 
 
+class StateCopied(HeadspaceError):
+    """The state directory is a copy of another machine's; started again it is a machine itself."""
+
+    exit_status = 75  # EX_TEMPFAIL
+
+
 class AlreadyRunning(HeadspaceError):
     """Another process holds what only one may hold."""
 

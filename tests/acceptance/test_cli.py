@@ -104,7 +104,8 @@ def execute(cli: Cli, statement: str, values: tuple[Any, ...] = ()) -> list[tupl
 def add_turn(cli: Cli, text: str, session: str = SESSION, key: UUID | None = None) -> None:
     execute(
         cli,
-        "INSERT INTO projects (host, path) VALUES ('h', '/home/me/app') ON CONFLICT DO NOTHING;"
+        "INSERT INTO projects (machine, path)"
+        " VALUES (md5('h')::uuid, '/home/me/app') ON CONFLICT DO NOTHING;"
         "INSERT INTO agents (session_uuid, project_id, working_directory, started_at, last_seen_at)"
         " SELECT %s, id, path, '2026-01-01', '2026-01-02' FROM projects"
         " ON CONFLICT DO NOTHING;"
@@ -405,7 +406,8 @@ def test_status_tells_of_what_is_new_to_this_version(cli: Cli) -> None:
     for path, counts, rules in (("/a", other, 1), ("/b", more, RULES), ("/c", "{}", RULES)):
         execute(
             cli,
-            "INSERT INTO checkpoints (host, path, counts, rules) VALUES ('h', %s, %s, %s)",
+            "INSERT INTO checkpoints (machine, path, counts, rules)"
+            " VALUES (md5('h')::uuid, %s, %s, %s)",
             (path, counts, rules),
         )
     shown = cli.run("status").stdout
@@ -429,7 +431,7 @@ def test_rejected(cli: Cli) -> None:
     assert cli.ok("rejected") == "Nothing was rejected.\n"
     execute(
         cli,
-        "INSERT INTO checkpoints (host, path) VALUES ('h', '/f.jsonl');"
+        "INSERT INTO checkpoints (machine, path) VALUES (md5('h')::uuid, '/f.jsonl');"
         "INSERT INTO dead_letters (source_id, source_offset, reason, detail, content, resolved_at)"
         " VALUES (1, 7, 'torn', 'no end', %s, NULL), (1, 8, 'old', '', '', now())",
         (b"\x1b\xff{" + b"y" * 1000,),
@@ -516,7 +518,7 @@ def test_times_at_the_edge_of_the_calendar(cli: Cli, database_url: str, zone: st
     connection = psycopg2.connect(database_url)
     with connection, connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO projects (host, path) VALUES ('h', '/edge');"
+            "INSERT INTO projects (machine, path) VALUES (md5('h')::uuid, '/edge');"
             "INSERT INTO agents (session_uuid, project_id, working_directory, started_at,"
             f" last_seen_at) VALUES ('{SESSION}', 1, '/edge', '0001-01-01T00:00:00Z',"
             " '9999-12-31T23:59:59Z');"

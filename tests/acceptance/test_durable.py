@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import pytest
 
 from claude_headspace.events.event import Event
+from claude_headspace.machine import id_of_name
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
 from claude_headspace.store.dead_letters import DeadLetter
@@ -19,7 +20,7 @@ from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
 from faults.machine import Machine, machine, query
 
-HOST = "here"
+HOST = id_of_name("here")
 SESSION = uuid.uuid4()
 SLOW = "wal_writer_delay = 10s\nautovacuum = off\nbgwriter_delay = 10s\n"
 
@@ -32,7 +33,7 @@ def server() -> Iterator[Machine]:
 
 def crash_after(server: Machine, url: str, change: Callable[[Database], object]) -> None:
     """The server dies at once after the change was made."""
-    query(url, "INSERT INTO checkpoints (host, path, committed_offset, sessions)"
+    query(url, "INSERT INTO checkpoints (machine, path, committed_offset, sessions)"
                " VALUES (%s, '/old', 9, ARRAY[%s::uuid])", (HOST, str(SESSION)))  # fmt: skip
     database = Database(lambda: url, application_name="test")
     try:

@@ -58,15 +58,16 @@ def test_nothing_comes_back(projects: Projects, watcher: Watcher, log: Log, othe
     source = log.value("SELECT id FROM checkpoints WHERE path = %s", (str(path),))
     assert archived_bytes(log, str(path)) == b""
     assert log.rows("SELECT FROM dead_letters WHERE source_id = %s", (source,)) == []
-    watcher.settings["STATE__HOST"] = "another"
+    (watcher.state / "machine").rename(watcher.state / "first")
     with watcher.running():
         wait_until(lambda: log.value("SELECT count(*) FROM checkpoints") > 9, "all is read")
         assert command(watcher, "verify", "--repair", "--yes").returncode == 0
-    watcher.settings["STATE__HOST"] = "test-host"
+    (watcher.state / "first").rename(watcher.state / "machine")
+    machine = (watcher.state / "machine").read_text().strip()
     log.rows("UPDATE checkpoints SET rules = 1")
     with watcher.running():
-        older = "SELECT count(*) FROM checkpoints WHERE rules = 1 AND host = 'test-host'"
-        wait_until(lambda: log.value(f"{older} AND inode IS NOT NULL") == 0, "read again")
+        older = "SELECT count(*) FROM checkpoints WHERE rules = 1 AND inode > 0 AND machine = %s"
+        wait_until(lambda: log.value(older, (machine,)) == 0, "read again")
         assert command(watcher, "restore", SESSION, "--to", str(path.parent)).returncode == 1
     assert traces(log, SESSION) == {}
     assert log.texts(other) == ["I stay", "as ever"]

@@ -37,7 +37,7 @@ BEFORE = """
         SELECT timestamp, event_type, payload || '{"text": "a machine speaks", "actor": "user"}',
             session_uuid, %s, project_id, agent_id, source_id, 1
         FROM events WHERE payload->>'text' = 'Well.';
-    INSERT INTO projects (host, path) SELECT host, %s FROM projects LIMIT 1;
+    INSERT INTO projects (machine, path) SELECT machine, %s FROM projects LIMIT 1;
     UPDATE agents SET project_id = p.id, project_seen_at = NULL, titles = '{}'
         FROM projects p WHERE p.path = agents.working_directory;
     UPDATE events SET project_id = a.project_id FROM agents a WHERE a.id = agent_id;

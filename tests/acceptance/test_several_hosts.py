@@ -125,7 +125,7 @@ def test_a_host_that_stood_still_follows_what_the_other_has_followed_already(
             " NOTIFY claude_headspace_registrations",
             (session,),
         )
-        followed = "SELECT host FROM registration_hosts"
+        followed = "SELECT m.label FROM registration_hosts JOIN machines m ON m.id = machine"
         wait_for(lambda: query(database_url, followed) == [("a",)], "a does not follow", 30)
         b.signal(signal.SIGCONT)
         wait_for(lambda: turns(database_url, session) == ["one"], "the turn is lost", 30)
@@ -142,8 +142,38 @@ def test_a_host_leaves_the_sessions_of_others_as_they_are(
             ask(a, command, session)
         ends = "SELECT count(*)::int FROM events WHERE event_type = 'session_ended'"
         assert query(database_url, ends) == [(2,)]
-        hosts = "SELECT p.host FROM agents JOIN projects p ON p.id = project_id"
+        hosts = "SELECT p.host FROM agents JOIN places p ON p.id = project_id"
         assert query(database_url, hosts) == [("b",)]
+
+
+def test_a_machine_that_is_called_otherwise_reads_nothing_again_and_ends_its_sessions(
+    tmp_path: Path, database_url: str
+) -> None:
+    old, new = lines.new_session(), lines.new_session()
+    with watched(tmp_path, database_url, settings=ALL) as it:
+        say(it, old, "one")
+        wait_for(lambda: turns(database_url, old) == ["one"], "the turn is lost", 30)
+    it.configure(
+        state={"host": "MacBook.fritz.box"}, file_watcher={"inactivity_timeout_seconds": 1}
+    )
+    try:
+        it.start()
+        say(it, old, "two")
+        say(it, new, "one")
+        wait_for(lambda: turns(database_url, old) == ["one", "two"], "the turn is lost", 30)
+        ended = "SELECT session_uuid::text FROM agents WHERE ended_at IS NOT NULL ORDER BY id"
+        wait_for(lambda: query(database_url, ended) == [(old,), (new,)], "not ended", 30)
+        assert it.wait_state("capturing").duplicates == 0
+    finally:
+        it.kill()
+    assert query(database_url, "SELECT host, count(*)::int FROM places GROUP BY 1") == [
+        ("MacBook.fritz.box", 1)
+    ]
+    read = "SELECT path, count(*)::int, sum((counts->>'turns')::int)::int FROM checkpoints"
+    assert query(database_url, f"{read} GROUP BY 1 ORDER BY 3 DESC") == [
+        (str(it.projects / "p" / f"{old}.jsonl"), 1, 2),
+        (str(it.projects / "p" / f"{new}.jsonl"), 1, 1),
+    ]
 
 
 @pytest.mark.parametrize("folder", [os.fsdecode(b"caf\xe9"), "/".join(["x" * 200] * 5)])
@@ -223,9 +253,3 @@ def test_an_end_waits_for_a_last_line_that_is_still_being_written(
         append(path, last[50:])
         wait_for(lambda: "session_ended" in kinds(database_url, session), "no end", 30)
     assert kinds(database_url, session)[1:] == ["one", "two", "SessionEnd", "session_ended"]
-
-
-def test_the_hosts_name_is_remembered(tmp_path: Path, database_url: str) -> None:
-    with watched(tmp_path, database_url, settings=ALL) as it:
-        it.wait_state("capturing")
-        assert (it.state / "host").read_text() == "faulty\n"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -205,15 +206,16 @@ class TestPostgres:
         with watcher.running():
             wait_until(lambda: watcher.status().get("state") == "waiting", "waits")
 
-    def test_a_second_watcher_of_the_host_waits(
+    def test_a_second_watcher_of_the_machine_waits(
         self, projects: Projects, log: Log, watcher: Watcher, tmp_path: Path
     ) -> None:
         session = new_session()
         projects.say(session, "one")
         second = Watcher(tmp_path / "second", log.url, projects.root)
-        (tmp_path / "second").mkdir()
+        second.state.mkdir(parents=True)
         with watcher.running():
             assert_exactly_captured(projects, log)
+            shutil.copy(watcher.state / "machine", second.state)
             with second.running():
                 wait_until(
                     lambda: "another watcher" in str(second.status().get("reason")), "says so"

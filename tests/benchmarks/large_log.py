@@ -33,8 +33,8 @@ LATERAL (SELECT md5('session ' || agent)::uuid AS session, gen_random_uuid() AS 
                     AS kind) made
 """
 _PROJECTS = """
-INSERT INTO projects (host, path)
-SELECT 'benchmark', '/home/u/project-' || n FROM generate_series(1, %(projects)s) n
+INSERT INTO projects (machine, path)
+SELECT md5('benchmark')::uuid, '/home/u/project-' || n FROM generate_series(1, %(projects)s) n
 """
 _SESSIONS = """
 INSERT INTO agents (session_uuid, project_id, working_directory, announced, started_at,

@@ -28,7 +28,7 @@ source_id, source_offset) VALUES (now(), 'turn_detected', '{payload}', 1, 1, '{s
 gen_random_uuid(), 1, 1);
 """
 _ROWS = """
-INSERT INTO projects (host, path) VALUES ('benchmark', '/home/u/app');
+INSERT INTO projects (machine, path) VALUES (md5('benchmark')::uuid, '/home/u/app');
 INSERT INTO agents (session_uuid, project_id, working_directory)
 VALUES ('{session}', 1, '/home/u/app');
 """

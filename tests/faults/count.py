@@ -92,13 +92,11 @@ def _is_in_order(kinds: Sequence[str]) -> bool:
 
 
 def _misaccounted(url: str, written: Sequence[Transcript]) -> int:
-    """By the newest row of each path: a host of another name reads again what stands in the log."""
     stored = {
         row[0]: row[1:]
         for row in query(
             url,
-            "SELECT path, (counts->>'lines')::int, (counts->>'turns')::int + CASE WHEN"
-            " count(*) OVER (PARTITION BY path) > 1 THEN (counts->>'duplicates')::int ELSE 0 END,"
+            "SELECT path, (counts->>'lines')::int, (counts->>'turns')::int,"
             " (counts->'other'->>'progress')::int, committed_offset FROM checkpoints ORDER BY id",
         )
     }

@@ -175,7 +175,7 @@ def _wait_passed_over(host: Watched, written: Sequence[Transcript]) -> None:
 
 @fault
 def host_changed(cell: Cell) -> None:
-    """Killed, and started again under another name of the host."""
+    """Killed, and started again when the machine is called otherwise."""
     for number, _ in enumerate(cell.moments(2)):
         cell.watcher.kill()
         cell.watcher.configure(state={"host": f"renamed-{number}"})

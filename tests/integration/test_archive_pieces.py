@@ -12,6 +12,7 @@ from archived import SESSION, archived_bytes, assert_contiguous
 from claude_headspace.archive.file import ArchivedFile
 from claude_headspace.archive.merge import Merge
 from claude_headspace.archive.pieces import PIECE_BYTES, Archived, Generation, Pieces
+from claude_headspace.machine import id_of_name
 from claude_headspace.store.connection import Database
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from harness import Log
@@ -32,7 +33,7 @@ def pieces(database: Database) -> Pieces:
 
 
 def sidecar(pieces: Pieces) -> Archived:
-    return pieces.sidecar("test-host", UUID(SESSION), PATH)
+    return pieces.sidecar(id_of_name("test-host"), UUID(SESSION), PATH)
 
 
 def grown(pieces: Pieces, data: bytes) -> Generation:

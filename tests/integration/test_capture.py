@@ -160,7 +160,7 @@ def test_lines_of_a_session_that_is_left_alone_are_passed_and_counted(
 def test_two_hosts_with_a_file_of_one_path_have_a_position_each(
     tmp_path: Path, projects: Projects, log: Log, session: str
 ) -> None:
-    """The same lines read on another host, or under another name of it, are no new events."""
+    """The same lines read on another machine are no new events."""
     first = Desk(tmp_path, projects, log)
     path = first.write(session, lines.user(session, "a"), lines.user(session, "b"))
     first.take(path)

@@ -11,6 +11,7 @@ import pytest
 
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.events.event import Event
+from claude_headspace.machine import id_of_name
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
 from claude_headspace.store.writer import EventWriter
@@ -35,7 +36,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def checkpoints(database: Database) -> Checkpoints:
-    return Checkpoints(database, "h")
+    return Checkpoints(database, id_of_name("h"))
 
 
 def read_to(source: StoredSource, offset: int) -> StoredSource:

@@ -16,7 +16,7 @@ from harness import Log
 # Session n repeats the first `shared` turns of session 0 and then has `own` turns; session 0 goes
 # on last.
 FAMILY = """
-    INSERT INTO projects (host, path) VALUES ('h', '/p');
+    INSERT INTO projects (machine, path) VALUES (md5('h')::uuid, '/p');
     INSERT INTO agents (session_uuid, project_id, working_directory, copies)
       SELECT md5('session' || n)::uuid, 1, '/p', 'due' FROM generate_series(0, {forks}) n;
     INSERT INTO events (timestamp, event_type, payload, project_id, agent_id, session_uuid,

@@ -206,7 +206,7 @@ def test_transactions_that_write_no_events_hold_nobody_up(
     with idle.cursor() as cursor:
         cursor.execute("SELECT count(*), txid_current() FROM events")
     with writing.cursor() as cursor:
-        cursor.execute("INSERT INTO projects (host, path) VALUES ('a', 'b')")
+        cursor.execute("INSERT INTO projects (machine, path) VALUES (gen_random_uuid(), 'b')")
     event_id = insert_committed(quick)
     assert read_ids(follower) == [event_id]
     for connection in (idle, writing, quick):

@@ -19,6 +19,7 @@ from claude_headspace.inbox import put
 from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.inbox.done import DoneFiles
 from claude_headspace.inbox.queue import BATCH_BYTES, InboxQueue
+from claude_headspace.machine import id_of_name
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.sessions.timeouts import SessionTimeouts
@@ -30,7 +31,7 @@ from claude_headspace.store.writer import EventWriter
 from claude_headspace.transcripts.secrets import Redaction
 from harness import Log, wait_until
 
-HOST = "here"
+HOST = id_of_name("here")
 NOW = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
 
 
@@ -100,7 +101,7 @@ class Desk:
         """An open session of this host, seen last at this time."""
         session = str(uuid.uuid4())
         self.log.rows(
-            "INSERT INTO projects (host, path) VALUES (%s, '/w') ON CONFLICT DO NOTHING;"
+            "INSERT INTO projects (machine, path) VALUES (%s, '/w') ON CONFLICT DO NOTHING;"
             " INSERT INTO agents (session_uuid, project_id, working_directory, announced,"
             " last_seen_at) SELECT %s, id, '/w', true, %s FROM projects",
             (HOST, session, seen),

@@ -30,7 +30,7 @@ def connection(database_url: str) -> Iterator[Connection]:
 def log(database_url: str) -> Log:
     log = Log(database_url)
     log.rows(
-        "INSERT INTO projects (host, path) VALUES ('h', '/p');"
+        "INSERT INTO projects (machine, path) VALUES (md5('h')::uuid, '/p');"
         f"INSERT INTO agents (session_uuid, project_id, working_directory)"
         f" VALUES ('{SESSION}', 1, '/p');"
         "INSERT INTO commands (agent_id) VALUES (1);"
@@ -118,12 +118,12 @@ def test_the_database_checks_choices(log: Log, table: str, column: str, good: li
 
 
 @pytest.mark.parametrize("statement", [
-    "INSERT INTO projects (host, path) SELECT host, path FROM projects",
+    "INSERT INTO projects (machine, path) SELECT machine, path FROM projects",
     "INSERT INTO agents (session_uuid, project_id, working_directory)\
      SELECT session_uuid, project_id, '' FROM agents",
     "INSERT INTO events (timestamp, event_type, payload, session_uuid, event_key)\
      SELECT now(), 't', '{}', session_uuid, event_key FROM events",
-    "INSERT INTO checkpoints (host, path) VALUES ('h', 'p'), ('h', 'p')",
+    "INSERT INTO checkpoints (machine, path) VALUES (md5('h')::uuid, 'p'), (md5('h')::uuid, 'p')",
 ])  # fmt: skip
 def test_identities_are_unique(log: Log, statement: str) -> None:
     with pytest.raises(psycopg2.errors.UniqueViolation):

@@ -31,12 +31,13 @@ OPEN_SESSIONS = 20
 COMMANDS = 200
 
 KEY = "00000000-0000-0000-0000-000000000001"
+MACHINE = "md5('benchmark')::uuid"
 LAST_DAY = datetime(2025, 12, 31, tzinfo=UTC)
 
 # The partial indexes are for the few rows that have what they are about.
 _REST = f"""
-INSERT INTO checkpoints (host, path, inode, device, rules)
-SELECT 'benchmark', '/home/u/' || n || '.jsonl', n, 1, 2 FROM generate_series(1, {SOURCES}) n;
+INSERT INTO checkpoints (machine, path, inode, device, rules)
+SELECT {MACHINE}, '/home/u/' || n || '.jsonl', n, 1, 2 FROM generate_series(1, {SOURCES}) n;
 UPDATE agents SET ended_at = NULL WHERE id <= {OPEN_SESSIONS};
 INSERT INTO commands (agent_id) SELECT n FROM generate_series(1, {COMMANDS}) n;
 INSERT INTO turns (command_id, actor, intent, text, timestamp)
@@ -103,15 +104,15 @@ WRITERS: dict[str, tuple[str, str]] = {
         "ix_agents_copies_due",
     ),
     "a source to be read again": (
-        "SELECT * FROM checkpoints WHERE host = 'benchmark' AND rules < 2",
+        f"SELECT * FROM checkpoints WHERE machine = {MACHINE} AND rules < 2",
         "ix_checkpoints_rules",
     ),
     "a checkpoint": (
-        "SELECT * FROM checkpoints WHERE host = 'benchmark' AND path = '/home/u/7.jsonl'",
-        "uq_checkpoints_host_path",
+        f"SELECT * FROM checkpoints WHERE machine = {MACHINE} AND path = '/home/u/7.jsonl'",
+        "uq_checkpoints_machine_path",
     ),
     "a renamed file": (
-        "SELECT * FROM checkpoints WHERE host = 'benchmark' AND inode = 7 AND device = 1",
+        f"SELECT * FROM checkpoints WHERE machine = {MACHINE} AND inode = 7 AND device = 1",
         "ix_checkpoints_inode",
     ),
     "storing a checkpoint": (
@@ -227,6 +228,6 @@ def _indexes(nodes: list[Plan]) -> set[str]:
 
 
 def _scanned_whole(nodes: list[Plan]) -> list[str]:
-    """Tables that are read from end to end; projects are few."""
+    """Tables that are read from end to end; projects and machines are few."""
     scans = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
-    return [table for table in scans if table != "projects"]
+    return [table for table in scans if table not in ("projects", "machines")]

@@ -34,13 +34,14 @@ MANY = 200_000
 OLD = 10_000
 SESSIONS = 400
 PAGE = 50
+MACHINE = "11111111-0000-4000-8000-000000000001"
 ENOUGH_SECONDS = 30.0
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 # Sessions 1 … 400 in projects 1 … 20, interleaved; every tenth event is no turn. The first 10,000
 # events are of a project and a type that nothing came of since.
 GENERATE = f"""
-INSERT INTO projects (host, path) SELECT 'h', '/home/me/work/project-' || n
+INSERT INTO projects (machine, path) SELECT md5('h')::uuid, '/home/me/work/project-' || n
   FROM generate_series(1, 21) n;
 INSERT INTO agents (session_uuid, project_id, working_directory, last_seen_at)
   SELECT md5(n::text)::uuid, n % 20 + 1, '/x', '2026-01-01'::timestamptz + n * interval '1 s'
@@ -77,7 +78,8 @@ def execute(url: str, statements: str) -> None:
 def add_agent(url: str, session: UUID, project: str = "/home/me/work/one") -> None:
     execute(
         url,
-        f"INSERT INTO projects (host, path) VALUES ('h', '{project}') ON CONFLICT DO NOTHING;"
+        f"INSERT INTO projects (machine, path) VALUES (md5('h')::uuid, '{project}')"
+        " ON CONFLICT DO NOTHING;"
         " INSERT INTO agents (session_uuid, project_id, working_directory, last_seen_at)"
         f" SELECT '{session}', id, path, now() FROM projects WHERE path = '{project}'",
     )
@@ -238,7 +240,9 @@ def test_projects_are_found_by_path_or_tail(
     here, nested = str(tmp_path), str(tmp_path / "deep" / "app")
     for path in (here, nested, "/srv/my_app", "/srv/myxapp", "/srv/other/app"):
         add_agent(database_url, uuid.uuid4(), path)
-    execute(database_url, f"INSERT INTO projects (host, path) VALUES ('i', '{here}')")
+    execute(
+        database_url, f"INSERT INTO projects (machine, path) VALUES (gen_random_uuid(), '{here}')"
+    )
     with reading(database_url) as connection:
         assert find_projects(connection, "deep/app") == (2,)
         assert find_projects(connection, "my_app") == (3,)
@@ -259,23 +263,23 @@ def test_asking_for_a_session_wakes_the_watcher_and_counts_changes(database_url:
     try:
         with reading(database_url) as connection:
             changes = [
-                ask_for(connection, session, wanted=wanted, project_path=path, host="h")
+                ask_for(connection, session, wanted=wanted, project_path=path, machine=MACHINE)
                 for wanted, path in asked
             ]
             row = connection.execute(
-                text("SELECT wanted, generation, host, project_path FROM registrations")
+                text("SELECT wanted, generation, machine::text, project_path FROM registrations")
             ).one()
         assert sockets.select([listener], [], [], ENOUGH_SECONDS)[0]
     finally:
         listener.close()
     assert changes == [True, False, True, False, True]
-    assert tuple(row) == (True, 3, "h", "/q")
+    assert tuple(row) == (True, 3, MACHINE, "/q")
 
 
 def test_rejections_are_shown_until_resolved(database_url: str) -> None:
     execute(
         database_url,
-        "INSERT INTO checkpoints (host, path) VALUES ('h', '/f');"
+        "INSERT INTO checkpoints (machine, path) VALUES (md5('h')::uuid, '/f');"
         " INSERT INTO dead_letters (source_id, source_offset, reason, detail, content, resolved_at)"
         " VALUES (1, 0, 'torn', 'why', '0123456789', NULL), (1, 9, 'torn', 'why', 'x', now())",
     )

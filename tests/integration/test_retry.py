@@ -160,7 +160,8 @@ def test_a_file_of_the_inbox(rejecting: Rejecting) -> None:
     rejecting.capture(lines.joined(lines.user(SESSION, "text")))
     inbox = str(rejecting.directory / "var" / "inbox")
     rejecting.sql(
-        "INSERT INTO checkpoints (host, path) VALUES ('here', %s) ON CONFLICT DO NOTHING",
+        "INSERT INTO checkpoints (machine, path) SELECT id, %s FROM machines"
+        " ON CONFLICT DO NOTHING",
         inbox,
     )
     event = {

@@ -271,7 +271,8 @@ def holding_the_watchers_lock(url: str) -> Iterator[None]:
     connection = psycopg2.connect(url)
     try:
         connection.cursor().execute(
-            "SELECT pg_advisory_lock(hashtext('claude_headspace.watcher'), hashtext('here'))"
+            "SELECT pg_advisory_lock(hashtext('claude_headspace.watcher'), hashtext(id::text))"
+            " FROM machines"
         )
         yield
     finally:

@@ -14,6 +14,7 @@ import pytest
 
 from claude_headspace.errors import DatabaseRefused
 from claude_headspace.events.event import Event, Origin
+from claude_headspace.machine import id_of_name
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
 from claude_headspace.store.dead_letters import DeadLetter
@@ -157,7 +158,7 @@ def test_duplicates_around_a_refused_event(writer: EventWriter, log: Log) -> Non
 
 
 def test_a_reference_can_be_restored(database_url: str, log: Log) -> None:
-    log.rows("INSERT INTO projects (host, path) VALUES ('h', 'p')")
+    log.rows("INSERT INTO projects (machine, path) VALUES (md5('h')::uuid, 'p')")
 
     def restore(given: Event) -> Event:
         return Event(given.type, given.timestamp, given.payload, given.key, project_id=1)
@@ -335,7 +336,7 @@ def test_a_host_that_accepts_and_says_nothing_is_left_for_the_next(
 def test_a_rejection_that_was_resolved_and_is_met_again_is_open_again(
     lasting: Lasting, log: Log
 ) -> None:
-    checkpoints = Checkpoints(lasting.database, "h")
+    checkpoints = Checkpoints(lasting.database, id_of_name("h"))
     statement = checkpoints.reject(checkpoints.create("/f"), [DeadLetter(1, "torn", "why", b"x")])[
         0
     ]

@@ -198,10 +198,8 @@ def test_a_mistake_in_the_file_is_told_with_its_place(tmp_path: Path) -> None:
                           " allowed here)")  # fmt: skip
 
 
-def test_a_machine_that_is_called_otherwise_keeps_its_name_in_the_log(tmp_path: Path) -> None:
+def test_a_machine_is_called_what_it_is_called_now(tmp_path: Path) -> None:
     text = "state: {directory: var}"
     assert load(tmp_path, text).state.host == socket.gethostname()
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "host").write_text("first-name\n")
-    assert load(tmp_path, text).state.host == "first-name"
     assert load(tmp_path, text, CLAUDE_HEADSPACE__STATE__HOST="named").state.host == "named"
+    assert load(tmp_path, text).state.machine is None

@@ -52,7 +52,7 @@ class Archiver:
         self,
         *,
         database: Database,
-        host: str,
+        machine: str,
         enabled: bool,
         redactor: Redactor | None,
         wanted: Callable[[UUID], bool],
@@ -62,7 +62,7 @@ class Archiver:
         beat: Callable[[], None],
     ) -> None:
         self._database = database
-        self._host = host
+        self._machine = machine
         self._enabled = enabled
         self._redactor = redactor
         self._wanted = wanted
@@ -76,7 +76,7 @@ class Archiver:
         self._noted: dict[int, tuple[str, float]] = {}
         self._folders: dict[tuple[str, UUID], float] = {}
         self._sidecars: deque[tuple[str, UUID]] = deque()
-        self._round = Round(database, host, behind=self._is_behind, folder=self._has_folder)
+        self._round = Round(database, machine, behind=self._is_behind, folder=self._has_folder)
         self._next = 0.0
         self._failed: dict[str, str] = {}
 
@@ -167,13 +167,13 @@ class Archiver:
             self._noted[source_id] = (path, due)
 
     def _take_sidecar(self, path: str, session: UUID) -> None:
-        if not self._take(self._pieces.sidecar(self._host, session, path), path):
+        if not self._take(self._pieces.sidecar(self._machine, session, path), path):
             self._sidecars.popleft()
 
     def _look_into(self, folder: str, session: UUID) -> None:
         if not self._wanted(session):
             return
-        known = self._pieces.sidecars(self._host, session)
+        known = self._pieces.sidecars(self._machine, session)
         with self._announce(f"look into {folder}", SLOW_SECONDS):
             changed, gone = changed_files(folder, known)
         self._sidecars.extend((path, session) for path in changed)

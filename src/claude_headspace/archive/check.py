@@ -18,9 +18,9 @@ from claude_headspace.store.connection import Database
 _RECENT_SECONDS = 60.0
 _FILES = """
 SELECT id, path, sessions::text[] FROM (
-    SELECT id, host, path, sessions FROM checkpoints WHERE inode IS NOT NULL
-    UNION ALL SELECT id, host, path, ARRAY[session_uuid] FROM sidecars) f
-WHERE host = %s AND id > %s ORDER BY id LIMIT 500
+    SELECT id, machine, path, sessions FROM checkpoints WHERE inode IS NOT NULL
+    UNION ALL SELECT id, machine, path, ARRAY[session_uuid] FROM sidecars) f
+WHERE machine = %s AND id > %s ORDER BY id LIMIT 500
 """
 
 
@@ -38,11 +38,11 @@ class Proven:
     problem: str | None = None
 
 
-def proven_files(database: Database, host: str, only: UUID | None) -> Iterator[Proven]:
-    """Every file of this host, or those of one session, with all that it held."""
+def proven_files(database: Database, machine: str | None, only: UUID | None) -> Iterator[Proven]:
+    """Every file of this machine, or those of one session, with all that it held."""
     pieces = Pieces(database)
     last = -(2**31)
-    while rows := database.execute(_FILES, (host, last)):
+    while rows := database.execute(_FILES, (machine, last)):
         last = rows[-1][0]
         for source_id, path, sessions in rows:
             whose = owners(path, {UUID(session) for session in sessions})

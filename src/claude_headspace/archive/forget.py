@@ -12,6 +12,7 @@ from uuid import UUID
 from claude_headspace.archive.places import owners
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.store.connection import Database
+from claude_headspace.store.leases import LEASES_BEHIND
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 
 _BATCH = 2000
@@ -42,15 +43,7 @@ WHERE NOT %(keep)s ON CONFLICT (session_uuid) DO UPDATE SET wanted = false,
     iterm_pane_id = NULL, requested_at = clock_timestamp();
 NOTIFY {REGISTRATION_CHANNEL}
 """  # noqa: S608
-# The watchers that run, by their locks, and have not done what was asked for a session.
-_BEHIND = """
-SELECT count(*) FROM pg_locks l JOIN registrations r ON r.session_uuid = ANY (%s::uuid[])
-WHERE l.locktype = 'advisory' AND l.granted
-    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND l.classid = hashtext('claude_headspace.watcher')::oid
-    AND NOT EXISTS (SELECT FROM registration_hosts h WHERE h.session_uuid = r.session_uuid
-        AND h.generation >= r.generation AND hashtext(h.host)::oid = l.objid)
-"""
+_BEHIND = LEASES_BEHIND.format(which="r.session_uuid = ANY (%s::uuid[])")
 
 
 def forget_arrivals(inbox: Path, sessions: Sequence[UUID]) -> int:

@@ -102,23 +102,23 @@ class Pieces:
             return Archived(row[0], row[1], sessions, captured, row[10], _latest(row[0], row[11:]))
         return None
 
-    def sidecars(self, host: str, session: UUID) -> list[Archived]:
+    def sidecars(self, machine: str, session: UUID) -> list[Archived]:
         """The other files of a session, each with its newest generation."""
         rows = self._database.execute(
             f"SELECT f.id, f.path, g.* FROM sidecars f {_LATEST}"  # noqa: S608
-            " WHERE f.session_uuid = %s AND f.host = %s",
-            (str(session), host),
+            " WHERE f.session_uuid = %s AND f.machine = %s",
+            (str(session), machine),
         )
         return [_sidecar(row, session) for row in rows]
 
-    def sidecar(self, host: str, session: UUID, path: str) -> Archived:
+    def sidecar(self, machine: str, session: UUID, path: str) -> Archived:
         """One of them, which may be new."""
         stored = stored_path(path)
         rows = self._database.execute(
-            "INSERT INTO sidecars (host, path, session_uuid) VALUES (%s, %s, %s)"  # noqa: S608
-            " ON CONFLICT (host, path) DO NOTHING; SELECT f.id, f.path, g.* FROM sidecars f"
-            f" {_LATEST} WHERE f.host = %s AND f.path = %s",
-            (host, stored, str(session), host, stored),
+            "INSERT INTO sidecars (machine, path, session_uuid) VALUES (%s, %s, %s)"  # noqa: S608
+            " ON CONFLICT (machine, path) DO NOTHING; SELECT f.id, f.path, g.* FROM sidecars f"
+            f" {_LATEST} WHERE f.machine = %s AND f.path = %s",
+            (machine, stored, str(session), machine, stored),
         )
         return _sidecar(rows[0], session)
 

@@ -20,9 +20,9 @@ Fate = Literal["restored", "there already", "differs", "not archived"]
 # Sources whose path is another file's now (see watcher.sources).
 _REPLACED = re.compile(r" \(replaced, source \d+\)$")
 _FILES = """
-SELECT id, host, path, sessions::text[] FROM checkpoints WHERE inode IS NOT NULL
+SELECT id, path, sessions::text[] FROM checkpoints WHERE inode IS NOT NULL
 AND (%(session)s::uuid = ANY (sessions) OR strpos(path, %(session)s) > 0)
-UNION ALL SELECT id, host, path, ARRAY[session_uuid::text] FROM sidecars
+UNION ALL SELECT id, path, ARRAY[session_uuid::text] FROM sidecars
 WHERE session_uuid = %(session)s::uuid ORDER BY path
 """
 
@@ -33,10 +33,9 @@ class NothingArchived(HeadspaceError):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A file of a session that the archive may hold; `host` is where it was captured."""
+    """A file of a session that the archive may hold."""
 
     source_id: int
-    host: str
     path: str
 
 
@@ -51,13 +50,13 @@ class Restored:
 
 
 def files_of(database: Database, session: UUID) -> list[Kept]:
-    """Every file of a session that is known, on whatever host."""
+    """Every file of a session that is known, on whatever machine."""
     rows = database.execute(database.mogrify(_FILES, {"session": str(session)}))
     return [
-        Kept(*row[:3])
+        Kept(*row[:2])
         for row in rows
         if row[0] < 0
-        or (session in owners(row[2], {UUID(n) for n in row[3]}) and not _REPLACED.search(row[2]))
+        or (session in owners(row[1], {UUID(n) for n in row[2]}) and not _REPLACED.search(row[1]))
     ]
 
 

@@ -26,7 +26,7 @@ SELECT s.id, s.path, coalesce(s.mtime_ns, 0), g.gone_at IS NULL, g.source_id IS 
 FROM checkpoints s LEFT JOIN LATERAL (
     SELECT * FROM archive_generations WHERE source_id = s.id ORDER BY generation DESC LIMIT 1
 ) g ON true
-WHERE s.host = %s AND s.inode IS NOT NULL AND (coalesce(s.mtime_ns, 0), s.id) > (%s, %s)
+WHERE s.machine = %s AND s.inode IS NOT NULL AND (coalesce(s.mtime_ns, 0), s.id) > (%s, %s)
 ORDER BY coalesce(s.mtime_ns, 0), s.id LIMIT %s
 """
 _BEFORE_ALL = (-(2**63), 0)
@@ -38,13 +38,13 @@ class Round:
     def __init__(
         self,
         database: Database,
-        host: str,
+        machine: str | None,
         *,
         behind: Callable[[int, str], None],
         folder: Callable[[str, UUID], None],
     ) -> None:
         self._database = database
-        self._host = host
+        self._machine = machine
         self._tell_behind = behind
         self._tell_folder = folder
         self._page: deque[Row] = deque()
@@ -62,7 +62,7 @@ class Round:
         if self._page:
             self._look(now)
             return
-        self._page.extend(self._database.execute(_BEHIND, (self._host, *self._last, _PAGE)))
+        self._page.extend(self._database.execute(_BEHIND, (self._machine, *self._last, _PAGE)))
         if self._page:
             self._last = (self._page[-1][2], self._page[-1][0])
             self.due = 0.0

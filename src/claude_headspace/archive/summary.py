@@ -17,7 +17,7 @@ files AS (
     FROM unwanted, checkpoints s LEFT JOIN LATERAL (
         SELECT archived, gone_at FROM archive_generations
         WHERE source_id = s.id ORDER BY generation DESC LIMIT 1) g ON true
-    WHERE s.inode IS NOT NULL AND s.host = :host AND NOT s.sessions && unwanted.sessions),
+    WHERE s.inode IS NOT NULL AND s.machine = :machine AND NOT s.sessions && unwanted.sessions),
 behind AS (SELECT * FROM files WHERE gone_at IS NULL AND coalesce(archived, 0) < committed_offset),
 lost AS (SELECT * FROM files WHERE gone_at IS NOT NULL AND coalesce(archived, 0) < committed_offset)
 SELECT (SELECT count(*) FROM archive_generations WHERE archived > 0),
@@ -53,9 +53,9 @@ class ArchiveSummary:
     oldest: datetime | None
 
 
-def archive_summary(connection: Connection, host: str) -> ArchiveSummary:
-    """Of all that is stored; what is behind, gone or old is of this host."""
-    *numbers, oldest = connection.execute(_SUMMARY, {"host": host}).one()
+def archive_summary(connection: Connection, machine: str | None) -> ArchiveSummary:
+    """Of all that is stored; what is behind, gone or old is of this machine."""
+    *numbers, oldest = connection.execute(_SUMMARY, {"machine": machine}).one()
     when = None if oldest is None else datetime.fromtimestamp(oldest / 1e9, tz=UTC)
     values: list[Any] = [*numbers, when]
     return ArchiveSummary(*values)

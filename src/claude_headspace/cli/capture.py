@@ -60,7 +60,7 @@ def _ask(name: str, done: str, **wanted: Any) -> int:
     config = load_config()
     session = session_id(config, name)
     with open_log(config) as connection:
-        changed = ask_for(connection, session, host=config.state.host, **wanted)
+        changed = ask_for(connection, session, machine=config.state.machine, **wanted)
         _wait_for_watchers(connection, session)
     print(f"{session} is {done}." if changed else f"{session} was already {done}.")
     return 0

@@ -102,7 +102,7 @@ def _captured(
     try:
         with open_log(config) as connection:
             held = captured(connection, exactly=exactly, known_machines=KNOWN_MACHINES)
-            return held, archive_summary(connection, config.state.host), None
+            return held, archive_summary(connection, config.state.machine), None
     except DatabaseError as error:
         return None, None, str(error)
 

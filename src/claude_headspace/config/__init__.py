@@ -46,15 +46,11 @@ from claude_headspace.errors import ConfigError
 __all__ = [
     "CONFIG_VARIABLE",
     "DEFAULTS",
-    "HOST_FILE",
     "Config",
     "FileWatcherSettings",
     "describe",
     "load_config",
 ]
-
-# In the state directory: the name under which its watcher ran last.
-HOST_FILE = "host"
 
 
 def load_config(environ: Mapping[str, str] | None = None) -> Config:
@@ -82,20 +78,6 @@ def describe(config: Config) -> str:
     return f"# file: {source}\n{body}"
 
 
-def _host(named: str | None, state: Path) -> str:
-    """The name given, else the one this state directory has had, else the machine's.
-
-    A machine's name changes with the network that it is in; what stands in the log under it stays.
-    """
-    if named:
-        return named
-    try:
-        known = (state / HOST_FILE).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        known = ""
-    return known or socket.gethostname()
-
-
 def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str, str]) -> Config:
     command = tree["alerts"]["command"]
     state = _resolve(tree["state"]["directory"], directory, environ)
@@ -105,7 +87,7 @@ def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str,
         database=DatabaseSettings(**tree["database"]),
         state=StateSettings(
             directory=state,
-            host=_host(tree["state"]["host"], state),
+            host=tree["state"]["host"] or socket.gethostname(),
         ),
         event_system=EventSystemSettings(**tree["event_system"]),
         supervision=SupervisionSettings(**tree["supervision"]),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from claude_headspace.machine import machine_id
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
@@ -17,10 +19,15 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class StateSettings:
-    """Where the program writes, and under which name this machine's sources stand in the log."""
+    """Where the program writes, and what this machine is called."""
 
     directory: Path
     host: str
+
+    @property
+    def machine(self) -> str | None:
+        """The id of this machine; None where no watcher has run in this state directory."""
+        return machine_id(self.directory)
 
 
 @dataclass(frozen=True, slots=True)

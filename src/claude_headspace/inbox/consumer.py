@@ -101,7 +101,7 @@ class InboxConsumer:
         Raises DatabaseUnavailable with the files left where they are.
         """
         if not self._done_is_checked:
-            take_back_lost(self._done, self._log.checkpoints, self._inbox_source, self.watched)
+            take_back_lost(self._done, self._log.database, self._inbox_source, self.watched)
             self._done_is_checked = True
         self._done.prune()
         batch = self._queue.next_batch()

@@ -13,16 +13,14 @@ from claude_headspace.errors import InboxError
 from claude_headspace.inbox.done import DoneFiles
 from claude_headspace.inbox.messages import read_message
 from claude_headspace.inbox.queue import BATCH_FILES, ends, place
-from claude_headspace.store.checkpoints import Checkpoints, StoredSource
+from claude_headspace.store.checkpoints import StoredSource
+from claude_headspace.store.connection import Database
 
 logger = logging.getLogger(__name__)
 
 
 def take_back_lost(
-    done: DoneFiles,
-    checkpoints: Checkpoints,
-    source: Callable[[], StoredSource],
-    arrived: Path,
+    done: DoneFiles, database: Database, source: Callable[[], StoredSource], arrived: Path
 ) -> None:
     """Put files that were taken in after the last one whose event is left back to those waiting.
 
@@ -32,7 +30,7 @@ def take_back_lost(
     lost: list[Path] = []
     kept = (path for minute in done.newest_first() for path in minute)
     while part := list(islice(kept, BATCH_FILES)):
-        found = _known(part, checkpoints, source())
+        found = _known(part, database, source())
         last = next((n for n, path in enumerate(part) if path in found), None)
         lost += part[:last]
         if last is not None:
@@ -50,15 +48,23 @@ def _put_back(paths: Iterable[Path], arrived: Path) -> None:
             path.replace(arrived / path.name)
 
 
-def _known(paths: Collection[Path], checkpoints: Checkpoints, source: StoredSource) -> set[Path]:
+def _known(paths: Collection[Path], database: Database, source: StoredSource) -> set[Path]:
     """Those of which the log has the event, or the dead letter."""
-    keys: dict[UUID, Path] = {}
+    keys: dict[str, Path] = {}
     for path in paths:
         with suppress(InboxError):
-            keys[UUID(read_message(path).id)] = path
+            keys[str(UUID(read_message(path).id))] = path
     places = {place(path.name): path for path in paths}
-    found = {keys[key] for key in checkpoints.keys_in_log(list(keys))}
-    return found | {places[offset] for offset in checkpoints.rejected_at(source, list(places))}
+    written = database.execute(
+        "SELECT DISTINCT event_key::text FROM events WHERE event_key = ANY (%s::uuid[])",
+        (list(keys),),
+    )
+    rejected = database.execute(
+        "SELECT DISTINCT source_offset FROM dead_letters"
+        " WHERE source_id = %s AND source_offset = ANY (%s::bigint[])",
+        (source.id, list(places)),
+    )
+    return {keys[row[0]] for row in written} | {places[row[0]] for row in rejected}
 
 
 def _may_end_a_session(path: Path) -> bool:

@@ -31,20 +31,20 @@ COLUMNS = (
 # Retracted events count nowhere.
 STANDING = "e.retracted_at IS NULL"
 _BETWEEN = (
-    f"SELECT {COLUMNS} FROM events e LEFT JOIN projects p ON p.id = e.project_id"
+    f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id"
     f" WHERE e.id > %s AND e.id <= %s AND {STANDING} ORDER BY e.id LIMIT %s"
 )
-_ONE = f"SELECT {COLUMNS} FROM events e LEFT JOIN projects p ON p.id = e.project_id WHERE e.id = %s"
+_ONE = f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id WHERE e.id = %s"
 # Sorted by the leading column and compared as a range, a page leaves the planner no other index,
 # such as that of all timestamps, in which a project of last year comes after all of this one.
 _LED = (
     "SELECT {columns} FROM unnest(%(leading)s::{kind}[]) AS led (value), LATERAL (SELECT * FROM"
     " events e WHERE e.{column} >= led.value AND e.{column} <= led.value AND {conditions}"
     " ORDER BY e.{column} DESC, {order} LIMIT %(rows)s) e"
-    " LEFT JOIN projects p ON p.id = e.project_id ORDER BY {order} LIMIT %(rows)s"
+    " LEFT JOIN places p ON p.id = e.project_id ORDER BY {order} LIMIT %(rows)s"
 )
 _PLAIN = (
-    "SELECT {columns} FROM events e LEFT JOIN projects p ON p.id = e.project_id"
+    "SELECT {columns} FROM events e LEFT JOIN places p ON p.id = e.project_id"
     " WHERE {conditions} ORDER BY {order} LIMIT %(rows)s"
 )
 

@@ -78,7 +78,7 @@ _RESULTS = _CALL_ROWS.format(
 )  # fmt: skip
 _FROM = (
     " FROM ({union}) h LEFT JOIN agents s ON s.id = h.agent_id"
-    " LEFT JOIN projects p ON p.id = s.project_id WHERE {conditions}"
+    " LEFT JOIN places p ON p.id = s.project_id WHERE {conditions}"
 )
 
 

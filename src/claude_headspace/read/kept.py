@@ -11,7 +11,8 @@ from pathlib import Path
 from claude_headspace.read.connection import Reader
 
 _SOURCES = (
-    "SELECT path, host, committed_offset, coalesce((counts->>'lines')::bigint, 0),"
+    "SELECT path, machine::text, coalesce((SELECT label FROM machines m WHERE m.id = machine),"
+    " left(machine::text, 8)), committed_offset, coalesce((counts->>'lines')::bigint, 0),"
     " coalesce((counts->>'duplicates')::bigint, 0),"
     " coalesce((SELECT sum(value::bigint) FROM jsonb_each_text(counts->'rejected')), 0)::bigint,"
     " updated_at FROM checkpoints WHERE %s::uuid = ANY (sessions) ORDER BY id"
@@ -25,9 +26,10 @@ _FACTS = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of the session; `on_disk` is None where this host cannot see it."""
+    """A file of the session; `on_disk` is None where this machine cannot see it."""
 
     path: str
+    machine: str
     host: str
     read_bytes: int
     lines: int
@@ -70,10 +72,10 @@ class Kept:
         return bool(self.sources) and self.sources[0].gone
 
 
-def kept_of(reader: Reader, session: str, own_host: str) -> Kept:
+def kept_of(reader: Reader, session: str, own: str | None) -> Kept:
     """What is known of the files of a session."""
     sources = tuple(
-        replace(source, on_disk=_size(source.path) if source.host == own_host else None)
+        replace(source, on_disk=_size(source.path) if source.machine == own else None)
         for source in reader.fetch(Source, _SOURCES, [session])
     )
     return Kept(sources, _facts(sources[0]) if sources and sources[0].on_disk else {})

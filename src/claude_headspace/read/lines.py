@@ -15,7 +15,7 @@ from claude_headspace.events.schemas import parse_instant
 from claude_headspace.read.connection import Reader
 
 LONGEST_STRETCH = 8_000_000
-_SOURCE = "SELECT host, path FROM checkpoints WHERE id = %s"
+_SOURCE = "SELECT machine::text, path FROM checkpoints WHERE id = %s"
 _PIECES = (
     "SELECT start, length, content FROM archive_pieces p WHERE source_id = %s AND generation ="
     " (SELECT max(generation) FROM archive_pieces WHERE source_id = p.source_id)"
@@ -37,11 +37,11 @@ class Thought:
 
 
 class Transcripts:
-    """Bytes of transcripts: from the archive, and what is not in it yet from this host's files."""
+    """Bytes of transcripts: from the archive, and what is not in it yet from files here."""
 
-    def __init__(self, reader: Reader, host: str) -> None:
+    def __init__(self, reader: Reader, machine: str | None) -> None:
         self._reader = reader
-        self._host = host
+        self._machine = machine
         self._paths: dict[int, str | None] = {}
         self._archived = reader.value("SELECT to_regclass('archive_pieces') IS NOT NULL")
 
@@ -64,7 +64,7 @@ class Transcripts:
     def _on_disk(self, source_id: int, start: int, end: int) -> bytes:
         if source_id not in self._paths:
             row = self._reader.first(_SOURCE, [source_id])
-            self._paths[source_id] = row[1] if row and row[0] == self._host else None
+            self._paths[source_id] = row[1] if row and row[0] == self._machine else None
         path = self._paths[source_id]
         if path is None or start >= end:
             return b""

@@ -36,7 +36,7 @@ TURN = (
     " e.payload ->> 'actor', e.payload ->> 'subagent_id', {text}"
 )
 TEXT = "e.payload ->> 'text'"
-PLACED = " LEFT JOIN projects p ON p.id = e.project_id WHERE {conditions}"
+PLACED = " LEFT JOIN places p ON p.id = e.project_id WHERE {conditions}"
 
 
 @dataclass(frozen=True, slots=True)

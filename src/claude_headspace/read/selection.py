@@ -16,7 +16,8 @@ _SESSIONS = (
     " ORDER BY session_uuid LIMIT %s"
 )
 _PROJECTS = (
-    "SELECT id, path FROM projects WHERE (%(host)s::text IS NULL OR host = %(host)s)"
+    "SELECT id, path FROM places WHERE (%(host)s::text IS NULL OR host = %(host)s"
+    " OR (length(%(host)s) >= 8 AND starts_with(machine::text, lower(%(host)s))))"
     " AND (%(name)s::text IS NULL OR path = %(name)s OR right(path, %(length)s) = %(tail)s)"
 )
 
@@ -45,7 +46,7 @@ def find_session(reader: Reader, name: str) -> SessionNamed:
 def find_projects(reader: Reader, name: str | None, host: str | None = None) -> tuple[int, ...]:
     """Ids of the project (one for each host) with this path, or the one path that ends so.
 
-    Without a name: those of all projects of the host.
+    Without a name: those of all projects of the host: a label, or the beginning of a machine's id.
     """
     tail = None if name is None else "/" + name.strip("/")
     values = {"name": name, "tail": tail, "length": len(tail or ""), "host": host}

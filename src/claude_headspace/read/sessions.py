@@ -41,7 +41,7 @@ _COLUMNS = (
     f"a.id, a.session_uuid::text, {_TITLE}, p.path, p.host, a.working_directory, a.started_at,"
     " a.last_seen_at, a.ended_at, a.end_reason, a.forked_from::text"
 )
-FROM = " FROM agents a JOIN projects p ON p.id = a.project_id"
+FROM = " FROM agents a JOIN places p ON p.id = a.project_id"
 LONGEST_TITLE = 120
 _NO_TITLES = ("implement the following plan:",)
 _SORTS = {

@@ -10,7 +10,7 @@ from claude_headspace.events.event import derived_key, storable
 from claude_headspace.store.sessions import SessionRows, StoredSession
 from claude_headspace.transcripts.directories import repository_of
 
-# An entry of a btree index holds at most 2704 bytes, the host's name included.
+# An entry of a btree index holds at most 2704 bytes, the machine's id included.
 LONGEST_PROJECT_BYTES = 2000
 # Sessions kept at hand; others are looked up again when they speak.
 _CACHED = 1000
@@ -42,11 +42,15 @@ class SessionCache:
         found = self._rows.find(session)
         return None if found is None else self._keep(found)
 
-    def find_own(self, session: UUID) -> StoredSession | None:
-        """The session as the database has it by now, if its project is this host's."""
+    def find_anew(self, session: UUID) -> StoredSession | None:
+        """The session as the database has it by now."""
         self._known.pop(session, None)
-        found = self.find(session)
-        return found if found is not None and self._rows.is_here(found.host) else None
+        return self.find(session)
+
+    def find_own(self, session: UUID) -> StoredSession | None:
+        """The session as the database has it by now, if its project is this machine's."""
+        found = self.find_anew(session)
+        return found if found is not None and self._rows.is_here(found.machine) else None
 
     def take_changes(self) -> list[str]:
         """The statements that store what was learnt since the last call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ from claude_headspace.store.sessions import Registration, SessionRows, StoredSes
 from claude_headspace.transcripts.directories import first_directory, repository_of
 from claude_headspace.transcripts.outcomes import Other, Turn
 
+logger = logging.getLogger(__name__)
+
 
 class Sessions(LearningSessions):
     """Makes the rows of sessions and the events that tell of them."""
@@ -24,6 +27,7 @@ class Sessions(LearningSessions):
     def __init__(self, rows: SessionRows, mode: Mode) -> None:
         super().__init__(rows, Registrations(rows, mode))
         self.captured = self.registrations.captured
+        self._shared: set[UUID] = set()
 
     def reload(self) -> None:
         """Forget everything and learn again what people asked for."""
@@ -36,12 +40,23 @@ class Sessions(LearningSessions):
     ) -> StoredSession | None:
         """The session of a line in the file at `path`; its rows are made once a cwd is known."""
         known = self.find(session)
+        if known is not None and not self._rows.is_here(known.machine):
+            self._tell_shared(known)
         if known is not None or cwd is None:
             return known
         first = first_directory(main_transcript(path, str(session)), session)
         if first is not None and (when is None or first.when <= when):
             return self._make(session, first.path, first.when)
         return self._make(session, cwd, when)
+
+    def _tell_shared(self, session: StoredSession) -> None:
+        """Once: a home that machines share, or that is copied between them."""
+        if session.uuid not in self._shared:
+            self._shared.add(session.uuid)
+            logger.debug(
+                "session %s stands on another machine too (%s): it is one session",
+                session.uuid, session.machine[:8],
+            )  # fmt: skip
 
     def meet_turn(self, turn: Turn, path: str) -> StoredSession:
         """The session of a turn, whether or not it ever named a directory."""
@@ -122,7 +137,7 @@ class Sessions(LearningSessions):
     def silent(
         self, now: datetime, timeout: timedelta, limit: int, except_for: Sequence[UUID]
     ) -> list[UUID]:
-        """Open sessions of this host whose last line is older than the timeout."""
+        """Open sessions whose last line is older than the timeout, and that are nobody else's."""
         return self._rows.silent_since(now - timeout, limit, except_for)
 
     def restored(self, event: Event) -> Event:
@@ -155,7 +170,7 @@ class Sessions(LearningSessions):
     def registered(self, registration: Registration) -> StoredSession | None:
         """The rows of a session that was registered, as far as its directory is known.
 
-        Only if it is this host's to keep them: None for sessions of others.
+        Only if it is this machine's to keep them: None for sessions of others.
         """
         known = self.find_own(registration.session)
         directory = registration.working_directory or registration.project_path
@@ -165,7 +180,7 @@ class Sessions(LearningSessions):
             self._change(known)
         if known is not None or registration.session in self._known:
             return known
-        if directory is None or not self._rows.is_here(registration.host):
+        if directory is None or not self._rows.is_here(registration.machine):
             return None
         return self._make(registration.session, directory)
 

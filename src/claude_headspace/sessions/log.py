@@ -1,4 +1,4 @@
-"""The log as one program writes it, over one connection and for one host."""
+"""The log as one program writes it, over one connection and for one machine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
+from claude_headspace.machine import make_machine_id
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
@@ -43,8 +44,8 @@ def make_log(
         prepare=prepare,
         by_itself=False,
     )
-    host = config.state.host
-    sessions = Sessions(SessionRows(database, host), config.file_watcher.sessions)
+    machine = make_machine_id(config.state.directory)
+    sessions = Sessions(SessionRows(database, machine), config.file_watcher.sessions)
     writer = EventWriter(
         database,
         retry_attempts=config.event_system.write_retry_attempts,
@@ -53,4 +54,4 @@ def make_log(
         restore=sessions.restored,
         measure=measure,
     )
-    return Log(database, writer, Checkpoints(database, host), sessions)
+    return Log(database, writer, Checkpoints(database, machine), sessions)

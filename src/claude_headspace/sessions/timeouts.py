@@ -98,7 +98,7 @@ class SessionTimeouts:
             self._quarantine.clear(session)
 
     def _timed_out(self, uuid: UUID) -> list[tuple[Event, str | None]]:
-        session = self._sessions.find(uuid)
+        session = self._sessions.find_anew(uuid)
         if session is None or session.last_seen_at is None:
             return []
         # The moment it became inactive, whenever it is noticed.

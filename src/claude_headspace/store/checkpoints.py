@@ -28,7 +28,7 @@ _READ = "id, generation, committed_offset, checksum"
 _REWIND = (
     "UPDATE checkpoints SET committed_offset = 0, checksum = 0, head = 0, tail = 0,"
     " counts = '{}', mtime_ns = NULL, state = '', rules = %s, reread_bytes = 0,"
-    " reread_state = '' WHERE host = %s"
+    " reread_state = '' WHERE machine = %s"
 )
 
 
@@ -88,11 +88,11 @@ def stored_path(path: str) -> str:
 
 
 class Checkpoints:
-    """The sources of one host."""
+    """The sources of one machine."""
 
-    def __init__(self, database: Database, host: str) -> None:
+    def __init__(self, database: Database, machine: str | None) -> None:
         self._database = database
-        self._host = host
+        self._machine = machine
 
     def find(self, path: str) -> StoredSource | None:
         """The source at this path."""
@@ -110,9 +110,9 @@ class Checkpoints:
         committed to the disk.
         """
         insert = self._database.mogrify(
-            "INSERT INTO checkpoints (host, path, rules) VALUES (%s, %s, %s)"
-            " ON CONFLICT (host, path) DO NOTHING; ",
-            (self._host, stored_path(path), RULES),
+            "INSERT INTO checkpoints (machine, path, rules) VALUES (%s, %s, %s)"
+            " ON CONFLICT (machine, path) DO NOTHING; ",
+            (self._machine, stored_path(path), RULES),
         )
         return replace(self._select("path = %s", stored_path(path), first=insert)[0], path=path)
 
@@ -129,20 +129,21 @@ class Checkpoints:
         rows = self._database.execute(
             "SELECT path, device, inode, committed_offset, coalesce(mtime_ns, 0),"
             " updated_at > clock_timestamp() - interval '1 day', state <> ''"
-            " FROM checkpoints WHERE host = %s AND inode IS NOT NULL",
-            (self._host,),
+            " FROM checkpoints WHERE machine = %s AND inode IS NOT NULL",
+            (self._machine,),
         )
         return (CommittedSource._make(row) for row in rows)
 
     def rewind(self, paths: Sequence[str]) -> None:
         """Have these sources read again from their first byte."""
         spelt = [stored_path(path) for path in paths]
-        self._database.execute_durably(f"{_REWIND} AND path = ANY (%s)", (RULES, self._host, spelt))
+        rewind = f"{_REWIND} AND path = ANY (%s)"
+        self._database.execute_durably(rewind, (RULES, self._machine, spelt))
 
     def rewind_session(self, session: UUID) -> list[str]:
         """The same with those in which the session has lines; their paths as they are stored."""
         rewind = f"{_REWIND} AND %s::uuid = ANY (sessions) RETURNING path"
-        rows = self._database.execute_durably(rewind, (RULES, self._host, str(session)))
+        rows = self._database.execute_durably(rewind, (RULES, self._machine, str(session)))
         return [row[0] for row in rows]
 
     def commit(
@@ -201,34 +202,18 @@ class Checkpoints:
         return found[0] if found else None
 
     def unresolved(self, reason: str) -> int:
-        """How many dead letters for this reason nobody has resolved yet, on this host."""
+        """How many dead letters for this reason nobody has resolved yet, on this machine."""
         rows = self._database.execute(
             "SELECT count(*) FROM dead_letters r JOIN checkpoints s ON s.id = r.source_id"
-            " WHERE r.reason = %s AND r.resolved_at IS NULL AND s.host = %s",
-            (reason, self._host),
+            " WHERE r.reason = %s AND r.resolved_at IS NULL AND s.machine = %s",
+            (reason, self._machine),
         )
         return int(rows[0][0])
 
-    def keys_in_log(self, keys: Sequence[UUID]) -> list[UUID]:
-        """Those of the keys under which the log has an event."""
-        rows = self._database.execute(
-            "SELECT DISTINCT event_key::text FROM events WHERE event_key = ANY (%s::uuid[])",
-            ([str(key) for key in keys],),
-        )
-        return [UUID(row[0]) for row in rows]
-
-    def rejected_at(self, source: StoredSource, offsets: Sequence[int]) -> list[int]:
-        """Those of the places in a source from which something was rejected."""
-        rows = self._database.execute(
-            "SELECT DISTINCT source_offset FROM dead_letters"
-            " WHERE source_id = %s AND source_offset = ANY (%s::bigint[])",
-            (source.id, list(offsets)),
-        )
-        return [row[0] for row in rows]
-
     def _select(self, which: str, *values: Any, first: str = "") -> list[StoredSource]:
-        select = f"SELECT {_COLUMNS} FROM checkpoints WHERE host = %s AND {which}"  # noqa: S608
-        rows = self._database.execute(first + self._database.mogrify(select, (self._host, *values)))
+        select = f"SELECT {_COLUMNS} FROM checkpoints WHERE machine = %s AND {which}"  # noqa: S608
+        select = self._database.mogrify(select, (self._machine, *values))
+        rows = self._database.execute(first + select)
         return [_stored(row, self._database.generation) for row in rows]
 
 

@@ -26,11 +26,14 @@ from sqlalchemy import (
 )
 
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, TURN_DETECTED
+from claude_headspace.store.leases import LEASES_BEHIND
 from claude_headspace.store.tables import (
     agents,
     checkpoints,
     dead_letters,
     events,
+    machines,
+    places,
     projects,
 )
 
@@ -50,15 +53,7 @@ _MACHINES = text(
     " WHERE kind LIKE '%/machine:%' AND NOT split_part(kind, '/', 2) = ANY (:known)"
     " GROUP BY 1 ORDER BY 1"
 )
-# Every watcher that runs holds a lock of its host's name (see watcher.lease).
-_WATCHERS_BEHIND = text(
-    "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database,"
-    " registrations r WHERE r.session_uuid = :session AND d.datname = current_database()"
-    " AND l.locktype = 'advisory' AND l.granted"
-    " AND l.classid = hashtext('claude_headspace.watcher')::oid AND NOT EXISTS"
-    " (SELECT FROM registration_hosts h WHERE h.session_uuid = r.session_uuid"
-    " AND h.generation >= r.generation AND hashtext(h.host)::oid = l.objid)"
-)
+_WATCHERS_BEHIND = text(LEASES_BEHIND.format(which="r.session_uuid = :session"))
 
 
 # What was retracted counts nowhere.
@@ -169,8 +164,8 @@ def newest_sessions(
     chosen = chosen.order_by(seen[0].desc().nulls_last(), seen[1].desc()).limit(limit)
     page = chosen.subquery("page")
     return (
-        select(page, projects.c.path.label("project"), projects.c.host, _first_prompt(page))
-        .join(projects, projects.c.id == page.c.project_id)
+        select(page, places.c.path.label("project"), places.c.host, _first_prompt(page))
+        .join(places, places.c.id == page.c.project_id)
         .order_by(page.c.last_seen_at.asc().nulls_first(), page.c.id)
     )
 
@@ -205,8 +200,9 @@ def newest_dead_letters(
         chosen = chosen.where(dead_letters.c.resolved_at.is_(None))
     page = chosen.order_by(dead_letters.c.id.desc()).limit(limit).subquery("page")
     return (
-        select(page, checkpoints.c.host, checkpoints.c.path)
+        select(page, machines.c.label.label("host"), checkpoints.c.path)
         .outerjoin(checkpoints, checkpoints.c.id == page.c.source_id)
+        .outerjoin(machines, machines.c.id == checkpoints.c.machine)
         .order_by(page.c.id)
     )
 

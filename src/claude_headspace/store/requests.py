@@ -33,19 +33,19 @@ def ask_for(
     project_path: str | None = None,
     working_directory: str | None = None,
     iterm_pane_id: str | None = None,
-    host: str | None = None,
+    machine: str | None = None,
 ) -> bool:
     """Note that a session is to be captured or not, and wake the watchers.
 
     One that was forgotten may come back then.
 
-    `host` is where it is asked. Returns whether that changes anything; commits.
+    `machine` is where it is asked. Returns whether that changes anything; commits.
     """
     given = {
         "project_path": project_path,
         "working_directory": working_directory,
         "iterm_pane_id": iterm_pane_id,
-        "host": host,
+        "machine": machine,
     }
     row = insert(registrations).values(session_uuid=session, wanted=wanted, **given)
     changed = registrations.c.wanted != row.excluded.wanted

@@ -10,14 +10,16 @@ from uuid import UUID
 import msgspec
 
 from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.leases import HELD_LEASES, LEASE_KEY
 
 REGISTRATION_CHANNEL = "claude_headspace_registrations"
 _COLUMNS = (
     "a.session_uuid::text, a.id, a.project_id, p.path, a.working_directory, a.announced,"
     " a.started_at, a.last_seen_at, a.last_line, a.ended_at, a.titles::text, a.project_seen_at,"
-    " a.forked_from::text, a.fork_told, a.copied_until, a.copies, p.host"
+    " a.forked_from::text, a.fork_told, a.copied_until, a.copies, p.machine"
 )
 _TITLES, _FORKED_FROM = 10, 12
+_LEASE = LEASE_KEY.format(machine="p.machine")
 _FIND = (
     f"SELECT {_COLUMNS} FROM agents a JOIN projects p ON p.id = a.project_id"  # noqa: S608
     " WHERE a.session_uuid = %s"
@@ -31,7 +33,7 @@ class StoredSession:
     `announced`: its session_registered is written. `project_seen_at`: the time of the line that
     named the project. `copies`: whether it has to be found out whose turns it repeats (see
     store.copies); of a session with `fork_told` its own lines say it, up to `copied_until`.
-    `host`: its project's.
+    `machine`: its project's.
     """
 
     uuid: UUID
@@ -50,12 +52,12 @@ class StoredSession:
     fork_told: bool
     copied_until: datetime | None
     copies: str | None
-    host: str
+    machine: str
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What somebody asked for a session: to be captured or not; `host`: where."""
+    """What somebody asked for a session: to be captured or not; `machine`: where."""
 
     session: UUID
     wanted: bool
@@ -63,15 +65,15 @@ class Registration:
     project_path: str | None
     working_directory: str | None
     iterm_pane_id: str | None
-    host: str | None = None
+    machine: str | None = None
 
 
 class SessionRows:
     """Agents, projects and registrations, on the watcher's connection."""
 
-    def __init__(self, database: Database, host: str) -> None:
+    def __init__(self, database: Database, machine: str | None) -> None:
         self._database = database
-        self._host = host
+        self._machine = machine
 
     def find(self, session: UUID) -> StoredSession | None:
         """The session's rows."""
@@ -92,15 +94,15 @@ class SessionRows:
         committed to the disk.
         """
         rows = self._database.execute(
-            "INSERT INTO projects (host, path) VALUES (%s, %s)"  # noqa: S608
-            " ON CONFLICT (host, path) DO NOTHING;"
+            "INSERT INTO projects (machine, path) VALUES (%s, %s)"  # noqa: S608
+            " ON CONFLICT (machine, path) DO NOTHING;"
             " INSERT INTO agents"
             " (session_uuid, project_id, working_directory, iterm_pane_id, project_seen_at)"
-            " SELECT %s, id, %s, %s, %s FROM projects WHERE host = %s AND path = %s"
+            " SELECT %s, id, %s, %s, %s FROM projects WHERE machine = %s AND path = %s"
             f" ON CONFLICT (session_uuid) DO NOTHING; {_FIND}",
             (
-                self._host, project_path, str(session), working_directory, pane, project_seen_at,
-                self._host, project_path, str(session),
+                self._machine, project_path, str(session), working_directory, pane, project_seen_at,
+                self._machine, project_path, str(session),
             ),
         )  # fmt: skip
         return _session(rows[0])
@@ -125,9 +127,10 @@ class SessionRows:
     def project(self, path: str) -> int:
         """The id of the project at this path, made where it is missing."""
         rows = self._database.execute(
-            "INSERT INTO projects (host, path) VALUES (%s, %s) ON CONFLICT (host, path) DO NOTHING;"
-            " SELECT id FROM projects WHERE host = %s AND path = %s",
-            (self._host, path, self._host, path),
+            "INSERT INTO projects (machine, path) VALUES (%s, %s)"
+            " ON CONFLICT (machine, path) DO NOTHING;"
+            " SELECT id FROM projects WHERE machine = %s AND path = %s",
+            (self._machine, path, self._machine, path),
         )
         return int(rows[0][0])
 
@@ -167,27 +170,33 @@ class SessionRows:
     def silent_since(
         self, moment: datetime, limit: int, except_for: Sequence[UUID] = ()
     ) -> list[UUID]:
-        """Open sessions of this host without a line after `moment`, the longest silent first."""
+        """Open sessions without a line after `moment`, the longest silent first.
+
+        Those of this machine, and of others that have had no watcher since then.
+        """
         rows = self._database.execute(
-            "SELECT a.session_uuid::text FROM agents a JOIN projects p ON p.id = a.project_id"
-            " WHERE a.ended_at IS NULL AND a.last_seen_at < %s AND p.host = %s"
+            "SELECT a.session_uuid::text FROM agents a JOIN projects p ON p.id = a.project_id"  # noqa: S608
+            " LEFT JOIN machines m ON m.id = p.machine"
+            " WHERE a.ended_at IS NULL AND a.last_seen_at < %s AND (p.machine = %s"
+            " OR coalesce(m.seen_at, m.first_seen_at, '-infinity') < %s"
+            f" AND NOT {_LEASE} = ANY (ARRAY({HELD_LEASES})))"
             " AND NOT a.session_uuid = ANY (%s::uuid[]) ORDER BY a.last_seen_at LIMIT %s",
-            (moment, self._host, [str(session) for session in except_for], limit),
+            (moment, self._machine, moment, [str(session) for session in except_for], limit),
         )
         return [UUID(row[0]) for row in rows]
 
-    def is_here(self, host: str | None) -> bool:
-        """Whether a host is this one; one that is not known may be."""
-        return host in (None, self._host)
+    def is_here(self, machine: str | None) -> bool:
+        """Whether a machine is this one; one that is not known may be."""
+        return machine in (None, self._machine)
 
     def registrations(self, *, waiting_only: bool) -> list[Registration]:
-        """What people asked for sessions; only what this host has not seen to yet, or all."""
+        """What people asked for sessions; only what this machine has not seen to yet, or all."""
         rows = self._database.execute(
             "SELECT r.session_uuid::text, r.wanted, r.generation, r.project_path,"
-            " r.working_directory, r.iterm_pane_id, r.host FROM registrations r"
-            " LEFT JOIN registration_hosts h ON h.session_uuid = r.session_uuid AND h.host = %s"
+            " r.working_directory, r.iterm_pane_id, r.machine FROM registrations r"
+            " LEFT JOIN registration_hosts h ON h.session_uuid = r.session_uuid AND h.machine = %s"
             " WHERE coalesce(h.generation, 0) < r.generation OR NOT %s ORDER BY r.requested_at",
-            (self._host, waiting_only),
+            (self._machine, waiting_only),
         )
         return [Registration(UUID(row[0]), *row[1:]) for row in rows]
 
@@ -199,18 +208,18 @@ class SessionRows:
     def register(self, session: UUID) -> None:
         """Note that the session asked for its capture itself, unless a person has decided."""
         self._database.execute_durably(
-            "INSERT INTO registrations (session_uuid, wanted, host) VALUES (%s, true, %s)"
+            "INSERT INTO registrations (session_uuid, wanted, machine) VALUES (%s, true, %s)"
             " ON CONFLICT (session_uuid) DO NOTHING; SELECT pg_notify(%s, %s)",
-            (str(session), self._host, REGISTRATION_CHANNEL, str(session)),
+            (str(session), self._machine, REGISTRATION_CHANNEL, str(session)),
         )
 
     def apply(self, registration: Registration) -> str:
-        """The statement that notes a registration as seen to by this host."""
+        """The statement that notes a registration as seen to by this machine."""
         return self._database.mogrify(
-            "INSERT INTO registration_hosts AS h (host, session_uuid, generation)"
-            " VALUES (%s, %s, %s) ON CONFLICT (session_uuid, host)"
+            "INSERT INTO registration_hosts AS h (machine, session_uuid, generation)"
+            " VALUES (%s, %s, %s) ON CONFLICT (session_uuid, machine)"
             " DO UPDATE SET generation = greatest(h.generation, excluded.generation)",
-            (self._host, str(registration.session), registration.generation),
+            (self._machine, str(registration.session), registration.generation),
         )
 
 

@@ -71,7 +71,7 @@ def run_verify(
 
 
 class Verifier:
-    """One check of all sources of a host."""
+    """One check of all sources of a machine."""
 
     def __init__(
         self, config: Config, options: VerifyOptions, database: Database, terminal: TextIO
@@ -79,13 +79,13 @@ class Verifier:
         self._config = config
         self._only = options.session
         self._terminal = terminal
-        host = config.state.host
+        machine = config.state.machine
         self._roots = [str(path) for path in config.claude.projects_path]
-        self._checkpoints = Checkpoints(database, host)
-        self._sessions = Sessions(SessionRows(database, host), config.file_watcher.sessions)
+        self._checkpoints = Checkpoints(database, machine)
+        self._sessions = Sessions(SessionRows(database, machine), config.file_watcher.sessions)
         self._sessions.reload()
-        self.log = LogSide(database, host, options.session)
-        self._report = Report(host)
+        self.log = LogSide(database, machine, options.session)
+        self._report = Report(config.state.host)
         self._pieces = Pieces(database)
         self._database = database
         self._repair = Repair(config, self.log, self._open)
@@ -180,7 +180,7 @@ class Verifier:
 
     def _check_archive(self) -> None:
         report = self._report
-        for each in proven_files(self._database, report.host, self._only):
+        for each in proven_files(self._database, self.log.machine, self._only):
             report.archived_files += each.bytes > 0
             report.archived_bytes += each.bytes
             report.unarchived_bytes += each.unarchived

@@ -27,7 +27,7 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class KeptLine:
-    """One row of dead_letters of a source of this host."""
+    """One row of dead_letters of a source of this machine."""
 
     id: int
     source_id: int

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.leases import HELD_LEASES, LEASE_KEY
 from claude_headspace.store.revisions import Identity
 
 PAGE_ROWS = 500
@@ -70,9 +71,9 @@ class Kept:
 class LogSide:
     """What the log says, and what was seen of it so far."""
 
-    def __init__(self, database: Database, host: str, session: UUID | None) -> None:
+    def __init__(self, database: Database, machine: str | None, session: UUID | None) -> None:
         self.database = database
-        self.host = host
+        self.machine = machine
         self.only = None if session is None else str(session)
         # What is written from now on was not there for the files that were read before it.
         self.ceiling = int(database.execute(_PREPARE)[0][0])
@@ -152,11 +153,11 @@ class LogSide:
         )
 
     def paths(self) -> Iterator[str]:
-        """The paths of all sources of this host."""
+        """The paths of all sources of this machine."""
         statement = (
-            "SELECT id, path FROM checkpoints WHERE host = %s AND id > %s ORDER BY id LIMIT %s"
+            "SELECT id, path FROM checkpoints WHERE machine = %s AND id > %s ORDER BY id LIMIT %s"
         )
-        return (row[1] for row in self.pages(statement, self.host, start=0))
+        return (row[1] for row in self.pages(statement, self.machine, start=0))
 
     def pages(self, statement: str, *values: object, start: object) -> Iterator[Row]:
         """The rows of a statement that ends with a bound to its first column, and a limit."""
@@ -166,13 +167,9 @@ class LogSide:
             yield from rows
 
     def watcher_runs(self) -> bool:
-        """Whether a watcher of this host holds its lock in this database."""
+        """Whether a watcher of this machine holds its lock in this database."""
         rows = self.database.execute(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            " AND classid = hashtext('claude_headspace.watcher')::oid"
-            " AND objid = hashtext(%s)::oid)",
-            (self.host,),
+            f"SELECT {LEASE_KEY.format(machine='%s')} = ANY (ARRAY({HELD_LEASES}))", (self.machine,)
         )
         return bool(rows[0][0])
 

@@ -12,6 +12,7 @@ from claude_headspace.embedded.location import database_url
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.redaction import make_redactor
 from claude_headspace.events.taxonomy import SESSION_REGISTERED
+from claude_headspace.machine import make_machine_id
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.connection import Database
 from claude_headspace.store.results import WriteResult
@@ -37,7 +38,7 @@ class LateWriter:
             lambda: database_url(config), application_name=APPLICATION_NAME, by_itself=False
         )
         self._database.connect()
-        rows = SessionRows(self._database, config.state.host)
+        rows = SessionRows(self._database, make_machine_id(config.state.directory))
         self.sessions = Sessions(rows, config.file_watcher.sessions)
         self._writer = EventWriter(
             self._database,

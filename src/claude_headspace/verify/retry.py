@@ -31,7 +31,7 @@ PAGE_ROWS = 20
 _ROWS = """
 SELECT r.id, r.source_id, r.source_offset, r.reason, r.content, s.path
 FROM dead_letters r JOIN checkpoints s ON s.id = r.source_id
-WHERE s.host = %s AND r.id > %s AND (%s::bigint[] IS NULL OR r.id = ANY (%s::bigint[]))
+WHERE s.machine = %s AND r.id > %s AND (%s::bigint[] IS NULL OR r.id = ANY (%s::bigint[]))
     AND (r.resolved_at IS NULL OR %s::bigint[] IS NOT NULL)
 ORDER BY r.id LIMIT %s
 """
@@ -66,7 +66,7 @@ class Retry:
 
     def __init__(self, config: Config, database: Database) -> None:
         self._database = database
-        self._host = config.state.host
+        self._machine = config.state.machine
         self._limit = config.file_watcher.max_line_bytes
         self._inbox = stored_path(str(inbox_directory(config.state.directory)))
         self._writer = LateWriter(config)
@@ -84,7 +84,7 @@ class Retry:
         last = 0
         found: set[int] = set()
         while rows := self._database.execute(
-            _ROWS, (self._host, last, listed, listed, listed, PAGE_ROWS)
+            _ROWS, (self._machine, last, listed, listed, listed, PAGE_ROWS)
         ):
             for row in rows:
                 kept = KeptLine(row[0], row[1], row[2], row[3], bytes(row[4]), row[5])
@@ -92,7 +92,7 @@ class Retry:
                 found.add(kept.id)
                 yield self._resolve(kept, self._retry(kept))
         for unknown in sorted(set(listed or ()) - found):
-            yield Retried(unknown, "", 0, "unknown", "no dead letter of this host has this id")
+            yield Retried(unknown, "", 0, "unknown", "no dead letter of this machine has this id")
 
     def _resolve(self, kept: KeptLine, result: Retried) -> Retried:
         if result.resolved:

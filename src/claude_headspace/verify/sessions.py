@@ -45,7 +45,7 @@ SELECT a.session_uuid, a.end_reason, CASE
     END AS ending
 FROM agents a JOIN projects p ON p.id = a.project_id
 LEFT JOIN told t USING (session_uuid)
-WHERE p.host = %s AND (%s::uuid IS NULL OR a.session_uuid = %s::uuid)
+WHERE p.machine = %s AND (%s::uuid IS NULL OR a.session_uuid = %s::uuid)
 """  # noqa: S608
 _PAGE = """
 SELECT session_uuid::text, registration, ending FROM verify_told
@@ -69,7 +69,7 @@ def wrong_sessions(log: LogSide, silent_seconds: float | None) -> Iterator[Findi
     is there to end it.
     """
     silent = 1e10 if silent_seconds is None else silent_seconds + GRACE_SECONDS
-    values = (log.only, log.only, silent, GRACE_SECONDS, log.host, log.only, log.only)
+    values = (log.only, log.only, silent, GRACE_SECONDS, log.machine, log.only, log.only)
     log.database.execute(_TOLD, values)
     kinds: tuple[Kind, Kind] = ("registration", "ending")
     for session, *problems in log.pages(_PAGE, start=_FIRST):

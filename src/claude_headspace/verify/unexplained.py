@@ -7,7 +7,7 @@ from uuid import UUID
 from claude_headspace.verify.logged import IS_LATE, LogSide
 from claude_headspace.verify.report import Finding, Kind, Report
 
-# Turns of this host's files that were found nowhere, or not where they say although that is there.
+# Turns of this machine's files that were found nowhere, or not where they say, which is there.
 # `judged`: the file stands and has been read by today's rules as far as the event's place.
 _ODD = """
 CREATE TEMPORARY TABLE verify_odd AS
@@ -20,7 +20,7 @@ SELECT e.id AS event_id, e.session_uuid, e.source_id, e.source_offset, s.path,
 FROM events e JOIN checkpoints s ON s.id = e.source_id
 LEFT JOIN verify_files f ON f.source_id = e.source_id
 LEFT JOIN verify_seen v ON v.event_id = e.id
-WHERE s.host = %s AND e.event_type = 'turn_detected' AND e.id <= %s AND e.retracted_at IS NULL
+WHERE s.machine = %s AND e.event_type = 'turn_detected' AND e.id <= %s AND e.retracted_at IS NULL
     AND (%s::uuid IS NULL OR e.session_uuid = %s::uuid)
     AND (v.event_id IS NULL OR (
         NOT v.here AND f.judged AND e.source_offset < f.size))
@@ -58,7 +58,7 @@ WHERE stands AND judged AND NOT replaced AND event_id > %s ORDER BY event_id LIM
 def tell_unexplained(log: LogSide, report: Report) -> None:
     """All files were read: tell of the events that they do not explain, and count them."""
     log.database.execute("ANALYZE verify_seen; ANALYZE verify_files")
-    log.database.execute(_ODD, (log.host, log.ceiling, log.only, log.only))
+    log.database.execute(_ODD, (log.machine, log.ceiling, log.only, log.only))
     any_odd = "SELECT EXISTS (SELECT FROM verify_odd WHERE stands AND judged)"
     if log.database.execute(any_odd)[0][0]:
         log.database.execute(f"ANALYZE verify_odd; {_REPLACED}; {_DOUBLED}")

@@ -22,6 +22,7 @@ from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.inbox.done import DoneFiles
 from claude_headspace.inbox.messages import inbox_directory
 from claude_headspace.inbox.queue import InboxQueue
+from claude_headspace.machine import make_machine_id
 from claude_headspace.quarantine import Quarantine
 from claude_headspace.sessions.log import make_log
 from claude_headspace.sessions.timeouts import SessionTimeouts
@@ -51,6 +52,7 @@ class Parts:
     def __init__(self, config: Config, is_orphaned: Callable[[], bool]) -> None:
         self._config = config
         self._is_orphaned = is_orphaned
+        self._machine = make_machine_id(config.state.directory)
         self._roots = [str(path) for path in config.claude.projects_path]
         self._waker = Waker()
         self.stop = Stop(config.event_system.shutdown_timeout_seconds, self._waker)
@@ -64,7 +66,7 @@ class Parts:
             config,
             APPLICATION_NAME,
             patience=Patience(beat=self.heartbeat.beat, end=self.stop.end),
-            prepare=Lease(config.state.host).take,
+            prepare=Lease(config.state.directory, self._machine, config.state.host).take,
             pause=self._pause,
             measure=self._meter.wrote,
         )
@@ -147,7 +149,7 @@ class Parts:
     def _make_archiver(self) -> Archiver:
         return Archiver(
             database=self.log.database,
-            host=self._config.state.host,
+            machine=self._machine,
             enabled=self._config.archive.enabled,
             redactor=self._redaction.redactor,
             wanted=self.log.sessions.registrations.archived,

@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from claude_headspace.errors import DatabaseUnavailable, SchemaMismatch
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from claude_headspace.errors import DatabaseUnavailable, SchemaMismatch, StateCopied
+from claude_headspace.machine import MACHINE_FILE, Place, renew_machine_id
 from claude_headspace.store.connection import Database
+from claude_headspace.store.leases import TAKE_LEASE
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 from claude_headspace.store.version import SCHEMA_VERSION
 
 APPLICATION_NAME = "claude-headspace watcher"
+# A server lets go of a client that vanished within a minute: until then it may be our predecessor.
+COPY_SECONDS = 120.0
 
 
 class Lease:
-    """Held by one connection per host and database, for as long as the connection lasts."""
+    """Held by one connection per machine and database, for as long as the connection lasts."""
 
-    def __init__(self, host: str) -> None:
-        self._host = host
+    def __init__(
+        self, state: Path, machine: str, label: str, copy_seconds: float = COPY_SECONDS
+    ) -> None:
+        self._state = state
+        self._machine = machine
+        self._label = label
+        self._copy_seconds = copy_seconds
+        self.place = Place.here(state)
+        self._refused_since: float | None = None
 
     def take(self, database: Database) -> None:
-        """Raises DatabaseUnavailable while the schema does not fit or another watcher works."""
+        """Raises DatabaseUnavailable while the schema does not fit or another watcher works.
+
+        StateCopied where this state directory is a copy of that watcher's, and has a new id now.
+        """
         self._check_schema(database)
-        rows = database.execute(
-            "SELECT pg_try_advisory_lock(hashtext('claude_headspace.watcher'), hashtext(%s))",
-            (self._host,),
-        )
+        rows = database.execute(TAKE_LEASE, (self._machine,))
         if not rows[0][0]:
-            raise DatabaseUnavailable(self._rival(database))
+            self._wait_or_part(database)
+        self._refused_since = None
+        database.execute_durably(
+            "INSERT INTO machines (id, label, version, holder, seen_at)"
+            " VALUES (%s, %s, %s, %s, clock_timestamp()) ON CONFLICT (id) DO UPDATE SET"
+            " label = excluded.label, version = excluded.version, holder = excluded.holder,"
+            " seen_at = excluded.seen_at",
+            (
+                self._machine, self._label, version("claude-headspace"),
+                msgspec.json.encode(self.place).decode(),
+            ),
+        )  # fmt: skip
         database.execute(f"LISTEN {REGISTRATION_CHANNEL}")
 
     def _check_schema(self, database: Database) -> None:
@@ -41,13 +70,28 @@ class Lease:
                 " claude-headspace migrate with the newer of the two versions, or update this one"
             )
 
-    def _rival(self, database: Database) -> str:
-        rows = database.execute(
-            "SELECT a.pid, a.backend_start FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-            " WHERE l.locktype = 'advisory' AND l.granted"
-            " AND l.classid = hashtext('claude_headspace.watcher')::oid"
-            " AND l.objid = hashtext(%s)::oid",
-            (self._host,),
+    def _wait_or_part(self, database: Database) -> NoReturn:
+        """Another holds the lease: wait for its end, or take another id where this is a copy."""
+        now = time.monotonic()
+        self._refused_since = self._refused_since or now
+        rows = database.execute("SELECT holder FROM machines WHERE id = %s", (self._machine,))
+        holder = msgspec.convert(rows[0][0], Place) if rows and rows[0][0] else self.place
+        told = f"another watcher works for machine {self._machine[:8]} ({self._label})"
+        if holder == self.place:
+            raise DatabaseUnavailable(f"{told} on this database: waiting")
+        told += f", on {holder.hostname} in {holder.directory}"
+        if not self.place.is_apart_from(holder):
+            raise DatabaseUnavailable(
+                f"{told}, which looks like this state directory: waiting. If one is a copy of the"
+                f" other, remove {self._state / MACHINE_FILE} here and start again"
+            )
+        if now - self._refused_since < self._copy_seconds:
+            raise DatabaseUnavailable(
+                f"{told}; {self._state} is a copy of that, or the other way round: waiting for the"
+                f" other to end, for {self._copy_seconds:.0f} s"
+            )
+        fresh = renew_machine_id(self._state)
+        raise StateCopied(
+            f"{told}, and {self._state} is a copy of that: it is machine {fresh[:8]} from now on,"
+            " and reads its transcripts as such when it is started again"
         )
-        since = f" (its connection has been open since {rows[0][1]:%H:%M:%S} UTC)" if rows else ""
-        return f"another watcher works for host {self._host!r} on this database{since}: waiting"

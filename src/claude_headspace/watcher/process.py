@@ -9,9 +9,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from claude_headspace.config import HOST_FILE, Config, load_config
+from claude_headspace.config import Config, load_config
 from claude_headspace.errors import HeadspaceError, StateUnusable
-from claude_headspace.health.status import write_private
 from claude_headspace.hooks.danger import settings_paths, warnings
 from claude_headspace.logs import configure_logging
 from claude_headspace.supervision.orphan import LOCK_NAME, OneWatcher, die_with_parent
@@ -40,13 +39,6 @@ def _only_one(directory: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _remember_host(config: Config) -> None:
-    try:
-        write_private(config.state.directory / HOST_FILE, config.state.host + "\n")
-    except OSError as error:
-        logger.warning("%s/%s cannot be written: %s", config.state.directory, HOST_FILE, error)
 
 
 def _run(config: Config, parts: Parts) -> None:
@@ -79,7 +71,6 @@ def main() -> int:
         config = load_config()
         configure_logging(config.logging.level)
         with _only_one(config.state.directory):
-            _remember_host(config)
             _run(config, _make(config, is_orphaned))
     except HeadspaceError as error:
         configure_logging("INFO")

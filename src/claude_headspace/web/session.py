@@ -40,7 +40,7 @@ def show(uuid: str) -> str:
     """The page of the conversation that holds a prompt: `?prompt=`; else its end or beginning."""
     now = datetime.now(UTC)
     shows = request.args.get("show", "all")
-    own_host = frame().config.state.host
+    own = frame().config.state.machine
     with frame().pool.reading() as reader:
         moment = as_of(reader)
         session = _find(reader, uuid, now)
@@ -48,11 +48,11 @@ def show(uuid: str) -> str:
         pages = outline.pages()
         call = one_call(reader, session.uuid, request.args.get("call", ""))
         number = _page_number(outline, session, call)
-        files = Transcripts(reader, own_host)
+        files = Transcripts(reader, own)
         found = read_page(reader, session.id, outline, number, files if shows == "all" else None)
         failures = _failures(files, found)
         models = models_of(reader, session.uuid)
-        kept = kept_of(reader, session.uuid, own_host)
+        kept = kept_of(reader, session.uuid, own)
         originals = {uuid: one_session(reader, UUID(uuid), now) for uuid, _ in outline.copies}
     return page(
         "session.html", "sessions", as_of=moment, session=session, outline=outline,
@@ -160,13 +160,13 @@ def outcome_of(
 @view.get("/sessions/<uuid>/calls/<call_id>")
 def show_call(uuid: str, call_id: str) -> str:
     """What a call was given and what came back, whole; the body of its fold for the script."""
-    host = frame().config.state.host
+    machine = frame().config.state.machine
     with frame().pool.reading() as reader:
         session = _find(reader, uuid, datetime.now(UTC))
         call = one_call(reader, session.uuid, call_id)
         if call is None:
             raise SelectionError(f"session {uuid} has no call {call_id}")
-        files = Transcripts(reader, host)
+        files = Transcripts(reader, machine)
         asked = asked_in(files.line(call.source_id, call.offset, call.length), call.id)
         record = files.line(call.result_source_id, call.result_offset, call.result_length)
         answer = answered_in(record, call.id)

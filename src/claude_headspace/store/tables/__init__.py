@@ -7,12 +7,14 @@ from claude_headspace.store.tables.log import (
     checkpoints,
     dead_letters,
     events,
+    machines,
+    places,
     projects,
     registrations,
     tombstones,
 )
 
 __all__ = [
-    "agents", "archive", "checkpoints", "dead_letters", "events", "metadata", "projects",
-    "registrations", "search", "tombstones", "work",
+    "agents", "archive", "checkpoints", "dead_letters", "events", "machines",
+    "metadata", "places", "projects", "registrations", "search", "tombstones", "work",
 ]  # fmt: skip

@@ -31,10 +31,10 @@ sidecars = Table(
         Identity(start=-1, increment=-1, minvalue=-(2**31), maxvalue=-1),
         primary_key=True,
     ),
-    Column("host", Text, nullable=False),
+    Column("machine", UUID, nullable=False),
     Column("path", Text, nullable=False),
     Column("session_uuid", UUID, nullable=False),
-    UniqueConstraint("host", "path"),
+    UniqueConstraint("machine", "path"),
     Index(None, "session_uuid"),
 )
 

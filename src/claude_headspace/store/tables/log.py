@@ -14,6 +14,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    column,
+    table,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
@@ -25,15 +27,34 @@ COPIES = ("due", "open")
 TURN_ACTORS = ("user", "agent")
 TURN_INTENTS = ("command", "answer", "question", "completion", "progress")
 
+# Whoever takes the lease says here who it is; `holder` is where (see machine.Place). No foreign key
+# points here: a command may write under an id before its watcher has run.
+machines = Table(
+    "machines",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("version", Text),
+    Column("holder", JSONB),
+    Column("first_seen_at", Instant, nullable=False, server_default=NOW),
+    Column("seen_at", Instant),
+    # Of its transcripts when it was seen last: bytes not committed, and since when the first waits.
+    Column("backlog_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("behind_since", Instant),
+)
+
 projects = Table(
     "projects",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("host", Text, nullable=False),
+    Column("machine", UUID, nullable=False),
     Column("path", Text, nullable=False),
     Column("created_at", Instant, nullable=False, server_default=NOW),
-    UniqueConstraint("host", "path"),
+    UniqueConstraint("machine", "path"),
 )
+
+# A view: projects with the labels of their machines.
+places = table("places", column("id"), column("machine"), column("host"), column("path"))
 
 agents = Table(
     "agents",
@@ -97,7 +118,7 @@ checkpoints = Table(
     "checkpoints",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("host", Text, nullable=False),
+    Column("machine", UUID, nullable=False),
     Column("path", Text, nullable=False),
     Column("committed_offset", BigInteger, nullable=False, server_default="0"),
     Column("device", BigInteger),
@@ -117,9 +138,9 @@ checkpoints = Table(
     # Grows by one when the file turns out to be rewritten.
     Column("generation", Integer, nullable=False, server_default="1"),
     Column("updated_at", Instant, nullable=False, server_default=NOW),
-    UniqueConstraint("host", "path"),
+    UniqueConstraint("machine", "path"),
     Index(None, "inode"),
-    Index("ix_checkpoints_rules", "host", "rules"),
+    Index("ix_checkpoints_rules", "machine", "rules"),
 )
 
 # An event outlives what it refers to: the audit trail stays when a project is deleted.
@@ -176,18 +197,18 @@ registrations = Table(
     Column("working_directory", Text),
     Column("iterm_pane_id", Text),
     Column("requested_at", Instant, nullable=False, server_default=NOW),
-    # Where it was asked: that host makes the rows of a session of which no line is known.
-    Column("host", Text),
+    # Where it was asked: that machine makes the rows of a session of which no line is known.
+    Column("machine", UUID),
 )
 
-# How far each host has followed what was asked for a session.
+# How far each machine has followed what was asked for a session.
 registration_hosts = Table(
     "registration_hosts",
     metadata,
-    Column("host", Text, nullable=False),
+    Column("machine", UUID, nullable=False),
     Column("session_uuid", ForeignKey("registrations.session_uuid", ondelete="CASCADE")),
     Column("generation", Integer, nullable=False),
-    PrimaryKeyConstraint("session_uuid", "host"),
+    PrimaryKeyConstraint("session_uuid", "machine"),
 )
 
 # Sessions that were forgotten on purpose. keep_turns: all but their events.

@@ -11,8 +11,10 @@ down_revision = "0005"
 def upgrade() -> None:
     """Apply."""
     run("0006_up.sql")
+    run("usage_views_up.sql", projects="projects")
 
 
 def downgrade() -> None:
     """Take back."""
+    run("usage_views_down.sql")
     run("0006_down.sql")

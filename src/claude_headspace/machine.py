@@ -1,0 +1,104 @@
+"""Which machine this is: an id made once in the state directory, whatever the machine is called."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from claude_headspace.errors import StateUnusable
+
+MACHINE_FILE = "machine"
+# Here versions before kept the name under which their watcher ran.
+NAME_FILE = "host"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a watcher works: the boot of its system, and its state directory there."""
+
+    hostname: str
+    boot: str
+    directory: str
+    device: int
+    inode: int
+
+    @classmethod
+    def here(cls, state: Path) -> Place:
+        """Of this process; the state directory is there."""
+        stat = state.stat()
+        boot = ""
+        with suppress(OSError):
+            boot = _BOOT_ID.read_text("ascii").strip()
+        return cls(socket.gethostname(), boot, str(state), stat.st_dev, stat.st_ino)
+
+    def is_apart_from(self, other: Place) -> bool:
+        """Whether they are two directories for certain, not one seen twice or after a new boot."""
+        same_boot = self.boot == other.boot != ""
+        return self.inode != other.inode or (same_boot and self.device != other.device)
+
+
+def machine_id(state: Path) -> str | None:
+    """The id in this state directory; None where no watcher has run."""
+    if text := _read(state / MACHINE_FILE):
+        try:
+            return str(UUID(text))
+        except ValueError:
+            raise StateUnusable(
+                f"{state / MACHINE_FILE} holds no machine id but {text[:60]!r}: put the id back"
+                " (`claude-headspace hosts --json` lists them), or remove the file to be a new"
+                " machine, which reads everything again"
+            ) from None
+    name = _read(state / NAME_FILE)
+    return id_of_name(name) if name else None
+
+
+def id_of_name(name: str) -> str:
+    """What the migration made of a name of a host, from when rows belonged to names."""
+    return str(UUID(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()))
+
+
+def make_machine_id(state: Path) -> str:
+    """The id in this state directory, made if it has none; one for all who make it at a time."""
+    if not (state / MACHINE_FILE).exists():
+        _write(state, machine_id(state) or str(uuid4()), replace=False)
+    made = machine_id(state)
+    if made is None:
+        raise StateUnusable(f"{state / MACHINE_FILE} is empty: remove it")
+    return made
+
+
+def renew_machine_id(state: Path) -> str:
+    """A new id for a state directory that turned out to be a copy of another."""
+    _write(state, str(uuid4()), replace=True)
+    return make_machine_id(state)
+
+
+def _write(state: Path, text: str, *, replace: bool) -> None:
+    path = state / MACHINE_FILE
+    temporary = state / f"{MACHINE_FILE}.{uuid4()}.tmp"
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with temporary.open("x", encoding="ascii") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            temporary.replace(path) if replace else os.link(temporary, path)
+        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StateUnusable(f"{path} cannot be written: {error}") from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise StateUnusable(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,10 @@
+DROP VIEW usage_by_day;
+DROP VIEW usage_by_project;
+DROP VIEW usage_by_session;
+DROP VIEW usage_by_model;
+DROP VIEW tools_by_day;
+DROP VIEW tools_by_project;
+DROP VIEW tools_by_session;
+DROP VIEW tools_by_tool;
+DROP VIEW tool_usage;
+DROP VIEW model_usage;
