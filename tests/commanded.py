@@ -46,7 +46,9 @@ def _lint(cwd: str) -> Iterator[dict[str, Any]]:
     edit = _call(2, "Edit", file_path=f"{cwd}/a.py", old_string="a", new_string="b")
     yield lines.assistant(LINT, [edit], at=5, cwd=cwd, message_id="m2")
     yield lines.user(LINT, [_result(2, "ok")], at=6, cwd=cwd)
-    yield lines.assistant(LINT, CODE, at=7, cwd=cwd, message_id="m3")
+    said = lines.assistant(LINT, CODE, at=7, cwd=cwd, message_id="m3")
+    said["message"]["usage"] = {"input_tokens": 10, "output_tokens": 20}
+    yield said
 
 
 def _wide(cwd: str) -> Iterator[dict[str, Any]]:
@@ -140,7 +142,7 @@ class Commands:
 
     def json(self, *arguments: str) -> list[dict[str, Any]]:
         """The objects that a command prints, one on a line."""
-        ended = self.run(*arguments)
+        ended = self.run(*arguments, *(["--json"] if arguments[0] != "export" else []))
         assert (ended.status, ended.err) == (0, "")
         return [json.loads(line) for line in ended.out.splitlines()]
 
@@ -158,7 +160,8 @@ def commanded(server: PostgresServer, template: str, directory: Path) -> Iterato
         environment = settings(url, directory, TZ="UTC", HOME=str(directory))
         write_transcripts(directory / "projects")
         capture(url, directory, environment)
-        query(url, 'UPDATE agents SET titles = \'{"ai-title": "Fix lint"}\' WHERE id = 1')
+        title = '{"ai-title": "Fix lint"}'
+        query(url, "UPDATE agents SET titles = %s WHERE session_uuid = %s", title, LINT)
         index = SearchIndex(lambda: url, lambda: False)
         index.catch_up(index._follower())
         index._database.close()

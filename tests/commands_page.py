@@ -24,8 +24,10 @@ _ENDS = re.compile(r"\s(?:\||\|\||&&|>>?|<)\s|\s#\s|;")
 
 def commands() -> dict[str, click.Context]:
     """Every command by the words that call it, in the order of the main help."""
-    helping = {"help_option_names": ["-h", "--help"], "terminal_width": COLUMNS}
-    root = click.Context(build_program(), info_name=NAME, **helping)
+    names = ["-h", "--help"]
+    root = click.Context(
+        build_program(), info_name=NAME, terminal_width=COLUMNS, help_option_names=names
+    )
     return dict(_below("", root))
 
 

@@ -20,7 +20,6 @@ from claude_headspace.store.queries import (
     EventFilter,
     events_between,
     newest_events,
-    newest_sessions,
 )
 from servers import PostgresServer
 
@@ -73,10 +72,6 @@ READERS: dict[str, tuple[Select[Any], str]] = {
     "what came after an id": (
         events_between(EventFilter(), ROWS - 500, ROWS),
         "pk_events",
-    ),
-    "a project's sessions": (
-        newest_sessions((7,), open_only=False, limit=None),
-        "ix_agents_project_id",
     ),
 }
 

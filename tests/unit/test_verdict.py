@@ -61,6 +61,14 @@ def test_what_endangers_the_user_is_a_reason_whatever_runs() -> None:
     assert judge(replace(seen, programs=AWAY, status=MISSING)).reasons[-1] == seen.dangers[0]
 
 
+def test_a_watcher_whose_process_has_ended_is_down_at_once() -> None:
+    seen = replace(ALL_WELL, programs=AWAY, ended=True)
+    assert judge(seen).status == "down"
+    assert "the watcher is not running: process 7 has ended" in judge(seen).reasons
+    assert judge(seen).checks["watcher"]["running"] is False
+    assert judge(replace(seen, ended=False)).status == "degraded"
+
+
 def test_a_starting_process_that_works_already_is_well() -> None:
     assert with_watcher(state="STARTING").status == "healthy"
 

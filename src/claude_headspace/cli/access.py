@@ -42,9 +42,22 @@ def open_reader(config: Config) -> Iterator[Reader]:
     pool = ReadPool(lambda: database_url(config), 1)
     try:
         with _schema_expected(), pool.reading() as reader:
+            _connect(reader, config)
             yield reader
     finally:
         pool.close_idle(0)
+
+
+def _connect(reader: Reader, config: Config) -> None:
+    """Ask for nothing, so that what is not there is told of with its address."""
+    from claude_headspace.address import mask_password
+    from claude_headspace.embedded.location import database_url
+
+    try:
+        reader.rows("SELECT")
+    except DatabaseUnavailable as error:
+        told = f"{error} ({mask_password(str(database_url(config)))})"
+        raise type(error)(told) from error
 
 
 def all_pages(
@@ -76,11 +89,16 @@ def _schema_expected() -> Iterator[None]:
         raise
 
 
-def configured_inbox() -> Path:
-    """The inbox of the instance that the configuration describes."""
+def configured() -> Config:
+    """The settings in effect."""
     from claude_headspace.config import load_config
 
-    return inbox_of(load_config())
+    return load_config()
+
+
+def configured_inbox() -> Path:
+    """The inbox of the instance that the configuration describes."""
+    return inbox_of(configured())
 
 
 def inbox_of(config: Config) -> Path:

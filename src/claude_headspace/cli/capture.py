@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from claude_headspace.cli.access import open_log
+from claude_headspace.cli.access import configured, open_log
 from claude_headspace.cli.command import command, option, path, session_argument
 from claude_headspace.cli.naming import session_id
 
@@ -54,10 +54,9 @@ def unregister(session: str) -> int:
 
 
 def _ask(name: str, done: str, **wanted: Any) -> int:
-    from claude_headspace.config import load_config
     from claude_headspace.store.requests import ask_for
 
-    config = load_config()
+    config = configured()
     session = session_id(config, name)
     with open_log(config) as connection:
         changed = ask_for(connection, session, machine=config.state.machine, **wanted)

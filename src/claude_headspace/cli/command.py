@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from claude_headspace.cli.naming import complete_project, complete_session
+from claude_headspace.cli.terminal import wrapped
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,9 +36,11 @@ class _Explained(click.Command):
         return summary[:1].lower() + summary[1:]
 
     def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """As it was written."""
-        if self.epilog:
-            formatter.write(f"\n{self.epilog}\n")
+        """Examples as they were written, to be copied; what stands before them fits."""
+        told, example, examples = (self.epilog or "").rpartition("example:")
+        for line in told.splitlines():
+            formatter.write("\n".join(wrapped(line, formatter.width, hang=6)) + "\n")
+        formatter.write(f"\n{example}{examples}\n")
 
 
 class Command(_Explained):

@@ -79,9 +79,8 @@ def _inbox(given: str | None) -> str:
         inbox = Path(given)
         known = inbox.is_dir()
     if not known:
-        raise InboxError(
-            f"{inbox} is nobody's inbox: no watcher has run there; start it with {START_COMMAND}"
-        )
+        begin = f"start it with `{START_COMMAND}`"
+        raise InboxError(f"{inbox} is nobody's inbox: no watcher has run there; {begin}")
     return str(inbox)
 
 

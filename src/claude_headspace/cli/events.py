@@ -12,10 +12,10 @@ from uuid import UUID
 
 import click
 
-from claude_headspace.cli.access import open_log, open_reader
+from claude_headspace.cli.access import configured, open_log, open_reader
 from claude_headspace.cli.command import command, filters, flag, json_output, limit, option
 from claude_headspace.cli.follow import LiveEvents
-from claude_headspace.cli.naming import SHORT_ID, find_session
+from claude_headspace.cli.naming import SHORT_ID, find_session, project_ids
 from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import (
     as_json,
@@ -61,10 +61,9 @@ def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> in
     Events of one session are shown in the order of the log, all others by their own time. Times are
     those of this machine's zone. Long lines are cut on a terminal; --json prints everything.
     """
-    from claude_headspace.config import load_config
     from claude_headspace.store.queries import newest_events
 
-    config = load_config()
+    config = configured()
     show = _EventPrinter(whole=whole)
     with open_log(config) as connection:
         chosen = _filter(config, connection, **wanted)
@@ -93,19 +92,18 @@ def _filter(
     from dataclasses import replace
 
     from claude_headspace.store.queries import EventFilter
-    from claude_headspace.store.selection import find_projects
 
     wanted = EventFilter(event_type=event_type, **period)
     if event_type:
         _require_known(connection, event_type)
-    if session:
-        with open_reader(config) as reader:
+    if not session and not project:
+        return wanted
+    with open_reader(config) as reader:
+        if session:
             found = find_session(reader, session)
-        chosen = None if found.agent_id else UUID(found.uuid)
-        wanted = replace(wanted, agent_id=found.agent_id, session=chosen)
-    if project:
-        wanted = replace(wanted, project_ids=find_projects(connection, project))
-    return wanted
+            unknown = None if found.agent_id else UUID(found.uuid)
+            wanted = replace(wanted, agent_id=found.agent_id, session=unknown)
+        return replace(wanted, project_ids=project_ids(reader, project))
 
 
 def _require_known(connection: Connection, event_type: str) -> None:

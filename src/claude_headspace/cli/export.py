@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claude_headspace.cli.access import all_pages, open_reader
+from claude_headspace.cli.access import all_pages, configured, open_reader
 from claude_headspace.cli.command import command, filters, limit
 from claude_headspace.cli.naming import find_session, known_session, project_paths
 from claude_headspace.cli.show import as_markdown, conversation
@@ -41,11 +41,9 @@ def export(what: str, shape: str, limit: int | None, session: str | None, **aske
     The rows are those of the API, newest first, but for what was said in a conversation. In CSV,
     text that a spreadsheet would take for a formula begins with an apostrophe.
     """
-    from claude_headspace.config import load_config
-
     if shape == "markdown" and what != "conversations":
         raise click.UsageError("--format markdown is for conversations")
-    config = load_config()
+    config = configured()
     with open_reader(config) as reader:
         if what == "conversations":
             _write_conversations(config, reader, shape, _sessions(reader, limit, session, asked))

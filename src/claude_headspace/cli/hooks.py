@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from claude_headspace.cli.access import configured
 from claude_headspace.cli.command import command, flag, group, option, path
 from claude_headspace.cli.hook import run_hook
 
@@ -139,11 +140,10 @@ def hooks_status(settings: str | None, claude_version: str | None) -> int:
 
     from claude_headspace.cli.access import inbox_of
     from claude_headspace.cli.terminal import print_wrapped
-    from claude_headspace.config import load_config
     from claude_headspace.errors import DatabaseError
     from claude_headspace.hooks.report import describe_status, status
 
-    config = load_config()
+    config = configured()
     seen: list[tuple[str, datetime]] = []
     try:
         seen = _hooks_seen(config)

@@ -81,13 +81,28 @@ def known_session(reader: Reader, name: str) -> Session:
     return found
 
 
+def project_ids(reader: Reader, name: str | None) -> tuple[int, ...]:
+    """Ids of the one project of this path, from here or whole, or whose path ends so."""
+    from claude_headspace.read.selection import find_projects
+
+    if name is None:
+        return ()
+    with suppress(SelectionError):
+        return find_projects(reader, _from_here(name))
+    return find_projects(reader, name)
+
+
+def _from_here(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
+
+
 def project_paths(reader: Reader, name: str | None) -> tuple[str, ...]:
     """Paths of the projects of this path, or whose paths end so; of none when none is named."""
     from claude_headspace.read.selection import paths_named
 
     if name is None:
         return ()
-    return paths_named(reader, name, os.path.abspath(os.path.expanduser(name)))  # noqa: PTH100, PTH111
+    return paths_named(reader, name, _from_here(name))
 
 
 Complete = Callable[["click.Context", "click.Parameter", str], "list[CompletionItem]"]

@@ -40,15 +40,15 @@ SECTIONS: dict[str, dict[str, str]] = {
         "check-config": "state", "database-url": "database", "token": "page",
     },
 }  # fmt: skip
-EPILOG = """\
+EPILOG = """
 exit statuses:
   0   success; for status: healthy; for doctor: all well
-  1   failure; for status: degraded; for doctor: warnings;
-      for hooks status and service status: problems found
+  1   failure; for status: degraded; for doctor: warnings; for search: nothing was found;
+      for verify: something is missing; for hooks status and service status: problems found
   2   for status: down; for doctor: something is broken
   64  wrong usage
   65  invalid input: an event, or Claude Code's settings
-  66  no such session or project in the log, or more than one
+  66  no such session, project or rejection in the log, or more than one
   69  the database, or something it needs, is not available
   70  internal error: run the command again with --debug
   73  the inbox, or the state directory, cannot be written
@@ -57,11 +57,11 @@ exit statuses:
   130 interrupted
   141 the program that read the output closed it
 
-example:
-  claude-headspace sessions --help
-
 Settings come from config.yaml, or from the file that CLAUDE_HEADSPACE_CONFIG names;
-`claude-headspace check-config` prints them."""
+`claude-headspace check-config` prints them.
+
+example:
+  claude-headspace sessions --help"""
 USAGE_ERROR = 64
 INTERNAL_ERROR = 70
 READER_GONE = 141
@@ -128,15 +128,7 @@ def run(arguments: Sequence[str]) -> int:
     encode_anything()
     program = build_program()
     if asked := os.environ.get(COMPLETE):
-        import signal
-
-        from click.shell_completion import shell_complete
-
-        # A shell that waits for names is worse than one without them.
-        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-        signal.alarm(COMPLETION_SECONDS)
-
-        return shell_complete(program, {}, NAME, COMPLETE, asked)
+        return _complete(program, asked)
     try:
         with program.make_context(NAME, list(arguments)) as context:
             status: int = program.invoke(context)
@@ -150,6 +142,20 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - said in one line, ended with its status
         return _fail(error, debug="--debug" in arguments)
     return status
+
+
+def _complete(program: Program, asked: str) -> int:
+    """Tell a shell what may stand there; nothing when that takes too long."""
+    import signal
+
+    from click.shell_completion import shell_complete
+
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    signal.alarm(COMPLETION_SECONDS)
+    try:
+        return shell_complete(program, {}, NAME, COMPLETE, asked)
+    finally:
+        signal.alarm(0)
 
 
 def _fail(error: Exception, *, debug: bool) -> int:

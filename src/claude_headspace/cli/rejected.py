@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claude_headspace.cli.access import inbox_of, open_log
+from claude_headspace.cli.access import configured, inbox_of, open_log
 from claude_headspace.cli.command import command, flag, group, json_output, limit
 from claude_headspace.cli.events import PAGE_ROWS
 from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import as_json, cut, local_time, terminal_width
 from claude_headspace.errors import SelectionError
+from claude_headspace.health.words import counted
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
@@ -36,7 +37,6 @@ def rejected(context: click.Context, limit: int | None, *, everything: bool, who
 
 
 def _show(limit: int | None, *, everything: bool, whole: bool) -> int:
-    from claude_headspace.config import load_config
     from claude_headspace.store.queries import newest_dead_letters
 
     page = newest_dead_letters(
@@ -44,7 +44,7 @@ def _show(limit: int | None, *, everything: bool, whole: bool) -> int:
         limit=limit,
         content_bytes=None if whole else SHOWN_CONTENT_BYTES,
     )
-    config = load_config()
+    config = configured()
     with open_log(config) as connection:
         stream = connection.execution_options(yield_per=PAGE_ROWS)
         places = _Places(config)
@@ -94,7 +94,6 @@ def _print_dead_letter(row: Mapping[Any, Any], places: _Places) -> None:
     resolved = f", resolved {local_time(row['resolved_at'])}" if row["resolved_at"] else ""
     content = bytes(row["content"]).decode("utf-8", "backslashreplace")
     more = "…" if row["content_bytes"] > len(row["content"]) else ""
-    from claude_headspace.health.words import counted
 
     told = f"{row['reason']}: {row['detail']}{resolved}"
     print(cut(f"{row['id']}  {local_time(row['recorded_at'])}  {told}", width))
@@ -111,12 +110,11 @@ def retry(ids: tuple[int, ...], *, everything: bool, whole: bool) -> int:
 
     What is accepted now is marked as resolved. Exit status 1: something is still rejected.
     """
-    from claude_headspace.config import load_config
     from claude_headspace.verify.retry import run_retry
 
     if bool(ids) == everything:
         raise click.UsageError("give either IDs or --all")
-    config = load_config()
+    config = configured()
     with open_log(config):
         return run_retry(config, None if everything else ids, as_json=whole)
 
@@ -129,13 +127,11 @@ def dismiss(ids: tuple[int, ...], *, everything: bool) -> int:
 
     It stays in the log, and `rejected --all` shows it.
     """
-    from claude_headspace.config import load_config
-    from claude_headspace.health.words import counted
     from claude_headspace.store.requests import dismiss_rejected
 
     if bool(ids) == everything:
         raise click.UsageError("give either IDs or --all")
-    with open_log(load_config()) as connection:
+    with open_log(configured()) as connection:
         done = dismiss_rejected(connection, None if everything else ids)
     print(f"{counted(len(done), 'rejection')} dismissed")
     if missing := [str(each) for each in ids if each not in done]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claude_headspace.cli.access import all_pages, open_reader
+from claude_headspace.cli.access import all_pages, configured, open_reader
 from claude_headspace.cli.command import command, filters, json_output, moment
 from claude_headspace.cli.naming import SHORT_ID
 from claude_headspace.cli.sessions import short_path, state_of
 from claude_headspace.cli.terminal import as_json, cut, paint, print_lines, table, terminal_width
+from claude_headspace.web.words import counted, short, waited
 
 if TYPE_CHECKING:
     from claude_headspace.read.connection import Reader
@@ -33,9 +34,7 @@ def today(*, whole: bool) -> int:
     Time is that between the first and the last of a session, without pauses of more than ten
     minutes.
     """
-    from claude_headspace.config import load_config
-
-    with open_reader(load_config()) as reader:
+    with open_reader(configured()) as reader:
         worked, known = _asked(reader, _days(moment("today")))
     if whole:
         for each in worked:
@@ -51,8 +50,6 @@ def today(*, whole: bool) -> int:
 
 
 def _session(each: Worked, session: Session) -> list[str]:
-    from claude_headspace.web.words import counted, short
-
     told = [f"  {session.uuid[:SHORT_ID]}", _length([each]), state_of(session),
             counted(each.prompts, "prompt"), counted(each.calls, "call"),
             f"{short(each.tokens_out)} tokens"]  # fmt: skip
@@ -61,8 +58,6 @@ def _session(each: Worked, session: Session) -> list[str]:
 
 
 def _together(worked: Sequence[Worked]) -> str:
-    from claude_headspace.web.words import counted, short
-
     total = reduce(lambda one, other: one + other, worked)
     sessions = counted(len({each.agent_id for each in worked}), "session")
     told = f"{sessions}, {_length(worked)}, {counted(total.prompts, 'prompt')}"
@@ -85,10 +80,8 @@ def report(since: datetime | None, by: str, *, whole: bool) -> int:
     Time is that between the first and the last of a session in a day, without pauses of more than
     ten minutes. Days are those of this machine's zone.
     """
-    from claude_headspace.config import load_config
-
     edges = _days(since or moment("today") - timedelta(days=6))
-    with open_reader(load_config()) as reader:
+    with open_reader(configured()) as reader:
         rows = _by_model(reader, edges[0]) if by == "model" else _by(by, reader, edges)
     if whole:
         for row in rows:
@@ -162,12 +155,8 @@ def _fields(each: Worked, session: Session) -> dict[str, Any]:
 
 
 def _length(worked: Iterable[Worked]) -> str:
-    from claude_headspace.web.words import waited
-
     return waited(sum(each.seconds for each in worked))
 
 
 def _shown(name: str, value: float) -> str:
-    from claude_headspace.web.words import waited
-
     return waited(value) if name == "seconds" else f"{value:,}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claude_headspace.cli.access import all_pages, open_reader
+from claude_headspace.cli.access import all_pages, configured, open_reader
 from claude_headspace.cli.command import command, filters, flag, json_output, limit
 from claude_headspace.cli.naming import SHORT_ID, find_session
 from claude_headspace.cli.sessions import JSON_LINES, age, resuming
@@ -23,6 +23,7 @@ from claude_headspace.cli.terminal import (
     terminal_width,
     wrapped,
 )
+from claude_headspace.web.words import counted, place, waited
 
 if TYPE_CHECKING:
     from claude_headspace.read.connection import Reader
@@ -56,9 +57,7 @@ def search(limit: int | None, *, whole: bool, session: str | None, **asked: Any)
     """
     from dataclasses import asdict
 
-    from claude_headspace.config import load_config
-
-    with open_reader(load_config()) as reader:
+    with open_reader(configured()) as reader:
         chosen = find_session(reader, session).uuid if session else None
         hits = list(islice(_found(reader, limit, session=chosen, **asked), limit))
         if whole:
@@ -74,7 +73,6 @@ def search(limit: int | None, *, whole: bool, session: str | None, **asked: Any)
 def _unless_behind(reader: Reader) -> str:
     """What is said last may not be in the index of words yet."""
     from claude_headspace.read.search import seconds_behind
-    from claude_headspace.web.words import waited
 
     behind = seconds_behind(reader)
     if behind < BEHIND_SECONDS:
@@ -122,8 +120,6 @@ def _by_session(reader: Reader, hits: Sequence[Hit]) -> Iterator[str]:
 
 
 def _group(uuid: str, session: Session | None, hits: Sequence[Hit]) -> Iterator[str]:
-    from claude_headspace.web.words import counted, place
-
     width = terminal_width()
     title = (session and session.title) or hits[0].project or "-"
     yield paint(cut(f"{uuid[:SHORT_ID]}  {title}", width), bold=True)

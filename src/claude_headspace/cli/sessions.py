@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from claude_headspace.cli.access import all_pages, open_reader
+from claude_headspace.cli.access import all_pages, configured, open_reader
 from claude_headspace.cli.command import (
     command,
     filters,
@@ -27,6 +29,7 @@ from claude_headspace.cli.terminal import (
     terminal_width,
 )
 from claude_headspace.errors import HeadspaceError
+from claude_headspace.web.words import counted, place, waited
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
@@ -60,12 +63,10 @@ def sessions(
     With their state: working, your turn, needs you, stalled, ended. A turn that several sessions
     share counts in each of them, and once in the total.
     """
-    from claude_headspace.config import load_config
     from claude_headspace.read.done import count_turns
     from claude_headspace.read.sessions import SessionQuestion, list_sessions
-    from claude_headspace.web.words import counted
 
-    with open_reader(load_config()) as reader:
+    with open_reader(configured()) as reader:
         asked = SessionQuestion(
             project=project_paths(reader, project),
             host=(host,) if host else (),
@@ -111,8 +112,6 @@ def _as_table(found: Sequence[Session]) -> list[str]:
 
 def _in_short(found: Sequence[Session]) -> list[str]:
     """Two lines for each, for narrow terminals."""
-    from claude_headspace.web.words import counted, place
-
     width = terminal_width()
     lines = []
     for each in found:
@@ -141,8 +140,6 @@ def state_of(each: Session) -> str:
 
 def age(moment: datetime | None) -> str:
     """How long ago."""
-    from claude_headspace.web.words import waited
-
     return "-" if moment is None else waited((datetime.now(UTC) - moment).total_seconds())
 
 
@@ -171,13 +168,12 @@ def resume(session: str, *, run_it: bool) -> int:
     For `eval "$(claude-headspace resume SESSION)"`, or run it with --exec. A session whose files
     are gone is restored from the archive first.
     """
-    from claude_headspace.config import load_config
     from claude_headspace.read.kept import kept_of
 
-    config = load_config()
+    config = configured()
     with open_reader(config) as reader:
         found = known_session(reader, session)
-        gone = kept_of(reader, found.uuid, config.state.host).gone
+        gone = kept_of(reader, found.uuid, config.state.machine).gone
     if not run_it:
         first = f"claude-headspace restore --missing {found.uuid} && " if gone else ""
         print(printable(first + found.resume))
@@ -195,6 +191,9 @@ def _take_up(config: Config, found: Session, *, gone: bool) -> int:
     if gone and (status := restore_files(config, UUID(found.uuid), missing=True)):
         return status
     os.chdir(found.directory)
+    sys.stdout.flush()
+    # Python ignores it, and an ignored signal stays ignored in the program that we become.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execvp("claude", ["claude", "--resume", found.uuid])  # noqa: S606
     except FileNotFoundError as error:

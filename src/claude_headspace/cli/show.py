@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from claude_headspace.cli.access import open_reader
+from claude_headspace.cli.access import configured, open_reader
 from claude_headspace.cli.command import command, flag, json_output, session_argument
 from claude_headspace.cli.naming import known_session
 from claude_headspace.cli.sessions import resuming, short_path, state_of
@@ -45,9 +45,7 @@ def show(session: str, *, tools: bool, thinking: bool, markdown: bool, whole: bo
     Wrapped, and through $PAGER on a terminal. Each call of a tool is one line, unless --tools asks
     for more. Times are those of this machine's zone.
     """
-    from claude_headspace.config import load_config
-
-    config = load_config()
+    config = configured()
     with open_reader(config) as reader:
         found = known_session(reader, session)
         said = conversation(config, reader, found, tools=tools, thinking=thinking)
@@ -71,11 +69,12 @@ def conversation(
     from claude_headspace.read.outline import read_outline
     from claude_headspace.read.said import Telling, said_in
 
-    files = Transcripts(reader, config.state.host)
+    files = Transcripts(reader, config.state.machine)
     outline = read_outline(reader, found.id)
     telling = Telling(files if tools else None, found.directory, thinking=thinking)
+    looked_at = files if tools or thinking else None
     for number in range(max(1, len(outline.pages()))):
-        for exchange in read_page(reader, found.id, outline, number, files):
+        for exchange in read_page(reader, found.id, outline, number, looked_at):
             yield from said_in(exchange, telling)
 
 
@@ -162,8 +161,11 @@ def _lines(lines: Iterator[str] | list[str]) -> str:
 def _print_paged(pieces: Iterator[str]) -> None:
     """Through the pager where somebody looks; it ends by itself if all fits on the screen."""
     import os
+    import signal
 
     import click
 
     os.environ.setdefault("LESS", "FRX")
+    # Ctrl-C is the pager's while it runs: it must not lose us, who feed it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     click.echo_via_pager(pieces)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from claude_headspace.cli.access import open_log
+from claude_headspace.cli.access import configured, open_log
 from claude_headspace.cli.command import command, flag, json_output, limit
 from claude_headspace.cli.terminal import as_json, local_time, print_wrapped
+from claude_headspace.health.words import counted, format_bytes
 
 if TYPE_CHECKING:
     from claude_headspace.archive.summary import ArchiveSummary
@@ -24,9 +25,9 @@ def check_config() -> int:
 
     Passwords are masked. All mistakes are reported at once, with exit status 78.
     """
-    from claude_headspace.config import describe, load_config
+    from claude_headspace.config import describe
 
-    print(describe(load_config()), end="")
+    print(describe(configured()), end="")
     return 0
 
 
@@ -40,10 +41,9 @@ def restarts(limit: int | None, *, whole: bool) -> int:
     """
     from dataclasses import asdict
 
-    from claude_headspace.config import load_config
     from claude_headspace.supervision.history import format_restarts, history_path, read_restarts
 
-    records = read_restarts(history_path(load_config().state.directory))
+    records = read_restarts(history_path(configured().state.directory))
     records = records if limit is None else records[len(records) - limit :] if limit else []
     if whole:
         for record in records:
@@ -64,12 +64,11 @@ def status(*, exact: bool, whole: bool) -> int:
     """
     from dataclasses import asdict
 
-    from claude_headspace.config import load_config
     from claude_headspace.deployment.configuration import configuration_file
     from claude_headspace.health.status import read_status, status_path
     from claude_headspace.supervision.observe import check_health
 
-    config = load_config()
+    config = configured()
     verdict = check_health(config)
     held, archive, problem = _captured(config, verdict, exactly=exact)
     if whole:
@@ -122,8 +121,6 @@ def _verdict_lines(verdict: Verdict, left_by_watcher: StatusResult) -> Iterator[
 
 
 def _watcher_line(watcher: Mapping[str, Any]) -> str:
-    from claude_headspace.health.words import counted
-
     if "state" not in watcher:
         return "watcher:  unknown"
     if not watcher["running"]:
@@ -135,8 +132,6 @@ def _watcher_line(watcher: Mapping[str, Any]) -> str:
 
 def _since_start(watcher: Mapping[str, Any]) -> Iterator[str]:
     """Figures that begin anew with each start of the watcher."""
-    from claude_headspace.health.words import counted, format_bytes
-
     if "state" not in watcher:
         return
     yield from ("", "since the watcher's start" if watcher["running"] else "in its last run")
@@ -157,7 +152,6 @@ def _when(moment: str | None) -> str:
 def _backlog_line(left: StatusResult) -> str:
     """What waits to be read, and how far the reading of it is, where the watcher says so."""
     from claude_headspace.health.status import StatusProblem
-    from claude_headspace.health.words import counted, format_bytes
 
     if isinstance(left, StatusProblem):
         return "backlog:  unknown"
@@ -180,8 +174,6 @@ def _database_line(database: Mapping[str, Any]) -> str:
 
 
 def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]:
-    from claude_headspace.health.words import counted, format_bytes
-
     yield from ("", "in the log")
     if held is None:
         yield f"captured: unknown: {problem}"
@@ -211,7 +203,6 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
 
 
 def _archive_lines(config: Config, archive: ArchiveSummary) -> Iterator[str]:
-    from claude_headspace.health.words import counted, format_bytes
     from claude_headspace.hooks.danger import cleanup_days, settings_paths
 
     ratio = f" ({archive.bytes / archive.stored:.1f}:1)" if archive.stored else ""

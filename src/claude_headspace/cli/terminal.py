@@ -73,6 +73,15 @@ def terminal_width() -> int | None:
     return os.get_terminal_size(sys.stdout.fileno()).columns or None
 
 
+def paint(text: str, **style: Any) -> str:
+    """The text with colours on a terminal, unless NO_COLOR says that nobody wants any."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    import click
+
+    return click.style(text, **style)
+
+
 def agreed(question: str) -> bool:
     """Whether the person at the terminal agrees; a script has agreed by its command."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -81,15 +90,6 @@ def agreed(question: str) -> bool:
         return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
-
-
-def paint(text: str, **style: Any) -> str:
-    """The text with colours on a terminal, unless NO_COLOR says that nobody wants any."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
-        return text
-    import click
-
-    return click.style(text, **style)
 
 
 def cut(text: str, width: int | None) -> str:

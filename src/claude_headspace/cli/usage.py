@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from claude_headspace.cli.access import open_log
+from claude_headspace.cli.access import configured, open_log, open_reader
 from claude_headspace.cli.command import Declare, command, filters, json_output
+from claude_headspace.cli.naming import project_ids
 from claude_headspace.cli.terminal import as_json, print_lines, table
 
 BY = ("day", "project", "session", "total")
@@ -37,11 +38,10 @@ def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) 
     Each reply counts once, in whichever sessions it stands. Days are those of UTC. With `prices` in
     config.yaml it says what that has cost.
     """
-    from claude_headspace.config import load_config
     from claude_headspace.store.usage import cost
     from claude_headspace.store.usage import usage as ask
 
-    prices = load_config().prices
+    prices = configured().prices
     rows = [{**row, "cost": cost(prices, row)} for row in _asked(ask, by, project, since)]
     columns: dict[str, Callable[[Mapping[Any, Any]], str]] = {
         "replies": lambda row: f"{row['replies']:,}",
@@ -76,11 +76,10 @@ def tools(by: str, project: str | None, since: datetime | None, *, whole: bool) 
 def _asked(
     ask: Callable[..., Any], by: str, project: str | None, since: datetime | None
 ) -> Sequence[Mapping[Any, Any]]:
-    from claude_headspace.config import load_config
-    from claude_headspace.store.selection import find_projects
-
-    with open_log(load_config()) as connection:
-        chosen = find_projects(connection, project) if project else ()
+    config = configured()
+    with open_reader(config) as reader:
+        chosen = project_ids(reader, project)
+    with open_log(config) as connection:
         rows: Sequence[Mapping[Any, Any]] = ask(connection, by, since=since, project_ids=chosen)
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claude_headspace.cli.access import configured
 from claude_headspace.cli.command import command, filters, flag, json_output
 from claude_headspace.cli.naming import session_id
 
@@ -20,11 +21,10 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
     Reads the transcripts again. Exit status 0: nothing is missing and nothing differs.
     """
     from claude_headspace.cli.access import open_log
-    from claude_headspace.config import load_config
     from claude_headspace.verify.command import run_verify
     from claude_headspace.verify.options import VerifyOptions
 
-    config = load_config()
+    config = configured()
     chosen = session_id(config, session) if session else None
     with open_log(config):
         return run_verify(config, VerifyOptions(chosen, repair, yes, whole, every))

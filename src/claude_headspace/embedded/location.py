@@ -89,7 +89,7 @@ def database_url(config: Config) -> str:
     if record is None:
         raise DatabaseUnavailable(
             f"the embedded Postgres has not been prepared yet in {config.state.directory}:"
-            f" start it with {START_COMMAND}, or set database.url to a server of your own"
+            f" start it with `{START_COMMAND}`, or set database.url to a server of your own"
         )
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from claude_headspace.errors import SelectionError
@@ -73,6 +75,18 @@ def paths_named(reader: Reader, *names: str) -> tuple[str, ...]:
     if not found:
         raise SelectionError(f"the log knows no project named {names[0]}")
     return tuple(row[0] for row in found if row[1] or not any(each[1] for each in found))
+
+
+def sessions_of(reader: Reader, project_ids: Sequence[int]) -> tuple[str, ...]:
+    """The sessions of these projects."""
+    asked = "SELECT session_uuid::text FROM agents WHERE project_id = ANY (%s)"
+    return tuple(row[0] for row in reader.rows(asked, [list(project_ids)]))
+
+
+def sessions_silent_since(reader: Reader, moment: datetime) -> tuple[str, ...]:
+    """The sessions that have not spoken after this moment."""
+    asked = "SELECT session_uuid::text FROM agents WHERE last_seen_at < %s"
+    return tuple(row[0] for row in reader.rows(asked, [moment]))
 
 
 def _require_one(what: str, found: list[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TextIO
 
+from claude_headspace.health.words import counted
 from claude_headspace.verify.report import HARMLESS, TALLIES, Finding, Kind, Report, Tally
 
 # Of each kind; --json has more.
@@ -57,7 +58,7 @@ def print_json(report: Report, output: TextIO) -> None:
 def verdict(report: Report) -> str:
     """One sentence."""
     if report.wrong <= 0:
-        turns = f"{report.totals.in_log + report.totals.repaired} turns"
+        turns = counted(report.totals.in_log + report.totals.repaired, "turn")
         done = _repaired(report)
         return f"nothing is missing and nothing differs: {turns} in the files and in the log{done}"
     kinds = [
@@ -73,7 +74,8 @@ def shown(text: str) -> str:
 
 def _repaired(report: Report) -> str:
     written = report.totals.repaired + report.of_sessions
-    return f"; {written} events were missing and are written now" if written else ""
+    were = "was missing and is" if written == 1 else "were missing and are"
+    return f"; {counted(written, 'event')} {were} written now" if written else ""
 
 
 def _row(name: str, tally: Tally) -> str:
