@@ -75,8 +75,16 @@ READERS: dict[str, tuple[Select[Any], str]] = {
     ),
 }
 
-# What the writing side asks.
+# What the page and the writing side ask.
 WRITERS: dict[str, tuple[str, str]] = {
+    "sessions, the newest line first": (
+        "SELECT * FROM agents ORDER BY last_seen_at DESC, id DESC LIMIT 51",
+        "ix_agents_last_seen_at_id",
+    ),
+    "a session's sources": (
+        f"SELECT * FROM checkpoints WHERE sessions @> ARRAY['{KEY}'::uuid]",
+        "ix_checkpoints_sessions",
+    ),
     "an event's identity": (
         f"SELECT id FROM events WHERE event_key = '{KEY}' AND session_uuid = '{KEY}'",
         "uq_events_event_key_session_uuid",

@@ -22,7 +22,8 @@ _TOGETHER = (
 _LINES = (
     "SELECT session::text, sum((counts->>'lines')::bigint), sum(coalesce((SELECT sum(value::bigint)"
     " FROM jsonb_each_text(counts->'rejected')), 0)) FROM checkpoints,"
-    " unnest(sessions) AS session WHERE session = ANY (%s::uuid[]) GROUP BY session"
+    " unnest(sessions) AS session WHERE sessions && %(these)s::uuid[]"
+    " AND session = ANY (%(these)s::uuid[]) GROUP BY session"
 )
 
 
@@ -70,7 +71,9 @@ def count_turns(reader: Reader, agent_ids: Sequence[int]) -> int:
 def _count(reader: Reader, sessions: Sequence[Counted]) -> _Known:
     ids = [each.id for each in sessions]
     turns = {row[0]: row[1:] for row in reader.rows(_TURNS, [ids])}
-    lines = {row[0]: row[1:] for row in reader.rows(_LINES, [[each.uuid for each in sessions]])}
+    lines = {
+        row[0]: row[1:] for row in reader.rows(_LINES, {"these": [each.uuid for each in sessions]})
+    }
     usage = usage_of(reader, ids)
     return {
         each: _done(turns.get(each.id), usage.get(each.id), lines.get(each.uuid))
