@@ -39,7 +39,7 @@ def open_reader(config: Config) -> Iterator[Reader]:
     from claude_headspace.embedded.location import database_url
     from claude_headspace.read.connection import ReadPool
 
-    pool = ReadPool(lambda: database_url(config), 1)
+    pool = ReadPool(lambda: database_url(config), lambda: config.state.machine, 1)
     try:
         with _schema_expected(), pool.reading() as reader:
             _connect(reader, config)

@@ -16,7 +16,6 @@ from claude_headspace.cli.show import as_markdown, conversation
 from claude_headspace.cli.terminal import as_json
 
 if TYPE_CHECKING:
-    from claude_headspace.config import Config
     from claude_headspace.read.connection import Reader
     from claude_headspace.read.sessions import Session
 
@@ -43,10 +42,9 @@ def export(what: str, shape: str, limit: int | None, session: str | None, **aske
     """
     if shape == "markdown" and what != "conversations":
         raise click.UsageError("--format markdown is for conversations")
-    config = configured()
-    with open_reader(config) as reader:
+    with open_reader(configured()) as reader:
         if what == "conversations":
-            _write_conversations(config, reader, shape, _sessions(reader, limit, session, asked))
+            _write_conversations(reader, shape, _sessions(reader, limit, session, asked))
         else:
             asked["session"] = session and find_session(reader, session).uuid
             _write(_rows(reader, what, limit, asked), shape)
@@ -81,10 +79,8 @@ def _sessions(
     return all_pages(list_sessions, reader, question, limit)
 
 
-def _write_conversations(
-    config: Config, reader: Reader, shape: str, sessions: Iterator[Session]
-) -> None:
-    told = ((each, conversation(config, reader, each)) for each in sessions)
+def _write_conversations(reader: Reader, shape: str, sessions: Iterator[Session]) -> None:
+    told = ((each, conversation(reader, each)) for each in sessions)
     if shape == "markdown":
         for each, said in told:
             sys.stdout.writelines(as_markdown(each, said))

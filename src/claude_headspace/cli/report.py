@@ -13,7 +13,8 @@ from claude_headspace.cli.access import all_pages, configured, open_reader
 from claude_headspace.cli.command import command, filters, json_output, moment
 from claude_headspace.cli.naming import SHORT_ID
 from claude_headspace.cli.sessions import short_path, state_of
-from claude_headspace.cli.terminal import as_json, cut, paint, print_lines, table, terminal_width
+from claude_headspace.cli.terminal import as_json, cut, paint, print_lines, terminal_width
+from claude_headspace.cli.usage import TOKENS, number, print_figures
 from claude_headspace.web.words import counted, short, waited
 
 if TYPE_CHECKING:
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from claude_headspace.read.sessions import Session
     from claude_headspace.read.worked import Worked
 
-_COLUMNS = ("time", "sessions", "prompts", "turns", "calls", "failed", "tokens out")
-_MODEL_COLUMNS = ("replies", "tokens in", "tokens out", "cache read", "cache write")
-Key = Callable[["Worked", "Session"], str]
+_OF_WORK: dict[str, Callable[[Mapping[Any, Any]], str]] = {
+    "time": lambda row: waited(row["seconds"]),
+    **{name: number(name) for name in ("sessions", "prompts", "turns", "calls", "failed")},
+    "tokens out": number("tokens_out"),
+}
+_OF_MODELS = {"replies": number("replies")} | {title: number(n) for title, n in TOKENS.items()}
 
 
 @command("today", "claude-headspace today")
@@ -83,14 +87,9 @@ def report(since: datetime | None, by: str, *, whole: bool) -> int:
     edges = _days(since or moment("today") - timedelta(days=6))
     with open_reader(configured()) as reader:
         rows = _by_model(reader, edges[0]) if by == "model" else _by(by, reader, edges)
-    if whole:
-        for row in rows:
-            print(as_json(row))
-    elif rows:
-        names = [name for name in rows[0] if name != by]
-        head = (*(_MODEL_COLUMNS if by == "model" else _COLUMNS), by)
-        told = [[*(_shown(name, row[name]) for name in names), row[by]] for row in rows]
-        print_lines(table([head, *told], *range(len(names))))
+    if rows or whole:
+        columns = _OF_MODELS if by == "model" else _OF_WORK
+        print_figures("total", rows, by, columns, whole=whole)
     else:
         print("Nothing was worked on.")
     return 0
@@ -119,12 +118,9 @@ def _by_model(reader: Reader, start: datetime) -> list[dict[str, Any]]:
     from claude_headspace.read.listed_work import UsageQuestion, list_usage
 
     asked = UsageQuestion(by="model", since=start)
-    return [
-        {"model": each.model, "replies": each.replies, "input_tokens": each.input_tokens,
-         "tokens_out": each.output_tokens, "cache_read": each.cache_read_tokens,
-         "cache_write": each.cache_write_tokens}
-        for each in all_pages(list_usage, reader, asked, None)
-    ]  # fmt: skip
+    names = ("model", "replies", *TOKENS.values())
+    found = all_pages(list_usage, reader, asked, None)
+    return [{name: getattr(each, name) for name in names} for each in found]
 
 
 def _asked(reader: Reader, edges: Sequence[datetime]) -> tuple[list[Worked], Mapping[int, Session]]:
@@ -156,7 +152,3 @@ def _fields(each: Worked, session: Session) -> dict[str, Any]:
 
 def _length(worked: Iterable[Worked]) -> str:
     return waited(sum(each.seconds for each in worked))
-
-
-def _shown(name: str, value: float) -> str:
-    return waited(value) if name == "seconds" else f"{value:,}"

@@ -173,7 +173,7 @@ def resume(session: str, *, run_it: bool) -> int:
     config = configured()
     with open_reader(config) as reader:
         found = known_session(reader, session)
-        gone = kept_of(reader, found.uuid, config.state.machine).gone
+        gone = kept_of(reader, found.uuid).gone
     if not run_it:
         first = f"claude-headspace restore --missing {found.uuid} && " if gone else ""
         print(printable(first + found.resume))

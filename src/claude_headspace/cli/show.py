@@ -20,7 +20,6 @@ from claude_headspace.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from claude_headspace.config import Config
     from claude_headspace.read.connection import Reader
     from claude_headspace.read.said import Said
     from claude_headspace.read.sessions import Session
@@ -45,10 +44,9 @@ def show(session: str, *, tools: bool, thinking: bool, markdown: bool, whole: bo
     Wrapped, and through $PAGER on a terminal. Each call of a tool is one line, unless --tools asks
     for more. Times are those of this machine's zone.
     """
-    config = configured()
-    with open_reader(config) as reader:
+    with open_reader(configured()) as reader:
         found = known_session(reader, session)
-        said = conversation(config, reader, found, tools=tools, thinking=thinking)
+        said = conversation(reader, found, tools=tools, thinking=thinking)
         if whole:
             for each in said:
                 print(as_json(each.fields()))
@@ -61,7 +59,7 @@ def show(session: str, *, tools: bool, thinking: bool, markdown: bool, whole: bo
 
 
 def conversation(
-    config: Config, reader: Reader, found: Session, *, tools: bool = False, thinking: bool = False
+    reader: Reader, found: Session, *, tools: bool = False, thinking: bool = False
 ) -> Iterator[Said]:
     """What was said and done in a session, page by page."""
     from claude_headspace.read.conversation import read_page
@@ -69,7 +67,7 @@ def conversation(
     from claude_headspace.read.outline import read_outline
     from claude_headspace.read.said import Telling, said_in
 
-    files = Transcripts(reader, config.state.machine)
+    files = Transcripts(reader)
     outline = read_outline(reader, found.id)
     telling = Telling(files if tools else None, found.directory, thinking=thinking)
     looked_at = files if tools or thinking else None

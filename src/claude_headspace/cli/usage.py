@@ -14,7 +14,7 @@ from claude_headspace.cli.naming import project_ids
 from claude_headspace.cli.terminal import as_json, print_lines, table
 
 BY = ("day", "project", "session", "total")
-_TOKENS = {
+TOKENS = {
     "input": "input_tokens",
     "output": "output_tokens",
     "cache read": "cache_read_tokens",
@@ -45,11 +45,11 @@ def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) 
     rows = [{**row, "cost": cost(prices, row)} for row in _asked(ask, by, project, since)]
     columns: dict[str, Callable[[Mapping[Any, Any]], str]] = {
         "replies": lambda row: f"{row['replies']:,}",
-        **{title: _number(name) for title, name in _TOKENS.items()},
+        **{title: number(name) for title, name in TOKENS.items()},
     }
     if prices:
         columns["cost"] = lambda row: "-" if row["cost"] is None else f"{row['cost']:,.2f}"
-    _show(by, rows, "model", columns, whole=whole)
+    print_figures(by, rows, "model", columns, whole=whole)
     return 0
 
 
@@ -65,11 +65,11 @@ def tools(by: str, project: str | None, since: datetime | None, *, whole: bool) 
     from claude_headspace.store.usage import tools as ask
 
     columns = {
-        "calls": _number("calls"),
-        **{name: _number(name) for name in _ENDS},
+        "calls": number("calls"),
+        **{name: number(name) for name in _ENDS},
         "seconds each": _seconds_each,
     }
-    _show(by, _asked(ask, by, project, since), "tool", columns, whole=whole)
+    print_figures(by, _asked(ask, by, project, since), "tool", columns, whole=whole)
     return 0
 
 
@@ -84,7 +84,8 @@ def _asked(
     return rows
 
 
-def _number(name: str) -> Callable[[Mapping[Any, Any]], str]:
+def number(name: str) -> Callable[[Mapping[Any, Any]], str]:
+    """What prints this figure of a row."""
     return lambda row: f"{row[name]:,}"
 
 
@@ -93,7 +94,7 @@ def _seconds_each(row: Mapping[Any, Any]) -> str:
     return f"{(row['seconds'] or 0) / ended:.1f}" if ended else "-"
 
 
-def _show(
+def print_figures(
     by: str,
     rows: Sequence[Mapping[Any, Any]],
     what: str,

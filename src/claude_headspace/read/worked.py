@@ -8,7 +8,6 @@ from datetime import datetime
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.outline import PAUSE_SECONDS
-from claude_headspace.read.tools import has_projections
 
 _TURNS = """
 SELECT agent_id AS agent, timestamp AS at, 1 AS turn, (payload->>'actor' = 'user')::int AS prompt,
@@ -59,6 +58,5 @@ class Worked:
 
 def worked_between(reader: Reader, edges: Sequence[datetime]) -> list[Worked]:
     """What was done between the edges, of which there is one more than parts."""
-    moments = _TURNS + (_WORK if has_projections(reader) else "")
     asked = {"edges": list(edges), "start": edges[0], "end": edges[-1], "pause": PAUSE_SECONDS}
-    return reader.fetch(Worked, _WORKED.format(moments=moments), asked)
+    return reader.fetch(Worked, _WORKED.format(moments=_TURNS + _WORK), asked)
