@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
 from importlib.metadata import version
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -17,7 +17,7 @@ from claude_headspace.config.places import NAME
 from claude_headspace.errors import BadQuestion, HeadspaceError
 from claude_headspace.mcp import answers
 from claude_headspace.read.connection import ReadPool
-from claude_headspace.read.query import SearchQuestion
+from claude_headspace.read.query import Place, SearchQuestion
 from claude_headspace.read.selection import paths_named
 from claude_headspace.read.sessions import SessionQuestion
 from claude_headspace.read.state import Kind
@@ -63,8 +63,7 @@ def build_server(pool: ReadPool) -> MCPServer[Any]:
         project: Project = None,
         since: Since = None,
         where: Annotated[
-            Literal["turns", "prompts", "inputs"],
-            Field(description="inputs: what tools were asked, such as commands and paths"),
+            Place, Field(description="inputs: what tools were asked; outputs: what they answered")
         ] = "turns",
         cursor: Cursor = None,
     ) -> str:
