@@ -351,9 +351,9 @@ def test_registering(cli: Cli) -> None:
 
 
 def test_names_that_the_log_does_not_know(cli: Cli) -> None:
-    assert "knows no session" in cli.fails(66, "register", "abc")
-    assert "knows no project" in cli.fails(66, "events", "--project", "nothing")
-    assert "is no session" in cli.fails(66, "events", "--session", "what?")
+    assert "has no session" in cli.fails(66, "register", "abc")
+    assert "has no project" in cli.fails(66, "events", "--project", "nothing")
+    assert "is not a session" in cli.fails(66, "events", "--session", "what?")
 
 
 def test_a_database_that_is_away(cli: Cli) -> None:
@@ -552,7 +552,7 @@ def test_emit_leaves_an_event(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("kind", "payload", "told"),
     [
-        ("nothing", "{}", "no known event type"),
+        ("nothing", "{}", "not a known event type"),
         ("session_ended", "{", "is not JSON"),
         ("session_ended", "[]", "must be a JSON object"),
         ("session_ended", '{"session_uuid": "x", "reason": "tired"}', "payload.reason"),

@@ -215,7 +215,7 @@ def test_sessions_are_found_by_their_beginning(database_url: str) -> None:
     assert find_session(reader, "AAAA").uuid == str(one)
     assert find_session(reader, str(other)).agent_id == 2
     assert find_session(reader, str(unknown)) == SessionNamed(str(unknown), None)
-    for name, problem in (("aaa", "more than one"), ("b", "knows no"), ("x", "no session")):
+    for name, problem in (("aaa", "more than one"), ("b", "has no"), ("x", "not a session")):
         with pytest.raises(SelectionError, match=problem):
             find_session(reader, name)
 
@@ -247,11 +247,11 @@ def test_projects_are_found_by_path_or_tail(
     assert project_ids(reader, None) == ()
     with pytest.raises(SelectionError, match=r"more than one .*deep/app"):
         project_ids(reader, "app")
-    with pytest.raises(SelectionError, match="knows no"):
+    with pytest.raises(SelectionError, match="has no"):
         project_ids(reader, "pp")
-    assert project_paths(reader, "app") == (nested, "/srv/other/app")
+    assert set(project_paths(reader, "app")) == {nested, "/srv/other/app"}
     assert project_paths(reader, "deep/app") == (nested,)
-    with pytest.raises(SelectionError, match="knows no"):
+    with pytest.raises(SelectionError, match="has no"):
         project_paths(reader, "pp")
 
 

@@ -77,7 +77,7 @@ def known_session(reader: Reader, name: str) -> Session:
 
     found = one_session(reader, UUID(find_session(reader, name).uuid), datetime.now(UTC))
     if found is None:
-        raise SelectionError(f"the log knows no session {name}: see `claude-headspace sessions`")
+        raise SelectionError(f"the log has no session {name}: see `claude-headspace sessions`")
     return found
 
 

@@ -127,5 +127,5 @@ def list_turns(reader: Reader, asked: TurnQuestion) -> Page[ListedTurn]:
 def _known(reader: Reader, name: str) -> SessionNamed:
     found = find_session(reader, name)
     if found.agent_id is None:
-        raise SelectionError(f"the log knows no session {name}")
+        raise SelectionError(f"the log has no session {name}")
     return found

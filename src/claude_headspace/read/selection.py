@@ -36,7 +36,7 @@ def find_session(reader: Reader, name: str) -> SessionNamed:
     """The session of this uuid, known or not, or the one whose uuid begins so."""
     digits = name.lower().replace("-", "")
     if not re.fullmatch(f"[0-9a-f]{{1,{_UUID_DIGITS}}}", digits):
-        raise SelectionError(f"{name!r} is no session: give its uuid or the beginning of it")
+        raise SelectionError(f"{name!r} is not a session: give a uuid or the beginning of one")
     first, last = (str(UUID(digits.ljust(_UUID_DIGITS, end))) for end in "0f")
     found = reader.fetch(SessionNamed, _SESSIONS, (first, last, _SHOWN_CHOICES + 1))
     if not found and len(digits) == _UUID_DIGITS:
@@ -55,7 +55,7 @@ def find_projects(reader: Reader, name: str | None, host: str | None = None) -> 
     rows = reader.rows(_PROJECTS, values)
     if name is None:
         if not rows:
-            raise SelectionError(f"the log knows no host named {host}")
+            raise SelectionError(f"the log has no host named {host}")
         return tuple(row[0] for row in rows)
     if same := [row[0] for row in rows if row[1] == name]:
         return tuple(same)
@@ -73,7 +73,7 @@ def paths_named(reader: Reader, *names: str) -> tuple[str, ...]:
         {"names": list(names), "tails": tails},
     )
     if not found:
-        raise SelectionError(f"the log knows no project named {names[0]}")
+        raise SelectionError(f"the log has no project named {names[0]}")
     return tuple(row[0] for row in found if row[1] or not any(each[1] for each in found))
 
 
@@ -91,7 +91,7 @@ def sessions_silent_since(reader: Reader, moment: datetime) -> tuple[str, ...]:
 
 def _require_one(what: str, found: list[str]) -> None:
     if not found:
-        raise SelectionError(f"the log knows no {what}")
+        raise SelectionError(f"the log has no {what}")
     if len(found) > 1:
         listed = ", ".join(found[:_SHOWN_CHOICES])
         more = " and others" if len(found) > _SHOWN_CHOICES else ""

@@ -153,7 +153,7 @@ def _add_single(routes: Blueprint, pool: ReadPool, single: Single) -> None:
         with pool.reading() as reader:
             found = single.find(reader, name)
         if found is None:
-            raise SelectionError(f"the log knows no {single.parameter} {name}")
+            raise SelectionError(f"the log has no {single.parameter} {name}")
         return json_answer(found)
 
     routes.add_url_rule(single.path, f"one_{single.parameter}", answer)

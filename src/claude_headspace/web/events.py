@@ -118,7 +118,7 @@ def show_one(event_id: int) -> str:
     with frame().pool.reading() as reader:
         event = find_event(reader, event_id)
     if event is None:
-        raise SelectionError(f"the log knows no event {event_id}")
+        raise SelectionError(f"the log has no event {event_id}")
     kind, actor = kind_and_actor(event)
     values = {
         "event": event,

@@ -84,7 +84,7 @@ def export(uuid: str) -> Response:
 def _find(reader: Reader, name: str, now: datetime) -> Session:
     found = one_session(reader, UUID(find_session(reader, name).uuid), now)
     if found is None:
-        raise SelectionError(f"the log knows no session {name}")
+        raise SelectionError(f"the log has no session {name}")
     return found
 
 
