@@ -121,6 +121,8 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("down now", 64, "unexpected extra argument"),
     ("restart web", 64, "unexpected extra argument"),
     ("logs --all", 64, "no such option"),
+    ("doctor --jsn", 64, "did you mean --json?"),
+    ("mcp now", 64, "unexpected extra argument"),
     ("service", 64, "missing command"),
     ("service instal", 64, "did you mean install?"),
 )

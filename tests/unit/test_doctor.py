@@ -305,9 +305,10 @@ def test_the_status_is_that_of_the_worst() -> None:
 
 
 def test_nothing_runs_and_everything_is_said(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     callback = doctor.callback
+    assert callback is not None
     assert callback(whole=True) == 2
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {"python", "transcripts", "programs", "database", "service"} <= {
@@ -315,3 +316,6 @@ def test_nothing_runs_and_everything_is_said(
     }
     assert callback(whole=False) == 2
     assert "to do: `claude-headspace up`" in capsys.readouterr().out
+    monkeypatch.setattr("claude_headspace.cli.doctor.terminal_width", lambda: 40)
+    callback(whole=False)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 40

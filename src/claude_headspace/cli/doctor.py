@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from claude_headspace.cli.command import command, json_output
-from claude_headspace.cli.terminal import as_json, printable, terminal_width
+from claude_headspace.cli.terminal import as_json, print_lines, terminal_width, wrapped
 
 _INDENT = 26
 
@@ -34,10 +34,12 @@ def doctor(*, whole: bool) -> int:
 
 
 def _print(mark: str, told: str) -> None:
-    """One finding, wrapped on a terminal; the names of the checks stand out."""
-    from textwrap import wrap
-
-    width = max(50, (terminal_width() or 10_000) - _INDENT)
-    lines = wrap(printable(told), width, break_long_words=False, break_on_hyphens=False)
-    for number, line in enumerate(lines):
-        print(f"{'' if number else mark:<{_INDENT}}{line}")
+    """One finding beside its mark, or below it where there is little room."""
+    width = terminal_width()
+    narrow = width is not None and width < 3 * _INDENT
+    lines = wrapped(told, width, " " * (2 if narrow else _INDENT))
+    if narrow:
+        lines[:0] = filter(None, [mark.rstrip()])
+    else:
+        lines[0] = f"{mark:<{_INDENT}}{lines[0][_INDENT:]}"
+    print_lines(lines)
