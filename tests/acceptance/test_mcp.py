@@ -64,7 +64,7 @@ Call = Callable[..., tuple[str, bool]]
 @pytest.fixture
 def call(url: str) -> Iterator[Call]:
     """What a tool answers, and whether that is an error."""
-    pool = ReadPool(lambda: url, 1)
+    pool = ReadPool(lambda: url, connections=1)
     server = build_server(pool)
 
     def ask(name: str, **arguments: Any) -> tuple[str, bool]:

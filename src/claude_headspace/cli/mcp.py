@@ -13,7 +13,6 @@ def mcp() -> int:
     docs/mcp.md.
     """
     from claude_headspace.config import load_config
-    from claude_headspace.embedded.location import database_url
     from claude_headspace.errors import HeadspaceError
 
     try:
@@ -22,6 +21,5 @@ def mcp() -> int:
         raise HeadspaceError(
             f"{error.name} is not installed: install claude-headspace[mcp]"
         ) from error
-    config = load_config()
-    serve(lambda: database_url(config))
+    serve(load_config())
     return 0

@@ -13,7 +13,9 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
+from claude_headspace.config import Config
 from claude_headspace.config.places import NAME
+from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import BadQuestion, HeadspaceError
 from claude_headspace.mcp import answers
 from claude_headspace.read.connection import ReadPool
@@ -120,9 +122,9 @@ def _moment(name: str, text: str | None) -> datetime | None:
         raise BadQuestion(name, f"{text!r} is no time: give one like 2026-08-22T14:00") from error
 
 
-def serve(url: Callable[[], str]) -> None:
+def serve(config: Config) -> None:
     """Answer over standard input and output until the client goes."""
-    pool = ReadPool(url, 2)
+    pool = ReadPool(lambda: database_url(config), lambda: config.state.machine, connections=2)
     try:
         build_server(pool).run("stdio")
     finally:
