@@ -91,7 +91,7 @@ class Attribution:
             if not self._sessions.captured(other.session):
                 kind = "not_registered"
             elif session := self._meet(batch, other, other.session):
-                # A line without a time of its own says nothing about when the session spoke.
+                # A line without a time does not say when the session was active.
                 when = other.timestamp or session.last_seen_at or batch.source.file.modified
                 self._hear(batch, session, other, when, line.start)
                 self._take_work(batch, line, session, other)
@@ -132,7 +132,7 @@ class Attribution:
     def _take_rejected(self, batch: Batch, line: ReadLine, rejected: Rejected) -> None:
         told = batch.dead_letters[-MAX_BROKEN:]
         if len(told) == MAX_BROKEN and told[0].offset >= line.start:
-            # Of a line with very many the first are kept and told; each is counted.
+            # If a line has very many, only the first are stored and logged; all are counted.
             batch.counts.rejected[rejected.reason] += 1
             return
         where, why = rejected.offset, rejected.detail

@@ -29,7 +29,7 @@ class LearningSessions(SessionCache):
     def learn(
         self, session: StoredSession, found: Turn | Other, when: datetime, *, again: bool = False
     ) -> None:
-        """Take note of all that a line says of its session; `again`: the line is an old one."""
+        """Learn all that a line says about its session; `again`: the line was read before."""
         seen_at = session.project_seen_at
         if found.cwd is not None and (seen_at is None or when < seen_at):
             self._learn_directory(session, found.cwd, when, again)
@@ -53,7 +53,7 @@ class LearningSessions(SessionCache):
         return session.forked_from if self.is_copied(session, found.timestamp) else None
 
     def began(self, session: StoredSession, at_the_latest: datetime) -> None:
-        """A fork of which only copied lines are known has begun when they were written."""
+        """A fork with only copied lines began when these were written."""
         if session.started_at is None:
             session.started_at = session.last_seen_at = at_the_latest
             self._change(session)

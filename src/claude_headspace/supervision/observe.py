@@ -98,7 +98,7 @@ def _is_process(pid: int) -> bool:
 
 
 def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
-    """The state of the guard's half inside supervisord, or why there is none."""
+    """The state of the guard's plugin in supervisord, or why there is none."""
     try:
         state = supervisor.call("guard.getState")
         return GuardState(

@@ -111,7 +111,7 @@ class Loop:
                 return
 
     def _connect(self) -> None:
-        """Have a connection; on a new one everything is learnt anew from the database."""
+        """Make sure of a connection; after a new one, learn everything again from the database."""
         self._database.connect()
         if self._database.generation == self._generation:
             return
