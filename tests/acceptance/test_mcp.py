@@ -160,7 +160,7 @@ def test_what_was_worked_on(call: Call) -> None:
         ("search", {"words": "-needle"}, "says no word"),
         ("search", {"words": "needle", "project": "nowhere"}, "no project named nowhere"),
         ("search", {"words": "needle", "since": "soon"}, "'soon' is no time"),
-        ("read_session", {"session": "zzz"}, "'zzz' is no session"),
+        ("read_session", {"session": "zzz"}, "'zzz' is not a session"),
         ("read_session", {"session": "c" * 32}, "the log knows no session"),
         ("read_session", {"session": SHORT, "begin": "x"}, "'x' is no place"),
         ("work_done", {"since": "2001-01-01"}, "by at most 92 days"),
