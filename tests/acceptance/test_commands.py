@@ -122,6 +122,8 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("restart web", 64, "unexpected extra argument"),
     ("rebuild --sessions x", 64, "did you mean --session?"),
     ("logs --all", 64, "no such option"),
+    ("doctor --jsn", 64, "did you mean --json?"),
+    ("mcp now", 64, "unexpected extra argument"),
     ("service", 64, "missing command"),
     ("service instal", 64, "did you mean install?"),
 )
