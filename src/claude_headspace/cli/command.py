@@ -137,6 +137,12 @@ def project(
     return option("--project", "PATH", told, **settings)
 
 
+def host() -> Declare:
+    """`--host`."""
+    told = "only this machine: what it is called, or the beginning of its id"
+    return option("--host", "HOST", told)
+
+
 def since(what: str) -> Declare:
     """`--since`."""
     told = f"{what} since then: 2026-08-22T14:00, yesterday, or an age such as 10m, 2h, 3d, 1w"

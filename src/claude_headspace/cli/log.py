@@ -9,7 +9,16 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from claude_headspace.cli.access import open_log
-from claude_headspace.cli.command import command, flag, json_output, limit, option, project, since
+from claude_headspace.cli.command import (
+    command,
+    flag,
+    host,
+    json_output,
+    limit,
+    option,
+    project,
+    since,
+)
 from claude_headspace.cli.follow import LiveEvents
 from claude_headspace.cli.terminal import (
     as_json,
@@ -35,7 +44,7 @@ NO_SESSION = "00000000-0000-0000-0000-000000000000"
 _HOOK_DETAILS = ("reason", "source", "tool_name", "notification_type")
 _SESSION_COLUMNS = ("session", "started", "last seen", "state", "turns", "project", "title")
 _JSON_FIELDS = (
-    "id", "timestamp", "event_type", "session_uuid", "project", "payload", "annotations",
+    "id", "timestamp", "event_type", "session_uuid", "host", "project", "payload", "annotations",
     "event_key", "project_id", "agent_id", "command_id", "turn_id", "source_id", "source_offset",
     "recorded_at",
 )  # fmt: skip
@@ -49,6 +58,7 @@ _JSON_FIELDS = (
 )
 @option("--session", "UUID", "only this session; the first characters are enough")
 @project()
+@host()
 @option("--type", "TYPE", "only this type, such as turn_detected", "event_type")
 @since("only events")
 @limit()
@@ -64,8 +74,8 @@ def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> in
     from claude_headspace.store.queries import newest_events
 
     config = load_config()
-    show = _EventPrinter(whole=whole)
     with open_log(config) as connection:
+        show = _EventPrinter(whole=whole, hosts=several_machines(connection))
         chosen = _filter(connection, **wanted)
         live = LiveEvents(config, chosen, show) if follow else None
         connection.commit()  # a snapshot from before may lack the last of them
@@ -83,27 +93,31 @@ def _filter(
     connection: Connection,
     session: str | None,
     project: str | None,
+    host: str | None,
     event_type: str | None,
     since: datetime | None,
 ) -> EventFilter:
     from dataclasses import replace
 
     from claude_headspace.store.queries import EventFilter
-    from claude_headspace.store.selection import find_projects, find_session
+    from claude_headspace.store.selection import find_machines, find_projects, find_session
 
     wanted = EventFilter()
     if session:
         wanted = find_session(connection, session).filter()
     if project:
         wanted = replace(wanted, project_ids=find_projects(connection, project))
+    if host:
+        wanted = replace(wanted, machines=find_machines(connection, host))
     return replace(wanted, event_type=event_type, since=since)
 
 
 class _EventPrinter:
     """Prints one event at a time."""
 
-    def __init__(self, *, whole: bool) -> None:
+    def __init__(self, *, whole: bool, hosts: bool) -> None:
         self._whole = whole
+        self._hosts = hosts
 
     def __call__(self, event: Mapping[Any, Any]) -> None:
         if self._whole:
@@ -114,6 +128,7 @@ class _EventPrinter:
             local_time(event["timestamp"], precise=True),
             f"{printable(event['event_type']):<{LONGEST_TYPE}}",
             f"{'-' if session == NO_SESSION else session[:SHORT_SESSION]:<{SHORT_SESSION}}",
+            *([printable(event["host"] or "-")] if self._hosts else []),
             printable(PurePath(event["project"]).name) if event["project"] else "-",
             describe(event["event_type"], event["payload"]),
         )
@@ -142,10 +157,13 @@ def describe(event_type: str, payload: Mapping[str, Any]) -> str:
 
 @command("sessions", "claude-headspace sessions --project my-project --open")
 @project()
+@host()
 @flag("--open", "only sessions that have not ended", "open_only")
 @limit()
 @json_output(JSON_LINES)
-def sessions(project: str | None, limit: int | None, *, open_only: bool, whole: bool) -> int:
+def sessions(
+    project: str | None, host: str | None, limit: int | None, *, open_only: bool, whole: bool
+) -> int:
     """Show sessions, latest last.
 
     A turn that several sessions share counts in each of them, and once in the total.
@@ -157,7 +175,8 @@ def sessions(project: str | None, limit: int | None, *, open_only: bool, whole: 
     from claude_headspace.store.totals import count_turns
 
     with open_log(load_config()) as connection:
-        chosen = find_projects(connection, project) if project else ()
+        chosen = find_projects(connection, project, host)
+        several = several_machines(connection)
         page = newest_sessions(chosen, open_only=open_only, limit=limit)
         found = connection.execute(page).mappings().all()
         turns, together = count_turns(connection, [session["id"] for session in found])
@@ -167,9 +186,21 @@ def sessions(project: str | None, limit: int | None, *, open_only: bool, whole: 
         return 0
     rows: list[tuple[str, ...]] = [_SESSION_COLUMNS]
     rows += [_session_row(session, turns.get(session["id"], 0)) for session in found]
+    if several:
+        hosts = ["host", *(session["host"] for session in found)]
+        rows = [(*row[:-2], name, *row[-2:]) for row, name in zip(rows, hosts, strict=True)]
     print_table(rows)
     print(f"{counted(len(found), 'session')}, {counted(together, 'turn')}")
     return 0
+
+
+def several_machines(connection: Connection) -> bool:
+    """Whether it is worth telling whose rows are whose."""
+    from sqlalchemy import func, select
+
+    from claude_headspace.store.tables import machines
+
+    return bool(connection.scalar(select(func.count() > 1).select_from(machines)))
 
 
 def _session_fields(session: Mapping[Any, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Read": {
         "sessions": "log",
         "events": "log",
+        "hosts": "hosts",
         "usage": "usage",
         "tools": "usage",
         "open": "page",

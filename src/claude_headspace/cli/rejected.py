@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from claude_headspace.cli.access import open_log
-from claude_headspace.cli.command import command, flag, group, json_output, limit
+from claude_headspace.cli.command import command, flag, group, host, json_output, limit
 from claude_headspace.cli.log import JSON_LINES, PAGE_ROWS
 from claude_headspace.cli.terminal import as_json, cut, local_time, terminal_width
 
@@ -16,28 +16,40 @@ SHOWN_CONTENT_BYTES = 200
 
 
 @group("rejected", "claude-headspace rejected --limit 10", invoke_without_command=True)
+@host()
 @flag("--all", "also show what has been resolved", "everything")
 @limit()
 @json_output(JSON_LINES)
 @click.pass_context
-def rejected(context: click.Context, limit: int | None, *, everything: bool, whole: bool) -> int:
+def rejected(
+    context: click.Context,
+    host: str | None,
+    limit: int | None,
+    *,
+    everything: bool,
+    whole: bool,
+) -> int:
     """Show what was rejected, and why.
 
     These are damaged lines, and events that break the rules of their type.
     """
-    return 0 if context.invoked_subcommand else _show(limit, everything=everything, whole=whole)
+    if context.invoked_subcommand:
+        return 0
+    return _show(host, limit, everything=everything, whole=whole)
 
 
-def _show(limit: int | None, *, everything: bool, whole: bool) -> int:
+def _show(host: str | None, limit: int | None, *, everything: bool, whole: bool) -> int:
     from claude_headspace.config import load_config
     from claude_headspace.store.queries import newest_dead_letters
+    from claude_headspace.store.selection import find_machines
 
-    page = newest_dead_letters(
-        resolved_too=everything,
-        limit=limit,
-        content_bytes=None if whole else SHOWN_CONTENT_BYTES,
-    )
     with open_log(load_config()) as connection:
+        page = newest_dead_letters(
+            resolved_too=everything,
+            limit=limit,
+            content_bytes=None if whole else SHOWN_CONTENT_BYTES,
+            of_machines=find_machines(connection, host) if host else (),
+        )
         stream = connection.execution_options(yield_per=PAGE_ROWS)
         number = 0
         for number, row in enumerate(stream.execute(page).mappings(), 1):  # noqa: B007
@@ -55,9 +67,10 @@ def _print_dead_letter(row: Mapping[Any, Any]) -> None:
     resolved = f", resolved {local_time(row['resolved_at'])}" if row["resolved_at"] else ""
     content = bytes(row["content"]).decode("utf-8", "backslashreplace")
     more = "…" if row["content_bytes"] > len(row["content"]) else ""
+    file = f"{row['path']} on {row['host']}" if row["path"] else "an unknown file"
     told = f"{row['reason']}: {row['detail']}{resolved}"
     print(cut(f"{row['id']}  {local_time(row['recorded_at'])}  {told}", width))
-    print(cut(f"  at byte {row['source_offset']} of {row['path'] or 'an unknown file'}", width))
+    print(cut(f"  at byte {row['source_offset']} of {file}", width))
     print(cut(f"  {row['content_bytes']} bytes: {content}{more}", width))
 
 

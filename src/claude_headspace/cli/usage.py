@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from claude_headspace.cli.access import open_log
-from claude_headspace.cli.command import Declare, command, json_output, project, since
+from claude_headspace.cli.command import Declare, command, host, json_output, project, since
 from claude_headspace.cli.terminal import as_json, print_table
 
 BY = ("day", "project", "session", "total")
@@ -30,9 +30,12 @@ def _by(default: str) -> Declare:
 @command("usage", "claude-headspace usage --since 30d --by project")
 @_by("day")
 @project()
+@host()
 @since("only tokens")
 @json_output("one JSON object a line")
-def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
+def usage(
+    by: str, project: str | None, host: str | None, since: datetime | None, *, whole: bool
+) -> int:
     """Show the tokens that models took, by day and model.
 
     Each reply counts once, in whichever sessions it stands. Days are those of UTC. With `prices` in
@@ -43,7 +46,7 @@ def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) 
     from claude_headspace.store.usage import usage as ask
 
     prices = load_config().prices
-    rows = [{**row, "cost": cost(prices, row)} for row in _asked(ask, by, project, since)]
+    rows = [{**row, "cost": cost(prices, row)} for row in _asked(ask, by, project, host, since)]
     columns: dict[str, Callable[[Mapping[Any, Any]], str]] = {
         "replies": lambda row: f"{row['replies']:,}",
         **{title: _number(name) for title, name in _TOKENS.items()},
@@ -57,9 +60,12 @@ def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) 
 @command("tools", "claude-headspace tools --project my-project --since 7d")
 @_by("total")
 @project()
+@host()
 @since("only calls")
 @json_output("one JSON object a line")
-def tools(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
+def tools(
+    by: str, project: str | None, host: str | None, since: datetime | None, *, whole: bool
+) -> int:
     """Show the tools that were called, and how that ended.
 
     A call that a forked session repeats counts once. Days are those of UTC.
@@ -71,18 +77,22 @@ def tools(by: str, project: str | None, since: datetime | None, *, whole: bool) 
         **{name: _number(name) for name in _ENDS},
         "seconds each": _seconds_each,
     }
-    _show(by, _asked(ask, by, project, since), "tool", columns, whole=whole)
+    _show(by, _asked(ask, by, project, host, since), "tool", columns, whole=whole)
     return 0
 
 
 def _asked(
-    ask: Callable[..., Any], by: str, project: str | None, since: datetime | None
+    ask: Callable[..., Any],
+    by: str,
+    project: str | None,
+    host: str | None,
+    since: datetime | None,
 ) -> Sequence[Mapping[Any, Any]]:
     from claude_headspace.config import load_config
     from claude_headspace.store.selection import find_projects
 
     with open_log(load_config()) as connection:
-        chosen = find_projects(connection, project) if project else ()
+        chosen = find_projects(connection, project, host)
         rows: Sequence[Mapping[Any, Any]] = ask(connection, by, since=since, project_ids=chosen)
     return rows
 

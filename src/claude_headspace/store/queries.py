@@ -32,7 +32,6 @@ from claude_headspace.store.tables import (
     checkpoints,
     dead_letters,
     events,
-    machines,
     places,
     projects,
 )
@@ -70,6 +69,7 @@ class EventFilter:
     agent_id: int | None = None
     session: UUID | None = None
     project_ids: tuple[int, ...] = ()
+    machines: tuple[UUID, ...] = ()
     event_type: str | None = None
     since: datetime | None = None
 
@@ -83,6 +83,9 @@ class EventFilter:
             wanted.append(events.c.session_uuid == self.session)
         if self.project_ids and (leading is None or leading[0] is not events.c.project_id):
             wanted.append(events.c.project_id.in_(self.project_ids))
+        if self.machines:
+            here = select(projects.c.id).where(projects.c.machine.in_(self.machines))
+            wanted.append(events.c.project_id.in_(here))
         if self.event_type is not None and (
             leading is None or leading[0] is not events.c.event_type
         ):
@@ -137,8 +140,8 @@ def events_between(wanted: EventFilter, after_id: int, last_id: int) -> Select[A
 def _with_projects(chosen: Select[Any], order: Sequence[str]) -> Select[Any]:
     page = chosen.subquery("page")
     return (
-        select(page, projects.c.path.label("project"))
-        .outerjoin(projects, projects.c.id == page.c.project_id)
+        select(page, places.c.path.label("project"), places.c.host)
+        .outerjoin(places, places.c.id == page.c.project_id)
         .order_by(*[page.c[name] for name in order])
     )
 
@@ -177,7 +180,11 @@ def _first_prompt(page: Subquery) -> ColumnElement[str]:
 
 
 def newest_dead_letters(
-    *, resolved_too: bool, limit: int | None, content_bytes: int | None
+    *,
+    resolved_too: bool,
+    limit: int | None,
+    content_bytes: int | None,
+    of_machines: Sequence[UUID] = (),
 ) -> Select[Any]:
     """What was not taken, newest last, with the beginning of its content or all of it."""
     content: ColumnElement[bytes] = dead_letters.c.content
@@ -190,6 +197,9 @@ def newest_dead_letters(
     )  # fmt: skip
     if not resolved_too:
         chosen = chosen.where(dead_letters.c.resolved_at.is_(None))
+    if of_machines:
+        sources = select(checkpoints.c.id).where(checkpoints.c.machine.in_(of_machines))
+        chosen = chosen.where(c.source_id.in_(sources))
     page = chosen.order_by(dead_letters.c.id.desc()).limit(limit).subquery("page")
     return (
         select(page, machines.c.label.label("host"), checkpoints.c.path)

@@ -10,20 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import (
-    Connection,
-    or_,
-    select,
-)
+from sqlalchemy import Connection, Text, cast, or_, select, true
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.store.queries import EventFilter
-from claude_headspace.store.tables import (
-    agents,
-    projects,
-)
+from claude_headspace.store.tables import agents, machines, projects
 
 SHOWN_CHOICES = 5
+SHORTEST_ID = 8
 
 
 _UUID_DIGITS = 32
@@ -61,16 +55,40 @@ def find_session(connection: Connection, name: str) -> NamedSession:
     return NamedSession(rows[0][0], rows[0][1])
 
 
-def find_projects(connection: Connection, name: str) -> tuple[int, ...]:
-    """Ids of the project (one for each host) with this path, or the one path that ends so."""
+def find_machines(connection: Connection, name: str) -> tuple[UUID, ...]:
+    """Those that are called so, or the one whose id begins so."""
+    called = machines.c.label == name
+    if len(name) >= SHORTEST_ID:
+        begins = cast(machines.c.id, Text).startswith(name.lower(), autoescape=True)
+        called = or_(called, begins)
+    found = connection.scalars(select(machines.c.id).where(called)).all()
+    if not found:
+        raise SelectionError(f"the log knows no host {name}: see `claude-headspace hosts`")
+    return tuple(found)
+
+
+def find_projects(
+    connection: Connection, name: str | None, host: str | None = None
+) -> tuple[int, ...]:
+    """Ids of the project (one for each host) with this path, or the one path that ends so.
+
+    Only those of the host; all of them without a name. Empty where neither is named.
+    """
+    if name is None and host is None:
+        return ()
+    here = true() if host is None else projects.c.machine.in_(find_machines(connection, host))
+    if name is None:
+        # 0, which is no project's, where the host has none.
+        return tuple(connection.scalars(select(projects.c.id).where(here))) or (0,)
     exact = [name, os.path.normpath(Path.cwd() / Path(name).expanduser())]
     tail = name.strip("/")
     rows = connection.execute(
         select(projects.c.id, projects.c.path).where(
+            here,
             or_(
                 projects.c.path.in_(exact),
                 projects.c.path.endswith("/" + tail, autoescape=True),
-            )
+            ),
         )
     ).all()
     for path in exact:
