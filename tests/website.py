@@ -77,7 +77,7 @@ class Stream:
         while True:
             fields = self.block()
             if "data" in fields:
-                return int(fields["id"]), json.loads(fields["data"])
+                return int(fields["id"].partition("@")[0]), json.loads(fields["data"])
 
     def block(self) -> dict[str, str]:
         """The fields of the next block; a comment has no name."""

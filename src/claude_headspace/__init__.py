@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from claude_headspace.config import Config as Config
     from claude_headspace.config import load_config as load_config
     from claude_headspace.embedded.location import database_url as database_url
+    from claude_headspace.errors import CursorAhead as CursorAhead
     from claude_headspace.errors import DatabaseUnavailable as DatabaseUnavailable
     from claude_headspace.errors import HeadspaceError as HeadspaceError
     from claude_headspace.errors import InboxError as InboxError
+    from claude_headspace.errors import OtherTimeline as OtherTimeline
     from claude_headspace.events.event import Event as Event
     from claude_headspace.health.verdict import Verdict as Verdict
     from claude_headspace.inbox.producer import put as put
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "Config": "config",
+        "CursorAhead": "errors",
         "DatabaseUnavailable": "errors",
         "Event": "events.event",
         "EventWriter": "store.writer",
@@ -31,6 +34,7 @@ else:
         "HeadspaceError": "errors",
         "InboxError": "errors",
         "LoggedEvent": "store.follow",
+        "OtherTimeline": "errors",
         "Page": "store.follow",
         "Verdict": "health.verdict",
         "WriteResult": "store.writer",

@@ -7,6 +7,7 @@ read, which may be the password. Imports nothing, because every program of ours 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg2://", "postgresql+psycopg://")
 SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
@@ -23,6 +24,12 @@ _SPELLING = "in a name or password : / @ ? % and space are written %3A %2F %40 %
 _SECRET_NAMES = "|".join(SECRETS)
 _IN_QUERY = re.compile(rf"(?<![\w])((?:{_SECRET_NAMES})\s*=\s*)('(?:[^'\\]|\\.)*'|[^&\s]*)")
 _IN_MAPPING = re.compile(rf"(['\"](?:{_SECRET_NAMES})['\"]\s*:\s*)('[^']*'|\"[^\"]*\"|[^,}}]*)")
+
+
+class LogUrl(str):  # noqa: SLOT000
+    """The log's address; `seen` is the folder that remembers which servers it has led to."""
+
+    seen: Path | None = None
 
 
 def address_fault(url: str) -> str | None:

@@ -49,6 +49,14 @@ class SchemaMismatch(DatabaseUnavailable):
     """The database's schema is older or newer than this version of the program knows."""
 
 
+class ReplacedServer(DatabaseUnavailable):
+    """The server is a primary of old: another took its place."""
+
+
+class SharedConnection(DatabaseUnavailable):
+    """A pooler gives what looks like one connection to several, a transaction each."""
+
+
 class QuestionTooLong(DatabaseUnavailable):
     """A question took more time than one may, and was stopped."""
 
@@ -128,6 +136,10 @@ class CursorAhead(HeadspaceError):
     """A reader's saved id is beyond the end of the log: the log was set back."""
 
     exit_status = 65
+
+
+class OtherTimeline(CursorAhead):
+    """A reader's saved id is another server's, and later ids may mean other events here."""
 
 
 class NotPrimary(HeadspaceError):

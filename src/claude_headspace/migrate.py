@@ -16,10 +16,10 @@ from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
 from claude_headspace.logs import configure_logging
+from claude_headspace.servers.opening import open_on
 from claude_headspace.store.failures import translate
 from claude_headspace.supervision.orphan import die_with_parent
 
-CONNECT_TIMEOUT_SECONDS = 5
 LONGEST_PAUSE_SECONDS = 5.0
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 _log = logging.getLogger("claude_headspace.migrate")
@@ -67,7 +67,7 @@ def upgrade_when_there(config: Config) -> int:
 def upgrade(url: str) -> None:
     """Upgrade the schema; whatever the database objects to comes out as DatabaseError."""
     try:
-        psycopg2.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS).close()
+        open_on(url).close()
     except psycopg2.Error as error:
         raise translate(error) from error
     # Loaded only now: what it needs is large, and the wait can be long.

@@ -100,9 +100,12 @@ def test_a_stream_outlives_its_connection_to_postgres(site: Website, log: Log) -
     assert texts(stream, 1) == ["two"]
 
 
-def test_an_id_beyond_the_log_is_told(site: Website, log: Log) -> None:
+@pytest.mark.parametrize("received", ["999999", "1@7"])
+def test_an_id_beyond_the_log_or_of_another_server_is_told(
+    site: Website, log: Log, received: str
+) -> None:
     write(log, "old")
-    stream = site.stream(Last_Event_ID="999999")
+    stream = site.stream(Last_Event_ID=received)
     fields = stream.block()
     while "event" not in fields:
         fields = stream.block()
@@ -112,7 +115,13 @@ def test_an_id_beyond_the_log_is_told(site: Website, log: Log) -> None:
 
 
 def test_a_stream_without_sense_is_refused(site: Website) -> None:
-    for query in ("?after=x", "?after=-1", "?after=99999999999999999999", "?color=red"):
+    for query in (
+        "?after=x",
+        "?after=-1",
+        "?after=99999999999999999999",
+        "?after=1@",
+        "?color=red",
+    ):
         answer = site.get(f"/api/events/stream{query}")
         assert answer.status == 400
         assert answer.json["error"]["kind"] == "bad_request"

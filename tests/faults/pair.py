@@ -41,6 +41,7 @@ class Server:
     binaries: Path
     owner: dict[str, object]
     process: subprocess.Popen[bytes] | None = None
+    frozen: list[int] = field(default_factory=list)
 
     @property
     def data(self) -> Path:
@@ -95,8 +96,21 @@ class Server:
             return False
         return True
 
+    def freeze(self) -> None:
+        """Stop every process of it where it stands."""
+        assert self.process is not None
+        self.frozen = [self.process.pid, *children(self.process.pid)]
+        for pid in self.frozen:
+            signal_if_there(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in self.frozen:
+            signal_if_there(pid, signal.SIGCONT)
+        self.frozen = []
+
     def stop(self) -> None:
         """At once, as in a crash."""
+        self.thaw()
         if self.process is not None and self.process.poll() is None:
             senders = self.senders()
             self.process.send_signal(signal.SIGQUIT)
@@ -144,11 +158,15 @@ class Pair:
         time.sleep(lag_seconds)
         before = self._events()
         self.primary.stop()
+        self.promote()
+        return before - self._events()
+
+    def promote(self) -> None:
+        """The standby takes over, whatever the primary does."""
         self.primary, self.standby = self.standby, self.primary
         query(self.url, "SELECT pg_promote(true, 60)")
         for follower in self.followers:
             follower.target = self.primary.home
-        return before - self._events()
 
     def _events(self) -> int:
         return int(query(self.url, "SELECT count(*) FROM events")[0][0])

@@ -21,6 +21,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from claude_headspace.address import SECRETS
 from claude_headspace.errors import HeadspaceError
+from claude_headspace.servers.opening import current_address, open_on
 from claude_headspace.store.failures import translate
 
 _PROGRAMS = ("pg_dump", "pg_restore", "psql")
@@ -58,7 +59,7 @@ class Server:
     """The server that holds the log, as the client programs reach it."""
 
     def __init__(self, url: str) -> None:
-        place = parse_dsn(url)
+        place = parse_dsn(current_address(url))
         self._url = url
         self.dsn = make_dsn(**{name: text for name, text in place.items() if name not in SECRETS})
         self._password = place.get("password")
@@ -67,7 +68,7 @@ class Server:
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of one statement. Raises DatabaseError."""
         try:
-            connection = psycopg2.connect(self._url)
+            connection = open_on(self._url)
             try:
                 with connection, connection.cursor() as cursor:
                     cursor.execute(statement)

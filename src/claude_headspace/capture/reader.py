@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.sources import Start
 from claude_headspace.capture.trial import Trial
@@ -26,8 +28,7 @@ POISON = "poison"
 TOO_LONG = "too_long"
 
 
-@dataclass(frozen=True, slots=True)
-class ReadLine:
+class ReadLine(msgspec.Struct, frozen=True):
     """A line with what its records are; `data` is its content, as far as that is kept.
 
     `size`: the bytes that it takes in the file. `counts`: it is a line of the file, and not what

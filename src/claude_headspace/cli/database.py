@@ -69,9 +69,10 @@ def psql(arguments: tuple[str, ...]) -> int:
     from claude_headspace.address import SECRETS
     from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url as url_of
+    from claude_headspace.servers.opening import current_address
 
     config = load_config()
-    place = parse_dsn(url_of(config))
+    place = parse_dsn(current_address(url_of(config)))
     # In the environment, where other users do not see it; psql asks for the rarer ones.
     password = place.get("password")
     place = {name: text for name, text in place.items() if name not in SECRETS}

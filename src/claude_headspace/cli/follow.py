@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from claude_headspace.cli.access import open_log
 from claude_headspace.cli.terminal import printable
-from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.errors import DatabaseUnavailable, OtherTimeline
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -39,7 +39,8 @@ class LiveEvents:
         self._show = show
         self._follower = _follower(config, wanted)
         self._pause = 0.0
-        self.shown = self._follower.skip_to_end()
+        self._is_lost = False
+        self.shown: int = self._follower.skip_to_end()
         """The id up to which every event is final, and is shown or not wanted."""
 
     def follow(self) -> NoReturn:
@@ -48,10 +49,18 @@ class LiveEvents:
             try:
                 with open_log(self._config) as connection:
                     self._show_pages(connection)
+            except OtherTimeline as error:
+                print(f"claude-headspace: {printable(str(error))}", file=sys.stderr, flush=True)
+                self._follower.close()
+                self._follower = _follower(self._config, self._wanted)
+                self._is_lost = True
             except DatabaseUnavailable as error:
                 self._wait_without_database(error)
 
     def _show_pages(self, connection: Connection) -> NoReturn:
+        if self._is_lost:
+            self.shown = self._follower.skip_to_end()
+            self._is_lost = False
         while True:
             more = self._show_page(connection)
             self._pause = 0.0

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from claude_headspace.address import libpq_url
+from claude_headspace.address import LogUrl, libpq_url
 from claude_headspace.config import Config
 from claude_headspace.errors import DatabaseUnavailable
 
@@ -77,12 +77,18 @@ def write_record(state_directory: Path, record: ServerRecord) -> None:
     fresh.replace(path)
 
 
-def database_url(config: Config) -> str:
+def database_url(config: Config) -> LogUrl:
     """The log's address for libpq: the configured one, else that of the embedded server.
 
     Whoever asks is about to connect. `PG*` variables speak of other servers, and an address does
     not overrule all of them (PGSERVICE), so for the embedded one this process forgets them.
     """
+    url = LogUrl(_address(config))
+    url.seen = config.state.directory / "timelines"
+    return url
+
+
+def _address(config: Config) -> str:
     if config.database.url:
         return libpq_url(config.database.url)
     record = server_record(config.state.directory)

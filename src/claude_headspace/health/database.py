@@ -5,14 +5,15 @@ from __future__ import annotations
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ
 
 from claude_headspace.address import told_by_driver
-from claude_headspace.errors import HeadspaceError
+from claude_headspace.errors import DatabaseUnavailable, HeadspaceError
 from claude_headspace.health.observation import DatabasePing, Problem
+from claude_headspace.servers.asking import Asking, Wait, asking
+from claude_headspace.servers.hosts import hosts_of
 
 TIME_LIMIT_SECONDS = 0.5
 _RESOLVING_SECONDS = 0.1
@@ -65,26 +66,39 @@ class _Ping(threading.Thread):
 
 
 def ping(url: str, limit_seconds: float) -> float:
-    """Seconds for connecting and one statement; raises psycopg2.Error or PingDeadline."""
+    """Seconds for connecting and one statement, at the first host of the address that will do.
+
+    All of them are asked at once. Raises psycopg2.Error, PingDeadline or DatabaseUnavailable.
+    """
     began = time.monotonic()
-    connection = psycopg2.connect(url, async_=1)
+    waits: dict[Asking, Wait | None] = {asking(h.dsn, url): None for h in hosts_of(url)}
+    problems: list[Exception] = []
     try:
-        _finish(connection, began + limit_seconds)
-        cursor = connection.cursor()
-        cursor.execute("SELECT 1")
-        _finish(connection, began + limit_seconds)
+        while waits:
+            for each in _ready(waits, began + limit_seconds):
+                try:
+                    waits[each] = next(each)
+                except StopIteration:
+                    return time.monotonic() - began
+                except (psycopg2.Error, HeadspaceError) as error:
+                    problems.append(error)
+                    del waits[each]
     finally:
-        connection.close()
-    return time.monotonic() - began
+        for each in waits:
+            each.close()
+    if len(problems) == 1:
+        raise problems[0]
+    raise DatabaseUnavailable("; ".join(map(told_by_driver, problems)))
 
 
-def _finish(connection: psycopg2.extensions.connection, deadline: float) -> None:
-    while (wanted := connection.poll()) != POLL_OK:
-        left = deadline - time.monotonic()
-        watched = [connection.fileno()]
-        reading = wanted == POLL_READ
-        ready = select.select(
-            watched if reading else (), () if reading else watched, (), max(0, left)
-        )
-        if left <= 0 or not any(ready):
-            raise PingDeadline("no answer in time")
+def _ready(waits: Mapping[Asking, Wait | None], deadline: float) -> list[Asking]:
+    """Those that have something to do; raises PingDeadline when none has in time."""
+    begun = [each for each, wait in waits.items() if wait is None]
+    readers = [wait[0] for wait in waits.values() if wait and not wait[1]]
+    writers = [wait[0] for wait in waits.values() if wait and wait[1]]
+    left = deadline - time.monotonic()
+    found = select.select(readers, writers, (), 0 if begun else max(0, left))
+    if left <= 0 or not (begun or any(found)):
+        raise PingDeadline("no answer in time")
+    descriptors = {*found[0], *found[1]}
+    return begun + [each for each, wait in waits.items() if wait and wait[0] in descriptors]

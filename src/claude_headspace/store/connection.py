@@ -7,6 +7,7 @@ the connection is asynchronous, and every wait is ours: bounded, and interrupted
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,25 +15,20 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
-from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
-from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import DriverError, passes_in_place, translate
-from claude_headspace.store.hosts import Host, hosts_of
 from claude_headspace.store.names import Names
+from claude_headspace.store.opener import Opened, Opener
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.precondition import Precondition
 
-_SETTINGS = (
-    # Commits wait for the disk where it is said so: see write_events and EventWriter.
-    "SET synchronous_commit = off; SET timezone = 'UTC'; SET lock_timeout = '10s';"
-    # A server learns of a client that vanished without a word, and lets go of its lock.
-    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
-)
-
+# Of a connection that a pooler may come to share, how often that is asked.
+_ASK_AGAIN_SECONDS = 2.0
 _DURABLY = "SELECT set_config('synchronous_commit', 'on', true); "
 
 Row = tuple[Any, ...]
+# Called while an answer is not there, until it returns False.
+Meanwhile = Callable[[], bool]
 
 
 class Database:
@@ -54,14 +50,22 @@ class Database:
         by_itself: bool = True,
         names: Names | None = None,
     ) -> None:
-        self._url = url
-        self._application_name = application_name
         self._patience = patience or Patience()
+        self._opener = Opener(url, application_name, self._patience, names or Names())
         self._prepare = prepare
         self._by_itself = by_itself
-        self._names = names or Names()
-        self._connection: Any = None
+        self._opened: Opened | None = None
+        self._asked_at = 0.0
         self.generation = 0
+
+    @property
+    def _connection(self) -> Any:
+        return self._opened.connection if self._opened else None
+
+    @property
+    def timeline(self) -> int | None:
+        """Of the server behind the connection; None for a standby's, or without a connection."""
+        return self._opened.server.timeline if self._opened else None
 
     @property
     def connected(self) -> bool:
@@ -94,53 +98,31 @@ class Database:
     def connect(self) -> None:
         """Connect unless connected; DatabaseUnavailable when that fails.
 
-        Of several hosts in the address the first is taken that answers and takes writes.
+        Of several hosts in the address the first is taken that answers, takes writes and was not
+        replaced by another.
         """
         if self.connected:
             return
-        problems: list[str] = []
-        for host in self._hosts():
-            try:
-                self._connect_to(host)
-                break
-            except DatabaseUnavailable as error:
-                problems.append(str(error))
-        else:
-            told = "; ".join(dict.fromkeys(problems))
-            raise DatabaseUnavailable(f"the database cannot be reached: {told}")
+        self._opened = self._opener.open()
+        self._asked_at = time.monotonic()
         self.generation += 1
-        self._begin()
-
-    def _hosts(self) -> list[Host]:
-        try:
-            return hosts_of(self._url())
-        except DriverError as error:
-            told = told_by_driver(error)
-            raise DatabaseUnavailable(f"the database cannot be reached: {told}") from error
-
-    def _connect_to(self, host: Host) -> None:
-        try:
-            url = self._names.resolved(host.dsn, self._patience.look)
-            self._connection = psycopg2.connect(
-                url, async_=1, application_name=self._application_name, **CLIENT_ENCODING
-            )
-            self._patience.wait_for(self._connection, host.seconds)
-        except DriverError as error:
-            self.close()
-            raise DatabaseUnavailable(" ".join(str(error).split())) from error
-        except BaseException:
-            self.close()
-            raise
-
-    def _begin(self) -> None:
-        try:
-            require_utf8(self._connection)
-            self.execute(_SETTINGS)
-            if self._prepare:
+        if self._prepare:
+            try:
                 self._prepare(self)
-        except BaseException:
-            self.close()
-            raise
+            except BaseException:
+                self.close()
+                raise
+
+    def _require_own_if_due(self) -> None:
+        """Behind a pooler: a connection that became somebody else's too is given up."""
+        opened = self._opened
+        if opened and opened.pooled and time.monotonic() >= self._asked_at + _ASK_AGAIN_SECONDS:
+            try:
+                self._opener.require_own(opened)
+            except BaseException:
+                self.close()
+                raise
+            self._asked_at = time.monotonic()
 
     def _be_connected(self) -> None:
         self.require(None)
@@ -148,16 +130,16 @@ class Database:
 
     def close(self) -> None:
         """Drop the connection; what is under way on it may or may not happen."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
             with suppress(psycopg2.Error):
-                connection.close()
+                opened.connection.close()
 
     def execute(
         self,
         statement: str,
         values: Sequence[Any] | Mapping[str, Any] = (),
-        meanwhile: Callable[[], bool] | None = None,
+        meanwhile: Meanwhile | None = None,
     ) -> list[Row]:
         """Run one statement, or several without values as one transaction; rows of the last.
 
@@ -167,6 +149,7 @@ class Database:
         else, with the connection dropped.
         """
         self._be_connected()
+        self._require_own_if_due()
         try:
             cursor = self._connection.cursor()
             cursor.execute(statement, values or None)
@@ -185,12 +168,14 @@ class Database:
         precondition: Precondition,
         *,
         durably: bool = False,
+        meanwhile: Meanwhile | None = None,
     ) -> list[Row]:
         """Run statements as one transaction, if what they rest on holds; rows of the last."""
         self.require(precondition)
         if not statements:
             return []
-        return self.execute((_DURABLY if durably else "") + "; ".join(statements))
+        statement = (_DURABLY if durably else "") + "; ".join(statements)
+        return self.execute(statement, meanwhile=meanwhile)
 
     def execute_durably(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """The same, and what it changed is on the disk when this returns.
@@ -212,6 +197,7 @@ class Database:
         """Channels notified since the last call, without waiting."""
         if self._connection is None:
             return []
+        self._require_own_if_due()
         try:
             self._connection.poll()
         except DriverError as error:
@@ -226,7 +212,7 @@ class Database:
             self.close()
         return failure
 
-    def _use_time(self, meanwhile: Callable[[], bool] | None) -> None:
+    def _use_time(self, meanwhile: Meanwhile | None) -> None:
         if meanwhile is None or self._connection.poll() != extensions.POLL_READ:
             return
         while not select.select([self._connection], [], [], 0)[0] and meanwhile():

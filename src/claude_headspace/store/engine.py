@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg2
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from claude_headspace.address import libpq_url
+from claude_headspace.servers.opening import open_on
 from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import translate
-
-CONNECT_TIMEOUT_SECONDS = 5
 
 
 def make_engine(url: str) -> Engine:
@@ -26,13 +23,10 @@ def make_engine(url: str) -> Engine:
 
 def open_connection(url: str) -> Any:
     """A connection of psycopg2's that speaks UTF-8 and UTC; WrongEncoding if it cannot."""
-    connection = psycopg2.connect(
-        libpq_url(url), connect_timeout=CONNECT_TIMEOUT_SECONDS, **CLIENT_ENCODING
-    )
+    connection = open_on(url, **CLIENT_ENCODING)
     try:
         require_utf8(connection)
         # In other zones the first and the last moments have years that Python lacks.
-        connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("SET timezone = 'UTC'")
         connection.autocommit = False

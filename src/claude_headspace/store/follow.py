@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from claude_headspace.errors import CursorAhead, NotPrimary
+from claude_headspace.errors import CursorAhead, NotPrimary, OtherTimeline
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.writer import EVENTS_CHANNEL
@@ -48,6 +48,35 @@ _FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace.follow', '')"
 _FLUSH_SOON = "SELECT txid_current()"
 
 
+class Cursor(int):
+    """The last id that was dealt with, and the timeline of the server that it was read from.
+
+    As a number it is the id alone; `text` holds both, and is read again by `Cursor.read`.
+    """
+
+    timeline: int | None = None
+
+    @classmethod
+    def at(cls, event_id: int, timeline: int | None) -> Cursor:
+        """The cursor at an id."""
+        cursor = cls(event_id)
+        cursor.timeline = timeline
+        return cursor
+
+    @classmethod
+    def read(cls, saved: int | str) -> Cursor:
+        """A cursor as it was saved: its text, or an id alone; else ValueError."""
+        if not isinstance(saved, str):
+            return cls.at(saved, getattr(saved, "timeline", None))
+        event_id, _, timeline = saved.partition("@")
+        return cls.at(int(event_id), int(timeline) if timeline else None)
+
+    @property
+    def text(self) -> str:
+        """To be saved."""
+        return str(int(self)) if self.timeline is None else f"{int(self)}@{self.timeline}"
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
     """One row of the log."""
@@ -72,16 +101,18 @@ class LoggedEvent:
 class Page:
     """Events that follow a cursor, and the cursor that follows them.
 
-    Save `cursor` together with what the events were used for; reading goes on from there.
+    Save `cursor.text` together with what the events were used for; reading goes on from there.
     """
 
     events: Sequence[LoggedEvent]
-    cursor: int
+    cursor: Cursor
 
 
 class Follower:
-    """Reads on from `cursor`, the last id that was dealt with; 0 is the beginning.
+    """Reads on from `cursor`, the last that was saved or an id alone; 0 is the beginning.
 
+    A cursor that knows its timeline is held against that of the server: OtherTimeline says that a
+    standby took over, and that what follows the id may not be what followed it before.
     `types` and `session` narrow what is read. `nudge`: have the server write to its disk at once
     what is waiting there, rather than within its `wal_writer_delay` (200 ms).
     Every call may raise DatabaseUnavailable; calling again goes on where it was.
@@ -90,7 +121,7 @@ class Follower:
     def __init__(
         self,
         database: Database,
-        cursor: int = 0,
+        cursor: int | str = 0,
         *,
         types: Sequence[str] | None = None,
         session: UUID | None = None,
@@ -98,16 +129,18 @@ class Follower:
         nudge: bool = True,
     ) -> None:
         self._database = database
-        self.cursor = cursor
+        self.cursor: int = Cursor.read(cursor)
+        self.timeline = Cursor.read(cursor).timeline
         self._types = None if types is None else list(types)
         self._session = None if session is None else str(session)
         self._page_events = page_events
         self._nudge = nudge
-        self._horizon = cursor
+        self._horizon: int = self.cursor
+        self._horizon_of = -1
         self._listening = -1
 
     @classmethod
-    def at(cls, url: str, cursor: int = 0, **options: Any) -> Follower:
+    def at(cls, url: str, cursor: int | str = 0, **options: Any) -> Follower:
         """A follower with a connection of its own."""
         database = Database(
             lambda: url, application_name="claude-headspace follow", patience=Patience()
@@ -123,17 +156,22 @@ class Follower:
 
         Waits for programs that are writing events at this moment, and for nothing else.
         """
-        if self.cursor >= self._horizon:
+        self._database.connect()
+        # Another connection may be to a server that knows nothing of this horizon.
+        if self.cursor >= self._horizon or self._database.generation != self._horizon_of:
             self._horizon = self._next_horizon()
         events = self._events()
         full = len(events) == self._page_events
-        self.cursor = events[-1].id if full else self._horizon
-        return Page(events, self.cursor)
+        return Page(events, self._move_to(events[-1].id if full else self._horizon))
 
-    def skip_to_end(self) -> int:
+    def skip_to_end(self) -> Cursor:
         """Pass over all that was written by now, waiting as `read` does; returns the cursor."""
-        self.cursor = self._horizon = self._next_horizon()
-        return self.cursor
+        self._horizon = self._next_horizon()
+        return self._move_to(self._horizon)
+
+    def _move_to(self, event_id: int) -> Cursor:
+        self.cursor = cursor = Cursor.at(event_id, self.timeline)
+        return cursor
 
     def follow(self, poll_seconds: float = POLL_SECONDS) -> Iterator[Page]:
         """Pages with events in them, for ever; waits for more where there are none."""
@@ -171,6 +209,8 @@ class Follower:
         back. That is why nothing here tries again on another connection.
         """
         self._require_primary()
+        generation = self._database.generation
+        self._require_timeline()
         last = int(self._value(_LAST_ID))
         if last < self.cursor:
             raise CursorAhead(
@@ -180,7 +220,18 @@ class Follower:
         if last > self.cursor:
             self._wait_for_writers()
             self._wait_for_disk()
+        self._horizon_of = generation
         return last
+
+    def _require_timeline(self) -> None:
+        now = self._database.timeline
+        if self.timeline is not None and now != self.timeline:
+            raise OtherTimeline(
+                f"the saved id {self.cursor} is of timeline {self.timeline}, and the log is on"
+                f" timeline {now}: another server took over, and later ids may have been given"
+                " again; read again from 0, or from an id that was surely there before"
+            )
+        self.timeline = now
 
     def _require_primary(self) -> None:
         if self._value("SELECT pg_is_in_recovery()"):
@@ -204,7 +255,9 @@ class Follower:
         """Until everything committed by now survives a crash."""
         checkpoint = self._value("SELECT pg_current_wal_insert_lsn()::text")
         flushed = "SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn"
-        if self._value(flushed, checkpoint):
+        # A synchronous standby has what a commit has waited for.
+        alone = " AND current_setting('synchronous_standby_names') = ''" if self._nudge else ""
+        if self._value(flushed + alone, checkpoint):
             return
         if self._nudge:
             self._database.execute_durably(_FLUSH)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import Any
-
-from psycopg2 import extensions
+from typing import Any, TypeVar
 
 from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.servers.asking import Wait, finishing
 
 ANSWER_SECONDS = 30.0
 _SLICE_SECONDS = 0.1
+Got = TypeVar("Got")
 
 
 def _no_beat() -> None:
@@ -52,16 +52,25 @@ class Patience:
 
         Raises DatabaseUnavailable after so many seconds, if not before.
         """
+        self.finish(finishing(connection), seconds)
+
+    def finish(self, steps: Generator[Wait, None, Got], seconds: float | None = None) -> Got:
+        """What these steps come to, waiting in between; raises like `wait_for`."""
         patience = self
         if seconds is not None:
             patience = replace(self, answer_seconds=min(seconds, self.answer_seconds))
         started = time.monotonic()
-        while (state := connection.poll()) != extensions.POLL_OK:
-            patience._wait_for_socket(connection, state == extensions.POLL_WRITE, started)
+        try:
+            while True:
+                patience._wait_for_socket(*next(steps), started)
+        except StopIteration as end:
+            got: Got = end.value
+            return got
+        finally:
+            steps.close()
 
-    def _wait_for_socket(self, connection: Any, writing: bool, started: float) -> None:
-        sockets = [connection.fileno()]
-        readers, writers = ([], sockets) if writing else (sockets, [])
+    def _wait_for_socket(self, descriptor: int, writing: bool, started: float) -> None:
+        readers, writers = ([], [descriptor]) if writing else ([descriptor], [])
         while (left := self.look(started)) > 0:
             if any(select.select(readers, writers, [], min(left, _SLICE_SECONDS))):
                 return

@@ -20,7 +20,7 @@ from claude_headspace.errors import CursorAhead, HeadspaceError
 from claude_headspace.read.connection import ReadPool, only_reads
 from claude_headspace.read.events import Event, events_between
 from claude_headspace.store.connection import Database
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follow import Cursor, Follower
 from claude_headspace.store.patience import Patience
 
 REMEMBERED_EVENTS = 500
@@ -63,7 +63,7 @@ class Feed:
         self._round = 0
         self._changed = asyncio.Event()
         # Up to here every id is given for good, and every event was handed on; None: not known.
-        self.horizon: int | None = None
+        self.horizon: Cursor | None = None
 
     @property
     def streams(self) -> int:
@@ -110,8 +110,8 @@ class Feed:
             this = self._round
             try:
                 self._follow(this)
-            except CursorAhead:
-                log.warning("the log was set back: streams go on from its new end")
+            except CursorAhead as error:
+                log.warning("streams go on from the end: %s", error)
                 self._tell(self._forget, this, None)
             except HeadspaceError as error:
                 log.warning("streams wait: %s", error)
@@ -120,17 +120,17 @@ class Feed:
     def _follow(self, this: int) -> None:
         """Hand on what is final, for as long as anybody wants it."""
         # Without types it finds out how far ids are final, and reads nothing.
-        follower = Follower(self._database, types=())
+        follower = Follower(self._database, self.horizon or 0, types=())
         follower.listen()
         if self.horizon is None:
             self._tell(self._forget, this, follower.skip_to_end())
-        follower.cursor = done = self.horizon or follower.cursor
+        done = follower.cursor
         while self._wanted.is_set() and self._round == this:
             final = follower.read().cursor
             while done < final:
                 lines = self._read(done, final)
                 done = lines[-1].id if len(lines) == PAGE_EVENTS else final
-                self._tell(self._remember, this, lines, done)
+                self._tell(self._remember, this, lines, Cursor.at(done, follower.timeline))
             follower.wait(_REST_SECONDS)
 
     def _tell(self, act: Callable[..., None], *values: object) -> None:
@@ -140,7 +140,7 @@ class Feed:
         assert self._loop is not None  # noqa: S101
         asyncio.run_coroutine_threadsafe(call(), self._loop).result()
 
-    def _remember(self, this: int, lines: Iterable[Line], horizon: int) -> None:
+    def _remember(self, this: int, lines: Iterable[Line], horizon: Cursor) -> None:
         if this != self._round:
             return
         for line in lines:
@@ -153,7 +153,7 @@ class Feed:
         self.horizon = horizon
         self._wake()
 
-    def _forget(self, this: int, horizon: int | None) -> None:
+    def _forget(self, this: int, horizon: Cursor | None) -> None:
         """Begin anew: what comes is what follows this id."""
         if this != self._round:
             return

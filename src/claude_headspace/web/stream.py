@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from claude_headspace.store.follow import Cursor
 from claude_headspace.web.feed import Feed, Line
 from claude_headspace.web.guard import HEADERS, Guard
 from claude_headspace.web.problems import Problem
@@ -18,8 +20,10 @@ STREAM_PATH = "/api/events/stream"
 MOST_STREAMS = 500
 BEAT_SECONDS = 15.0
 _PARAMETERS = frozenset({"session", "project", "type", "after"})
+_CURSOR = re.compile(r"[0-9]{1,19}(@[0-9]{1,10})?")
 _BEGIN = b"retry: 2000\n: open\n\n"
-# The log was set back, as by a restored backup: what follows has ids that were given before.
+# The log was set back, as by a restored backup, or another server took over: what follows has ids
+# that may have been given before.
 _RESET = b"event: reset\ndata: {}\n"
 
 Scope = MutableMapping[str, Any]
@@ -51,7 +55,7 @@ class Streams:
         gone = asyncio.ensure_future(_until_gone(receive))
         try:
             allowed = lambda: self._guard.refusal(STREAM_PATH, headers) is None  # noqa: E731
-            await self._send_all(send, gone, wanted, int(after) if after else None, allowed)
+            await self._send_all(send, gone, wanted, Cursor.read(after) if after else None, allowed)
         finally:
             gone.cancel()
             self._feed.leave()
@@ -67,7 +71,7 @@ class Streams:
             told = f"{min(unknown)}: is no parameter here: {', '.join(sorted(_PARAMETERS))}"
             return Problem(400, "bad_request", told)
         after = headers.get("last-event-id") or asked.get("after", [""])[-1]
-        if after and not (after.isascii() and after.isdecimal() and int(after) < 2**63):
+        if after and not (_CURSOR.fullmatch(after) and Cursor.read(after) < 2**63):
             told = f"{after[:40]!r} is no id of an event"
             return Problem(400, "bad_request", told, "give the id of the last one received")
         if self._feed.streams >= MOST_STREAMS:
@@ -80,7 +84,7 @@ class Streams:
         send: Send,
         gone: asyncio.Future[None],
         wanted: _Wanted,
-        cursor: int | None,
+        cursor: Cursor | None,
         allowed: Callable[[], bool],
     ) -> None:
         feed = self._feed
@@ -96,17 +100,17 @@ class Streams:
                     return
                 await send(_part(b": beat\n" + _mark(cursor)))
 
-    async def _send_on(self, send: Send, wanted: _Wanted, cursor: int) -> int:
+    async def _send_on(self, send: Send, wanted: _Wanted, cursor: Cursor) -> Cursor:
         """Send what there is after the cursor; returns how far that goes."""
-        horizon = self._feed.horizon or 0
-        if cursor > horizon:
+        horizon = self._feed.horizon or Cursor()
+        if cursor > horizon or cursor.timeline not in (None, horizon.timeline):
             await send(_part(_RESET + _mark(horizon)))
             return horizon
         lines, reached = await self._feed.after(cursor)
-        body = b"".join(_message(line) for line in wanted.of(lines))
+        body = b"".join(_message(line, horizon.timeline) for line in wanted.of(lines))
         if body:
             await send(_part(body))
-        return reached
+        return Cursor.at(reached, horizon.timeline)
 
 
 class _Wanted:
@@ -144,13 +148,13 @@ async def _until_gone(receive: Receive) -> None:
             pass
 
 
-def _message(line: Line) -> bytes:
-    return b"id: %d\ndata: %b\n\n" % (line.id, line.data)
+def _message(line: Line, timeline: int | None) -> bytes:
+    return b"id: %b\ndata: %b\n\n" % (Cursor.at(line.id, timeline).text.encode(), line.data)
 
 
-def _mark(cursor: int | None) -> bytes:
+def _mark(cursor: Cursor | None) -> bytes:
     """An id without data: no event for the client, and where it goes on after a break."""
-    return b"\n" if cursor is None else b"id: %d\n\n" % cursor
+    return b"\n" if cursor is None else b"id: %b\n\n" % cursor.text.encode()
 
 
 def _start(status: int, kind: str) -> Message:

@@ -1,0 +1,59 @@
+"""Asks a server which it is, step by step: whoever goes through the steps waits as it likes."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+import psycopg2
+from psycopg2.extensions import POLL_OK, POLL_READ
+
+from claude_headspace.servers.identity import QUESTION, Server, require_current
+
+Wait: TypeAlias = tuple[int, bool]
+"""A descriptor, and whether to wait until it takes bytes, not until it has some."""
+Asking: TypeAlias = Generator[Wait, None, Server]
+
+
+def asking(address: str, url: str) -> Asking:
+    """Connect, ask, and disconnect; `url` is the address of which this is one.
+
+    Raises psycopg2.Error, and ReplacedServer.
+    """
+    connection = psycopg2.connect(address, async_=1)
+    try:
+        yield from finishing(connection)
+        cursor = connection.cursor()
+        cursor.execute(QUESTION)
+        yield from finishing(connection)
+        server = Server.of(cursor.fetchone())
+        require_current(server, url)
+        return server
+    finally:
+        connection.close()
+
+
+def finished(steps: Asking, seconds: float) -> Server | None:
+    """What the steps come to; None when that takes longer."""
+    deadline = time.monotonic() + seconds
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            descriptor, writing = next(steps)
+            ends: tuple[list[int], list[int]] = (
+                ([], [descriptor]) if writing else ([descriptor], [])
+            )
+            select.select(*ends, [], left)
+    except StopIteration as end:
+        server: Server = end.value
+        return server
+    finally:
+        steps.close()
+    return None
+
+
+def finishing(connection: Any) -> Generator[Wait, None, None]:
+    """Until an asynchronous connection has done what it was asked for."""
+    while (wanted := connection.poll()) != POLL_OK:
+        yield connection.fileno(), wanted != POLL_READ

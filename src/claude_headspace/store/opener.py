@@ -1,0 +1,148 @@
+"""Opens a connection of ours: to the right server, and shared with nobody."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import psycopg2
+
+from claude_headspace.address import told_by_driver
+from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.servers.asking import asking
+from claude_headspace.servers.hosts import CONNECT_SECONDS, Host, hosts_of
+from claude_headspace.servers.identity import (
+    QUESTION,
+    Server,
+    require_current,
+    require_unshared,
+)
+from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
+from claude_headspace.store.failures import DriverError, translate
+from claude_headspace.store.names import Names
+from claude_headspace.store.patience import Patience
+
+_SETTINGS = {
+    # Commits wait for the disk where it is said so: see write_events and EventWriter.
+    "synchronous_commit": "off",
+    "timezone": "UTC",
+    "lock_timeout": "10s",
+    # A server learns of a client that vanished without a word, and lets go of its lock.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+_SET = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
+_BACKEND = "SELECT pg_backend_pid()"
+
+logger = logging.getLogger(__name__)
+
+
+class Opened(NamedTuple):
+    """`pooled`: a pooler stands in between, which may at any time share what is ours."""
+
+    connection: Any
+    server: Server
+    pooled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens connections to an address, of which every wait is bounded by `patience`."""
+
+    url: Callable[[], str]
+    application_name: str
+    patience: Patience
+    names: Names
+
+    def open(self) -> Opened:
+        """Connect to the first host that answers, takes writes and was not replaced by another.
+
+        Raises DatabaseUnavailable where there is none.
+        """
+        url = self.url()
+        errors: list[DatabaseUnavailable] = []
+        for host in _hosts(url):
+            try:
+                return self._open(url, host)
+            except DatabaseUnavailable as error:
+                errors.append(error)
+        raise _unreachable(errors)
+
+    def require_own(self, opened: Opened) -> None:
+        """Raise SharedConnection where another process of the server serves us by now."""
+        (now,) = self._ask(opened.connection, _BACKEND)
+        require_unshared(ours=now == opened.server.backend)
+
+    def _open(self, url: str, host: Host) -> Opened:
+        connection = None
+        try:
+            address = self.names.resolved(host.dsn, self.patience.look)
+            connection = psycopg2.connect(
+                address, async_=1, application_name=self.application_name, **CLIENT_ENCODING
+            )
+            self.patience.wait_for(connection, host.seconds)
+            require_utf8(connection)
+            return self._meet(connection, url, address, host.seconds)
+        except DriverError as error:
+            _close(connection)
+            raise DatabaseUnavailable(told_by_driver(error)) from error
+        except BaseException:
+            _close(connection)
+            raise
+
+    def _meet(self, connection: Any, url: str, address: str, seconds: float | None) -> Opened:
+        """Learn which server this is, and set what ours have set."""
+        backend = connection.info.backend_pid
+        # What is set stays for whoever gets the connection next: it must be ours alone.
+        mine = f"CASE WHEN pg_backend_pid() = {backend} THEN concat({_SET}) END"
+        server = Server.of(self._ask(connection, f"{QUESTION}, {mine}", seconds))
+        require_current(server, url)
+        opened = Opened(connection, server, server.backend != backend)
+        if opened.pooled:
+            self._require_session(opened, url, address)
+            self._ask(connection, f"SELECT {_SET}")
+        return opened
+
+    def _require_session(self, opened: Opened, url: str, address: str) -> None:
+        """While we ask for nothing the pooler must give our server to nobody else."""
+        try:
+            beside = self.patience.finish(asking(address, url), CONNECT_SECONDS)
+        except (*DriverError, DatabaseUnavailable) as error:
+            logger.warning("the pooler has no second connection, its pool is too small: %s", error)
+        else:
+            require_unshared(ours=beside.backend != opened.server.backend)
+        self.require_own(opened)
+
+    def _ask(
+        self, connection: Any, statement: str, seconds: float | None = None
+    ) -> tuple[Any, ...]:
+        try:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            self.patience.wait_for(connection, seconds)
+            row: tuple[Any, ...] = cursor.fetchone()
+        except DriverError as error:
+            raise translate(error) from error
+        return row
+
+
+def _close(connection: Any) -> None:
+    if connection is not None:
+        connection.close()
+
+
+def _hosts(url: str) -> list[Host]:
+    try:
+        return hosts_of(url)
+    except DriverError as error:
+        raise _unreachable([DatabaseUnavailable(told_by_driver(error))]) from error
+
+
+def _unreachable(errors: Sequence[DatabaseUnavailable]) -> DatabaseUnavailable:
+    if len(errors) == 1 and type(errors[0]) is not DatabaseUnavailable:
+        return errors[0]
+    told = "; ".join(dict.fromkeys(map(str, errors)))
+    return DatabaseUnavailable(f"the database cannot be reached: {told}")
