@@ -236,9 +236,7 @@ def test_over_one_home_a_session_is_one_and_told_once(
     assert [(r.levelno, fleet.session in r.getMessage()) for r in told] == [(logging.DEBUG, True)]
 
 
-def test_a_watcher_says_how_far_behind_it_is(
-    tmp_path: Path, log: Log, made: list[Machine]
-) -> None:
+def test_a_watcher_says_how_far_behind_it_is(tmp_path: Path, log: Log, made: list[Machine]) -> None:
     made.append(Machine(tmp_path / "var", log, "a"))
     made[0].database.connect()
     queue = WorkQueue()

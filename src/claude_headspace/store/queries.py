@@ -32,6 +32,7 @@ from claude_headspace.store.tables import (
     checkpoints,
     dead_letters,
     events,
+    machines,
     places,
     projects,
 )
