@@ -164,7 +164,7 @@ class Archiver:
         if not self._wanted(session):
             return
         known = self._pieces.sidecars(self._machine, session)
-        with self._announce(f"look into {folder}", SLOW_SECONDS):
+        with self._announce(f"listing {folder}", SLOW_SECONDS):
             changed, gone = changed_files(folder, known)
         self._sidecars.extend((path, session) for path in changed)
         for source in gone:

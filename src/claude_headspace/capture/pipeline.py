@@ -174,7 +174,7 @@ def _step(batch: Batch) -> Step:
 def _tell_duplicates(path: str, duplicates: Sequence[Event]) -> None:
     first = duplicates[0]
     logger.warning(
-        "%s: %d turns stand in the log already from another place, the first at byte %s"
+        "%s: the log already has %d of its turns from another place, the first at byte %s"
         " (session %s, line %s)",
         path, len(duplicates), first.origin and first.origin.offset,
         first.session_uuid, first.payload.get("line_uuid"),

@@ -144,7 +144,7 @@ class Reader:
             beginning = source.file.begin(line.start, KEPT_BYTES)
             return ReadLine(line.start, beginning, [Rejected(line.start, TOO_LONG, detail)])
         if self._in_flight.is_poison(source.stored.id, line.start):
-            detail = "the watcher died of this line repeatedly: it is set aside"
+            detail = "the line has killed the watcher repeatedly and is set aside"
             return ReadLine(line.start, line.data, [Rejected(line.start, POISON, detail)])
         # If this is the end of the process, it will be known of which line.
         self._in_flight.take(source.stored.id, line.start)
@@ -170,6 +170,6 @@ class Reader:
         except MemoryError:
             raise
         except Exception as error:
-            logger.exception("the line at byte %d meets a bug", line.start)
-            detail = f"it meets a bug and is set aside: {type(error).__name__}: {error}"
+            logger.exception("a bug prevents reading the line at byte %d", line.start)
+            detail = f"a bug prevents reading the line: {type(error).__name__}: {error}"
             return [Rejected(line.start, POISON, detail)]

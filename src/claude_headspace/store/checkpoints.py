@@ -188,7 +188,7 @@ class Checkpoints:
         rows = self._database.store(statements, source.precondition, meanwhile=meanwhile)
         if not rows:
             raise DatabaseUnavailable(
-                f"the checkpoint of {source.path} was changed by somebody else: it is read again"
+                f"the checkpoint of {source.path} was changed by another program: it is read again"
             )
         precondition = replace(source.precondition, row=ReadRow._make(rows[0]))
         return replace(source, precondition=precondition)
