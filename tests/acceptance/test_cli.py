@@ -637,7 +637,7 @@ def test_hosts_and_what_is_of_one_of_them(cli: Cli) -> None:
     first, second, third = cli.ok("hosts").splitlines()[1:]
     assert first.split()[:3] == ["laptop", "*", here[:8]]
     assert first.split()[3:5] == ["no", "1.0"]
-    assert "5 B" in first
+    assert "5 bytes" in first
     assert "7 s" in first
     assert "1 (1 open)" in first
     assert second.split()[:4] == ["server", other[:8], "no", "-"]
