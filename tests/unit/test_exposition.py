@@ -96,6 +96,7 @@ def test_written_and_rejected_by_their_labels() -> None:
         (("event_type", "session_ended"),): 0,
         (("event_type", "state_transition"),): 0,
         (("event_type", "hook_received"),): 0,
+        (("event_type", "note_added"),): 0,
     }
     assert found["events_rejected_total", (("reason", "damaged"),)] == 0
 
