@@ -48,6 +48,7 @@ GOOD: tuple[tuple[str, int], ...] = (
     ("tools --by project", 0),
     ("rejected", 0),
     ("restarts", 0),
+    ("hosts", 0),
     ("status", 2),
     ("forget 9d440bfc", 0),
     ("hooks status --claude-version 2.1.240", 1),

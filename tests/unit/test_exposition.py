@@ -127,7 +127,7 @@ def test_every_series_is_there_when_nothing_is_known() -> None:
     assert unknown.keys() == known.keys()
     assert unknown["watcher_status_readable", ()] == 0
     assert math.isnan(unknown.pop(("database_round_trip_seconds", ())))
-    kept = {("build_info", ""), ("health", "down")}
+    kept = {("build_info", ""), ("machine_info", ""), ("health", "down")}
     assert {
         (name, labels[0][1] if name == "health" else "")
         for (name, labels), value in unknown.items()

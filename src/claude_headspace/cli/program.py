@@ -24,8 +24,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "usage": "usage", "tools": "usage", "open": "page", "psql": "database",
     },
     "Watch": {
-        "status": "state", "doctor": "doctor", "rejected": "rejected", "restarts": "state",
-        "verify": "whole",
+        "status": "state", "doctor": "doctor", "hosts": "hosts", "rejected": "rejected",
+        "restarts": "state", "verify": "whole",
     },
     "Keep": {
         "emit": "emit", "restore": "archive", "register": "capture", "unregister": "capture",

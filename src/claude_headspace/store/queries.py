@@ -30,7 +30,7 @@ from claude_headspace.store.tables import (
     dead_letters,
     events,
     machines,
-    projects,
+    places,
 )
 
 RECENT_HOOKS = 10_000
@@ -140,8 +140,8 @@ def events_between(wanted: EventFilter, after_id: int, last_id: int) -> Select[A
 def _with_projects(chosen: Select[Any], order: Sequence[str]) -> Select[Any]:
     page = chosen.subquery("page")
     return (
-        select(page, projects.c.path.label("project"))
-        .outerjoin(projects, projects.c.id == page.c.project_id)
+        select(page, places.c.path.label("project"), places.c.host)
+        .outerjoin(places, places.c.id == page.c.project_id)
         .order_by(*[page.c[name] for name in order])
     )
 

@@ -37,6 +37,7 @@ from claude_headspace.watcher.liveness import Liveness
 from claude_headspace.watcher.loop import Loop
 from claude_headspace.watcher.meter import Meter
 from claude_headspace.watcher.pause import Pause
+from claude_headspace.watcher.presence import Presence
 from claude_headspace.watcher.reading import Reading
 from claude_headspace.watcher.rewinding import Rewinding
 from claude_headspace.watcher.snapshot import Snapshot
@@ -227,6 +228,7 @@ class Parts:
             stop=self.stop,
             heartbeat=self.heartbeat,
             pause=self._pause,
+            presence=Presence(self.log.database, self._machine, self._work_queue),
             meter=self._meter,
             learn_anew=self._learn_anew,
         )

@@ -23,6 +23,7 @@ from claude_headspace.watcher.boundary import Boundary
 from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.meter import Meter
 from claude_headspace.watcher.pause import Pause
+from claude_headspace.watcher.presence import Presence
 from claude_headspace.watcher.reading import Reading
 from claude_headspace.watcher.rewinding import Rewinding
 from claude_headspace.watcher.stop import Stop
@@ -67,6 +68,7 @@ class Loop:
         stop: Stop,
         heartbeat: Heartbeat,
         pause: Pause,
+        presence: Presence,
         meter: Meter,
         learn_anew: Callable[[], None],
     ) -> None:
@@ -91,6 +93,7 @@ class Loop:
         self._stop = stop
         self._heartbeat = heartbeat
         self._pause = pause
+        self._presence = presence
         self._meter = meter
         self._learn_anew = learn_anew
         self._generation = 0
@@ -129,6 +132,7 @@ class Loop:
 
     def _work(self) -> None:
         """Whatever is due; waits when nothing is."""
+        self._presence.tell()
         self._rewinding.look()
         self._take_notifications()
         if time.monotonic() >= self._scanner.due:
