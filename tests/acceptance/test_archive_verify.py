@@ -30,7 +30,7 @@ def test_a_log_without_any_transcript_left_is_proven_and_repaired(
     status, report = verified(watcher)
     assert (status, report["findings"]) == (0, [])
     assert report["totals"] == with_files["totals"]
-    assert (report["from_archive"], report["archived_files"]) == (4, 5)
+    assert (report["from_archive"], report["archived_files"]) == (5, 6)
     log.rows("DELETE FROM events WHERE event_type = 'turn_detected'; DELETE FROM tool_calls")
     turns = report["totals"]["in_log"]
     assert verified(watcher)[1]["totals"]["missing"] == turns
@@ -38,7 +38,7 @@ def test_a_log_without_any_transcript_left_is_proven_and_repaired(
     assert len(log.turns()) == turns
     assert log.value("SELECT count(*) FROM tool_calls") == 1
     log.rows("UPDATE archive_pieces SET content = set_byte(content, 9, get_byte(content, 9) # 1)")
-    assert verified(watcher)[1]["counts"]["archive"] == 5
+    assert verified(watcher)[1]["counts"]["archive"] == 6
 
 
 def test_disk_and_archive_are_compared(projects: Projects, watcher: Watcher, log: Log) -> None:

@@ -112,16 +112,14 @@ def test_a_line_that_was_too_long_is_written_once_longer_ones_are_allowed(
 def test_a_line_whose_file_is_gone_is_read_in_the_archive_with_its_calls(
     rejecting: Rejecting,
 ) -> None:
-    call = {**lines.tool_use(), "input": {"content": TEXT}}
-    long = lines.assistant(SESSION, [lines.text("I write"), call], at=1)
+    long = lines.assistant(SESSION, [lines.text(TEXT), lines.tool_use()], at=1)
     rejecting.capture(lines.joined(lines.user(SESSION, "short"), long))
     rejecting.archive()
     rejecting.environment[LONG] = "300000"
     status, (result,) = rejecting.retry()
     assert (status, result["fate"]) == (0, "written")
     offset = len(lines.joined(lines.user(SESSION, "short")))
-    stored = rejecting.sql("SELECT tool, call_offset, input_bytes > 200000 FROM tool_calls")
-    assert stored == [("Bash", offset, True)]
+    assert rejecting.sql("SELECT tool, call_offset FROM tool_calls") == [("Bash", offset)]
 
 
 def test_a_damaged_line_stays_rejected_with_its_reason(rejecting: Rejecting) -> None:
