@@ -24,14 +24,10 @@ def assert_archived(log: Log, *roots: Path) -> None:
 
 
 def missing_bytes(log: Log, *roots: Path) -> dict[str, int]:
-    """How many bytes of which files are not archived yet."""
+    """How many bytes of which files are not archived yet; of an empty file nothing is to be."""
     archived = dict(log.rows(_LATEST))
-    files = files_below(*roots)
-    return {
-        path: len(data) - (archived.get(path) or 0)
-        for path, data in files.items()
-        if archived.get(path) != len(data)
-    }
+    missing = {p: len(data) - (archived.get(p) or 0) for p, data in files_below(*roots).items()}
+    return {path: count for path, count in missing.items() if count}
 
 
 def files_below(*roots: Path) -> dict[str, bytes]:
@@ -99,7 +95,7 @@ def history(projects: Projects) -> Path:
     path = projects.say(SESSION, "Hello", "there")
     projects.append(path, b'{"no newline')
     below = path.with_suffix("")
-    for name, data in {"subagents/agent-a.jsonl": b"", "tool-results/1.txt": b"x" * 9}.items():
+    for name, data in {"subagents/agent-a.jsonl": b"\n", "tool-results/1.txt": b"x" * 9}.items():
         (below / name).parent.mkdir(parents=True, exist_ok=True)
         (below / name).write_bytes(data)
     old = path.with_name("agent-00ff00ff.jsonl")

@@ -74,7 +74,7 @@ def _read_private(path: Path) -> str:
     """The file's text, empty when there is none; StateUnusable when others can read it."""
     try:
         if path.stat().st_mode & 0o077:
-            raise StateUnusable(f"{path} can be read by others: remove it, a new one is made")
+            raise StateUnusable(f"{path} is readable by others: remove it, and a new one is made")
         return path.read_text("ascii").strip()
     except FileNotFoundError:
         return ""

@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+def start_command() -> str:
+    """What a person types when nothing runs."""
+    return "claude-headspace up"
+
+
 class HeadspaceError(Exception):
     """Something went wrong that the person at the keyboard can act on."""
 

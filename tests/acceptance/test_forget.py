@@ -17,15 +17,27 @@ STAYS = {"registrations", "registration_hosts", "tombstones", "checkpoints"}
 def traces(log: Log, session: str) -> dict[str, int]:
     """The tables in which a session is named, and how often."""
     found = {}
-    for (table,) in log.rows(
-        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-    ):
+    for table in tables(log):
         count = log.value(
             f"SELECT count(*) FROM {table} t WHERE t::text LIKE %s", (f"%{session}%",)
         )
         if count and table not in STAYS:
             found[table] = count
     return found
+
+
+def tables(log: Log) -> list[str]:
+    """The names of all tables."""
+    relations = "SELECT relname FROM pg_class WHERE relkind = 'r'"
+    rows = log.rows(f"{relations} AND relnamespace = 'public'::regnamespace")
+    return [row[0] for row in rows]
+
+
+def tables_with(log: Log, secret: str) -> list[str]:
+    """The tables that hold the secret, as text, as words, or as bytes."""
+    spelt = [f"%{each}%" for each in (secret, secret.lower()[-40:], secret.encode().hex())]
+    count = "SELECT count(*) FROM {} t WHERE t::text LIKE ANY (%s)"
+    return [table for table in tables(log) if log.value(count.format(table), (spelt,))]
 
 
 @pytest.fixture
@@ -115,11 +127,24 @@ def test_secrets_that_are_stored_are_overwritten(
     secret = "sk-ant-" + "a1B2" * 10
     path = projects.say(SESSION, f"my key is {secret}", "fine")
     projects.append(path, f'{{"broken": "{secret}'.encode() + b"\n")
+    call = {**lines.tool_use(), "input": {"command": f"export A='{secret}'", "file": "x" * 2000}}
+    projects.append(path, lines.joined(lines.assistant(SESSION, [call], at=50)))
+    projects.append(path, lines.joined(lines.queue(SESSION, "enqueue", at=60, content=secret)))
     for number in range(2000):
         projects.append(path, lines.joined(lines.user(SESSION, f"{number} {secret}", at=number)))
     with watcher.running():
         assert_archived(log, projects.root)
+        log.rows(
+            "UPDATE events SET annotations = jsonb_build_object('revised', jsonb_build_object("
+            "'rules', 2, 'text', %s)) WHERE id = (SELECT min(id) FROM events)", (secret,),
+        )  # fmt: skip
+        log.rows(
+            "INSERT INTO search_parts SELECT id, 0, 0, 1, true, to_tsvector('simple',"
+            " payload ->> 'text') FROM events WHERE event_type = 'turn_detected'"
+        )
+        assert len(tables_with(log, secret)) == 5
         assert command(watcher, "redact", "--existing").returncode == 0
+        assert tables_with(log, secret) == []
         before = archived_bytes(log, str(path))
         assert len(before) == path.stat().st_size
         assert secret.encode() not in before

@@ -182,7 +182,7 @@ def test_a_guard_without_its_inner_half(
     state_directory: Path, postgres_server: PostgresServer
 ) -> None:
     with site(state_directory, postgres_server, enforcer=False) as it:
-        it.expect("degraded", 200, "the guard's half inside supervisord is missing")
+        it.expect("degraded", 200, "the guard's plugin in supervisord is missing")
 
 
 def test_a_frozen_postgres(

@@ -59,7 +59,7 @@ def test_never_over_a_file_that_differs(
     path.write_bytes(whole + b"more")
     assert command(watcher, "restore", SESSION).returncode == 0
     unknown = command(watcher, "restore", lines.new_session())
-    assert (unknown.returncode, "holds no file of session" in unknown.stderr) == (1, True)
+    assert (unknown.returncode, "has no file of session" in unknown.stderr) == (1, True)
 
 
 def test_damage_is_told_and_nothing_is_written(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import capturing, footprint, growth
+from benchmarks import arrival, capturing, footprint, growth, page, viewers
 from benchmarks.bench import FULL, QUICK, Bench, Row, Scale
 from benchmarks.figures import Result, table
 from benchmarks.machine import condition, describe
@@ -34,6 +34,10 @@ ROWS = (
     Row("start", 'from the watcher\'s start to "ready"', footprint.start),
     Row("line", "memory for one line of the longest allowed length", footprint.longest_line),
     Row("growth", "a large log: cost of an event, time of a question", growth.growth),
+    Row("page", "the page and the API over a million turns", page.page),
+    Row("arrival", "from an append until it is seen", arrival.arrival),
+    Row("watched", "the watcher with pages open and a search a second", page.watched),
+    Row("viewers", "the same transcripts in this and in agentsview", viewers.viewers),
 )
 ROUNDS = 5
 QUICK_ROUNDS = 2
@@ -92,6 +96,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=_names, metavar="ROW,ROW", help="only these rows")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of all rounds")
     parser.add_argument("--events", type=int, metavar="N", help="events of the large log")
+    parser.add_argument("--turns", type=int, metavar="N", help="turns of the page's log")
     parser.add_argument("--bytes", type=int, metavar="N", help="bytes of realistic transcripts")
     return parser.parse_args(arguments)
 
@@ -110,6 +115,7 @@ def _scale(options: argparse.Namespace) -> Scale:
         scale,
         grown_rows=options.events or scale.grown_rows,
         realistic_bytes=options.bytes or scale.realistic_bytes,
+        page_turns=options.turns or scale.page_turns,
     )
 
 

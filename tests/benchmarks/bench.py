@@ -33,6 +33,9 @@ class Scale:
     finished_files: int = 10_000
     grown_rows: int = 10_000_000
     query_repeats: int = 50
+    page_turns: int = 1_000_000
+    page_bytes: int = 2_000_000_000
+    viewed_bytes: int = 340_000_000
 
 
 FULL = Scale()
@@ -49,6 +52,9 @@ QUICK = Scale(
     finished_files=500,
     grown_rows=200_000,
     query_repeats=10,
+    page_turns=5_000,
+    page_bytes=10_000_000,
+    viewed_bytes=5_000_000,
 )
 
 

@@ -169,19 +169,20 @@ def _latency(bench: Bench, result: Result, rate: int, seconds: int) -> None:
                     bench.server.log() as log,
                     _rsyslog(bench, variant, place, log) as pid,
                 ):
-                    _append(bench, result, name, log, place, rate, seconds, pid)
+                    append(bench, result, name, log, place, rate, seconds, pid)
         with (
             bench.place() as place,
             bench.server.log() as log,
             watching(place / "state", place / "projects", log) as watcher,
         ):
-            _append(bench, result, OURS, log, place, rate, seconds, watcher.pid)
+            append(bench, result, OURS, log, place, rate, seconds, watcher.pid)
 
 
-def _append(
+def append(
     bench: Bench, result: Result, name: str, log: Log, place: Path,
     rate: int, seconds: int, pid: int,
 ) -> None:  # fmt: skip
+    """Lines at this rate, and how long each was on its way."""
     sessions = load.make_sessions(place / "projects", FILES)
     size, lines = bench.scale.line_bytes, rate * seconds
     # The first line of each session, which makes its rows, is not what is measured.

@@ -19,7 +19,6 @@ from benchmarks.large_log import fill
 from benchmarks.server import Log
 from claude_headspace.store.engine import reading
 from claude_headspace.store.queries import EventFilter, newest_events
-from claude_headspace.store.selection import find_projects, find_session
 from claude_headspace.store.totals import captured, count_events
 from servers import embedded_environment
 
@@ -99,8 +98,11 @@ def _some_session(connection: Connection) -> str:
 
 
 def _filters(connection: Connection) -> dict[str, tuple[EventFilter, int | None]]:
-    session = find_session(connection, _some_session(connection)).filter()
-    projects = find_projects(connection, "/home/u/project-7")
+    agent = text("SELECT id FROM agents WHERE session_uuid::text = :session")
+    some = {"session": _some_session(connection)}
+    session = EventFilter(agent_id=connection.execute(agent, some).scalar_one())
+    named = text("SELECT id FROM projects WHERE path = '/home/u/project-7'")
+    projects = tuple(connection.scalars(named))
     newest = connection.execute(
         text("SELECT max(timestamp) FROM events WHERE project_id = :id"), {"id": projects[0]}
     ).scalar_one()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from browser.recorded import Talk
 from claude_headspace.access import new_link_code
 from harness import HOST, Log, Projects, Watcher
 from website import Website, website
@@ -96,3 +97,30 @@ def desk(
             problems = [problem for page in context.pages for problem in page.problems]
             context.close()
             assert problems == []
+
+
+@pytest.fixture
+def worked(desk: Any) -> Talk:
+    """A session with calls that worked and failed, an edit that was declined, and a subagent."""
+    talk = Talk(desk.projects)
+    talk.prompt("why is it broken", ago=90)
+    talk.answer([{"type": "thinking", "thinking": "It may be the index."}], ago=89)
+    good = talk.call("Bash", {"command": "git fsck", "description": "look"}, ago=88)
+    talk.result(good, "dangling blob 1234\nmissing tree 5678", ago=87)
+    bad = talk.call("Bash", {"command": "git status"}, ago=86)
+    talk.result(bad, "Exit code 128\nfatal: bad object", ago=85, error=True)
+    task = talk.call(
+        "Task", {"description": "find writers", "subagent_type": "Explore", "prompt": "p"}, ago=80
+    )
+    inner = talk.call("Grep", {"pattern": "worktree"}, ago=79, subagent="a1b2c3")
+    talk.result(inner, "3 files", ago=78, subagent="a1b2c3")
+    talk.answer("The subagent found **three**.", ago=77, subagent="a1b2c3")
+    talk.result(task, "three", ago=76, toolUseResult={"agentId": "a1b2c3"})
+    edit = {"file_path": f"{talk.cwd}/a.py", "old_string": "a\nb", "new_string": "a\nc"}
+    declined = talk.call("Edit", edit, ago=70)
+    refusal = "The user doesn't want to proceed with this tool use."
+    talk.result(declined, refusal, ago=69, error=True)
+    talk.answer("## Found it\n\nThe `index` is broken.\n\n```\ngit read-tree HEAD\n```", ago=68)
+    talk.prompt("fix it", ago=20)
+    talk.answer("Fixed.", ago=19)
+    return talk

@@ -24,7 +24,7 @@ from claude_headspace.sessions.known import Sessions
 from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.checkpoints import Checkpoints
-from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.connection import Database, Meanwhile, Row
 from claude_headspace.store.precondition import Precondition
 from claude_headspace.store.sessions import SessionRows
 from claude_headspace.store.writer import EventWriter
@@ -133,11 +133,16 @@ class Noting(Database):
         self.durable: list[str] = []
 
     def store(
-        self, statements: Sequence[str], precondition: Precondition, *, durably: bool = False
+        self,
+        statements: Sequence[str],
+        precondition: Precondition,
+        *,
+        durably: bool = False,
+        meanwhile: Meanwhile | None = None,
     ) -> list[Row]:
         if durably:
             self.durable += statements
-        return super().store(statements, precondition, durably=durably)
+        return super().store(statements, precondition, durably=durably, meanwhile=meanwhile)
 
 
 def test_what_is_kept_of_a_damaged_file_is_on_the_disk_before_the_file_goes(

@@ -20,7 +20,6 @@ from claude_headspace.store.queries import (
     EventFilter,
     events_between,
     newest_events,
-    newest_sessions,
 )
 from servers import PostgresServer
 
@@ -74,14 +73,18 @@ READERS: dict[str, tuple[Select[Any], str]] = {
         events_between(EventFilter(), ROWS - 500, ROWS),
         "pk_events",
     ),
-    "a project's sessions": (
-        newest_sessions((7,), open_only=False, limit=None),
-        "ix_agents_project_id",
-    ),
 }
 
-# What the writing side asks.
+# What the page and the writing side ask.
 WRITERS: dict[str, tuple[str, str]] = {
+    "sessions, the newest line first": (
+        "SELECT * FROM agents ORDER BY last_seen_at DESC, id DESC LIMIT 51",
+        "ix_agents_last_seen_at_id",
+    ),
+    "a session's sources": (
+        f"SELECT * FROM checkpoints WHERE sessions @> ARRAY['{KEY}'::uuid]",
+        "ix_checkpoints_sessions",
+    ),
     "an event's identity": (
         f"SELECT id FROM events WHERE event_key = '{KEY}' AND session_uuid = '{KEY}'",
         "uq_events_event_key_session_uuid",

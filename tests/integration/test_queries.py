@@ -14,7 +14,12 @@ import psycopg2
 import pytest
 from sqlalchemy import Connection, Select, text
 
+from claude_headspace.cli.naming import project_ids, project_paths
 from claude_headspace.errors import SelectionError
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.done import count_turns
+from claude_headspace.read.selection import SessionNamed, find_session
+from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import reading
 from claude_headspace.store.queries import (
     EventFilter,
@@ -22,12 +27,10 @@ from claude_headspace.store.queries import (
     hooks_seen,
     newest_dead_letters,
     newest_events,
-    newest_sessions,
 )
 from claude_headspace.store.requests import ask_for
-from claude_headspace.store.selection import find_projects, find_session
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
-from claude_headspace.store.totals import captured, count_events, count_turns
+from claude_headspace.store.totals import captured, count_events
 from servers import PostgresServer
 
 MANY = 200_000
@@ -176,15 +179,9 @@ def test_a_large_log_is_estimated_and_a_small_one_counted(
         assert estimated.by_type[kind] == pytest.approx(number, rel=0.3, abs=30)
 
 
-def test_sessions_come_with_their_turns(large_log: str) -> None:
-    with reading(large_log) as connection:
-        page = connection.execute(newest_sessions((), open_only=True, limit=2)).mappings().all()
-        turns, together = count_turns(connection, [row["id"] for row in page])
-        none = count_turns(connection, [])
-    assert [row["id"] for row in page] == [SESSIONS - 1, SESSIONS]
-    assert together == sum(turns.values())
-    assert turns.keys() == {SESSIONS - 1, SESSIONS}
-    assert none == ({}, 0)
+def asking(url: str) -> Reader:
+    """What the page and the commands ask with."""
+    return Reader(Database(lambda: url, application_name="test"))
 
 
 def test_a_turn_in_two_sessions_counts_once(database_url: str) -> None:
@@ -195,9 +192,8 @@ def test_a_turn_in_two_sessions_counts_once(database_url: str) -> None:
         execute(database_url, insert_event(session, shared))
     execute(database_url, insert_event(second, own))
     with reading(database_url) as connection:
-        turns, together = count_turns(connection, [1, 2])
         held = captured(connection)
-    assert (turns, together) == ({1: 1, 2: 2}, 2)
+    assert count_turns(asking(database_url), [1, 2]) == 2
     assert (held.events.turns, held.events.by_type) == (2, {"turn_detected": 3})
     assert (held.sessions, held.open_sessions, held.projects) == (2, 2, 1)
 
@@ -215,13 +211,13 @@ def test_sessions_are_found_by_their_beginning(database_url: str) -> None:
     for session in (one, other):
         add_agent(database_url, session)
     unknown = uuid.uuid4()
-    with reading(database_url) as connection:
-        assert find_session(connection, "AAAA").uuid == one
-        assert find_session(connection, str(other)).agent_id == 2
-        assert find_session(connection, str(unknown)).filter() == EventFilter(session=unknown)
-        for name, problem in (("aaa", "more than one"), ("b", "knows no"), ("x", "no session")):
-            with pytest.raises(SelectionError, match=problem):
-                find_session(connection, name)
+    reader = asking(database_url)
+    assert find_session(reader, "AAAA").uuid == str(one)
+    assert find_session(reader, str(other)).agent_id == 2
+    assert find_session(reader, str(unknown)) == SessionNamed(str(unknown), None)
+    for name, problem in (("aaa", "more than one"), ("b", "has no"), ("x", "not a session")):
+        with pytest.raises(SelectionError, match=problem):
+            find_session(reader, name)
 
 
 def test_events_of_a_session_without_rows_are_found(database_url: str) -> None:
@@ -229,7 +225,7 @@ def test_events_of_a_session_without_rows_are_found(database_url: str) -> None:
     execute(database_url, insert_event(session, uuid.uuid4()))
     execute(database_url, insert_event(uuid.uuid4(), uuid.uuid4()))
     with reading(database_url) as connection:
-        wanted = find_session(connection, str(session)).filter()
+        wanted = EventFilter(session=session)
         assert len(connection.execute(newest_events(wanted, 9)).all()) == 1
 
 
@@ -243,15 +239,20 @@ def test_projects_are_found_by_path_or_tail(
     execute(
         database_url, f"INSERT INTO projects (machine, path) VALUES (gen_random_uuid(), '{here}')"
     )
-    with reading(database_url) as connection:
-        assert find_projects(connection, "deep/app") == (2,)
-        assert find_projects(connection, "my_app") == (3,)
-        assert find_projects(connection, "/srv/other/app") == (5,)
-        assert len(find_projects(connection, ".")) == 2
-        with pytest.raises(SelectionError, match=r"more than one .*deep/app"):
-            find_projects(connection, "app")
-        with pytest.raises(SelectionError, match="knows no"):
-            find_projects(connection, "pp")
+    reader = asking(database_url)
+    assert project_ids(reader, "deep/app") == (2,)
+    assert project_ids(reader, "my_app") == (3,)
+    assert project_ids(reader, "/srv/other/app") == (5,)
+    assert len(project_ids(reader, ".")) == 2
+    assert project_ids(reader, None) == ()
+    with pytest.raises(SelectionError, match=r"more than one .*deep/app"):
+        project_ids(reader, "app")
+    with pytest.raises(SelectionError, match="has no"):
+        project_ids(reader, "pp")
+    assert set(project_paths(reader, "app")) == {nested, "/srv/other/app"}
+    assert project_paths(reader, "deep/app") == (nested,)
+    with pytest.raises(SelectionError, match="has no"):
+        project_paths(reader, "pp")
 
 
 def test_asking_for_a_session_wakes_the_watcher_and_counts_changes(database_url: str) -> None:

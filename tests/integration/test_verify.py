@@ -255,7 +255,7 @@ def test_damage_is_found(captured: Captured, damage: Damage, expected: dict[str,
 def test_a_position_behind_the_end_of_the_file(captured: Captured) -> None:
     change_source("committed_offset = 10000000")(captured)
     (finding,) = captured.verify()[1]["findings"]
-    assert finding["why"].startswith("10000000 bytes are noted as read, the file has ")
+    assert finding["why"].startswith("10000000 bytes are committed, but the file has ")
 
 
 def test_a_silent_session_has_to_end_where_a_watcher_runs(captured: Captured) -> None:

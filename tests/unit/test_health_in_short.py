@@ -13,7 +13,7 @@ from claude_headspace.web.health import in_short
         "the watcher was given up (crash loop: 5 restarts in 60s); after a fix: ctl -c /home/x",
         "the watcher was given up (crash loop: 5 restarts in 60s); after a fix …",
     ),
-    ("places cannot be seen (1): /home/u/.claude: denied", "places cannot be seen (1) …"),
+    ("folders cannot be read (1): /home/u/.claude: denied", "folders cannot be read (1) …"),
     ('the database refuses: role "ada" does not exist', "the database refuses …"),
     ("/home/u/secret cannot be read", "something is wrong"),
 ])  # fmt: skip

@@ -18,8 +18,8 @@ class Told(Alerts):
         super().__init__(())
         self.kinds: list[str] = []
 
-    def raise_alert(self, kind: AlertKind, reason: str) -> None:
-        self.kinds.append(f"{kind}: {reason}")
+    def raise_alert(self, kind: AlertKind, reason: str, session: str = "") -> None:
+        self.kinds.append(f"{kind}: {reason}{session}")
 
 
 @pytest.fixture

@@ -268,7 +268,7 @@ put(sys.argv[1], "x", {"text": "y" * 100_000})
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(inbox: Path) -> None:
     put(inbox, "x", {"n": 1})
-    with largest_file(4096), pytest.raises(InboxError, match="could not be left"):
+    with largest_file(4096), pytest.raises(InboxError, match="could not be written"):
         put(inbox, "x", {"text": "y" * 100_000})
     assert payloads(inbox) == [{"n": 1}]
     assert drafts(inbox) == []
@@ -276,7 +276,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(inbox: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InboxError, match="could not be left in the inbox"):
+    with pytest.raises(InboxError, match="could not be written to the inbox"):
         put(tmp_path / "file" / "inbox", "x", {})
 
 

@@ -69,8 +69,8 @@ def test_a_beat_inside_begins_the_time_of_the_innermost_anew() -> None:
             ear.tell(15.0)
             assert not ear.tell(0.1).overdue
             ear.liveness.beat()
-        with ear.liveness.doing("open /slow/a", 5.0):
-            assert ear.tell(4.0).doing == "open /slow/a"
+        with ear.liveness.doing("opening /slow/a", 5.0):
+            assert ear.tell(4.0).doing == "opening /slow/a"
         beat = ear.tell(1.0)
         assert (beat.doing, beat.seconds) == ("list /slow", 1.0)
     assert ear.tell(1.0).doing == WORK
@@ -79,7 +79,7 @@ def test_a_beat_inside_begins_the_time_of_the_innermost_anew() -> None:
 
 def test_an_error_ends_what_was_announced() -> None:
     ear = Ear()
-    with pytest.raises(FileNotFoundError), ear.liveness.doing("open /gone", 20.0):
+    with pytest.raises(FileNotFoundError), ear.liveness.doing("opening /gone", 20.0):
         Path("/gone").stat()
     assert ear.tell().doing == WORK
 

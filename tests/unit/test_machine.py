@@ -61,7 +61,7 @@ def test_an_empty_file_and_a_place_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "machine").write_text("")
     with pytest.raises(StateUnusable, match="is empty"):
         make_machine_id(tmp_path)
-    with pytest.raises(StateUnusable, match="cannot be written"):
+    with pytest.raises(StateUnusable, match="cannot be read"):
         make_machine_id(tmp_path / "machine" / "nowhere")
 
 

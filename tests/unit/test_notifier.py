@@ -45,7 +45,7 @@ def changes_until(notifier: DirectoryNotifier, path: Path) -> Changes:
     told = Changes()
     deadline = time.monotonic() + ENOUGH_SECONDS
     while str(path) not in (*told.files, *told.directories):
-        assert time.monotonic() < deadline, f"{path} was not told of, only {told}"
+        assert time.monotonic() < deadline, f"{path} was not reported, only {told}"
         select.select([fd for fd in [notifier.fileno()] if fd is not None], [], [], 0.1)
         found = notifier.take()
         told.files.update(found.files)

@@ -8,8 +8,8 @@ import pytest
 
 from claude_headspace.read.buckets import cut
 from claude_headspace.read.cut_json import read_cut
-from claude_headspace.read.sessions import title_of
 from claude_headspace.read.telling import telling
+from claude_headspace.read.titles import title_of
 
 NOON = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
 

@@ -61,6 +61,14 @@ def test_what_endangers_the_user_is_a_reason_whatever_runs() -> None:
     assert judge(replace(seen, programs=AWAY, status=MISSING)).reasons[-1] == seen.dangers[0]
 
 
+def test_a_watcher_whose_process_has_ended_is_down_at_once() -> None:
+    seen = replace(ALL_WELL, programs=AWAY, ended=True)
+    assert judge(seen).status == "down"
+    assert "the watcher is not running: process 7 has ended" in judge(seen).reasons
+    assert judge(seen).checks["watcher"]["running"] is False
+    assert judge(replace(seen, ended=False)).status == "degraded"
+
+
 def test_a_starting_process_that_works_already_is_well() -> None:
     assert with_watcher(state="STARTING").status == "healthy"
 
@@ -91,7 +99,7 @@ def test_a_watcher_that_does_not_run(values: dict[str, Any], words: str) -> None
         ({"state": "waiting", "reason": "no database"}, "the watcher is waiting: no database"),
         ({"state": "starting"}, "the watcher is starting"),
         ({"failing_since": NOW - 9, "last_error": "full"}, ": full"),
-        ({"trouble": "places cannot be seen (1): /p: no"}, "places cannot be seen (1): /p: no"),
+        ({"trouble": "folders cannot be read (1): /p: no"}, "folders cannot be read (1): /p: no"),
         (
             {
                 "backlog_bytes": 2_500_000,
@@ -134,7 +142,7 @@ def test_a_status_that_cannot_be_read() -> None:
     [
         ({"programs": (WATCHER,)}, "the guard is missing"),
         ({"programs": (WATCHER, replace(GUARD, state="FATAL", pid=0))}, "the guard is FATAL"),
-        ({"guard": Problem("no such call")}, "half inside supervisord is missing: no such call"),
+        ({"guard": Problem("no such call")}, "plugin in supervisord is missing: no such call"),
         ({"guard": replace(INNER, broken="KeyError")}, "failed: KeyError"),
         ({"guard": replace(INNER, waiting_ticks=3)}, "does not respond"),
         ({"guard": replace(INNER, settings_problem="x")}, "default settings"),

@@ -149,7 +149,7 @@ def restore_backup(server: Server, clients: Clients, source: Path) -> None:
     for table in tables:
         if table != "alembic_version" and server.ask(f'SELECT 1 FROM "{table}" LIMIT 1'):  # noqa: S608
             raise BackupImpossible(
-                f"the database holds something already ({table}): give an empty one"
+                f"the database is not empty ({table} has rows): name an empty one"
             )
     with tempfile.TemporaryFile() as told:
         read = subprocess.Popen(
@@ -193,4 +193,4 @@ def _fitting(script: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _last_words(told: bytes) -> str:
-    return " ".join(told.decode("utf-8", "replace").split())[-500:] or "it ended without a word"
+    return " ".join(told.decode("utf-8", "replace").split())[-500:] or "it printed no message"

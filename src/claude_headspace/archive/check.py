@@ -86,9 +86,9 @@ def _compare(pieces: Pieces, of: Generation, found: Proven, file: BinaryIO | Non
         found.bytes += len(data)
         checksum = zlib.crc32(data, checksum)
         if file is not None and not of.redacted and file.read(len(data)) != data:
-            found.problem = found.problem or f"the file and the archive differ behind byte {start}"
+            found.problem = found.problem or f"the file and the archive differ after byte {start}"
     if checksum != of.checkpoint.checksum and not of.redacted:
-        found.problem = f"generation {of.number} is not what was read"
+        found.problem = f"generation {of.number} differs from what was read"
 
 
 def _size(path: str) -> int | None:

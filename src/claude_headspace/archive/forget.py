@@ -112,7 +112,7 @@ class Forget:
         while not self._keep_turns and self._database.execute(_BEHIND, (self._names,))[0][0]:
             if time.monotonic() > deadline:
                 raise StillCaptured(
-                    "a running watcher has not taken it up: nothing was deleted; try again"
+                    "a running watcher has not responded: nothing was deleted; try again"
                 )
             time.sleep(0.05)
 

@@ -62,7 +62,7 @@ class Merge:
         try:
             return group is not None and self._replace(of, group)
         except ArchiveDamaged as error:
-            logger.error("pieces are left as they are: %s", error)  # noqa: TRY400
+            logger.error("pieces cannot be merged: %s", error)  # noqa: TRY400
             return False
 
     def _sizes(self, of: Generation) -> list[tuple[int, int]]:

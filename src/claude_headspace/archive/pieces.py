@@ -192,7 +192,7 @@ class Pieces:
         while at < of.checkpoint.offset:
             row = self._piece(of, at)
             if row is None or start != at != row[0]:
-                raise ArchiveDamaged(f"{_named(of)}: nothing is kept of byte {at}")
+                raise ArchiveDamaged(f"{_named(of)}: byte {at} is missing")
             yield row[0], opened(of, row)
             at = row[0] + row[1]
 
@@ -217,7 +217,7 @@ def opened(of: Generation, piece: Row) -> bytes:
     except zstandard.ZstdError as error:
         raise ArchiveDamaged(f"{_named(of)}: the piece at byte {start}: {error}") from error
     if len(data) != length or hashlib.sha256(data).digest() != bytes(digest):
-        raise ArchiveDamaged(f"{_named(of)}: the piece at byte {start} does not fit its digest")
+        raise ArchiveDamaged(f"{_named(of)}: the piece at byte {start} does not match its digest")
     return data
 
 

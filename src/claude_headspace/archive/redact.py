@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
+from typing import Any, NamedTuple
 
 from claude_headspace.archive.pieces import Generation, Pieces
 from claude_headspace.archive.redacted import LONGEST_BYTES, overwritten
-from claude_headspace.events.event import Event
-from claude_headspace.events.redaction import Redactor, redact_bytes, redact_event
+from claude_headspace.events.event import NO_SESSION, Event
+from claude_headspace.events.redaction import Redactor, redact_bytes, redact_event, redact_json
 from claude_headspace.store.connection import Database
+from claude_headspace.store.projections import INPUT_BYTES, cut_input
 from claude_headspace.transcripts.checkpoint import Checkpoint
+from claude_headspace.transcripts.transcript import redacted_state
 
 _PAGE = 200
-_EVENTS = """
-SELECT id, event_type, payload, annotations FROM events WHERE id > %s ORDER BY id LIMIT %s
-"""
-_STORE_EVENT = "UPDATE events SET payload = %s, annotations = %s WHERE id = %s AND payload = %s"
 _STORE_PIECE = """
 WITH changed AS (
     UPDATE archive_pieces SET digest = %s, content = %s WHERE source_id = %s AND generation = %s
@@ -30,7 +27,19 @@ UPDATE archive_generations SET redacted = true, stored = (SELECT sum(length(cont
     FROM archive_pieces WHERE source_id = %s AND generation = %s)
 FROM changed WHERE source_id = %s AND generation = %s
 """
-_NOBODY = UUID(int=0)
+# Its words are indexed anew, by the trigger of the update.
+_UNINDEX = "; DELETE FROM search_parts WHERE event_id = %s"
+
+
+class _Texts(NamedTuple):
+    """Columns of a table that hold words; `redacted` gives their values without secrets."""
+
+    name: str
+    table: str
+    columns: tuple[str, ...]
+    redacted: Callable[[Redactor, Sequence[Any]], Sequence[Any]]
+    key: tuple[str, ...] = ("id",)
+    before_all: tuple[Any, ...] = (-(2**63),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,7 @@ class _Piece:
 
 
 class RedactExisting:
-    """Goes through events, names of sessions, dead letters and the archive, a little at a time."""
+    """Goes through everything that is stored, a little at a time."""
 
     def __init__(
         self, database: Database, redactor: Redactor, progress: Callable[[], None] = lambda: None
@@ -53,55 +62,41 @@ class RedactExisting:
     def run(self) -> Counter[str]:
         """How many rows of what were changed."""
         changed: Counter[str] = Counter()
-        changed["events"] = self._events()
-        changed["names of sessions"] = self._titles()
-        changed["dead letters"] = self._dead_letters()
+        for texts in _TEXTS:
+            changed[texts.name] += sum(self._store_texts(texts, row) for row in self._rows(texts))
         for of in list(self._generations()):
             changed["pieces of the archive"] += self._generation(of)
         return +changed
 
-    def _pages(self, statement: str, last: int = -(2**63)) -> Iterator[tuple[Any, ...]]:
-        while rows := self._database.execute(statement, (last, _PAGE)):
-            last = rows[-1][0]
+    def _rows(self, texts: _Texts) -> Iterator[tuple[Any, ...]]:
+        key = ", ".join(texts.key)
+        columns = ", ".join((*texts.key, *texts.columns))
+        statement = (
+            f"SELECT {columns} FROM {texts.table}"  # noqa: S608
+            f" WHERE ({key}) > ({_places(texts.key)}) ORDER BY {key} LIMIT {_PAGE}"
+        )
+        last = texts.before_all
+        while rows := self._database.execute(statement, last):
+            last = rows[-1][: len(last)]
             yield from rows
             self._progress()
 
-    def _events(self) -> int:
-        changed = 0
-        for event_id, kind, payload, notes in self._pages(_EVENTS):
-            found = Event(kind, datetime.now(UTC), payload, _NOBODY, annotations=notes)
-            after = redact_event(self._redactor, found)
-            if after is not found:
-                values = [json.dumps(each) for each in (after.payload, dict(after.annotations))]
-                values = [*values, event_id, json.dumps(payload)]
-                self._database.execute(_STORE_EVENT, values)
-                changed += 1
-        return changed
-
-    def _titles(self) -> int:
-        changed = 0
-        for agent_id, titles in self._pages(
-            "SELECT id, titles FROM agents WHERE id > %s AND titles <> '{}' ORDER BY id LIMIT %s"
-        ):
-            after = {kind: self._redactor.redact(title)[0] for kind, title in titles.items()}
-            if after != titles:
-                values = (json.dumps(after), agent_id)
-                self._database.execute("UPDATE agents SET titles = %s WHERE id = %s", values)
-                changed += 1
-        return changed
-
-    def _dead_letters(self) -> int:
-        changed = 0
-        for letter_id, content in self._pages(
-            "SELECT id, content FROM dead_letters WHERE id > %s ORDER BY id LIMIT %s"
-        ):
-            before = bytes(content)
-            after = redact_bytes(self._redactor, before)
-            if after != before and self._redactor.redact(before.decode("utf-8", "replace"))[1]:
-                values = (after, letter_id)
-                self._database.execute("UPDATE dead_letters SET content = %s WHERE id = %s", values)
-                changed += 1
-        return changed
+    def _store_texts(self, texts: _Texts, row: tuple[Any, ...]) -> bool:
+        """Store a row without its secrets, unless it has changed meanwhile; whether it had any."""
+        key, before = row[: len(texts.key)], row[len(texts.key) :]
+        after = texts.redacted(self._redactor, before)
+        if list(after) == list(before):
+            return False
+        columns, places = ", ".join(texts.columns), _places(texts.columns)
+        statement = (
+            f"UPDATE {texts.table} SET ({columns}) = ROW ({places})"  # noqa: S608
+            f" WHERE ({', '.join(texts.key)}) = ({_places(key)}) AND ({columns}) = ({places})"
+        )
+        values = [*map(_as_stored, after), *key, *map(_as_stored, before)]
+        if texts.table == "events" and before[0].get("text") != after[0].get("text"):
+            statement, values = statement + _UNINDEX, [*values, *key]
+        self._database.execute(statement, values)
+        return True
 
     def _generations(self) -> Iterator[Generation]:
         for source_id, number, archived in self._database.execute(
@@ -141,3 +136,63 @@ class RedactExisting:
                 self._database.execute(_STORE_PIECE, values)
                 changed += 1
         return changed
+
+
+def _places(of: Sequence[Any]) -> str:
+    return ", ".join(["%s"] * len(of))
+
+
+def _as_stored(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
+def _event(redactor: Redactor, values: Sequence[Any]) -> Sequence[Any]:
+    payload, notes = values
+    found = Event("", datetime.now(UTC), payload, NO_SESSION, annotations=notes)
+    after = redact_event(redactor, found)
+    if "revised" in notes:  # what it said before
+        revised = redact_event(redactor, replace(found, payload=notes["revised"])).payload
+        after = after.annotated(revised=revised)
+    return after.payload, after.annotations
+
+
+def _dead_letter(redactor: Redactor, values: Sequence[Any]) -> Sequence[Any]:
+    content, detail = values
+    found = redactor.redact(bytes(content).decode("utf-8", "replace"))[1]
+    after = redact_bytes(redactor, bytes(content)) if found else content
+    return after, redactor.redact(detail)[0]
+
+
+def _titles(redactor: Redactor, values: Sequence[Any]) -> Sequence[Any]:
+    return [{kind: redactor.redact(title)[0] for kind, title in values[0].items()}]
+
+
+def _open_prompts(redactor: Redactor, values: Sequence[Any]) -> Sequence[Any]:
+    def redact(text: str) -> str:
+        return redactor.redact(text)[0]
+
+    state, reread = values
+    if reread:
+        read_to, counts = json.loads(reread)
+        reread = json.dumps([redacted_state(read_to, redact), counts])
+    return redacted_state(state, redact), reread
+
+
+def _call(redactor: Redactor, values: Sequence[Any]) -> Sequence[Any]:
+    given, whole = values
+    after = redact_json(redactor, given.encode())
+    if after == given.encode():
+        return values
+    return cut_input(after), whole and len(after) <= INPUT_BYTES
+
+
+_TEXTS = (
+    _Texts("events", "events", ("payload", "annotations"), _event),
+    _Texts("names of sessions", "agents", ("titles",), _titles),
+    _Texts("dead letters", "dead_letters", ("content", "detail"), _dead_letter),
+    _Texts("prompts that wait", "checkpoints", ("state", "reread_state"), _open_prompts),
+    _Texts(
+        "calls of tools", "tool_calls", ("input", "input_whole"), _call,
+        ("session_uuid", "tool_use_id"), (str(NO_SESSION), ""),
+    ),
+)  # fmt: skip

@@ -79,7 +79,7 @@ class Restore:
         """One file after the other. Raises NothingArchived, and ArchiveDamaged before writing."""
         found = files_of(self._database, session)
         if not found:
-            raise NothingArchived(f"the archive holds no file of session {session}")
+            raise NothingArchived(f"the archive has no file of session {session}")
         for kept in found:
             path = self._place(kept.path, session)
             generation = best(self._pieces.generations(kept.source_id))
@@ -95,7 +95,7 @@ class Restore:
             return path
         place = place_below_root(path, session)
         if os.pardir in place.split(os.sep):
-            raise HeadspaceError(f"{path} is no place to restore to: use --to")
+            raise HeadspaceError(f"{path} cannot be restored to its place: use --to")
         return os.path.join(self._to or self._roots[0], place)
 
     def _compare(self, of: Generation, path: str) -> Restored:

@@ -49,10 +49,18 @@ class Round:
         self._tell_folder = folder
         self._page: deque[Row] = deque()
         self._last = _BEFORE_ALL
+        self._again = False
         self.due = 0.0
+
+    def follow(self) -> None:
+        """Something was left to the round: another one follows when this one is done."""
+        self._again = True
+        if self._last == _BEFORE_ALL:
+            self.due = min(self.due, time.monotonic())
 
     def begin(self) -> None:
         """Start from the first file."""
+        self._again = False
         self._page.clear()
         self._last = _BEFORE_ALL
         self.due = 0.0
@@ -67,8 +75,9 @@ class Round:
             self._last = (self._page[-1][2], self._page[-1][0])
             self.due = 0.0
         else:
+            wait = 0.0 if self._again else RETRY_SECONDS if failed else ROUND_SECONDS
             self.begin()
-            self.due = now + (RETRY_SECONDS if failed else ROUND_SECONDS)
+            self.due = now + wait
 
     def _look(self, now: float) -> None:
         while self._page and time.monotonic() - now < _LOOK_SECONDS:

@@ -103,7 +103,7 @@ class InFlight:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError) as error:
-            logger.warning("%s cannot be used and is begun anew: %s", self._deaths_path, error)
+            logger.warning("%s cannot be used and is replaced: %s", self._deaths_path, error)
             return {}
 
     def _write_deaths(self) -> None:

@@ -16,6 +16,7 @@ from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import TURN_DETECTED
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.checkpoints import StoredSource
+from claude_headspace.store.connection import Meanwhile
 from claude_headspace.store.copies import Copies
 from claude_headspace.store.projections import Projections
 from claude_headspace.store.results import WriteResult
@@ -95,22 +96,25 @@ class Capture:
         start = source.begin(self._beat)
         segment = read(start)
         batch = self._attribution.batch(start, segment)
-        results = self._write(batch)
-        source.stored = self._commit(batch, results)
-        return _step(batch)
-
-    def _write(self, batch: Batch) -> Sequence[WriteResult]:
-        """Write the events, each in its own transaction, while the lines behind them are read."""
-        if not batch.events:
-            return ()
 
         def meanwhile() -> bool:
+            """While Postgres works, the lines behind these are read."""
             return self._ahead.fill(batch.source, batch.segment)
 
+        results = self._write(batch, meanwhile)
+        source.stored = self._commit(batch, results, meanwhile)
+        return _step(batch)
+
+    def _write(self, batch: Batch, meanwhile: Meanwhile) -> Sequence[WriteResult]:
+        """Write the events, each in its own transaction."""
+        if not batch.events:
+            return ()
         precondition = batch.stored.precondition
         return self._log.writer.write_or_raise(batch.events, precondition, meanwhile)
 
-    def _commit(self, batch: Batch, results: Sequence[WriteResult]) -> StoredSource:
+    def _commit(
+        self, batch: Batch, results: Sequence[WriteResult], meanwhile: Meanwhile
+    ) -> StoredSource:
         """Store how far the source was read, with everything that was learnt on the way."""
         before = batch.stored
         if batch.segment.end == before.checkpoint:
@@ -131,7 +135,7 @@ class Capture:
             counts=counts,
             sessions=before.sessions | batch.sessions,
         )
-        stored = self._log.checkpoints.commit(after, batch.dead_letters, statements)
+        stored = self._log.checkpoints.commit(after, batch.dead_letters, statements, meanwhile)
         self._count_rejected(batch.counts.rejected)
         self._in_flight.committed(stored.id, stored.checkpoint.offset)
         return stored
@@ -170,7 +174,7 @@ def _step(batch: Batch) -> Step:
 def _tell_duplicates(path: str, duplicates: Sequence[Event]) -> None:
     first = duplicates[0]
     logger.warning(
-        "%s: %d turns stand in the log already from another place, the first at byte %s"
+        "%s: the log already has %d of its turns from another place, the first at byte %s"
         " (session %s, line %s)",
         path, len(duplicates), first.origin and first.origin.offset,
         first.session_uuid, first.payload.get("line_uuid"),

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.sources import Start
 from claude_headspace.capture.trial import Trial
@@ -26,8 +28,7 @@ POISON = "poison"
 TOO_LONG = "too_long"
 
 
-@dataclass(frozen=True, slots=True)
-class ReadLine:
+class ReadLine(msgspec.Struct, frozen=True):
     """A line with what its records are; `data` is its content, as far as that is kept.
 
     `size`: the bytes that it takes in the file. `counts`: it is a line of the file, and not what
@@ -143,7 +144,7 @@ class Reader:
             beginning = source.file.begin(line.start, KEPT_BYTES)
             return ReadLine(line.start, beginning, [Rejected(line.start, TOO_LONG, detail)])
         if self._in_flight.is_poison(source.stored.id, line.start):
-            detail = "the watcher died of this line repeatedly: it is set aside"
+            detail = "the line has killed the watcher repeatedly and is set aside"
             return ReadLine(line.start, line.data, [Rejected(line.start, POISON, detail)])
         # If this is the end of the process, it will be known of which line.
         self._in_flight.take(source.stored.id, line.start)
@@ -169,6 +170,6 @@ class Reader:
         except MemoryError:
             raise
         except Exception as error:
-            logger.exception("the line at byte %d meets a bug", line.start)
-            detail = f"it meets a bug and is set aside: {type(error).__name__}: {error}"
+            logger.exception("a bug prevents reading the line at byte %d", line.start)
+            detail = f"a bug prevents reading the line: {type(error).__name__}: {error}"
             return [Rejected(line.start, POISON, detail)]

@@ -198,5 +198,5 @@ class Reread:
         done = self._log.checkpoints.commit(after)
         self._let_go()
         self._tell_finished(done.path)
-        logger.info("%s was read again by the rules of today", done.path)
+        logger.info("%s was read again by the current rules", done.path)
         return done

@@ -188,7 +188,7 @@ class Sources:
             self._checkpoints.rename(displaced, f"{path} (replaced, source {displaced.id})")
             self._drop(path)
         self._drop(known.path)
-        logger.info("%s is now %s", known.path, path)
+        logger.info("%s was renamed to %s", known.path, path)
         return self._checkpoints.rename(known, path)
 
     def _keep(self, active: ActiveSource) -> ActiveSource:

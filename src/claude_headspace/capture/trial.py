@@ -43,7 +43,7 @@ class Trial:
         while left and not self._child_survives(left, take_apart):
             place = self._in_flight.count_death()
             if place is None:
-                logger.warning("a child that tried lines was ended from outside")
+                logger.warning("the child process that tried lines was ended from outside")
                 return
             left = [line for line in left if line.start >= place[1]]
             if self._in_flight.is_poison(*place):
@@ -58,7 +58,7 @@ class Trial:
             if not pid:
                 self._try(parent, lines, take_apart)
         except OSError as error:
-            logger.warning("lines are not tried first, there can be no child: %s", error)
+            logger.warning("lines cannot be tried in a child process first: %s", error)
             os.close(ended)
             return True
         finally:

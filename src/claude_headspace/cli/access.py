@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from claude_headspace.errors import DatabaseUnavailable, SchemaMismatch
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from claude_headspace.config import Config
+    from claude_headspace.read.connection import Reader
+    from claude_headspace.read.paging import Page
+
+Row = TypeVar("Row")
 
 _NO_TABLE = "(SQLSTATE 42P01)"
 
@@ -24,9 +29,58 @@ def open_log(config: Config) -> Iterator[Connection]:
     from claude_headspace.embedded.location import database_url
     from claude_headspace.store.engine import reading
 
+    with _schema_expected(), reading(database_url(config)) as connection:
+        yield connection
+
+
+@contextmanager
+def open_reader(config: Config) -> Iterator[Reader]:
+    """What the page and the API ask with: it can only read, and each question for 5 s at most."""
+    from claude_headspace.embedded.location import database_url
+    from claude_headspace.read.connection import ReadPool
+
+    pool = ReadPool(lambda: database_url(config), lambda: config.state.machine, 1)
     try:
-        with reading(database_url(config)) as connection:
-            yield connection
+        with _schema_expected(), pool.reading() as reader:
+            _connect(reader, config)
+            yield reader
+    finally:
+        pool.close_idle(0)
+
+
+def _connect(reader: Reader, config: Config) -> None:
+    """Ask for nothing, so that what is not there is told of with its address."""
+    from claude_headspace.address import mask_password
+    from claude_headspace.embedded.location import database_url
+
+    try:
+        reader.rows("SELECT")
+    except DatabaseUnavailable as error:
+        told = f"{error} ({mask_password(str(database_url(config)))})"
+        raise type(error)(told) from error
+
+
+def all_pages(
+    ask: Callable[[Reader, Any], Page[Row]], reader: Reader, asked: Any, limit: int | None
+) -> Iterator[Row]:
+    """The rows of as many pages as it takes, up to the limit."""
+    from claude_headspace.read.paging import MOST_ROWS
+
+    left = limit
+    while left is None or left > 0:
+        rows = MOST_ROWS if left is None else min(left, MOST_ROWS)
+        page = ask(reader, replace(asked, limit=rows))
+        yield from page.rows
+        if page.next is None:
+            return
+        left = None if left is None else left - len(page.rows)
+        asked = replace(asked, cursor=page.next)
+
+
+@contextmanager
+def _schema_expected() -> Iterator[None]:
+    try:
+        yield
     except DatabaseUnavailable as error:
         if _NO_TABLE in str(error):
             raise SchemaMismatch(
@@ -35,11 +89,16 @@ def open_log(config: Config) -> Iterator[Connection]:
         raise
 
 
-def configured_inbox() -> Path:
-    """The inbox of the instance that the configuration describes."""
+def configured() -> Config:
+    """The settings in effect."""
     from claude_headspace.config import load_config
 
-    return inbox_of(load_config())
+    return load_config()
+
+
+def configured_inbox() -> Path:
+    """The inbox of the instance that the configuration describes."""
+    return inbox_of(configured())
 
 
 def inbox_of(config: Config) -> Path:

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from claude_headspace.cli.access import configured, open_reader
 from claude_headspace.cli.command import command, flag, moment, option, path, session_argument
-from claude_headspace.cli.terminal import printable
+from claude_headspace.cli.naming import find_session, project_ids, session_id
+from claude_headspace.cli.terminal import print_wrapped, printable
+from claude_headspace.health.words import format_bytes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,19 +37,19 @@ def restore(session: str, to: str | None, *, missing: bool) -> int:
     Byte for byte, where Claude Code looks for them, never over a file that differs. Then
     `claude --resume` works. Status 1: a file differs, or is not in the archive.
     """
-    from claude_headspace.archive.restore import Restore
-    from claude_headspace.cli.access import open_log
-    from claude_headspace.config import load_config
-    from claude_headspace.store.selection import find_session
+    config = configured()
+    return restore_files(config, session_id(config, session), to, missing=missing)
 
-    config = load_config()
-    with open_log(config) as connection:
-        found = find_session(connection, session).uuid
+
+def restore_files(config: Config, session: UUID, to: str | None = None, *, missing: bool) -> int:
+    """Write the files of a session; 1 if one differs or is not archived."""
+    from claude_headspace.archive.restore import Restore
+
     database = _database(config)
     worst = 0
     try:
         roots = [str(root) for root in config.claude.projects_path]
-        for each in Restore(database, roots, to, missing_only=missing).run(found):
+        for each in Restore(database, roots, to, missing_only=missing).run(session):
             marks = ", with secrets overwritten" if each.redacted else ""
             print(printable(f"{each.fate}{marks}: {each.path}"))
             worst = max(worst, each.fate in ("differs", "not archived"))
@@ -73,11 +76,10 @@ def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool,
     """
     from claude_headspace.archive.forget import Forget, forget_arrivals
     from claude_headspace.cli.access import inbox_of
-    from claude_headspace.config import load_config
 
     if bool(names) == bool(before):
         raise click.UsageError("give sessions or projects, or --before")
-    config = load_config()
+    config = configured()
     sessions = _chosen(config, names, before)
     database = _database(config)
     try:
@@ -88,21 +90,27 @@ def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool,
     if yes and not keep_turns:
         found["files of the inbox"] = forget_arrivals(inbox_of(config), sessions)
     did = "forgotten" if yes else "would be forgotten (--yes does it)"
-    print(f"sessions {did}: {len(sessions)}")
-    for name, number in found.items():
-        print(f"  {name}: {number}")
+    counts = [f"  {name}: {number}" for name, number in found.items()]
+    print_wrapped([f"sessions {did}: {len(sessions)}", *counts])
     return 0
 
 
 def _chosen(config: Config, names: tuple[str, ...], before: datetime | None) -> list[UUID]:
-    from claude_headspace.cli.access import open_log
-    from claude_headspace.store.selection import sessions_named, sessions_silent_since
+    import re
+    from uuid import UUID
 
-    with open_log(config) as connection:
+    from claude_headspace.read.selection import sessions_of, sessions_silent_since
+
+    with open_reader(config) as reader:
         if before:
-            return sessions_silent_since(connection, before)
-        found = [sessions_named(connection, name) for name in names]
-    return list(dict.fromkeys(session for each in found for session in each))
+            return [UUID(each) for each in sessions_silent_since(reader, before)]
+        found = [
+            (find_session(reader, name).uuid,)
+            if re.fullmatch(r"[0-9a-f-]{1,36}", name.lower())
+            else sessions_of(reader, project_ids(reader, name))
+            for name in names
+        ]
+    return [UUID(session) for session in dict.fromkeys(each for some in found for each in some)]
 
 
 @command("redact", "claude-headspace redact --existing")
@@ -113,10 +121,9 @@ def redact(*, existing: bool) -> int:  # noqa: ARG001 - it must be said, so that
     By the ready-made patterns and `privacy.patterns`, whether or not `privacy.redact` is on.
     """
     from claude_headspace.archive.redact import RedactExisting
-    from claude_headspace.config import load_config
     from claude_headspace.events.redaction import make_redactor
 
-    config = load_config()
+    config = configured()
     database = _database(config)
     try:
         job = RedactExisting(database, make_redactor(config.privacy.patterns))
@@ -139,11 +146,9 @@ def backup(file: str) -> int:
 
     from claude_headspace.archive.backup import Server, find_clients
     from claude_headspace.archive.backup import backup as write
-    from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url
-    from claude_headspace.health.words import format_bytes
 
-    config = load_config()
+    config = configured()
     server = Server(database_url(config))
     size = write(server, find_clients(server.version, _bundled(config)), Path(file))
     print(printable(f"{file}: {format_bytes(size)}"))
@@ -163,10 +168,9 @@ def restore_backup(file: str) -> int:
     from claude_headspace import migrate
     from claude_headspace.archive.backup import Server, find_clients
     from claude_headspace.archive.backup import restore_backup as read
-    from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url
 
-    config = load_config()
+    config = configured()
     url = database_url(config)
     server = Server(url)
     read(server, find_clients(server.version, _bundled(config), newest=True), Path(file))

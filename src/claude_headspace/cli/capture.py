@@ -6,8 +6,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from claude_headspace.cli.access import open_log
+from claude_headspace.cli.access import configured, open_log
 from claude_headspace.cli.command import command, option, path, session_argument
+from claude_headspace.cli.naming import session_id
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -53,13 +54,11 @@ def unregister(session: str) -> int:
 
 
 def _ask(name: str, done: str, **wanted: Any) -> int:
-    from claude_headspace.config import load_config
     from claude_headspace.store.requests import ask_for
-    from claude_headspace.store.selection import find_session
 
-    config = load_config()
+    config = configured()
+    session = session_id(config, name)
     with open_log(config) as connection:
-        session = find_session(connection, name).uuid
         changed = ask_for(connection, session, machine=config.state.machine, **wanted)
         _wait_for_watchers(connection, session)
     print(f"{session} is {done}." if changed else f"{session} was already {done}.")

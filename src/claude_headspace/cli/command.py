@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from claude_headspace.cli.naming import complete_project, complete_session
+from claude_headspace.cli.terminal import wrapped
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -33,9 +36,11 @@ class _Explained(click.Command):
         return summary[:1].lower() + summary[1:]
 
     def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """As it was written."""
-        if self.epilog:
-            formatter.write(f"\n{self.epilog}\n")
+        """Examples as they were written, to be copied; what stands before them fits."""
+        told, example, examples = (self.epilog or "").rpartition("example:")
+        for line in told.splitlines():
+            formatter.write("\n".join(wrapped(line, formatter.width, hang=6)) + "\n")
+        formatter.write(f"\n{example}{examples}\n")
 
 
 class Command(_Explained):
@@ -119,7 +124,7 @@ def flag(name: str, told: str, variable: str | None = None, **settings: Any) -> 
     return click.option(*names, is_flag=True, help=told, **settings)
 
 
-def limit(default: int = 50) -> Declare:
+def limit(default: int | str = 50) -> Declare:
     """`--limit`."""
     told = f"show only the newest N, or `all` (default: {default})"
     return option("--limit", "N", told, type=count, default=str(default))
@@ -130,19 +135,39 @@ def json_output(shape: str) -> Declare:
     return click.option("--json", "whole", is_flag=True, help=f"print {shape}")
 
 
-def project(
-    told: str = "only this project; the end of its path is enough", **settings: Any
-) -> Declare:
-    """`--project`."""
-    return option("--project", "PATH", told, **settings)
-
-
-def since(what: str) -> Declare:
-    """`--since`."""
-    told = f"{what} since then: 2026-08-22T14:00, yesterday, or an age such as 10m, 2h, 3d, 1w"
-    return option("--since", "TIME", told, type=moment)
-
-
 def session_argument() -> Declare:
-    """The session that a command is about."""
-    return click.argument("session", metavar="SESSION", help="its id; the beginning is enough")
+    """The session that a command is about; several words are one name."""
+    return click.argument(
+        "session", metavar="SESSION", nargs=-1, required=True, callback=_as_one,
+        shell_complete=complete_session, help="its id, the beginning of it, or words of its title",
+    )  # fmt: skip
+
+
+def _as_one(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str:
+    return " ".join(words)
+
+
+_TIME = "since then: 2026-08-22T14:00, yesterday, or an age such as 10m, 2h, 3d, 1w"
+_SESSION = "only this session: its id, the beginning of it, or words of its title"
+_PROJECT = "only this project; the end of its path is enough"
+_FILTERS: dict[str, Callable[[str], Declare]] = {
+    "session": lambda _: option("--session", "ID", _SESSION, shell_complete=complete_session),
+    "project": lambda _: option("--project", "PATH", _PROJECT, shell_complete=complete_project),
+    "projects": lambda _: option(
+        "--project", "PATH", "only projects whose paths end so", shell_complete=complete_project
+    ),
+    "host": lambda _: option("--host", "NAME", "only what is of this host"),
+    "since": lambda what: option("--since", "TIME", f"only {what} {_TIME}", type=moment),
+    "until": lambda what: option("--until", "TIME", f"only {what} before then", type=moment),
+}
+
+
+def filters(names: str, what: str = "what was") -> Declare:
+    """Several of --session, --project, --host, --since and --until, for rows of this kind."""
+
+    def declare(run: Any) -> Any:
+        for name in reversed(names.split()):
+            run = _FILTERS[name](what)(run)
+        return run
+
+    return declare

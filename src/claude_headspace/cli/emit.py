@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from claude_headspace.cli.command import command, moment, option
+from claude_headspace.errors import start_command
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -14,31 +16,72 @@ if TYPE_CHECKING:
 
 @command(
     "emit",
-    'claude-headspace emit hook_received --payload \'{"hook_type": "Stop",'
-    ' "claude_session_id": "6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab",'
-    ' "working_directory": "/tmp"}\'',
+    "claude-headspace emit note 'deployed 2.4' --tag release",
+    "claude-headspace emit session_ended --payload"
+    ' \'{"session_uuid": "6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab", "reason": "closed"}\'',
 )
-@click.argument("kind", metavar="TYPE")
-@option("--payload", "JSON", "an object; -: read it from stdin", required=True)
+@click.argument("kind", metavar="TYPE", help="the type of the event, or `note`")
+@click.argument("words", metavar="[TEXT]...", nargs=-1, help="the text of a note")
+@option("--payload", "JSON", "an object; -: read it from stdin")
+@option("--tag", "TAG", "a tag of a note; may be given more than once", "tags", multiple=True)
+@option("--source", "NAME", "what or who a note comes from")
 @option("--id", "UUID", "its identity (default: a new one)", "identity")
 @option("--timestamp", "TIME", "its time (default: now)", type=moment)
 @option("--inbox", "DIR", "use this inbox instead of the configured one")
 def emit(
-    kind: str, payload: str, identity: str | None, timestamp: datetime | None, inbox: str | None
+    kind: str, identity: str | None, timestamp: datetime | None, inbox: str | None, **given: Any
 ) -> int:
     """Leave an event in the inbox for the watcher.
 
     Needs neither Postgres nor the watcher. The event is on disk when its id is printed. An id is
-    stored once, however often it is given. The payload must match its schema.
+    stored once, however often it is given. The payload must match its schema; `note TEXT` writes
+    one of type note_added.
     """
-    from claude_headspace.cli.access import configured_inbox
     from claude_headspace.inbox.producer import new_id, put
 
-    given = _payload(payload)
-    _check(kind, given, timestamp)
-    place = inbox or configured_inbox()
-    print(put(place, kind, given, timestamp=timestamp, event_id=(identity or new_id()).lower()))
+    if kind == "note":
+        kind = "note_added"
+        payload = _note(**given)
+    else:
+        payload = _given(**given)
+    _check(kind, payload, timestamp)
+    place = _inbox(inbox)
+    print(put(place, kind, payload, timestamp=timestamp, event_id=(identity or new_id()).lower()))
     return 0
+
+
+def _note(
+    words: tuple[str, ...], tags: tuple[str, ...], source: str | None, payload: str | None
+) -> dict[str, object]:
+    if not words or payload is not None:
+        raise click.UsageError("a note has a text, and no --payload")
+    payload_of: dict[str, object] = {"text": " ".join(words)}
+    if tags:
+        payload_of["tags"] = list(tags)
+    return {**payload_of, "source": source} if source else payload_of
+
+
+def _given(payload: str | None, **of_notes: object) -> dict[str, object]:
+    if payload is None or any(of_notes.values()):
+        raise click.UsageError("give --payload; TEXT, --tag and --source are for `emit note`")
+    return _payload(payload)
+
+
+def _inbox(given: str | None) -> str:
+    """The inbox that is meant; InboxError where nobody would ever look into it."""
+    from claude_headspace.cli.access import configured_inbox
+    from claude_headspace.errors import InboxError
+
+    if given is None:
+        inbox = configured_inbox()
+        known = inbox.parent.is_dir()
+    else:
+        inbox = Path(given)
+        known = inbox.is_dir()
+    if not known:
+        begin = f"start it with `{start_command()}`"
+        raise InboxError(f"{inbox} is nobody's inbox: no watcher has run there; {begin}")
+    return str(inbox)
 
 
 def _payload(given: str) -> dict[str, object]:

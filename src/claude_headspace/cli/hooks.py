@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from claude_headspace.cli.access import configured
 from claude_headspace.cli.command import command, flag, group, option, path
 from claude_headspace.cli.hook import run_hook
 
@@ -138,12 +139,11 @@ def hooks_status(settings: str | None, claude_version: str | None) -> int:
     import sys
 
     from claude_headspace.cli.access import inbox_of
-    from claude_headspace.cli.terminal import printable
-    from claude_headspace.config import load_config
+    from claude_headspace.cli.terminal import print_wrapped
     from claude_headspace.errors import DatabaseError
     from claude_headspace.hooks.report import describe_status, status
 
-    config = load_config()
+    config = configured()
     seen: list[tuple[str, datetime]] = []
     try:
         seen = _hooks_seen(config)
@@ -151,8 +151,7 @@ def hooks_status(settings: str | None, claude_version: str | None) -> int:
         print(f"claude-headspace: cannot tell which hooks were seen: {error}", file=sys.stderr)
     version = _version(claude_version)
     found = status(_file(settings), inbox_of(config), version=version, seen=seen)
-    for line in describe_status(found).splitlines():
-        print(printable(line))
+    print_wrapped(describe_status(found).splitlines())
     return 1 if found.problems else 0
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from claude_headspace.cli.access import configured
 from claude_headspace.cli.command import command, flag
-from claude_headspace.errors import HeadspaceError
+from claude_headspace.errors import HeadspaceError, start_command
 
 
 @command("open", "claude-headspace open", "claude-headspace open --print")
@@ -15,17 +16,16 @@ def open_page(*, print_it: bool) -> int:
     """
     import webbrowser
 
-    from claude_headspace.config import load_config
     from claude_headspace.web.address import (
         answering_instance,
         one_time_link,
         web_address,
     )
 
-    config = load_config()
+    config = configured()
     if answering_instance(config) is None:
         raise HeadspaceError(
-            f"nothing of ours answers at {web_address(config)}: start it with `claude-headspace up`"
+            f"nothing of ours answers at {web_address(config)}: start it with `{start_command()}`"
         )
     link = one_time_link(config)
     if print_it or not webbrowser.open(link):
@@ -44,7 +44,6 @@ def token(*, new: bool) -> int:
     Whoever has it can read all that was captured.
     """
     from claude_headspace.access import token_of
-    from claude_headspace.config import load_config
 
-    print(token_of(load_config().state.directory, renew=new))
+    print(token_of(configured().state.directory, renew=new))
     return 0

@@ -19,55 +19,35 @@ DESCRIPTION = "The event log of Claude Code: every turn of every session, in Pos
 # Sections of the help, and in which module of this package each command is declared.
 SECTIONS: dict[str, dict[str, str]] = {
     "Read": {
-        "sessions": "log",
-        "events": "log",
-        "usage": "usage",
-        "tools": "usage",
-        "open": "page",
-        "psql": "database",
+        "sessions": "sessions", "show": "show", "search": "search", "resume": "sessions",
+        "today": "report", "report": "report", "events": "events", "export": "export",
+        "usage": "usage", "tools": "usage", "open": "page", "psql": "database",
     },
     "Watch": {
-        "status": "state",
-        "rejected": "rejected",
-        "restarts": "state",
-        "verify": "whole",
+        "status": "state", "rejected": "rejected", "restarts": "state", "verify": "whole",
     },
     "Keep": {
-        "restore": "archive",
-        "register": "capture",
-        "unregister": "capture",
-        "emit": "emit",
-        "forget": "archive",
-        "redact": "archive",
-        "backup": "archive",
-        "restore-backup": "archive",
+        "emit": "emit", "restore": "archive", "register": "capture", "unregister": "capture",
+        "forget": "archive", "redact": "archive", "backup": "archive", "restore-backup": "archive",
     },
     "Run": {
-        "up": "running",
-        "down": "running",
-        "restart": "running",
-        "logs": "running",
-        "supervisorctl": "running",
-        "watcher": "capture",
-        "hook": "hooks",
-        "migrate": "database",
+        "up": "running", "down": "running", "restart": "running", "logs": "running",
+        "supervisorctl": "running", "watcher": "capture", "hook": "hooks", "migrate": "database",
     },
     "Set up": {
-        "service": "service",
-        "hooks": "hooks",
-        "check-config": "state",
-        "database-url": "database",
-        "token": "page",
+        "service": "service", "hooks": "hooks", "completion": "completion",
+        "check-config": "state", "database-url": "database", "token": "page",
     },
-}
-EPILOG = """\
+}  # fmt: skip
+EPILOG = """
 exit statuses:
   0   success; for status: healthy
-  1   failure; for status: degraded; for hooks status and service status: problems found
+  1   failure; for status: degraded; for search: nothing was found; for verify: something is
+      missing; for hooks status and service status: problems found
   2   for status: down
   64  wrong usage
   65  invalid input: an event, or Claude Code's settings
-  66  no such session or project in the log, or more than one
+  66  no such session, project or rejection in the log, or more than one
   69  the database, or something it needs, is not available
   70  internal error: run the command again with --debug
   73  the inbox, or the state directory, cannot be written
@@ -76,14 +56,15 @@ exit statuses:
   130 interrupted
   141 the program that read the output closed it
 
-example:
-  claude-headspace sessions --help
-
 Settings come from config.yaml, or from the file that CLAUDE_HEADSPACE_CONFIG names;
-`claude-headspace check-config` prints them."""
+`claude-headspace check-config` prints them.
+
+example:
+  claude-headspace sessions --help"""
 USAGE_ERROR = 64
 INTERNAL_ERROR = 70
 READER_GONE = 141
+COMPLETION_SECONDS = 2
 
 
 class Program(CommandGroup):
@@ -146,9 +127,7 @@ def run(arguments: Sequence[str]) -> int:
     encode_anything()
     program = build_program()
     if asked := os.environ.get(COMPLETE):
-        from click.shell_completion import shell_complete
-
-        return shell_complete(program, {}, NAME, COMPLETE, asked)
+        return _complete(program, asked)
     try:
         with program.make_context(NAME, list(arguments)) as context:
             status: int = program.invoke(context)
@@ -164,6 +143,20 @@ def run(arguments: Sequence[str]) -> int:
     return status
 
 
+def _complete(program: Program, asked: str) -> int:
+    """Tell a shell what may stand there; nothing when that takes too long."""
+    import signal
+
+    from click.shell_completion import shell_complete
+
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    signal.alarm(COMPLETION_SECONDS)
+    try:
+        return shell_complete(program, {}, NAME, COMPLETE, asked)
+    finally:
+        signal.alarm(0)
+
+
 def _fail(error: Exception, *, debug: bool) -> int:
     if isinstance(error, click.UsageError):
         return _wrong_usage(error)
@@ -171,13 +164,11 @@ def _fail(error: Exception, *, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, ConfigError):
-        _complain("the configuration has mistakes")
-        for problem in error.problems:
-            print(f"  {printable(problem)}", file=sys.stderr)
-        return error.exit_status
     if isinstance(error, (HeadspaceError, OSError)):
-        _complain(": ".join(_chain(error)))
+        configuration = isinstance(error, ConfigError)
+        _complain("the configuration has mistakes" if configuration else ": ".join(_chain(error)))
+        for problem in getattr(error, "problems", ()):
+            print(f"  {printable(problem)}", file=sys.stderr)
         return getattr(error, "exit_status", HeadspaceError.exit_status)
     _complain(f"internal error (--debug prints the traceback): {type(error).__name__}: {error}")
     return INTERNAL_ERROR

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from claude_headspace.cli.access import open_log
+from claude_headspace.cli.access import configured, inbox_of, open_log
 from claude_headspace.cli.command import command, flag, group, json_output, limit
-from claude_headspace.cli.log import JSON_LINES, PAGE_ROWS
+from claude_headspace.cli.events import PAGE_ROWS
+from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import as_json, cut, local_time, terminal_width
+from claude_headspace.errors import SelectionError
+from claude_headspace.health.words import counted
+
+if TYPE_CHECKING:
+    from claude_headspace.config import Config
 
 SHOWN_CONTENT_BYTES = 200
+COUNTED_BYTES = 1024 * 1024
 
 
 @group("rejected", "claude-headspace rejected --limit 10", invoke_without_command=True)
@@ -23,13 +30,13 @@ SHOWN_CONTENT_BYTES = 200
 def rejected(context: click.Context, limit: int | None, *, everything: bool, whole: bool) -> int:
     """Show what was rejected, and why.
 
-    These are damaged lines, and events that break the rules of their type.
+    These are damaged lines, and events that break the rules of their type. `retry` tries them
+    again, `dismiss` has them shown no more.
     """
     return 0 if context.invoked_subcommand else _show(limit, everything=everything, whole=whole)
 
 
 def _show(limit: int | None, *, everything: bool, whole: bool) -> int:
-    from claude_headspace.config import load_config
     from claude_headspace.store.queries import newest_dead_letters
 
     page = newest_dead_letters(
@@ -37,28 +44,61 @@ def _show(limit: int | None, *, everything: bool, whole: bool) -> int:
         limit=limit,
         content_bytes=None if whole else SHOWN_CONTENT_BYTES,
     )
-    with open_log(load_config()) as connection:
+    config = configured()
+    with open_log(config) as connection:
         stream = connection.execution_options(yield_per=PAGE_ROWS)
+        places = _Places(config)
         number = 0
         for number, row in enumerate(stream.execute(page).mappings(), 1):  # noqa: B007
             if whole:
                 print(as_json(dict(row)))
             else:
-                _print_dead_letter(row)
+                _print_dead_letter(row, places)
     if not whole and not number:
         print("Nothing was rejected.")
     return 0
 
 
-def _print_dead_letter(row: Mapping[Any, Any]) -> None:
+class _Places:
+    """Where something stood, as a person finds it: by the number of its line."""
+
+    def __init__(self, config: Config) -> None:
+        self._host = config.state.host
+        self._inbox = str(inbox_of(config))
+
+    def tell(self, row: Mapping[Any, Any]) -> str:
+        path, offset = row["path"], row["source_offset"]
+        if path == self._inbox:
+            return f"left in the inbox {path}"
+        elsewhere = f" on {row['host']}" if row["host"] not in (None, self._host) else ""
+        number = None if path is None or elsewhere else _line_number(path, offset)
+        place = f"at byte {offset}" if number is None else f"in line {number} (byte {offset})"
+        return f"{place} of {path or 'an unknown file'}{elsewhere}"
+
+
+def _line_number(path: str, offset: int) -> int | None:
+    """None where the file is not there any more, or shorter than that."""
+    lines, left = 1, offset
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - stored paths are plain strings
+            while left and (piece := file.read(min(left, COUNTED_BYTES))):
+                lines += piece.count(b"\n")
+                left -= len(piece)
+    except (OSError, ValueError):
+        return None
+    return None if left else lines
+
+
+def _print_dead_letter(row: Mapping[Any, Any], places: _Places) -> None:
     width = terminal_width()
     resolved = f", resolved {local_time(row['resolved_at'])}" if row["resolved_at"] else ""
     content = bytes(row["content"]).decode("utf-8", "backslashreplace")
     more = "…" if row["content_bytes"] > len(row["content"]) else ""
+
     told = f"{row['reason']}: {row['detail']}{resolved}"
     print(cut(f"{row['id']}  {local_time(row['recorded_at'])}  {told}", width))
-    print(cut(f"  at byte {row['source_offset']} of {row['path'] or 'an unknown file'}", width))
-    print(cut(f"  {row['content_bytes']} bytes: {content}{more}", width))
+    print(cut(f"  {places.tell(row)}", width))
+    print(cut(f"  {counted(row['content_bytes'], 'byte')}: {content}{more}", width))
 
 
 @command("retry", "claude-headspace rejected retry 17 18", of=rejected)
@@ -70,11 +110,30 @@ def retry(ids: tuple[int, ...], *, everything: bool, whole: bool) -> int:
 
     What is accepted now is marked as resolved. Exit status 1: something is still rejected.
     """
-    from claude_headspace.config import load_config
     from claude_headspace.verify.retry import run_retry
 
     if bool(ids) == everything:
         raise click.UsageError("give either IDs or --all")
-    config = load_config()
+    config = configured()
     with open_log(config):
         return run_retry(config, None if everything else ids, as_json=whole)
+
+
+@command("dismiss", "claude-headspace rejected dismiss 17 18", of=rejected)
+@click.argument("ids", metavar="ID", type=int, nargs=-1)
+@flag("--all", "everything that is unresolved", "everything")
+def dismiss(ids: tuple[int, ...], *, everything: bool) -> int:
+    """Mark as resolved what need not be tried again.
+
+    It stays in the log, and `rejected --all` shows it.
+    """
+    from claude_headspace.store.requests import dismiss_rejected
+
+    if bool(ids) == everything:
+        raise click.UsageError("give either IDs or --all")
+    with open_log(configured()) as connection:
+        done = dismiss_rejected(connection, None if everything else ids)
+    print(f"{counted(len(done), 'rejection')} dismissed")
+    if missing := [str(each) for each in ids if each not in done]:
+        raise SelectionError(f"nothing unresolved has the ID {', '.join(missing)}")
+    return 0

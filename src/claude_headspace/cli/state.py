@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from claude_headspace.cli.access import open_log
+from claude_headspace.cli.access import configured, open_log
 from claude_headspace.cli.command import command, flag, json_output, limit
-from claude_headspace.cli.terminal import as_json, printable
+from claude_headspace.cli.terminal import as_json, local_time, print_wrapped
+from claude_headspace.health.words import counted, format_bytes
 
 if TYPE_CHECKING:
     from claude_headspace.archive.summary import ArchiveSummary
@@ -23,9 +25,9 @@ def check_config() -> int:
 
     Passwords are masked. All mistakes are reported at once, with exit status 78.
     """
-    from claude_headspace.config import describe, load_config
+    from claude_headspace.config import describe
 
-    print(describe(load_config()), end="")
+    print(describe(configured()), end="")
     return 0
 
 
@@ -39,17 +41,15 @@ def restarts(limit: int | None, *, whole: bool) -> int:
     """
     from dataclasses import asdict
 
-    from claude_headspace.config import load_config
     from claude_headspace.supervision.history import format_restarts, history_path, read_restarts
 
-    records = read_restarts(history_path(load_config().state.directory))
+    records = read_restarts(history_path(configured().state.directory))
     records = records if limit is None else records[len(records) - limit :] if limit else []
     if whole:
         for record in records:
             print(as_json(asdict(record)))
     else:
-        for line in format_restarts(records).splitlines():
-            print(printable(line))
+        print_wrapped(format_restarts(records).splitlines())
     return 0
 
 
@@ -64,12 +64,11 @@ def status(*, exact: bool, whole: bool) -> int:
     """
     from dataclasses import asdict
 
-    from claude_headspace.config import load_config
     from claude_headspace.deployment.configuration import configuration_file
     from claude_headspace.health.status import read_status, status_path
     from claude_headspace.supervision.observe import check_health
 
-    config = load_config()
+    config = configured()
     verdict = check_health(config)
     held, archive, problem = _captured(config, verdict, exactly=exact)
     if whole:
@@ -80,12 +79,11 @@ def status(*, exact: bool, whole: bool) -> int:
         print(as_json({**asdict(verdict), **told, "files": files}))
     else:
         left = read_status(status_path(config.state.directory))
-        for line in (*_verdict_lines(verdict, left), *_captured_lines(held, problem)):
-            print(printable(line))
-        for line in _archive_lines(config, archive) if archive else ():
-            print(printable(line))
-        print(printable(f"settings: {config.path or 'defaults; there is no file'}"))
-        print(printable(f"programs: {configuration_file(config.state.directory)}"))
+        lines = [*_verdict_lines(verdict, left), *_captured_lines(held, problem)]
+        lines += _archive_lines(config, archive) if archive else ()
+        lines.append(f"settings: {config.path or 'defaults; there is no file'}")
+        lines.append(f"programs: {configuration_file(config.state.directory)}")
+        print_wrapped(lines)
     return verdict.exit_status
 
 
@@ -116,35 +114,44 @@ def _verdict_lines(verdict: Verdict, left_by_watcher: StatusResult) -> Iterator[
     programs: Mapping[str, str] = verdict.checks["supervisor"].get("programs", {})
     if programs:
         yield "programs: " + ", ".join(f"{name} {state}" for name, state in programs.items())
-    yield from _watcher_lines(verdict.checks["watcher"])
+    yield _watcher_line(verdict.checks["watcher"])
     yield _backlog_line(left_by_watcher)
     yield _database_line(verdict.checks["database"])
+    yield from _since_start(verdict.checks["watcher"])
 
 
-def _watcher_lines(watcher: Mapping[str, Any]) -> Iterator[str]:
-    from claude_headspace.health.words import counted, format_bytes
-
+def _watcher_line(watcher: Mapping[str, Any]) -> str:
     if "state" not in watcher:
-        yield "watcher:  unknown"
-        return
-    process = f"process {watcher['status_pid']}, " if watcher["running"] else "not running, "
-    yield (
-        f"watcher:  {process}{watcher['state']}; since its start: written {watcher['written']},"
-        f" duplicates {watcher['duplicates']}, rejected {watcher['rejected']},"
-        f" failed {watcher['failed_writes']}; last write {watcher['last_write'] or 'never'}"
-    )
+        return "watcher:  unknown"
+    if not watcher["running"]:
+        return f"watcher:  not running; last seen {_when(watcher['last_heartbeat'])}"
     sessions = counted(watcher["sessions"], "session")
+    files = f"{counted(watcher['files'], 'file')} followed, {sessions} in memory"
+    return f"watcher:  process {watcher['status_pid']}, {watcher['state']}; {files}"
+
+
+def _since_start(watcher: Mapping[str, Any]) -> Iterator[str]:
+    """Figures that begin anew with each start of the watcher."""
+    if "state" not in watcher:
+        return
+    yield from ("", "since the watcher's start" if watcher["running"] else "in its last run")
+    duplicates = counted(watcher["duplicates"], "duplicate")
     yield (
-        f"files:    {watcher['files']} followed, {sessions} in memory;"
-        f" read since its start: {counted(watcher['committed_lines'], 'line')},"
-        f" {format_bytes(watcher['committed_bytes'])}"
+        f"written:  {counted(watcher['written'], 'event')}, {duplicates};"
+        f" rejected {watcher['rejected']}, failed {watcher['failed_writes']};"
+        f" the last {_when(watcher['last_write'])}"
     )
+    lines = counted(watcher["committed_lines"], "line")
+    yield f"read:     {lines}, {format_bytes(watcher['committed_bytes'])}"
+
+
+def _when(moment: str | None) -> str:
+    return local_time(datetime.fromisoformat(moment)) if moment else "never"
 
 
 def _backlog_line(left: StatusResult) -> str:
     """What waits to be read, and how far the reading of it is, where the watcher says so."""
     from claude_headspace.health.status import StatusProblem
-    from claude_headspace.health.words import counted, format_bytes
 
     if isinstance(left, StatusProblem):
         return "backlog:  unknown"
@@ -167,9 +174,7 @@ def _database_line(database: Mapping[str, Any]) -> str:
 
 
 def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]:
-    from claude_headspace.health.words import counted, format_bytes
-
-    yield ""
+    yield from ("", "in the log")
     if held is None:
         yield f"captured: unknown: {problem}"
         return
@@ -198,21 +203,22 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
 
 
 def _archive_lines(config: Config, archive: ArchiveSummary) -> Iterator[str]:
-    from claude_headspace.health.words import format_bytes
     from claude_headspace.hooks.danger import cleanup_days, settings_paths
 
     ratio = f" ({archive.bytes / archive.stored:.1f}:1)" if archive.stored else ""
     state = "" if config.archive.enabled else "off; "
     yield f"archive:  {state}{format_bytes(archive.bytes)} in {format_bytes(archive.stored)}{ratio}"
     if archive.redacted:
-        yield f"          secrets are overwritten in {archive.redacted} files"
+        yield f"          secrets are overwritten in {counted(archive.redacted, 'file')}"
     if archive.behind_files:
         left = format_bytes(archive.behind_bytes)
-        yield f"          not archived yet: {left} in {archive.behind_files} files on the disk"
+        files = counted(archive.behind_files, "file")
+        yield f"          not archived yet: {left} in {files} on the disk"
     if archive.only_archived:
-        yield f"          {archive.only_archived} sessions are only there: see `restore`"
+        yield f"          {counted(archive.only_archived, 'session')} only there: see `restore`"
     if archive.only_in_log:
-        yield f"          {archive.only_in_log} sessions have lost files that were never archived"
+        lost = counted(archive.only_in_log, "session")
+        yield f"          {lost} with lost files that were never archived"
     days = cleanup_days(settings_paths(config.claude.projects_path))
     oldest = f"; the oldest was written {archive.oldest:%Y-%m-%d}" if archive.oldest else ""
-    yield f"cleanup:  Claude Code deletes transcripts after {days} days{oldest}"
+    yield f"cleanup:  Claude Code deletes transcripts after {counted(days, 'day')}{oldest}"

@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from claude_headspace.cli.access import open_log
-from claude_headspace.cli.command import Declare, command, json_output, project, since
-from claude_headspace.cli.terminal import as_json, print_table
+from claude_headspace.cli.access import configured, open_log, open_reader
+from claude_headspace.cli.command import Declare, command, filters, json_output
+from claude_headspace.cli.naming import project_ids
+from claude_headspace.cli.terminal import as_json, print_lines, table
 
 BY = ("day", "project", "session", "total")
-_TOKENS = {
+TOKENS = {
     "input": "input_tokens",
     "output": "output_tokens",
     "cache read": "cache_read_tokens",
@@ -29,8 +30,7 @@ def _by(default: str) -> Declare:
 
 @command("usage", "claude-headspace usage --since 30d --by project")
 @_by("day")
-@project()
-@since("only tokens")
+@filters("project since", "tokens")
 @json_output("one JSON object a line")
 def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
     """Show the tokens that models took, by day and model.
@@ -38,26 +38,24 @@ def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) 
     Each reply counts once, in whichever sessions it stands. Days are those of UTC. With `prices` in
     config.yaml it says what that has cost.
     """
-    from claude_headspace.config import load_config
     from claude_headspace.store.usage import cost
     from claude_headspace.store.usage import usage as ask
 
-    prices = load_config().prices
+    prices = configured().prices
     rows = [{**row, "cost": cost(prices, row)} for row in _asked(ask, by, project, since)]
     columns: dict[str, Callable[[Mapping[Any, Any]], str]] = {
         "replies": lambda row: f"{row['replies']:,}",
-        **{title: _number(name) for title, name in _TOKENS.items()},
+        **{title: number(name) for title, name in TOKENS.items()},
     }
     if prices:
         columns["cost"] = lambda row: "-" if row["cost"] is None else f"{row['cost']:,.2f}"
-    _show(by, rows, "model", columns, whole=whole)
+    print_figures(by, rows, "model", columns, whole=whole)
     return 0
 
 
 @command("tools", "claude-headspace tools --project my-project --since 7d")
 @_by("total")
-@project()
-@since("only calls")
+@filters("project since", "calls")
 @json_output("one JSON object a line")
 def tools(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
     """Show the tools that were called, and how that ended.
@@ -67,27 +65,27 @@ def tools(by: str, project: str | None, since: datetime | None, *, whole: bool) 
     from claude_headspace.store.usage import tools as ask
 
     columns = {
-        "calls": _number("calls"),
-        **{name: _number(name) for name in _ENDS},
+        "calls": number("calls"),
+        **{name: number(name) for name in _ENDS},
         "seconds each": _seconds_each,
     }
-    _show(by, _asked(ask, by, project, since), "tool", columns, whole=whole)
+    print_figures(by, _asked(ask, by, project, since), "tool", columns, whole=whole)
     return 0
 
 
 def _asked(
     ask: Callable[..., Any], by: str, project: str | None, since: datetime | None
 ) -> Sequence[Mapping[Any, Any]]:
-    from claude_headspace.config import load_config
-    from claude_headspace.store.selection import find_projects
-
-    with open_log(load_config()) as connection:
-        chosen = find_projects(connection, project) if project else ()
+    config = configured()
+    with open_reader(config) as reader:
+        chosen = project_ids(reader, project)
+    with open_log(config) as connection:
         rows: Sequence[Mapping[Any, Any]] = ask(connection, by, since=since, project_ids=chosen)
     return rows
 
 
-def _number(name: str) -> Callable[[Mapping[Any, Any]], str]:
+def number(name: str) -> Callable[[Mapping[Any, Any]], str]:
+    """What prints this figure of a row."""
     return lambda row: f"{row[name]:,}"
 
 
@@ -96,7 +94,7 @@ def _seconds_each(row: Mapping[Any, Any]) -> str:
     return f"{(row['seconds'] or 0) / ended:.1f}" if ended else "-"
 
 
-def _show(
+def print_figures(
     by: str,
     rows: Sequence[Mapping[Any, Any]],
     what: str,
@@ -109,14 +107,14 @@ def _show(
         for row in rows:
             print(as_json(dict(row)))
         return
-    numbers = [[title, *(shown(row) for row in rows)] for title, shown in columns.items()]
-    widths = [max(map(len, cells)) for cells in numbers]
     groups = [] if by == "total" else [by]
-    of = [[*groups, what], *([_group(name, row) for name in groups] + [row[what]] for row in rows)]
-    print_table([
-        [*(cells[n].rjust(width) for cells, width in zip(numbers, widths, strict=True)), *names]
-        for n, names in enumerate(of)
-    ])  # fmt: skip
+    head = [*columns, *groups, what]
+    told = [
+        [*(shown(row) for shown in columns.values()), *(_group(name, row) for name in groups),
+         row[what]]
+        for row in rows
+    ]  # fmt: skip
+    print_lines(table([head, *told], *range(len(columns))))
 
 
 def _group(by: str, row: Mapping[Any, Any]) -> str:

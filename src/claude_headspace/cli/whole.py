@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from claude_headspace.cli.command import command, flag, json_output, option
+from claude_headspace.cli.access import configured
+from claude_headspace.cli.command import command, filters, flag, json_output
+from claude_headspace.cli.naming import session_id
 
 
 @command("verify", "claude-headspace verify --repair")
-@option("--session", "UUID", "only this session; the first characters are enough")
+@filters("session")
 @flag(
     "--repair", "show what is missing, ask, and write it; read files with wrong checkpoints again"
 )
@@ -19,15 +21,10 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
     Reads the transcripts again. Exit status 0: nothing is missing and nothing differs.
     """
     from claude_headspace.cli.access import open_log
-    from claude_headspace.config import load_config
-    from claude_headspace.store.selection import find_session
     from claude_headspace.verify.command import run_verify
     from claude_headspace.verify.options import VerifyOptions
 
-    config = load_config()
-    chosen = None
-    with open_log(config) as connection:
-        if session:
-            chosen = find_session(connection, session).uuid
-            connection.rollback()
+    config = configured()
+    chosen = session_id(config, session) if session else None
+    with open_log(config):
         return run_verify(config, VerifyOptions(chosen, repair, yes, whole, every))

@@ -110,7 +110,7 @@ class WebSettings:
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """The command that is run when health changes, as an argument list."""
+    """The command that is run when health changes or a session waits, as an argument list."""
 
     command: tuple[str, ...] | None
 

@@ -122,7 +122,7 @@ class TreeNotifier:
     def doubt(self, path: str) -> None:
         """A change was found that had not been told; a new observer is tried after a while."""
         if self.complete:
-            self._complain(f"a change of {path} was not told")
+            self._complain(f"a change of {path} was not reported")
 
     def renew(self) -> bool:
         """Begin if there is need; True if every tree is to be named again."""
@@ -152,6 +152,6 @@ class TreeNotifier:
 
     def _complain(self, problem: str) -> None:
         if self._complaint != problem:
-            logger.warning("changes of files are not notified (%s): they are looked for", problem)
+            logger.warning("no file notifications (%s): changes are found by scanning", problem)
         self._complaint = problem
         self._doubted_until = time.monotonic() + self._doubt_seconds

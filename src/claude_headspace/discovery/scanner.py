@@ -96,7 +96,7 @@ class Scanner:
                 self._work_queue.add_fresh(path)
         self._walks.add(changes.directories)
         if changes.lost:
-            logger.info("more changed than could be notified: everything is looked at")
+            logger.info("file notifications overflowed: all files are scanned")
         # What a link leads to may be known by another way: only all roots together tell.
         if changes.lost or any(self._walks.is_folder_link(path) for path in changes.others):
             self._walks.add_roots()
@@ -130,7 +130,7 @@ class Scanner:
         """Know what could not be seen, and look after what stood in what is gone."""
         for path, reason in walk.listing.unreadable.items():
             if path not in self._places:
-                logger.warning("%s cannot be seen: %s", path, reason)
+                logger.warning("%s cannot be read: %s", path, reason)
             self._places.fail(path, reason)
         for path in [p for p in self._places.reasons if p not in walk.listing.unreadable]:
             if walk.covers(path):

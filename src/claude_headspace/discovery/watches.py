@@ -28,7 +28,7 @@ LAST_RETRY_SECONDS = 60.0
 # A directory that cannot be watched for one of these is told of by whoever lists it.
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP})
 _FULL = frozenset({errno.ENOSPC, errno.ENOMEM})
-_ADVICE = "they are found by looking; raise fs.inotify.max_user_watches or max_user_instances"
+_ADVICE = "the rest is scanned; raise fs.inotify.max_user_watches or max_user_instances"
 
 
 class DirectoryNotifier:
@@ -161,7 +161,7 @@ class DirectoryNotifier:
     def _leave_out(self, directory: str, error: OSError) -> None:
         self._left_out.add(directory)
         reason = error.strerror or str(error)
-        self._complain(f"{len(self._watches)} directories can be watched and no more: {reason}")
+        self._complain(f"only {len(self._watches)} directories can be watched: {reason}")
 
     def _drop(self, directory: str) -> None:
         watch = self._watches.pop(directory, None)
@@ -186,7 +186,7 @@ class DirectoryNotifier:
         """Every directory was named: what was not is of no account."""
         self._left_out_before = set()
         if self._complaint is not None and self.complete:
-            logger.info("notifications of changes work again")
+            logger.info("file notifications work again")
             self._complaint = None
 
     def doubt(self, path: str) -> None:
@@ -195,7 +195,7 @@ class DirectoryNotifier:
         Some file systems tell of nothing that another machine writes.
         """
         if self.complete:
-            self._complain(f"a change of {path} was not told")
+            self._complain(f"a change of {path} was not reported")
             self._doubted_until = time.monotonic() + self._doubt_seconds
 
     def renew(self) -> bool:
@@ -228,5 +228,5 @@ class DirectoryNotifier:
 
     def _complain(self, problem: str) -> None:
         if self._complaint is None:
-            logger.warning("changes of files are not all notified (%s): %s", problem, _ADVICE)
+            logger.warning("file notifications are incomplete (%s): %s", problem, _ADVICE)
         self._complaint = problem

@@ -73,7 +73,7 @@ def encode(event: Event) -> tuple[bytes, Event]:
     except UnicodeEncodeError:
         return _encode_cleaned(event)
     except (TypeError, ValueError, RecursionError) as error:
-        raise EventInvalid("payload", f"is no JSON: {error}") from error
+        raise EventInvalid("payload", f"is not JSON: {error}") from error
     if b"\\u0000" in encoded:
         return _encode_cleaned(event)
     return encoded, event

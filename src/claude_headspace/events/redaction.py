@@ -74,17 +74,18 @@ def redact_bytes(redactor: Redactor | None, content: bytes) -> bytes:
 def redact_work(redactor: Redactor, work: Work) -> Work:
     """What the agent did, without the secrets in what it gave to tools."""
     calls = tuple(
-        msgspec.structs.replace(call, input=_redact_json(redactor, bytes(call.input)))
+        msgspec.structs.replace(call, input=redact_json(redactor, bytes(call.input)))
         for call in work.calls
     )
     return msgspec.structs.replace(work, calls=calls)
 
 
-def _redact_json(redactor: Redactor, content: bytes) -> bytes:
-    """Strings by themselves, in which a secret is not escaped; then the whole, names and all."""
+def redact_json(redactor: Redactor, content: bytes) -> bytes:
+    """JSON: strings by themselves, in which a secret is not escaped; then all, names included."""
     try:
         value = msgspec.json.decode(content)
-        content = msgspec.json.encode(_redact_value(redactor, value))
+        after = _redact_value(redactor, value)
+        content = content if after == value else msgspec.json.encode(after)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     return redact_bytes(redactor, content)

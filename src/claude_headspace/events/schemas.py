@@ -131,6 +131,14 @@ class HookReceived(PayloadSchema):
     message = Text()
 
 
+class NoteAdded(PayloadSchema):
+    """A person, or a program for one, put something of their own into the log."""
+
+    text = Text(required=True)
+    tags = fields.List(Text())
+    source = Text()
+
+
 Check = Callable[[Any], bool]
 
 

@@ -26,6 +26,7 @@ SESSION_ENDED = "session_ended"
 TURN_DETECTED = "turn_detected"
 STATE_TRANSITION = "state_transition"
 HOOK_RECEIVED = "hook_received"
+NOTE_ADDED = "note_added"
 
 _BUILT_IN: Mapping[str, type[Schema]] = {
     SESSION_REGISTERED: schemas.SessionRegistered,
@@ -33,6 +34,7 @@ _BUILT_IN: Mapping[str, type[Schema]] = {
     TURN_DETECTED: schemas.TurnDetected,
     STATE_TRANSITION: schemas.StateTransition,
     HOOK_RECEIVED: schemas.HookReceived,
+    NOTE_ADDED: schemas.NoteAdded,
 }
 
 
@@ -62,7 +64,7 @@ class Taxonomy:
         kind = self._types.get(event.type) if isinstance(event.type, str) else None
         if kind is None:
             known = ", ".join(self._types)
-            raise EventInvalid("type", f"{event.type!r} is no known event type ({known})")
+            raise EventInvalid("type", f"{event.type!r} is not a known event type ({known})")
         if not isinstance(event.timestamp, datetime):
             raise EventInvalid("timestamp", f"must be a datetime, is {event.timestamp!r:.40}")
         if event.timestamp.utcoffset() is None:
@@ -70,7 +72,7 @@ class Taxonomy:
         try:
             event.timestamp.astimezone(UTC)
         except (OverflowError, ValueError) as error:
-            raise EventInvalid("timestamp", f"cannot be named in UTC: {error}") from error
+            raise EventInvalid("timestamp", f"cannot be converted to UTC: {error}") from error
         if not (type(event.payload) is dict and kind.accepts(event.payload)):
             check_payload(kind.schema, event.payload)
 

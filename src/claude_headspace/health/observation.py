@@ -63,6 +63,7 @@ class Observation:
     `dangers` are sentences about what harms the user, whether everything runs or not; `remarks`
     about what harms nobody, and is worth knowing.
     `disk` says what is wrong with the disk of the state directory, if anything.
+    `ended` says that the process which wrote the status is no more.
     """
 
     now: float
@@ -75,6 +76,7 @@ class Observation:
     disk: str = ""
     watcher: str = "watcher"
     listener: str = "guard"
+    ended: bool = False
 
     @staticmethod
     def start(program: str) -> str:
@@ -101,4 +103,6 @@ class Observation:
     def is_beating(self) -> bool:
         """Whether that was just now."""
         status = self.status
-        return isinstance(status, WatcherStatus) and self.silence(status) <= STALE_BEAT_SECONDS
+        if self.ended or not isinstance(status, WatcherStatus):
+            return False
+        return self.silence(status) <= STALE_BEAT_SECONDS

@@ -39,6 +39,8 @@ def reasons(seen: Observation) -> Iterator[str]:
 def _unsupervised_reasons(seen: Observation) -> Iterator[str]:
     if isinstance(seen.status, StatusProblem):
         yield seen.status.detail
+    elif seen.ended:
+        yield f"the watcher is not running: process {seen.status.pid} has ended"
     elif not seen.is_beating:
         yield f"the watcher's last heartbeat is {seen.silence(seen.status):.0f} s old"
     else:
@@ -149,10 +151,10 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
         error = f" ({listener.error})" if listener.error else ""
         yield f"the guard is {listener.state}{error}; {seen.start(seen.listener)}"
     if isinstance(seen.guard, Problem):
-        yield f"the guard's half inside supervisord is missing: {seen.guard.detail}"
+        yield f"the guard's plugin in supervisord is missing: {seen.guard.detail}"
         return
     if seen.guard.broken:
-        yield f"the guard's half inside supervisord failed: {seen.guard.broken}"
+        yield f"the guard's plugin in supervisord failed: {seen.guard.broken}"
     if seen.guard.waiting_ticks > WAITING_TICKS:
         waited = seen.guard.waiting_ticks * TICK_SECONDS
         yield f"the guard does not respond: an event from supervisord has waited for {waited} s"

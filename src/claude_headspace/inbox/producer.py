@@ -86,7 +86,7 @@ def put(
         _deliver(inbox, content)
     except OSError as error:
         raise InboxError(
-            f"The event could not be left in the inbox {inbox} ({error.strerror or error}): "
+            f"The event could not be written to the inbox {inbox} ({error.strerror or error}): "
             "check that the directory is writable and its disk has space."
         ) from error
     return identity

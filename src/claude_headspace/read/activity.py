@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.tools import has_projections
 
 LANES = 20
 FINE = 240
@@ -90,7 +89,6 @@ class Activity:
     projects: dict[str, Sums]
     models: dict[str, Sums]
     lanes: tuple[Lane, ...]
-    has_work: bool
 
     @property
     def waited(self) -> timedelta:
@@ -102,15 +100,10 @@ def activity_in(
     reader: Reader, buckets: Buckets, fine: Buckets | None, projects: Sequence[str] = ()
 ) -> Activity:
     """What happened between the edges; lanes are drawn from finer ones, if any."""
-    has_work = has_projections(reader)
-    asked: dict[str, Any] = {
-        "edges": list(buckets.edges), "start": buckets.start, "end": buckets.end,
-        "projects": list(projects) or None,
-    }  # fmt: skip
     whole, by_project, models = Sums(), dict[str, Sums](), dict[str, Sums]()
     parts = tuple(Sums() for _ in buckets.edges[1:])
-    for statement in (_TURNS, _CALLS, _SPENT) if has_work else (_TURNS,):
-        for number, path, model, *numbers in reader.rows(statement.format(only=_ONLY), asked):
+    for statement in (_TURNS, _CALLS, _SPENT):
+        for number, path, model, *numbers in _counted(reader, statement, buckets, projects):
             done = numbers[:6]
             for sums in (whole, parts[number - 1], by_project.setdefault(path or "", Sums())):
                 sums.add(done)
@@ -118,19 +111,46 @@ def activity_in(
                 models.setdefault(model, Sums()).add([numbers[6], *done[1:]])
     lanes: tuple[Lane, ...] = ()
     if fine is not None:
-        lanes = _lanes(reader, {**asked, "edges": list(fine.edges)}, fine, has_work=has_work)
-    return Activity(
-        buckets, whole, parts, _most_first(by_project), _most_first(models), lanes, has_work
-    )
+        lanes = _lanes(reader, _asked(fine, projects), fine)
+    return Activity(buckets, whole, parts, _most_first(by_project), _most_first(models), lanes)
+
+
+def _asked(buckets: Buckets, projects: Sequence[str]) -> dict[str, Any]:
+    return {
+        "edges": list(buckets.edges), "start": buckets.start, "end": buckets.end,
+        "projects": list(projects) or None,
+    }  # fmt: skip
+
+
+def _counted(
+    reader: Reader, statement: str, buckets: Buckets, projects: Sequence[str]
+) -> Iterator[Sequence[Any]]:
+    """The rows of all parts: some parts at once, and those that are long over only once."""
+    size = max(1, int(AT_ONCE / buckets.step))
+    for first in range(0, len(buckets.edges) - 1, size):
+        some = Buckets(buckets.edges[first : first + size + 1])
+        key = statement, some.edges, tuple(projects)
+        if (rows := _known.get(key)) is None:
+            rows = reader.rows(statement.format(only=_ONLY), _asked(some, projects))
+            if some.end < datetime.now(UTC) - OVER:
+                if len(_known) >= MOST_KNOWN:
+                    _known.clear()
+                _known[key] = rows
+        for number, *rest in rows:
+            yield (first + number, *rest)
+
+
+AT_ONCE = timedelta(days=28)
+OVER = timedelta(days=2)
+MOST_KNOWN = 200
+_known: dict[tuple[Any, ...], Sequence[Any]] = {}
 
 
 def _most_first(sums: dict[str, Sums]) -> dict[str, Sums]:
     return dict(sorted(sums.items(), key=lambda item: -item[1].turns))
 
 
-def _lanes(
-    reader: Reader, asked: dict[str, Any], fine: Buckets, *, has_work: bool
-) -> tuple[Lane, ...]:
+def _lanes(reader: Reader, asked: dict[str, Any], fine: Buckets) -> tuple[Lane, ...]:
     lanes: dict[int, Lane] = {}
     for agent, number, count, prompted in sorted(reader.rows(_MOMENTS, asked)):
         lane = lanes.setdefault(agent, Lane(agent))
@@ -140,7 +160,7 @@ def _lanes(
         if prompted:
             lane.prompts.append(start)
     chosen = sorted(lanes.values(), key=lambda lane: -lane.turns)[:LANES]
-    if has_work and chosen:
+    if chosen:
         _add_calls(reader, {lane.agent_id: lane for lane in chosen}, asked, fine)
     return tuple(sorted(chosen, key=lambda lane: lane.spans[-1][1], reverse=True))
 

@@ -39,24 +39,28 @@ Made = TypeVar("Made")
 class Reader:
     """One connection of the pool, for as long as one question takes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, machine: str | None = None) -> None:
         self._database = database
+        self.machine = machine
 
-    def rows(self, statement: str, values: Values = ()) -> list[Row]:
+    def rows(self, statement: str, values: Values = (), seconds: float = 0) -> list[Row]:
         """Rows of one statement, values as %s or %(name)s; QuestionTooLong after its time."""
+        limit = f"SET LOCAL statement_timeout = {max(1, int(1000 * seconds))}; " if seconds else ""
         try:
-            return self._database.execute(statement, values)
+            return self._database.execute(limit + statement, values)
         except DatabaseUnavailable as error:
             if _CANCELLED in str(error):
                 raise QuestionTooLong(
-                    f"this question takes more than {STATEMENT_SECONDS:g} s: it was stopped so"
-                    " that nothing else waits; ask for less, such as a shorter time"
+                    f"this question takes more than {seconds or STATEMENT_SECONDS:g} s: it was"
+                    " stopped so that nothing else waits; ask for less, such as a shorter time"
                 ) from error
             raise
 
-    def fetch(self, make: Callable[..., Made], statement: str, values: Values = ()) -> list[Made]:
+    def fetch(
+        self, make: Callable[..., Made], statement: str, values: Values = (), seconds: float = 0
+    ) -> list[Made]:
         """The same rows, each made into one thing from its columns in order."""
-        return [make(*row) for row in self.rows(statement, values)]
+        return [make(*row) for row in self.rows(statement, values, seconds)]
 
     def first(self, statement: str, values: Values = ()) -> Row | None:
         """The first row, or None."""
@@ -72,12 +76,18 @@ class Reader:
 class ReadPool:
     """Lends connections to threads: `with pool.reading() as reader: reader.rows(...)`.
 
-    `url` is asked at each new connection. Who finds all of them lent waits for one, no longer
-    than a statement may take; then DatabaseUnavailable.
+    `url` is asked at each new connection; files of `machine` are here. Who finds all of
+    them lent waits for one, no longer than a statement may take; then DatabaseUnavailable.
     """
 
-    def __init__(self, url: Callable[[], str], connections: int = CONNECTIONS) -> None:
+    def __init__(
+        self,
+        url: Callable[[], str],
+        machine: Callable[[], str | None] = lambda: None,
+        connections: int = CONNECTIONS,
+    ) -> None:
         self._url = url
+        self._machine = machine
         self._free = threading.BoundedSemaphore(connections)
         self._lock = threading.Lock()
         self._idle: list[tuple[float, Database]] = []
@@ -90,7 +100,7 @@ class ReadPool:
         try:
             database = self._take()
             try:
-                yield Reader(database)
+                yield Reader(database, self._machine())
             finally:
                 self._give_back(database)
         finally:

@@ -15,10 +15,15 @@ _TURNS = (
     " WHERE agent_id = ANY (%s) AND event_type = 'turn_detected' AND retracted_at IS NULL"
     " GROUP BY agent_id"
 )
+_TOGETHER = (
+    "SELECT count(DISTINCT event_key) FROM events WHERE agent_id = ANY (%s)"
+    " AND event_type = 'turn_detected' AND retracted_at IS NULL"
+)
 _LINES = (
     "SELECT session::text, sum((counts->>'lines')::bigint), sum(coalesce((SELECT sum(value::bigint)"
     " FROM jsonb_each_text(counts->'rejected')), 0)) FROM checkpoints,"
-    " unnest(sessions) AS session WHERE session = ANY (%s::uuid[]) GROUP BY session"
+    " unnest(sessions) AS session WHERE sessions && %(these)s::uuid[]"
+    " AND session = ANY (%(these)s::uuid[]) GROUP BY session"
 )
 
 
@@ -58,10 +63,17 @@ def count_done(reader: Reader, sessions: Sequence[Counted]) -> _Known:
     return {each: fresh.get(each) or _known.get(each, Done()) for each in sessions}
 
 
+def count_turns(reader: Reader, agent_ids: Sequence[int]) -> int:
+    """Turns of these sessions together; one that stands in several counts once."""
+    return int(reader.value(_TOGETHER, [list(agent_ids)]))
+
+
 def _count(reader: Reader, sessions: Sequence[Counted]) -> _Known:
     ids = [each.id for each in sessions]
     turns = {row[0]: row[1:] for row in reader.rows(_TURNS, [ids])}
-    lines = {row[0]: row[1:] for row in reader.rows(_LINES, [[each.uuid for each in sessions]])}
+    lines = {
+        row[0]: row[1:] for row in reader.rows(_LINES, {"these": [each.uuid for each in sessions]})
+    }
     usage = usage_of(reader, ids)
     return {
         each: _done(turns.get(each.id), usage.get(each.id), lines.get(each.uuid))

@@ -1,17 +1,27 @@
 """What happened, newest first: the log's events by their human names, calls and results between.
 
-Read in stretches of time from the newest back, each whole before the next, until a page is full.
+Read in stretches of time from the newest back, each whole before the next, until a page is full,
+or for so long: what is rare is looked for further back by the next page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
+from claude_headspace.errors import QuestionTooLong
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
+from claude_headspace.read.happening_kinds import (
+    ACTORS,
+    CALL_KINDS,
+    CALL_ROWS,
+    EVENT_ROWS,
+    KINDS,
+    RESULT_ROWS,
+)
 from claude_headspace.read.paging import (
     PAGE_ROWS,
     Cursor,
@@ -20,71 +30,22 @@ from claude_headspace.read.paging import (
     Page,
     page_of,
     read_cursor,
+    write_cursor,
 )
 from claude_headspace.read.selection import find_session
-from claude_headspace.read.tools import has_projections
+from claude_headspace.read.stretches import stretches_of
 
-KINDS = (
-    "prompt", "answer", "tool call", "tool result", "tool failed", "declined", "interrupted",
-    "question", "plan", "hook", "session started", "session ended", "other",
-)  # fmt: skip
-CALL_KINDS = frozenset(KINDS[2:9])
-ACTORS = ("you", "Claude", "subagent", "system")
-FIRST_STRETCH = timedelta(hours=1)
-GROWTH = 12
-_SHOWN = 400
-
-_EVENTS = f"""
-SELECT 'e' || lpad(e.id::text, 19, '0') AS key, e.timestamp AS at,
- CASE WHEN e.event_type = 'turn_detected' THEN CASE WHEN e.payload->>'actor' = 'user'
-  THEN 'prompt' ELSE 'answer' END WHEN e.event_type = 'hook_received' THEN 'hook'
-  WHEN e.event_type = 'session_registered' THEN 'session started'
-  WHEN e.event_type = 'session_ended' THEN 'session ended' ELSE 'other' END AS kind,
- CASE WHEN e.event_type <> 'turn_detected' THEN 'system'
-  WHEN e.payload->>'actor' = 'user' THEN 'you'
-  WHEN e.payload->>'subagent_id' IS NOT NULL THEN 'subagent' ELSE 'Claude' END AS actor,
- CASE WHEN e.event_type = 'turn_detected' THEN left(e.payload->>'text', {_SHOWN})
-  WHEN e.event_type = 'hook_received' THEN concat_ws(' ', e.payload->>'hook_type',
-   e.payload->>'tool_name', e.payload->>'notification_type', e.payload->>'message',
-   e.payload->>'source', e.payload->>'reason')
-  WHEN e.event_type = 'session_ended' THEN e.payload->>'reason'
-  WHEN e.event_type = 'session_registered' THEN e.payload->>'working_directory'
-  ELSE concat_ws(' ', e.event_type, left(e.payload::text, {_SHOWN})) END AS text,
- e.agent_id, e.session_uuid, e.id AS event_id, NULL::text AS tool, NULL::text AS call_id,
- NULL::float8 AS seconds, NULL::int AS size
-FROM events e WHERE e.retracted_at IS NULL AND e.timestamp >= %(lo)s AND e.timestamp < %(hi)s
-"""
-_CALL_ROWS = """
-SELECT '{letter}' || c.session_uuid || c.tool_use_id AS key, c.{column} AS at, {kind} AS kind,
- {actor} AS actor, c.input AS text, a.id AS agent_id, c.session_uuid, NULL::bigint AS event_id,
- c.tool, c.tool_use_id AS call_id, extract(epoch FROM c.ended_at - c.started_at)::float8 AS seconds,
- c.result_bytes AS size
-FROM agents a JOIN tool_calls c ON c.session_uuid = a.session_uuid
-WHERE a.last_seen_at >= %(lo)s - interval '1 minute'
- AND coalesce(a.started_at, a.last_seen_at) < %(hi)s
- AND c.{column} >= %(lo)s AND c.{column} < %(hi)s
-"""
-_BY_CLAUDE = "CASE WHEN c.subagent IS NULL THEN 'Claude' ELSE 'subagent' END"
-_CALLS = _CALL_ROWS.format(
-    letter="c", column="started_at", actor=_BY_CLAUDE,
-    kind="CASE c.tool WHEN 'AskUserQuestion' THEN 'question' WHEN 'ExitPlanMode' THEN 'plan'"
-    " ELSE 'tool call' END",
-)  # fmt: skip
-_RESULTS = _CALL_ROWS.format(
-    letter="r", column="ended_at",
-    actor=f"CASE WHEN c.outcome IN ('denied', 'interrupted') THEN 'you' ELSE {_BY_CLAUDE} END",
-    kind="CASE c.outcome WHEN 'error' THEN 'tool failed' WHEN 'denied' THEN 'declined'"
-    " WHEN 'interrupted' THEN 'interrupted' ELSE 'tool result' END",
-)  # fmt: skip
-_FROM = (
-    " FROM ({union}) h LEFT JOIN agents s ON s.id = h.agent_id"
-    " LEFT JOIN places p ON p.id = s.project_id WHERE {conditions}"
-)
+COUNT_SECONDS = 2.0
+# Joined when there are few rows left.
+_PLACED = " h LEFT JOIN agents s ON s.id = h.agent_id LEFT JOIN places p ON p.id = s.project_id"
 
 
 @dataclass(frozen=True, slots=True)
 class HappeningQuestion:
-    """What happened; what is empty does not matter. `log`: the log's own events alone."""
+    """What happened; what is empty does not matter. `log`: the log's own events alone.
+
+    A value that begins with "-" is one that is not wanted.
+    """
 
     q: str = ""
     type: tuple[str, ...] = ()
@@ -127,70 +88,68 @@ _COLUMNS = (
 
 
 def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]:
-    """A page, newest first."""
+    """A page, newest first; one that is not full may have a next all the same."""
     source, values = _source(reader, asked)
     before = read_cursor(asked.cursor, datetime, str) if asked.cursor else None
+    more = " AND (h.at, h.key) < (%(at)s, %(key)s)" if before else ""
+    values["at"], values["key"] = before or (None, None)
+    order = "ORDER BY h.at DESC, h.key DESC"
+    page = f"SELECT h.*{source}{more} {order} LIMIT %(rows)s"
+    statement = f"SELECT {_COLUMNS} FROM ({page}){_PLACED} {order}"
     found: list[Happening] = []
-    for lo, hi in _stretches(reader, asked, before[0] if before else None):
-        more = " AND (h.at, h.key) < (%(at)s, %(key)s)" if before else ""
-        found += reader.fetch(
-            Happening,
-            f"SELECT {_COLUMNS}{source}{more} ORDER BY h.at DESC, h.key DESC LIMIT %(rows)s",
-            {
-                **values, "lo": lo, "hi": hi, "rows": asked.limit + 1 - len(found),
-                "at": before and before[0], "key": before and before[1],
-            },
-        )  # fmt: skip
+    stretches = stretches_of(
+        reader, asked.since, asked.until, values["at"], whole=bool(asked.session)
+    )
+    for lo, hi in stretches:
+        values |= {"lo": lo, "hi": hi, "rows": asked.limit + 1 - len(found)}
+        found += [Happening(*row) for row in stretches.rows(reader, statement, values)]
         if len(found) > asked.limit:
             break
-    return page_of(found, asked.limit, lambda row: (row.at, row.key))
-
-
-def _stretches(
-    reader: Reader, asked: HappeningQuestion, before: datetime | None
-) -> Iterator[tuple[datetime, datetime]]:
-    """From the newest back, each longer than the one before it, to where the log begins."""
-    row = reader.first("SELECT min(timestamp), max(timestamp) FROM events")
-    if row is None or row[0] is None:
-        return
-    instant = timedelta(microseconds=1)
-    # Calls come a little before the first and after the last that was said.
-    oldest = max(row[0] - timedelta(days=1), asked.since or row[0] - timedelta(days=1))
-    newest = min(row[1] + timedelta(days=1), asked.until or row[1] + timedelta(days=1))
-    hi = min(newest, before + instant) if before else newest
-    span = FIRST_STRETCH + (
-        timedelta(days=1) if not before and asked.until is None else timedelta()
-    )
-    while hi > oldest:
-        lo = max(oldest, hi - span)
-        yield lo, hi
-        hi, span = lo, span * GROWTH
+    rows = page_of(found, asked.limit, lambda row: (row.at, row.key))
+    if rows.next or not stretches.unfinished:
+        return rows
+    return Page(rows.rows, write_cursor((stretches.reached, "")))
 
 
 def _source(reader: Reader, asked: HappeningQuestion) -> tuple[str, dict[str, Any]]:
     """FROM and WHERE for what is asked, between %(lo)s and %(hi)s."""
-    branches = [_EVENTS] if not asked.type or set(asked.type) - CALL_KINDS else []
-    if (
-        not asked.log
-        and has_projections(reader)
-        and (not asked.type or CALL_KINDS & set(asked.type))
-    ):
-        branches += [_CALLS, _RESULTS]
-    conditions, values = ["true"], dict[str, Any]()
-    for name, column in (
-        ("type", "h.kind"), ("actor", "h.actor"), ("project", "p.path"), ("host", "p.host"),
-    ):  # fmt: skip
-        if chosen := getattr(asked, name):
-            conditions.append(f"{column} = ANY (%({name})s)")
-            values[name] = list(chosen)
+    kinds = set(_apart(asked.type)[0])
+    branches = [EVENT_ROWS] if not kinds or kinds - CALL_KINDS else []
+    if not asked.log and (not kinds or CALL_KINDS & kinds):
+        branches += [CALL_ROWS, RESULT_ROWS]
+    conditions = ["true"]
+    values: dict[str, Any] = {"projects": None, "session": None, "agent": None}
+    for name, column in (("type", "h.kind"), ("actor", "h.actor")):
+        wanted, unwanted = _apart(getattr(asked, name))
+        conditions.append(f"(%({name})s = '{{}}' OR {column} = ANY (%({name})s))")
+        conditions.append(f"{column} <> ALL (%(no_{name})s)")
+        values |= {name: wanted, f"no_{name}": unwanted}
+    if asked.project or asked.host:
+        (path, no_path), (host, no_host) = _apart(asked.project), _apart(asked.host)
+        places = {"path": path, "no_path": no_path, "host": host, "no_host": no_host}
+        values["projects"] = [row[0] for row in reader.rows(_PROJECTS, places)]
     if asked.session:
-        conditions.append("h.session_uuid = %(session)s::uuid")
-        values["session"] = find_session(reader, asked.session).uuid
+        session = find_session(reader, asked.session)
+        values["session"], values["agent"] = session.uuid, session.agent_id
     for number, word in enumerate(asked.q.split()):
         conditions.append(f"strpos(lower(h.text), %(word{number})s) > 0")
         values[f"word{number}"] = word.lower()
-    union = " UNION ALL ".join(branches or [_EVENTS + " AND false"])
-    return _FROM.format(union=union, conditions=" AND ".join(conditions)), values
+    union = " UNION ALL ".join(branches or [EVENT_ROWS + " AND false"])
+    return f" FROM ({union}) h WHERE {' AND '.join(conditions)}", values
+
+
+def _apart(values: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those that are wanted, and those that are not."""
+    unwanted = [value[1:] for value in values if value.startswith("-")]
+    return [value for value in values if not value.startswith("-")], unwanted
+
+
+# Nothing chosen is all of them.
+_PROJECTS = (
+    "SELECT id FROM places WHERE (%(path)s = '{}' OR path = ANY (%(path)s))"
+    " AND path <> ALL (%(no_path)s)"
+    " AND (%(host)s = '{}' OR host = ANY (%(host)s)) AND host <> ALL (%(no_host)s)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +171,22 @@ FACETS: tuple[Literal["type", "actor", "project", "host"], ...] = (
 )  # fmt: skip
 
 
-def tally(reader: Reader, asked: HappeningQuestion, buckets: Buckets) -> Tally:
-    """What happened in a stretch of time, counted; its own filters of time left out."""
+def tally(reader: Reader, asked: HappeningQuestion, buckets: Buckets) -> Tally | None:
+    """What happened in a stretch of time, counted; its own filters of time left out.
+
+    None where that takes too long.
+    """
     source, values = _source(reader, asked)
-    rows = reader.rows(
-        "SELECT width_bucket(h.at, %(edges)s::timestamptz[]), h.kind, h.actor, p.path, p.host,"
-        f" count(*){source} GROUP BY 1, 2, 3, 4, 5",
-        {**values, "edges": list(buckets.edges), "lo": buckets.start, "hi": buckets.end},
-    )
+    try:
+        rows = reader.rows(
+            "SELECT part, kind, actor, p.path, p.host, sum(number)::int FROM (SELECT"
+            " width_bucket(h.at, %(edges)s::timestamptz[]) AS part, h.kind, h.actor, h.agent_id,"
+            f" count(*) AS number{source} GROUP BY 1, 2, 3, 4){_PLACED} GROUP BY 1, 2, 3, 4, 5",
+            {**values, "edges": list(buckets.edges), "lo": buckets.start, "hi": buckets.end},
+            COUNT_SECONDS,
+        )
+    except QuestionTooLong:
+        return None
     facets: dict[str, dict[str, int]] = {name: {} for name in FACETS}
     for row in rows:
         for name, value in zip(FACETS, row[1:5], strict=True):

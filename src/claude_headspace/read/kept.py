@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from claude_headspace.read.connection import Reader
@@ -15,7 +16,7 @@ _SOURCES = (
     " left(machine::text, 8)), committed_offset, coalesce((counts->>'lines')::bigint, 0),"
     " coalesce((counts->>'duplicates')::bigint, 0),"
     " coalesce((SELECT sum(value::bigint) FROM jsonb_each_text(counts->'rejected')), 0)::bigint,"
-    " updated_at FROM checkpoints WHERE %s::uuid = ANY (sessions) ORDER BY id"
+    " updated_at FROM checkpoints WHERE sessions @> ARRAY[%s::uuid] ORDER BY id"
 )
 TAIL_BYTES = 64_000
 _FACTS = {
@@ -72,20 +73,36 @@ class Kept:
         return bool(self.sources) and self.sources[0].gone
 
 
-def kept_of(reader: Reader, session: str, own: str | None) -> Kept:
+def kept_of(reader: Reader, session: str) -> Kept:
     """What is known of the files of a session."""
     sources = tuple(
-        replace(source, on_disk=_size(source.path) if source.machine == own else None)
+        replace(source, on_disk=_size(source.path) if source.machine == reader.machine else None)
         for source in reader.fetch(Source, _SOURCES, [session])
     )
-    return Kept(sources, _facts(sources[0]) if sources and sources[0].on_disk else {})
+    main = sources[0] if sources and sources[0].on_disk else None
+    return Kept(sources, _facts(main.path, main.read_bytes) if main else {})
 
 
-def _facts(source: Source) -> dict[str, str]:
+_MAIN_FILES = (
+    "SELECT DISTINCT ON (session) session::text, path, committed_offset FROM checkpoints,"
+    " unnest(sessions) AS session WHERE sessions && %(these)s::uuid[]"
+    " AND session = ANY (%(these)s::uuid[]) AND machine = %(machine)s::uuid ORDER BY session, id"
+)
+
+
+def branches_of(reader: Reader, sessions: Sequence[str]) -> dict[str, str]:
+    """The branch of each session whose file is on this machine."""
+    rows = reader.rows(_MAIN_FILES, {"these": list(sessions), "machine": reader.machine})
+    told = {row[0]: _facts(row[1], row[2]).get("Branch", "") for row in rows}
+    return {session: branch for session, branch in told.items() if branch}
+
+
+@lru_cache(maxsize=500)
+def _facts(path: str, read_bytes: int) -> Mapping[str, str]:
     """What the last whole line says that has a branch or a version."""
     try:
-        with Path(source.path).open("rb") as file:
-            file.seek(max(0, source.read_bytes - TAIL_BYTES))
+        with Path(path).open("rb") as file:
+            file.seek(max(0, read_bytes - TAIL_BYTES))
             tail = file.read(TAIL_BYTES)
     except (OSError, ValueError):
         return {}

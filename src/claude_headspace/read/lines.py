@@ -39,32 +39,28 @@ class Thought:
 class Transcripts:
     """Bytes of transcripts: from the archive, and what is not in it yet from files here."""
 
-    def __init__(self, reader: Reader, machine: str | None) -> None:
+    def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._machine = machine
         self._paths: dict[int, str | None] = {}
-        self._archived = reader.value("SELECT to_regclass('archive_pieces') IS NOT NULL")
 
     def line(self, source_id: int | None, offset: int | None, length: int | None) -> dict[str, Any]:
         """The record of one line; empty where it cannot be had any more."""
         if source_id is None or offset is None or length is None:
             return {}
-        return _record(self.stretch(source_id, offset, offset + length))
+        return record_of(self.stretch(source_id, offset, offset + length))
 
     def stretch(self, source_id: int, start: int, end: int) -> bytes:
         """The bytes between two offsets, as far as they can be had; at most 8 MB."""
         end = min(end, start + LONGEST_STRETCH)
         data = b""
-        if self._archived:
-            for at, length, content in self._reader.rows(_PIECES, [source_id, end, start]):
-                piece = _opened(content, length)
-                data += piece[max(0, start - at) : end - at]
+        for at, length, content in self._reader.rows(_PIECES, [source_id, end, start]):
+            data += _opened(content, length)[max(0, start - at) : end - at]
         return data + self._on_disk(source_id, start + len(data), end)
 
     def _on_disk(self, source_id: int, start: int, end: int) -> bytes:
         if source_id not in self._paths:
             row = self._reader.first(_SOURCE, [source_id])
-            self._paths[source_id] = row[1] if row and row[0] == self._machine else None
+            self._paths[source_id] = row[1] if row and row[0] == self._reader.machine else None
         path = self._paths[source_id]
         if path is None or start >= end:
             return b""
@@ -80,10 +76,10 @@ class Transcripts:
         offset = start
         for line in self.stretch(source_id, start, end).split(b"\n"):
             if _THINKING in line:
-                record = _record(line)
-                for text in _thoughts(record):
+                record = record_of(line)
+                for text in thoughts_of(record):
                     agent = record.get("agentId") if record.get("isSidechain") else None
-                    yield Thought(source_id, offset, _moment(record), text, agent)
+                    yield Thought(source_id, offset, moment_of(record), text, agent)
             offset += len(line) + 1
 
 
@@ -94,24 +90,8 @@ def _opened(content: Any, length: int) -> bytes:
     return opened
 
 
-def _moment(record: Mapping[str, Any]) -> datetime:
-    try:
-        return parse_instant(str(record.get("timestamp")))
-    except ValidationError:
-        return datetime.fromtimestamp(0, UTC)
-
-
-def _thoughts(record: Mapping[str, Any]) -> Iterator[str]:
-    message = record.get("message")
-    content = message.get("content") if isinstance(message, dict) else None
-    for block in content if isinstance(content, list) else ():
-        if isinstance(block, dict) and block.get("type") == "thinking":
-            text = block.get("thinking")
-            if isinstance(text, str) and text.strip():
-                yield text
-
-
-def _record(line: bytes) -> dict[str, Any]:
+def record_of(line: bytes) -> dict[str, Any]:
+    """The record of a line; empty where it is none."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -119,16 +99,44 @@ def _record(line: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def moment_of(record: Mapping[str, Any]) -> datetime:
+    """When it was written; the beginning of time where it does not say."""
+    try:
+        return parse_instant(str(record.get("timestamp")))
+    except ValidationError:
+        return datetime.fromtimestamp(0, UTC)
+
+
+def thoughts_of(record: Mapping[str, Any]) -> Iterator[str]:
+    """What the model thought."""
+    for block in _blocks(record):
+        text = block.get("thinking") if block.get("type") == "thinking" else None
+        if isinstance(text, str) and text.strip():
+            yield text
+
+
+def outputs_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(id of the call, text) of everything that came back from tools."""
+    for block in _blocks(record):
+        if block.get("type") == "tool_result":
+            yield str(block.get("tool_use_id", "")), _text(block.get("content"))
+
+
+def _blocks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    message = record.get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    found = content if isinstance(content, list) else []
+    return [block for block in found if isinstance(block, dict)]
+
+
 def asked_in(record: Mapping[str, Any], call_id: str) -> Any:
     """What the call of this id was given, whole; None where this is not its line."""
-    block = _block(record, "id", call_id)
-    return None if block is None else block.get("input")
+    return next((each.get("input") for each in _blocks(record) if each.get("id") == call_id), None)
 
 
 def answered_in(record: Mapping[str, Any], call_id: str) -> str | None:
     """What came back for the call of this id, as text; None where this is not its line."""
-    block = _block(record, "tool_use_id", call_id)
-    return None if block is None else _text(block.get("content"))
+    return next((text for name, text in outputs_of(record) if name == call_id), None)
 
 
 def failure_words(answer: str) -> str:
@@ -138,19 +146,6 @@ def failure_words(answer: str) -> str:
     if "Sibling tool call errored" in answer[:200]:
         return "not run: a call beside it failed"
     return "failed"
-
-
-def _block(record: Mapping[str, Any], key: str, value: str) -> dict[str, Any] | None:
-    message = record.get("message")
-    content = message.get("content") if isinstance(message, dict) else None
-    return next(
-        (
-            block
-            for block in (content if isinstance(content, list) else ())
-            if isinstance(block, dict) and block.get(key) == value
-        ),
-        None,
-    )
 
 
 def _text(content: Any) -> str:

@@ -56,7 +56,7 @@ class ListedSession:
 def list_sessions(reader: Reader, asked: sessions.SessionQuestion) -> Page[ListedSession]:
     """A page, the one with the newest line first."""
     page = sessions.list_sessions(reader, asked)
-    return Page(tuple(map(_listed, page.rows)), page.next)
+    return Page(tuple(map(listed, page.rows)), page.next)
 
 
 def one_listed_session(reader: Reader, name: str) -> ListedSession | None:
@@ -65,10 +65,11 @@ def one_listed_session(reader: Reader, name: str) -> ListedSession | None:
     if found.agent_id is None:
         return None
     rows = sessions.find_sessions(reader, [found.agent_id], datetime.now(UTC))
-    return _listed(sessions.with_done(reader, list(rows.values()))[0])
+    return listed(sessions.with_done(reader, list(rows.values()))[0])
 
 
-def _listed(each: sessions.Session) -> ListedSession:
+def listed(each: sessions.Session) -> ListedSession:
+    """The session as a flat row."""
     state, done = each.state, each.done
     return ListedSession(
         each.uuid, each.title, each.project, each.host, each.directory, each.started_at,
@@ -126,5 +127,5 @@ def list_turns(reader: Reader, asked: TurnQuestion) -> Page[ListedTurn]:
 def _known(reader: Reader, name: str) -> SessionNamed:
     found = find_session(reader, name)
     if found.agent_id is None:
-        raise SelectionError(f"the log knows no session {name}")
+        raise SelectionError(f"the log has no session {name}")
     return found

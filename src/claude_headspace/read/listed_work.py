@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
+from claude_headspace.errors import BadQuestion
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.listed import Name, Path
 from claude_headspace.read.paging import (
@@ -17,6 +18,7 @@ from claude_headspace.read.paging import (
     Until,
     page_of,
     read_cursor,
+    write_cursor,
 )
 from claude_headspace.read.selection import find_projects, find_session
 
@@ -118,22 +120,67 @@ _GROUPS = {
     "session": ("session_uuid::text", "NULL::date, project, host, session_uuid::text"),
     "model": ("model", "NULL::date, NULL, NULL, NULL"),
 }
+_USAGE = (
+    "SELECT {columns}, model, count(*), sum(input_tokens)::bigint, sum(output_tokens)::bigint,"
+    " sum(cache_read_tokens)::bigint, sum(cache_write_tokens)::bigint FROM model_usage"
+    " WHERE {conditions} GROUP BY {key}, 1, 2, 3, 4, model ORDER BY {key} DESC, 3, model"
+    " OFFSET %(skip)s LIMIT %(rows)s"
+)
+# Days are added up in stretches of so many, from the newest back.
+_STRETCH = timedelta(days=32)
 
 
 def list_usage(reader: Reader, asked: UsageQuestion) -> Page[Usage]:
     """A page; by day the newest first."""
     conditions, values = _placed(reader, asked)
+    if asked.by == "day":
+        return _by_day(reader, asked, conditions, values)
     skip = read_cursor(asked.cursor, int)[0] if asked.cursor else 0
-    key, columns = _GROUPS[asked.by]
-    sql = (
-        f"SELECT {columns}, model, count(*), sum(input_tokens)::bigint,"
-        " sum(output_tokens)::bigint, sum(cache_read_tokens)::bigint,"
-        f" sum(cache_write_tokens)::bigint FROM model_usage WHERE {' AND '.join(conditions)}"
-        f" GROUP BY {key}, 1, 2, 3, 4, model ORDER BY {key} DESC, 3, model"
-        " OFFSET %(skip)s LIMIT %(rows)s"
-    )
+    sql = _usage_sql(asked, conditions)
     rows = reader.fetch(Usage, sql, {**values, "skip": skip, "rows": asked.limit + 1})
     return page_of(rows, asked.limit, lambda _: (skip + asked.limit,))
+
+
+def _usage_sql(asked: UsageQuestion, conditions: list[str]) -> str:
+    key, columns = _GROUPS[asked.by]
+    return _USAGE.format(key=key, columns=columns, conditions=" AND ".join(conditions))
+
+
+def _by_day(
+    reader: Reader, asked: UsageQuestion, conditions: list[str], values: dict[str, Any]
+) -> Page[Usage]:
+    """The cursor is a day, and how many of its rows were on pages before."""
+    row = reader.first("SELECT min(started_at), max(started_at) FROM model_calls")
+    if row is None or row[0] is None:
+        return Page(())
+    day, skip = read_cursor(asked.cursor, str, int) if asked.cursor else ("", 0)
+    end = _day(day) if day else row[1].astimezone(UTC).date()
+    sql = _usage_sql(asked, [*conditions, "started_at >= %(lo)s AND started_at < %(hi)s"])
+    found: list[Usage] = []
+    oldest, hi = row[0].astimezone(UTC).date(), end + timedelta(days=1)
+    while hi > oldest and len(found) <= asked.limit:
+        lo = hi - _STRETCH
+        stretch = {"lo": _midnight(lo), "hi": _midnight(hi), "skip": 0 if found else skip}
+        found += reader.fetch(Usage, sql, {**values, **stretch, "rows": asked.limit + 1})
+        hi, skip = lo, 0
+    page = page_of(found, asked.limit, lambda last: (str(last.day), 0))
+    if page.next is None:
+        return page
+    last = page.rows[-1].day
+    before = sum(each.day == last for each in page.rows)
+    before += read_cursor(asked.cursor, str, int)[1] if asked.cursor and str(last) == day else 0
+    return Page(page.rows, write_cursor((str(last), before)))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise BadQuestion("cursor", f"{text!r} is no day: begin without") from error
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _placed(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.tools import call_times
 
-PAGE_TURNS = 60
+PAGE_TURNS = 40
 PAGE_PROMPTS = 30
 PAUSE_SECONDS = 600
 FIRST_WORDS = 160
@@ -27,7 +29,7 @@ _OUTLINE = (
 CallTimes: TypeAlias = tuple[datetime, datetime | None, bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prompt:
     """One line of the outline. `pause`: seconds of silence before it, where they are many.
 
@@ -68,8 +70,28 @@ class Outline:
 
 def read_outline(reader: Reader, agent_id: int) -> Outline:
     """Every prompt of a session; what was copied or retracted is counted beside them."""
+    age = (*(reader.first(_AGE, [agent_id]) or ()), time.monotonic() // KNOWN_SECONDS)
+    known = _known.get(agent_id)
+    if known is None or known[0] != age:
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        known = _known[agent_id] = age, _read(reader, agent_id)
+    return known[1]
+
+
+# What a session goes on with is a line; what else changes of it shows a little later.
+_AGE = (
+    "SELECT last_seen_at, (SELECT max(id) FROM events WHERE agent_id = a.id) FROM agents a"
+    " WHERE id = %s"
+)
+KNOWN_SECONDS = 30.0
+MOST_KNOWN = 16
+_known: dict[int, tuple[tuple[Any, ...], Outline]] = {}
+
+
+def _read(reader: Reader, agent_id: int) -> Outline:
     prompts: list[Prompt] = []
-    copies: dict[str, int] = {}
+    copies: Counter[str] = Counter()
     retracted, last_at = 0, None
     parents: dict[str, int] = {}
     calls = call_times(reader, agent_id)
@@ -80,15 +102,16 @@ def read_outline(reader: Reader, agent_id: int) -> Outline:
         if gone:
             retracted += 1
         elif copy_of:
-            copies[copy_of] = copies.get(copy_of, 0) + 1
+            copies[copy_of] += 1
         elif actor == "user" and subagent is None:
             pause = _long(at, last_at, ends[bisect_right(calls, at, key=itemgetter(0))])
             prompts.append(Prompt(len(prompts) + 1, event_id, at, words, pause))
             _abandon(prompts, parents, parent)
         elif prompts and subagent is None:
-            prompts[-1] = replace(prompts[-1], turns=prompts[-1].turns + 1)
+            prompts[-1].turns += 1
         last_at = max(at, last_at or at)
-    return Outline(_with_failures(prompts, calls), tuple(copies.items()), retracted)
+    _add_failures(prompts, calls)
+    return Outline(tuple(prompts), tuple(copies.items()), retracted)
 
 
 def _latest_ends(calls: Sequence[CallTimes]) -> list[datetime | None]:
@@ -110,16 +133,13 @@ def _abandon(prompts: list[Prompt], parents: dict[str, int], parent: str | None)
     """Two prompts that follow the same line: the person went back, and the earlier is no more."""
     if parent is None:
         return
-    first = parents.get(parent)
-    if first is not None:
-        for number in range(first, len(prompts) - 1):
-            prompts[number] = replace(prompts[number], abandoned=True)
+    for prompt in prompts[parents.get(parent, len(prompts) - 1) : -1]:
+        prompt.abandoned = True
     parents[parent] = len(prompts) - 1
 
 
-def _with_failures(prompts: Sequence[Prompt], calls: Sequence[CallTimes]) -> tuple[Prompt, ...]:
-    counts = [0] * (len(prompts) + 1)
+def _add_failures(prompts: Sequence[Prompt], calls: Sequence[CallTimes]) -> None:
     starts = [prompt.at for prompt in prompts]
     for out, _, failed in calls:
-        counts[bisect_right(starts, out)] += failed
-    return tuple(replace(each, failed=counts[number]) for number, each in enumerate(prompts, 1))
+        if failed and (number := bisect_right(starts, out)):
+            prompts[number - 1].failed += 1

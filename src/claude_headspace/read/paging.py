@@ -25,11 +25,24 @@ Until = Annotated[Moment, Meta(description="not including it")]
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """How far a search has got that no index helps: by bytes of transcripts, or back in time."""
+
+    bytes: int | None = None
+    of_bytes: int | None = None
+    back_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """Rows of one page, and the cursor of what follows; None when nothing does."""
+    """Rows of one page, and the cursor of what follows; None when nothing does.
+
+    With `looked` a page that is not full may be followed by more.
+    """
 
     rows: tuple[Item, ...]
     next: str | None = None
+    looked: Looked | None = None
 
 
 def page_of(found: Sequence[Item], limit: int, key: Callable[[Item], Key]) -> Page[Item]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from claude_headspace.store.words import same_word, word_places
 
 WORDS_SHOWN = 40
 WORDS_BEFORE = 8
+# In characters.
+_LONG, _NEAR = 2000, 300
 # A piece of the text, and whether it is what was looked for.
 Passage = tuple[tuple[str, bool], ...]
 
 
 def passage_of(text: str, terms: Sequence[tuple[str, ...]]) -> tuple[Passage, float]:
     """Some forty words with the found ones marked, and how good they are: the more, the better."""
+    text = _surroundings(text, terms)
     places = list(word_places(text))
     marked = _marked([same_word(place) for place in places], terms)
     if not marked:
@@ -27,14 +31,52 @@ def passage_of(text: str, terms: Sequence[tuple[str, ...]]) -> tuple[Passage, fl
     return _pieces(text, places, begin, end, set(marked)), score
 
 
+def _surroundings(text: str, terms: Sequence[tuple[str, ...]]) -> str:
+    """Of a long text the part around the most of what was looked for, as far as that is plain."""
+    if len(text) <= _LONG:
+        return text
+    words = [re.escape(word.rstrip("*")) for term in terms for word in term]
+    pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(words)})", re.IGNORECASE)
+    found = [(each.start(), each[0].lower()) for each in islice(pattern.finditer(text), 200)]
+    if not found:
+        return text
+
+    def different(at: int) -> int:
+        return len({word for start, word in found if at <= start < at + _NEAR})
+
+    best = max(found, key=lambda each: (different(each[0]), -each[0]))[0]
+    return text[max(0, best - _LONG // 4) : best + _LONG * 3 // 4]
+
+
+def marked_places(text: str, needles: Sequence[str]) -> tuple[Passage, float]:
+    """The text with all that is one of these marked, small or capital, and how often that is."""
+    pattern = re.compile("|".join(map(re.escape, needles)), re.IGNORECASE)
+    pieces, end = list[tuple[str, bool]](), 0
+    for found in pattern.finditer(text):
+        pieces += [(text[end : found.start()], False), (found[0], True)]
+        end = found.end()
+    return tuple(each for each in [*pieces, (text[end:], False)] if each[0]), len(pieces) / 2
+
+
 def _marked(words: Sequence[str], terms: Sequence[tuple[str, ...]]) -> dict[int, int]:
     """Places of words that were looked for, each with the number of its term."""
     found: dict[int, int] = {}
     for number, term in enumerate(terms):
-        for at in range(len(words) - len(term) + 1):
-            if all(_is(word, words[at + n]) for n, word in enumerate(term)):
+        for at in _places_of(term[0], words):
+            if _stands_at(term, words, at):
                 found |= {at + n: number for n in range(len(term))}
     return found
+
+
+def _places_of(wanted: str, words: Sequence[str]) -> list[int]:
+    if wanted.endswith("*"):
+        return [at for at, word in enumerate(words) if word.startswith(wanted[:-1])]
+    return [at for at, word in enumerate(words) if word == wanted]
+
+
+def _stands_at(term: Sequence[str], words: Sequence[str], at: int) -> bool:
+    here = words[at : at + len(term)]
+    return len(here) == len(term) and all(map(_is, term, here))
 
 
 def _is(wanted: str, word: str) -> bool:

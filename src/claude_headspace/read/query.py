@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from claude_headspace.errors import BadQuestion
+from claude_headspace.errors import BadQuestion, QuestionTooLong
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import PAGE_ROWS, Cursor, Key, Limit, Moment, Until, read_cursor
 from claude_headspace.read.passages import Passage
@@ -19,9 +19,9 @@ from claude_headspace.store.connection import Row
 from claude_headspace.store.words import words_of
 
 _TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
-# What more turns hold is not looked for by the index of words, but from the newest back.
-_RARE = 2000
-_NEWEST = 1000
+# What more parts hold is not looked for by the index of words, but from the newest back.
+_RARE = 4000
+CANDIDATE_SECONDS = 0.25
 _CANDIDATES = "SELECT event_id FROM search_parts WHERE words @@ to_tsquery('simple', %s) LIMIT %s"
 # The copy of a turn is found in the session that it was copied from, if that is there.
 _ONCE = (
@@ -36,7 +36,12 @@ TURN = (
     " e.payload ->> 'actor', e.payload ->> 'subagent_id', {text}"
 )
 TEXT = "e.payload ->> 'text'"
-PLACED = " LEFT JOIN places p ON p.id = e.project_id WHERE {conditions}"
+ALL_EVENTS = "events e"
+
+
+Place = Literal["turns", "prompts", "inputs", "outputs", "thinking"]
+# How parameters are called in an address, where their name is a word of Python.
+ASKED_AS = {"where": "in"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class SearchQuestion:
     match: Annotated[
         Literal["words", "plain"], Meta(description="plain: this very text, small or capital")
     ] = "words"
-    where: Literal["turns", "prompts", "inputs"] = "turns"
+    where: Place = "turns"
     session: Annotated[str, Meta(description="uuid, or its beginning")] | None = None
     project: Annotated[str, Meta(description="path, or its end")] | None = None
     host: str | None = None
@@ -61,7 +66,8 @@ class SearchQuestion:
 class Hit:
     """One turn, or call of a tool (then `call` is its id), and the passage that was found.
 
-    `id` is the event's, `actor` who said it or the tool, `score` higher for a better passage.
+    `id` is the event's, `actor` who said it or the tool, `score` higher for a better passage. Of
+    what stands in transcripts alone, `id` is the line's place in the file of `source`.
     """
 
     id: int
@@ -75,6 +81,7 @@ class Hit:
     subagent: str | None
     passage: Passage
     score: float
+    source: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +117,16 @@ def terms_of(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def conditions_of(
-    reader: Reader, asked: SearchQuestion, key: tuple[str, str]
+    reader: Reader, asked: SearchQuestion, key: tuple[str, str], project: str = "e.project_id"
 ) -> tuple[list[str], dict[str, Any]]:
     """Filters that all kinds of search share, and where the page begins."""
     conditions = ["true"]
-    given: dict[str, Any] = {"rows": asked.limit + 1}
+    given: dict[str, Any] = {}
     if asked.session is not None:
         conditions.append("e.session_uuid = %(session)s::uuid")
         given["session"] = find_session(reader, asked.session).uuid
     if asked.project is not None or asked.host is not None:
-        conditions.append("e.project_id = ANY (%(projects)s)")
+        conditions.append(f"{project} = ANY (%(projects)s)")
         given["projects"] = list(find_projects(reader, asked.project, asked.host))
     for name, sign, moment in (("since", ">=", asked.since), ("until", "<", asked.until)):
         if moment is not None:
@@ -132,22 +139,17 @@ def conditions_of(
     return conditions, given
 
 
-def newest(conditions: Sequence[str]) -> str:
-    """The events `e` of a FROM: the newest of those that fit. What is common is among them."""
-    return (
-        f"(SELECT * FROM events e WHERE {' AND '.join(conditions)}"
-        f" ORDER BY e.timestamp DESC, e.id DESC LIMIT {_NEWEST}) e"
-    )
-
-
 def narrowed(reader: Reader, query: str, values: dict[str, Any]) -> str:
     """The events `e` of a FROM: those alone that have these words, if the words are rare."""
     if not query:
-        return "events e"
-    found = {row[0] for row in reader.rows(_CANDIDATES, (query, _RARE))}
-    if len(found) >= _RARE // 2:
-        return "events e"
-    values["candidates"] = sorted(found)
+        return ALL_EVENTS
+    try:
+        found = reader.rows(_CANDIDATES, (query, _RARE), CANDIDATE_SECONDS)
+    except QuestionTooLong:  # a phrase of words that are common
+        return ALL_EVENTS
+    if len(found) == _RARE:
+        return ALL_EVENTS
+    values["candidates"] = sorted({row[0] for row in found})
     return "unnest(%(candidates)s::bigint[]) AS found (id) JOIN events e ON e.id = found.id"
 
 

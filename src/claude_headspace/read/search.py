@@ -2,49 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from claude_headspace.read.archive_search import search_archive
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.paging import Page, page_of
+from claude_headspace.read.look_through import look_through, newest_first
+from claude_headspace.read.paging import Page
 from claude_headspace.read.passages import passage_of
-from claude_headspace.read.plain_search import search_calls, search_plain
 from claude_headspace.read.query import (
-    PLACED,
+    ALL_EVENTS,
     STANDING_TURN,
     TEXT,
     TURN,
     Hit,
+    Query,
     SearchQuestion,
     conditions_of,
-    key_of,
     make_hit,
     narrowed,
-    newest,
     read_query,
 )
+from claude_headspace.read.stretches import LOOK_SECONDS
 from claude_headspace.store.connection import Row
 
-COUNTED_HITS = 1000
-# Of a text in several parts the first that fits.
-_FIRST = "DISTINCT ON (e.timestamp, e.id)"
-# Not the operator: what is common is looked for from the newest back, without the index of words.
+GLANCE_SECONDS = 0.02
+# Of a text in several parts the first that fits. Not the operator: the index of words is asked by
+# itself, where it helps.
 _BY_WORDS = (
-    "FROM {events} JOIN search_parts s ON s.event_id = e.id"
-    + PLACED
-    + " AND ts_match_vq(s.words, to_tsquery('simple', %(query)s))"
+    "SELECT DISTINCT ON (e.timestamp, e.id) {columns} FROM {events}"
+    " JOIN search_parts s ON s.event_id = e.id LEFT JOIN places p ON p.id = e.project_id"
+    " WHERE {conditions} AND ts_match_vq(s.words, to_tsquery('simple', %(query)s))"
+    " ORDER BY e.timestamp DESC, e.id DESC, s.part LIMIT %(rows)s"
+)
+# Of events that have the words all the same: their parts are looked up for a page alone.
+_NEWEST = (
+    "(SELECT e.* FROM {events} WHERE {conditions} ORDER BY e.timestamp DESC, e.id DESC"
+    " LIMIT %(rows)s) e"
 )
 
 
-def search(reader: Reader, asked: SearchQuestion) -> Page[Hit]:
-    """A page of hits, the newest first."""
-    if asked.where == "inputs":
-        return search_calls(reader, asked)
-    return _search_words(reader, asked) if asked.match == "words" else search_plain(reader, asked)
-
-
-def count_hits(reader: Reader, asked: SearchQuestion) -> int:
-    """How many turns are found by words; COUNTED_HITS + 1 stands for more."""
-    words = _Words(reader, asked)
-    found = f"SELECT {_FIRST} e.id {words.among(words.narrowed())} LIMIT {COUNTED_HITS + 1}"
-    return int(reader.value(f"SELECT count(*) FROM ({found}) h", words.values))
+def search(reader: Reader, asked: SearchQuestion, seconds: float = LOOK_SECONDS) -> Page[Hit]:
+    """A page of hits, the newest first; what no index helps is looked through for so long."""
+    if asked.where in ("outputs", "thinking"):
+        return search_archive(reader, asked, seconds)
+    if asked.where == "inputs" or asked.match == "plain":
+        return look_through(reader, asked, seconds)
+    return _search_words(reader, asked, seconds)
 
 
 def seconds_behind(reader: Reader) -> float:
@@ -57,36 +60,33 @@ def seconds_behind(reader: Reader) -> float:
     return max(0.0, float(found or 0.0))
 
 
-def _search_words(reader: Reader, asked: SearchQuestion) -> Page[Hit]:
-    words = _Words(reader, asked)
-    rows = words.rows(newest(words.conditions))
-    if len(rows) <= asked.limit:
-        rows = words.rows(words.narrowed())
-    terms = words.query.wanted
-    hits = [make_hit(row, *passage_of(row[-1], terms)) for row in rows]
-    return page_of(hits, asked.limit, key_of)
+def _search_words(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
+    """What is common is soon found from the newest back; the rest, if it is rare, by the index."""
+    query = read_query(asked.q)
+    first = _among(reader, asked, query, GLANCE_SECONDS)
+    room = asked.limit - len(first.rows)
+    if first.looked is None or room <= 0:
+        return first
+    rest = replace(asked, cursor=first.next, limit=room)
+    page = _among(reader, rest, query, seconds, narrow=True)
+    return Page(first.rows + page.rows, page.next, page.looked)
 
 
-class _Words:
-    """One question for words, asked of different sets of events."""
+def _among(
+    reader: Reader, asked: SearchQuestion, query: Query, seconds: float, *, narrow: bool = False
+) -> Page[Hit]:
+    conditions, values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
+    conditions += [*STANDING_TURN, "e.timestamp >= %(lo)s", "e.timestamp < %(hi)s"]
+    if asked.where == "prompts":
+        conditions.append("e.payload ->> 'actor' = 'user'")
+    values["query"] = query.as_tsquery()
+    events, every = ALL_EVENTS, " AND ".join(conditions)
+    if narrow and (events := narrowed(reader, values["query"], values)) != ALL_EVENTS:
+        events = _NEWEST.format(events=events, conditions=every)
+    columns = TURN.format(text=f"substr({TEXT}, s.begins + 1, s.length)")
+    sql = _BY_WORDS.format(columns=columns, events=events, conditions=every)
 
-    def __init__(self, reader: Reader, asked: SearchQuestion) -> None:
-        self._reader = reader
-        self._prompts = " AND s.prompt" if asked.where == "prompts" else ""
-        self.query = read_query(asked.q)
-        self.conditions, self.values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
-        self.conditions += STANDING_TURN
-        self.values["query"] = self.query.as_tsquery()
+    def make(row: Row) -> Hit:
+        return make_hit(row, *passage_of(row[-1], query.wanted))
 
-    def narrowed(self) -> str:
-        return narrowed(self._reader, self.values["query"], self.values)
-
-    def among(self, events: str) -> str:
-        conditions = " AND ".join(self.conditions)
-        return _BY_WORDS.format(events=events, conditions=conditions) + self._prompts
-
-    def rows(self, events: str) -> list[Row]:
-        columns = TURN.format(text=f"substr({TEXT}, s.begins + 1, s.length)")
-        order = "ORDER BY e.timestamp DESC, e.id DESC, s.part LIMIT %(rows)s"
-        sql = f"SELECT {_FIRST} {columns} {self.among(events)} {order}"
-        return self._reader.rows(sql, self.values)
+    return newest_first(reader, asked, sql, values, make, seconds, whole=events != ALL_EVENTS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from claude_headspace.errors import SelectionError
@@ -34,7 +36,7 @@ def find_session(reader: Reader, name: str) -> SessionNamed:
     """The session of this uuid, known or not, or the one whose uuid begins so."""
     digits = name.lower().replace("-", "")
     if not re.fullmatch(f"[0-9a-f]{{1,{_UUID_DIGITS}}}", digits):
-        raise SelectionError(f"{name!r} is no session: give its uuid or the beginning of it")
+        raise SelectionError(f"{name!r} is not a session: give a uuid or the beginning of one")
     first, last = (str(UUID(digits.ljust(_UUID_DIGITS, end))) for end in "0f")
     found = reader.fetch(SessionNamed, _SESSIONS, (first, last, _SHOWN_CHOICES + 1))
     if not found and len(digits) == _UUID_DIGITS:
@@ -53,7 +55,7 @@ def find_projects(reader: Reader, name: str | None, host: str | None = None) -> 
     rows = reader.rows(_PROJECTS, values)
     if name is None:
         if not rows:
-            raise SelectionError(f"the log knows no host named {host}")
+            raise SelectionError(f"the log has no host named {host}")
         return tuple(row[0] for row in rows)
     if same := [row[0] for row in rows if row[1] == name]:
         return tuple(same)
@@ -61,9 +63,35 @@ def find_projects(reader: Reader, name: str | None, host: str | None = None) -> 
     return tuple(row[0] for row in rows)
 
 
+def paths_named(reader: Reader, *names: str) -> tuple[str, ...]:
+    """Paths of all projects that have one of these paths, or else end so."""
+    tails = ["/" + name.strip("/") for name in names]
+    found = reader.rows(
+        "SELECT DISTINCT path, path = ANY (%(names)s) FROM projects WHERE path = ANY (%(names)s)"
+        " OR EXISTS (SELECT FROM unnest(%(tails)s) AS t (tail) WHERE right(path, length(tail)) ="
+        " tail) ORDER BY path",
+        {"names": list(names), "tails": tails},
+    )
+    if not found:
+        raise SelectionError(f"the log has no project named {names[0]}")
+    return tuple(row[0] for row in found if row[1] or not any(each[1] for each in found))
+
+
+def sessions_of(reader: Reader, project_ids: Sequence[int]) -> tuple[str, ...]:
+    """The sessions of these projects."""
+    asked = "SELECT session_uuid::text FROM agents WHERE project_id = ANY (%s)"
+    return tuple(row[0] for row in reader.rows(asked, [list(project_ids)]))
+
+
+def sessions_silent_since(reader: Reader, moment: datetime) -> tuple[str, ...]:
+    """The sessions that have not spoken after this moment."""
+    asked = "SELECT session_uuid::text FROM agents WHERE last_seen_at < %s"
+    return tuple(row[0] for row in reader.rows(asked, [moment]))
+
+
 def _require_one(what: str, found: list[str]) -> None:
     if not found:
-        raise SelectionError(f"the log knows no {what}")
+        raise SelectionError(f"the log has no {what}")
     if len(found) > 1:
         listed = ", ".join(found[:_SHOWN_CHOICES])
         more = " and others" if len(found) > _SHOWN_CHOICES else ""

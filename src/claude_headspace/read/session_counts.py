@@ -3,69 +3,94 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.facts import facts_of
-from claude_headspace.read.sessions import FROM, SessionQuestion, conditions_of
+from claude_headspace.read.sessions import SessionQuestion, conditions_of
 from claude_headspace.read.state import derive_state
+
+FACETS = ("state", "project", "host")
+SHOWN_VALUES = 12
+_STATES = ("needs", "turn", "work", "stalled", "ended")
+_COUNTED = (
+    "SELECT alive, p.path, p.host, number FROM (SELECT CASE WHEN a.ended_at IS NULL THEN a.id END"
+    " AS alive, a.project_id, count(*) AS number FROM agents a WHERE {conditions} GROUP BY 1, 2) a"
+    " JOIN places p ON p.id = a.project_id"
+)
+
+
+class _Kind(NamedTuple):
+    """So many sessions that are alike."""
+
+    state: str
+    project: str
+    host: str
+    number: int
 
 
 def count_sessions(
     reader: Reader, asked: SessionQuestion, now: datetime
 ) -> tuple[int, Mapping[str, Mapping[str, int]]]:
     """How many there are, and by facet; a facet counts without its own filter."""
-    conditions, values = conditions_of(reader, asked, now)
-    count = reader.value(f"SELECT count(*){FROM} WHERE {' AND '.join(conditions)}", values)
-    facets = {
-        "project": _by(reader, "p.path", replace(asked, project=()), now),
-        "host": _by(reader, "p.host", replace(asked, host=()), now),
-        "state": _by_state(reader, replace(asked, state=()), now),
-    }
-    return count, facets
+    conditions, values = conditions_of(reader, replace(asked, state=(), project=(), host=()), now)
+    rows = reader.rows(_COUNTED.format(conditions=" AND ".join(conditions)), values)
+    known = facts_of(reader, [row[0] for row in rows if row[0] is not None])
+    states = {agent: derive_state(facts, now).kind for agent, facts in known.items()}
+    kinds = [_Kind(states.get(agent, "ended"), *rest) for agent, *rest in rows]
+    facets = {name: _by(name, kinds, asked) for name in FACETS}
+    return sum(kind.number for kind in kinds if _fits(kind, asked)), facets
 
 
-def _by(reader: Reader, column: str, asked: SessionQuestion, now: datetime) -> dict[str, int]:
-    conditions, values = conditions_of(reader, asked, now)
-    rows = reader.rows(
-        f"SELECT {column}, count(*){FROM} WHERE {' AND '.join(conditions)}"
-        " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 12",
-        values,
+def _fits(kind: _Kind, asked: SessionQuestion, without: str = "") -> bool:
+    return all(
+        name == without or not getattr(asked, name) or getattr(kind, name) in getattr(asked, name)
+        for name in FACETS
     )
-    return {row[0]: row[1] for row in rows}
 
 
-def _by_state(reader: Reader, asked: SessionQuestion, now: datetime) -> dict[str, int]:
-    conditions, values = conditions_of(reader, asked, now)
-    rows = reader.rows(
-        f"SELECT a.id, a.ended_at IS NOT NULL{FROM} WHERE {' AND '.join(conditions)}", values
-    )
-    known = facts_of(reader, [row[0] for row in rows if not row[1]])
-    counts = dict.fromkeys(("needs", "turn", "work", "stalled"), 0)
-    for facts in known.values():
-        counts[derive_state(facts, now).kind] += 1
-    return {**counts, "ended": sum(row[1] for row in rows)}
+def _by(name: str, kinds: Sequence[_Kind], asked: SessionQuestion) -> dict[str, int]:
+    counts = Counter(dict.fromkeys(_STATES, 0) if name == "state" else {})
+    for kind in kinds:
+        if _fits(kind, asked, without=name):
+            counts[getattr(kind, name)] += kind.number
+    return dict(counts if name == "state" else counts.most_common(SHOWN_VALUES))
+
+
+@dataclass(slots=True)
+class _Chart:
+    """Turns in each part, counted up to an event; those that come are added."""
+
+    counts: list[int]
+    upto: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+
+COUNTED_SECONDS = 600.0
+MOST_CHARTS = 50
+_charts: dict[tuple[datetime, ...], _Chart] = {}
 
 
 def turns_in(reader: Reader, buckets: Buckets) -> list[int]:
-    """Turns in each part of a stretch of time; counted again after some seconds."""
-    counted = _turns.get(buckets.edges)
-    if counted is None or time.monotonic() - counted[0] > COUNTED_SECONDS:
-        rows = reader.rows(
-            "SELECT width_bucket(timestamp, %s::timestamptz[]), count(*) FROM events"
-            " WHERE event_type = 'turn_detected' AND retracted_at IS NULL"
-            " AND timestamp >= %s AND timestamp < %s GROUP BY 1",
-            [list(buckets.edges), buckets.start, buckets.end],
-        )
-        if len(_turns) > MOST_CHARTS:
-            _turns.clear()
-        counted = _turns[buckets.edges] = time.monotonic(), buckets.spread(rows)
-    return counted[1]
-
-
-COUNTED_SECONDS = 20.0
-MOST_CHARTS = 50
-_turns: dict[tuple[datetime, ...], tuple[float, list[int]]] = {}
+    """Turns in each part of a stretch of time; all of them are counted again now and then."""
+    chart = _charts.get(buckets.edges)
+    if chart is None or time.monotonic() - chart.begun > COUNTED_SECONDS:
+        chart = _Chart([0] * (len(buckets.edges) - 1))
+    last = reader.value("SELECT coalesce(max(id), 0) FROM events")
+    rows = reader.rows(
+        "SELECT width_bucket(timestamp, %s::timestamptz[]), count(*) FROM events"
+        " WHERE event_type = 'turn_detected' AND retracted_at IS NULL"
+        " AND timestamp >= %s AND timestamp < %s AND id > %s AND id <= %s GROUP BY 1",
+        [list(buckets.edges), buckets.start, buckets.end, chart.upto, last],
+    )
+    counts = [a + b for a, b in zip(chart.counts, buckets.spread(rows), strict=True)]
+    if len(_charts) > MOST_CHARTS:
+        _charts.clear()
+    # An event that is committed after a later one is counted when all are counted again.
+    _charts[buckets.edges] = _Chart(counts, last, chart.begun)
+    return counts

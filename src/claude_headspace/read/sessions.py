@@ -24,26 +24,13 @@ from claude_headspace.read.paging import (
     read_cursor,
 )
 from claude_headspace.read.state import Kind, LastFacts, State, derive_state
+from claude_headspace.read.titles import TITLE, sessions_having, title_of
 
-TITLE_KINDS = ("custom-title", "ai-title", "summary", "agent-name")
-# A session that begins with a command of the client is named by what was asked after it.
-_FIRST_PROMPTS = (
-    "SELECT left(e.payload->>'text', 1000) AS text, e.id FROM events e WHERE e.agent_id = a.id"
-    " AND e.event_type = 'turn_detected' AND e.retracted_at IS NULL"
-    " AND e.payload->>'actor' = 'user' ORDER BY e.agent_id, e.id LIMIT 3"
-)
-_NAMES = ", ".join(f"a.titles->>'{kind}'" for kind in TITLE_KINDS)
-_TITLE = (
-    f"coalesce({_NAMES}, (SELECT text"
-    f" FROM ({_FIRST_PROMPTS}) first ORDER BY text ~ '^/[a-z]', id LIMIT 1), '')"
-)
 _COLUMNS = (
-    f"a.id, a.session_uuid::text, {_TITLE}, p.path, p.host, a.working_directory, a.started_at,"
+    f"a.id, a.session_uuid::text, {TITLE}, p.path, p.host, a.working_directory, a.started_at,"
     " a.last_seen_at, a.ended_at, a.end_reason, a.forked_from::text"
 )
 FROM = " FROM agents a JOIN places p ON p.id = a.project_id"
-LONGEST_TITLE = 120
-_NO_TITLES = ("implement the following plan:",)
 _SORTS = {
     "last": "a.last_seen_at",
     "length": "extract(epoch FROM a.last_seen_at - a.started_at)::float8",
@@ -105,14 +92,6 @@ def _session(agent_id: int, uuid: str, words: str, *rest: Any) -> Session:
     return Session(agent_id, uuid, title_of(words), *rest)
 
 
-def title_of(words: str) -> str:
-    """The first line, without marks; of a plan to be carried out, the plan's."""
-    lines = [line.strip("#*> \t") for line in words.splitlines()]
-    lines = [line for line in lines if line and line.lower() not in _NO_TITLES]
-    line = " ".join((lines or [""])[0].split())
-    return line if len(line) <= LONGEST_TITLE else f"{line[:LONGEST_TITLE].rpartition(' ')[0]}…"
-
-
 def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[Session]:
     """A page of sessions, the newest first."""
     now = datetime.now(UTC)
@@ -154,11 +133,11 @@ def alive_sessions(reader: Reader, now: datetime) -> list[Session]:
     return with_state(reader, found, now)
 
 
-def count_needing(reader: Reader, now: datetime) -> int:
-    """How many sessions need the person who looks."""
+def needing(reader: Reader, now: datetime) -> list[int]:
+    """The sessions that need the person who looks."""
     alive = reader.rows("SELECT id FROM agents WHERE ended_at IS NULL")
     known = facts_of(reader, [row[0] for row in alive])
-    return sum(derive_state(facts, now).kind == "needs" for facts in known.values())
+    return [each for each, facts in known.items() if derive_state(facts, now).kind == "needs"]
 
 
 def with_state(reader: Reader, rows: Sequence[Session], now: datetime) -> list[Session]:
@@ -184,9 +163,9 @@ def conditions_of(
 ) -> tuple[list[str], list[Any]]:
     """The filters as SQL and its values."""
     conditions, values = ["true"], list[Any]()
-    for word in asked.q.split():
-        conditions.append(f"({_TITLE} || ' ' || a.working_directory || ' ' || p.path) ILIKE %s")
-        values.append(f"%{_literally(word)}%")
+    if words := asked.q.split():
+        conditions.append("a.id = ANY (%s)")
+        values.append(sessions_having(reader, words))
     for column, chosen in (("p.path", asked.project), ("p.host", asked.host)):
         if chosen:
             conditions.append(f"{column} = ANY (%s)")
@@ -201,11 +180,6 @@ def conditions_of(
         conditions.append("(a.id = ANY (%s) OR (%s AND a.ended_at IS NOT NULL))")
         values += [_in_states(reader, asked.state, now), "ended" in asked.state]
     return conditions, values
-
-
-def _literally(word: str) -> str:
-    """A word in which LIKE finds no pattern."""
-    return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
 def _in_states(reader: Reader, states: Sequence[str], now: datetime) -> list[int]:

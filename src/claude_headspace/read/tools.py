@@ -1,4 +1,4 @@
-"""Calls of tools and of the model, as the projections keep them; nothing while they are not there.
+"""Calls of tools and of the model, as the projections keep them.
 
 The one place that knows the columns of `tool_calls` and `model_calls`.
 """
@@ -64,22 +64,10 @@ class Call:
         return read_cut(self.asked)
 
 
-_FOUND = {"tables": False}
-
-
-def has_projections(reader: Reader) -> bool:
-    """Whether this log has the tables; they are not taken away."""
-    if not _FOUND["tables"]:
-        _FOUND["tables"] = reader.value("SELECT to_regclass('tool_calls') IS NOT NULL") is True
-    return _FOUND["tables"]
-
-
 def calls_between(
     reader: Reader, agent_id: int, start: datetime | None, end: datetime | None
 ) -> list[Call]:
     """The calls of a session in a stretch of time, which may be open, oldest first."""
-    if not has_projections(reader):
-        return []
     return reader.fetch(
         Call,
         f"SELECT {COLUMNS}{FROM} WHERE a.id = %(agent)s"
@@ -92,8 +80,6 @@ def calls_between(
 
 def one_call(reader: Reader, session: str, call_id: str) -> Call | None:
     """The call of this id in a session."""
-    if not has_projections(reader):
-        return None
     found = reader.fetch(
         Call,
         f"SELECT {COLUMNS}{FROM} WHERE c.session_uuid = %s AND c.tool_use_id = %s",
@@ -104,8 +90,6 @@ def one_call(reader: Reader, session: str, call_id: str) -> Call | None:
 
 def call_times(reader: Reader, agent_id: int) -> list[tuple[datetime, datetime | None, bool]]:
     """(out, back, failed) of every call of the session, oldest first."""
-    if not has_projections(reader):
-        return []
     rows = reader.rows(
         "SELECT c.started_at, c.ended_at, c.outcome IS NOT DISTINCT FROM 'error'"
         f"{FROM} WHERE a.id = %s ORDER BY c.started_at",
@@ -116,8 +100,6 @@ def call_times(reader: Reader, agent_id: int) -> list[tuple[datetime, datetime |
 
 def open_calls(reader: Reader, agent_ids: Sequence[int]) -> dict[int, list[OpenCall]]:
     """Calls without a result, oldest first, by session."""
-    if not has_projections(reader):
-        return {}
     found: dict[int, list[OpenCall]] = {}
     rows = reader.fetch(
         Call,
@@ -143,8 +125,6 @@ def _open(call: Call) -> OpenCall:
 
 def last_replies(reader: Reader, agent_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Of each session how the model and its calls stopped last, as fields of LastFacts."""
-    if not has_projections(reader):
-        return {}
     rows = reader.rows(
         "SELECT a.id, m.ended_at, m.stop_reason, (SELECT max(c.ended_at)"
         " FROM tool_calls c WHERE c.session_uuid = a.session_uuid AND c.subagent IS NULL"
@@ -161,7 +141,7 @@ def last_replies(reader: Reader, agent_ids: Sequence[int]) -> dict[int, dict[str
 
 def usage_of(reader: Reader, agent_ids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
     """Calls, failed calls and tokens put out, of each session."""
-    if not agent_ids or not has_projections(reader):
+    if not agent_ids:
         return {}
     rows = reader.rows(
         "SELECT a.id, called.number, called.failed, spent.tokens FROM agents a,"
@@ -186,8 +166,6 @@ class Spent:
 
 def models_of(reader: Reader, session: str) -> list[Spent]:
     """By model, the one that has said most first."""
-    if not has_projections(reader):
-        return []
     return reader.fetch(
         Spent,
         "SELECT model, sum(input_tokens)::bigint, sum(output_tokens)::bigint,"
@@ -201,8 +179,6 @@ def call_minutes(
     reader: Reader, agent_ids: Sequence[int], start: datetime, end: datetime
 ) -> list[tuple[Any, ...]]:
     """(session, minute since start, calls, False) of the minutes in which calls went out."""
-    if not has_projections(reader):
-        return []
     return list(
         reader.rows(
             "SELECT a.id, floor(extract(epoch FROM c.started_at - %(start)s) / 60)::int,"

@@ -63,7 +63,7 @@ class Sessions(LearningSessions):
         found = self.meet(turn.session, turn.cwd, path, turn.timestamp)
         found = found or self.meet(turn.session, UNKNOWN_DIRECTORY, path)
         if found is None:
-            raise LookupError(f"session {turn.session} could not be made")
+            raise LookupError(f"the rows of session {turn.session} could not be made")
         return found
 
     def hear(

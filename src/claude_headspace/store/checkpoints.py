@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.connection import Database, Meanwhile, Row
 from claude_headspace.store.dead_letters import DeadLetter
 from claude_headspace.store.precondition import NOTHING_READ, Precondition, ReadRow
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint, LineCounts, file_stamp
@@ -151,6 +151,7 @@ class Checkpoints:
         source: StoredSource,
         dead_letters: Sequence[DeadLetter] = (),
         statements: Sequence[str] = (),
+        meanwhile: Meanwhile | None = None,
     ) -> StoredSource:
         """Store where a source is now, what was not taken from it, and what else goes with it."""
         p = source.checkpoint
@@ -162,28 +163,32 @@ class Checkpoints:
             "reread_bytes": source.reread_bytes, "reread_state": source.reread_state,
             "generation": source.generation,
         }  # fmt: skip
-        columns = "updated_at = clock_timestamp(), " + ", ".join(f"{name} = %s" for name in values)
         statements = [*self.reject(source, dead_letters), *statements]
-        return self._update(source, columns, tuple(values.values()), statements)
+        return self._update(
+            source, "updated_at = clock_timestamp(), ", values, statements, meanwhile
+        )
 
     def reread(self, source: StoredSource, statements: Sequence[str]) -> StoredSource:
         """Store how far a source was read again, and what goes with it, as `commit` does."""
-        values = (source.reread_bytes, source.reread_state)
-        return self._update(source, "reread_bytes = %s, reread_state = %s", values, statements)
+        values = {"reread_bytes": source.reread_bytes, "reread_state": source.reread_state}
+        return self._update(source, "", values, statements)
 
     def _update(
-        self, source: StoredSource, columns: str, values: Sequence[Any], statements: Sequence[str]
-    ) -> StoredSource:
+        self, source: StoredSource, also: str, values: Mapping[str, Any],
+        statements: Sequence[str], meanwhile: Meanwhile | None = None,
+    ) -> StoredSource:  # fmt: skip
         """Raises DatabaseUnavailable where the row is no longer the one that was read."""
+        columns = ", ".join(f"{name} = %s" for name in values)
         update = self._database.mogrify(
-            f"UPDATE checkpoints SET {columns}"  # noqa: S608
+            f"UPDATE checkpoints SET {also}{columns}"  # noqa: S608
             f" WHERE ({_READ}) = (%s, %s, %s, %s) RETURNING {_READ}",
-            (*values, *(source.precondition.row or (source.id, 1, 0, 0))),
+            (*values.values(), *(source.precondition.row or (source.id, 1, 0, 0))),
         )
-        rows = self._database.store([*statements, update], source.precondition)
+        statements = [*statements, update]
+        rows = self._database.store(statements, source.precondition, meanwhile=meanwhile)
         if not rows:
             raise DatabaseUnavailable(
-                f"the checkpoint of {source.path} was changed by somebody else: it is read again"
+                f"the checkpoint of {source.path} was changed by another program: it is read again"
             )
         precondition = replace(source.precondition, row=ReadRow._make(rows[0]))
         return replace(source, precondition=precondition)

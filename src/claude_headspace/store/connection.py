@@ -27,6 +27,8 @@ _ASK_AGAIN_SECONDS = 2.0
 _DURABLY = "SELECT set_config('synchronous_commit', 'on', true); "
 
 Row = tuple[Any, ...]
+# Called while an answer is not there, until it returns False.
+Meanwhile = Callable[[], bool]
 
 
 class Database:
@@ -137,7 +139,7 @@ class Database:
         self,
         statement: str,
         values: Sequence[Any] | Mapping[str, Any] = (),
-        meanwhile: Callable[[], bool] | None = None,
+        meanwhile: Meanwhile | None = None,
     ) -> list[Row]:
         """Run one statement, or several without values as one transaction; rows of the last.
 
@@ -166,12 +168,14 @@ class Database:
         precondition: Precondition,
         *,
         durably: bool = False,
+        meanwhile: Meanwhile | None = None,
     ) -> list[Row]:
         """Run statements as one transaction, if what they rest on holds; rows of the last."""
         self.require(precondition)
         if not statements:
             return []
-        return self.execute((_DURABLY if durably else "") + "; ".join(statements))
+        statement = (_DURABLY if durably else "") + "; ".join(statements)
+        return self.execute(statement, meanwhile=meanwhile)
 
     def execute_durably(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """The same, and what it changed is on the disk when this returns.
@@ -208,7 +212,7 @@ class Database:
             self.close()
         return failure
 
-    def _use_time(self, meanwhile: Callable[[], bool] | None) -> None:
+    def _use_time(self, meanwhile: Meanwhile | None) -> None:
         if meanwhile is None or self._connection.poll() != extensions.POLL_READ:
             return
         while not select.select([self._connection], [], [], 0)[0] and meanwhile():

@@ -26,7 +26,7 @@ def translate(error: BaseException | None) -> DatabaseError:
         # psycopg2 itself refuses a string with a NUL character.
         return DatabaseRefused(f"the driver refuses it: {told}", "22021")
     code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
-    return DatabaseUnavailable(f"the database does not take it now: {told}{code}")
+    return DatabaseUnavailable(f"the database cannot take it now: {told}{code}")
 
 
 def passes_in_place(error: BaseException | None) -> bool:

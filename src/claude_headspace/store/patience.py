@@ -75,4 +75,4 @@ class Patience:
             if any(select.select(readers, writers, [], min(left, _SLICE_SECONDS))):
                 return
         waited = time.monotonic() - started
-        raise DatabaseUnavailable(f"the database gave no answer for {waited:.1f} s")
+        raise DatabaseUnavailable(f"the database has not answered for {waited:.1f} s")

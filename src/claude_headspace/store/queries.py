@@ -18,27 +18,22 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    Subquery,
-    case,
     func,
     select,
     text,
 )
 
-from claude_headspace.events.taxonomy import HOOK_RECEIVED, TURN_DETECTED
+from claude_headspace.events.taxonomy import HOOK_RECEIVED
 from claude_headspace.store.leases import LEASES_BEHIND
 from claude_headspace.store.tables import (
-    agents,
     checkpoints,
     dead_letters,
     events,
     machines,
-    places,
     projects,
 )
 
 RECENT_HOOKS = 10_000
-PROMPT_CHARACTERS = 200
 
 # From one type to the next in the index, however many events lie between.
 _ALL_TYPES = text(
@@ -72,6 +67,7 @@ class EventFilter:
     project_ids: tuple[int, ...] = ()
     event_type: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The same as SQL."""
@@ -89,6 +85,8 @@ class EventFilter:
             wanted.append(events.c.event_type == self.event_type)
         if self.since is not None:
             wanted.append(events.c.timestamp >= self.since)
+        if self.until is not None:
+            wanted.append(events.c.timestamp < self.until)
         return wanted
 
     def order(self) -> tuple[str, ...]:
@@ -126,6 +124,11 @@ def newest_events(
     return _with_projects(chosen, wanted.order())
 
 
+def types_in(connection: Connection) -> list[str]:
+    """The types of all events that the log holds."""
+    return list(connection.scalars(_ALL_TYPES))
+
+
 def events_between(wanted: EventFilter, after_id: int, last_id: int) -> Select[Any]:
     """Events above one id and up to another, in the order of their ids."""
     chosen = select(events).where(
@@ -141,39 +144,6 @@ def _with_projects(chosen: Select[Any], order: Sequence[str]) -> Select[Any]:
         .outerjoin(projects, projects.c.id == page.c.project_id)
         .order_by(*[page.c[name] for name in order])
     )
-
-
-def newest_sessions(
-    project_ids: Sequence[int], *, open_only: bool, limit: int | None
-) -> Select[Any]:
-    """Sessions with their projects, the one seen last at the end."""
-    seen = (agents.c.last_seen_at, agents.c.id)
-    chosen = select(agents)
-    if project_ids:
-        chosen = chosen.where(agents.c.project_id.in_(project_ids))
-    if open_only:
-        chosen = chosen.where(agents.c.ended_at.is_(None))
-    chosen = chosen.order_by(seen[0].desc().nulls_last(), seen[1].desc()).limit(limit)
-    page = chosen.subquery("page")
-    return (
-        select(page, places.c.path.label("project"), places.c.host, _first_prompt(page))
-        .join(places, places.c.id == page.c.project_id)
-        .order_by(page.c.last_seen_at.asc().nulls_first(), page.c.id)
-    )
-
-
-def _first_prompt(page: Subquery) -> ColumnElement[str]:
-    """The beginning of what a person said first in a session that has no title."""
-    said = events.c.payload["text"].astext
-    first = (
-        select(func.left(said, PROMPT_CHARACTERS))
-        .where(events.c.agent_id == page.c.id, events.c.event_type == TURN_DETECTED, STANDING)
-        .where(events.c.payload["actor"].astext == "user")
-        .order_by(events.c.agent_id, events.c.id)
-        .limit(1)
-        .scalar_subquery()
-    )
-    return case((page.c.titles == {}, first)).label("first_prompt")
 
 
 def newest_dead_letters(

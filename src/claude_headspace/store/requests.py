@@ -1,7 +1,8 @@
-"""What people ask of watchers: that a session be captured, or not."""
+"""What people ask for: that a session be captured, or not; that what was rejected be let be."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import (
@@ -11,12 +12,14 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    update,
 )
 from sqlalchemy.dialects.postgresql import insert
 
 from claude_headspace.store.queries import _WATCHERS_BEHIND
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 from claude_headspace.store.tables import (
+    dead_letters,
     registrations,
     tombstones,
 )
@@ -74,3 +77,15 @@ def watchers_behind(connection: Connection, session: UUID) -> int:
     counted: int = connection.execute(_WATCHERS_BEHIND, {"session": session}).scalar_one()
     connection.commit()
     return counted
+
+
+def dismiss_rejected(connection: Connection, ids: Sequence[int] | None) -> list[int]:
+    """Mark as resolved what is not yet (None: all); returns the ids of those that were; commits."""
+    c = dead_letters.c
+    chosen = update(dead_letters).where(c.resolved_at.is_(None))
+    if ids is not None:
+        chosen = chosen.where(c.id.in_(ids))
+    done = connection.scalars(chosen.values(resolved_at=func.clock_timestamp()).returning(c.id))
+    found = list(done)
+    connection.commit()
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,20 +66,6 @@ class Captured:
     dead_letters: int = 0
     unknown_machines: Mapping[str, int] = field(default_factory=dict)
     older_rules: int = 0
-
-
-def count_turns(connection: Connection, agent_ids: Sequence[int]) -> tuple[dict[int, int], int]:
-    """Turns of each of these sessions, and of all together: there a shared turn counts once."""
-    if not agent_ids:
-        return {}, 0
-    rows = connection.execute(
-        select(events.c.agent_id, func.count(events.c.event_key.distinct()))
-        .where(events.c.agent_id.in_(agent_ids), events.c.event_type == TURN_DETECTED, STANDING)
-        .group_by(func.rollup(events.c.agent_id))
-    ).all()
-    counts: dict[int | None, int] = {row[0]: row[1] for row in rows}
-    together = counts.pop(None, 0)
-    return {agent: count for agent, count in counts.items() if agent is not None}, together
 
 
 def captured(

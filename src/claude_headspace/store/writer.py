@@ -12,7 +12,7 @@ from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable, EventI
 from claude_headspace.events.event import Event, encode
 from claude_headspace.events.taxonomy import Taxonomy, installed_taxonomy
 from claude_headspace.store.batches import Prepared, arguments_of, encode_notes
-from claude_headspace.store.connection import Database
+from claude_headspace.store.connection import Database, Meanwhile
 from claude_headspace.store.failures import FOREIGN_KEY_VIOLATION
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.precondition import Precondition
@@ -28,7 +28,6 @@ NOTIFICATION = f"NOTIFY {EVENTS_CHANNEL}"
 RETRY_ATTEMPTS = 3
 RETRY_DELAY_MS = 100
 
-Meanwhile = Callable[[], bool]
 Measure = Callable[[Sequence[Event], Sequence["WriteResult"], float], None]
 _IN_LOG_BEFORE = ("again", "duplicate")
 _OUTCOMES: dict[str, Outcome] = {"w": "written", "a": "again", "d": "duplicate"}

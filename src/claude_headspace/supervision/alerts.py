@@ -14,7 +14,7 @@ from typing import Literal
 TIME_LIMIT_SECONDS = 30.0
 WAITING_ALERTS = 8
 
-AlertKind = Literal["gave up", "degraded", "recovered"]
+AlertKind = Literal["gave up", "degraded", "recovered", "waiting"]
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Alerts:
         self._command = command
         self._limit = limit_seconds
         self._clock = clock
-        self._waiting: deque[tuple[AlertKind, str]] = deque(maxlen=WAITING_ALERTS)
+        self._waiting: deque[tuple[AlertKind, str, str]] = deque(maxlen=WAITING_ALERTS)
         self._running: subprocess.Popen[bytes] | None = None
         self._deadline = 0.0
 
@@ -40,10 +40,10 @@ class Alerts:
         """Whether a command runs, as far as `advance` has seen."""
         return self._running is not None
 
-    def raise_alert(self, kind: AlertKind, reason: str) -> None:
-        """Run the command with HEADSPACE_ALERT and HEADSPACE_REASON in its environment."""
+    def raise_alert(self, kind: AlertKind, reason: str, session: str = "") -> None:
+        """Run the command, told by HEADSPACE_ALERT, HEADSPACE_REASON and HEADSPACE_SESSION."""
         if self._command:
-            self._waiting.append((kind, reason))
+            self._waiting.append((kind, reason, session))
             self.advance()
 
     def advance(self) -> None:
@@ -64,13 +64,13 @@ class Alerts:
             log.error("alerts.command ended with status %d", status)
         return status is not None
 
-    def _begin(self, kind: AlertKind, reason: str) -> None:
-        environment = os.environ | {"HEADSPACE_ALERT": kind, "HEADSPACE_REASON": reason}
+    def _begin(self, kind: AlertKind, reason: str, session: str) -> None:
+        told = {"HEADSPACE_ALERT": kind, "HEADSPACE_REASON": reason, "HEADSPACE_SESSION": session}
         try:
             self._running = subprocess.Popen(
                 list(self._command),
                 stdin=subprocess.DEVNULL,
-                env=environment,
+                env=os.environ | told,
                 start_new_session=True,
             )
         except OSError as error:

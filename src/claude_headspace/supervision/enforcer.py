@@ -208,7 +208,7 @@ class Enforcer:
         else:
             process.change_state(ProcessStates.FATAL)
         self._log.error(
-            f"gave up: {self.program}: {refusal}; it ended last with {reason}; "
+            f"gave up: {self.program}: {refusal}; it last ended with {reason}; "
             f"after a fix: claude-headspace supervisorctl start {self.program}"
         )
 

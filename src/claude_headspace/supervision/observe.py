@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from claude_headspace.health.observation import (
     Problem,
     Program,
 )
-from claude_headspace.health.status import read_status, status_path
+from claude_headspace.health.status import WatcherStatus, read_status, status_path
 from claude_headspace.health.verdict import Verdict, judge
 from claude_headspace.hooks import danger
 from claude_headspace.supervision.control import (
@@ -73,15 +74,27 @@ def observe(
     programs = _programs(supervisor)
     guard = programs if isinstance(programs, Problem) else ask_guard(supervisor)
     now = time.time()
+    status = read_status(status_path(state_directory), now)
     return Observation(
         now=now,
-        status=read_status(status_path(state_directory), now),
+        status=status,
+        ended=isinstance(status, WatcherStatus) and not _is_process(status.pid),
         programs=programs,
         guard=guard,
         database=database() if database else None,
         disk=disk_problem(state_directory),
         watcher=program,
     )
+
+
+def _is_process(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
 
 
 def ask_guard(supervisor: Supervisor) -> GuardState | Problem:

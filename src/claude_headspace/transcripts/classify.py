@@ -80,7 +80,7 @@ def _assistant(record: Record, message: Message) -> Verdict:
     if (record.agentId or "").startswith(_INTERNAL_AGENTS):
         return Verdict("assistant/internal_agent")
     text = text_of(message.content)
-    return Verdict("turn", "agent", text) if text.strip() else _NOTHING_SAID
+    return Verdict("turn", "agent", text) if text and not text.isspace() else _NOTHING_SAID
 
 
 def _user(record: Record, message: Message) -> Verdict:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.long_lines import TooMuchText, thinned
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One line without its newline; `start` is the offset of its first byte in the file.
 
     `thinned`: what makes the line long, `length` bytes, is left out of `data`.

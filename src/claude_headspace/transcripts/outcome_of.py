@@ -116,7 +116,7 @@ def _placed(session_text: str, when: str, offset: int) -> tuple[UUID, datetime] 
     try:
         session = session_of(session_text)
     except ValueError:
-        return Rejected(offset, "identity", f"sessionId {session_text[:60]!r} is no UUID")
+        return Rejected(offset, "identity", f"sessionId {session_text[:60]!r} is not a UUID")
     try:
         return session, parse_instant(when)
     except ValidationError as error:

@@ -130,14 +130,14 @@ def _decode_deep(text: str, at: int) -> tuple[Any, int, str | None]:
             if depth == 0:
                 kept.append(text[copied : token.end()])
                 return _decode_shallow("".join(kept), token.end())
-    return None, len(text), "nested too deep and cut off"
+    return None, len(text), "nested too deeply and truncated"
 
 
 def _decode_shallow(text: str, end: int) -> tuple[Any, int, str | None]:
     try:
         return _decoder.decode(text), end, None
     except json.JSONDecodeError as error:
-        return None, end, f"{error.msg} in a record that is nested deep"
+        return None, end, f"{error.msg} in a deeply nested record"
 
 
 def _next_record(readings: tuple[str, ...], start: int, budget: int) -> tuple[int, int] | None:

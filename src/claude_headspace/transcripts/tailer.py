@@ -59,7 +59,7 @@ class SourceFile:
         return os.fstat(self._fd)
 
     def _read_at(self, length: int, at: int) -> bytes:
-        with self._announce(f"read {self.path}", SLOW_SECONDS):
+        with self._announce(f"reading {self.path}", SLOW_SECONDS):
             return os.pread(self._fd, length, at)
 
     def close(self) -> None:

@@ -53,8 +53,7 @@ class Transcript:
         """What the lines up to here left open; words in it are redacted."""
         if self.queues is not self._stored:
             self._stored = self.queues
-            stored = {name: queue.as_json(self._redact) for name, queue in self.queues.items()}
-            self._state = json.dumps(stored) if stored else ""
+            self._state = _as_text(self.queues, self._redact)
         return self._state or ""
 
     def outcomes(self, line: bytes, start: int) -> Sequence[Outcome]:
@@ -149,6 +148,16 @@ class Transcript:
             return
         others = {name: each for name, each in self.queues.items() if name != session}
         self.queues = others if queue.empty else {**others, session: queue}
+
+
+def redacted_state(state: str, redact: Callable[[str], str]) -> str:
+    """What lines left open, with its words redacted."""
+    return _as_text(_queues(state), redact) if state else ""
+
+
+def _as_text(queues: Queues, redact: Callable[[str], str]) -> str:
+    stored = {name: queue.as_json(redact) for name, queue in queues.items()}
+    return json.dumps(stored) if stored else ""
 
 
 def _queues(state: str) -> Queues:

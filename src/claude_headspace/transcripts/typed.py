@@ -45,7 +45,7 @@ def text_of(content: Content) -> str:
 def _texts(blocks: Iterable[Block | str]) -> Iterable[str]:
     for block in blocks:
         text = block if isinstance(block, str) else block.text if block.type == "text" else None
-        if text and text.strip():
+        if text and not text.isspace():
             yield text
 
 

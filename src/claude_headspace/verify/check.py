@@ -77,16 +77,14 @@ class FileCheck:
 
     def _contradictions(self, expected: Expected) -> list[str]:
         if expected.size < self._committed:
-            return [f"{self._committed} bytes are noted as read, the file has {expected.size}"]
+            return [f"{self._committed} bytes are committed, but the file has {expected.size}"]
         if self._source is not None and expected.checksum != self._source.checkpoint.checksum:
-            return [f"its first {self._committed} bytes are not those that were read"]
+            return [f"its first {self._committed} bytes have changed since they were read"]
         return []
 
     def _tell_older(self, source: StoredSource) -> None:
         done = f"{source.reread_bytes} of {self._committed} bytes are done"
-        why = (
-            f"read by older rules, and to be read again ({done}, {self._untold} turns to set right)"
-        )
+        why = f"read by older rules, will be read again ({done}, {self._untold} turns to correct)"
         self._report.tell(Finding("older_rules", why, self._path))
 
     def _check(self, batch: Batch) -> None:
@@ -136,7 +134,7 @@ class FileCheck:
         before = self._before.get(turn.session)
         self._before[turn.session] = event.id
         if before is not None and event.id < before:
-            self._tell(place, turn, "order", f"event {before} tells an earlier line", event.id)
+            self._tell(place, turn, "order", f"event {before} is of an earlier line", event.id)
 
     def _count(self, found: Iterable[tuple[Turn, int]], new: set[int]) -> None:
         for turn, event_id in found:
@@ -172,7 +170,7 @@ class FileCheck:
             if told.reason == "too_long" and self._allowed_longer():
                 continue
             self.wrong = True
-            why = f"rejected and not kept: {told.reason}: {told.detail}"
+            why = f"rejected, but there is no dead letter: {told.reason}: {told.detail}"
             finding = Finding("dead_letter", why, self._path, place.line, told.offset)
             self._report.tell(finding)
 
@@ -205,7 +203,7 @@ class FileCheck:
                 new.discard((turn.key, turn.session))
                 self.missing = True
                 self._tally(turn).missing += 1
-                self._tell(place, turn, "missing", "read, and not in the log")
+                self._tell(place, turn, "missing", "read, but not in the log")
             else:
                 self._tally(turn).repeated += 1
 

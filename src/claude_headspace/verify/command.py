@@ -116,7 +116,7 @@ class Verifier:
         if not plan:
             return
         if not agreed(plan):
-            self._report.notes.append("nothing was written: that needs a yes, or --yes")
+            self._report.notes.append("nothing was written: answer yes, or use --yes")
             return
         self._repair.write(self._report)
         self._rewind(self._repair.doubtful)
@@ -127,12 +127,12 @@ class Verifier:
         notes = self._report.notes
         if self.log.watcher_runs():
             notes.append(
-                "checkpoints cannot be changed while a watcher runs: stop it, repair again"
+                "checkpoints cannot be changed while a watcher runs: stop it and repair again"
             )
             return
         self._checkpoints.rewind(paths)
         self._report.rewound = list(paths)
-        notes.append("the watcher will read these files from their first byte: start it, verify")
+        notes.append("the watcher will read these files from their start: run it, then verify")
 
     def _check_files(self) -> None:
         total = sum(seen.size for found in sweep(self._roots) for seen in found)

@@ -27,7 +27,7 @@ def agreed(plan: Sequence[str], options: VerifyOptions, terminal: TextIO, answer
     if options.yes:
         return True
     terminal.write("To repair the log:\n" + "".join(f"- {each}\n" for each in plan))
-    terminal.write("What was deleted from the log on purpose comes back by this.\n")
+    terminal.write("Events that were deleted from the log on purpose will come back.\n")
     if not answers.isatty():
         return False
     terminal.write("Do this? [y/N] ")

@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TextIO
 
+from claude_headspace.health.words import counted
 from claude_headspace.verify.report import HARMLESS, TALLIES, Finding, Kind, Report, Tally
 
 # Of each kind; --json has more.
 PLACES_SHOWN = 20
 
 _LEGEND = """\
-in log: in a file and in the log; repeated: the same turn once more in the files; missing: read and
-not in the log; unread: not read yet; not captured: of a session that nobody asked for; file gone,
-file replaced: in the log, and their file, or this part of it, is gone or was rewritten since;
-invented: in the log, and no line of their file explains them
+in log: in a file and in the log; repeated: more than once in the files; missing: read, but not in
+the log; unread: not read yet; not captured: of a session that is not registered; file gone, file
+replaced: in the log, but their file, or that part of it, was deleted or rewritten; invented: in the
+log, but in no line of their file
 """
 _REMARKABLE = ("missing", "unread", "rejected", "differs", "invented", "repaired")
 _WIDTHS = {name: max(8, len(name)) + 2 for name in TALLIES}
@@ -57,9 +58,9 @@ def print_json(report: Report, output: TextIO) -> None:
 def verdict(report: Report) -> str:
     """One sentence."""
     if report.wrong <= 0:
-        turns = f"{report.totals.in_log + report.totals.repaired} turns"
+        turns = counted(report.totals.in_log + report.totals.repaired, "turn")
         done = _repaired(report)
-        return f"nothing is missing and nothing differs: {turns} in the files and in the log{done}"
+        return f"complete: {turns} in the files and in the log{done}"
     kinds = [
         f"{count} {kind}" for kind, count in sorted(report.counts.items()) if kind not in HARMLESS
     ]
@@ -73,7 +74,8 @@ def shown(text: str) -> str:
 
 def _repaired(report: Report) -> str:
     written = report.totals.repaired + report.of_sessions
-    return f"; {written} events were missing and are written now" if written else ""
+    were = "was missing and is" if written == 1 else "were missing and are"
+    return f"; {counted(written, 'event')} {were} written now" if written else ""
 
 
 def _row(name: str, tally: Tally) -> str:
@@ -109,11 +111,11 @@ def _summary(report: Report) -> str:
         f"files: {report.files} ({report.bytes / 1e6:.1f} MB, {report.seconds:.1f} s)": True,
         f"of them only in the archive: {report.from_archive}": report.from_archive,
         f"lines: {report.lines}": True,
-        f"records that are no turns: {report.not_turns}": True,
+        f"records that are not turns: {report.not_turns}": True,
         f"lines with rejected records: {report.rejected_lines}": report.rejected_lines,
         f"bytes not read yet: {report.unread_bytes}": report.unread_bytes,
         f"of them in unfinished last lines: {report.unfinished_bytes}": report.unfinished_bytes,
-        f"archived and proven: {report.archived_files} files"
+        f"archived and checked: {report.archived_files} files"
         f" ({report.archived_bytes / 1e6:.1f} MB)": report.archived_files,
         f"bytes not archived yet: {report.unarchived_bytes}": report.unarchived_bytes,
     }

@@ -72,7 +72,7 @@ def tell_unexplained(log: LogSide, report: Report) -> None:
 
 def _judged(found: bool, doubled: bool) -> tuple[Kind, str]:
     if found:
-        return "misplaced", "the event says it is from here; its line stands elsewhere"
+        return "misplaced", "the event names this place, but its line is elsewhere"
     if doubled:
-        return "doubled", "another event tells the same line"
-    return "invented", "no line tells what this event says"
+        return "doubled", "another event is of the same line"
+    return "invented", "no line says what this event says"

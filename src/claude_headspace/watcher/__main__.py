@@ -16,7 +16,7 @@ if __name__ == "__main__":
     try:
         check_guarded()
     except Unguarded as error:
-        print(f"the watcher cannot work: {error}", file=sys.stderr)
+        print(f"the watcher cannot run: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
 
     from claude_headspace.watcher.process import main

@@ -65,7 +65,7 @@ class Boundary:
             self._count_death()
             reason = f"{type(error).__name__}: {error}"
             if aside.reasons.get(name) != reason:
-                logger.exception("%s: this should not happen", name)
+                logger.exception("%s: unexpected error", name)
             self._fail(aside, name, reason)
         else:
             aside.clear(name)

@@ -38,7 +38,7 @@ SHORTEST_HOLD_SECONDS = 0.1
 # Work that is of no one source, as it is named when it fails.
 INBOX = "the inbox"
 TIMEOUTS = "session timeouts"
-COPIES = "telling copies of turns"
+COPIES = "marking copies of turns"
 REREADING = "reading again by newer rules"
 ARCHIVING = "the archive"
 
@@ -133,7 +133,7 @@ class Loop:
         self._take_notifications()
         if time.monotonic() >= self._scanner.due:
             self._rescan()
-        with self._heartbeat.doing("look for transcripts", SLOW_SECONDS):
+        with self._heartbeat.doing("scanning for transcripts", SLOW_SECONDS):
             listing_first = self._scanner.step()
         self._reading.read_detached()
         self._reading.take_unfinished()
@@ -167,7 +167,7 @@ class Loop:
         self._timeouts.look(unread=self._unread.paths(self._scanner.unreadable))
 
     def _take_inbox(self) -> bool:
-        with self._heartbeat.doing("take the inbox in", SLOW_SECONDS):
+        with self._heartbeat.doing("reading the inbox", SLOW_SECONDS):
             return bool(self._boundary.run_when_due(INBOX, self._consumer.take))
 
     def _take_notifications(self) -> None:
@@ -178,7 +178,7 @@ class Loop:
 
     def _rescan(self) -> None:
         """The net behind the notifications."""
-        with self._heartbeat.doing("look for transcripts", SLOW_SECONDS):
+        with self._heartbeat.doing("scanning for transcripts", SLOW_SECONDS):
             self._scanner.rescan()
         self._consumer.look_again()
         for path in self._quarantine.due():

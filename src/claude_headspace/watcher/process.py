@@ -74,6 +74,6 @@ def main() -> int:
             _run(config, _make(config, is_orphaned))
     except HeadspaceError as error:
         configure_logging("INFO")
-        logger.error("the watcher cannot work: %s", error)  # noqa: TRY400
+        logger.error("the watcher cannot run: %s", error)  # noqa: TRY400
         return error.exit_status
     return 0

@@ -68,7 +68,7 @@ class Reading:
         return bool(found)
 
     def _open(self, path: str) -> list[ActiveSource]:
-        with self._heartbeat.doing(f"open {path}", SLOW_SECONDS):
+        with self._heartbeat.doing(f"opening {path}", SLOW_SECONDS):
             return self._sources.open(path)
 
     def _advance(self, source: ActiveSource) -> None:
@@ -86,7 +86,7 @@ class Reading:
     def read_detached(self) -> None:
         """Read what is gone from its place to its end, before what took the place."""
         while (source := self._sources.next_detached()) is not None:
-            name = f"{source.path} (gone from its place)"
+            name = f"{source.path} (deleted or replaced)"
             if self._quarantine.holds(name):
                 return
             done = self._boundary.run(name, lambda: self._read_to_end(source))

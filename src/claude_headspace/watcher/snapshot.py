@@ -82,11 +82,11 @@ class Snapshot:
     def _trouble(self) -> str | None:
         """What cannot be read now, in one sentence."""
         sentences = [
-            told("places cannot be seen", self._scanner.unreadable),
+            told("folders cannot be read", self._scanner.unreadable),
             told("files are set aside and tried again", self._quarantine.reasons),
             self._consumer.trouble,
             self._timeouts.trouble,
             told("files cannot be archived", self._archiver.trouble),
-            told("work is put off and tried again", self._boundary.put_off),
+            told("work has failed and is tried again", self._boundary.put_off),
         ]
         return "; ".join(filter(None, sentences)) or None

@@ -16,6 +16,7 @@ from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
 from claude_headspace.read.connection import ReadPool
 from claude_headspace.store.search_index import SearchIndex
+from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.supervision.control import (
     Supervisor,
     SupervisorFault,
@@ -28,6 +29,7 @@ from claude_headspace.web.feed import Feed
 from claude_headspace.web.guard import Guard
 from claude_headspace.web.server import Entrance, serve
 from claude_headspace.web.stream import Streams
+from claude_headspace.web.waiting import watch_waits
 
 ORPHAN_CHECK_SECONDS = 0.5
 # Of transcripts that wait to be read; what one live session writes at once is less.
@@ -44,7 +46,8 @@ def main() -> int:
     try:
         config = load_config()
         token_of(config.state.directory)
-        entrance = _make_entrance(config)
+        pool = ReadPool(lambda: database_url(config), lambda: config.state.machine)
+        entrance = _make_entrance(config, pool)
     except HeadspaceError as error:
         log.error("%s", error)  # noqa: TRY400  a message for people, no traceback
         return error.exit_status
@@ -57,6 +60,8 @@ def main() -> int:
         return 1
     _make_way_for_a_successor(connect(config))
     _keep_the_search_index(config)
+    if config.alerts.command:
+        watch_waits(pool, Alerts(config.alerts.command), config.state.directory)
     log.info("ready: http://%s:%d/health", host, port)
     serve(entrance, listening)
     return 0
@@ -71,13 +76,10 @@ def _keep_the_search_index(config: Config) -> None:
     threading.Thread(target=index.keep, name="search index", daemon=True).start()
 
 
-def _make_entrance(config: Config) -> Entrance:
-    def url() -> str:
-        return database_url(config)
-
-    pool = ReadPool(url)
+def _make_entrance(config: Config, pool: ReadPool) -> Entrance:
     guard = Guard(config.state.directory, config.web.host)
-    return Entrance(create_app(config, pool), Streams(Feed(url, pool), guard))
+    feed = Feed(lambda: database_url(config), pool)
+    return Entrance(create_app(config, pool), Streams(feed, guard))
 
 
 def _make_way_for_a_successor(supervisor: Supervisor) -> None:

@@ -67,7 +67,7 @@ def show() -> str:
             buckets, [getattr(part, name) for part in done.parts], lambda a, b: _zoom(asked, a, b),
             failed=[part.failed for part in done.parts] if name == "calls" else None, height=54,
         )
-        for name in (("turns", "calls", "tokens_out") if done.has_work else ("turns",))
+        for name in ("turns", "calls", "tokens_out")
     }  # fmt: skip
     return page(
         "activity.html", "activity", as_of=moment, asked=asked,

@@ -32,7 +32,7 @@ from claude_headspace.read.listed_work import (
     list_usage,
 )
 from claude_headspace.read.paging import Page
-from claude_headspace.read.query import Hit, SearchQuestion
+from claude_headspace.read.query import ASKED_AS, Hit, SearchQuestion
 from claude_headspace.read.search import search
 from claude_headspace.read.sessions import SessionQuestion
 from claude_headspace.web.formats import FORMATS, as_table
@@ -137,7 +137,8 @@ def _add_listing(routes: Blueprint, pool: ReadPool, listing: Listing, ending: st
         with pool.reading() as reader:
             page = listing.ask(reader, asked)
         if ending in ("", ".json"):
-            return json_answer({listing.name: page.rows, "next": page.next})
+            told = {"looked": page.looked} if page.looked else {}
+            return json_answer({listing.name: page.rows, "next": page.next, **told})
         return as_table(page, ending, f"{listing.name}{ending}")
 
     name = f"{listing.below}{listing.name}{ending}"
@@ -152,7 +153,7 @@ def _add_single(routes: Blueprint, pool: ReadPool, single: Single) -> None:
         with pool.reading() as reader:
             found = single.find(reader, name)
         if found is None:
-            raise SelectionError(f"the log knows no {single.parameter} {name}")
+            raise SelectionError(f"the log has no {single.parameter} {name}")
         return json_answer(found)
 
     routes.add_url_rule(single.path, f"one_{single.parameter}", answer)
@@ -166,11 +167,12 @@ class _Nothing:
 def read_question(kind: type, names: Mapping[str, str]) -> Any:
     """The question in the request's address; BadQuestion says which part cannot be read."""
     hints = get_type_hints(kind)
-    known = {field.name for field in fields(kind)}
+    known = {ASKED_AS.get(field.name, field.name): field.name for field in fields(kind)}
     given: dict[str, Any] = dict(names)
-    for name, values in request.args.lists():
-        if name not in known or name in names:
-            raise BadQuestion(name, f"is no parameter here: {', '.join(sorted(known)) or 'none'}")
+    for asked, values in request.args.lists():
+        name = known.get(asked)
+        if name is None or name in names:
+            raise BadQuestion(asked, f"is no parameter here: {', '.join(sorted(known)) or 'none'}")
         if datetime in get_args(hints[name]) and not _DATE.match(values[-1]):
             raise BadQuestion(name, f"{values[-1][:40]!r} is no ISO 8601 time with a zone")
         given[name] = values if _is_list(hints[name]) else values[-1]
@@ -178,7 +180,8 @@ def read_question(kind: type, names: Mapping[str, str]) -> Any:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         told, _, place = str(error).partition(" - at `$.")
-        raise BadQuestion(place.rstrip("`") or "question", told) from error
+        name = place.rstrip("`") or "question"
+        raise BadQuestion(ASKED_AS.get(name, name), told) from error
 
 
 def _is_list(hint: Any) -> bool:

@@ -14,12 +14,8 @@ from claude_headspace.read.buckets import FIRST, Buckets, cut
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.cut_json import read_cut
 from claude_headspace.read.events import find_event
-from claude_headspace.read.happenings import (
-    Happening,
-    HappeningQuestion,
-    list_happenings,
-    tally,
-)
+from claude_headspace.read.happening_kinds import ACTORS, KINDS, kind_and_actor
+from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings, tally
 from claude_headspace.read.sessions import find_sessions
 from claude_headspace.read.telling import telling
 from claude_headspace.web.api import read_question
@@ -30,6 +26,7 @@ from claude_headspace.web.frame import as_of, frame, page, with_query
 view = Blueprint("events", __name__)
 TITLES = {"type": "Type", "actor": "Actor", "project": "Project", "host": "Host"}
 CHART = timedelta(hours=3)
+UNCOUNTED_KINDS, UNCOUNTED_ACTORS = dict.fromkeys(KINDS), dict.fromkeys(ACTORS)
 COLOURS = {
     "prompt": "you", "declined": "you", "interrupted": "you", "tool failed": "bad",
     "question": "needs", "plan": "needs",
@@ -65,19 +62,20 @@ def show() -> str:
         buckets = _stretch(asked, found.rows)
         counts = tally(reader, asked, buckets)
         rows = _rows(reader, found.rows)
-    chart = bars_of(
+    chart = counts and bars_of(
         buckets,
         counts.counts,
         lambda since, until: with_query(since=since.isoformat(), until=until.isoformat()),
         failed=counts.failed,
         chosen=(asked.since, asked.until),
     )
+    known = counts.facets if counts else {"type": UNCOUNTED_KINDS, "actor": UNCOUNTED_ACTORS}
     return page(
         "events.html", "events", as_of=moment, asked=asked, found=found, rows=rows,
         chart=chart, counts=counts,
         buckets=buckets,
         facets=[
-            facet_of(name, title, counts.facets[name], getattr(asked, name))
+            facet_of(name, title, known.get(name, {}), getattr(asked, name))
             for name, title in TITLES.items()
         ],
         chips=[
@@ -120,9 +118,11 @@ def show_one(event_id: int) -> str:
     with frame().pool.reading() as reader:
         event = find_event(reader, event_id)
     if event is None:
-        raise SelectionError(f"the log knows no event {event_id}")
+        raise SelectionError(f"the log has no event {event_id}")
+    kind, actor = kind_and_actor(event)
     values = {
         "event": event,
+        "filters": {"type": kind, "actor": actor, "project": event.project, "host": event.host},
         "whole": json.dumps(event.payload, indent=2, ensure_ascii=False),
         "fields": {
             name: value for name, value in event.payload.items() if not isinstance(value, dict)

@@ -44,7 +44,9 @@ _LABELS: Mapping[str, Callable[[str], str]] = {"project": place}
 
 
 def label_of(name: str, value: str) -> str:
-    """A value as it is shown."""
+    """A value as it is shown; one with a minus is not wanted."""
+    if value.startswith("-"):
+        return f"not {label_of(name, value[1:])}"
     return _LABELS.get(name, str)(value)
 
 
@@ -57,7 +59,8 @@ def facet_of(
     one: bool = False,
 ) -> Facet:
     """The field's values with their counts; with `one`, a choice replaces the one before."""
-    values = {**dict.fromkeys(chosen, 0), **counts}
+    wanted = [value for value in chosen if not value.startswith("-")]
+    values = {**dict.fromkeys(wanted, 0), **counts}
     return Facet(
         name,
         title,

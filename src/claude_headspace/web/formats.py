@@ -22,7 +22,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def as_table(page: Page[Any], ending: str, name: str) -> Response:
     """The rows of a page in this format, as a file of this name."""
     if ending == ".csv":
-        body, kind = "".join(_csv(page.rows)), "text/csv; charset=utf-8"
+        body, kind = "".join(csv_lines(page.rows)), "text/csv; charset=utf-8"
     else:
         lines = (msgspec.json.encode(row) + b"\n" for row in page.rows)
         body, kind = b"".join(lines).decode(), "application/jsonl"
@@ -35,7 +35,8 @@ def as_table(page: Page[Any], ending: str, name: str) -> Response:
     return response
 
 
-def _csv(rows: Iterable[Any]) -> Iterator[str]:
+def csv_lines(rows: Iterable[Any]) -> Iterator[str]:
+    """Rows, which are all of one dataclass, with a line of their names before them."""
     line = io.StringIO()
     writer = csv.writer(line)
     for number, row in enumerate(rows):

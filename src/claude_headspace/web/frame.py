@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from markupsafe import Markup
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.health.words import format_bytes
 from claude_headspace.read.connection import Reader, ReadPool
-from claude_headspace.read.sessions import count_needing
+from claude_headspace.read.sessions import needing
 from claude_headspace.web import markdown, words
 from claude_headspace.web.problems import Problem
 from claude_headspace.web.strip import Strip, strip_of
@@ -85,7 +86,7 @@ def page(template: str, view: str, **values: Any) -> str:
     """A view in its frame."""
     if "needing" not in values:
         with frame().pool.reading() as reader:
-            values["needing"] = count_needing(reader, datetime.now(UTC))
+            values["needing"] = len(needing(reader, datetime.now(UTC)))
     return render_template(template, view=view, views=VIEWS, **{**_around(), **values})
 
 
@@ -121,14 +122,14 @@ def _fingerprint(name: str) -> str:
 _FINGERPRINTS: dict[str, str] = {}
 
 
-def with_query(**changes: Any) -> str:
+def with_query(endpoint: str = "", /, **changes: Any) -> str:
     """This view with other filters: None takes one away, a list gives it several values."""
     query: dict[str, Any] = {name: request.args.getlist(name) for name in request.args}
     query.pop("cursor", None)
     query.update(changes)
     kept = {name: value for name, value in query.items() if value not in (None, [], "")}
     given: Mapping[str, Any] = request.view_args or {}
-    return url_for(request.endpoint or "now.show", **{**given, **kept})
+    return url_for(endpoint or request.endpoint or "now.show", **{**given, **kept})
 
 
 def told(problem: Problem) -> str:
@@ -150,6 +151,7 @@ _TITLES = {
 }
 
 
+@cache
 def icon(name: str) -> Markup:
     """One of the shapes that stand at the head of every page."""
     kind = "i fold" if name == "fold" else "i"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Blueprint
 
 from claude_headspace.read.connection import Reader
+from claude_headspace.read.kept import branches_of
 from claude_headspace.read.pulse import Pulse, last_words, pulses_of
 from claude_headspace.read.sessions import Session, SessionQuestion, alive_sessions, list_sessions
 from claude_headspace.read.telling import plan_title, questions
@@ -55,11 +56,12 @@ def show() -> str:
         ended = list_sessions(
             reader, SessionQuestion(state=("ended",), since=midnight, limit=ENDED_SHOWN)
         ).rows
+        branches = branches_of(reader, [each.uuid for each in alive])
         last = list_sessions(reader, SessionQuestion(limit=1)).rows if not alive else ()
     counts = {kind: len(cards) for kind, cards in groups.items()}
     return page(
         "now.html", "now", as_of=moment, needing=counts["needs"], groups=groups, ended=ended,
-        last=last,
+        last=last, branches=branches,
         title=_headline(counts["needs"]), rest=_rest(counts), now=now,
     )  # fmt: skip
 

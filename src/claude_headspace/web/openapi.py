@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from claude_headspace.read.paging import Looked
+from claude_headspace.read.query import ASKED_AS
+
 if TYPE_CHECKING:
     from claude_headspace.web.api import Listing, Single
 
@@ -37,7 +40,8 @@ def document(listings: Sequence[Listing], singles: Sequence[Single]) -> Document
     rows = {each.row for each in listings} | {each.row for each in singles}
     questions = [each.question for each in listings]
     _, schemas = msgspec.json.schema_components(
-        [*sorted(rows, key=lambda row: row.__name__), *questions, Error], ref_template=_REFERENCE
+        [*sorted(rows, key=lambda row: row.__name__), *questions, Looked, Error],
+        ref_template=_REFERENCE,
     )
     asked = {each.name: schemas[each.question.__name__] for each in listings}
     for question in questions:
@@ -66,7 +70,12 @@ def _listing(each: Listing, question: Document) -> Iterable[tuple[str, Document]
     in_path = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     parameters = [_in_path(name) for name in in_path]
     parameters += [
-        {"name": name, "in": "query", "schema": schema, "required": name in _required(question)}
+        {
+            "name": ASKED_AS.get(name, name),
+            "in": "query",
+            "schema": schema,
+            "required": name in _required(question),
+        }
         for name, schema in question.get("properties", {}).items()
         if name not in in_path
     ]
@@ -76,6 +85,7 @@ def _listing(each: Listing, question: Document) -> Iterable[tuple[str, Document]
         "properties": {
             each.name: {"type": "array", "items": row},
             "next": {"type": ["string", "null"], "description": "cursor of the next page"},
+            "looked": {"$ref": _reference(Looked), "description": "how far a search has got"},
         },
         "required": [each.name, "next"],
     }

@@ -6,28 +6,35 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
-from flask import Blueprint, request, url_for
+from flask import Blueprint, render_template, request, url_for
 
 from claude_headspace.errors import BadQuestion
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import Page
-from claude_headspace.read.query import Hit, SearchQuestion
-from claude_headspace.read.search import COUNTED_HITS, count_hits, search, seconds_behind
+from claude_headspace.read.query import Hit, Place, SearchQuestion
+from claude_headspace.read.search import search, seconds_behind
 from claude_headspace.read.sessions import Session, find_sessions
+from claude_headspace.read.stretches import LOOK_SECONDS
 from claude_headspace.web.api import read_question
 from claude_headspace.web.filters import Facet, chips_of, choose, facet_of, period_chips
 from claude_headspace.web.frame import frame, page, with_query
 from claude_headspace.web.words import counted
 
 view = Blueprint("search", __name__)
-SHOWN_HITS = 100
+SHOWN_HITS = 50
 SHOWN_OF_SESSION = 5
 BEHIND_SECONDS = 2.0
-PLACES = {"turns": "Turns", "prompts": "Prompts only", "inputs": "Tool inputs"}
+PLACES = {
+    "turns": "Turns", "prompts": "Prompts only", "inputs": "Tool inputs",
+    "outputs": "Tool outputs", "thinking": "Thinking",
+}  # fmt: skip
 MATCHES = {"words": "Words", "plain": "Exactly this text"}
-NOUNS = {"turns": "turn", "prompts": "prompt", "inputs": "tool input"}
+NOUNS = {
+    "turns": "turn", "prompts": "prompt", "inputs": "tool input", "outputs": "tool output",
+    "thinking": "thought",
+}  # fmt: skip
+ELSEWHERE: tuple[Place, ...] = ("turns", "inputs", "outputs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,7 @@ def show() -> str:
     asked = replace(read_question(SearchQuestion, {}), limit=SHOWN_HITS)
     began = time.monotonic()
     with frame().pool.reading() as reader:
-        hits = _search(reader, asked)
-        count = _count(reader, asked, hits)
+        hits = _search(reader, asked, LOOK_SECONDS)
         took = time.monotonic() - began
         behind = seconds_behind(reader)
         sessions = find_sessions(
@@ -62,38 +68,37 @@ def show() -> str:
             list({hit.agent_id for hit in hits.rows if hit.agent_id is not None}),
             datetime.now(UTC),
         )
-        others = _elsewhere(reader, asked) if not hits.rows else []
     chips = [
         *period_chips(asked.since, asked.until),
         *chips_of(asked, {"project": "Project", "host": "Host", "session": "Session"}),
     ]
     return page(
         "search.html", "search", asked=asked, groups=_by_session(hits.rows, sessions, asked),
-        hits=hits, count=count, took=took, behind=behind if behind > BEHIND_SECONDS else 0,
-        others=others, chips=chips, facets=_facets(asked, hits.rows), open_hit=_address,
-        noun=NOUNS[asked.where],
+        hits=hits, count=_count(asked, hits), took=took,
+        behind=behind if behind > BEHIND_SECONDS else 0,
+        chips=chips, facets=_facets(asked, hits.rows), open_hit=_address,
+        noun=NOUNS[asked.where], places=PLACES,
+        goes_on=hits.looked is not None and hits.next and len(hits.rows) < asked.limit,
     )  # fmt: skip
 
 
-def _search(reader: Reader, asked: SearchQuestion) -> Page[Hit]:
+def _search(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
     """What is found; nothing where the question holds no word."""
     try:
-        return search(reader, asked)
+        return search(reader, asked, seconds)
     except BadQuestion as error:
         if error.field != "q":
             raise
         return Page(())
 
 
-def _count(reader: Reader, asked: SearchQuestion, hits: Page[Hit]) -> str:
-    """How many there are, as words; beyond a page only words can be counted."""
-    noun = NOUNS[asked.where]
+def _count(asked: SearchQuestion, hits: Page[Hit]) -> str:
+    """How many there are, as words; more than a page are not counted."""
     if hits.next is None and asked.cursor is None:
-        return counted(len(hits.rows), noun)
-    if asked.match == "plain" or asked.where == "inputs":
-        return f"more than {len(hits.rows)} {noun}s"
-    count = count_hits(reader, asked)
-    return f"more than {COUNTED_HITS:,} {noun}s" if count > COUNTED_HITS else counted(count, noun)
+        return counted(len(hits.rows), NOUNS[asked.where])
+    if hits.looked and len(hits.rows) < asked.limit:
+        return f"{counted(len(hits.rows), NOUNS[asked.where])} so far"
+    return f"more than {counted(len(hits.rows), NOUNS[asked.where])}"
 
 
 def _by_session(
@@ -115,23 +120,25 @@ def _address(hit: Hit) -> str:
     """The place of a hit in its session."""
     if hit.call:
         return url_for("session.show", uuid=hit.session, call=hit.call, _anchor=f"c{hit.call}")
+    if hit.source is not None:
+        at, anchor = int(hit.timestamp.timestamp()), f"t{hit.source}-{hit.id}"
+        return url_for("session.show", uuid=hit.session, at=at, _anchor=anchor)
     return url_for("session.show", uuid=hit.session, event=hit.id, _anchor=f"e{hit.id}")
 
 
-def _elsewhere(reader: Reader, asked: SearchQuestion) -> list[tuple[str, str]]:
-    """Where else it is: (what is found there, its address)."""
+@view.get("/search/elsewhere")
+def show_elsewhere() -> str:
+    """Where else it is, as plain text: looked through when nothing was found."""
+    asked = replace(read_question(SearchQuestion, {}), limit=SHOWN_HITS, cursor=None)
     found = []
-    places: tuple[Literal["turns", "inputs"], ...] = ("turns", "inputs")
-    for where in places:
-        other = replace(asked, where=where, match="plain", limit=SHOWN_HITS, cursor=None)
-        if (where, "plain") != (asked.where, asked.match):
-            count = len(_search(reader, other).rows)
-            if count:
-                words = (
-                    f"{'at least ' if count == SHOWN_HITS else ''}{counted(count, NOUNS[where])}"
-                )
-                found.append((words, with_query(where=where, match="plain")))
-    return found
+    with frame().pool.reading() as reader:
+        for where in ELSEWHERE:
+            other = replace(asked, where=where, match="plain")
+            page = _search(reader, other, LOOK_SECONDS) if other != asked else Page[Hit](())
+            if count := len(page.rows):
+                words = f"{'at least ' if page.next else ''}{counted(count, NOUNS[where])}"
+                found.append((words, with_query("search.show", match="plain", **{"in": where})))
+    return render_template("elsewhere.html", others=found)
 
 
 def _facets(asked: SearchQuestion, hits: Sequence[Hit]) -> list[Facet]:
@@ -145,7 +152,7 @@ def _facets(asked: SearchQuestion, hits: Sequence[Hit]) -> list[Facet]:
         "This month": today.replace(day=1), "This year": today.replace(day=1, month=1),
     }  # fmt: skip
     return [
-        choose("where", "Look in", PLACES, asked.where),
+        choose("in", "Look in", PLACES, asked.where),
         choose("match", "Match", MATCHES, asked.match),
         facet_of("project", "Project", projects, tuple(filter(None, [asked.project])), one=True),
         choose(

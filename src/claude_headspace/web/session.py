@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, render_template, request
 
 from claude_headspace.errors import SelectionError
+from claude_headspace.events.redaction import make_redactor
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.conversation import read_page
 from claude_headspace.read.exchange import Exchange, Step
@@ -23,6 +24,7 @@ from claude_headspace.read.selection import find_session
 from claude_headspace.read.sessions import Session, one_session
 from claude_headspace.read.telling import Telling, diff, telling
 from claude_headspace.read.tools import Call, models_of, one_call
+from claude_headspace.web.export import as_markdown
 from claude_headspace.web.frame import as_of, frame, page
 from claude_headspace.web.words import waited
 
@@ -40,7 +42,6 @@ def show(uuid: str) -> str:
     """The page of the conversation that holds a prompt: `?prompt=`; else its end or beginning."""
     now = datetime.now(UTC)
     shows = request.args.get("show", "all")
-    own = frame().config.state.machine
     with frame().pool.reading() as reader:
         moment = as_of(reader)
         session = _find(reader, uuid, now)
@@ -48,11 +49,11 @@ def show(uuid: str) -> str:
         pages = outline.pages()
         call = one_call(reader, session.uuid, request.args.get("call", ""))
         number = _page_number(outline, session, call)
-        files = Transcripts(reader, own)
+        files = Transcripts(reader)
         found = read_page(reader, session.id, outline, number, files if shows == "all" else None)
         failures = _failures(files, found)
         models = models_of(reader, session.uuid)
-        kept = kept_of(reader, session.uuid, own)
+        kept = kept_of(reader, session.uuid)
         originals = {uuid: one_session(reader, UUID(uuid), now) for uuid, _ in outline.copies}
     return page(
         "session.html", "sessions", as_of=moment, session=session, outline=outline,
@@ -65,10 +66,25 @@ def show(uuid: str) -> str:
     )  # fmt: skip
 
 
+@view.get("/sessions/<uuid>.md")
+def export(uuid: str) -> Response:
+    """All of it as Markdown."""
+    with frame().pool.reading() as reader:
+        session = _find(reader, uuid, datetime.now(UTC))
+        outline = read_outline(reader, session.id)
+        pages = range(max(1, len(outline.pages())))
+        found = [each for n in pages for each in read_page(reader, session.id, outline, n)]
+    redactor = make_redactor(frame().config.privacy.patterns)
+    response = Response(redactor.redact(as_markdown(session, found))[0])
+    response.content_type = "text/markdown; charset=utf-8"
+    response.headers["Content-Disposition"] = f'attachment; filename="{session.uuid}.md"'
+    return response
+
+
 def _find(reader: Reader, name: str, now: datetime) -> Session:
     found = one_session(reader, UUID(find_session(reader, name).uuid), now)
     if found is None:
-        raise SelectionError(f"the log knows no session {name}")
+        raise SelectionError(f"the log has no session {name}")
     return found
 
 
@@ -76,6 +92,8 @@ def _page_number(outline: Outline, session: Session, call: Call | None) -> int:
     pages = outline.pages()
     if call is not None:
         return max(0, sum(prompts[0].at <= call.at for prompts in pages) - 1)
+    if at := request.args.get("at", type=int):
+        return max(0, sum(prompts[0].at.timestamp() <= at for prompts in pages) - 1)
     asked = request.args.get("prompt", type=int)
     event = request.args.get("event", type=int)
     if event is not None:
@@ -110,7 +128,7 @@ def runs(steps: Sequence[Step], only_failed: bool = False) -> list[Run]:
             folded.append(fold)
         parts[-1].append(step)
     return [
-        Run(tuple(part), _fold_words(part) if fold else "")
+        Run(tuple(part), _fold_words(part) if fold and len(part) > 1 else "")
         for part, fold in zip(parts, folded, strict=True)
         if part
     ]
@@ -160,13 +178,12 @@ def outcome_of(
 @view.get("/sessions/<uuid>/calls/<call_id>")
 def show_call(uuid: str, call_id: str) -> str:
     """What a call was given and what came back, whole; the body of its fold for the script."""
-    machine = frame().config.state.machine
     with frame().pool.reading() as reader:
         session = _find(reader, uuid, datetime.now(UTC))
         call = one_call(reader, session.uuid, call_id)
         if call is None:
             raise SelectionError(f"session {uuid} has no call {call_id}")
-        files = Transcripts(reader, machine)
+        files = Transcripts(reader)
         asked = asked_in(files.line(call.source_id, call.offset, call.length), call.id)
         record = files.line(call.result_source_id, call.result_offset, call.result_length)
         answer = answered_in(record, call.id)

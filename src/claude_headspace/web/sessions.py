@@ -10,6 +10,7 @@ from flask import Blueprint
 
 from claude_headspace.read.buckets import cut
 from claude_headspace.read.connection import Reader
+from claude_headspace.read.kept import branches_of
 from claude_headspace.read.session_counts import count_sessions, turns_in
 from claude_headspace.read.sessions import Session, SessionQuestion, list_sessions
 from claude_headspace.web.api import read_question
@@ -32,12 +33,13 @@ def show() -> str:
         moment = as_of(reader)
         found = list_sessions(reader, asked)
         count, counts = count_sessions(reader, asked, now)
-        every = count_sessions(reader, SessionQuestion(), now)[0]
+        every = reader.value("SELECT count(*) FROM agents")
         nearest = list_sessions(reader, SessionQuestion(limit=1)).rows if not count else ()
         chart = _chart(reader, asked, now)
+        branches = branches_of(reader, [row.uuid for row in found.rows])
     return page(
         "sessions.html", "sessions", as_of=moment, asked=asked, found=found,
-        count=count, every=every,
+        count=count, every=every, branches=branches,
         days=_by_day(found.rows, asked.sort), chart=chart, nearest=nearest,
         facets=[
             facet_of(name, title, counts[name], getattr(asked, name))

@@ -86,6 +86,7 @@ agents = Table(
     Index(None, "project_id"),
     Index("ix_agents_copies_due", "id", postgresql_where=text("copies = 'due'")),
     Index("ix_agents_open", "last_seen_at", postgresql_where=text("ended_at IS NULL")),
+    Index(None, "last_seen_at", "id"),
 )
 
 commands = Table(
@@ -141,6 +142,7 @@ checkpoints = Table(
     UniqueConstraint("machine", "path"),
     Index(None, "inode"),
     Index("ix_checkpoints_rules", "machine", "rules"),
+    Index(None, "sessions", postgresql_using="gin"),
 )
 
 # An event outlives what it refers to: the audit trail stays when a project is deleted.

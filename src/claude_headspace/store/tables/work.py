@@ -48,6 +48,8 @@ tool_calls = Table(
     Column("result_length", Integer),
     one_of("outcome", OUTCOMES),
     PrimaryKeyConstraint("session_uuid", "tool_use_id"),
+    Index(None, "started_at"),
+    Index(None, "ended_at"),
 )
 
 model_calls = Table(
@@ -69,4 +71,5 @@ model_calls = Table(
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant, nullable=False),
     Index(None, "session_uuid"),
+    Index(None, "started_at"),
 )

@@ -498,6 +498,37 @@ for (const form of $$("form[data-typing]")) {
   });
 }
 
+// ---------- a search that takes long goes on by itself until it is stopped ----------
+
+async function goOn() {
+  const link = $("[data-go-on]");
+  if (!link) return;
+  const stop = $("[data-stop]");
+  let stopped = false;
+  stop.hidden = false;
+  stop.addEventListener("click", () => (stopped = true));
+  const page = new DOMParser().parseFromString(await fetched(link.href), "text/html");
+  if (stopped) return stop.remove();
+  for (const group of $$(".found", page)) {
+    const mine = document.getElementById(group.id);
+    const fresh = document.adoptNode(group);
+    mine ? mine.append(...$$(":scope > [data-row]", fresh)) : $("#found").append(fresh);
+  }
+  const looked = $("#looked", page);
+  if (looked) $("#looked").replaceWith(document.adoptNode(looked));
+  else $("#looked span").innerHTML = "Looked through all of it, <b></b>.";
+  $("#looked b").textContent = `${$$("#found .hit").length} found`;
+  $("#how")?.remove();
+  $("#found").append(...$$("#found > .pager, #found > .note", page).map((each) => document.adoptNode(each)));
+  prepare($("#found"));
+  await goOn();
+}
+goOn().catch(lost);
+
+for (const later of $$("[data-later]")) {
+  fetched(later.dataset.later, part).then((html) => html.trim() && (later.innerHTML = html)).catch(() => {});
+}
+
 // What needs this script is hidden until it runs.
 function prepare(root) {
   for (const element of $$("[data-copy], [data-copy-text], .theme, .keys-switch", root)) element.hidden = false;

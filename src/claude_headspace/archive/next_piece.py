@@ -1,0 +1,135 @@
+"""Archives the next piece of one file, wherever it stands in it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
+from claude_headspace.archive.pieces import PIECE_BYTES, Archived, Generation, Pieces
+from claude_headspace.archive.places import owners
+from claude_headspace.archive.redacted import LONGEST_BYTES, overwritten
+from claude_headspace.discovery.listing import reason_of
+from claude_headspace.errors import DatabaseRefused
+from claude_headspace.events.event import NO_SESSION
+from claude_headspace.events.redaction import Redactor
+from claude_headspace.transcripts.checkpoint import Checkpoint
+from claude_headspace.transcripts.tailer import Announce, SourceFile
+
+logger = logging.getLogger(__name__)
+
+
+class NextPiece:
+    """`failed`: files that cannot be archived, and why. For the rest see Archiver."""
+
+    def __init__(
+        self,
+        pieces: Pieces,
+        *,
+        redactor: Redactor | None,
+        wanted: Callable[[UUID], bool],
+        renumbered: Callable[[], None],
+        announce: Announce,
+        beat: Callable[[], None],
+    ) -> None:
+        self._pieces = pieces
+        self._redactor = redactor
+        self._wanted = wanted
+        self._renumbered = renumbered
+        self._announce = announce
+        self._beat = beat
+        self.failed: dict[str, str] = {}
+
+    def at(self, source: Archived, path: str) -> bool:
+        """Archive a piece of what stands at the path; whether there is more of it."""
+        if not self.is_wanted(source):
+            return False
+        try:
+            file = SourceFile(path, self._announce)
+        except (FileNotFoundError, NotADirectoryError):
+            if source.latest is None or not source.latest.gone:
+                self._pieces.is_gone(source)
+            return False
+        except OSError as error:
+            return self._fail(path, reason_of(error))
+        try:
+            more = self.of(source, file)
+        except OSError as error:
+            return self._fail(path, reason_of(error))
+        except DatabaseRefused as error:
+            return self._fail(path, str(error))
+        finally:
+            file.close()
+        self.failed.pop(path, None)
+        return more
+
+    def _fail(self, path: str, reason: str) -> bool:
+        if self.failed.get(path) != reason:
+            logger.warning("%s cannot be archived: %s", path, reason)
+        self.failed[path] = reason
+        return False
+
+    def is_wanted(self, source: Archived) -> bool:
+        """Whether a file belongs to a session that is to be kept."""
+        is_sidecar = source.captured is None
+        whose = source.sessions if is_sidecar else owners(source.path, source.sessions)
+        return any(map(self._wanted, whose)) if whose else self._wanted(NO_SESSION)
+
+    def of(self, source: Archived, file: SourceFile, *, last: bool = False) -> bool:
+        """Archive the next piece of an open file; whether there is more.
+
+        `last`: no more will come of the file.
+        """
+        if source.captured is not None and file.identity != _identity(source.captured):
+            return False  # Capture comes first, and tells of it then.
+        to = self._generation(source, file)
+        if to is None:
+            return False
+        before = to.checkpoint
+        data, checkpoint = file.take(before, PIECE_BYTES)
+        redacted = False
+        if self._redactor is not None:
+            data = self._whole_lines(file, source, before, data, last=last)
+            checkpoint = file.after(before, data)
+            data, redacted = overwritten(self._redactor, data)
+        file.refresh()
+        if file.compare(before, self._beat) != "same":
+            return False
+        if checkpoint == before and to is source.latest and not to.gone:
+            return False
+        self._pieces.append(to, data, checkpoint, redacted=redacted, durably=last)
+        return bool(data) and checkpoint.offset < file.stat.st_size
+
+    def _generation(self, source: Archived, file: SourceFile) -> Generation | None:
+        """The generation that the file's next bytes belong to; None where capture is to say so."""
+        latest = source.latest
+        if latest is None or (source.captured is not None and latest.number < source.number):
+            if source.captured and file.compare(source.captured, self._beat) != "same":
+                return None
+            return self._pieces.begin(source.id, source.number)
+        if file.compare(latest.checkpoint, self._beat) == "same":
+            return latest
+        if source.captured is None:
+            return self._pieces.begin(source.id, latest.number + 1)
+        if file.compare(source.captured, self._beat) != "same":
+            return None
+        # What was archived and not captured is other now: a line that was cut off, and rewritten.
+        number = self._pieces.rewritten(source)
+        self._renumbered()
+        return self._pieces.begin(source.id, number)
+
+    def _whole_lines(
+        self, file: SourceFile, source: Archived, before: Checkpoint, data: bytes, *, last: bool
+    ) -> bytes:
+        """So much of what was read as can be searched for secrets: no line is cut in two."""
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) == PIECE_BYTES:
+            data, _ = file.take(before, LONGEST_BYTES)
+            end = data.find(b"\n") + 1 or (LONGEST_BYTES if len(data) == LONGEST_BYTES else 0)
+        if last or (source.captured and source.captured.offset == before.offset + len(data)):
+            return data
+        return data[:end]
+
+
+def _identity(checkpoint: Checkpoint) -> tuple[int | None, int | None]:
+    return checkpoint.device, checkpoint.inode

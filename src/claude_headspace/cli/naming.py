@@ -1,0 +1,146 @@
+"""Sessions and projects as people name them on a command line, and what a shell may complete."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from claude_headspace.cli.terminal import printable
+from claude_headspace.errors import HeadspaceError, SelectionError
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    import click
+    from click.shell_completion import CompletionItem
+
+    from claude_headspace.config import Config
+    from claude_headspace.read.connection import Reader
+    from claude_headspace.read.selection import SessionNamed
+    from claude_headspace.read.sessions import Session
+
+SHORT_ID = 8
+SHOWN_CHOICES = 8
+LOOKED_AT = 50
+_BEGUN = (
+    "SELECT id FROM agents WHERE session_uuid::text LIKE %s ORDER BY last_seen_at DESC LIMIT %s"
+)
+
+
+class SeveralSessions(SelectionError):
+    """Several sessions have the words that were given; `problems` tells of each."""
+
+    def __init__(self, name: str, found: list[Session]) -> None:
+        more = ["and others"] if len(found) > SHOWN_CHOICES else []
+        shown = [f"{each.uuid[:SHORT_ID]}  {each.title}" for each in found[:SHOWN_CHOICES]]
+        self.problems = (*shown, *more)
+        super().__init__(f"more than one session is called {name!r}: name one by its id")
+
+
+def find_session(reader: Reader, name: str) -> SessionNamed:
+    """The session of this id, or whose id begins so, or whose title (else path) has these words."""
+    from claude_headspace.read import selection
+    from claude_headspace.read.sessions import SessionQuestion, list_sessions
+
+    try:
+        return selection.find_session(reader, name)
+    except SelectionError:
+        rows = list_sessions(reader, SessionQuestion(q=name, limit=LOOKED_AT)).rows
+        words = name.lower().split()
+        titled = [each for each in rows if all(word in each.title.lower() for word in words)]
+        found = titled or list(rows)
+        if not found:
+            raise
+        if len(found) > 1:
+            raise SeveralSessions(name, found) from None
+        return selection.SessionNamed(found[0].uuid, found[0].id)
+
+
+def session_id(config: Config, name: str) -> UUID:
+    """The id of the session of this name, which the log need not know if it is whole."""
+    from uuid import UUID
+
+    from claude_headspace.cli.access import open_reader
+
+    with open_reader(config) as reader:
+        return UUID(find_session(reader, name).uuid)
+
+
+def known_session(reader: Reader, name: str) -> Session:
+    """The session of this name, with all that is known of it."""
+    from datetime import UTC, datetime
+    from uuid import UUID
+
+    from claude_headspace.read.sessions import one_session
+
+    found = one_session(reader, UUID(find_session(reader, name).uuid), datetime.now(UTC))
+    if found is None:
+        raise SelectionError(f"the log has no session {name}: see `claude-headspace sessions`")
+    return found
+
+
+def project_ids(reader: Reader, name: str | None) -> tuple[int, ...]:
+    """Ids of the one project of this path, from here or whole, or whose path ends so."""
+    from claude_headspace.read.selection import find_projects
+
+    if name is None:
+        return ()
+    with suppress(SelectionError):
+        return find_projects(reader, _from_here(name))
+    return find_projects(reader, name)
+
+
+def _from_here(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
+
+
+def project_paths(reader: Reader, name: str | None) -> tuple[str, ...]:
+    """Paths of the projects of this path, or whose paths end so; of none when none is named."""
+    from claude_headspace.read.selection import paths_named
+
+    if name is None:
+        return ()
+    return paths_named(reader, name, _from_here(name))
+
+
+Complete = Callable[["click.Context", "click.Parameter", str], "list[CompletionItem]"]
+
+
+def _completing(names: Callable[[Reader, str], Iterator[tuple[str, str]]]) -> Complete:
+    """What a shell offers; nothing when the log does not answer at once."""
+
+    def complete(_: Any, __: Any, begun: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        from claude_headspace.cli.access import open_reader
+        from claude_headspace.config import load_config
+
+        with suppress(HeadspaceError, OSError), open_reader(load_config()) as reader:
+            return [CompletionItem(name, help=told) for name, told in names(reader, begun)]
+        return []
+
+    return complete
+
+
+def _session_names(reader: Reader, begun: str) -> Iterator[tuple[str, str]]:
+    from datetime import UTC, datetime
+
+    from claude_headspace.read.sessions import find_sessions
+
+    begun = begun.lower()
+    ids = [row[0] for row in reader.rows(_BEGUN, [f"{begun}%", LOOKED_AT])]
+    found = find_sessions(reader, ids, datetime.now(UTC))
+    for each in (found[agent] for agent in ids):
+        yield each.uuid[: max(SHORT_ID, len(begun))], printable(each.title)
+
+
+def _project_names(reader: Reader, begun: str) -> Iterator[tuple[str, str]]:
+    paths = [row[0] for row in reader.rows("SELECT DISTINCT path FROM projects ORDER BY path")]
+    names = {path if begun.startswith("/") else path.rpartition("/")[2]: path for path in paths}
+    return ((name, path) for name, path in names.items() if name.startswith(begun))
+
+
+complete_session = _completing(_session_names)
+complete_project = _completing(_project_names)

@@ -1,0 +1,154 @@
+"""What was worked on: today, or over a longer time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from claude_headspace.cli.access import all_pages, configured, open_reader
+from claude_headspace.cli.command import command, filters, json_output, moment
+from claude_headspace.cli.naming import SHORT_ID
+from claude_headspace.cli.sessions import short_path, state_of
+from claude_headspace.cli.terminal import as_json, cut, paint, print_lines, terminal_width
+from claude_headspace.cli.usage import TOKENS, number, print_figures
+from claude_headspace.web.words import counted, short, waited
+
+if TYPE_CHECKING:
+    from claude_headspace.read.connection import Reader
+    from claude_headspace.read.sessions import Session
+    from claude_headspace.read.worked import Worked
+
+_OF_WORK: dict[str, Callable[[Mapping[Any, Any]], str]] = {
+    "time": lambda row: waited(row["seconds"]),
+    **{name: number(name) for name in ("sessions", "prompts", "turns", "calls", "failed")},
+    "tokens out": number("tokens_out"),
+}
+_OF_MODELS = {"replies": number("replies")} | {title: number(n) for title, n in TOKENS.items()}
+
+
+@command("today", "claude-headspace today")
+@json_output("one JSON object for each session")
+def today(*, whole: bool) -> int:
+    """Show what was worked on today: where, how long, what it took.
+
+    Time is that between the first and the last of a session, without pauses of more than ten
+    minutes.
+    """
+    with open_reader(configured()) as reader:
+        worked, known = _asked(reader, _days(moment("today")))
+    if whole:
+        for each in worked:
+            print(as_json(_fields(each, known[each.agent_id])))
+        return 0
+    for path in dict.fromkeys(known[each.agent_id].project for each in worked):
+        mine = [each for each in worked if known[each.agent_id].project == path]
+        print(paint(cut(f"{short_path(path)}, {_length(mine)}", terminal_width()), bold=True))
+        print_lines(line for each in mine for line in _session(each, known[each.agent_id]))
+        print()
+    print(_together(worked) if worked else "Nothing was worked on today.")
+    return 0
+
+
+def _session(each: Worked, session: Session) -> list[str]:
+    told = [f"  {session.uuid[:SHORT_ID]}", _length([each]), state_of(session),
+            counted(each.prompts, "prompt"), counted(each.calls, "call"),
+            f"{short(each.tokens_out)} tokens"]  # fmt: skip
+    width = terminal_width()
+    return [cut("  ".join(told), width), cut(f"    {session.title or '-'}", width)]
+
+
+def _together(worked: Sequence[Worked]) -> str:
+    total = reduce(lambda one, other: one + other, worked)
+    sessions = counted(len({each.agent_id for each in worked}), "session")
+    told = f"{sessions}, {_length(worked)}, {counted(total.prompts, 'prompt')}"
+    return cut(
+        f"{told}, {counted(total.calls, 'call')}, {short(total.tokens_out)} tokens",
+        terminal_width(),
+    )
+
+
+@command("report", "claude-headspace report --since 30d --by project")
+@filters("since", "what was done")
+@click.option(
+    "--by", type=click.Choice(("day", "project", "model")), default="day",
+    help="rows for each (default: day)",
+)  # fmt: skip
+@json_output("one JSON object for each row")
+def report(since: datetime | None, by: str, *, whole: bool) -> int:
+    """Show what was worked on: where, how long, what it took; the last seven days without --since.
+
+    Time is that between the first and the last of a session in a day, without pauses of more than
+    ten minutes. Days are those of this machine's zone.
+    """
+    edges = _days(since or moment("today") - timedelta(days=6))
+    with open_reader(configured()) as reader:
+        rows = _by_model(reader, edges[0]) if by == "model" else _by(by, reader, edges)
+    if rows or whole:
+        columns = _OF_MODELS if by == "model" else _OF_WORK
+        print_figures("total", rows, by, columns, whole=whole)
+    else:
+        print("Nothing was worked on.")
+    return 0
+
+
+def _by(by: str, reader: Reader, edges: Sequence[datetime]) -> list[dict[str, Any]]:
+    worked, known = _asked(reader, edges)
+    groups: dict[str, list[Worked]] = {}
+    for each in worked:
+        day = f"{edges[each.part - 1]:%Y-%m-%d}"
+        name = day if by == "day" else known[each.agent_id].project
+        groups.setdefault(name, []).append(each)
+    return [{by: name, **_sums(members)} for name, members in sorted(groups.items())]
+
+
+def _sums(worked: Sequence[Worked]) -> dict[str, Any]:
+    total = reduce(lambda one, other: one + other, worked)
+    return {
+        "seconds": total.seconds, "sessions": len({each.agent_id for each in worked}),
+        "prompts": total.prompts, "turns": total.turns, "calls": total.calls,
+        "failed": total.failed, "tokens_out": total.tokens_out,
+    }  # fmt: skip
+
+
+def _by_model(reader: Reader, start: datetime) -> list[dict[str, Any]]:
+    from claude_headspace.read.listed_work import UsageQuestion, list_usage
+
+    asked = UsageQuestion(by="model", since=start)
+    names = ("model", "replies", *TOKENS.values())
+    found = all_pages(list_usage, reader, asked, None)
+    return [{name: getattr(each, name) for name in names} for each in found]
+
+
+def _asked(reader: Reader, edges: Sequence[datetime]) -> tuple[list[Worked], Mapping[int, Session]]:
+    from claude_headspace.read.sessions import find_sessions
+    from claude_headspace.read.worked import worked_between
+
+    worked = worked_between(reader, edges)
+    ids = list({each.agent_id for each in worked})
+    known = find_sessions(reader, ids, datetime.now(UTC))
+    return [each for each in worked if each.agent_id in known], known
+
+
+def _days(start: datetime) -> list[datetime]:
+    """The beginnings of days from the one in which this is, and now."""
+    day, edges, now = start.astimezone().date(), list[datetime](), datetime.now().astimezone()
+    while (edge := datetime(day.year, day.month, day.day).astimezone()) < now:
+        edges.append(edge)
+        day += timedelta(days=1)
+    return [*edges, now + timedelta(seconds=1)]
+
+
+def _fields(each: Worked, session: Session) -> dict[str, Any]:
+    sums = {name: value for name, value in _sums([each]).items() if name != "sessions"}
+    return {
+        "session": session.uuid, "title": session.title, "project": session.project,
+        "state": session.state.kind, **sums, "resume": session.resume,
+    }  # fmt: skip
+
+
+def _length(worked: Iterable[Worked]) -> str:
+    return waited(sum(each.seconds for each in worked))

@@ -1,0 +1,146 @@
+"""Finding what was said and done, grouped by session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from claude_headspace.cli.access import all_pages, configured, open_reader
+from claude_headspace.cli.command import command, filters, flag, json_output, limit
+from claude_headspace.cli.naming import SHORT_ID, find_session
+from claude_headspace.cli.sessions import JSON_LINES, age, resuming
+from claude_headspace.cli.terminal import (
+    as_json,
+    cut,
+    local_time,
+    paint,
+    print_lines,
+    printable,
+    terminal_width,
+    wrapped,
+)
+from claude_headspace.web.words import counted, place, waited
+
+if TYPE_CHECKING:
+    from claude_headspace.read.connection import Reader
+    from claude_headspace.read.query import Hit
+    from claude_headspace.read.sessions import Session
+
+SHOWN_OF_SESSION = 5
+BEHIND_SECONDS = 10
+
+
+@command(
+    "search",
+    "claude-headspace search lint parser",
+    "claude-headspace search 'exit code' --tools --since 1w",
+    "claude-headspace search -- cache -redis",
+)
+@click.argument("words", metavar="WORDS...", nargs=-1, required=True)
+@flag("--tools", "look in what tools were asked")
+@flag("--everything", "look in turns and in what tools were asked")
+@flag("--prompts", "look only in what you said")
+@flag("--plain", "look for this very text, small or capital")
+@filters("session project host since until", "what was said")
+@limit(100)
+@json_output(JSON_LINES)
+def search(limit: int | None, *, whole: bool, session: str | None, **asked: Any) -> int:
+    """Find what was said, by session, newest first.
+
+    All words must be there; an argument of several words is a phrase, `begin*` finds longer words,
+    and after `--`, `-word` must not be there. For each session the command that resumes it. Exit
+    status 1: nothing was found.
+    """
+    from dataclasses import asdict
+
+    with open_reader(configured()) as reader:
+        chosen = find_session(reader, session).uuid if session else None
+        hits = list(islice(_found(reader, limit, session=chosen, **asked), limit))
+        if whole:
+            for hit in hits:
+                print(as_json(asdict(hit)))
+        elif hits:
+            print_lines(_by_session(reader, hits))
+        else:
+            print(f"Nothing was found{_unless_behind(reader)}.")
+    return 0 if hits else 1
+
+
+def _unless_behind(reader: Reader) -> str:
+    """What is said last may not be in the index of words yet."""
+    from claude_headspace.read.search import seconds_behind
+
+    behind = seconds_behind(reader)
+    if behind < BEHIND_SECONDS:
+        return ""
+    return f"; the index of words is {waited(behind)} behind, which --plain does not need"
+
+
+def _found(
+    reader: Reader, limit: int | None, words: Sequence[str], *, tools: bool, everything: bool,
+    prompts: bool, plain: bool, **asked: Any,
+) -> Iterator[Hit]:  # fmt: skip
+    from heapq import merge
+
+    from claude_headspace.read.query import SearchQuestion
+    from claude_headspace.read.search import search as ask
+
+    if tools + everything + prompts > 1:
+        raise click.UsageError("--tools, --everything and --prompts exclude one another")
+    places: list[Any] = ["inputs"] * (tools or everything) + ["prompts" if prompts else "turns"] * (
+        not tools
+    )
+    typed = " ".join(words) if plain else " ".join(map(_phrase, words))
+    questions = [
+        SearchQuestion(typed, match="plain" if plain else "words", where=where, **asked)
+        for where in places
+    ]
+    pages = [all_pages(ask, reader, each, limit) for each in questions]
+    return merge(*pages, key=lambda hit: hit.timestamp, reverse=True)
+
+
+def _phrase(word: str) -> str:
+    return f'"{word}"' if " " in word and '"' not in word else word
+
+
+def _by_session(reader: Reader, hits: Sequence[Hit]) -> Iterator[str]:
+    from claude_headspace.read.sessions import find_sessions
+
+    groups: dict[str, list[Hit]] = {}
+    for hit in hits:
+        groups.setdefault(hit.session, []).append(hit)
+    agents = {hit.agent_id for hit in hits if hit.agent_id is not None}
+    known = find_sessions(reader, list(agents), datetime.now(UTC))
+    for uuid, members in groups.items():
+        yield from _group(uuid, known.get(members[0].agent_id or 0), members)
+
+
+def _group(uuid: str, session: Session | None, hits: Sequence[Hit]) -> Iterator[str]:
+    width = terminal_width()
+    title = (session and session.title) or hits[0].project or "-"
+    yield paint(cut(f"{uuid[:SHORT_ID]}  {title}", width), bold=True)
+    if session:
+        where = place(session.project, session.directory)
+        told = f"{where}, {age(session.last_line_at)} ago, {counted(len(hits), 'hit')}"
+        yield cut(f"  {told}", width)
+    for hit in sorted(hits, key=lambda each: -each.score)[:SHOWN_OF_SESSION]:
+        yield ""
+        yield paint(cut(f"  {local_time(hit.timestamp)}  {hit.actor}", width), dim=True)
+        yield from _passage(hit, width)
+    if session:
+        yield from ("", f"  {resuming(session)}")
+    yield ""
+
+
+def _passage(hit: Hit, width: int | None) -> Iterator[str]:
+    """With the words that were found marked; wrapped without the marks, which have no width."""
+    text = printable("".join(piece for piece, _ in hit.passage))
+    found = {printable(piece) for piece, marked in hit.passage if marked}
+    for line in wrapped(text, width, "    "):
+        for piece in found:
+            line = line.replace(piece, paint(piece, fg="yellow", bold=True))
+        yield line

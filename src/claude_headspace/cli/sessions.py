@@ -1,0 +1,200 @@
+"""Sessions: which there are, and taking one up again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from claude_headspace.cli.access import all_pages, configured, open_reader
+from claude_headspace.cli.command import (
+    command,
+    filters,
+    flag,
+    json_output,
+    limit,
+    session_argument,
+)
+from claude_headspace.cli.naming import SHORT_ID, known_session, project_paths
+from claude_headspace.cli.terminal import (
+    as_json,
+    cut,
+    paint,
+    print_lines,
+    printable,
+    table,
+    terminal_width,
+)
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.web.words import counted, place, waited
+
+if TYPE_CHECKING:
+    from claude_headspace.config import Config
+    from claude_headspace.read.connection import Reader
+    from claude_headspace.read.sessions import Session
+    from claude_headspace.read.state import Kind
+
+JSON_LINES = "one JSON object per line, uncut"
+COMPACT_BELOW = 100
+_COLUMNS = ("session", "last", "state", "turns", "project", "title")
+_ALIVE: tuple[Kind, ...] = ("needs", "turn", "work", "stalled")
+_COLOURS = {"needs": "red", "turn": "yellow", "work": "green", "stalled": "magenta"}
+_MORE = "SELECT session_uuid::text, iterm_pane_id, titles FROM agents WHERE id = ANY (%s)"
+
+
+@command(
+    "sessions",
+    "claude-headspace sessions --open",
+    "claude-headspace sessions --project my-project --since 1w",
+)
+@filters("projects host since until", "sessions alive")
+@flag("--open", "only sessions that have not ended", "open_only")
+@limit()
+@json_output(JSON_LINES)
+def sessions(
+    project: str | None, host: str | None, limit: int | None, *, open_only: bool, whole: bool,
+    **period: Any,
+) -> int:  # fmt: skip
+    """Show sessions, newest on top.
+
+    With their state: working, your turn, needs you, stalled, ended. A turn that several sessions
+    share counts in each of them, and once in the total.
+    """
+    from claude_headspace.read.done import count_turns
+    from claude_headspace.read.sessions import SessionQuestion, list_sessions
+
+    with open_reader(configured()) as reader:
+        asked = SessionQuestion(
+            project=project_paths(reader, project),
+            host=(host,) if host else (),
+            state=_ALIVE if open_only else (),
+            **period,
+        )
+        found = list(all_pages(list_sessions, reader, asked, limit))
+        if whole:
+            _print_json(reader, found)
+            return 0
+        together = count_turns(reader, [each.id for each in found])
+    compact = (terminal_width() or COMPACT_BELOW) < COMPACT_BELOW
+    print_lines(_in_short(found) if compact else _as_table(found))
+    print(f"{counted(len(found), 'session')}, {counted(together, 'turn')}")
+    return 0
+
+
+def _print_json(reader: Reader, found: Sequence[Session]) -> None:
+    """What the API says of them, and what has been told here before."""
+    from dataclasses import asdict
+
+    from claude_headspace.read.listed import listed
+
+    more = {row[0]: row[1:] for row in reader.rows(_MORE, [[each.id for each in found]])}
+    for each in found:
+        pane, titles = more[each.uuid]
+        print(as_json({
+            **asdict(listed(each)), "session_uuid": each.uuid, "iterm_pane_id": pane,
+            "working_directory": each.directory, "last_seen_at": each.last_line_at,
+            "titles": titles,
+        }))  # fmt: skip
+
+
+def _as_table(found: Sequence[Session]) -> list[str]:
+    rows = [
+        (each.uuid[:SHORT_ID], age(each.last_line_at), state_of(each), str(each.done.turns),
+         short_path(each.project), each.title or "-")
+        for each in found
+    ]  # fmt: skip
+    head, *lines = table([_COLUMNS, *rows], 1, 3)
+    return [paint(head, bold=True), *map(_painted, found, lines)]
+
+
+def _in_short(found: Sequence[Session]) -> list[str]:
+    """Two lines for each, for narrow terminals."""
+    width = terminal_width()
+    lines = []
+    for each in found:
+        words = (each.uuid[:SHORT_ID], state_of(each), age(each.last_line_at),
+                 counted(each.done.turns, "turn"), place(each.project, each.directory))  # fmt: skip
+        lines += [
+            _painted(each, cut("  ".join(words), width)),
+            cut(f"  {each.title or '-'}", width),
+        ]
+    return lines
+
+
+def _painted(each: Session, line: str) -> str:
+    state = state_of(each)
+    if each.state.kind not in _COLOURS:
+        return line
+    return line.replace(state, paint(state, fg=_COLOURS[each.state.kind]), 1)
+
+
+def state_of(each: Session) -> str:
+    """The state in the words of the page."""
+    from claude_headspace.read.state import WORDS
+
+    return WORDS[each.state.kind].lower()
+
+
+def age(moment: datetime | None) -> str:
+    """How long ago."""
+    return "-" if moment is None else waited((datetime.now(UTC) - moment).total_seconds())
+
+
+def resuming(each: Session) -> str:
+    """The command that resumes it, whole on one line: it is there to be copied."""
+    width = terminal_width()
+    command = printable(each.resume)
+    if width is None or len(command) <= width - 2:
+        return command
+    return f"claude-headspace resume {each.uuid[:SHORT_ID]}"
+
+
+def short_path(path: str) -> str:
+    """On a terminal, a path in the home directory is told from there."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - pathlib is slow to load
+    inside = path.startswith(f"{home}/") and terminal_width()
+    return f"~{path.removeprefix(home)}" if inside else path
+
+
+@command("resume", "claude-headspace resume 6f1d0a7e", "claude-headspace resume --exec fix lint")
+@session_argument()
+@flag("--exec", "run it here, restoring files of the session first if they are gone", "run_it")
+def resume(session: str, *, run_it: bool) -> int:
+    """Print the command with which Claude Code takes a session up again.
+
+    For `eval "$(claude-headspace resume SESSION)"`, or run it with --exec. A session whose files
+    are gone is restored from the archive first.
+    """
+    from claude_headspace.read.kept import kept_of
+
+    config = configured()
+    with open_reader(config) as reader:
+        found = known_session(reader, session)
+        gone = kept_of(reader, found.uuid).gone
+    if not run_it:
+        first = f"claude-headspace restore --missing {found.uuid} && " if gone else ""
+        print(printable(first + found.resume))
+        return 0
+    return _take_up(config, found, gone=gone)
+
+
+def _take_up(config: Config, found: Session, *, gone: bool) -> int:
+    from uuid import UUID
+
+    from claude_headspace.cli.archive import restore_files
+
+    if not os.path.isdir(found.directory):  # noqa: PTH112
+        raise HeadspaceError(f"the session's directory {found.directory} is not there")
+    if gone and (status := restore_files(config, UUID(found.uuid), missing=True)):
+        return status
+    os.chdir(found.directory)
+    sys.stdout.flush()
+    # Python ignores it, and an ignored signal stays ignored in the program that we become.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        os.execvp("claude", ["claude", "--resume", found.uuid])  # noqa: S606
+    except FileNotFoundError as error:
+        raise HeadspaceError("claude was not found: install Claude Code") from error

@@ -1,0 +1,170 @@
+"""One session as people read it: its conversation, on the terminal, as Markdown, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from claude_headspace.cli.access import configured, open_reader
+from claude_headspace.cli.command import command, flag, json_output, session_argument
+from claude_headspace.cli.naming import known_session
+from claude_headspace.cli.sessions import resuming, short_path, state_of
+from claude_headspace.cli.terminal import (
+    as_json,
+    cut,
+    local_time,
+    paint,
+    printable,
+    terminal_width,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from claude_headspace.read.connection import Reader
+    from claude_headspace.read.said import Said
+    from claude_headspace.read.sessions import Session
+
+_WHO = {"prompt": "You", "answer": "Claude", "thought": "Claude, thinking", "declining": "You"}
+_COLOURS = {"prompt": "cyan", "answer": "green", "thought": "magenta", "declining": "cyan"}
+
+
+@command(
+    "show",
+    "claude-headspace show 6f1d0a7e",
+    "claude-headspace show fix the lint --tools --markdown > lint.md",
+)
+@session_argument()
+@flag("--tools", "also what tools were given and what they answered, and subagents' calls")
+@flag("--thinking", "also what the model thought, where the transcript says it")
+@flag("--markdown", "print Markdown")
+@json_output("one JSON object for each thing that was said or done")
+def show(session: str, *, tools: bool, thinking: bool, markdown: bool, whole: bool) -> int:
+    """Show the conversation of a session.
+
+    Wrapped, and through $PAGER on a terminal. Each call of a tool is one line, unless --tools asks
+    for more. Times are those of this machine's zone.
+    """
+    config = configured()
+    with open_reader(config) as reader:
+        found = known_session(reader, session)
+        said = conversation(reader, found, tools=tools, thinking=thinking)
+        if whole:
+            for each in said:
+                print(as_json(each.fields()))
+        elif markdown:
+            for text in as_markdown(found, said):
+                print(text, end="")
+        else:
+            _print_paged(_as_text(found, said))
+    return 0
+
+
+def conversation(
+    reader: Reader, found: Session, *, tools: bool = False, thinking: bool = False
+) -> Iterator[Said]:
+    """What was said and done in a session, page by page."""
+    from claude_headspace.read.conversation import read_page
+    from claude_headspace.read.lines import Transcripts
+    from claude_headspace.read.outline import read_outline
+    from claude_headspace.read.said import Telling, said_in
+
+    files = Transcripts(reader)
+    outline = read_outline(reader, found.id)
+    telling = Telling(files if tools else None, found.directory, thinking=thinking)
+    looked_at = files if tools or thinking else None
+    for number in range(max(1, len(outline.pages()))):
+        for exchange in read_page(reader, found.id, outline, number, looked_at):
+            yield from said_in(exchange, telling)
+
+
+def as_markdown(found: Session, said: Iterator[Said]) -> Iterator[str]:
+    """A document of the conversation, piece by piece."""
+    began = local_time(found.started_at)
+    yield f"# {printable(found.title or found.uuid)}\n\n"
+    yield f"Session {found.uuid}, {printable(found.project)}, {began}.\n"
+    last = ""
+    for each in said:
+        text = "\n".join(wrapped(each.text.strip(), None))
+        if each.kind == "tool":
+            yield ("" if last == "tool" else "\n") + f"- `{each.tool}` {_code(each.line)}\n"
+            for detail in filter(None, (each.given, each.answer)):
+                yield f"\n{_fenced(detail)}\n"
+        else:
+            yield f"\n## {_WHO[each.kind]}, {local_time(each.at)}\n\n{text}\n"
+        last = each.kind
+
+
+def _code(line: str) -> str:
+    """As code, whatever marks it has."""
+    line = printable(line)
+    fence = "``" if "`" in line else "`"
+    return f"{fence}{line}{fence}" if line else ""
+
+
+def _fenced(text: str) -> str:
+    fence = "````" if "```" in text else "```"
+    return "\n".join([fence, *wrapped(text, None), fence])
+
+
+def _as_text(found: Session, said: Iterator[Said]) -> Iterator[str]:
+    width = terminal_width()
+    yield _lines([paint(line, bold=True) for line in wrapped(found.title or found.uuid, width)])
+    about = f"{found.uuid}, {state_of(found)}, {short_path(found.project)}"
+    yield _lines([*wrapped(about, width), resuming(found)])
+    last = ""
+    for each in said:
+        if each.kind == "tool":
+            yield _lines([*([""] if last != "tool" else []), *_tool_lines(each, width)])
+        else:
+            who = f"{_WHO[each.kind]}  {local_time(each.at)}"
+            yield _lines(["", paint(who, fg=_COLOURS[each.kind], bold=True)])
+            yield _text_of(each, width)
+        last = each.kind
+
+
+def _tool_lines(each: Said, width: int | None) -> Iterator[str]:
+    indent = "  " * (1 + each.depth)
+    line = cut(f"{indent}{each.tool}  {each.line}", width)
+    yield paint(line, fg="red") if each.outcome == "error" else paint(line, dim=True)
+    for detail in filter(None, (each.given, each.answer)):
+        yield from wrapped(detail, width, f"{indent}  | ")
+
+
+def _text_of(each: Said, width: int | None) -> str:
+    """On a terminal Claude's Markdown as it is meant, everything else as it stands."""
+    if width is None or each.kind != "answer":
+        return _lines(wrapped(each.text.strip(), width, "  "))
+    import io
+    import os
+    import sys
+
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.padding import Padding
+
+    text = "\n".join(wrapped(each.text, None))
+    page = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding, "replace", "\n")
+    plain = bool(os.environ.get("NO_COLOR"))
+    console = Console(
+        file=page, width=width, force_terminal=True, no_color=plain, legacy_windows=False
+    )
+    console.print(Padding(Markdown(text), (0, 0, 0, 2)))
+    page.seek(0)
+    return _lines([line.rstrip() for line in page])
+
+
+def _lines(lines: Iterator[str] | list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _print_paged(pieces: Iterator[str]) -> None:
+    """Through the pager where somebody looks; it ends by itself if all fits on the screen."""
+    import os
+    import signal
+
+    import click
+
+    os.environ.setdefault("LESS", "FRX")
+    # Ctrl-C is the pager's while it runs: it must not lose us, who feed it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    click.echo_via_pager(pieces)

@@ -1,0 +1,91 @@
+"""A conversation as a row of things that were said and done, one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from claude_headspace.read.exchange import Exchange, Item, Stray, Words
+from claude_headspace.read.lines import Thought, Transcripts, answered_in, asked_in
+from claude_headspace.read.telling import telling
+from claude_headspace.read.tools import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing: words, a thought, or a call of a tool in one line.
+
+    `given` and `answer` of a call are there when they were asked for; `depth` is 1 within a
+    subagent.
+    """
+
+    kind: Literal["prompt", "answer", "declining", "thought", "tool"]
+    at: datetime
+    text: str = ""
+    depth: int = 0
+    tool: str = ""
+    line: str = ""
+    outcome: str | None = None
+    seconds: float | None = None
+    given: str = ""
+    answer: str = ""
+    session: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """What there is of it, for programs."""
+        return {name: value for name, value in asdict(self).items() if value not in ("", None)}
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How much is told: with `files` what tools were given and answered, and subagents' work."""
+
+    files: Transcripts | None
+    folder: str
+    thinking: bool = False
+
+
+def said_in(exchange: Exchange, asked: Telling) -> Iterator[Said]:
+    """What was said and done after one prompt."""
+    if exchange.said is not None:
+        yield Said("prompt", exchange.said.at, exchange.said.text)
+    yield from _of(exchange.items, asked, 0)
+
+
+def _of(items: Sequence[Item], asked: Telling, depth: int) -> Iterator[Said]:
+    for item in items:
+        if isinstance(item, Words):
+            yield Said(item.kind, item.turn.at, item.turn.text, depth)
+        elif isinstance(item, Thought):
+            if asked.thinking:
+                yield Said("thought", item.at, item.text, depth)
+        elif isinstance(item, Stray):
+            if asked.files:
+                yield from _of(item.items, asked, depth + 1)
+        else:
+            for step in item:
+                yield _call(step.call, asked, depth)
+                if asked.files:
+                    yield from _of(step.inner, asked, depth + 1)
+
+
+def _call(call: Call, asked: Telling, depth: int) -> Said:
+    told = telling(call.tool, call.given, asked.folder)
+    how = {None: "no answer yet", "ok": ""}.get(call.outcome, call.outcome or "")
+    line = "  ".join(filter(None, (told.text, told.aside, how)))
+    given, answer = _details(call, asked.files) if asked.files else ("", "")
+    return Said(
+        "tool", call.at, "", depth, told.name, line, call.outcome, call.seconds, given, answer
+    )
+
+
+def _details(call: Call, files: Transcripts) -> tuple[str, str]:
+    """What the transcript says of the call; of what it was given else what the log keeps."""
+    given = asked_in(files.line(call.source_id, call.offset, call.length), call.id)
+    result = files.line(call.result_source_id, call.result_offset, call.result_length)
+    answer = answered_in(result, call.id)
+    shown = call.asked if given is None else json.dumps(given, indent=1, ensure_ascii=False)
+    return shown, answer or ""

@@ -1,0 +1,99 @@
+"""Looking through what no index narrows down: from the newest back, for a limited time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from claude_headspace.errors import QuestionTooLong
+from claude_headspace.read.connection import Reader
+from claude_headspace.store.connection import Row
+
+LOOK_SECONDS = 1.0
+STATEMENT_SECONDS = 0.5
+FIRST = timedelta(minutes=15)
+LONGEST = timedelta(days=16)
+# A stretch that took less makes the next one longer, one that took more makes it shorter.
+_QUICK, _SLOW = 0.05, 0.2
+_GROWTH = 4
+_INSTANT = timedelta(microseconds=1)
+_BOUNDS = (
+    "SELECT least(min(timestamp), (SELECT min(started_at) FROM tool_calls)),"
+    " greatest(max(timestamp), (SELECT max(last_seen_at) FROM agents)) FROM events"
+)
+
+
+class Stretches:
+    """(begin, end) of stretches of time, each before the one before it.
+
+    `reached` is how far back the last one went that was looked through whole; `unfinished` says
+    whether the time was up before all of them were.
+    """
+
+    def __init__(
+        self,
+        newest: datetime,
+        oldest: datetime,
+        seconds: float = LOOK_SECONDS,
+        *,
+        whole: bool = False,
+    ) -> None:
+        self._until = time.monotonic() + seconds
+        self._span = max(newest - oldest, FIRST) if whole else FIRST
+        self._oldest = oldest
+        self._failed = False
+        self.reached = newest
+        self.unfinished = False
+
+    def rows(self, reader: Reader, statement: str, values: Mapping[str, Any]) -> list[Row]:
+        """Rows of a statement about the last stretch; none where that takes too long: the next
+        stretch is then the beginning of the same.
+        """
+        try:
+            return reader.rows(statement, values, STATEMENT_SECONDS)
+        except QuestionTooLong:
+            if self._span <= FIRST:
+                raise
+            self._failed = True
+            return []
+
+    def __iter__(self) -> Iterator[tuple[datetime, datetime]]:
+        """For as long as there is time; at least one."""
+        while self.reached > self._oldest:
+            began = time.monotonic()
+            begin = max(self._oldest, self.reached - self._span)
+            yield begin, self.reached
+            took = time.monotonic() - began
+            if not self._failed:
+                self.reached = begin
+            if self._failed or took > _SLOW:
+                self._span = max(min(self._span, LONGEST) / _GROWTH, FIRST)
+            elif took < _QUICK:
+                self._span = min(self._span * _GROWTH, LONGEST)
+            self._failed = False
+            if time.monotonic() > self._until:
+                self.unfinished = self.reached > self._oldest
+                return
+
+
+def stretches_of(
+    reader: Reader,
+    since: datetime | None,
+    until: datetime | None,
+    before: datetime | None,
+    seconds: float = LOOK_SECONDS,
+    *,
+    whole: bool = False,
+) -> Stretches:
+    """Those of the log, as far as they are asked for: back from a moment, that included.
+
+    With `whole` the first is all of it.
+    """
+    oldest, newest = reader.rows(_BOUNDS)[0]
+    if oldest is None or newest is None:
+        oldest = newest = datetime.fromtimestamp(0, UTC)
+    ends = (newest + _INSTANT, until, before and before + _INSTANT)
+    first = min(end for end in ends if end)
+    return Stretches(first, max(oldest, since or oldest), seconds, whole=whole)

@@ -1,0 +1,81 @@
+"""What sessions are called, and finding them by what they are called."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from claude_headspace.read.connection import Reader
+
+TITLE_KINDS = ("custom-title", "ai-title", "summary", "agent-name")
+# A session that begins with a command of the client is named by what was asked after it.
+_FIRST_PROMPTS = (
+    "SELECT left(e.payload->>'text', 1000) AS text, e.id FROM events e WHERE e.agent_id = a.id"
+    " AND e.event_type = 'turn_detected' AND e.retracted_at IS NULL"
+    " AND e.payload->>'actor' = 'user' ORDER BY e.agent_id, e.id LIMIT 3"
+)
+_NAMES = ", ".join(f"a.titles->>'{kind}'" for kind in TITLE_KINDS)
+TITLE = (
+    f"coalesce({_NAMES}, (SELECT text"
+    f" FROM ({_FIRST_PROMPTS}) first ORDER BY text ~ '^/[a-z]', id LIMIT 1), '')"
+)
+LONGEST_TITLE = 120
+_NO_TITLES = ("implement the following plan:",)
+_STEP = 4000
+_NEXT = (
+    f"SELECT a.id, a.last_seen_at, {TITLE}, a.working_directory, p.path FROM agents a"
+    " JOIN projects p ON p.id = a.project_id WHERE (a.last_seen_at, a.id) > (%s, %s)"
+    f" ORDER BY a.last_seen_at, a.id LIMIT {_STEP}"
+)
+# A title may be given to a session after its last line.
+_AGAIN = timedelta(hours=1)
+
+
+def title_of(words: str) -> str:
+    """The first line, without marks; of a plan to be carried out, the plan's."""
+    lines = [line.strip("#*> \t") for line in words.splitlines()]
+    lines = [line for line in lines if line and line.lower() not in _NO_TITLES]
+    line = " ".join((lines or [""])[0].split())
+    return line if len(line) <= LONGEST_TITLE else f"{line[:LONGEST_TITLE].rpartition(' ')[0]}…"
+
+
+class KnownTitles:
+    """Title, directory and project of every session: read once, then what is new."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, str] = {}
+        self._reached: tuple[Any, int] = ("-infinity", 0)
+        self._last: tuple[list[str], list[int]] = ([], [])
+        self._lock = threading.Lock()
+
+    def having(self, reader: Reader, words: Sequence[str]) -> list[int]:
+        """The sessions whose title, directory or project has all of these words."""
+        wanted = [word.lower() for word in words]
+        with self._lock:
+            if self._learn(reader) or wanted != self._last[0]:
+                texts = self._known.items()
+                found = [agent for agent, text in texts if all(word in text for word in wanted)]
+                self._last = wanted, found
+            return self._last[1]
+
+    def _learn(self, reader: Reader) -> bool:
+        """Read what is new; whether there was anything."""
+        news = False
+        while True:
+            rows = reader.rows(_NEXT, self._reached)
+            for agent, _, title, *places in rows:
+                text = " ".join([title_of(title), *places]).lower()
+                news |= self._known.get(agent) != text
+                self._known[agent] = text
+            if rows:
+                self._reached = rows[-1][1], rows[-1][0]
+            if len(rows) < _STEP:
+                break
+        if rows:
+            self._reached = rows[-1][1] - _AGAIN, 0
+        return news
+
+
+sessions_having = KnownTitles().having

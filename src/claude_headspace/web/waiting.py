@@ -1,0 +1,93 @@
+"""Runs `alerts.command` when a session begins to need the person: once for each beginning."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.health.status import write_private
+from claude_headspace.read.connection import ReadPool
+from claude_headspace.read.sessions import Session, find_sessions, needing
+from claude_headspace.supervision.alerts import Alerts
+from claude_headspace.web.words import place
+
+LOOK_SECONDS = 1.0
+MOST_REMEMBERED = 500
+STATE_NAME = "waiting-told"
+
+log = logging.getLogger("claude_headspace.web")
+
+
+class Waiting:
+    """Remembers, in a file too, which waits were told; those of before its first look are not."""
+
+    def __init__(self, path: Path, alerts: Alerts) -> None:
+        self._path = path
+        self._alerts = alerts
+        self._told = self._recall()
+
+    def take(self, sessions: Sequence[Session]) -> None:
+        """One look at the sessions that need the person now."""
+        self._alerts.advance()
+        first, known = self._told is None, self._told or []
+        begun = [each for each in sessions if not _names(each) & set(known)]
+        names = sorted(name for each in sessions for name in _names(each) if name not in known)
+        if not first and not names:
+            return
+        self._told = [*known, *names][-MOST_REMEMBERED:]
+        # Written before it is told: after a crash it is rather not told than told twice.
+        if self._write() and not first:
+            for each in begun:
+                self._alerts.raise_alert("waiting", _reason(each), each.uuid)
+
+    def _write(self) -> bool:
+        try:
+            write_private(self._path, json.dumps(self._told))
+        except OSError as error:
+            log.warning("%s cannot be written, so nobody is told who waits: %s", self._path, error)
+            return False
+        return True
+
+    def _recall(self) -> list[str] | None:
+        try:
+            return [str(name) for name in json.loads(self._path.read_text("utf-8"))]
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+def _names(session: Session) -> set[str]:
+    """Of one wait: what is waited for may be known after the hook, and hooks may repeat."""
+    call, since = session.state.call, session.state.since
+    return {f"{session.uuid} {at.isoformat()}" for at in (since, call and call.since) if at}
+
+
+def _reason(session: Session) -> str:
+    state = session.state
+    asks = state.call.telling if state.call and state.asks else state.reason
+    where = place(session.project, session.directory)
+    return f"{session.title or session.uuid} ({where}, {session.host}): {asks}"
+
+
+def watch_waits(pool: ReadPool, alerts: Alerts, state_directory: Path) -> None:
+    """Look once a second, in a thread of its own, for as long as the process lives."""
+    waiting = Waiting(state_directory / STATE_NAME, alerts)
+
+    def look() -> None:
+        while True:
+            try:
+                with pool.reading() as reader:
+                    now = datetime.now(UTC)
+                    found = find_sessions(reader, needing(reader, now), now)
+            except HeadspaceError:
+                log.debug("who waits is not known now", exc_info=True)
+            else:
+                waiting.take([each for each in found.values() if each.state.kind == "needs"])
+            time.sleep(LOOK_SECONDS)
+
+    threading.Thread(target=look, name="waiting", daemon=True).start()

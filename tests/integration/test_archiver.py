@@ -1,0 +1,87 @@
+"""What the archive still has to do, however many files were captured at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from archived import missing_bytes
+from claude_headspace.archive import archiver as module
+from claude_headspace.archive.archiver import Archiver
+from claude_headspace.archive.due import Due
+from claude_headspace.machine import id_of_name
+from claude_headspace.store.checkpoints import Checkpoints
+from claude_headspace.store.connection import Database
+from claude_headspace.transcripts.checkpoint import Checkpoint
+from claude_headspace.transcripts.tailer import SourceFile, unannounced
+from harness import Log, Projects
+
+MACHINE = id_of_name("here")
+
+
+def nothing() -> None:
+    """Nobody listens."""
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    made = Database(lambda: database_url, application_name="test")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def archiver(database: Database, monkeypatch: pytest.MonkeyPatch) -> Archiver:
+    monkeypatch.setattr(module, "DELAY_SECONDS", 0.0)
+    return Archiver(
+        database=database, machine=MACHINE, enabled=True, redactor=None, wanted=lambda _: True,
+        is_capturing=lambda: False, renumbered=nothing, announce=unannounced, beat=nothing, most=5,
+    )  # fmt: skip
+
+
+def capture(checkpoints: Checkpoints, path: Path) -> int:
+    """Note all of a file as captured; the id of its source."""
+    stored = checkpoints.create(str(path))
+    file = SourceFile(str(path))
+    chunk = file.read(Checkpoint(), 1 << 20, nothing)
+    file.close()
+    return checkpoints.commit(replace(stored, checkpoint=chunk.checkpoint)).id
+
+
+def steps_of(archiver: Archiver) -> int:
+    """Have it do everything that is due by now; in how many steps."""
+    steps = 0
+    while (archiver.due or 0.0) <= time.monotonic():
+        archiver.step()
+        steps += 1
+    return steps
+
+
+def test_what_finds_no_room_is_found_by_the_round(
+    archiver: Archiver, database: Database, projects: Projects, log: Log
+) -> None:
+    checkpoints = Checkpoints(database, MACHINE)
+    steps_of(archiver)  # the first round, over nothing
+    steps = []
+    for number in (20, 40):
+        projects.fill(sessions=number, turns=1)
+        for path in sorted(projects.root.rglob("*.jsonl")):
+            archiver.note(capture(checkpoints, path), str(path))
+        steps.append(steps_of(archiver))
+        assert missing_bytes(log, projects.root) == {}
+    assert steps[1] < 3 * steps[0]
+
+
+def test_the_first_is_the_earliest_and_no_more_is_held_than_there_is_room_for() -> None:
+    due: Due[int, str] = Due(0.0, most=3)
+    assert [due.add(number, "x") for number in (1, 2, 3, 4, 1)] == [True, True, True, False, True]
+    now = time.monotonic()
+    first = due.take(now)
+    assert first is not None
+    due.put_first(*first)
+    assert [due.take(now), *(due.take(now) for _ in range(3))][:1] == [first]
+    assert due.first == float("inf")
