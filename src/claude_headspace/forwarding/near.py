@@ -18,7 +18,8 @@ _FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace.forwarding', ''
 _NOTE = """
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     EXECUTE format('INSERT INTO forward_due (kind, key) SELECT %L, jsonb_build_object(%s)'
-        ' FROM {rows} ON CONFLICT (kind, key) DO UPDATE SET seq = excluded.seq', TG_TABLE_NAME, TG_ARGV[0]);
+        ' FROM {rows} ON CONFLICT (kind, key) DO UPDATE SET seq = excluded.seq',
+        TG_TABLE_NAME, TG_ARGV[0]);
     RETURN NULL;
 END $$
 """
@@ -39,7 +40,8 @@ _DUE = (
 # Between the rows that they refer to and the others.
 _NEW = (
     "(SELECT {place} AS place, 'events' AS kind, e.id AS seq, NULL::jsonb AS key,"
-    " to_jsonb(e) AS row FROM events e WHERE e.id > %(event_id)s AND e.id <= %(horizon)s ORDER BY e.id LIMIT {page})"
+    " to_jsonb(e) AS row FROM events e WHERE e.id > %(event_id)s AND e.id <= %(horizon)s"
+    " ORDER BY e.id LIMIT {page})"
 )
 _CUT = (
     "SELECT kind, seq, key::text, row::text FROM (SELECT *, sum(octet_length(row::text))"  # noqa: S608
