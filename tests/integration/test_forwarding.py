@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -186,3 +189,31 @@ def test_the_rate_is_kept(captured: str, central: str) -> None:
             pass
     size = query(captured, "SELECT sum(octet_length(to_jsonb(e)::text)) FROM events e")[0][0]
     assert sum(rested) >= float(size) / 10_000
+
+
+def test_the_program_pushes_and_holds_the_lease_of_its_machine(
+    captured: str, central: str, tmp_path: Path
+) -> None:
+    environment = {
+        **os.environ,
+        "CLAUDE_HEADSPACE_CONFIG": "/dev/null",
+        "CLAUDE_HEADSPACE__STATE__DIRECTORY": str(tmp_path / "state"),
+        "CLAUDE_HEADSPACE__FORWARD__URL": central,
+        "DATABASE_URL": captured,
+    }
+    leases = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database ="
+    leases += " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "claude_headspace.forwarding"], env=environment
+        )
+        try:
+            wait_until(lambda: order(central) == order(captured), "the events")
+            wait_until(lambda: query(central, leases) == [(1,)], "the lease")
+            wait_until(lambda: query(captured, "SELECT count(*) FROM forward_due") == [(0,)], "all")
+            assert query(central, "SELECT label IS NOT NULL FROM machines") == [(True,)]
+        finally:
+            process.kill()
+            process.wait()
+        wait_until(lambda: query(central, leases) == [(0,)], "the end of the lease")
+        query(captured, 'UPDATE agents SET titles = \'{"custom": "again"}\'')
