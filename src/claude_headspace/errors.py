@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
-def start_command() -> str:
-    """What a person types when nothing runs."""
-    return "claude-headspace up"
+# What a person types when nothing runs.
+START_COMMAND = "claude-headspace up"
 
 
 class HeadspaceError(Exception):

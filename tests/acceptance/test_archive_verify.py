@@ -5,6 +5,7 @@ import os
 import shutil
 from typing import Any
 
+import lines
 from archived import SESSION, assert_archived, command, history
 from harness import Log, Projects, Watcher
 
@@ -18,7 +19,9 @@ def verified(watcher: Watcher, *more: str) -> tuple[int, dict[str, Any]]:
 def test_a_log_without_any_transcript_left_is_proven_and_repaired(
     projects: Projects, watcher: Watcher, log: Log
 ) -> None:
-    history(projects)
+    path = history(projects)
+    worked = lines.assistant(SESSION, [lines.text("I look"), lines.tool_use()], at=5)
+    projects.append(path.with_name("agent-00ff00ff.jsonl"), lines.joined(worked))
     with watcher.running():
         assert_archived(log, projects.root)
     with_files = verified(watcher)[1]
@@ -27,14 +30,15 @@ def test_a_log_without_any_transcript_left_is_proven_and_repaired(
     status, report = verified(watcher)
     assert (status, report["findings"]) == (0, [])
     assert report["totals"] == with_files["totals"]
-    assert (report["from_archive"], report["archived_files"]) == (4, 5)
-    log.rows("DELETE FROM events WHERE event_type = 'turn_detected'")
+    assert (report["from_archive"], report["archived_files"]) == (5, 6)
+    log.rows("DELETE FROM events WHERE event_type = 'turn_detected'; DELETE FROM tool_calls")
     turns = report["totals"]["in_log"]
     assert verified(watcher)[1]["totals"]["missing"] == turns
     assert verified(watcher, "--repair", "--yes")[0] == 0
     assert len(log.turns()) == turns
+    assert log.value("SELECT count(*) FROM tool_calls") == 1
     log.rows("UPDATE archive_pieces SET content = set_byte(content, 9, get_byte(content, 9) # 1)")
-    assert verified(watcher)[1]["counts"]["archive"] == 5
+    assert verified(watcher)[1]["counts"]["archive"] == 6
 
 
 def test_disk_and_archive_are_compared(projects: Projects, watcher: Watcher, log: Log) -> None:

@@ -21,6 +21,7 @@ import psycopg2
 import pytest
 
 from claude_headspace.inbox.messages import list_messages, read_message
+from claude_headspace.machine import id_of_name
 from claude_headspace.transcripts.checkpoint import RULES
 from servers import PostgresServer
 
@@ -411,7 +412,7 @@ def test_status_tells_of_what_is_new_to_this_version(cli: Cli) -> None:
             (path, counts, rules),
         )
     shown = cli.run("status").stdout
-    assert "machines: kinds of message that this version does not know: moon 3, sun 4" in shown
+    assert "messages: kinds that this version does not know: moon 3, sun 4" in shown
     assert "rules:    1 file read by older rules" in shown
     told = json.loads(cli.run("status", "--json").stdout)["captured"]
     assert (told["unknown_machines"], told["older_rules"]) == ({"moon": 3, "sun": 4}, 1)
@@ -619,3 +620,36 @@ def test_the_watcher_runs_in_the_foreground(cli: Cli) -> None:
         killer.cancel()
         process.kill()
     assert process.returncode == 0
+
+
+def test_hosts_and_what_is_of_one_of_them(cli: Cli) -> None:
+    here, other = id_of_name("h"), id_of_name("other")
+    (cli.directory / "var").mkdir(exist_ok=True)
+    (cli.directory / "var" / "machine").write_text(here)
+    add_turn(cli, "said here")
+    execute(
+        cli,
+        "INSERT INTO machines (id, label, version, seen_at, backlog_bytes, behind_since)"
+        " VALUES (%s, 'laptop', '1.0', '2026-01-02 00:00:09+00', 5, '2026-01-02 00:00:02+00'),"
+        " (%s, 'server', NULL, NULL, 0, NULL)",
+        (here, other),
+    )
+    first, second, third = cli.ok("hosts").splitlines()[1:]
+    assert first.split()[:3] == ["laptop", "*", here[:8]]
+    assert first.split()[3:5] == ["no", "1.0"]
+    assert "5 bytes" in first
+    assert "7 s" in first
+    assert "1 (1 open)" in first
+    assert second.split()[:4] == ["server", other[:8], "no", "-"]
+    assert third == "2 machines, 0 alive"
+    told = [json.loads(line) for line in cli.ok("hosts", "--json").splitlines()]
+    assert [(each["machine"], each["here"], each["lag_seconds"]) for each in told] == [
+        (here, True, 7), (other, False, 0),
+    ]  # fmt: skip
+    for name in ("laptop", here[:8]):
+        assert "said here" in cli.ok("events", "--host", name)
+    assert cli.ok("sessions", "--host", "laptop").splitlines()[-1] == "1 session, 1 turn"
+    assert cli.ok("sessions", "--host", "server").splitlines()[-1] == "0 sessions, 0 turns"
+    assert json.loads(cli.ok("events", "--json"))["host"] == "laptop"
+    for command in ("events", "usage", "tools"):
+        assert "no host named nobody" in cli.fails(66, command, "--host", "nobody")

@@ -48,6 +48,7 @@ GOOD: tuple[tuple[str, int], ...] = (
     ("tools --by project", 0),
     ("rejected", 0),
     ("restarts", 0),
+    ("hosts", 0),
     ("status", 2),
     ("forget 9d440bfc", 0),
     ("hooks status --claude-version 2.1.240", 1),
@@ -120,7 +121,10 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("up --detached", 64, "did you mean --detach?"),
     ("down now", 64, "unexpected extra argument"),
     ("restart web", 64, "unexpected extra argument"),
+    ("rebuild --sessions x", 64, "did you mean --session?"),
     ("logs --all", 64, "no such option"),
+    ("doctor --jsn", 64, "did you mean --json?"),
+    ("mcp now", 64, "unexpected extra argument"),
     ("service", 64, "missing command"),
     ("service instal", 64, "did you mean install?"),
 )

@@ -51,6 +51,7 @@ def other(projects: Projects) -> str:
 def test_nothing_comes_back(projects: Projects, watcher: Watcher, log: Log, other: str) -> None:
     path = history(projects)
     projects.append(path, b"\n" + lines.raw({"broken": 1})[:-1] + b"\n")
+    projects.append(path, lines.joined(lines.assistant(SESSION, [lines.tool_use()], at=9)))
     put(watcher.state / "inbox", "hook_received", {
         "hook_type": "PostToolUse", "claude_session_id": SESSION, "working_directory": "/home/u/x",
     })  # fmt: skip
@@ -81,6 +82,8 @@ def test_nothing_comes_back(projects: Projects, watcher: Watcher, log: Log, othe
         older = "SELECT count(*) FROM checkpoints WHERE rules = 1 AND inode > 0 AND machine = %s"
         wait_until(lambda: log.value(older, (machine,)) == 0, "read again")
         assert command(watcher, "restore", SESSION, "--to", str(path.parent)).returncode == 1
+        assert command(watcher, "rebuild").returncode == 0
+    assert log.value("SELECT count(*) FROM tool_calls") == 0
     assert traces(log, SESSION) == {}
     assert log.texts(other) == ["I stay", "as ever"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -70,7 +71,10 @@ def test_with_a_session_of_its_own_the_watcher_works(
         wait_until(lambda: len(log.turns()) == len(projects.turns()), "the turns")
         assert follower.wait(10), "nobody was notified"
         assert follower.read().events
-        with Watcher(tmp_path / "two", url, projects.root).running() as rival:
+        other = Watcher(tmp_path / "two", url, projects.root)
+        other.state.mkdir()
+        shutil.copy(watcher.state / "machine", other.state)
+        with other.running() as rival:
             wait_until(lambda: "another watcher" in rival.told(), "the rival's refusal")
             assert "another watcher" not in watcher.told()
     follower.close()

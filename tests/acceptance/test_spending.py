@@ -12,6 +12,7 @@ import pytest
 
 import lines
 import spending
+from archived import assert_archived, command
 from harness import Log, Projects, Watcher, wait_until
 
 CALLS = "SELECT * FROM tool_calls ORDER BY session_uuid, tool_use_id"
@@ -291,3 +292,48 @@ def test_commands_show_them(spent: Spent, tmp_path: Path) -> None:
     table = [row["line"].split() for row in _asked(spent, "tools", "--project", "app")]
     assert table[0][:2] == ["calls", "ok"]
     assert ["5", "1", "0", "1", "1", "2", "1.7", "Bash"] in table
+
+
+def test_rows_are_made_again_at_will(spent: Spent, log: Log) -> None:
+    spent.write(more=1)
+    rewritten = lines.new_session()
+    path = spent.projects.path(rewritten)
+    path.write_bytes(lines.joined(*a_session(rewritten, "before.")))
+    with spent.watcher.running():
+        spent.commit()
+        assert_archived(log, spent.projects.root)
+        path.write_bytes(lines.joined(*a_session(rewritten, "after.")))
+        spent.commit()
+        assert_archived(log, spent.projects.root)
+        right = spent.rows()
+        assert command(spent.watcher, "rebuild").returncode == 0
+        assert spent.rows() == right
+    branch = spent.projects.path(BRANCH)
+    kept = branch.read_bytes()
+    branch.unlink()
+    log.rows(
+        "DELETE FROM tool_calls WHERE tool_use_id LIKE '%%_2'; DELETE FROM model_calls"
+        " WHERE message_id = 'msg_2'; UPDATE tool_calls SET outcome = NULL, tool = 'x';"
+        " UPDATE model_calls SET output_tokens = output_tokens + 1000;"
+        " UPDATE model_calls SET message_id = 'surplus' WHERE message_id = 'before.msg_2'"
+    )
+    for _ in range(2):
+        done = command(spent.watcher, "rebuild")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert spent.rows() == right
+    branch.write_bytes(kept)
+    path.write_bytes(b"")
+    before = [row for row in right[0] if row[1].startswith("before.")]
+    assert len(before) == 6
+
+
+def test_what_can_no_longer_be_read_keeps_its_rows(spent: Spent, log: Log) -> None:
+    spent.watcher.settings["ARCHIVE__ENABLED"] = False
+    spent.write()
+    with spent.watcher.running():
+        spent.commit()
+    right = spent.rows()
+    spent.projects.path(OWN).unlink()
+    done = command(spent.watcher, "rebuild")
+    assert "neither on the disk nor archived, left as they are: files 1" in done.stdout
+    assert spent.rows() == right

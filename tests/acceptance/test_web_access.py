@@ -136,7 +136,7 @@ def test_a_token_that_others_can_read_is_none(tmp_path: Path) -> None:
     first = token_of(tmp_path)
     assert token_of(tmp_path) == first
     (tmp_path / TOKEN_FILE).chmod(0o644)
-    with pytest.raises(StateUnusable, match="can be read by others"):
+    with pytest.raises(StateUnusable, match="is readable by others"):
         token_of(tmp_path)
 
 

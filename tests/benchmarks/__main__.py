@@ -21,6 +21,7 @@ from benchmarks.figures import Result, table
 from benchmarks.machine import condition, describe
 from benchmarks.rivals import find_rivals
 from benchmarks.server import NotReachedError, durable_server
+from benchmarks.versions import Version, of_commit
 from benchmarks.watching import compile_package
 from servers import temporary_state
 
@@ -54,7 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         directory = state.parent / "runs"
         directory.mkdir()
         directory.chmod(0o755)
-        bench = Bench(server, find_rivals(), scale, rounds, directory)
+        versions = [Version()]
+        if options.against:
+            versions.insert(0, of_commit(options.against, directory, server))
+        bench = Bench(server, find_rivals(), scale, rounds, directory, versions)
         machine = describe(state) | {"postgres": server.version} | bench.rivals.describe()
         results = _measure(bench, chosen, options.json, machine)
         machine |= condition(state, "after")
@@ -95,6 +99,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="everything small: to try it out")
     parser.add_argument("--only", type=_names, metavar="ROW,ROW", help="only these rows")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all figures of all rounds")
+    parser.add_argument("--against", metavar="COMMIT", help="measure that version too, in turns")
     parser.add_argument("--events", type=int, metavar="N", help="events of the large log")
     parser.add_argument("--turns", type=int, metavar="N", help="turns of the page's log")
     parser.add_argument("--bytes", type=int, metavar="N", help="bytes of realistic transcripts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.figures import Result
 from benchmarks.rivals import Rivals
 from benchmarks.server import Server
+from benchmarks.versions import Version
 
 PATIENCE_SECONDS = 900.0
 
@@ -67,6 +68,7 @@ class Bench:
     scale: Scale
     rounds: int
     directory: Path
+    versions: Sequence[Version] = (Version(),)
 
     @contextmanager
     def place(self) -> Iterator[Path]:

@@ -9,10 +9,11 @@ from pathlib import Path
 from benchmarks import load, realistic
 from benchmarks.bench import PATIENCE_SECONDS, Bench
 from benchmarks.figures import Result, percentile
-from benchmarks.machine import resident
+from benchmarks.machine import Used, resident
 from benchmarks.rivals import SESSION, Variant, bench_inserts, rsyslog
 from benchmarks.server import Log, NotReachedError
-from benchmarks.watching import watching
+from benchmarks.versions import OURS, Version
+from benchmarks.watching import Watching, watching
 
 FILES = 4
 FLOOR = "pgbench, one client, each commit synchronous"
@@ -21,7 +22,6 @@ RSYSLOG: dict[Variant, str] = {
     "line": "rsyslog, a transaction a line",
     "batch": "rsyslog, batches",
 }
-OURS = "the watcher"
 READ_BLOCK = 1024 * 1024
 
 
@@ -116,8 +116,9 @@ def transcripts(bench: Bench, result: Result) -> None:
         result.details["transcripts"] = made.as_json()
         for _ in range(bench.rounds):
             result.add(reading, made.bytes / 1e6 / _read_only(root), "MB/s")
-            with bench.place() as place, bench.server.log() as log:
-                _capture_tree(place, root, log, made, result)
+            for version in bench.versions:
+                with bench.place() as place, bench.server.log(version.template) as log:
+                    _capture_tree(bench, version, place, root, log, made, result)
 
 
 def _read_only(root: Path) -> float:
@@ -132,22 +133,48 @@ def _read_only(root: Path) -> float:
 
 
 def _capture_tree(
-    place: Path, root: Path, log: Log, made: realistic.Written, result: Result
-) -> None:
-    with watching(place / "state", root, log) as watcher:
+    bench: Bench, version: Version, place: Path, root: Path, log: Log,
+    made: realistic.Written, result: Result,
+) -> None:  # fmt: skip
+    name, megabytes = version.name, made.bytes / 1e6
+    with watching(place / "state", root, log, version.source) as watcher:
+        used = Used(watcher.pid, bench.server.pid)
         log.wait_for_bytes(made.bytes, PATIENCE_SECONDS)
         ended = float(
             log.value("SELECT extract(epoch FROM max(updated_at))::float8 FROM checkpoints")
         )
-        memory = resident(watcher.pid)
+        taken = ended - watcher.ready_at
+        result.add(f"{name}, from its first read", megabytes / taken, "MB/s")
+        result.add(f"{name}, lines", made.lines / taken, "lines/s")
+        result.add(f"{name}, turns", made.turns / taken, "events/s")
+        result.add(f"{name}, resident at the end", resident(watcher.pid), "MB")
+        for program, seconds in used.since().items():
+            result.add(f"{name}, processor time of {program}", seconds / megabytes * 1e3, "s/GB")
+        _check_turns(log, made)
+        if log.value("SELECT to_regclass('archive_pieces') IS NOT NULL"):
+            _archived(name, watcher, log, made, result)
+
+
+def _check_turns(log: Log, made: realistic.Written) -> None:
     turns = int(log.value("SELECT count(*) FROM events WHERE event_type = 'turn_detected'"))
     if turns != made.turns:
         raise NotReachedError(f"{turns} turns of {made.turns} were stored")
-    taken = ended - watcher.ready_at
-    result.add(f"{OURS}, from its first read", made.bytes / 1e6 / taken, "MB/s")
-    result.add(f"{OURS}, lines", made.lines / taken, "lines/s")
-    result.add(f"{OURS}, turns", made.turns / taken, "events/s")
-    result.add(f"{OURS}, resident at the end", memory, "MB")
+
+
+def _archived(
+    name: str, watcher: Watching, log: Log, made: realistic.Written, result: Result
+) -> None:
+    """The archive follows when capture is done."""
+    archived = "SELECT sum(archived) FROM archive_generations"
+    log.wait_for(archived, made.bytes, "bytes archived", PATIENCE_SECONDS)
+    result.add(f"{name}, archived too", made.bytes / 1e6 / (time.time() - watcher.ready_at), "MB/s")
+    result.add(f"{name}, resident when all is archived", resident(watcher.pid), "MB")
+    size = "SELECT pg_total_relation_size('archive_pieces')"
+    result.add("the archive, bytes of files on one of disk", made.bytes / log.value(size), ": 1")
+    rows = "SELECT pg_total_relation_size('tool_calls') + pg_total_relation_size('model_calls')"
+    result.add(
+        "calls of tools and models, on the disk", log.value(rows) / made.bytes * 1e3, "MB/GB"
+    )
 
 
 def live(bench: Bench, result: Result) -> None:
@@ -170,12 +197,13 @@ def _latency(bench: Bench, result: Result, rate: int, seconds: int) -> None:
                     _rsyslog(bench, variant, place, log) as pid,
                 ):
                     append(bench, result, name, log, place, rate, seconds, pid)
-        with (
-            bench.place() as place,
-            bench.server.log() as log,
-            watching(place / "state", place / "projects", log) as watcher,
-        ):
-            append(bench, result, OURS, log, place, rate, seconds, watcher.pid)
+        for version in bench.versions:
+            with (
+                bench.place() as place,
+                bench.server.log(version.template) as log,
+                watching(place / "state", place / "projects", log, version.source) as watcher,
+            ):
+                append(bench, result, version.name, log, place, rate, seconds, watcher.pid)
 
 
 def append(
@@ -190,7 +218,7 @@ def append(
     log.wait_for_events(FILES, PATIENCE_SECONDS)
     sent = load.write_at_rate(sessions, lines, size, rate)
     log.wait_for_events(FILES + lines, PATIENCE_SECONDS)
-    key = "event_key::text" if name == OURS else "payload->>'uuid'"
+    key = "event_key::text" if name.startswith(OURS) else "payload->>'uuid'"
     committed = log.commit_times(key)
     lost = [one for one in sent if one not in committed]
     taken = [(committed[one] - when) * 1000 for one, when in sent.items() if one in committed]

@@ -86,3 +86,24 @@ def processor_seconds(pid: int) -> float | None:
         return None
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+class Used:
+    """Processor time of the watcher and of Postgres from here on, where the system tells it."""
+
+    def __init__(self, watcher: int, postmaster: int) -> None:
+        self._watcher = watcher
+        self._postmaster = postmaster
+        self._before = self._now()
+
+    def since(self) -> dict[str, float]:
+        """Seconds by program; of Postgres, those of the processes that run still."""
+        before = self._before
+        return {name: used - before.get(name, 0.0) for name, used in self._now().items()}
+
+    def _now(self) -> dict[str, float]:
+        if (own := processor_seconds(self._watcher)) is None:
+            return {}
+        of_server = Path(f"/proc/{self._postmaster}/task").glob("*/children")
+        children = [int(pid) for listed in of_server for pid in listed.read_text().split()]
+        return {"itself": own, "Postgres": sum(processor_seconds(pid) or 0.0 for pid in children)}

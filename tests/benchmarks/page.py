@@ -12,10 +12,11 @@ from pathlib import Path
 
 from benchmarks import realistic
 from benchmarks.bench import PATIENCE_SECONDS, Bench
-from benchmarks.capturing import OURS, append, run_backlog
+from benchmarks.capturing import append, run_backlog
 from benchmarks.figures import Result, percentile
 from benchmarks.machine import processor_seconds, resident
 from benchmarks.server import Log
+from benchmarks.versions import OURS
 from benchmarks.watching import watching
 from website import Website, website
 

@@ -99,14 +99,20 @@ class Server:
     postgres: PostgresServer
 
     @property
+    def pid(self) -> int:
+        """The process that all others of the server come from."""
+        file = str(Log(self.postgres.url("postgres")).value("SHOW data_directory"))
+        return int((Path(file) / "postmaster.pid").read_text().splitlines()[0])
+
+    @property
     def version(self) -> str:
         return str(Log(self.postgres.url("postgres")).value("SHOW server_version"))
 
     @contextmanager
-    def log(self) -> Iterator[Log]:
+    def log(self, template: str = TEMPLATE) -> Iterator[Log]:
         """An empty log of its own, on a server that has nothing left to write."""
         name = f"benchmark_{uuid.uuid4().hex}"
-        self.postgres.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        self.postgres.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         self.commit()
         try:
             yield Log(self.postgres.url(name))

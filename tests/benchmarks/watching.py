@@ -14,7 +14,12 @@ from pathlib import Path
 from benchmarks.server import Log, NotReachedError
 from servers import embedded_environment
 
-COMMAND = (sys.executable, "-I", "-m", "claude_headspace.watcher")
+COMMAND = (sys.executable, "-I", "-m")
+# The same of another version of this program, whose source is below a folder.
+ELSEWHERE = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1));"
+    " runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
 READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
 
@@ -22,7 +27,7 @@ STOP_SECONDS = 30.0
 class Watching:
     """One run of the watcher; moments are epoch seconds."""
 
-    def __init__(self, state: Path, projects: Path, log: Log) -> None:
+    def __init__(self, state: Path, projects: Path, log: Log, source: Path | None = None) -> None:
         state.mkdir(parents=True, exist_ok=True)
         self._said: list[str] = []
         self._ready = threading.Event()
@@ -34,7 +39,11 @@ class Watching:
         }
         self.started_at = time.time()
         self.process = subprocess.Popen(
-            COMMAND, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            run("claude_headspace.watcher", source),
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self._reader = threading.Thread(target=self._listen, daemon=True)
         self._reader.start()
@@ -76,10 +85,19 @@ class Watching:
             raise NotReachedError(f"the watcher ended with {status}: {self.said()}")
 
 
+def run(module: str, source: Path | None) -> tuple[str, ...]:
+    """The command that runs a module of this program, or of the version below `source`."""
+    if source is None:
+        return (*COMMAND, module)
+    return (sys.executable, "-I", "-c", ELSEWHERE, str(source), module)
+
+
 @contextmanager
-def watching(state: Path, projects: Path, log: Log) -> Iterator[Watching]:
-    """The watcher, ready."""
-    watcher = Watching(state, projects, log)
+def watching(
+    state: Path, projects: Path, log: Log, source: Path | None = None
+) -> Iterator[Watching]:
+    """The watcher, ready: of this program, or of the version below `source`."""
+    watcher = Watching(state, projects, log, source)
     try:
         watcher.wait_ready()
         yield watcher

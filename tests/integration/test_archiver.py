@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from archived import missing_bytes
+from archived import SESSION, archived_bytes, assert_contiguous, missing_bytes
 from claude_headspace.archive import archiver as module
+from claude_headspace.archive import next_piece
 from claude_headspace.archive.archiver import Archiver
 from claude_headspace.archive.due import Due
 from claude_headspace.machine import id_of_name
@@ -85,3 +88,21 @@ def test_the_first_is_the_earliest_and_no_more_is_held_than_there_is_room_for() 
     due.put_first(*first)
     assert [due.take(now), *(due.take(now) for _ in range(3))][:1] == [first]
     assert due.first == float("inf")
+
+
+def test_of_a_file_that_is_rewritten_all_the_time_the_last_versions_are_kept(
+    archiver: Archiver, database: Database, projects: Projects, log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(next_piece, "KEPT_VERSIONS", 3)
+    path = projects.path(SESSION).with_suffix("") / "agent.meta.json"
+    path.parent.mkdir(parents=True)
+    for number in range(6):
+        path.write_text(str(number))
+        os.utime(path, (number, number))
+        archiver._look_into(str(path.parent), UUID(SESSION))
+        steps_of(archiver)
+    generations = "SELECT generation FROM archive_generations ORDER BY 1"
+    assert log.rows(generations) == [(4,), (5,), (6,)]
+    assert_contiguous(log)
+    assert archived_bytes(log, str(path)) == b"5"

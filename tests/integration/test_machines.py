@@ -15,8 +15,11 @@ from alembic import command
 
 import lines
 from capturing_desk import Desk
+from claude_headspace.discovery.work_queue import Waiting, WorkQueue
 from claude_headspace.errors import DatabaseUnavailable, StateCopied
 from claude_headspace.machine import id_of_name, machine_id, make_machine_id
+from claude_headspace.read.connection import ReadPool
+from claude_headspace.read.hosts import HostQuestion, list_hosts
 from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store import migrations
@@ -24,6 +27,7 @@ from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import make_engine
 from claude_headspace.store.writer import EventWriter
 from claude_headspace.watcher.lease import Lease
+from claude_headspace.watcher.presence import Presence
 from harness import Log, Projects
 
 HOUR = timedelta(hours=1)
@@ -230,3 +234,19 @@ def test_over_one_home_a_session_is_one_and_told_once(
     assert log.value("SELECT count(*) FROM agents") == 1
     told = [r for r in caplog.records if "on another machine" in r.getMessage()]
     assert [(r.levelno, fleet.session in r.getMessage()) for r in told] == [(logging.DEBUG, True)]
+
+
+def test_a_watcher_says_how_far_behind_it_is(tmp_path: Path, log: Log, made: list[Machine]) -> None:
+    made.append(Machine(tmp_path / "var", log, "a"))
+    made[0].database.connect()
+    queue = WorkQueue()
+    queue.add_backlog("/f", Waiting(0, 1000))
+    presence = Presence(made[0].database, made[0].id, queue)
+    presence.tell()
+    with ReadPool(lambda: log.url).reading() as reader:
+        (host,) = list_hosts(reader, HostQuestion()).rows
+        assert (host.host, host.alive, host.backlog_bytes) == ("a", True, 1000)
+        assert 0 <= host.lag_seconds < 60
+        made[0].database.close()
+        (host,) = list_hosts(reader, HostQuestion()).rows
+        assert not host.alive

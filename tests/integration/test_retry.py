@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 import lines
-from captured import capture, query, settings
+from captured import capture, query, settings, watching
 from claude_headspace.capture.retry import run_retry
 from claude_headspace.config import load_config
 from claude_headspace.verify.command import run_verify
+from harness import wait_until
 
 SESSION = str(uuid.UUID(int=1))
 LONG = "CLAUDE_HEADSPACE__FILE_WATCHER__MAX_LINE_BYTES"
@@ -38,6 +39,14 @@ class Rejecting:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_bytes(content)
         capture(self.url, self.directory, self.environment)
+
+    def archive(self) -> None:
+        """Have all of the transcript in the archive, and then no longer on the disk."""
+        archived = "SELECT coalesce(sum(archived), 0) FROM archive_generations"
+        size = self.path.stat().st_size
+        with watching(self.environment):
+            wait_until(lambda: self.sql(archived) == [(size,)], "the archive has it")
+        self.path.unlink()
 
     def retry(self, ids: list[int] | None = None) -> tuple[int, list[dict[str, Any]]]:
         output = io.StringIO()
@@ -96,6 +105,19 @@ def test_a_line_that_was_too_long_is_written_once_longer_ones_are_allowed(
     assert stored == (TEXT, len(lines.joined(short)), {"repaired": True})
     assert rejecting.verify() == 0
     assert rejecting.retry() == (0, [])
+
+
+def test_a_line_whose_file_is_gone_is_read_in_the_archive_with_its_calls(
+    rejecting: Rejecting,
+) -> None:
+    long = lines.assistant(SESSION, [lines.text(TEXT), lines.tool_use()], at=1)
+    rejecting.capture(lines.joined(lines.user(SESSION, "short"), long))
+    rejecting.archive()
+    rejecting.environment[LONG] = "300000"
+    status, (result,) = rejecting.retry()
+    assert (status, result["fate"]) == (0, "written")
+    offset = len(lines.joined(lines.user(SESSION, "short")))
+    assert rejecting.sql("SELECT tool, call_offset FROM tool_calls") == [("Bash", offset)]
 
 
 def test_a_damaged_line_stays_rejected_with_its_reason(rejecting: Rejecting) -> None:

@@ -23,6 +23,7 @@ import lines
 from captured import capture, query, settings, watching
 from claude_headspace.capture.retry import line_around
 from claude_headspace.config import load_config
+from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.verify.command import run_verify
 from claude_headspace.verify.compare import is_redacted_form
 from servers import PostgresServer
@@ -687,7 +688,8 @@ def test_the_text_names_what_is_wrong(captured: Captured) -> None:
 def test_the_line_around_a_byte(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one\ntwo two\n123456789\nlast")
-    around = {offset: line_around(str(path), offset, 8) for offset in (0, 2, 4, 7, 12, 20, 22, 40)}
+    file = SourceFile(str(path))
+    around = {offset: line_around(file, offset, 8) for offset in (0, 2, 4, 7, 12, 20, 22, 40)}
     assert around == {
         0: (0, b"one"),
         2: (0, b"one"),

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import math
+import re
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -96,6 +99,7 @@ def test_written_and_rejected_by_their_labels() -> None:
         (("event_type", "session_ended"),): 0,
         (("event_type", "state_transition"),): 0,
         (("event_type", "hook_received"),): 0,
+        (("event_type", "note_added"),): 0,
     }
     assert found["events_rejected_total", (("reason", "damaged"),)] == 0
 
@@ -123,7 +127,7 @@ def test_every_series_is_there_when_nothing_is_known() -> None:
     assert unknown.keys() == known.keys()
     assert unknown["watcher_status_readable", ()] == 0
     assert math.isnan(unknown.pop(("database_round_trip_seconds", ())))
-    kept = {("build_info", ""), ("health", "down")}
+    kept = {("build_info", ""), ("machine_info", ""), ("health", "down")}
     assert {
         (name, labels[0][1] if name == "health" else "")
         for (name, labels), value in unknown.items()
@@ -135,3 +139,13 @@ def test_the_bounds_are_those_of_the_promises() -> None:
     found = scraped(NO_STATUS)
     assert ("write_duration_seconds_bucket", (("le", "0.1"),)) in found
     assert ("event_lag_seconds_bucket", (("le", "1.0"),)) in found
+
+
+def test_the_dashboard_asks_for_series_that_exist() -> None:
+    board = json.loads((Path(__file__).parents[2] / "docs" / "grafana.json").read_text("utf-8"))
+    asked = "\n".join(target["expr"] for panel in board["panels"] for target in panel["targets"])
+    samples = scraped(STATUS)
+    labels = {pair for _, pairs in samples for pair in pairs}
+    assert set(re.findall(r"headspace_(\w+)", asked)) <= {name for name, _ in samples}
+    assert set(re.findall(r'(\w+)="([^"]+)"', asked)) <= labels
+    assert set(re.findall(r"by \((\w+)\)", asked)) <= {name for name, _ in labels}

@@ -64,6 +64,7 @@ def test_what_was_written_is_counted_by_type() -> None:
     assert found.written == {
         "turn_detected": 2,
         "session_ended": 1,
+        "note_added": 0,
         "session_registered": 0,
         "state_transition": 0,
         "hook_received": 0,

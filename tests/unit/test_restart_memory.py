@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.supervision.memory import RestartMemory, boot_id
+from claude_headspace.supervision.restart_memory import RestartMemory, boot_id
 
 
 def memory(path: Path, clock: float, wall: float, boot: str) -> RestartMemory:

@@ -65,3 +65,14 @@ def archived_file(pieces: Pieces, source_id: int, path: str) -> ArchivedFile | N
     if source is None or latest is None or latest.number != source.number or latest.redacted:
         return None
     return ArchivedFile(pieces, latest, path) if latest.checkpoint.offset else None
+
+
+def open_kept(pieces: Pieces, source_id: int | None, path: str) -> SourceFile:
+    """A transcript, or what the archive has of it once it is gone. Raises OSError."""
+    try:
+        return SourceFile(path)
+    except FileNotFoundError:
+        found = source_id and archived_file(pieces, source_id, path)
+        if not found:
+            raise
+        return found

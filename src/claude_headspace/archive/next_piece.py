@@ -18,6 +18,9 @@ from claude_headspace.transcripts.tailer import Announce, SourceFile
 
 logger = logging.getLogger(__name__)
 
+# Of a file beside the transcripts, which may be rewritten all the time, so many are kept.
+KEPT_VERSIONS = 10
+
 
 class NextPiece:
     """`failed`: files that cannot be archived, and why. For the rest see Archiver."""
@@ -110,6 +113,7 @@ class NextPiece:
         if file.compare(latest.checkpoint, self._beat) == "same":
             return latest
         if source.captured is None:
+            self._pieces.forget_before(source.id, latest.number + 2 - KEPT_VERSIONS)
             return self._pieces.begin(source.id, latest.number + 1)
         if file.compare(source.captured, self._beat) != "same":
             return None

@@ -44,6 +44,7 @@ INSERT INTO archive_pieces (source_id, generation, start, length, digest, conten
 SELECT source_id, generation, %s, %s, %s, %s FROM moved RETURNING 1
 """
 _NO_PIECE = "SELECT 1 FROM moved"
+_TABLES = ("archive_pieces", "archive_generations")
 
 
 class ArchiveDamaged(HeadspaceError):
@@ -130,6 +131,13 @@ class Pieces:
             (source_id, number),
         )
         return Generation(source_id, number, Checkpoint())
+
+    def forget_before(self, source_id: int, number: int) -> None:
+        """Drop all generations with a lower number."""
+        gone = "DELETE FROM {} WHERE source_id = %(source)s AND generation < %(number)s"
+        statement = "; ".join(gone.format(each) for each in _TABLES)
+        values = {"source": source_id, "number": number}
+        self._database.execute(self._database.mogrify(statement, values))
 
     def append(
         self,

@@ -14,7 +14,6 @@ from claude_headspace.capture.sources import Start
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.sessions.known import Sessions
-from claude_headspace.store.projections import LinePlace
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.transcripts.outcomes import (
     Other,
@@ -80,7 +79,7 @@ class Attribution:
             return
         session = self._sessions.meet_turn(turn, batch.stored.path)
         self._hear(batch, session, turn, turn.timestamp, turn.offset)
-        self._take_work(batch, line, session, turn)
+        self._take_work(batch, line, turn)
         batch.counts.rescued += turn.rescued
         batch.told.append(Said(session, turn, line))
 
@@ -91,22 +90,18 @@ class Attribution:
             if not self._sessions.captured(other.session):
                 kind = "not_registered"
             elif session := self._meet(batch, other, other.session):
-                # A line without a time of its own says nothing about when the session spoke.
+                # A line without a time does not say when the session was active.
                 when = other.timestamp or session.last_seen_at or batch.source.file.modified
                 self._hear(batch, session, other, when, line.start)
-                self._take_work(batch, line, session, other)
+                self._take_work(batch, line, other)
         elif other.title is not None and other.title.leaf is not None:
             batch.titles[line_key(other.title.leaf)] = other.title.text
         batch.counts.other[kind] += 1
         batch.counts.rescued += other.rescued
 
-    def _take_work(
-        self, batch: Batch, line: ReadLine, session: StoredSession, found: Turn | Other
-    ) -> None:
-        if found.work is not None and found.timestamp is not None:
-            place = LinePlace(batch.stored.id, batch.stored.generation, line.start, line.size)
-            original = self._sessions.original(session, found)
-            batch.work.take(found.work, session.uuid, found.timestamp, place, original)
+    def _take_work(self, batch: Batch, line: ReadLine, found: Turn | Other) -> None:
+        place = (batch.stored.id, batch.stored.generation, line.start, line.size)
+        self._sessions.take_work(batch.work, found, *place)
 
     def _meet(self, batch: Batch, other: Other, session: UUID) -> StoredSession | None:
         return self._sessions.meet(session, other.cwd, batch.stored.path, other.timestamp)
@@ -132,7 +127,7 @@ class Attribution:
     def _take_rejected(self, batch: Batch, line: ReadLine, rejected: Rejected) -> None:
         told = batch.dead_letters[-MAX_BROKEN:]
         if len(told) == MAX_BROKEN and told[0].offset >= line.start:
-            # Of a line with very many the first are kept and told; each is counted.
+            # If a line has very many, only the first are stored and logged; all are counted.
             batch.counts.rejected[rejected.reason] += 1
             return
         where, why = rejected.offset, rejected.detail

@@ -37,8 +37,8 @@ class Transition(Enum):
 class Identity:
     """A source as it was read last: which row, where, which file, and which of its contents.
 
-    `file` is None before anything was read. `generation` counts what stood in the file one after
-    the other; the checksum of the row says what stands there now.
+    `file` is None before anything was read. `generation` counts the rewrites of the
+    file; the checksum of the row is that of its content now.
     """
 
     row: int
@@ -48,7 +48,7 @@ class Identity:
 
     @classmethod
     def of(cls, stored: StoredSource) -> Identity:
-        """The identity that a row tells of."""
+        """The identity that a row describes."""
         device, inode = stored.checkpoint.device, stored.checkpoint.inode
         file = None if device is None or inode is None else (device, inode)
         return cls(stored.id, stored.path, file, stored.generation)
@@ -58,7 +58,7 @@ class Identity:
 class Seen:
     """A file that may be a known source.
 
-    `stays`: the source's own file still stands at the source's path.
+    `stays`: the source's own file is still at the source's path.
     """
 
     path: str

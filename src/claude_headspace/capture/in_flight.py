@@ -1,9 +1,9 @@
-"""Remembers, beyond the process's death, which line it died of.
+"""Remembers, after the process has died, which line killed it.
 
-A line that kills the watcher (a bug, the memory) would kill every watcher after it. The line in
-hand is noted in a file mapped into memory, which costs next to nothing and outlives the process.
-Deaths are counted by place; a place with two is passed over and reported. Lines that kill come in
-classes: for a while after such a death, lines are tried in a child process first.
+A line that kills the watcher (a bug, too little memory) would kill every watcher after it. A
+memory-mapped file names the line in flight: that costs almost nothing and outlives the process.
+Deaths are counted by place; a line with two deaths is skipped and reported. Such lines rarely come
+alone: for a while after a death, lines are tried in a child process first.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class InFlight:
         _NOTE.pack_into(self._note, 0, source_id, offset)
 
     def put_down(self) -> None:
-        """From here on, a death is no line's."""
+        """No line is in flight any more: a death now is not a line's."""
         _NOTE.pack_into(self._note, 0, *_NOTHING)
 
     def is_poison(self, source_id: int, offset: int) -> bool:
@@ -76,7 +76,7 @@ class InFlight:
             self._write_deaths()
 
     def count_death(self) -> NotedPlace | None:
-        """Count the death of the process that noted what is in flight, and clear it."""
+        """Count the death of the process whose line is in flight, and clear the marker."""
         place: NotedPlace = _NOTE.unpack_from(self._note, 0)
         self.put_down()
         if place == _NOTHING:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from claude_headspace.capture.rebuild import Rebuild
 from claude_headspace.config import Config
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.taxonomy import SESSION_REGISTERED
 from claude_headspace.sessions.log import make_log
+from claude_headspace.store.projections import Projections, WorkRows
 from claude_headspace.store.results import WriteResult
 from claude_headspace.store.writer import NOTIFICATION
-from claude_headspace.transcripts.outcomes import Turn
+from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
 from claude_headspace.transcripts.secrets import Redaction
 
 APPLICATION_NAME = "claude-headspace repair"
@@ -31,6 +33,7 @@ class LateWriter:
         self._redaction = Redaction.of(config.privacy)
         self.sessions = self._log.sessions
         self.sessions.reload()
+        self.rebuild = Rebuild(self._log, config)
 
     def close(self) -> None:
         """Drop the connection."""
@@ -62,6 +65,16 @@ class LateWriter:
         changes = self.sessions.take_changes()
         self._log.database.store([*changes, NOTIFICATION], self._precondition)
         return results
+
+    def write_work(self, found: Sequence[Outcome], *place: int) -> None:
+        """Store the rows of tools and models that one line makes; `place` is for LinePlace."""
+        rows = WorkRows()
+        told = {each.session for each in found if isinstance(each, Turn | Other)}
+        for session in filter(None, told):
+            if self.sessions.captured(session):
+                self.rebuild.take(rows, found, session, *place)
+        statements = Projections(self._log.database).statements(rows)
+        self._log.database.store(statements, self._precondition)
 
     def write_missing(self, event_type: str, uuid: UUID, reason: str | None) -> bool:
         """Write the session_registered or session_ended that a session has lost; whether it was."""

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 class CaptureStep:
     """What a step did. `more`: there is more to read at once. `unfinished`: bytes without end.
 
-    `holds_prompts`: prompts wait for a line that tells of them.
+    `holds_prompts`: prompts wait for a line that reports them.
     """
 
     lines: int
@@ -82,7 +82,7 @@ class Capture:
         return self._advance(source, self.reader.read_unfinished)
 
     def step_untold(self, source: ActiveSource) -> CaptureStep:
-        """Take in prompts for which no line has come, although the file has been still."""
+        """Make turns of prompts for which no line has come while the file was still."""
         return self._advance(source, self.reader.read_untold)
 
     def _advance(self, source: ActiveSource, read: Callable[[Start], Segment]) -> CaptureStep:

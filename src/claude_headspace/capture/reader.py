@@ -29,10 +29,10 @@ TOO_LONG = "too_long"
 
 
 class ReadLine(msgspec.Struct, frozen=True):
-    """A line with what its records are; `data` is its content, as far as that is kept.
+    """A line with the outcomes of its records; `data` is its content, perhaps shortened.
 
-    `size`: the bytes that it takes in the file. `counts`: it is a line of the file, and not what
-    stood open at its end.
+    `size`: its bytes in the file. `counts`: it is a line of the file, not prompts that were open
+    at its end.
     """
 
     start: int
@@ -46,7 +46,7 @@ class ReadLine(msgspec.Struct, frozen=True):
 class Segment:
     """Lines that follow `start`, up to `end`. `more` and `unfinished` are the chunk's.
 
-    `holds_prompts`: prompts wait for the line that tells of them.
+    `holds_prompts`: prompts wait for the line that reports them.
     """
 
     start: Checkpoint
@@ -113,7 +113,7 @@ class LineReader:
         return segment
 
     def read_untold(self, source: Start) -> Segment:
-        """Prompts for which no line has come, told here."""
+        """Prompts for which no line has come, as turns."""
         start = source.checkpoint
         transcript = self._transcript(source, start)
         outcomes = [self.redaction.outcome(found) for found in transcript.untold(start.offset)]
@@ -163,7 +163,7 @@ class LineReader:
         self._trial.run(source.stored.id, lines, take_apart)
 
     def _outcomes(self, line: Line, transcript: Transcript) -> Sequence[Outcome]:
-        """What the line is; one that meets a bug would meet it again, and is passed over."""
+        """The line's outcomes; a line that triggers a bug is rejected, as it would do so again."""
         try:
             outcomes = transcript.outcomes(line.data, line.start)
             return [self.redaction.outcome(found) for found in outcomes]

@@ -1,8 +1,8 @@
-"""Reads again, beside the capture, what was read by older rules, and sets the log right.
+"""Reads again, while capture continues, what was read by older rules, and corrects the log.
 
-Turns that are missing are added, turns that are told otherwise are revised, and events that
-today's rules do not make are retracted. It goes on where it was after a restart, and begins
-nothing while there is something else to do.
+It adds missing turns, revises turns that the new rules read differently, and retracts events that
+they do not make. After a restart it continues where it was. It begins nothing while there is
+something else to do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STEP_BYTES = 32 * 1024
 # being written, so that hardly a line meets a step.
 REST = 2.0
 REST_BESIDE_CAPTURE = 20.0
-# What the reading of lines does not tell: it stands as it was counted.
+# Counts that do not come from the lines: they stay as they are.
 _NOT_READ = ("poison", "refused")
 
 

@@ -13,7 +13,7 @@ from claude_headspace.capture.reader import TOO_LONG
 from claude_headspace.events.event import Event, Origin, encode
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import StoredSource
-from claude_headspace.store.projections import LinePlace, WorkRows
+from claude_headspace.store.projections import WorkRows
 from claude_headspace.store.revisions import LoggedTurn, Revisions, TurnName
 from claude_headspace.transcripts.checkpoint import RULES, LineCounts
 from claude_headspace.transcripts.lines import Line, TooLong
@@ -86,7 +86,8 @@ class PartReader:
                 part.counts.other["not_registered"] += 1
                 return
             self._learn(part, outcome)
-            self._take_work(part, line, outcome)
+            place = (part.source.id, part.source.generation, line.start, line.size)
+            self._sessions.take_work(part.work, outcome, *place)
             if isinstance(outcome, Turn):
                 part.turns.append(outcome)
                 return
@@ -105,13 +106,6 @@ class PartReader:
         announcement = self._sessions.hear(session, found, when, origin, again=True)
         if announcement is not None:
             part.events.append(announcement.annotated(rules=RULES))
-
-    def _take_work(self, part: RereadPart, line: Line, found: Turn | Other) -> None:
-        session = self._sessions.find(found.session) if found.work and found.session else None
-        if session is not None and found.work is not None and found.timestamp is not None:
-            place = LinePlace(part.source.id, part.source.generation, line.start, line.size)
-            original = self._sessions.original(session, found)
-            part.work.take(found.work, session.uuid, found.timestamp, place, original)
 
     def _learn_title(self, part: RereadPart, found: Turn | Other) -> None:
         """Take note of a name that a line without a time gives its session or another."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
+from claude_headspace.archive.file import ArchivedFile
+from claude_headspace.archive.pieces import Pieces
 from claude_headspace.capture.late import LateWriter
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
@@ -22,12 +24,13 @@ from claude_headspace.store.connection import Database
 from claude_headspace.store.results import WriteResult
 from claude_headspace.transcripts.outcomes import Rejected, Turn
 from claude_headspace.transcripts.secrets import Redaction
+from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
 
 APPLICATION_NAME = "claude-headspace retry"
 PAGE_ROWS = 20
 _ROWS = """
-SELECT r.id, r.source_id, r.source_offset, r.reason, r.content, s.path
+SELECT r.id, r.source_id, r.source_offset, r.reason, r.content, s.path, s.generation
 FROM dead_letters r JOIN checkpoints s ON s.id = r.source_id
 WHERE s.machine = %s AND r.id > %s AND (%s::bigint[] IS NULL OR r.id = ANY (%s::bigint[]))
     AND (r.resolved_at IS NULL OR %s::bigint[] IS NOT NULL)
@@ -48,6 +51,7 @@ class _Letter(NamedTuple):
     reason: str
     content: bytes
     path: str
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class Retry:
         self._limit = config.file_watcher.max_line_bytes
         self._inbox = stored_path(str(inbox_directory(config.state.directory)))
         self._writer = LateWriter(config)
+        self._pieces = Pieces(self._database)
         self._sessions = self._writer.sessions
         self._redaction = Redaction.of(config.privacy)
 
@@ -146,7 +151,7 @@ class Retry:
             return _still(
                 letter, f"its line is not in the file, or longer than {self._limit} bytes"
             )
-        start, data = line
+        generation, start, data = line
         found = list(Transcript().outcomes(data, start))
         of_line = letter.reason in ("too_long", "poison")
         broken = [
@@ -158,24 +163,32 @@ class Retry:
         results = self._writer.write_turns(letter.source_id, letter.path, turns)
         if broken:
             return _still(letter, f"{broken[0].reason}: {broken[0].detail}")
+        self._writer.write_work(found, letter.source_id, generation, start, len(data))
         return _told(letter, results)
 
-    def _line(self, letter: _Letter) -> tuple[int, bytes] | None:
-        """The whole line and its start: from its file if it stands there still, else as kept.
+    def _line(self, letter: _Letter) -> tuple[int, int, bytes] | None:
+        """The whole line, its generation and start: from its file or the archive, else as kept.
 
         Only a record's offset is kept, and of too long lines only the beginning.
         """
-        try:
-            around = line_around(letter.path, letter.offset, self._limit)
-        except FileNotFoundError:
-            around = None
-        if around is not None and self._is_same(letter, around[1]):
-            return around
+        for generation, file in self._files(letter):
+            with closing(file):
+                around = line_around(file, letter.offset, self._limit)
+            if around is not None and self._is_same(letter, around[1]):
+                return generation, *around
         if letter.reason == "too_long":
             return None
         outcomes = Transcript().outcomes(letter.content, 0)
         first = next((o.offset for o in outcomes if isinstance(o, Rejected)), 0)
-        return letter.offset - min(first, letter.offset), letter.content
+        return letter.generation, letter.offset - min(first, letter.offset), letter.content
+
+    def _files(self, letter: _Letter) -> Iterator[tuple[int, SourceFile]]:
+        """Where the line may stand: in the file, or in what it held before, the newest first."""
+        with suppress(FileNotFoundError):
+            yield letter.generation, SourceFile(letter.path)
+        for each in reversed(self._pieces.generations(letter.source_id)):
+            if not each.redacted:
+                yield each.number, ArchivedFile(self._pieces, each, letter.path)
 
     def _is_same(self, letter: _Letter, line: bytes) -> bool:
         line, kept = self._redaction.content(line), letter.content
@@ -193,23 +206,19 @@ class Retry:
         return _told(letter, self._writer.write_events([self._redaction.event(event)]))
 
 
-def line_around(path: str, offset: int, max_line_bytes: int) -> tuple[int, bytes] | None:
+def line_around(file: SourceFile, offset: int, max_line_bytes: int) -> tuple[int, bytes] | None:
     """The line that holds the byte at `offset`, with its start.
 
-    None where there is no such line, or it is longer than the limit. Raises OSError as open does.
+    None where there is no such line, or it is longer than the limit.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        low = max(0, offset - max_line_bytes)
-        before = os.pread(fd, offset - low, low)
-        if len(before) < offset - low:
-            return None
-        start = low + before.rfind(b"\n") + 1
-        data = os.pread(fd, max_line_bytes + 1, start)
-    finally:
-        os.close(fd)
+    low = max(0, offset - max_line_bytes)
+    before = file.begin(low, offset - low)
+    if len(before) < offset - low:
+        return None
+    start = low + before.rfind(b"\n") + 1
     if start == low > 0 and not before.startswith(b"\n"):
         return None
+    data = file.begin(start, max_line_bytes + 1)
     line, newline, _ = data.partition(b"\n")
     whole = len(line) <= max_line_bytes and (newline or len(data) <= max_line_bytes)
     return (start, line) if whole and start + len(line) >= offset and line else None

@@ -1,4 +1,4 @@
-"""The files being read: opened, followed when they are renamed, let go when they are replaced."""
+"""The files being read: opened, followed when renamed, and closed when replaced."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ActiveSource:
         return file_stamp(device, inode, self.file.stat.st_size, self.file.mtime_ns)
 
     def begin(self, beat: Callable[[], None]) -> Start:
-        """Look at the file again; where it holds something else it is begun anew."""
+        """Check the file again; if its content was replaced, reading starts over."""
         self.file.refresh()
         contents = _contents(self.file, self.stored.checkpoint, beat)
         seen = Seen(self.path, self.file.identity, contents)
@@ -129,11 +129,11 @@ class Sources:
         return source
 
     def finish_detached(self) -> None:
-        """Let go of the first detached source, which was read to its end."""
+        """Close the first detached source, which was read to its end."""
         self.detached.pop(0).file.close()
 
     def _follow(self, known: StoredSource, file: SourceFile | None = None) -> list[ActiveSource]:
-        """A source whose file is gone from its path, if it stands under another name beside it.
+        """A source whose file is gone from its path, if it has another name in the same folder.
 
         `file` is its file, if it is open.
         """
@@ -154,7 +154,7 @@ class Sources:
         return []
 
     def _open_at(self, path: str) -> list[ActiveSource]:
-        """The file at this path, and before it what stood here and was renamed beside it."""
+        """The file at this path; before it the file that was here before a rename."""
         file = SourceFile(path, self._announce)
         try:
             known = self._checkpoints.find(path)
@@ -208,7 +208,7 @@ def _id(seen: Sighting) -> FileId:
 
 
 def _beside(known: Identity) -> str | None:
-    """Where the file of a source stands in the folder in which it was."""
+    """Where in its old folder the file of a source is now."""
     return find_by_inode(os.path.dirname(known.path), *known.file) if known.file else None
 
 
@@ -219,7 +219,7 @@ def _contents(file: SourceFile, checkpoint: Checkpoint, beat: Callable[[], None]
 
 
 def _may_be_at(path: str, file: FileId) -> bool:
-    """Whether the file is at this path, as far as can be told."""
+    """Whether the file is at this path, as far as is known."""
     try:
         seen = look(path)
     except OSError:

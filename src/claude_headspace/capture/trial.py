@@ -1,7 +1,7 @@
-"""Lines are taken apart in a child process first, which dies of those that kill.
+"""Tries lines in a child process first, which dies in the watcher's place.
 
-A child tries many lines and notes each as the watcher does, in memory that both share: so its
-death is known to be a line's, at the cost of one child for each death.
+A child tries many lines and marks each as in flight, in memory shared with the watcher. So the
+watcher knows which line killed it, at the cost of one child for each death.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Trial:
         self._line_seconds = line_seconds
 
     def run(self, source_id: int, lines: Sequence[Line], take_apart: TakeApart) -> None:
-        """Try the lines; those that kill are known to `in_flight` as poison when this returns."""
+        """Try the lines; afterwards `in_flight` knows those that kill as poison."""
         left = [line for line in lines if not self._in_flight.is_poison(source_id, line.start)]
         while left and not self._child_survives(left, take_apart):
             place = self._in_flight.count_death()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from claude_headspace.cli.command import command, moment, option
-from claude_headspace.errors import start_command
+from claude_headspace.errors import START_COMMAND
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -79,7 +79,7 @@ def _inbox(given: str | None) -> str:
         inbox = Path(given)
         known = inbox.is_dir()
     if not known:
-        begin = f"start it with `{start_command()}`"
+        begin = f"start it with `{START_COMMAND}`"
         raise InboxError(f"{inbox} is nobody's inbox: no watcher has run there; {begin}")
     return str(inbox)
 

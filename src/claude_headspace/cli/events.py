@@ -38,7 +38,7 @@ COMPACT_BELOW = 80
 NO_SESSION = "00000000-0000-0000-0000-000000000000"
 _HOOK_DETAILS = ("reason", "source", "tool_name", "notification_type")
 _JSON_FIELDS = (
-    "id", "timestamp", "event_type", "session_uuid", "project", "payload", "annotations",
+    "id", "timestamp", "event_type", "session_uuid", "host", "project", "payload", "annotations",
     "event_key", "project_id", "agent_id", "command_id", "turn_id", "source_id", "source_offset",
     "recorded_at",
 )  # fmt: skip
@@ -50,7 +50,7 @@ _JSON_FIELDS = (
     "claude-headspace events --session 6f1d0a7e --limit all --json | jq .payload.text",
     "claude-headspace events --type turn_detected --follow",
 )
-@filters("session project since until", "events")
+@filters("session project host since until", "events")
 @option("--type", "TYPE", "only this type, such as turn_detected", "event_type")
 @limit()
 @flag("--follow", "keep running and show new events")
@@ -86,6 +86,7 @@ def _filter(
     connection: Connection,
     session: str | None,
     project: str | None,
+    host: str | None,
     event_type: str | None,
     **period: Any,
 ) -> EventFilter:
@@ -96,14 +97,14 @@ def _filter(
     wanted = EventFilter(event_type=event_type, **period)
     if event_type:
         _require_known(connection, event_type)
-    if not session and not project:
+    if not (session or project or host):
         return wanted
     with open_reader(config) as reader:
         if session:
             found = find_session(reader, session)
             unknown = None if found.agent_id else UUID(found.uuid)
             wanted = replace(wanted, agent_id=found.agent_id, session=unknown)
-        return replace(wanted, project_ids=project_ids(reader, project))
+        return replace(wanted, project_ids=project_ids(reader, project, host))
 
 
 def _require_known(connection: Connection, event_type: str) -> None:

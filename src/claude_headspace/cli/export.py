@@ -42,8 +42,7 @@ def export(what: str, shape: str, limit: int | None, session: str | None, **aske
     """
     if shape == "markdown" and what != "conversations":
         raise click.UsageError("--format markdown is for conversations")
-    config = configured()
-    with open_reader(config) as reader:
+    with open_reader(configured()) as reader:
         if what == "conversations":
             _write_conversations(reader, shape, _sessions(reader, limit, session, asked))
         else:

@@ -81,15 +81,15 @@ def known_session(reader: Reader, name: str) -> Session:
     return found
 
 
-def project_ids(reader: Reader, name: str | None) -> tuple[int, ...]:
-    """Ids of the one project of this path, from here or whole, or whose path ends so."""
+def project_ids(reader: Reader, name: str | None, host: str | None = None) -> tuple[int, ...]:
+    """Ids of the one project of this path, from here or whole, or whose path ends so; on a host."""
     from claude_headspace.read.selection import find_projects
 
     if name is None:
-        return ()
+        return () if host is None else find_projects(reader, None, host)
     with suppress(SelectionError):
-        return find_projects(reader, _from_here(name))
-    return find_projects(reader, name)
+        return find_projects(reader, _from_here(name), host)
+    return find_projects(reader, name, host)
 
 
 def _from_here(path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from claude_headspace.cli.access import configured
 from claude_headspace.cli.command import command, flag
-from claude_headspace.errors import HeadspaceError, start_command
+from claude_headspace.errors import START_COMMAND, HeadspaceError
 
 
 @command("open", "claude-headspace open", "claude-headspace open --print")
@@ -25,7 +25,7 @@ def open_page(*, print_it: bool) -> int:
     config = configured()
     if answering_instance(config) is None:
         raise HeadspaceError(
-            f"nothing of ours answers at {web_address(config)}: start it with `{start_command()}`"
+            f"nothing of ours answers at {web_address(config)}: start it with `{START_COMMAND}`"
         )
     link = one_time_link(config)
     if print_it or not webbrowser.open(link):

@@ -24,27 +24,29 @@ SECTIONS: dict[str, dict[str, str]] = {
         "usage": "usage", "tools": "usage", "open": "page", "psql": "database",
     },
     "Watch": {
-        "status": "state", "rejected": "rejected", "restarts": "state", "verify": "whole",
+        "status": "state", "doctor": "doctor", "hosts": "hosts", "rejected": "rejected",
+        "restarts": "state", "verify": "whole",
     },
     "Keep": {
         "emit": "emit", "restore": "archive", "register": "capture", "unregister": "capture",
-        "forget": "archive", "redact": "archive", "backup": "archive", "restore-backup": "archive",
+        "forget": "archive", "redact": "archive", "rebuild": "whole", "backup": "archive",
+        "restore-backup": "archive",
     },
     "Run": {
         "up": "running", "down": "running", "restart": "running", "logs": "running",
         "supervisorctl": "running", "watcher": "capture", "hook": "hooks", "migrate": "database",
     },
     "Set up": {
-        "service": "service", "hooks": "hooks", "completion": "completion",
+        "service": "service", "hooks": "hooks", "mcp": "mcp", "completion": "completion",
         "check-config": "state", "database-url": "database", "token": "page",
     },
 }  # fmt: skip
 EPILOG = """
 exit statuses:
-  0   success; for status: healthy
-  1   failure; for status: degraded; for search: nothing was found; for verify: something is
-      missing; for hooks status and service status: problems found
-  2   for status: down
+  0   success; for status: healthy; for doctor: all well
+  1   failure; for status: degraded; for doctor: warnings; for search: nothing was found;
+      for verify: something is missing; for hooks status and service status: problems found
+  2   for status: down; for doctor: something is broken
   64  wrong usage
   65  invalid input: an event, or Claude Code's settings
   66  no such session, project or rejection in the log, or more than one

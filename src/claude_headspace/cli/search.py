@@ -27,7 +27,7 @@ from claude_headspace.web.words import counted, place, waited
 
 if TYPE_CHECKING:
     from claude_headspace.read.connection import Reader
-    from claude_headspace.read.query import Hit
+    from claude_headspace.read.query import Hit, Place
     from claude_headspace.read.sessions import Session
 
 SHOWN_OF_SESSION = 5
@@ -41,8 +41,8 @@ BEHIND_SECONDS = 10
     "claude-headspace search -- cache -redis",
 )
 @click.argument("words", metavar="WORDS...", nargs=-1, required=True)
-@flag("--tools", "look in what tools were asked")
-@flag("--everything", "look in turns and in what tools were asked")
+@flag("--tools", "look in what tools were asked, and in what they answered")
+@flag("--everything", "look there, in what was said, and in what was thought")
 @flag("--prompts", "look only in what you said")
 @flag("--plain", "look for this very text, small or capital")
 @filters("session project host since until", "what was said")
@@ -91,9 +91,9 @@ def _found(
 
     if tools + everything + prompts > 1:
         raise click.UsageError("--tools, --everything and --prompts exclude one another")
-    places: list[Any] = ["inputs"] * (tools or everything) + ["prompts" if prompts else "turns"] * (
-        not tools
-    )
+    places: tuple[Place, ...] = ("prompts",) if prompts else ("turns",)
+    if tools or everything:
+        places = ("inputs", "outputs") if tools else ("turns", "inputs", "outputs", "thinking")
     typed = " ".join(words) if plain else " ".join(map(_phrase, words))
     questions = [
         SearchQuestion(typed, match="plain" if plain else "words", where=where, **asked)

@@ -106,7 +106,11 @@ def _as_table(found: Sequence[Session]) -> list[str]:
          short_path(each.project), each.title or "-")
         for each in found
     ]  # fmt: skip
-    head, *lines = table([_COLUMNS, *rows], 1, 3)
+    told: list[tuple[str, ...]] = [_COLUMNS, *rows]
+    if len({each.host for each in found}) > 1:
+        hosts = ("host", *(each.host for each in found))
+        told = [(*row[:-1], host, row[-1]) for row, host in zip(told, hosts, strict=True)]
+    head, *lines = table(told, 1, 3)
     return [paint(head, bold=True), *map(_painted, found, lines)]
 
 

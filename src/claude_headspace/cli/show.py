@@ -44,8 +44,7 @@ def show(session: str, *, tools: bool, thinking: bool, markdown: bool, whole: bo
     Wrapped, and through $PAGER on a terminal. Each call of a tool is one line, unless --tools asks
     for more. Times are those of this machine's zone.
     """
-    config = configured()
-    with open_reader(config) as reader:
+    with open_reader(configured()) as reader:
         found = known_session(reader, session)
         said = conversation(reader, found, tools=tools, thinking=thinking)
         if whole:

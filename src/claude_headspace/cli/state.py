@@ -111,6 +111,9 @@ def _verdict_lines(verdict: Verdict, left_by_watcher: StatusResult) -> Iterator[
     yield from (f"  {reason}" for reason in verdict.reasons)
     yield from (f"  note: {note}" for note in verdict.notes)
     yield ""
+    machine = verdict.checks["machine"]
+    known = f"id {machine['id'][:8]}" if machine["id"] else "no watcher has run here yet"
+    yield f"machine:  {machine['host']} ({known})"
     programs: Mapping[str, str] = verdict.checks["supervisor"].get("programs", {})
     if programs:
         yield "programs: " + ", ".join(f"{name} {state}" for name, state in programs.items())
@@ -178,6 +181,7 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
     if held is None:
         yield f"captured: unknown: {problem}"
         return
+    yield "the log, of all machines (see `claude-headspace hosts`):"
     about = "" if held.events.exact else "about "
     yield f"captured: {about}{counted(sum(held.events.by_type.values()), 'event')}"
     width = max(map(len, held.events.by_type), default=0)
@@ -197,7 +201,7 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
         yield f"rules:    {files} read by older rules; those that still exist are read again"
     if held.unknown_machines:
         kinds = ", ".join(f"{kind} {number}" for kind, number in held.unknown_machines.items())
-        yield f"machines: kinds of message that this version does not know: {kinds}"
+        yield f"messages: kinds that this version does not know: {kinds}"
     if held.dead_letters:
         yield f"rejected: {held.dead_letters}; see `claude-headspace rejected`"
 

@@ -30,9 +30,9 @@ def _by(default: str) -> Declare:
 
 @command("usage", "claude-headspace usage --since 30d --by project")
 @_by("day")
-@filters("project since", "tokens")
+@filters("project host since", "tokens")
 @json_output("one JSON object a line")
-def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
+def usage(by: str, *, whole: bool, **chosen: Any) -> int:
     """Show the tokens that models took, by day and model.
 
     Each reply counts once, in whichever sessions it stands. Days are those of UTC. With `prices` in
@@ -42,7 +42,7 @@ def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) 
     from claude_headspace.store.usage import usage as ask
 
     prices = configured().prices
-    rows = [{**row, "cost": cost(prices, row)} for row in _asked(ask, by, project, since)]
+    rows = [{**row, "cost": cost(prices, row)} for row in _asked(ask, by, **chosen)]
     columns: dict[str, Callable[[Mapping[Any, Any]], str]] = {
         "replies": lambda row: f"{row['replies']:,}",
         **{title: number(name) for title, name in TOKENS.items()},
@@ -55,9 +55,9 @@ def usage(by: str, project: str | None, since: datetime | None, *, whole: bool) 
 
 @command("tools", "claude-headspace tools --project my-project --since 7d")
 @_by("total")
-@filters("project since", "calls")
+@filters("project host since", "calls")
 @json_output("one JSON object a line")
-def tools(by: str, project: str | None, since: datetime | None, *, whole: bool) -> int:
+def tools(by: str, *, whole: bool, **chosen: Any) -> int:
     """Show the tools that were called, and how that ended.
 
     A call that a forked session repeats counts once. Days are those of UTC.
@@ -69,16 +69,20 @@ def tools(by: str, project: str | None, since: datetime | None, *, whole: bool) 
         **{name: number(name) for name in _ENDS},
         "seconds each": _seconds_each,
     }
-    print_figures(by, _asked(ask, by, project, since), "tool", columns, whole=whole)
+    print_figures(by, _asked(ask, by, **chosen), "tool", columns, whole=whole)
     return 0
 
 
 def _asked(
-    ask: Callable[..., Any], by: str, project: str | None, since: datetime | None
+    ask: Callable[..., Any],
+    by: str,
+    project: str | None,
+    host: str | None,
+    since: datetime | None,
 ) -> Sequence[Mapping[Any, Any]]:
     config = configured()
     with open_reader(config) as reader:
-        chosen = project_ids(reader, project)
+        chosen = project_ids(reader, project, host)
     with open_log(config) as connection:
         rows: Sequence[Mapping[Any, Any]] = ask(connection, by, since=since, project_ids=chosen)
     return rows

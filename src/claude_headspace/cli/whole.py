@@ -27,3 +27,32 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
     chosen = session_id(config, session) if session else None
     with open_log(config):
         return run_verify(config, chosen, repair=repair, yes=yes, as_json=whole, everything=every)
+
+
+@command("rebuild", "claude-headspace rebuild", "claude-headspace rebuild --session 6f1d0a7e")
+@filters("session")
+def rebuild(session: str | None) -> int:
+    """Make the rows of tools and models again, from the archive and the transcripts.
+
+    Beside a running watcher. `usage` and `tools` then say what the lines say today. Where a
+    transcript is neither there nor in the archive, its session keeps the rows that it has.
+    """
+    from claude_headspace.capture.rebuild import Rebuild
+    from claude_headspace.cli.access import open_log
+    from claude_headspace.sessions.log import make_log
+
+    config = configured()
+    chosen = session_id(config, session) if session else None
+    log = make_log(config, "claude-headspace rebuild")
+    try:
+        with open_log(config):
+            log.database.connect()
+        log.sessions.reload()
+        job = Rebuild(log, config)
+        done = job.run([chosen] if chosen else job.sessions())
+    finally:
+        log.database.close()
+    print(f"sessions: {done.sessions}, calls of tools: {done.calls}, replies: {done.replies}")
+    if done.unread:
+        print(f"neither on the disk nor archived, left as they are: files {done.unread}")
+    return 0

@@ -33,6 +33,7 @@ from claude_headspace.config.settings import (
     DatabaseSettings,
     EventSystemSettings,
     FileWatcherSettings,
+    ForwardSettings,
     InboxSettings,
     LoggingSettings,
     Price,
@@ -72,7 +73,8 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
 def describe(config: Config) -> str:
     """The effective settings as YAML, with passwords masked."""
     tree = {section: _plain(getattr(config, section)) for section in DEFAULTS}
-    tree["database"]["url"] = mask_password(tree["database"]["url"])
+    for section in ("database", "forward"):
+        tree[section]["url"] = mask_password(tree[section]["url"])
     source = config.path or "none found: defaults"
     body = yaml.safe_dump(tree, sort_keys=False, default_flow_style=False, allow_unicode=True)
     return f"# file: {source}\n{body}"
@@ -89,6 +91,7 @@ def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str,
             directory=state,
             host=tree["state"]["host"] or socket.gethostname(),
         ),
+        forward=ForwardSettings(**tree["forward"]),
         event_system=EventSystemSettings(**tree["event_system"]),
         supervision=SupervisionSettings(**tree["supervision"]),
         claude=ClaudeSettings(_projects(tree["claude"]["projects_path"], directory, environ)),

@@ -47,6 +47,12 @@ def _whole(low: int, high: int) -> fields.Raw:
     return _number((int,), "a whole number", low, high)
 
 
+def _whole_or_none(low: int, high: int) -> fields.Raw:
+    number = _whole(low, high)
+    number.allow_none = True
+    return number
+
+
 def _seconds(low: float, high: float) -> fields.Raw:
     return _number((int, float), "a number of seconds", low, high)
 
@@ -96,6 +102,10 @@ _SECTIONS: dict[str, dict[str, fields.Field[Any]]] = {
     "state": {
         "directory": _text(required=True, validate=_NOT_EMPTY),
         "host": _text(required=True, allow_none=True, validate=_NOT_EMPTY),
+    },
+    "forward": {
+        "url": _text(required=True, allow_none=True, validate=_check_url),
+        "bytes_per_second": _whole_or_none(1000, 10**12),
     },
     "event_system": {
         "write_retry_attempts": _whole(0, 100),
@@ -182,7 +192,7 @@ def _explain(
         elif isinstance(fault, dict):
             for index, messages in fault.items():
                 yield f"{section}.{key}[{index}]: {_say(messages, values[key][index])}"
-        elif (section, key) == ("database", "url"):
+        elif key == "url":
             yield f"{section}.{key}: {', '.join(fault)} (got {shown_address(values.get(key))})"
         else:
             yield f"{section}.{key}: {_say(fault, values.get(key))}"

@@ -11,6 +11,7 @@ Tree = dict[str, dict[str, Any]]
 DEFAULTS: Tree = {
     "database": {"url": None},
     "state": {"directory": "var", "host": None},
+    "forward": {"url": None, "bytes_per_second": None},
     "event_system": {
         "write_retry_attempts": 3,
         "write_retry_delay_ms": 100,

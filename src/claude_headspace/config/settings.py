@@ -31,6 +31,14 @@ class StateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardSettings:
+    """The central log to which this one is pushed, and how fast at most; None for either."""
+
+    url: str | None
+    bytes_per_second: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class EventSystemSettings:
     """How writes are retried and how the watcher is restarted and stopped."""
 
@@ -131,6 +139,7 @@ class Config:
     directory: Path
     database: DatabaseSettings
     state: StateSettings
+    forward: ForwardSettings
     event_system: EventSystemSettings
     supervision: SupervisionSettings
     claude: ClaudeSettings

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 from claude_headspace.config.places import NAME, checkout
 from claude_headspace.deployment.program import own_program
@@ -56,29 +56,6 @@ class ServiceRefused(HeadspaceError):
     """The system's service manager did not do what was asked."""
 
     exit_status = 69
-
-
-class Manager(Protocol):
-    """What starts services here: where its file stands, what is in it, and how it is told."""
-
-    @property
-    def path(self) -> Path:
-        """Where its file stands."""
-
-    def text(self) -> str:
-        """The file as it should be."""
-
-    def is_active(self) -> bool:
-        """Whether the service runs now."""
-
-    def start(self) -> None:
-        """Have what stands in the file run, now and at each login; ServiceRefused."""
-
-    def stop(self) -> None:
-        """The opposite."""
-
-    def remarks(self) -> Iterator[str]:
-        """What else a person has to know or do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +148,9 @@ class Launchd:
 
     def _target(self) -> str:
         return f"gui/{os.getuid()}/{NAME}"
+
+
+Manager: TypeAlias = Systemd | Launchd
 
 
 def manager(run: Run | None = None, platform: str = sys.platform) -> Manager:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -131,7 +132,8 @@ def _describe(config: Config, status: WatcherStatus, stop_by: str) -> str:
     lines = {
         "transcripts": ", ".join(map(str, config.claude.projects_path)),
         "database": _describe_database(config),
-        "page": one_time_link(config),
+        # In a log, which others may read, a link would let them in.
+        "page": one_time_link(config) if sys.stdout.isatty() else f"{own_command()} open",
         "health": f"{web_address(config)}/health",
         "log": str(config.state.directory / "log"),
         "see it": f"{own_command()} events --follow",

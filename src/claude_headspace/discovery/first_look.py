@@ -18,9 +18,9 @@ START_SECONDS = 1.0
 
 
 class FirstLook:
-    """Begins with every known source; done when each was seen, or looked for.
+    """Begins with every known source; done when each was found or searched for.
 
-    `look` gives what stands at a path; `tell_ready` is called when everything was seen once.
+    `look` returns the file at a path; `tell_ready` is called when everything was seen once.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class FirstLook:
 
     @property
     def comes_first(self) -> bool:
-        """Whether what is found has to wait for what may still be found."""
+        """Whether found files must wait for files that may still be found."""
         return not self.done and time.monotonic() - self._started_at < START_SECONDS
 
     def see(self, seen: Sighting) -> None:
@@ -62,7 +62,7 @@ class FirstLook:
             self._work_queue.finish(seen.path, seen.stamp)
 
     def look_for_renamed(self) -> None:
-        """Files that no round finds: given a name that is no transcript's, or gone."""
+        """Files that no round finds: deleted, or renamed to a name that is not a transcript's."""
         budget = Budget(SLICE_CORE_SECONDS)
         while self._unseen:
             self._look_for(*self._unseen.popitem())

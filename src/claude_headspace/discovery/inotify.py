@@ -37,7 +37,7 @@ _BUFFER_BYTES = 64 * 1024
 
 
 class Notice(NamedTuple):
-    """Something that happened in a watched directory, or to it where there is no name."""
+    """A change in a watched directory, or of the directory itself if there is no name."""
 
     watch: int
     mask: int
@@ -45,7 +45,7 @@ class Notice(NamedTuple):
 
 
 class Watching(Protocol):
-    """What tells of changes in directories."""
+    """Reports changes in directories."""
 
     def fileno(self) -> int:
         """Readable when there is something to take."""
@@ -86,11 +86,11 @@ class Inotify:
         return watch
 
     def remove(self, watch: int) -> None:
-        """Watch it no longer; one that has ended already is no matter."""
+        """Stop watching it; harmless if the watch has ended already."""
         inotify_rm_watch(self._fd, WatchDescriptor(watch))
 
     def take(self) -> list[Notice]:
-        """What happened since the last call, as far as one read gives it, without waiting."""
+        """The changes since the last call that one read returns, without waiting."""
         try:
             data = os.read(self._fd, _BUFFER_BYTES)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Finds transcripts below the project directories, whoever created them and whenever."""
+"""Finds transcripts below the project directories, whoever created them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ TRANSCRIPT_SUFFIX = ".jsonl"
 # A slice of a listing ends after so long, so that whatever else is due is done in between.
 SLICE_SECONDS = 0.002
 DANGLING = "a symbolic link to nothing"
-# Workflows keep a journal beside their subagents' transcripts; it is none itself.
+# Workflows write a journal next to their subagents' transcripts; it is not a transcript.
 _NO_TRANSCRIPTS = frozenset({"journal.jsonl"})
-# macOS leaves such a file beside a real one on foreign file systems.
+# macOS leaves such a file next to a real one on foreign file systems.
 _SHADOW = "._"
 # What the operating system says of a path at which there is nothing.
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
@@ -58,7 +58,7 @@ def is_transcript(path: str) -> bool:
 
 
 def look(path: str, look_at: Look = os.stat) -> Sighting | None:
-    """The regular file at this path, or None; raises OSError where that cannot be told."""
+    """The regular file at this path, or None; raises OSError if this cannot be found out."""
     try:
         found = look_at(path)
     except ValueError:

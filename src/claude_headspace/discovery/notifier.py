@@ -1,4 +1,4 @@
-"""What tells which paths may have changed. A hint: a rescan finds what it misses."""
+"""Reports which paths may have changed. These are hints: a rescan finds what they miss."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Waker:
 class Changes:
     """Paths that may have changed since they were last taken; `lost`: there were more.
 
-    `others` are new names that are no transcripts' and no directories': symbolic links, perhaps.
+    `others` are new names of neither transcripts nor directories: symbolic links, perhaps.
     """
 
     files: dict[str, None] = field(default_factory=dict)
@@ -53,35 +53,35 @@ class Changes:
 
 
 class Notifications(Protocol):
-    """What the loop needs of whoever tells of changes."""
+    """What the loop needs from a source of notifications."""
 
     @property
     def complete(self) -> bool:
         """Whether every directory is watched; polling does the rest."""
 
     def fileno(self) -> int | None:
-        """Readable when there is something to take; None where a waker tells of it."""
+        """Readable when there is something to take; None if a waker reports it."""
 
     def take(self) -> Changes:
         """What may have changed since the last call."""
 
     def watch(self, directory: str, active_at: int) -> None:
-        """Tell of this directory from now on; it was written to last at `active_at`."""
+        """Watch this directory from now on; it was written to last at `active_at`."""
 
     def forget(self, directory: str) -> None:
-        """Tell no longer of this directory and of those below it."""
+        """Stop watching this directory and those below it."""
 
     def begin_round(self) -> None:
         """From here on every directory that there is will be named again, until the end."""
 
     def end_round(self) -> None:
-        """Every directory was named: what was not is of no account."""
+        """Every directory was named: forget those that were not."""
 
     def doubt(self, path: str) -> None:
-        """A change was found that had not been told."""
+        """A change was found that had not been reported."""
 
     def renew(self) -> bool:
-        """Begin if there is need; True if every directory is to be named again."""
+        """Start if necessary; True if every directory must be named again."""
 
     def stop(self) -> None:
-        """Tell of nothing any more."""
+        """Stop watching."""

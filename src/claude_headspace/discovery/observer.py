@@ -1,4 +1,4 @@
-"""Tells which paths may have changed where there is no inotify: watchdog watches whole trees."""
+"""Reports which paths may have changed, without inotify: watchdog watches whole trees."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class TreeNotifier:
         return self._collector.take()
 
     def watch(self, directory: str, active_at: int) -> None:
-        """Tell of the whole tree from now on, if it is one of those."""
+        """Watch the whole tree from now on, if it is one of these."""
         del active_at
         if directory not in self._trees or directory in self._watches or self._observer is None:
             return
@@ -108,7 +108,7 @@ class TreeNotifier:
             self.stop()
 
     def forget(self, directory: str) -> None:
-        """Tell no longer of this tree."""
+        """Stop watching this tree."""
         watched = self._watches.pop(directory, None)
         if watched is not None and self._observer is not None:
             self._observer.unschedule(watched)
@@ -120,12 +120,12 @@ class TreeNotifier:
         """Trees are watched as a whole: there is nothing to be done."""
 
     def doubt(self, path: str) -> None:
-        """A change was found that had not been told; a new observer is tried after a while."""
+        """A change was found that had not been reported; try a new observer after a while."""
         if self.complete:
             self._complain(f"a change of {path} was not reported")
 
     def renew(self) -> bool:
-        """Begin if there is need; True if every tree is to be named again."""
+        """Start if necessary; True if every tree must be named again."""
         if self._observer is not None and not self._all_alive(self._observer):
             self._complain("the observer of directories has ended")
         if self._doubted_until and time.monotonic() > self._doubted_until:

@@ -1,4 +1,4 @@
-"""Files that were written to lately: looked at often, those of the last day in turn."""
+"""Recently written files: checked often, those of the last day in turn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HOT_SECONDS = 600.0
 HOT_FILES = 100
 WARM_SECONDS = 86_400.0
 WARM_FILES = 2_000
-# So many of the last day's are looked at each time.
+# Number of the last day's files that are checked each time.
 WARM_SHARE = 50
 
 
@@ -52,7 +52,7 @@ class Recent:
         self._warm.pop(path, None)
 
     def take(self) -> list[str]:
-        """What is to be looked at this time."""
+        """The files to check this time."""
         now = self._now()
         for path, when in [(p, w) for p, w in self._hot.items() if now - w > HOT_SECONDS]:
             del self._hot[path]

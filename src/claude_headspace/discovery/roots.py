@@ -17,7 +17,7 @@ class Roots:
         self._identities: dict[str, tuple[int, int] | None] = {}
 
     def forget(self, path: str) -> None:
-        """Tell of it anew."""
+        """Report it again."""
         self._identities.pop(path, None)
 
     def changed(self) -> Iterator[str]:

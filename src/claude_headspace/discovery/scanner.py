@@ -21,7 +21,7 @@ from claude_headspace.store.checkpoints import CommittedSource
 
 logger = logging.getLogger(__name__)
 
-# Every file is looked at once in this time; those written to lately at every rescan.
+# Every file is checked once in this time; recently written ones at every rescan.
 SWEEP_SECONDS = 60.0
 NOTIFIED_WITHIN_SECONDS = 5.0
 # Without notifications looking must be quick enough by itself.
@@ -31,7 +31,7 @@ _ALWAYS = 2**63 - 1
 
 
 class Scanner:
-    """Puts what may have changed into the work queue. `unreadable` names what cannot be seen."""
+    """Puts what may have changed into the work queue. `unreadable` names what cannot be read."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Scanner:
 
     @property
     def unreadable(self) -> Mapping[str, str]:
-        """What cannot be seen, and why."""
+        """What cannot be read, and why."""
         return self._places.reasons
 
     def begin(self, stored: Iterable[CommittedSource]) -> None:
@@ -97,7 +97,7 @@ class Scanner:
         self._walks.add(changes.directories)
         if changes.lost:
             logger.info("file notifications overflowed: all files are scanned")
-        # What a link leads to may be known by another way: only all roots together tell.
+        # A link's target may be known by another path: list all roots to find out.
         if changes.lost or any(self._walks.is_folder_link(path) for path in changes.others):
             self._walks.add_roots()
 
@@ -179,7 +179,7 @@ class Scanner:
             self._unwatched.clear()
 
     def _look(self, path: str) -> Sighting | None:
-        """What stands there; whatever cannot be seen is told when its turn to be read comes."""
+        """The file there; one that cannot be read is reported when it is its turn."""
         try:
             return look(path, self._look_at)
         except OSError:
@@ -207,7 +207,7 @@ class Scanner:
             self._slice_of_round(now, POLLING_SWEEP_SECONDS if polling else SWEEP_SECONDS)
 
     def _renew_roots(self) -> None:
-        """Roots that have come, gone, or are others now are listed anew."""
+        """Roots that have appeared, disappeared or changed are listed again."""
         for root in self._known_roots.changed():
             self._notifier.forget(root)
             if root == self._inbox:

@@ -1,4 +1,4 @@
-"""A listing that goes on in slices."""
+"""A listing in slices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from claude_headspace.discovery.listing import Listing, Sighting
 
-# A slice takes no longer than this, and so much of a core.
+# Longest time of a slice, and the part of a core that slices may take.
 SLICE_SECONDS = 0.01
 SLICE_CORE_SECONDS = 0.0015
 

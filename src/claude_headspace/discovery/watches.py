@@ -1,4 +1,4 @@
-"""Tells of changes in directories that are watched one by one, by inotify."""
+"""Reports changes in directories that inotify watches one by one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 1.0
 LAST_RETRY_SECONDS = 60.0
-# A directory that cannot be watched for one of these is told of by whoever lists it.
+# If a directory cannot be watched for one of these, listing it reports that.
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP})
 _FULL = frozenset({errno.ENOSPC, errno.ENOMEM})
 _ADVICE = "the rest is scanned; raise fs.inotify.max_user_watches or max_user_instances"
@@ -98,7 +98,7 @@ class DirectoryNotifier:
                 changes.others[path] = None
 
     def watch(self, directory: str, active_at: int) -> None:
-        """Tell of this directory from now on; it was written to last at `active_at`."""
+        """Watch this directory from now on; it was written to last at `active_at`."""
         if self._inotify is None:
             return
         try:
@@ -133,7 +133,7 @@ class DirectoryNotifier:
         return inotify.add(directory)
 
     def _make_room(self, inotify: Watching, active_at: int) -> bool:
-        """Let go of the directory that was silent for longest, if for longer than this one."""
+        """Drop the watch of the longest silent directory, if it was silent longer than this one."""
         silent = self._longest_silent()
         if silent is None or silent[0] >= active_at:
             return False
@@ -170,7 +170,7 @@ class DirectoryNotifier:
             self._active_at.pop(directory, None)
 
     def forget(self, directory: str) -> None:
-        """Tell no longer of this directory and of those below it."""
+        """Stop watching this directory and those below it."""
         below = directory + os.sep
         for path in [p for p in self._watches if p == directory or p.startswith(below)]:
             if self._inotify is not None:
@@ -183,23 +183,23 @@ class DirectoryNotifier:
         self._left_out = set()
 
     def end_round(self) -> None:
-        """Every directory was named: what was not is of no account."""
+        """Every directory was named: forget those that were not."""
         self._left_out_before = set()
         if self._complaint is not None and self.complete:
             logger.info("file notifications work again")
             self._complaint = None
 
     def doubt(self, path: str) -> None:
-        """A change was found that had not been told; the kernel is asked anew after a while.
+        """A change was found that had not been reported; try again after a while.
 
-        Some file systems tell of nothing that another machine writes.
+        Some file systems do not report what another machine writes.
         """
         if self.complete:
             self._complain(f"a change of {path} was not reported")
             self._doubted_until = time.monotonic() + self._doubt_seconds
 
     def renew(self) -> bool:
-        """Begin if there is need; True if every directory is to be named again."""
+        """Start if necessary; True if every directory must be named again."""
         now = time.monotonic()
         if self._doubted_until and now > self._doubted_until:
             self._doubted_until = 0.0
@@ -219,7 +219,7 @@ class DirectoryNotifier:
         return True
 
     def stop(self) -> None:
-        """Tell of nothing any more."""
+        """Stop watching."""
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None

@@ -24,7 +24,7 @@ class Waiting:
 
 
 class WorkQueue:
-    """Paths to visit. A path stands in it once, however often it is added."""
+    """Paths to visit. A path is in it once, however often it is added."""
 
     def __init__(self) -> None:
         self._fresh: dict[str, None] = {}
@@ -63,7 +63,7 @@ class WorkQueue:
         return len(self._finished)
 
     def expects(self, path: str) -> bool:
-        """Whether the path stands in the work queue already."""
+        """Whether the path is in the work queue already."""
         return path in self._fresh or path in self._backlog
 
     def is_done(self, seen: Sighting) -> bool:
@@ -96,7 +96,7 @@ class WorkQueue:
             heapq.heappush(self._heap, (-waiting.mtime_ns, path))
 
     def take_fresh(self) -> str | None:
-        """A path at which something just happened; it is no longer in the work queue."""
+        """Take a path at which something just happened."""
         if not self._fresh:
             return None
         path = next(iter(self._fresh))
@@ -106,7 +106,7 @@ class WorkQueue:
         return path
 
     def take_backlog(self) -> str | None:
-        """The newest of the files that wait; it is no longer in the work queue."""
+        """Take the newest of the files that wait."""
         while self._heap:
             mtime_ns, path = heapq.heappop(self._heap)
             waiting = self._backlog.get(path)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from claude_headspace.address import LogUrl, libpq_url
 from claude_headspace.config import Config
-from claude_headspace.errors import DatabaseUnavailable, start_command
+from claude_headspace.errors import START_COMMAND, DatabaseUnavailable
 
 NAME = "headspace"
 PORT = 5432
@@ -95,7 +95,7 @@ def _address(config: Config) -> str:
     if record is None:
         raise DatabaseUnavailable(
             f"the embedded Postgres has not been prepared yet in {config.state.directory}:"
-            f" start it with `{start_command()}`, or set database.url to a server of your own"
+            f" start it with `{START_COMMAND}`, or set database.url to a server of your own"
         )
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]

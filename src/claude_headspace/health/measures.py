@@ -67,7 +67,7 @@ class Measures:
 
     @classmethod
     def from_json(cls, value: Any) -> Measures | None:
-        """What was written as JSON; None for anything else, which is no reason to worry."""
+        """The measures in this JSON; None for anything else, which is not an error."""
         try:
             return msgspec.convert(value, cls)
         except msgspec.ValidationError:

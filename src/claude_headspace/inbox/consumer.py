@@ -67,11 +67,11 @@ class InboxConsumer:
 
     @property
     def due(self) -> float | None:
-        """When, on the monotonic clock, something that waits is to be looked at again."""
+        """When, on the monotonic clock, to check waiting files again."""
         return self.queue.due
 
     def prepare(self) -> None:
-        """Make the directories, for their owner alone, and clear what died half-made."""
+        """Make the directories, for their owner only, and delete unfinished files."""
         for directory in (self.directory, self.watched):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.done.prepare()
@@ -108,7 +108,7 @@ class InboxConsumer:
         return self._source
 
     def _write_apart(self, batch: list[Taken]) -> None:
-        """Write them together; where something goes wrong each alone, and what still does waits."""
+        """Write them together; after an error one by one, and those that still fail wait."""
         try:
             self._write(batch)
         except (DatabaseUnavailable, StopRequested):
@@ -179,7 +179,7 @@ class InboxConsumer:
         self.count_rejected(Counter(dead_letter.reason for dead_letter in dead_letters))
 
     def _move_away(self, taken: Taken, written: _Written | None) -> None:
-        """A file that stays where it is is met again: what it says stands in the log once."""
+        """A file that cannot be moved is read again; its event is in the log once."""
         try:
             self.done.keep(taken.path, self._redacted(taken, written))
         except OSError as error:
@@ -202,7 +202,7 @@ class InboxConsumer:
 
 
 def _content(path: Path) -> bytes:
-    """What stands in a file, as far as an event may be long."""
+    """The content of a file, up to the longest allowed event."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_EVENT_BYTES)

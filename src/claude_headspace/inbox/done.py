@@ -87,7 +87,7 @@ class DoneFiles:
         return [directory / name for _, name in sorted(found, reverse=True)]
 
     def prune(self) -> None:
-        """Delete some of what is too old or too much, if there is such."""
+        """Delete some of what is too old or too large, if anything is."""
         now = time.monotonic()
         if now < self._next_prune:
             return

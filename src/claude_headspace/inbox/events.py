@@ -11,7 +11,7 @@ from claude_headspace.store.sessions import StoredSession
 
 
 def session_of(message: Message) -> UUID | None:
-    """The session that a message speaks of, if it does."""
+    """The session that a message names, if any."""
     name = "claude_session_id" if message.type == HOOK_RECEIVED else "session_uuid"
     value = message.payload.get(name)
     try:

@@ -20,7 +20,7 @@ _FIELDS = frozenset({"id", "type", "timestamp", "payload"})
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One event as it was left in the inbox; its type's schema has not been looked at yet."""
+    """One event as it was left in the inbox, not yet checked by its type's schema."""
 
     id: str
     type: str

@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 # A batch ends at whichever comes first.
 BATCH_FILES = 128
 BATCH_BYTES = 1024 * 1024
-# So many files are looked at without anything else being done.
+# Number of files that are read before other work gets its turn.
 _LOOKS = 1024
 SESSION_END = "SessionEnd"
-# How soon an end that waits for its session's lines is looked at again.
+# Seconds after which a session's end that waits for its lines is checked again.
 HOLD_SECONDS = 0.05
 _HOLD_PER_LOOK = 4.0
 _PLACE_DIGITS = 20
@@ -45,9 +45,9 @@ class Taken:
 class InboxQueue:
     """The files in order of message.
 
-    A session's end, and what comes of the session after it, waits as long as `unread` says that
-    files of the session have lines that are not in the log yet. A file that was set aside is
-    passed over until its time comes.
+    A session's end, and later messages of the session, wait while `unread` says that files of the
+    session have lines that are not in the log yet. A file that was set aside is skipped until its
+    retry is due.
     """
 
     def __init__(self, directory: Path, unread: Callable[[UUID], bool]) -> None:
@@ -71,7 +71,7 @@ class InboxQueue:
 
     @property
     def due(self) -> float | None:
-        """When, on the monotonic clock, something that waits is to be looked at again."""
+        """When, on the monotonic clock, to check waiting files again."""
         moments = [
             moment for moment in (self._hold_until, self._quarantine.next_due) if moment is not None
         ]
@@ -79,7 +79,7 @@ class InboxQueue:
 
     @property
     def unfinished(self) -> bool:
-        """Whether files of the last listing have not been looked at yet."""
+        """Whether files of the last listing have not been read yet."""
         return bool(self._paths)
 
     def forget(self) -> None:
@@ -134,7 +134,7 @@ class InboxQueue:
         self._quarantine.keep(self._paths)
 
     def _end_look(self) -> None:
-        """What is held is looked at again soon, but for most of the time something else is done."""
+        """Waiting files are checked again soon, but most of the time goes to other work."""
         if self._held and self._hold_until is None:
             now = time.monotonic()
             self._hold_until = now + max(HOLD_SECONDS, _HOLD_PER_LOOK * (now - self._began))

@@ -1,4 +1,4 @@
-"""What messages tell of their sessions: that they begin, and that they end."""
+"""The beginnings and ends of sessions that messages report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SESSION_START = "SessionStart"
 
 
 class SessionNews:
-    """Makes rows of sessions and their events, in the order in which messages tell of them.
+    """Makes rows of sessions and their events, in the order of the messages.
 
     `unread` stands for the transcript of a session of which no file is known. `precondition`
     gives what the writes rest on.
@@ -69,7 +69,7 @@ class SessionNews:
                 self._sessions.saw_line(session, message.timestamp, None)
 
     def end(self, message: Message) -> None:
-        """End the session, if the message, which stands in the log now, says so."""
+        """End the session, if the message, which is in the log now, says so."""
         uuid = session_of(message)
         session = None if uuid is None else self._sessions.find(uuid)
         if session is None:

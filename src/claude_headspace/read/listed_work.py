@@ -20,7 +20,7 @@ from claude_headspace.read.paging import (
     read_cursor,
     write_cursor,
 )
-from claude_headspace.read.selection import find_projects, find_session
+from claude_headspace.read.selection import filters_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,6 @@ _CALLS = (
 def list_calls(reader: Reader, asked: ToolQuestion) -> Page[ListedCall]:
     """A page, newest first; a call that a fork repeats is there once."""
     conditions, values = _placed(reader, asked)
-    if asked.session is not None:
-        conditions.append("session_uuid = %(session)s::uuid")
-        values["session"] = find_session(reader, asked.session).uuid
     if asked.tool:
         conditions.append("tool = ANY (%(tools)s)")
         values["tools"] = list(asked.tool)
@@ -187,14 +184,4 @@ def _placed(
     reader: Reader, asked: ToolQuestion | UsageQuestion
 ) -> tuple[list[str], dict[str, Any]]:
     """The filters that calls and usage share."""
-    conditions, values = ["true"], dict[str, Any]()
-    if asked.project is not None or asked.host is not None:
-        conditions.append("project_id = ANY (%(projects)s)")
-        values["projects"] = list(find_projects(reader, asked.project, asked.host))
-    if asked.since is not None:
-        conditions.append("started_at >= %(since)s")
-        values["since"] = asked.since
-    if asked.until is not None:
-        conditions.append("started_at < %(until)s")
-        values["until"] = asked.until
-    return conditions, values
+    return filters_of(reader, asked, at="started_at", session="session_uuid", project="project_id")

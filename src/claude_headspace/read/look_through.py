@@ -50,19 +50,19 @@ class _Text:
     rows: str
     at: str
     id: str
-    project: str
+    of: tuple[str, str]
     standing: tuple[str, ...]
 
 
 _TURNS = _Text(
     TEXT, TURN, "{events} LEFT JOIN places p ON p.id = e.project_id", "e.timestamp", "e.id",
-    "e.project_id", STANDING_TURN,
+    ("e.project_id", "e.agent_id"), STANDING_TURN,
 )  # fmt: skip
 _INPUTS = _Text(
     "e.input", _CALL,
     "tool_calls e LEFT JOIN agents a ON a.session_uuid = e.session_uuid"
     " LEFT JOIN places p ON p.id = a.project_id",
-    "e.started_at", "e.call_offset", "a.project_id", ("e.copy_of IS NULL",),
+    "e.started_at", "e.call_offset", ("a.project_id", "a.id"), ("e.copy_of IS NULL",),
 )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def _statement(
     reader: Reader, asked: SearchQuestion, place: _Text, first: str
 ) -> tuple[str, dict[str, Any]]:
     """The hits between %(lo)s and %(hi)s, each with its text around the first needle."""
-    conditions, values = conditions_of(reader, asked, (place.at, place.id), place.project)
+    conditions, values = conditions_of(reader, asked, (place.at, place.id), *place.of)
     conditions += place.standing
     if asked.where == "prompts":
         conditions.append("e.payload ->> 'actor' = 'user'")

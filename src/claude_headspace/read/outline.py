@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.tools import call_times
 
-PAGE_TURNS = 40
+PAGE_TURNS = 30
 PAGE_PROMPTS = 30
 PAUSE_SECONDS = 600
 FIRST_WORDS = 160

@@ -14,7 +14,7 @@ from claude_headspace.errors import BadQuestion, QuestionTooLong
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import PAGE_ROWS, Cursor, Key, Limit, Moment, Until, read_cursor
 from claude_headspace.read.passages import Passage
-from claude_headspace.read.selection import find_projects, find_session
+from claude_headspace.read.selection import filters_of
 from claude_headspace.store.connection import Row
 from claude_headspace.store.words import words_of
 
@@ -117,21 +117,16 @@ def terms_of(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def conditions_of(
-    reader: Reader, asked: SearchQuestion, key: tuple[str, str], project: str = "e.project_id"
+    reader: Reader,
+    asked: SearchQuestion,
+    key: tuple[str, str],
+    project: str = "e.project_id",
+    agent: str = "e.agent_id",
 ) -> tuple[list[str], dict[str, Any]]:
     """Filters that all kinds of search share, and where the page begins."""
-    conditions = ["true"]
-    given: dict[str, Any] = {}
-    if asked.session is not None:
-        conditions.append("e.session_uuid = %(session)s::uuid")
-        given["session"] = find_session(reader, asked.session).uuid
-    if asked.project is not None or asked.host is not None:
-        conditions.append(f"{project} = ANY (%(projects)s)")
-        given["projects"] = list(find_projects(reader, asked.project, asked.host))
-    for name, sign, moment in (("since", ">=", asked.since), ("until", "<", asked.until)):
-        if moment is not None:
-            conditions.append(f"{key[0]} {sign} %({name})s")
-            given[name] = moment
+    conditions, given = filters_of(
+        reader, asked, at=key[0], session="e.session_uuid", project=project, agent=agent
+    )
     if asked.cursor is not None:
         at, event = read_cursor(asked.cursor, datetime, int)
         conditions.append(f"{key[0]} <= %(at)s AND ({', '.join(key)}) < (%(at)s, %(id)s)")

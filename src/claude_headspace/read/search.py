@@ -83,10 +83,11 @@ def _among(
     events, every = ALL_EVENTS, " AND ".join(conditions)
     if narrow and (events := narrowed(reader, values["query"], values)) != ALL_EVENTS:
         events = _NEWEST.format(events=events, conditions=every)
+    whole = events != ALL_EVENTS or asked.session is not None
     columns = TURN.format(text=f"substr({TEXT}, s.begins + 1, s.length)")
     sql = _BY_WORDS.format(columns=columns, events=events, conditions=every)
 
     def make(row: Row) -> Hit:
         return make_hit(row, *passage_of(row[-1], query.wanted))
 
-    return newest_first(reader, asked, sql, values, make, seconds, whole=events != ALL_EVENTS)
+    return newest_first(reader, asked, sql, values, make, seconds, whole=whole)

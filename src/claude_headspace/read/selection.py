@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from claude_headspace.errors import SelectionError
@@ -61,6 +62,28 @@ def find_projects(reader: Reader, name: str | None, host: str | None = None) -> 
         return tuple(same)
     _require_one(f"project named {name}", sorted({row[1] for row in rows}))
     return tuple(row[0] for row in rows)
+
+
+def filters_of(
+    reader: Reader, asked: Any, *, at: str, session: str, project: str, agent: str = ""
+) -> tuple[list[str], dict[str, Any]]:
+    """What a question asks of session, project, host and time, as SQL over these columns."""
+    conditions, values = ["true"], dict[str, Any]()
+    if getattr(asked, "session", None) is not None:
+        conditions.append(f"{session} = %(session)s::uuid")
+        found = find_session(reader, asked.session)
+        values["session"] = found.uuid
+        if agent and found.agent_id is not None:  # by its index
+            conditions.append(f"{agent} = %(agent)s")
+            values["agent"] = found.agent_id
+    if asked.project is not None or asked.host is not None:
+        conditions.append(f"{project} = ANY (%(projects)s)")
+        values["projects"] = list(find_projects(reader, asked.project, asked.host))
+    for name, sign in (("since", ">="), ("until", "<")):
+        if (moment := getattr(asked, name)) is not None:
+            conditions.append(f"{at} {sign} %({name})s")
+            values[name] = moment
+    return conditions, values
 
 
 def paths_named(reader: Reader, *names: str) -> tuple[str, ...]:

@@ -58,6 +58,5 @@ class Worked:
 
 def worked_between(reader: Reader, edges: Sequence[datetime]) -> list[Worked]:
     """What was done between the edges, of which there is one more than parts."""
-    moments = _TURNS + _WORK
     asked = {"edges": list(edges), "start": edges[0], "end": edges[-1], "pause": PAUSE_SECONDS}
-    return reader.fetch(Worked, _WORKED.format(moments=moments), asked)
+    return reader.fetch(Worked, _WORKED.format(moments=_TURNS + _WORK), asked)

@@ -1,4 +1,4 @@
-"""The events that tell of a session's beginning and of its end."""
+"""The events of a session's beginning and of its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions as the database has them, kept at hand, with what is not stored yet."""
+"""Sessions as the database has them, cached, with what is not stored yet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from claude_headspace.transcripts.directories import repository_of
 
 # An entry of a btree index holds at most 2704 bytes, the machine's id included.
 LONGEST_PROJECT_BYTES = 2000
-# Sessions kept at hand; others are looked up again when they speak.
+# Sessions in the cache; others are looked up again when they have new lines.
 _CACHED = 1000
 
 
@@ -29,7 +29,7 @@ class SessionCache:
         return len(self._known)
 
     def forget(self) -> None:
-        """Drop what is at hand, and what was learnt and is not stored."""
+        """Drop the cache, and what was learnt but not stored."""
         self._known.clear()
         self._changed.clear()
         self._moved.clear()
@@ -92,9 +92,9 @@ class SessionCache:
 
 
 def indexable(path: str) -> str:
-    """The path as it is unless it is longer than Postgres can index: then its start and a digest.
+    """The path; if it is longer than Postgres can index, its start and a digest.
 
-    Otherwise one line with such a directory would hold up everything behind it for ever.
+    Otherwise one line with such a directory would block everything after it for ever.
     """
     encoded = path.encode()
     if len(encoded) <= LONGEST_PROJECT_BYTES:

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class Sessions(LearningSessions):
-    """Makes the rows of sessions and the events that tell of them."""
+    """Makes the rows of sessions and the events that announce them."""
 
     def __init__(self, rows: SessionRows, mode: Mode) -> None:
         super().__init__(rows, Registrations(rows, mode))
@@ -81,7 +81,7 @@ class Sessions(LearningSessions):
         return announcement
 
     def turn_event(self, turn: Turn, source_id: int, session: StoredSession) -> Event:
-        """The event of a turn; a copy is marked as one as far as is known by now."""
+        """The event of a turn, marked as a copy if that is known already."""
         event = turn.event(source_id, session.project_id, session.agent_id)
         original = self.original(session, turn)
         return event if original is None else event.annotated(copy_of=str(original))
@@ -102,7 +102,7 @@ class Sessions(LearningSessions):
         return session.last_seen_at is not None and session.last_seen_at > when
 
     def end(self, session: StoredSession, reason: str, when: datetime) -> str | None:
-        """The statement that ends a session; None where it has ended, or spoken since."""
+        """The statement that ends a session; None if it has ended, or has newer lines."""
         when = min(when, datetime.now(UTC))
         if session.ended_at is not None or self.spoke_after(session, when):
             return None
@@ -175,7 +175,7 @@ class Sessions(LearningSessions):
         known = self.find_own(registration.session)
         directory = registration.working_directory or registration.project_path
         if known is not None and not known.announced:
-            # Not captured before, and wanted again: it is open until its lines say otherwise.
+            # Unregistered before and wanted again: it is open until its lines say otherwise.
             known.ended_at = None
             self._change(known)
         if known is not None or registration.session in self._known:

@@ -10,6 +10,7 @@ from claude_headspace.events.event import storable
 from claude_headspace.sessions.cache import SessionCache
 from claude_headspace.sessions.registrations import Registrations
 from claude_headspace.store.copies import DUE, OPEN
+from claude_headspace.store.projections import LinePlace, WorkRows
 from claude_headspace.store.sessions import SessionRows, StoredSession
 from claude_headspace.transcripts.outcomes import Other, Turn
 
@@ -29,7 +30,7 @@ class LearningSessions(SessionCache):
     def learn(
         self, session: StoredSession, found: Turn | Other, when: datetime, *, again: bool = False
     ) -> None:
-        """Take note of all that a line says of its session; `again`: the line is an old one."""
+        """Learn all that a line says about its session; `again`: the line was read before."""
         seen_at = session.project_seen_at
         if found.cwd is not None and (seen_at is None or when < seen_at):
             self._learn_directory(session, found.cwd, when, again)
@@ -52,8 +53,15 @@ class LearningSessions(SessionCache):
             return found.copy_of
         return session.forked_from if self.is_copied(session, found.timestamp) else None
 
+    def take_work(self, rows: WorkRows, found: Turn | Other, *place: int) -> None:
+        """Add what a line says was done and spent, in a session that has rows; for Place."""
+        session = found.work and found.session and self.find(found.session)
+        if session and found.work and found.timestamp:
+            original = self.original(session, found)
+            rows.take(found.work, session.uuid, found.timestamp, LinePlace(*place), original)
+
     def began(self, session: StoredSession, at_the_latest: datetime) -> None:
-        """A fork of which only copied lines are known has begun when they were written."""
+        """A fork with only copied lines began when these were written."""
         if session.started_at is None:
             session.started_at = session.last_seen_at = at_the_latest
             self._change(session)

@@ -11,7 +11,7 @@ Mode = Literal["all", "registered"]
 
 
 class Registrations:
-    """What people asked for sessions, as far as it is known to hold."""
+    """What people asked for sessions, as last read from the database."""
 
     def __init__(self, rows: SessionRows, mode: Mode) -> None:
         self._rows = rows

@@ -65,7 +65,7 @@ class SessionTimeouts:
     def look(self, unread: Collection[str] = ()) -> None:
         """End the sessions that have been silent for the timeout.
 
-        Not those of which a file, told by its path, cannot be read: they may have spoken.
+        Except those with a file, by its path, that cannot be read: it may have newer lines.
         """
         if time.monotonic() < self._next:
             return
@@ -80,7 +80,7 @@ class SessionTimeouts:
             self._next = time.monotonic() + self._interval
 
     def _end_apart(self, silent: list[UUID], precondition: Precondition) -> None:
-        """End them together; where something goes wrong each alone, and what still does waits."""
+        """End them together; after an error one by one, and those that still fail wait."""
         try:
             ended = [each for session in silent for each in self._timed_out(session)]
             self._write(ended, precondition)

@@ -1,4 +1,4 @@
-"""Where reading goes on, kept in the database beside the events."""
+"""Where reading continues, stored in the database with the events."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class CommittedSource(NamedTuple):
 def stored_path(path: str) -> str:
     """A path as the database can hold it.
 
-    Bytes that are no UTF-8 are spelt out; the end of a path too long for an index is a digest.
+    Bytes that are not UTF-8 are escaped; a path too long for an index ends with a digest.
     """
     encoded = os.fsencode(path)
     if len(encoded) > MAX_PATH_BYTES:
@@ -177,7 +177,7 @@ class Checkpoints:
         self, source: StoredSource, also: str, values: Mapping[str, Any],
         statements: Sequence[str], meanwhile: Meanwhile | None = None,
     ) -> StoredSource:  # fmt: skip
-        """Raises DatabaseUnavailable where the row is no longer the one that was read."""
+        """Raises DatabaseUnavailable if the row has changed since it was read."""
         columns = ", ".join(f"{name} = %s" for name in values)
         update = self._database.mogrify(
             f"UPDATE checkpoints SET {also}{columns}"  # noqa: S608

@@ -1,13 +1,13 @@
-"""Turns that stand under several sessions: which session copied them from which.
+"""Turns that several sessions have: which session copied them from which.
 
 A session forked from another, or resumed into a new file, repeats the other's lines under its
-own id. Newer lines say so themselves; this is for those that do not. What tells sessions apart
-then is what each has of its own: a copy goes on with lines of its own right after what it
-repeats, while the original has none, or later ones (somebody came back to it). So of the sessions
-that share a turn, the one whose first turn of its own is latest, or missing, is the original.
+own id. Newer lines say so; this is for those that do not. A copy continues with its own lines
+right after what it repeats, while the original has no lines of its own, or later ones (somebody
+came back to it). So of the sessions that share a turn, the original is the one whose first own
+turn is the latest, or that has none.
 
-A session whose turns turn out to be shared is due. It is looked into when nothing else is to be
-done, once, and once more if it had no turn of its own then and says something.
+A session whose turns turn out to be shared is due. It is examined once, when there is nothing
+else to do, and once more if it had no turn of its own then and gets one.
 """
 
 from __future__ import annotations

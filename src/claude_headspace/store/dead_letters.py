@@ -17,7 +17,7 @@ _KEEP = """
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Something that was not taken, kept to be looked at and tried again."""
+    """A rejected line or event, stored for inspection and another try."""
 
     offset: int
     reason: str

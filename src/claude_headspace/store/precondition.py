@@ -17,7 +17,7 @@ class ReadRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """What was read before a write, and must still be so when it is done.
+    """What was read before a write, and must not have changed when it is made.
 
     `connection`: the number of the connection to Postgres over which it was read. On a later one
     any suffix of history may be gone. `row`: the checkpoint from which lines were read on.

@@ -1,8 +1,8 @@
-"""What readers ask of the log. Every statement of a single page is served by an index.
+"""The queries of readers. Every statement for one page uses an index.
 
 Events of one session come in the order of the log, which is the order of its transcript; all
-others in the order of their own time. A turn that stands in several sessions has one `event_key`
-in all of them: counts go by it.
+others in the order of their timestamps. A turn that is in several sessions has the same
+`event_key` in all of them: counts use it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from claude_headspace.store.tables import (
     dead_letters,
     events,
     machines,
-    projects,
+    places,
 )
 
 RECENT_HOOKS = 10_000
@@ -57,9 +57,9 @@ STANDING = events.c.retracted_at.is_(None)
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events are wanted; what is None or empty does not matter.
+    """Which events are wanted; a filter that is None or empty does not apply.
 
-    `session` is for a session that has no row of its own (any more): it is not indexed.
+    `session` is for a session that has no row (any more): it is not indexed.
     """
 
     agent_id: int | None = None
@@ -140,8 +140,8 @@ def events_between(wanted: EventFilter, after_id: int, last_id: int) -> Select[A
 def _with_projects(chosen: Select[Any], order: Sequence[str]) -> Select[Any]:
     page = chosen.subquery("page")
     return (
-        select(page, projects.c.path.label("project"))
-        .outerjoin(projects, projects.c.id == page.c.project_id)
+        select(page, places.c.path.label("project"), places.c.host)
+        .outerjoin(places, places.c.id == page.c.project_id)
         .order_by(*[page.c[name] for name in order])
     )
 

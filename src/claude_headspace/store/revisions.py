@@ -41,7 +41,7 @@ TurnName = tuple[UUID, UUID]
 
 @dataclass(frozen=True, slots=True)
 class LoggedTurn:
-    """A turn as it stands in the log."""
+    """A turn as the log has it."""
 
     id: int
     payload: Mapping[str, Any]
@@ -81,11 +81,11 @@ class Revisions:
         return self._database.mogrify(_REVISE, (payload.decode(), notes, timestamp, turn.id))
 
     def retract(self, ids: Sequence[int]) -> list[str]:
-        """The statements that mark turns as such that would not be written today."""
+        """The statements that retract turns that the current rules would not make."""
         return [self._database.mogrify(_RETRACT, (list(ids),))] if ids else []
 
     def withdraw(self, key: UUID, session: UUID) -> str:
-        """The statement that marks a turn, by its identity, as one that was told too early."""
+        """The statement that retracts a turn, by its identity, that was made too early."""
         return self._database.mogrify(_WITHDRAW, (str(key), str(session)))
 
     def resolve(self, source_id: int, start: int, end: int, still: Collection[int]) -> str:

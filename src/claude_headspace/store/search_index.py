@@ -100,7 +100,7 @@ class SearchIndex:
         return follower
 
     def catch_up(self, follower: Follower) -> bool:
-        """Index all that is final by now, and what was revised; whether there was anything."""
+        """Index all events that are final, and revised ones; return whether there were any."""
         final = follower.read().cursor
         cursor = int(self._database.execute(_CURSOR)[0][0])
         worked = cursor < final

@@ -1,4 +1,4 @@
-"""The rows of a session: its project, its agent, and what people asked for it."""
+"""The rows of a session: its project, its agent, and its registration."""
 
 from __future__ import annotations
 

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0010"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 PART_WORDS = 8_000
 PART_CHARACTERS = 100_000
-# So many words of a part stand in the next one too, so that phrases are whole in one of them.
+# Number of words that two parts share, so that each phrase is complete in one of them.
 SHARED_WORDS = 32
-# What is longer is no word: it is data.
+# What is longer is not a word but data.
 LONGEST_WORD = 200
 _ASCII_WORD = re.compile(r"[A-Za-z0-9]+")
 # With the accents that stand behind their letters in decomposed text.
@@ -33,7 +33,7 @@ def words_of(text: str) -> list[str]:
 
 
 def word_places(text: str) -> Iterator[re.Match[str]]:
-    """Each word where it stands."""
+    """Each word with its position."""
     pattern = _ASCII_WORD if text.isascii() else _WORD
     return (each for each in pattern.finditer(text) if each.end() - each.start() <= LONGEST_WORD)
 

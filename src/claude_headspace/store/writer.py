@@ -90,7 +90,7 @@ class EventWriter:
 
         `precondition`: what the events were made from; nothing is tried where it does not hold.
         `meanwhile` is called while Postgres works, until it returns False.
-        After the first failed event nothing more is tried: all that follow are failed too.
+        After the first failed event nothing more is tried: all later events have failed too.
         """
         began = time.monotonic()
         prepared = [self._prepare(event) for event in events]

@@ -14,7 +14,7 @@ from claude_headspace.supervision.control import (
 
 
 class EnforcerMissing(HeadspaceError):
-    """supervisord works without the half of the guard that holds the restart limit."""
+    """supervisord runs without the guard's plugin, which holds the restart limit."""
 
     exit_status = 78
 
@@ -30,7 +30,7 @@ class ListenerSettings:
 
 
 def ask_settings(supervisor: Supervisor, beats: Path, program: str) -> ListenerSettings:
-    """From the half inside supervisord, which has read the configuration already.
+    """From the plugin in supervisord, which has read the configuration already.
 
     Raises EnforcerMissing where there is none, and SupervisorUnavailable.
     """

@@ -1,7 +1,7 @@
-"""The watcher's signs of life: datagrams on a unix socket beside supervisord's.
+"""The watcher's heartbeats: datagrams on a unix socket next to supervisord's.
 
 The guard binds the socket, the watcher sends to its path. Nothing else writes there, neither of
-the two needs the disk, and either may be started anew at any time.
+the two needs the disk, and each can be restarted at any time.
 """
 
 from __future__ import annotations
@@ -80,6 +80,12 @@ class BeatSender:
         self._socket.close()
 
 
+def beat_sender() -> BeatSender | None:
+    """To the guard of the supervisord that started this process, if there is one."""
+    path = beats_path()
+    return None if path is None else BeatSender(path)
+
+
 class BeatReceiver:
     """The socket's other end."""
 
@@ -100,9 +106,9 @@ class BeatReceiver:
                 yield beat
 
     def heal(self) -> bool:
-        """Bind anew if the path leads elsewhere (a swept directory); whether that was so.
+        """Bind again if the path leads elsewhere (a cleaned directory); return whether it did.
 
-        Raises OSError when it cannot be.
+        Raises OSError if that fails.
         """
         if self._identity() == self._bound:
             return False

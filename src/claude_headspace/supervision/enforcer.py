@@ -1,4 +1,4 @@
-"""The half of the guard that lives inside supervisord and holds the restart limit.
+"""The guard's plugin in supervisord, which holds the restart limit.
 
 Listeners learn of a death after the respawn; a subscriber is called in between, so only it can
 grant exactly so many restarts. An exception that escapes from it would end supervisord: every
@@ -28,9 +28,9 @@ from claude_headspace.health.words import counted
 from claude_headspace.supervision.budget import WINDOW_SECONDS, RestartBudget
 from claude_headspace.supervision.history import MESSAGE_TYPE, RestartOutcome
 from claude_headspace.supervision.interface import GuardInterface
-from claude_headspace.supervision.memory import FILE_NAME, RestartMemory
 from claude_headspace.supervision.pace import Pace
 from claude_headspace.supervision.reasons import ExitCodes, explain_exit
+from claude_headspace.supervision.restart_memory import FILE_NAME, RestartMemory
 from claude_headspace.supervision.settings import GuardSettings, shorten
 
 LONGEST_DELAY_SECONDS = 1.5
@@ -77,7 +77,7 @@ class Enforcer:
         events.subscribe(events.Tick5Event, self.closed(self._on_tick))
 
     def closed(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """The callback with every exception kept from supervisord, and told to health."""
+        """The callback, with every exception caught and reported to health."""
 
         def call(*arguments: Any) -> None:
             try:

@@ -17,7 +17,7 @@ class Unguarded(HeadspaceError):
 
 
 def check_guarded() -> None:
-    """Raise Unguarded in a supervisord that has not the half of the guard which sets the mark."""
+    """Raise Unguarded in a supervisord without the guard's plugin, which sets the mark."""
     if os.environ.get("SUPERVISOR_PROCESS_NAME") == PROGRAM and MARK not in os.environ:
         raise Unguarded(
             "supervisord has no working [rpcinterface:guard], so nothing would limit restarts:"

@@ -47,7 +47,7 @@ class Hangs:
         self.listen()
 
     def listen(self) -> None:
-        """Have a socket at the path; whoever was not heard meanwhile is not to blame."""
+        """Make sure of a socket; a process that was not heard meanwhile is not silent."""
         try:
             if self._receiver is None:
                 self._receiver = BeatReceiver(self._path)

@@ -13,7 +13,7 @@ log = logging.getLogger("claude_headspace.guard")
 
 
 class HealthWatch:
-    """Alerts when the verdict changes and has stayed changed; remembers what it last told."""
+    """Alerts when the verdict has changed and stays so; remembers the last alert."""
 
     def __init__(self, path: Path, alerts: Alerts) -> None:
         self._path = path
@@ -22,7 +22,7 @@ class HealthWatch:
         self._told = self._recall()
 
     def take(self, verdict: Verdict) -> None:
-        """One look at health; two equal ones in a row count, so a restart is no news."""
+        """One check of health; two equal ones in a row count, so a restart raises no alert."""
         is_well = verdict.status == "healthy"
         current = "recovered" if is_well else "degraded"
         steady, self._previous = current == self._previous, current
@@ -34,7 +34,7 @@ class HealthWatch:
             self._tell("degraded", "; ".join(verdict.reasons))
 
     def gave_up(self, reason: str) -> None:
-        """The watcher stays down: that is told at once, and once until it has recovered."""
+        """The watcher stays down: alert at once, and only once until it has recovered."""
         if self._told != "gave up":
             self._tell("gave up", reason)
 

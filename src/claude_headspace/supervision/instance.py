@@ -1,7 +1,7 @@
-"""One supervisord a state directory, and a supervisorctl that finds it.
+"""One supervisord per state directory, and a supervisorctl that finds it.
 
-The socket cannot tell whether there is one: it may stand in the temporary folder, and be swept
-away under a supervisord that works. A lock in the state directory stays as long as the process.
+The socket does not prove that there is one: it may be in the temporary folder, and be deleted while
+supervisord runs. A lock in the state directory lasts as long as the process.
 """
 
 from __future__ import annotations

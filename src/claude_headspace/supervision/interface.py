@@ -1,4 +1,4 @@
-"""The remote calls by which others ask the guard's half inside supervisord."""
+"""The remote calls of the guard's plugin in supervisord."""
 
 from __future__ import annotations
 

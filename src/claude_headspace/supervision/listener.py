@@ -1,4 +1,4 @@
-"""The half of the guard that runs as a supervisord event listener.
+"""The guard's process: a supervisord event listener.
 
 It writes down every restart, ends a watcher that hangs, and raises alerts.
 """

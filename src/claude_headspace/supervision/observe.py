@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from claude_headspace.errors import StateUnusable
 from claude_headspace.health.disk import disk_problem
 from claude_headspace.health.observation import (
     DatabasePing,
@@ -45,7 +47,16 @@ def check_health(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
     seen = observe(connect(config), config.state.directory, answer)
     settings = danger.settings_paths(config.claude.projects_path)
     dangers = tuple(danger.warnings(settings))
-    return judge(replace(seen, dangers=dangers, remarks=tuple(_remarks(config, settings))))
+    verdict = judge(replace(seen, dangers=dangers, remarks=tuple(_remarks(config, settings))))
+    return replace(verdict, checks={**verdict.checks, "machine": _machine(config)})
+
+
+def _machine(config: Config) -> dict[str, str | None]:
+    """Of which machine the verdict speaks."""
+    machine = None
+    with suppress(StateUnusable):
+        machine = config.state.machine
+    return {"host": config.state.host, "id": machine}
 
 
 def _remarks(config: Config, settings: Sequence[Path]) -> Iterator[str]:
@@ -98,7 +109,7 @@ def _is_process(pid: int) -> bool:
 
 
 def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
-    """The state of the guard's half inside supervisord, or why there is none."""
+    """The state of the guard's plugin in supervisord, or why there is none."""
     try:
         state = supervisor.call("guard.getState")
         return GuardState(

@@ -46,7 +46,7 @@ def kill_with_parent() -> None:
 
 
 class OneWatcher:
-    """A lock that the system lets go of with the process that holds it, however that ends."""
+    """A lock that the system releases when the process that holds it ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,7 +76,7 @@ class OneWatcher:
             )
 
     def release(self) -> None:
-        """Let go of the lock; harmless when it is not held."""
+        """Release the lock; harmless if it is not held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -70,7 +70,7 @@ class GuardSettings:
         self._supervisord.diff_to_active = comparing
 
     def apply_to_reread(self) -> None:
-        """Apply them to what supervisord has just read anew."""
+        """Apply them to what supervisord has just read again."""
         for group_config in self._supervisord.options.process_group_configs:
             self.apply(group_config)
 

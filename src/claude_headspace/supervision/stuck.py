@@ -48,7 +48,7 @@ class Pulse:
         self._begin(self._silence_seconds, None)
 
     def forgive(self, now: float) -> None:
-        """Begin the wait anew, because it was others who did not listen."""
+        """Start the wait again, because nobody was listening."""
         self.last = None
         if self.deadline is not None:
             self.deadline = now + self._limit

@@ -1,1 +1,1 @@
-"""Files in: finding transcripts, noticing changes, reading lines, telling turns from the rest."""
+"""Files in: finding transcripts, noticing changes, reading lines, classifying them."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-# The rules by which lines are told apart (see source.classify). What was read by older ones is
+# The rules by which lines are told apart (see transcripts.classify). What was read by older ones is
 # read again.
 RULES = 3
 _HALF = 2**63
@@ -17,11 +17,11 @@ _HALF = 2**63
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where reading goes on, and how to know that the file is still the one that was read.
+    """Where reading continues, and how to recognise the file that was read.
 
     `offset` counts committed bytes. `checksum` is the CRC-32 of all of them, `head` and `tail` of
-    the first and the last of them (see source.tailer). `mtime_ns` is the file's when last read.
-    `state` is what the lines before it left open (see source.transcript).
+    the first and the last of them (see transcripts.tailer). `mtime_ns` is that of the last read.
+    `state` is what the lines before it left open (see transcripts.transcript).
     """
 
     offset: int = 0
@@ -80,7 +80,7 @@ def as_stored(number: int) -> int:
     """A number of the operating system as a signed number of 64 bits, which Postgres can hold.
 
     Inodes may have 64 bits without a sign, and times in nanoseconds pass 2^63 in the year 2262.
-    They wrap around: what differs goes on to differ.
+    They wrap around, so different numbers stay different.
     """
     return (number + _HALF) % (2 * _HALF) - _HALF
 

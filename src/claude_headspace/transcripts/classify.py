@@ -176,7 +176,7 @@ def title_of(record: Record, body: Body) -> str | None:
     return (title(body) or "").strip() or None
 
 
-# A body is of the kind that goes with its record's type (see source.records).
+# A body is of the kind that goes with its record's type (see transcripts.records).
 _RULES: Mapping[str, Callable[[Record, Any], Classified]] = {
     "assistant": _assistant,
     "user": _user,

@@ -49,7 +49,7 @@ class FoundRecord:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A part of a line that is no record, and why."""
+    """A part of a line that is not a record, and why."""
 
     offset: int
     problem: str

@@ -1,7 +1,7 @@
-"""A long line without what makes it long: pictures, outputs of tools and the like.
+"""Shortens a long line by what makes it long: pictures, outputs of tools and the like.
 
-What a person or the agent said in it is kept whole, and so is what tells whose line it is. The
-line is read in blocks and never held.
+The words of a person or the agent, and the fields that identify the line, stay complete. The line
+is read in blocks and is never in memory whole.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 SHORT_BYTES = 1024
 _MARK = re.compile(rb'["{}\[\],:]')
 _OPENING, _CLOSING = b"{[", b"}]"
-# Which containers are looked into: those of the record, and those of its message or attachment.
+# Containers to search: those of the record, and those of its message or attachment.
 _OF_RECORD = frozenset({b"message", b"attachment", b"origin", b"forkedFrom"})
 _LISTS = {b"message": b"content", b"attachment": b"prompt"}
 _TEXTS_OF_RECORD = frozenset({b"content", b"userFeedback"})
@@ -44,7 +44,7 @@ class _Thinner:
         self._last_string = b""
         self._in_string = self._escaped = False
         self._is_text = False
-        # The string that is being read, as far as it is kept; None once it is emptied.
+        # The part of the current string that is kept; None once it is dropped.
         self._string: bytearray | None = None
 
     def feed(self, block: bytes) -> None:

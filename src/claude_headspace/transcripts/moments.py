@@ -1,4 +1,4 @@
-"""Moments as the operating system tells them."""
+"""Times as the operating system reports them."""
 
 from __future__ import annotations
 

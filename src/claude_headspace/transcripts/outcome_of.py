@@ -65,7 +65,7 @@ def _instant_or_none(text: str | None) -> datetime | None:
 
 @lru_cache(maxsize=1024)
 def session_of(text: str) -> UUID:
-    """The session of this id. Raises ValueError where it is no UUID."""
+    """The session with this id. Raises ValueError if it is not a UUID."""
     return UUID(text)
 
 
@@ -95,7 +95,7 @@ def _turn(
 
 
 def prompt_turn(session_text: str, prompt: Prompt, offset: int) -> Outcome:
-    """The turn of a prompt that stands in no line of its own."""
+    """The turn of a prompt that has no line of its own."""
     placed = _placed(session_text, prompt.when, offset)
     if isinstance(placed, Rejected):
         return placed
@@ -107,7 +107,7 @@ def prompt_turn(session_text: str, prompt: Prompt, offset: int) -> Outcome:
 
 
 def prompt_key(prompt: Prompt) -> UUID:
-    """The key of a prompt that stands in no line of its own."""
+    """The key of a prompt that has no line of its own."""
     return derived_key("prompt", prompt.when, str(prompt.ordinal), prompt.digest)
 
 

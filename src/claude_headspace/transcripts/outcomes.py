@@ -17,8 +17,8 @@ from claude_headspace.events.work import Work
 class Turn(msgspec.Struct, frozen=True, gc=False):
     """A turn: what the log stores as turn_detected.
 
-    `uuid` is None for a prompt that stands in no line of its own. `copy_of`: the session of which
-    the line itself says that it was copied from there.
+    `uuid` is None for a prompt that has no line of its own. `copy_of`: the session from which the
+    line was copied, if the line says so.
     """
 
     offset: int
@@ -96,7 +96,7 @@ class Title(NamedTuple):
 
 
 class Other(msgspec.Struct, frozen=True, gc=False):
-    """A record that is no turn: counted by its kind, and a sign of life of its session."""
+    """A record that is not a turn: counted by its kind, and proof that its session is active."""
 
     kind: str
     session: UUID | None = None
@@ -120,7 +120,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """A turn that was told because no line of its own had come; one has come now."""
+    """A turn that was made without its own line, which has come now."""
 
     session: UUID
     key: UUID

@@ -1,15 +1,15 @@
-"""Prompts typed while the agent works, as clients that write no other line of them tell them.
+"""Prompts typed while the agent works, from clients that write no line of their own for them.
 
 A prompt is queued (`enqueue`) and leaves the queue in one of these ways: `dequeue` (a user line
-follows), `popAll` (taken back), `remove` with a reason (an attachment says it), or `remove`
-without one. The last means that it went to the agent. In some versions an attachment, which may
-stand before or after, says it again, and a command is written once more when it runs. So such a
-prompt is held until the agent's next reply, a command until the next prompt, and is told then
-unless a line of its own has come. Operations pair first in, first out, or by content where they
-have one. Two prompts may have one timestamp; one given as blocks has no content.
+follows), `popAll` (taken back), `remove` with a reason (an attachment repeats it), or `remove`
+without one. The last means that it went to the agent. In some versions an attachment, before or
+after, repeats it, and a command is written again when it runs. So such a prompt waits until the
+agent's next reply, a command until the next prompt, and then becomes a turn unless its own line
+has come. Operations are matched first in, first out, or by content if they have any. Two prompts
+may have the same timestamp; one given as blocks has no content.
 
-What is told depends on the lines alone, whenever they are read. The state is a value: it is
-stored with the offset up to which it was read.
+The result depends on the lines alone, whenever they are read. The state is a value: it is stored
+with the offset up to which it was read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_CHARACTERS = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A queued prompt. `ordinal` tells apart those of one time and content.
+    """A queued prompt. `ordinal` distinguishes prompts with the same time and content.
 
     `digest` is the content's and `said_digest` that of the words in it, so that `said`, the
     words, can be redacted where they are kept. `told`: an attachment has told it already.
@@ -54,7 +54,7 @@ class Prompt:
 
 
 def digest_of(text: str) -> str:
-    """What stands for a text where only equality matters."""
+    """Represents a text where only equality matters."""
     return derived_key("prompt", text).hex
 
 
@@ -71,8 +71,8 @@ def _said(content: str) -> str:
 class PromptQueue:
     """The queue of one session.
 
-    `held`: removed, and not told yet. `early`: told because no line had come for a while, which
-    a line may still tell itself. `expected`: digests of dequeued prompts.
+    `held`: removed, but not a turn yet. `early`: made a turn because no line had come for a
+    while; its line may still come. `expected`: digests of dequeued prompts.
     """
 
     waiting: tuple[Prompt, ...] = ()
@@ -107,7 +107,7 @@ class PromptQueue:
         return replace(self, waiting=_newest((*self.waiting, replace(prompt, ordinal=same))))
 
     def _place(self, content: str | None) -> int | None:
-        """Where the prompt stands that an operation means: the first, or by its content."""
+        """The index of the prompt that an operation means: the first, or by its content."""
         if content is None:
             return 0 if self.waiting else None
         for digest in (digest_of(content), _NO_CONTENT):
@@ -117,7 +117,7 @@ class PromptQueue:
         return None
 
     def attachment(self, text: str) -> tuple[PromptQueue, Prompt | None]:
-        """The queue after an attachment said this, and the prompt that was told too early."""
+        """The queue after an attachment with this text, and the prompt made a turn too early."""
         if (known := self._told_by_line(text)) is not None:
             return known
         digest = digest_of(text)
@@ -129,7 +129,7 @@ class PromptQueue:
         return self, None
 
     def typed(self, text: str) -> tuple[PromptQueue, Prompt | None]:
-        """The queue after a line of its own said this, and the prompt that was told too early."""
+        """The queue after a line with this text, and the prompt made a turn too early."""
         digest = digest_of(text)
         if digest in self.expected:
             at = self.expected.index(digest)
@@ -148,7 +148,7 @@ class PromptQueue:
         return None
 
     def holds(self, text: str) -> bool:
-        """Whether a line that says this tells a prompt of this queue."""
+        """Whether a line with this text is a prompt of this queue."""
         return _first(self.held, text) is not None or digest_of(text) in self.expected
 
     @property

@@ -1,4 +1,4 @@
-"""The record on an undamaged line of a transcript, decoded as far as the log cares."""
+"""The record on an undamaged line of a transcript, decoded as far as necessary."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class MessageBody(msgspec.Struct):
 
 
 class Attachment(msgspec.Struct):
-    """What a client put beside a message; `prompt` is what a person typed while it worked."""
+    """What a client attached to a message; `prompt` is what a person typed while it worked."""
 
     type: str | None = None
     prompt: Content = None
@@ -62,7 +62,7 @@ class _AttachmentType(msgspec.Struct):
 
 
 class Record(msgspec.Struct):
-    """One record, as far as the log cares; what is raw is decoded only where it matters."""
+    """One record, as far as necessary; raw parts are decoded only where they matter."""
 
     type: str | None = None
     message: msgspec.Raw = ABSENT
@@ -110,7 +110,7 @@ class Details(msgspec.Struct):
         return None if self.content == ABSENT else text_or_none(_decode_any(self.content))
 
 
-# What a record of a type says beside its own fields.
+# Where a record of a type has its further fields.
 Body = MessageBody | Attachment | Details | None
 
 

@@ -1,7 +1,7 @@
-"""A damaged line taken apart: every whole record comes out.
+"""Takes a damaged line apart and returns every complete record.
 
-A line may hold several records, one behind a cut-off other, runs of NUL bytes, bytes that are no
-UTF-8, or NaN.
+A line may hold several records, a record after a truncated one, runs of NUL bytes, bytes that are
+not UTF-8, or NaN.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from claude_headspace.transcripts.lenient import Broken, FoundRecord, found
 # What is decoded in vain while whole records are searched for behind a broken one, as a multiple
 # of the line's length: so the search is linear, whatever the line holds.
 RESCUE_FACTOR = 32
-# Of a line with more broken parts than this the first are told, the rest is passed over.
+# Of a line with more broken parts than this, only the first are reported.
 MAX_BROKEN = 100
 # A line that repeats `{}` a million times would else become a million objects.
 MAX_RECORDS = 10_000

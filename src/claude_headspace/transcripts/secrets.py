@@ -17,7 +17,7 @@ from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
 
 
 class Redaction:
-    """Takes secrets out of what lines say; nothing where there is no redactor."""
+    """Removes secrets from what lines say, if there is a redactor."""
 
     def __init__(self, redactor: Redactor | None) -> None:
         self.redactor = redactor

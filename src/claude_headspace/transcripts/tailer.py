@@ -1,4 +1,4 @@
-"""Reads the new whole lines of a file, and notices when it is no longer the file it was.
+"""Reads the new complete lines of a file, and notices when its content was replaced.
 
 Bytes, never text: a read may end inside a character. A line ends with `\\n` and with nothing
 else. Nothing is kept in memory between reads but the checkpoint.
@@ -87,7 +87,7 @@ class SourceFile:
         return instant(self.stat.st_mtime)
 
     def compare(self, checkpoint: Checkpoint, beat: Callable[[], None]) -> Comparison:
-        """Whether what was committed still stands where it stood; `beat` is called in long work."""
+        """Whether the committed bytes are unchanged; `beat` is called during long work."""
         if self.stat.st_size < checkpoint.offset:
             return "rewritten"
         if checkpoint.offset == 0:

@@ -38,7 +38,7 @@ class Transcript:
     """Reads the lines of one transcript in order.
 
     `state` is what the lines before left open, as text: it belongs to the offset that was read
-    to. None: it is not known, so prompts that stand in no line of their own are passed over.
+    to. None: it is not known, so prompts without a line of their own are skipped.
     """
 
     def __init__(self, state: str | None = "", redact: Callable[[str], str] = str) -> None:
@@ -91,7 +91,7 @@ class Transcript:
 
     @property
     def holds_prompts(self) -> bool:
-        """Whether prompts wait for the line that tells of them."""
+        """Whether prompts wait for the line that reports them."""
         return any(queue.held for queue in self.queues.values())
 
     def _read(
@@ -165,7 +165,7 @@ def _queues(state: str) -> Queues:
 
 
 def _is_prompt(record: Record, body: Body) -> bool:
-    """Whether a person's record is a prompt of its own and not beside the result of a tool."""
+    """Whether a person's record is a prompt, not an answer next to a tool's result."""
     if not isinstance(body, MessageBody):
         return record.type == "system"
     blocks = body.content if isinstance(body.content, list) else []

@@ -108,7 +108,7 @@ def only_command(text: str) -> str | None:
 
 
 def _inside(text: str, tag: str) -> str | None:
-    """What stands between the first opening tag and the last closing one; None without them."""
+    """The text between the first opening tag and the last closing one; None without them."""
     start = text.find(f"<{tag}>")
     end = text.rfind(f"</{tag}>", start) if start >= 0 else -1
     return text[start + len(tag) + 2 : end].strip() if end >= 0 else None

@@ -56,7 +56,7 @@ _FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def work_of(record: Record, message: MessageBody, line: bytes) -> Work | None:
-    """What was done and spent by this record, which stands in this line; None for nothing."""
+    """The tool calls and tokens of this record, which is on this line; None if it has none."""
     blocks = message.content if isinstance(message.content, list) else ()
     if record.type == "assistant":
         usage = _usage(message)

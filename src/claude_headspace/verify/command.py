@@ -13,7 +13,7 @@ from uuid import UUID
 import click
 
 from claude_headspace.archive.check import proven_files
-from claude_headspace.archive.file import ArchivedFile, archived_file
+from claude_headspace.archive.file import ArchivedFile, open_kept
 from claude_headspace.archive.pieces import Pieces
 from claude_headspace.config import Config
 from claude_headspace.discovery.listing import is_transcript, look, sweep, unreadable
@@ -23,7 +23,6 @@ from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.sessions import SessionRows
-from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.verify.check import FileCheck
 from claude_headspace.verify.conclusions import conclude
 from claude_headspace.verify.expected import Expected
@@ -93,7 +92,7 @@ class Verifier:
         self._log = LogSide(database, machine, only)
         self._report = Report(config.state.host)
         self._pieces = Pieces(database)
-        self._repair = Repair(config, self._log, self._open)
+        self._repair = Repair(config, self._log, self._pieces)
         self._watcher_runs = self._log.watcher_runs()
         self._unreadable: dict[str, str] = {}
 
@@ -173,16 +172,6 @@ class Verifier:
         except OSError as error:
             self._unreadable.setdefault(path, error.strerror or str(error))
 
-    def _open(self, source_id: int | None, path: str) -> SourceFile:
-        """A transcript, or what the archive has of it once it is gone."""
-        try:
-            return SourceFile(path)
-        except FileNotFoundError:
-            found = source_id and archived_file(self._pieces, source_id, path)
-            if not found:
-                raise
-            return found
-
     def _compare(
         self, path: str, source: StoredSource | None, advance: Callable[[int], None]
     ) -> None:
@@ -195,7 +184,7 @@ class Verifier:
             only=self._only,
             watched=self._watcher_runs,
         )
-        file = self._open(source.id if source else None, path)
+        file = open_kept(self._pieces, source.id if source else None, path)
         expected = Expected(
             file,
             self._config.file_watcher.max_line_bytes,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from claude_headspace.archive.file import open_kept
+from claude_headspace.archive.pieces import Pieces
 from claude_headspace.capture.late import LateWriter
 from claude_headspace.config import Config
 from claude_headspace.transcripts.outcomes import Turn
-from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.verify.conclusions import lost_events
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LogSide
@@ -24,7 +25,7 @@ class Repair:
 
     config: Config
     log: LogSide
-    open_source: Callable[[int, str], SourceFile]
+    pieces: Pieces
     files: dict[int, str] = field(default_factory=dict)
     doubtful: list[str] = field(default_factory=list)
 
@@ -50,12 +51,16 @@ class Repair:
                 except OSError as error:
                     report.notes.append(f"{path} cannot be read: {error.strerror}")
             report.of_sessions = sum(writer.write_missing(*each) for each in lost_events(self.log))
+            # Where turns were missing, what their lines say of tools and models may be, too.
+            repaired = [each for each, tally in report.sessions.items() if tally.repaired]
+            if repaired:
+                writer.rebuild.run(repaired)
         finally:
             writer.close()
 
     def _write_file(self, writer: LateWriter, source_id: int, path: str, report: Report) -> None:
         limit, poison = self.config.file_watcher.max_line_bytes, self.log.poison(source_id)
-        file = self.open_source(source_id, path)
+        file = open_kept(self.pieces, source_id, path)
         with closing(Expected(file, limit, poison=poison)) as expected:
             for batch in expected.batches():
                 told = [each.told for each in batch.records if isinstance(each.told, Turn)]

@@ -27,7 +27,7 @@ from claude_headspace.quarantine import Quarantine
 from claude_headspace.sessions.log import make_log
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.patience import Patience
-from claude_headspace.supervision.beats import BeatSender, beats_path
+from claude_headspace.supervision.beats import beat_sender
 from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.watcher.backlog import BacklogProgress
 from claude_headspace.watcher.boundary import Boundary
@@ -37,6 +37,7 @@ from claude_headspace.watcher.liveness import Liveness
 from claude_headspace.watcher.loop import Loop
 from claude_headspace.watcher.meter import Meter
 from claude_headspace.watcher.pause import Pause
+from claude_headspace.watcher.presence import Presence
 from claude_headspace.watcher.reading import Reading
 from claude_headspace.watcher.rewinding import Rewinding
 from claude_headspace.watcher.snapshot import Snapshot
@@ -57,7 +58,7 @@ class Parts:
         self._waker = Waker()
         self.stop = Stop(config.event_system.shutdown_timeout_seconds, self._waker)
         self.heartbeat = Heartbeat(
-            Liveness(_sender()), status_path(config.state.directory), self._status
+            Liveness(beat_sender()), status_path(config.state.directory), self._status
         )
         self.heartbeat.start()
         self._pause = Pause(self._waker, self.stop, self.heartbeat)
@@ -227,6 +228,7 @@ class Parts:
             stop=self.stop,
             heartbeat=self.heartbeat,
             pause=self._pause,
+            presence=Presence(self.log.database, self._machine, self._work_queue),
             meter=self._meter,
             learn_anew=self._learn_anew,
         )
@@ -242,9 +244,3 @@ class Parts:
         if self._is_orphaned():
             self.stop.request()
         return self._snapshot(state, reason)
-
-
-def _sender() -> BeatSender | None:
-    """To the guard of the supervisord that started this process."""
-    path = beats_path()
-    return None if path is None else BeatSender(path)

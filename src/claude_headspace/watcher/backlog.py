@@ -1,4 +1,4 @@
-"""How far the capture of a large backlog is: for the log, and for whoever asks."""
+"""The progress of a large backlog, for the log and the status."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BacklogProgress:
         return self._meter.committed_bytes - self._committed_before
 
     def advance(self) -> None:
-        """Take note of where capture is; tells of it now and then."""
+        """Note the progress of capture; log it now and then."""
         if self.total_bytes is None:
             return
         if not self._work_queue.backlog_files:

@@ -47,7 +47,7 @@ class Boundary:
         return self._run(self._quarantine, source, work)
 
     def run_when_due(self, name: str, work: Callable[[], Returned]) -> Returned | None:
-        """The same for work that is of no one source; None also while it is put off."""
+        """The same for work that does not belong to one source; None also while it waits."""
         return None if self._put_off.holds(name) else self._run(self._put_off, name, work)
 
     def _run(

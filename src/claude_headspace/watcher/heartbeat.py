@@ -23,10 +23,10 @@ FINISH_SECONDS = 0.5
 
 
 class StatusWriter:
-    """Writes the status file from a thread of its own, so that a disk that hangs holds no work.
+    """Writes the status file in a thread of its own, so that a hanging disk blocks no work.
 
-    While the work has nothing new to say, what it said last is repeated with the time and with
-    what it is busy with.
+    Without news from the work it repeats the last status, with the current time and with what the
+    work is busy with.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class StatusWriter:
         self._thread.start()
 
     def write(self, status: WatcherStatus) -> None:
-        """Have it written at once; does not wait for it."""
+        """Have it written at once, without waiting."""
         self._latest = status.frozen()
         self._wake.set()
 
@@ -112,7 +112,7 @@ class Heartbeat:
             self.tell()
 
     def doing(self, what: str, seconds: float) -> AbstractContextManager[None]:
-        """Announce something that may take so long; a beat inside begins the time anew."""
+        """Announce something that may take so long; a beat inside restarts the time."""
         return self._liveness.doing(what, seconds)
 
     def become(self, state: WatcherState, reason: str | None = None) -> None:

@@ -1,7 +1,7 @@
-"""What the work does and how long that may take, told by a thread that does nothing else.
+"""Reports what the work does and how long that may take, in a thread that does nothing else.
 
-The work announces; the thread carries the announcement to the guard. Silence of the thread, or an
-announcement that is overdue, is a hang, and nothing else is: a slow disk is not.
+The work makes announcements; the thread sends them to the guard. Only a silent thread or an overdue
+announcement is a hang: a slow disk is not.
 """
 
 from __future__ import annotations

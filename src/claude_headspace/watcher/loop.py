@@ -24,6 +24,7 @@ from claude_headspace.watcher.boundary import Boundary
 from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.meter import Meter
 from claude_headspace.watcher.pause import Pause
+from claude_headspace.watcher.presence import Presence
 from claude_headspace.watcher.reading import Reading
 from claude_headspace.watcher.rewinding import Rewinding
 from claude_headspace.watcher.stop import Stop
@@ -67,6 +68,7 @@ class Loop:
     heartbeat: Heartbeat
     pause: Pause
     meter: Meter
+    presence: Presence
     learn_anew: Callable[[], None]
 
     def __post_init__(self) -> None:
@@ -92,7 +94,7 @@ class Loop:
                 return
 
     def _connect(self) -> None:
-        """Have a connection; on a new one everything is learnt anew from the database."""
+        """Make sure of a connection; after a new one, learn everything again from the database."""
         self._database.connect()
         if self._database.generation == self._generation:
             return
@@ -110,6 +112,7 @@ class Loop:
 
     def _work(self) -> None:
         """Whatever is due; waits when nothing is."""
+        self.presence.tell()
         self.rewinding.look()
         self._take_notifications()
         if time.monotonic() >= self.scanner.due:

@@ -22,7 +22,7 @@ class Pause:
         self._heartbeat = heartbeat
 
     def __call__(self, seconds: float) -> None:
-        """Changes of files that are notified meanwhile stay noted."""
+        """Changes of files that are reported meanwhile are not lost."""
         end = time.monotonic() + seconds
         while not self._stop.requested and (left := end - time.monotonic()) > 0:
             self._heartbeat.beat()

@@ -1,4 +1,4 @@
-"""Steps with files: what changed, what has gone from its place, and what was left open."""
+"""Steps with files: changed, deleted or replaced ones, and those with open ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from claude_headspace.watcher.unread import PATIENT_TRIES
 
 @dataclass(eq=False, kw_only=True)
 class Reading:
-    """Has files captured, and tells the work queue what came of it."""
+    """Captures files, and updates the work queue."""
 
     sources: Sources
     capture: Capture
@@ -73,7 +73,7 @@ class Reading:
         self.unfinished.note(source, step)
 
     def read_detached(self) -> None:
-        """Read what is gone from its place to its end, before what took the place."""
+        """Read a replaced file to its end, before the file that replaced it."""
         while (source := self.sources.next_detached()) is not None:
             name = f"{source.path} (deleted or replaced)"
             if self.quarantine.holds(name):
@@ -98,7 +98,7 @@ class Reading:
         return True
 
     def take_unfinished(self) -> None:
-        """Take last lines that have been still for long enough."""
+        """Read last lines that have not changed for long enough."""
         for path, size in self.unfinished.take_due():
             self.boundary.run(path, lambda: self._take_if_still(path, size))  # noqa: B023
 
@@ -114,6 +114,6 @@ class Reading:
         return True
 
     def _take_end(self, source: ActiveSource) -> None:
-        """What stands open at the end of a file that is still: a last line, prompts."""
+        """What is open at the end of a file that does not change: a last line, prompts."""
         self.meter.read(self.capture.step_unfinished(source))
         self.meter.read(self.capture.step_untold(source))

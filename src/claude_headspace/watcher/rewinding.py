@@ -52,7 +52,7 @@ class Rewinding:
 
 
 def _may_be_there(path: str) -> bool:
-    """Whether there is a file at the path, as far as that can be told."""
+    """Whether there is a file at the path, as far as is known."""
     try:
         return look(path) is not None
     except OSError:

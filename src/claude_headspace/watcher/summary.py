@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class Summary:
-    """Tells what the writer did since it last told."""
+    """Logs what the writer did since the last summary."""
 
     def __init__(self, counters: WriteCounters, interval_seconds: float) -> None:
         self._counters = counters
@@ -20,13 +20,13 @@ class Summary:
         self._told = (0, 0, 0, 0, 0)
 
     def tell_if_due(self) -> None:
-        """Tell once an interval, and only if something was done."""
+        """Log once per interval, and only if there was something."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self._interval
             self.tell()
 
     def tell(self) -> None:
-        """Tell now, unless nothing was done."""
+        """Log now, unless there was nothing."""
         c = self._counters
         now = (c.written, c.duplicates, c.rejected, c.failed, c.retries)
         if now == self._told:

@@ -1,4 +1,4 @@
-"""Which files may hold what is not in the log yet, for whoever must wait for them."""
+"""Which files may have lines that are not in the log yet, for callers that must wait."""
 
 from __future__ import annotations
 

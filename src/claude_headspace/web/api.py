@@ -15,6 +15,7 @@ from claude_headspace.errors import BadQuestion, SelectionError
 from claude_headspace.read.connection import Reader, ReadPool
 from claude_headspace.read.events import Event, EventQuestion, find_event, list_events
 from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings
+from claude_headspace.read.hosts import Host, HostQuestion, list_hosts
 from claude_headspace.read.listed import (
     ListedSession,
     ListedTurn,
@@ -103,6 +104,7 @@ LISTINGS: tuple[Listing, ...] = (
     ),
     Listing("tools", "Calls of tools, newest first", ToolQuestion, ListedCall, list_calls),
     Listing("usage", "What models were used for", UsageQuestion, Usage, list_usage),
+    Listing("hosts", "Machines, those that are alive first", HostQuestion, Host, list_hosts),
     Listing("search", "What was found, newest first", SearchQuestion, Hit, search),
 )
 SINGLES: tuple[Single, ...] = (

@@ -65,6 +65,8 @@ class _Figures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield _labelled("build_info", "The version.", {"version": {_version(): 1}})
+        machine = str(self._verdict.checks.get("machine", {}).get("id") or "")
+        yield _labelled("machine_info", "Whose figures these are.", {"machine": {machine: 1}})
         states = {status: float(status == self._verdict.status) for status in _STATUSES}
         yield _labelled("health", "The verdict, one series each.", {"status": states})
         yield from _watcher(self._verdict.checks["watcher"])

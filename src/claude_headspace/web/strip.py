@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from claude_headspace.errors import start_command
+from claude_headspace.errors import START_COMMAND
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.health.words import format_bytes
 from claude_headspace.web.words import ago, clock, counted
@@ -35,14 +35,11 @@ def strip_of(verdict: Verdict, now: float) -> Strip:
         since = _since(watcher.get("failing_since"))
         return Strip(
             "broken", f"Postgres does not answer{since}.",
-            "Reading has stopped; nothing is lost.", start_command(),
+            "Reading has stopped; nothing is lost.", START_COMMAND,
         )  # fmt: skip
     if verdict.status == "down":
         return Strip(
-            "broken",
-            "Nothing is being captured.",
-            _sentence(verdict.reasons),
-            start_command(),
+            "broken", "Nothing is being captured.", _sentence(verdict.reasons), START_COMMAND
         )
     if verdict.reasons:
         return _degraded(verdict.reasons)

@@ -1,4 +1,4 @@
-"""The guard's memory of restarts on disk, so that its own death or a reload forgets nothing."""
+"""The guard's record of restarts on disk, so that neither its death nor a reload loses them."""
 
 from __future__ import annotations
 

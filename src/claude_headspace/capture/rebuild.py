@@ -1,0 +1,171 @@
+"""`claude-headspace rebuild`: calls of tools and replies of models made again, of lines alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from uuid import UUID
+
+from claude_headspace.archive.file import ArchivedFile
+from claude_headspace.archive.pieces import Archived, Generation, Pieces
+from claude_headspace.config import Config
+from claude_headspace.events.event import NO_SESSION
+from claude_headspace.sessions.log import Log
+from claude_headspace.store.copies import Copies
+from claude_headspace.store.projections import Projections, WorkRows
+from claude_headspace.transcripts.checkpoint import Checkpoint
+from claude_headspace.transcripts.lines import Line
+from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
+from claude_headspace.transcripts.secrets import Redaction
+from claude_headspace.transcripts.tailer import SourceFile
+from claude_headspace.transcripts.transcript import Transcript
+
+_KEYS = {"tool_calls": "tool_use_id", "model_calls": "message_id"}
+# What nobody has written to since it was seen.
+_SEE = "SELECT {key}, hashtextextended(t::text, 0) FROM {table} t WHERE session_uuid = %s"
+_DROP = """
+DELETE FROM {table} t USING unnest(%s::text[], %s::bigint[]) AS seen (key, hash)
+WHERE t.session_uuid = %s AND t.{key} = seen.key AND hashtextextended(t::text, 0) = seen.hash
+"""
+_SOURCES = """
+SELECT id, ARRAY(SELECT source_offset FROM dead_letters
+    WHERE source_id = c.id AND reason = 'poison' AND resolved_at IS NULL)
+FROM checkpoints c WHERE %s::uuid = ANY (sessions) AND inode IS NOT NULL ORDER BY id
+"""
+_COPIES_DUE = "UPDATE agents SET copies = 'due' WHERE forked_from IS NOT NULL AND NOT fork_told"
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What was made. `unread`: files that are neither there nor archived as they were captured.
+
+    No row of their sessions was removed.
+    """
+
+    sessions: int = 0
+    calls: int = 0
+    replies: int = 0
+    unread: int = 0
+
+
+class Rebuild:
+    """Reads the lines of sessions again: of every generation, in the files and in the archive."""
+
+    def __init__(self, log: Log, config: Config) -> None:
+        self._database = log.database
+        self._sessions = log.sessions
+        self._limit = config.file_watcher.max_line_bytes
+        self._redaction = Redaction.of(config.privacy)
+        self._projections = Projections(log.database)
+        self._pieces = Pieces(log.database)
+        self.done = Rebuilt()
+
+    def sessions(self) -> Iterator[UUID]:
+        """All that are known, on whatever machine."""
+        page = "SELECT session_uuid::text FROM agents WHERE session_uuid > %s ORDER BY 1 LIMIT 500"
+        last = str(NO_SESSION)
+        while rows := self._database.execute(page, (last,)):
+            last = rows[-1][0]
+            yield from (UUID(row[0]) for row in rows)
+
+    def run(self, sessions: Iterable[UUID]) -> Rebuilt:
+        """Make the rows of these sessions again, beside a running watcher."""
+        for session in sessions:
+            self._session(session)
+        # What a session repeats of another without a word shows by comparing them.
+        self._database.execute(_COPIES_DUE)
+        copies = Copies(self._database, self._sessions.learnt)
+        while copies.step():
+            pass
+        return self.done
+
+    def _session(self, session: UUID) -> None:
+        if not self._sessions.captured(session):
+            return
+        calls, replies = (self._seen(table, session) for table in _KEYS)
+        rows = WorkRows()
+        unread = 0
+        for source_id, poison in self._database.execute(_SOURCES, (str(session),)):
+            source = self._pieces.source(source_id)
+            unread += source is None or not self._read(source, poison, session, rows)
+        statements = self._projections.statements(rows)
+        if not unread:
+            # A call keeps its row, which a result may reach meanwhile. Of a reply only a line that
+            # is newer changes the row, so it is made anew.
+            gone = {name: calls[name] for name in calls if (session, name) not in rows.calls}
+            drop = (self._drop(*each, session) for each in zip(_KEYS, (gone, replies), strict=True))
+            statements = [*drop, *statements]
+        if statements:
+            self._database.execute("; ".join(statements))
+        self.done.sessions += 1
+        self.done.calls += len(rows.calls)
+        self.done.replies += len(rows.replies)
+        self.done.unread += unread
+
+    def _seen(self, table: str, session: UUID) -> dict[str, int]:
+        statement = _SEE.format(table=table, key=_KEYS[table])
+        return {row[0]: row[1] for row in self._database.execute(statement, (str(session),))}
+
+    def _drop(self, table: str, seen: dict[str, int], session: UUID) -> str:
+        statement = _DROP.format(table=table, key=_KEYS[table])
+        return self._database.mogrify(statement, (list(seen), list(seen.values()), str(session)))
+
+    def _read(self, source: Archived, poison: list[int], session: UUID, rows: WorkRows) -> bool:
+        """Add what all generations of a source say; False where one of them cannot be read."""
+        archived = {each.number: each for each in self._pieces.generations(source.id)}
+        whole = True
+        for number in range(1, source.number + 1):
+            committed = source.captured if number == source.number else None
+            file = self._opened(source, archived.get(number), committed)
+            if file is None:
+                whole = False
+                continue
+            with closing(file):
+                transcript = Transcript("")
+                for line in _lines(file, committed, self._limit):
+                    if line.start not in poison:
+                        found = transcript.outcomes(line.data, line.start)
+                        place = (source.id, number, line.start, line.size)
+                        self.take(rows, found, session, *place)
+        return whole
+
+    def take(self, rows: WorkRows, found: Iterable[Outcome], session: UUID, *place: int) -> None:
+        """Add what a line says of one session; `place` is for Place."""
+        for each in map(self._redaction.outcome, found):
+            if isinstance(each, Turn | Other) and each.session == session:
+                self._sessions.take_work(rows, each, *place)
+
+    def _opened(
+        self, source: Archived, archived: Generation | None, committed: Checkpoint | None
+    ) -> SourceFile | None:
+        """A generation: in its file, as far as it was captured, or else in the archive."""
+        if committed is not None:
+            with suppress(OSError):
+                file = SourceFile(source.path)
+                if file.compare(committed, _nothing) == "same":
+                    return file
+                file.close()
+        if archived is None or archived.redacted:
+            return None
+        whole = committed is None or archived.checkpoint.offset >= committed.offset
+        return ArchivedFile(self._pieces, archived, source.path) if whole else None
+
+
+def _lines(file: SourceFile, committed: Checkpoint | None, limit: int) -> Iterator[Line]:
+    """The lines that were committed, the last one with or without its newline."""
+    end = committed.offset if committed else file.stat.st_size
+    at = Checkpoint()
+    while at.offset < end:
+        chunk = file.read(at, limit, _nothing)
+        if chunk.checkpoint.offset == at.offset:
+            yield Line(at.offset, file.begin(at.offset, end - at.offset))
+            return
+        for line in chunk.lines:
+            if isinstance(line, Line) and line.start < end:
+                yield line
+        at = chunk.checkpoint
+
+
+def _nothing() -> None:
+    """Nobody waits for a sign of life."""

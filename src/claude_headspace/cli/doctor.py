@@ -1,0 +1,45 @@
+"""Everything that a support answer would ask."""
+
+from __future__ import annotations
+
+from claude_headspace.cli.command import command, json_output
+from claude_headspace.cli.terminal import as_json, print_lines, terminal_width, wrapped
+
+_INDENT = 26
+
+
+@command("doctor", "claude-headspace doctor")
+@json_output("one JSON object per finding: check, level, told, remedy")
+def doctor(*, whole: bool) -> int:
+    """Examine the installation, Claude Code and what runs, and say what to do.
+
+    Every check says ok, warning or broken. Exit status: 0 all well, 1 warnings, 2 something is
+    broken. Nothing is changed.
+    """
+    from dataclasses import asdict
+
+    from claude_headspace.doctor.examine import examine, exit_status
+    from claude_headspace.doctor.gather import gather
+
+    found = list(examine(gather()))
+    if whole:
+        for check, finding in found:
+            print(as_json({"check": check, **asdict(finding)}))
+    else:
+        for check, finding in found:
+            _print(f"{finding.level:<8} {check:<16} ", finding.told)
+            if finding.remedy and finding.level != "ok":
+                _print("", f"to do: {finding.remedy}")
+    return exit_status(finding for _, finding in found)
+
+
+def _print(mark: str, told: str) -> None:
+    """One finding beside its mark, or below it where there is little room."""
+    width = terminal_width()
+    narrow = width is not None and width < 3 * _INDENT
+    lines = wrapped(told, width, " " * (2 if narrow else _INDENT))
+    if narrow:
+        lines[:0] = filter(None, [mark.rstrip()])
+    else:
+        lines[0] = f"{mark:<{_INDENT}}{lines[0][_INDENT:]}"
+    print_lines(lines)

@@ -1,0 +1,55 @@
+"""The machines of the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from claude_headspace.cli.access import all_pages, configured, open_reader
+from claude_headspace.cli.command import command, json_output
+from claude_headspace.cli.terminal import as_json, local_time, print_lines, table
+from claude_headspace.health.words import counted, format_bytes
+
+if TYPE_CHECKING:
+    from claude_headspace.read.hosts import Host
+
+_COLUMNS = ("host", "id", "alive", "version", "last seen", "backlog", "lag", "sessions", "read")
+_SHORT_ID = 8
+
+
+@command("hosts", "claude-headspace hosts")
+@json_output("one JSON object per line, with whole ids")
+def hosts(*, whole: bool) -> int:
+    """Show the machines of the log, and how far each has come.
+
+    A machine is alive while its watcher holds its lease; of the others it says what was known when
+    they were seen last. The machine on which this runs has a star.
+    """
+    from dataclasses import asdict
+
+    from claude_headspace.read.hosts import HostQuestion, list_hosts
+
+    config = configured()
+    with open_reader(config) as reader:
+        found = list(all_pages(list_hosts, reader, HostQuestion(), None))
+    own = config.state.machine
+    if whole:
+        for each in found:
+            print(as_json({**asdict(each), "here": each.machine == own}))
+        return 0
+    print_lines(table([_COLUMNS, *(_row(each, own) for each in found)]))
+    print(f"{counted(len(found), 'machine')}, {sum(each.alive for each in found)} alive")
+    return 0
+
+
+def _row(each: Host, own: str | None) -> tuple[str, ...]:
+    return (
+        each.host + (" *" if each.machine == own else ""),
+        each.machine[:_SHORT_ID],
+        "yes" if each.alive else "no",
+        each.version or "-",
+        local_time(each.seen_at),
+        format_bytes(each.backlog_bytes),
+        f"{each.lag_seconds:.0f} s",
+        f"{each.sessions} ({each.open_sessions} open)",
+        format_bytes(each.bytes),
+    )

@@ -1,0 +1,106 @@
+"""What is judged, as it was found at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from claude_headspace.config import Config
+from claude_headspace.health.verdict import Verdict
+from claude_headspace.hooks.report import HookStatus
+from claude_headspace.hooks.settings import Version
+
+Level = Literal["ok", "warning", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence about one thing, and what to do about it where it is not well."""
+
+    level: Level
+    told: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """The installation and the system, whatever the configuration says.
+
+    `refusals`: why nothing can be started from this installation.
+    """
+
+    python: Version
+    versions: Mapping[str, str]
+    encoding: str
+    refusals: tuple[str, ...] = ()
+    config_problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder of transcripts, configured or found; `problem` says why it cannot be read."""
+
+    path: Path
+    configured: bool
+    transcripts: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """The state directory, the configuration's file, and the room for both.
+
+    `mode` and `config_mode` are the permission bits, None where there is no such thing.
+    """
+
+    writable: bool
+    mode: int | None
+    config_mode: int | None
+    free_bytes: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claude:
+    """Claude Code as it is installed and configured, and where it writes."""
+
+    version: Version | None
+    roots: tuple[Root, ...]
+    folders: int
+    watch_limit: int | None
+    cleanup_days: int
+    hooks: HookStatus
+    hook_error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """What the database says of itself; `problem` why it says nothing."""
+
+    server_version: int = 0
+    schema: str | None = None
+    clock_seconds: float = 0.0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """What runs: the verdict of health, the log, the page's port, the service."""
+
+    verdict: Verdict
+    log: Log
+    port_problem: str = ""
+    service_problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything; without a valid configuration, only what the machine says."""
+
+    machine: Machine
+    config: Config | None = None
+    disk: Disk | None = None
+    claude: Claude | None = None
+    instance: Instance | None = None

@@ -1,0 +1,1 @@
+"""Pushes what a machine's own log holds to a central one."""

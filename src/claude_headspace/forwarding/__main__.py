@@ -1,0 +1,69 @@
+"""The forwarder, a program of supervisord's: `python -I -m claude_headspace.forwarding`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from claude_headspace.address import LogUrl, libpq_url
+from claude_headspace.config import Config, load_config
+from claude_headspace.embedded.location import database_url
+from claude_headspace.errors import HeadspaceError
+from claude_headspace.forwarding.far import Far
+from claude_headspace.forwarding.forwarder import Forwarder
+from claude_headspace.forwarding.near import Near
+from claude_headspace.logs import configure_logging
+from claude_headspace.machine import make_machine_id
+from claude_headspace.store.connection import Database
+from claude_headspace.supervision.orphan import die_with_parent
+from claude_headspace.watcher.lease import Lease
+
+NOT_NEEDED = 100
+APPLICATION_NAME = "claude-headspace forward"
+
+logger = logging.getLogger("claude_headspace.forwarding")
+
+
+def main() -> int:
+    """Push until stopped; the exit status is the error's own, or NOT_NEEDED."""
+    die_with_parent()
+    try:
+        config = load_config()
+        configure_logging(config.logging.level)
+        if config.forward.url is None:
+            logger.info("forward.url is not set: nothing is to be forwarded")
+            return NOT_NEEDED
+        make_forwarder(config).run()
+    except HeadspaceError as error:
+        configure_logging("INFO")
+        logger.error("%s", error)  # noqa: TRY400  a message for people, no traceback
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def make_forwarder(config: Config) -> Forwarder:
+    """From this configuration's log to the one that `forward.url` names."""
+    state = config.state.directory
+    machine = make_machine_id(state)
+    far = LogUrl(libpq_url(config.forward.url or ""))
+    far.seen = state / "timelines"
+    lease = Lease(state, machine, config.state.host)
+    return Forwarder(
+        Near(Database(lambda: database_url(config), application_name=APPLICATION_NAME), machine),
+        Far(
+            Database(
+                lambda: far,
+                application_name=APPLICATION_NAME,
+                prepare=lease.take,
+                by_itself=False,
+            ),
+            machine,
+        ),
+        config.forward.bytes_per_second,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""The central log: writes what a machine sends, each page in one transaction with its cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from claude_headspace.forwarding.kinds import KINDS, Kind
+from claude_headspace.forwarding.near import Due, Page
+from claude_headspace.store.connection import Database
+from claude_headspace.store.precondition import Precondition
+from claude_headspace.store.writer import NOTIFICATION
+
+_COLUMNS = (
+    "SELECT table_name, array_agg(column_name::text ORDER BY ordinal_position)"
+    " FROM information_schema.columns WHERE table_schema = current_schema() GROUP BY 1"
+)
+_ID = (
+    "(SELECT m.id FROM forwarded_ids m WHERE m.origin = %(origin)s AND m.kind = '{kind}'"
+    " AND m.local_id = {value})"
+)
+_GIVEN = "SELECT * FROM jsonb_populate_recordset(NULL::{table}, %(rows)s::jsonb)"
+_WRITE = (
+    "INSERT INTO {table} AS old ({columns}) SELECT {values} FROM given r WHERE {possible}"
+    " ON CONFLICT ({key}) DO UPDATE SET ({columns}) = ROW ({excluded}){where}"
+)
+_NUMBER = (
+    "WITH given AS ({given}), new AS ({write} RETURNING *)"
+    " INSERT INTO forwarded_ids (origin, kind, local_id, id)"
+    " SELECT %(origin)s, '{kind}', given.id, new.id FROM given JOIN new USING ({key})"
+    " ON CONFLICT (origin, kind, local_id) DO UPDATE SET id = excluded.id"
+)
+# A file that has another name now is the same source.
+_RENAME = (
+    "UPDATE {table} old SET path = r.path FROM ({given}) r JOIN forwarded_ids m"
+    " ON m.origin = %(origin)s AND m.kind = 'sources' AND m.local_id = r.id"
+    " WHERE old.id = m.id AND old.path <> r.path AND NOT EXISTS"
+    " (SELECT FROM {table} o WHERE o.machine = r.machine AND o.path = r.path)"
+)
+_DELETE = "DELETE FROM {table} t USING ({given}) r WHERE ({names}) = ({values})"
+_CURSOR = (
+    "INSERT INTO forwarders (origin, event_id, pages) VALUES (%(origin)s, %(event_id)s, %(pages)s)"
+    " ON CONFLICT (origin) DO UPDATE SET event_id = excluded.event_id, pages = excluded.pages,"
+    " updated_at = clock_timestamp()"
+)
+
+
+class Far:
+    """Writes over one connection, for as long as that lasts."""
+
+    def __init__(self, database: Database, origin: str) -> None:
+        self._database = database
+        self._origin = origin
+        self._columns: Mapping[str, Sequence[str]] = {}
+        self._precondition: Precondition | None = None
+        self.pages = 0
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._database.close()
+
+    def begin(self) -> tuple[int, int]:
+        """Connect; up to which event everything is here, and how many pages were written."""
+        self._database.connect()
+        self._precondition = self._database.precondition()
+        self._columns = dict(self._database.execute(_COLUMNS))
+        rows = self._database.execute(
+            "SELECT event_id, pages FROM forwarders WHERE origin = %s", (self._origin,)
+        )
+        event_id, self.pages = rows[0] if rows else (0, 0)
+        return event_id, self.pages
+
+    def write(self, page: Page) -> None:
+        """All of it or nothing, and on the disk when this returns."""
+        assert self._precondition is not None  # noqa: S101  begun before
+        moved = {"origin": self._origin, "event_id": page.reached, "pages": self.pages + 1}
+        statements = [
+            *self._statements(page.due),
+            self._database.mogrify(_CURSOR, moved),
+            NOTIFICATION,
+        ]
+        self._database.store(statements, self._precondition, durably=True)
+        self.pages += 1
+
+    def _statements(self, due: Sequence[Due]) -> Iterator[str]:
+        for kind in KINDS:
+            if rows := [each.row for each in due if each.kind == kind.table and each.row]:
+                for statement in self._writing(kind):
+                    yield self._mogrified(statement, rows)
+        for kind in reversed(KINDS):
+            gone = [
+                each.key for each in due if each.kind == kind.table and each.key and not each.row
+            ]
+            if gone:
+                yield self._mogrified(_deleting(kind), gone)
+
+    def _mogrified(self, statement: str, rows: Sequence[str]) -> str:
+        values: dict[str, Any] = {"origin": self._origin, "rows": f"[{','.join(rows)}]"}
+        return self._database.mogrify(statement, values)
+
+    def _writing(self, kind: Kind) -> Iterator[str]:
+        columns = [
+            name for name in self._columns[kind.table]
+            if (name != "id" or "id" in kind.key) and name not in ("command_id", "turn_id")
+        ]  # fmt: skip
+        given = _GIVEN.format(table=kind.table)
+        write = _WRITE.format(
+            table=kind.table,
+            columns=", ".join(columns),
+            values=", ".join(_value(kind, name, "r.") for name in columns),
+            possible=" AND ".join(f"{_value(kind, n, 'r.')} IS NOT NULL" for n in kind.needs)
+            or "true",
+            key=kind.names(),
+            excluded=", ".join(f"excluded.{name}" for name in columns),
+            # Of a session that two machines saw, each event stays as it was told first.
+            where=" WHERE old.source_id IS NOT DISTINCT FROM excluded.source_id"
+            if kind.table == "events"
+            else "",
+        )
+        if kind.numbers is None:
+            yield f"WITH given AS ({given}) {write}"
+            return
+        if kind.numbers == "sources":
+            yield _RENAME.format(table=kind.table, given=given)
+        yield _NUMBER.format(given=given, write=write, kind=kind.numbers, key=kind.names())
+
+
+def _value(kind: Kind, name: str, prefix: str) -> str:
+    refers = kind.refers.get(name)
+    return _ID.format(kind=refers, value=prefix + name) if refers else prefix + name
+
+
+def _deleting(kind: Kind) -> str:
+    return _DELETE.format(
+        table=kind.table,
+        given=_GIVEN.format(table=kind.table),
+        names=kind.names("t."),
+        values=", ".join(_value(kind, name, "r.") for name in kind.key),
+    )

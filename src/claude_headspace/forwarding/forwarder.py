@@ -1,0 +1,73 @@
+"""Pushes page after page, for ever; what is away is waited for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.forwarding.far import Far
+from claude_headspace.forwarding.near import Near, Page
+
+REST_SECONDS = 1.0
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class Forwarder:
+    """`bytes_per_second` bounds what goes over the line, on average; None: nothing does."""
+
+    def __init__(
+        self,
+        near: Near,
+        far: Far,
+        bytes_per_second: int | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._near = near
+        self._far = far
+        self._rate = bytes_per_second
+        self._pause = pause
+        self._begun = False
+
+    def run(self) -> None:
+        """For ever."""
+        pause, told = _FIRST_PAUSE_SECONDS, ""
+        while True:
+            try:
+                if not self.step():
+                    self._near.wait(REST_SECONDS)
+                pause, told = _FIRST_PAUSE_SECONDS, ""
+            except DatabaseUnavailable as error:
+                self._begun = False
+                if str(error) != told:
+                    told = str(error)
+                    logger.warning("waiting: %s", told)
+                self._pause(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def close(self) -> None:
+        """Drop both connections."""
+        self._near.close()
+        self._far.close()
+
+    def step(self) -> bool:
+        """Push one page; whether there was anything to push."""
+        if not self._begun:
+            self._near.begin(*self._far.begin())
+            self._begun = True
+        page = self._near.read()
+        if not page.due:
+            return False
+        self._far.write(page)
+        self._near.arrived(page, self._far.pages)
+        if self._rate:
+            self._pause(_bytes(page) / self._rate)
+        return True
+
+
+def _bytes(page: Page) -> int:
+    return sum(len(due.row or due.key or "") for due in page.due)

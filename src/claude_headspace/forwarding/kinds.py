@@ -1,0 +1,75 @@
+"""The tables that are pushed, in the order in which their rows can be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+PAGE_ROWS = 200
+# Ids of transcripts' sources and of other files never meet: those are negative.
+_SOURCES = "sources"
+_OF_SOURCE = {"source_id": _SOURCES}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One table.
+
+    `key`: the columns by which a row is known everywhere, with their types. `numbers`: the kind of
+    its ids, of which each log has its own. `refers`: columns that hold such ids.
+    `needs`: of those, the ones without which there can be no row. `page`: how many at once.
+    """
+
+    table: str
+    key: Mapping[str, str]
+    numbers: str | None = None
+    refers: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    page: int = PAGE_ROWS
+
+    def names(self, prefix: str = "") -> str:
+        """The columns of the key."""
+        return ", ".join(prefix + name for name in self.key)
+
+
+_PLACE = {"machine": "uuid", "path": "text"}
+_GENERATION = {"source_id": "int", "generation": "int"}
+
+PARENTS = (
+    Kind("machines", {"id": "uuid"}),
+    Kind("projects", _PLACE, "projects"),
+    Kind("agents", {"session_uuid": "uuid"}, "agents", {"project_id": "projects"}, ("project_id",)),
+    Kind("checkpoints", _PLACE, _SOURCES),
+    Kind("sidecars", _PLACE, _SOURCES),
+)
+EVENTS = Kind(
+    "events",
+    {"event_key": "uuid", "session_uuid": "uuid"},
+    refers={"project_id": "projects", "agent_id": "agents", **_OF_SOURCE},
+)
+KINDS = (
+    *PARENTS,
+    EVENTS,
+    Kind(
+        "dead_letters",
+        {"source_id": "int", "source_offset": "bigint", "reason": "text"},
+        refers=_OF_SOURCE,
+        needs=("source_id",),
+    ),
+    Kind(
+        "tool_calls",
+        {"session_uuid": "uuid", "tool_use_id": "text"},
+        refers={**_OF_SOURCE, "result_source_id": _SOURCES},
+        needs=("source_id",),
+    ),
+    Kind("model_calls", {"message_id": "text"}),
+    Kind("archive_generations", _GENERATION, refers=_OF_SOURCE, needs=("source_id",)),
+    Kind(
+        "archive_pieces",
+        {**_GENERATION, "start": "bigint"},
+        refers=_OF_SOURCE,
+        needs=("source_id",),
+        page=4,
+    ),
+    Kind("tombstones", {"session_uuid": "uuid"}),
+)

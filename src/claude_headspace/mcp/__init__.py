@@ -1,0 +1,1 @@
+"""The log for Claude itself: an MCP server that answers questions and changes nothing."""

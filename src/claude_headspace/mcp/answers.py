@@ -1,0 +1,174 @@
+"""The answers, as text that a model reads: each of a bounded size, with how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from claude_headspace.errors import BadQuestion, SelectionError
+from claude_headspace.health.words import counted
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.conversation import read_page
+from claude_headspace.read.outline import Outline, read_outline
+from claude_headspace.read.query import Hit, SearchQuestion
+from claude_headspace.read.said import Said, Telling, said_in
+from claude_headspace.read.search import search
+from claude_headspace.read.selection import find_session, paths_named
+from claude_headspace.read.sessions import (
+    Session,
+    SessionQuestion,
+    find_sessions,
+    list_sessions,
+    one_session,
+)
+from claude_headspace.read.worked import Worked, worked_between
+
+# A client takes about 25,000 tokens of an answer, and complains of more than 10,000.
+MOST_CHARACTERS = 24_000
+LONGEST_TEXT = 6_000
+ROWS = 20
+MOST_DAYS = 92
+_WHO = {"prompt": "Person", "answer": "Claude", "declining": "Person", "thought": "Claude"}
+
+
+def found_words(reader: Reader, asked: SearchQuestion) -> str:
+    """Turns, or calls of tools, in which something was found."""
+    page = search(reader, asked)
+    ids = [hit.agent_id for hit in page.rows if hit.agent_id is not None]
+    known = find_sessions(reader, ids, datetime.now(UTC))
+    lines = [_hit(hit, known.get(hit.agent_id or 0)) for hit in page.rows]
+    return _list(lines, "Nothing was found.", page.next)
+
+
+def _hit(hit: Hit, session: Session | None) -> str:
+    passage = " ".join("".join(text for text, _ in hit.passage).split())
+    title = f" ({session.title})" if session and session.title else ""
+    return (
+        f"- {_moment(hit.timestamp)} {hit.actor}, session {hit.session}{title},"
+        f" {hit.project or 'unknown project'}: {passage}"
+    )
+
+
+def sessions(reader: Reader, asked: SessionQuestion) -> str:
+    """Sessions, the newest first."""
+    page = list_sessions(reader, asked)
+    return _list([_session(each) for each in page.rows], "There are no such sessions.", page.next)
+
+
+def _session(session: Session) -> str:
+    turns = counted(session.done.turns, "turn")
+    return (
+        f"- {session.uuid}: {session.title or 'without a title'}; {session.state.kind}, {turns},"
+        f" last {_moment(session.last_line_at)}, {session.project}"
+    )
+
+
+def conversation(reader: Reader, name: str, begin: str) -> str:
+    """A session from a place on: `12` is the twelfth prompt, `12.40` the 40th thing after it."""
+    prompt, skipped = _place(begin)
+    named = find_session(reader, name)
+    session = one_session(reader, UUID(named.uuid), datetime.now(UTC))
+    if session is None:
+        raise SelectionError(f"the log knows no session {name}")
+    outline = read_outline(reader, session.id)
+    prompts = counted(len(outline.prompts), "prompt")
+    about = f"Session {session.uuid}, {session.project}, {session.state.kind}, {prompts}."
+    told = [f"# {session.title or session.uuid}\n\n{about}\n"]
+    size = len(told[0])
+    for number, at, each in _said_from(reader, session, outline, prompt):
+        if number == prompt and at < skipped:
+            continue
+        text = _said(each)
+        if size + len(text) > MOST_CHARACTERS:
+            told.append(f"\nThere is more: read on with begin={number}.{at}")
+            break
+        told.append(text)
+        size += len(text)
+    return "".join(told)
+
+
+def _place(begin: str) -> tuple[int, int]:
+    prompt, _, at = begin.partition(".")
+    if not (prompt.isdecimal() and (at or "0").isdecimal()) or len(begin) > 20:
+        raise BadQuestion("begin", f"{begin!r} is no place: give 1, or what an answer named")
+    return int(prompt), int(at or 0)
+
+
+def _said_from(
+    reader: Reader, session: Session, outline: Outline, prompt: int
+) -> Iterator[tuple[int, int, Said]]:
+    """Number of the prompt and of the thing after it, and the thing itself."""
+    telling = Telling(None, session.directory)
+    first = 1
+    for page, prompts in enumerate(outline.pages() or [()]):
+        if prompt < first + len(prompts) or not prompts:
+            for exchange in read_page(reader, session.id, outline, page):
+                number = exchange.prompt.number if exchange.prompt else 0
+                if number >= prompt or (number == 0 and prompt <= 1):
+                    for at, each in enumerate(said_in(exchange, telling)):
+                        yield number, at, each
+        first += len(prompts)
+
+
+def _said(each: Said) -> str:
+    if each.kind == "tool":
+        return f"- {each.tool}: {each.line}\n"
+    text = each.text.strip()
+    if len(text) > LONGEST_TEXT:
+        left = f"… ({len(text) - LONGEST_TEXT} more characters)"
+        text = f"{text[:LONGEST_TEXT]}{left}"
+    return f"\n## {_WHO[each.kind]}, {_moment(each.at)}\n\n{text}\n\n"
+
+
+def work_done(reader: Reader, project: str | None, since: datetime, until: datetime) -> str:
+    """What was worked on between two moments, by day and session."""
+    edges = _days(since, until)
+    worked = worked_between(reader, edges)
+    known = find_sessions(reader, [each.agent_id for each in worked], datetime.now(UTC))
+    paths = paths_named(reader, project) if project else None
+    lines = [
+        _worked(each, edges, known[each.agent_id])
+        for each in worked
+        if each.agent_id in known and (paths is None or known[each.agent_id].project in paths)
+    ]
+    return _list(lines, "Nothing was worked on in that time.", None)
+
+
+def _days(since: datetime, until: datetime) -> list[datetime]:
+    """The edges of the days, local ones, between two moments."""
+    if not since < until or until - since > timedelta(days=MOST_DAYS):
+        raise BadQuestion("since", f"must lie before until, by at most {MOST_DAYS} days")
+    edges = [since]
+    day = since.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    while (day := (day.replace(tzinfo=None) + timedelta(days=1)).astimezone()) < until:
+        edges.append(day)
+    return [*edges, until]
+
+
+def _worked(each: Worked, edges: Sequence[datetime], session: Session) -> str:
+    day = edges[each.part - 1].astimezone().date()
+    long = counted(round(each.seconds / 60), "minute")
+    return (
+        f"- {day}: {session.title or 'without a title'}; {long},"
+        f" {counted(each.prompts, 'prompt')}, {counted(each.calls, 'call')} of tools,"
+        f" {each.failed} failed; session {session.uuid}, {session.project}"
+    )
+
+
+def _list(lines: Sequence[str], nothing: str, following: str | None) -> str:
+    """As many lines as there is room for."""
+    told, size = list[str](), 0
+    for line in lines:
+        size += len(line) + 1
+        if size > MOST_CHARACTERS:
+            told.append(f"({len(lines) - len(told)} more: ask for a shorter time, or less)")
+            break
+        told.append(line)
+    if following and len(told) == len(lines):
+        told.append(f"There is more: ask again with cursor={following}")
+    return "\n".join(told) or nothing
+
+
+def _moment(at: datetime | None) -> str:
+    return at.astimezone().isoformat(" ", "minutes") if at else "unknown"
