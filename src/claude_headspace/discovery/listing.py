@@ -104,7 +104,7 @@ class Listing:
         self.gone: list[str] = []
 
     def __iter__(self) -> Iterator[list[Sighting]]:
-        """Portions of what is found; a directory that has nothing gives an empty one."""
+        """Slices of what is found; a directory that has nothing gives an empty one."""
         while self._waiting or self._links:
             if not self._waiting:
                 self._links.sort(reverse=True)
@@ -180,7 +180,7 @@ def reason_of(error: OSError) -> str:
 
 
 def sweep(roots: Sequence[str]) -> Iterator[list[Sighting]]:
-    """Portions of the transcripts below the roots."""
+    """Slices of the transcripts below the roots."""
     return iter(Listing(roots))
 
 

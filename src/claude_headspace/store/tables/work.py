@@ -26,7 +26,7 @@ tool_calls = Table(
     Column("tool_use_id", Text, nullable=False),
     Column("tool", Text, nullable=False),
     Column("subagent", Text),
-    # As JSON; the beginning of it where it is not whole.
+    # As JSON; only its beginning where it is too long.
     Column("input", Text, nullable=False),
     Column("input_bytes", Integer, nullable=False),
     Column("input_whole", Boolean, nullable=False),
