@@ -77,6 +77,7 @@ def test_lines_written_while_it_runs(projects: Projects, log: Log, watcher: Watc
         assert_exactly_captured(projects, log)
 
 
+@pytest.mark.long
 def test_killed_again_and_again(projects: Projects, log: Log, watcher: Watcher) -> None:
     projects.fill(sessions=8, turns=300)
     dice = random.Random(4)

@@ -102,9 +102,9 @@ def test_nothing_is_wider_than_the_screen(desk: Any, talk: Talk, width: int) -> 
     ("width", "scheme"),
     [
         (400, "light"),
-        (1600, "dark"),
         pytest.param(400, "dark", marks=pytest.mark.long),
         pytest.param(1600, "light", marks=pytest.mark.long),
+        pytest.param(1600, "dark", marks=pytest.mark.long),
     ],
 )
 def test_axe_finds_nothing_serious(desk: Any, talk: Talk, scheme: str, width: int) -> None:
