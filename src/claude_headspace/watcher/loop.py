@@ -145,6 +145,9 @@ class Loop:
             self._boundary.run_when_due(ARCHIVING, self._archiver.step)
         # What a hook says of a session comes before the lines that were noticed together with it.
         taken = self._take_inbox()
+        if taken:
+            # A session that a hook asked for is read from its first byte before any new line of it.
+            self._rewinding.apply()
         if (path := self._work_queue.take_fresh()) is not None:
             self._reading.visit(path)
         elif taken or listing_first:
