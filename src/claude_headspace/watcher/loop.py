@@ -73,8 +73,7 @@ class Loop:
         learn_anew: Callable[[], None],
     ) -> None:
         self._database = log.database
-        self._checkpoints = log.checkpoints
-        self._counters = log.writer.counters
+        self._log = log
         self._capture = capture
         self._reading = reading
         self._reread = reread
@@ -82,7 +81,6 @@ class Loop:
         self._archiver = archiver
         self._timeouts = timeouts
         self._consumer = consumer
-        self._inbox = str(consumer.watched)
         self._notifier = notifier
         self._scanner = scanner
         self._quarantine = quarantine
@@ -123,8 +121,8 @@ class Loop:
         self._reread.forget()
         self._archiver.forget()
         self._consumer.forget()
-        self._scanner.begin(self._checkpoints.committed())
-        self._meter.poison_lines = self._checkpoints.unresolved(POISON)
+        self._scanner.begin(self._log.checkpoints.committed())
+        self._meter.poison_lines = self._log.checkpoints.unresolved(POISON)
         self._rewinding.apply()
         self._generation = self._database.generation
         self._waiting_for = None
@@ -133,7 +131,6 @@ class Loop:
     def _work(self) -> None:
         """Whatever is due; waits when nothing is."""
         self._presence.tell()
-        self._rewinding.look()
         self._take_notifications()
         if time.monotonic() >= self._scanner.due:
             self._rescan()
@@ -145,9 +142,8 @@ class Loop:
             self._boundary.run_when_due(ARCHIVING, self._archiver.step)
         # What a hook says of a session comes before the lines that were noticed together with it.
         taken = self._take_inbox()
-        if taken:
-            # A session that a hook asked for is read from its first byte before any new line of it.
-            self._rewinding.apply()
+        # A session that a hook asked for is read from its first byte before any new line of it.
+        self._rewinding.look()
         if (path := self._work_queue.take_fresh()) is not None:
             self._reading.visit(path)
         elif taken or listing_first:
@@ -167,7 +163,7 @@ class Loop:
         # What a session repeats shows when all sessions are read by the rules of today.
         elif self._boundary.run_when_due(COPIES, self._capture.look_at_copies):
             return
-        self._counters.at_rest()
+        self._log.writer.counters.at_rest()
         self._wait()
 
     def _look_at_timeouts(self) -> None:
@@ -179,7 +175,8 @@ class Loop:
 
     def _take_notifications(self) -> None:
         changes = self._notifier.take()
-        if any(path.startswith(self._inbox) for path in changes.files) or changes.lost:
+        inbox = str(self._consumer.watched)
+        if any(path.startswith(inbox) for path in changes.files) or changes.lost:
             self._consumer.look_again()
         self._scanner.note(changes)
 
