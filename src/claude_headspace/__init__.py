@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from claude_headspace.events.event import Event as Event
     from claude_headspace.health.verdict import Verdict as Verdict
     from claude_headspace.inbox.producer import put as put
+    from claude_headspace.store.cursor import LoggedEvent as LoggedEvent
+    from claude_headspace.store.cursor import Page as Page
     from claude_headspace.store.follow import Follower as Follower
-    from claude_headspace.store.follow import LoggedEvent as LoggedEvent
-    from claude_headspace.store.follow import Page as Page
     from claude_headspace.store.results import WriteResult as WriteResult
     from claude_headspace.store.writer import EventWriter as EventWriter
     from claude_headspace.supervision.control import watcher_is_running as watcher_is_running
@@ -33,9 +33,9 @@ else:
         "Follower": "store.follow",
         "HeadspaceError": "errors",
         "InboxError": "errors",
-        "LoggedEvent": "store.follow",
+        "LoggedEvent": "store.cursor",
         "OtherTimeline": "errors",
-        "Page": "store.follow",
+        "Page": "store.cursor",
         "Verdict": "health.verdict",
         "WriteResult": "store.writer",
         "check_health": "supervision.observe",

@@ -70,7 +70,7 @@ def say_hook(watcher: Watcher, number: int) -> None:
     })  # fmt: skip
 
 
-@pytest.mark.parametrize("version", sorted(SERVERS))
+@pytest.mark.parametrize("version", [15, pytest.param(16, marks=pytest.mark.long), 18])
 def test_into_an_empty_server_of_any_version_and_on_from_there(
     projects: Projects, watcher: Watcher, log: Log, tmp_path: Path, version: int
 ) -> None:

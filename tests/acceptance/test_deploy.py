@@ -329,6 +329,7 @@ def test_wrong_usage_does_nothing(project: Project, command: list[str]) -> None:
     assert not project.state.exists()
 
 
+@pytest.mark.long
 def test_stop_where_ended_processes_stay_listed(project: Project) -> None:
     """As in a container whose first process takes no notice of what ends."""
     script = (
@@ -360,6 +361,7 @@ def swept(project: Project) -> Project:
     return project
 
 
+@pytest.mark.long
 def test_no_second_instance_where_the_first_ones_socket_is_gone(swept: Project) -> None:
     postgres = server_process(swept)
     first = int((swept.state / "supervisord.pid").read_text())
@@ -425,6 +427,7 @@ def test_a_state_directory_that_supervisord_cannot_read_is_refused(
     assert not project.state.exists()
 
 
+@pytest.mark.long
 def test_the_embedded_database_does_not_care_for_variables_of_libpq(project: Project) -> None:
     project.environ |= {
         "PGSERVICE": "elsewhere",

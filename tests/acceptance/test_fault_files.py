@@ -348,6 +348,7 @@ def test_a_torn_last_line_is_not_taken_however_still_it_is(
     wait_logged(watcher, transcript)
 
 
+@pytest.mark.long
 def test_two_thousand_old_files(watcher: Watched, folder: Path) -> None:
     files = []
     for number in range(2_000):

@@ -85,6 +85,7 @@ def test_exactly_five_restarts_then_fatal(state_directory: Path, plan: Plan) -> 
         check_history(it, plan)
 
 
+@pytest.mark.long
 def test_the_limit_holds_while_the_listener_is_killed(state_directory: Path) -> None:
     dice = random.Random(3)
     with supervised(state_directory, plan=[*MIXED, *QUICK]) as it:
@@ -157,6 +158,7 @@ def test_a_watcher_that_was_given_up_is_tried_once_in_a_while(state_directory: P
         assert it.history()[-1].number == 3
 
 
+@pytest.mark.long
 def test_tries_and_operators_stay_within_the_limit(state_directory: Path) -> None:
     """All starts but the first count, whoever makes them, also over a reload."""
     with supervised(state_directory, plan=QUICK, settings=retrying()) as it:
@@ -185,6 +187,7 @@ def test_never_is_never(state_directory: Path) -> None:
         assert it.supervisor.call("guard.getState")["next_try_seconds"] == -1
 
 
+@pytest.mark.long
 def test_crashes_that_stay_under_the_limit_never_trip_it(state_directory: Path) -> None:
     settings = {"event_system": {"max_restarts_per_minute": 2}}
     with supervised(state_directory, plan=[(2.1, "1")] * 4, settings=settings, window=4.0) as it:
@@ -201,6 +204,7 @@ def test_a_sigterm_from_outside_is_a_crash(state_directory: Path) -> None:
         assert restarts_in(it) == 1
 
 
+@pytest.mark.long
 def test_two_servers_do_not_count_twice(state_directory: Path) -> None:
     second = f"\n[inet_http_server]\nport = 127.0.0.1:{free_port()}\n"
     with supervised(state_directory, plan=QUICK, further_configuration=second) as it:

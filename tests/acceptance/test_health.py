@@ -221,7 +221,7 @@ def test_supervisord_frozen_and_dead(
         it.expect("degraded", 200, "supervisord does not answer")
         kill(process.pid, signal.SIGKILL)
         process.wait()
-        it.expect("down", 503, "supervisord is not running", "heartbeat")
+        it.expect("down", 503, "supervisord is not running", "has ended")
 
 
 def test_the_web_application_outlives_supervisord_and_makes_way(

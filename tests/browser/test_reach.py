@@ -98,8 +98,15 @@ def test_nothing_is_wider_than_the_screen(desk: Any, talk: Talk, width: int) -> 
         assert over <= 0, path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (400, "light"),
+        pytest.param(400, "dark", marks=pytest.mark.long),
+        pytest.param(1600, "light", marks=pytest.mark.long),
+        pytest.param(1600, "dark", marks=pytest.mark.long),
+    ],
+)
 def test_axe_finds_nothing_serious(desk: Any, talk: Talk, scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = desk.open("/", width=width, color_scheme=scheme, bypass_csp=True)

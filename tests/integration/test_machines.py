@@ -28,7 +28,7 @@ from claude_headspace.store.engine import make_engine
 from claude_headspace.store.writer import EventWriter
 from claude_headspace.watcher.lease import Lease
 from claude_headspace.watcher.presence import Presence
-from harness import Log, Projects
+from harness import Log, Projects, wait_until
 
 HOUR = timedelta(hours=1)
 
@@ -208,8 +208,12 @@ def test_not_while_it_holds_its_lease(
     fleet.look()
     assert log.timeouts(fleet.session) == []
     made[0].database.close()
-    fleet.look()
-    assert len(log.timeouts(fleet.session)) == 1
+
+    def ended() -> bool:
+        fleet.look()
+        return len(log.timeouts(fleet.session)) == 1
+
+    wait_until(ended, "the end of the session, once the server has let go of the lease")
 
 
 def test_not_soon_after_an_upgrade_of_one_of_them(fleet: Fleet) -> None:

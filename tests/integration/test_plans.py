@@ -81,6 +81,10 @@ WRITERS: dict[str, tuple[str, str]] = {
         "SELECT * FROM agents ORDER BY last_seen_at DESC, id DESC LIMIT 51",
         "ix_agents_last_seen_at_id",
     ),
+    "a project's sessions": (
+        "SELECT * FROM agents a WHERE a.project_id = ANY ('{7}')",
+        "ix_agents_project_id",
+    ),
     "a session's sources": (
         f"SELECT * FROM checkpoints WHERE sessions @> ARRAY['{KEY}'::uuid]",
         "ix_checkpoints_sessions",

@@ -213,6 +213,7 @@ def test_the_index_follows_and_tells_how_far_it_is_behind(library: Library) -> N
         assert 90 <= seconds_behind(reader) < 150
 
 
+@pytest.mark.long
 def test_a_page_of_large_texts_is_read_in_pieces(library: Library) -> None:
     said = [library.say(f"large {'z ' * 700_000}") for _ in range(4)]
     library.catch_up()

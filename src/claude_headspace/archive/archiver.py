@@ -26,7 +26,7 @@ from claude_headspace.transcripts.tailer import Announce, SourceFile
 # What is written is archived so much later, and the other files of its session later still.
 DELAY_SECONDS = 1.0
 FOLDER_DELAY_SECONDS = 10.0
-# After a step beside capture this is left alone for so many times as long as it took, so that
+# After a step beside capture the archive rests for so many times as long as it took, so that
 # hardly a line meets a step; less when something has waited for long.
 REST_BESIDE_CAPTURE = 20.0
 REST_WHEN_LATE = 4.0

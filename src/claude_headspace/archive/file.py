@@ -42,7 +42,7 @@ class ArchivedFile(SourceFile):
             raise OSError(errno.EIO, str(error)) from error
 
     def close(self) -> None:
-        """Let go of the piece in hand."""
+        """Let go of the piece that was read."""
         self._start, self._piece = 0, b""
 
     def refresh(self) -> os.stat_result:

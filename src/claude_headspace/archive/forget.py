@@ -17,7 +17,7 @@ from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 
 _BATCH = 2000
 TAKE_UP_SECONDS = 15.0
-# What a running watcher had in hand when it was told is written by then.
+# What a running watcher was writing when it was told is written by then.
 SETTLE_SECONDS = 1.0
 # These say that a session was forgotten; agents goes last, since rows refer to it.
 _STAYS = ("registrations", "registration_hosts", "tombstones", "agents")
@@ -46,7 +46,7 @@ NOTIFY {REGISTRATION_CHANNEL}
 _BEHIND = LEASES_BEHIND.format(which="r.session_uuid = ANY (%s::uuid[])")
 
 
-def forget_arrivals(inbox: Path, sessions: Sequence[UUID]) -> int:
+def forget_messages(inbox: Path, sessions: Sequence[UUID]) -> int:
     """Delete what hooks and programs left of these sessions on this machine; how many files."""
     names = [str(session).encode() for session in sessions]
     gone = 0

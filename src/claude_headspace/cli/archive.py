@@ -74,7 +74,7 @@ def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool,
     back from files, the archive, or another host; `register` lifts that. Files of Claude Code's own
     are not touched.
     """
-    from claude_headspace.archive.forget import Forget, forget_arrivals
+    from claude_headspace.archive.forget import Forget, forget_messages
     from claude_headspace.cli.access import inbox_of
 
     if bool(names) == bool(before):
@@ -88,7 +88,7 @@ def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool,
     finally:
         database.close()
     if yes and not keep_turns:
-        found["files of the inbox"] = forget_arrivals(inbox_of(config), sessions)
+        found["files of the inbox"] = forget_messages(inbox_of(config), sessions)
     did = "forgotten" if yes else "would be forgotten (--yes does it)"
     counts = [f"  {name}: {number}" for name, number in found.items()]
     print_wrapped([f"sessions {did}: {len(sessions)}", *counts])

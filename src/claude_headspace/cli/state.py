@@ -177,11 +177,10 @@ def _database_line(database: Mapping[str, Any]) -> str:
 
 
 def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]:
-    yield from ("", "in the log")
+    yield from ("", "in the log, of all machines (see `claude-headspace hosts`)")
     if held is None:
         yield f"captured: unknown: {problem}"
         return
-    yield "the log, of all machines (see `claude-headspace hosts`):"
     about = "" if held.events.exact else "about "
     yield f"captured: {about}{counted(sum(held.events.by_type.values()), 'event')}"
     width = max(map(len, held.events.by_type), default=0)

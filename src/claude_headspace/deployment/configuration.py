@@ -54,7 +54,6 @@ def prepare(state: Path) -> Path:
 
 def _made(state: Path) -> Path:
     state.parent.mkdir(parents=True, exist_ok=True)
-    os.umask(0o077)
     make_passable(state)
     make_directory(state / "log", 0o700)
     socket = supervisor_socket(state)
@@ -87,4 +86,5 @@ def _write(target: Path, socket: Path) -> None:
     }
     for name, path in places.items():
         text = text.replace(name, str(path))
+    target.touch(0o600)
     target.write_text(f"; Made from {source} at each start.\n{text}", "utf-8")

@@ -23,6 +23,8 @@ from claude_headspace.errors import HeadspaceError
 from claude_headspace.web.address import answering_instance
 
 INTERRUPTED = 130
+# What supervisord and its programs write is for nobody else.
+PRIVATE_UMASK = 0o077
 
 
 def up(config: Config, *, detach: bool) -> int:
@@ -40,8 +42,9 @@ def up(config: Config, *, detach: bool) -> int:
     command = _supervisord(prepare(config.state.directory))
     if not detach:
         _announce_from_aside(config)
+        os.umask(PRIVATE_UMASK)
         os.execv(command[0], [*command, "--nodaemon", "--silent"])  # noqa: S606  signals reach it
-    status = subprocess.run(command, check=False).returncode
+    status = subprocess.run(command, check=False, umask=PRIVATE_UMASK).returncode
     return status or _announce_detached(config)
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -119,9 +120,7 @@ def look_at_log(config: Config) -> tuple[Log, list[tuple[str, datetime]]]:
             if not has_log:
                 return log, []
             schema = connection.scalar(text("SELECT version_num FROM alembic_version"))
-            return Log(
-                server_version=number, clock_seconds=log.clock_seconds, schema=schema
-            ), hooks_seen(connection)
+            return replace(log, schema=schema), hooks_seen(connection)
     except DatabaseError as error:
         return Log(problem=str(error)), []
 

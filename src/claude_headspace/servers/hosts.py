@@ -27,9 +27,7 @@ class Host:
 def hosts_of(address: str) -> list[Host]:
     """Each host of the address alone, in order; of several only one that takes writes will do."""
     given = parse_dsn(address)
-    lists = {
-        name: given[name].split(",") for name in ("host", "hostaddr", "port") if given.get(name)
-    }
+    lists = {name: given[name].split(",") for name in _LISTS if given.get(name)}
     count = max((len(lists.get(name, ())) for name in ("host", "hostaddr")), default=0)
     if count < 2:
         return [Host(address)]

@@ -10,13 +10,12 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from claude_headspace.errors import CursorAhead, NotPrimary, OtherTimeline
 from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.cursor import Cursor, LoggedEvent, Page
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.writer import EVENTS_CHANNEL
 
@@ -46,66 +45,6 @@ _PAGE = (
 _FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace.follow', '')"
 # An asynchronous commit of nothing: the server's own writer takes it to the disk before long.
 _FLUSH_SOON = "SELECT txid_current()"
-
-
-class Cursor(int):
-    """The last id that was dealt with, and the timeline of the server that it was read from.
-
-    As a number it is the id alone; `text` holds both, and is read again by `Cursor.read`.
-    """
-
-    timeline: int | None = None
-
-    @classmethod
-    def at(cls, event_id: int, timeline: int | None) -> Cursor:
-        """The cursor at an id."""
-        cursor = cls(event_id)
-        cursor.timeline = timeline
-        return cursor
-
-    @classmethod
-    def read(cls, saved: int | str) -> Cursor:
-        """A cursor as it was saved: its text, or an id alone; else ValueError."""
-        if not isinstance(saved, str):
-            return cls.at(saved, getattr(saved, "timeline", None))
-        event_id, _, timeline = saved.partition("@")
-        return cls.at(int(event_id), int(timeline) if timeline else None)
-
-    @property
-    def text(self) -> str:
-        """To be saved."""
-        return str(int(self)) if self.timeline is None else f"{int(self)}@{self.timeline}"
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedEvent:
-    """One row of the log."""
-
-    id: int
-    type: str
-    timestamp: datetime
-    session_uuid: UUID
-    key: UUID
-    payload: dict[str, Any]
-    project_id: int | None
-    agent_id: int | None
-    command_id: int | None
-    turn_id: int | None
-    source_id: int | None
-    source_offset: int | None
-    recorded_at: datetime
-    annotations: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Events that follow a cursor, and the cursor that follows them.
-
-    Save `cursor.text` together with what the events were used for; reading goes on from there.
-    """
-
-    events: Sequence[LoggedEvent]
-    cursor: Cursor
 
 
 class Follower:

@@ -118,9 +118,7 @@ class Parts:
         self._archiver = self._make_archiver()
         self._timeouts = SessionTimeouts(self.log, settings.inactivity_timeout_seconds)
         self._boundary = Boundary(
-            self._quarantine,
-            learn_anew=self._learn_anew,
-            count_death=self._in_flight.count_death,
+            self._quarantine, learn_anew=self._learn_anew, count_death=self._in_flight.count_death
         )
 
     def _make_consumer(self) -> InboxConsumer:

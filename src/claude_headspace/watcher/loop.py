@@ -113,7 +113,6 @@ class Loop:
     def _work(self) -> None:
         """Whatever is due; waits when nothing is."""
         self.presence.tell()
-        self.rewinding.look()
         self._take_notifications()
         if time.monotonic() >= self.scanner.due:
             self._rescan()
@@ -125,6 +124,8 @@ class Loop:
             self.boundary.run_when_due(ARCHIVING, self.archiver.step)
         # What a hook says of a session comes before the lines that were noticed together with it.
         taken = self._take_inbox()
+        # A session that a hook asked for is read from its first byte before any new line of it.
+        self.rewinding.look()
         if (path := self.work_queue.take_fresh()) is not None:
             self.reading.visit(path)
         elif taken or listing_first:

@@ -20,7 +20,8 @@ from claude_headspace.errors import CursorAhead, HeadspaceError
 from claude_headspace.read.connection import ReadPool, only_reads
 from claude_headspace.read.events import Event, events_between
 from claude_headspace.store.connection import Database
-from claude_headspace.store.follow import Cursor, Follower
+from claude_headspace.store.cursor import Cursor
+from claude_headspace.store.follow import Follower
 from claude_headspace.store.patience import Patience
 
 REMEMBERED_EVENTS = 500

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from claude_headspace.store.follow import Cursor
+from claude_headspace.store.cursor import Cursor
 from claude_headspace.web.feed import Feed, Line
 from claude_headspace.web.guard import HEADERS, Guard
 from claude_headspace.web.problems import Problem

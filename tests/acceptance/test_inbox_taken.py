@@ -157,7 +157,7 @@ for number in range(10_000):
 """
 
 
-def test_a_list_of_arrivals_never_holds_one_without_those_before_it(tmp_path: Path) -> None:
+def test_a_list_of_messages_never_holds_one_without_those_before_it(tmp_path: Path) -> None:
     """While files are being added, reading a large directory may show a later one only."""
     (tmp_path / "new").mkdir()
     filler = subprocess.Popen([sys.executable, "-I", "-c", FILLER, str(tmp_path)])
