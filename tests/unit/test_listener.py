@@ -139,8 +139,8 @@ def test_an_event_delivered_twice_is_written_down_once(tmp_path: Path, clock: Cl
 
 def test_without_the_inner_half_it_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(EnforcerMissing, match=r"no \[rpcinterface:guard\] .* copy the section"):
-        ask_settings(Scripted(enforced=False), beats_of(tmp_path), "watcher")
-    settings = ask_settings(Scripted(), beats_of(tmp_path), "watcher")
+        ask_settings(Scripted(enforced=False), beats_of(tmp_path))
+    settings = ask_settings(Scripted(), beats_of(tmp_path))
     assert settings.state_directory == Path("/a/state")
     assert settings.alert_command == ("tell", "me")
 

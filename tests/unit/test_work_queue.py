@@ -40,6 +40,16 @@ def test_a_file_read_to_its_end_is_left_alone_until_it_changes() -> None:
     assert work_queue.add_seen(seen)
 
 
+def test_an_empty_file_is_of_no_account_until_something_was_in_it() -> None:
+    work_queue = WorkQueue()
+    assert not work_queue.add_seen(sighting("new", 1, size=0))
+    assert work_queue.add_seen(sighting("new", 2)), "it was written to"
+    assert work_queue.add_seen(sighting("new", 3, size=0)), "it waits, and was truncated"
+    assert work_queue.add_seen(sighting("committed", 1, size=0), committed_bytes=5)
+    work_queue.finish("read", 1)
+    assert work_queue.add_seen(sighting("read", 2, size=0))
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_every_path_is_taken_as_often_as_it_was_due(seed: int) -> None:
     """Whatever the order of adding and taking: none is forgotten, none comes twice."""

@@ -172,7 +172,8 @@ class Sources:
     def _row_for(self, path: str, file: SourceFile) -> StoredSource | None:
         """The row of a file at a path that has none: of a file that was renamed, or a new one.
 
-        None for a file that is no transcript by its name and was none before it was renamed.
+        None for an empty file, and for one that neither is a transcript by its name nor was one
+        before it was renamed.
         """
         for known in self._checkpoints.find_by_inode(*file.identity):
             stays = _may_be_at(known.path, file.identity)
@@ -180,7 +181,8 @@ class Sources:
             seen = Seen(path, file.identity, contents, stays)
             if transition(Identity.of(known), seen) is Became.RENAMED:
                 return self._rename(known, path)
-        return self._checkpoints.create(path) if is_transcript(path) else None
+        is_one = is_transcript(path) and file.stat.st_size > 0
+        return self._checkpoints.create(path) if is_one else None
 
     def _rename(self, known: StoredSource, path: str) -> StoredSource:
         displaced = self._checkpoints.find(path)

@@ -55,11 +55,7 @@ class FirstLook:
 
     def see(self, seen: Sighting) -> None:
         """A file was found."""
-        committed_bytes = _size(self._unseen.pop(seen.path, 0))
-        if seen.size or committed_bytes:
-            self._work_queue.add_seen(seen, committed_bytes)
-        else:
-            self._work_queue.finish(seen.path, seen.stamp)
+        self._work_queue.add_seen(seen, _size(self._unseen.pop(seen.path, 0)))
 
     def look_for_renamed(self) -> None:
         """Files that no round finds: deleted, or renamed to a name that is not a transcript's."""

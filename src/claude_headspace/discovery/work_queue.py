@@ -62,6 +62,10 @@ class WorkQueue:
         """Files that were read to their end."""
         return len(self._finished)
 
+    def is_known(self, path: str) -> bool:
+        """Whether the path was read, or waits for that."""
+        return path in self._finished or self.expects(path)
+
     def expects(self, path: str) -> bool:
         """Whether the path is in the work queue already."""
         return path in self._fresh or path in self._backlog
@@ -81,8 +85,14 @@ class WorkQueue:
         self._fresh[path] = None
 
     def add_seen(self, seen: Sighting, committed_bytes: int = 0) -> bool:
-        """Queue a file unless it is as it was when read to its end; whether it was queued."""
+        """Queue a file with something to be done about it; whether it was queued.
+
+        None is as it was when read to its end, or empty and never read.
+        """
         if self.is_done(seen):
+            return False
+        if not (seen.size or committed_bytes or self.is_known(seen.path)):
+            self.finish(seen.path, seen.stamp)
             return False
         self.add_backlog(seen.path, Waiting(seen.mtime_ns, max(0, seen.size - committed_bytes)))
         return True

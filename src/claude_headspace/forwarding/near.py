@@ -9,12 +9,10 @@ from typing import NamedTuple
 from claude_headspace.errors import CursorAhead
 from claude_headspace.forwarding.kinds import EVENTS, KINDS, PARENTS, Kind
 from claude_headspace.store.connection import Database
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follow import FLUSH, Follower
 
 PAGE_ROWS = 1000
 PAGE_BYTES = 2_000_000
-# What was read must not be taken back by a crash: its ids would be another row's then.
-_FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace.forwarding', '')"
 _NOTE = """
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     EXECUTE format('INSERT INTO forward_due (kind, key) SELECT %L, jsonb_build_object(%s)'
@@ -104,13 +102,16 @@ class Near:
         self.event_id = event_id
 
     def read(self) -> Page:
-        """What is due now, perhaps nothing; on the disk, so that no crash takes it back."""
+        """What is due now, perhaps nothing; on the disk, so that no crash takes it back.
+
+        A crash would give its ids to other rows.
+        """
         horizon = self._horizon()
         asked = {"event_id": self.event_id, "horizon": horizon}
         found = [Due(*row) for row in self._database.execute(_PAGE, asked)]
         new = [due.seq for due in found if due.key is None]
         if found:
-            self._database.execute_durably(_FLUSH)
+            self._database.execute_durably(FLUSH)
         return Page(found, new[-1] if new else self.event_id)
 
     def _horizon(self) -> int:

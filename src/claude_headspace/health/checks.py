@@ -6,6 +6,8 @@ from typing import Any
 
 from claude_headspace.health.measures import Measures
 from claude_headspace.health.observation import (
+    GUARD,
+    WATCHER,
     DatabasePing,
     GuardState,
     Observation,
@@ -26,7 +28,7 @@ def checks(seen: Observation) -> dict[str, dict[str, Any]]:
 
 
 def _watcher_check(seen: Observation) -> dict[str, Any]:
-    program = seen.find(seen.watcher)
+    program = seen.find(WATCHER)
     running = program.is_running if program else seen.is_beating
     check: dict[str, Any] = {
         "running": running,
@@ -73,7 +75,7 @@ def _figures(seen: Observation, status: WatcherStatus) -> dict[str, Any]:
 
 
 def _guard_check(seen: Observation) -> dict[str, Any]:
-    listener = seen.find(seen.listener)
+    listener = seen.find(GUARD)
     check: dict[str, Any] = {
         "alive": bool(listener and listener.is_running) and _enforces(seen.guard),
         "listener": listener.state if listener else None,

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from claude_headspace.health.status import StatusResult, WatcherStatus
 
 STALE_BEAT_SECONDS = 4.0
+# Programs of supervisord; the guard is an event listener.
+WATCHER = "watcher"
+GUARD = "guard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,6 @@ class Observation:
     dangers: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     disk: str = ""
-    watcher: str = "watcher"
-    listener: str = "guard"
     ended: bool = False
 
     @staticmethod
@@ -92,7 +93,7 @@ class Observation:
     @property
     def is_tripped(self) -> bool:
         """Whether the guard has given the watcher up."""
-        watcher = self.find(self.watcher)
+        watcher = self.find(WATCHER)
         return watcher is not None and watcher.state == "FATAL"
 
     def silence(self, status: WatcherStatus) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from claude_headspace.health.observation import (
+    GUARD,
+    WATCHER,
     GuardState,
     Observation,
     Problem,
@@ -48,9 +50,9 @@ def _unsupervised_reasons(seen: Observation) -> Iterator[str]:
 
 
 def _supervised_reasons(seen: Observation) -> Iterator[str]:
-    watcher = seen.find(seen.watcher)
+    watcher = seen.find(WATCHER)
     if watcher is None:
-        yield f"supervisord has no program named {seen.watcher}"
+        yield f"supervisord has no program named {WATCHER}"
     elif not watcher.is_running:
         yield _not_running(seen, watcher)
     elif isinstance(seen.status, StatusProblem):
@@ -75,7 +77,7 @@ def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
 
 
 def _not_running(seen: Observation, watcher: Program) -> str:
-    start = seen.start(seen.watcher)
+    start = seen.start(WATCHER)
     if watcher.state == "FATAL":
         retry = next_try(seen.guard)
         return f"the watcher was given up ({watcher.error}){retry}; after a fix: {start}"
@@ -144,12 +146,12 @@ def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
 
 
 def _guard_reasons(seen: Observation) -> Iterator[str]:
-    listener = seen.find(seen.listener)
+    listener = seen.find(GUARD)
     if listener is None:
-        yield f"the guard is missing: supervisord has no event listener named {seen.listener}"
+        yield f"the guard is missing: supervisord has no event listener named {GUARD}"
     elif not listener.is_running:
         error = f" ({listener.error})" if listener.error else ""
-        yield f"the guard is {listener.state}{error}; {seen.start(seen.listener)}"
+        yield f"the guard is {listener.state}{error}; {seen.start(GUARD)}"
     if isinstance(seen.guard, Problem):
         yield f"the guard's plugin in supervisord is missing: {seen.guard.detail}"
         return
@@ -166,7 +168,7 @@ def notes(seen: Observation) -> Iterator[str]:
     """What does not change the verdict."""
     programs = () if isinstance(seen.programs, Problem) else seen.programs
     for program in programs:
-        if program.state == "FATAL" and program.name not in (seen.watcher, seen.listener):
+        if program.state == "FATAL" and program.name not in (WATCHER, GUARD):
             yield f"{program.name} was given up ({program.error})"
     yield from seen.remarks
     status = seen.status

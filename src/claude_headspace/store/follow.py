@@ -42,7 +42,7 @@ _PAGE = (
 )
 # A transaction that wrote something to the write-ahead log, and nothing else: its synchronous
 # commit takes everything before it to the disk.
-_FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace.follow', '')"
+FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace', '')"
 # An asynchronous commit of nothing: the server's own writer takes it to the disk before long.
 _FLUSH_SOON = "SELECT txid_current()"
 
@@ -199,7 +199,7 @@ class Follower:
         if self._value(flushed + alone, checkpoint):
             return
         if self._nudge:
-            self._database.execute_durably(_FLUSH)
+            self._database.execute_durably(FLUSH)
         else:
             self._database.execute(_FLUSH_SOON)
         for _ in _growing_pauses():

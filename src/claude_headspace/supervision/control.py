@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.health.observation import Program
+from claude_headspace.health.observation import WATCHER, Program
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
 
 TIME_LIMIT_SECONDS = 0.5
-PROGRAM = "watcher"
-LISTENER = "guard"
 
 
 class SupervisorUnavailable(HeadspaceError):
@@ -101,7 +99,7 @@ def connect(config: Config, limit_seconds: float = TIME_LIMIT_SECONDS) -> Superv
 def watcher_is_running(config: Config) -> bool:
     """Whether supervisord runs the watcher; False when there is no supervisord."""
     try:
-        return connect(config).process(PROGRAM).is_running
+        return connect(config).process(WATCHER).is_running
     except (SupervisorUnavailable, SupervisorFault):
         return False
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from claude_headspace.health.observation import WATCHER
 from claude_headspace.supervision.beats import BeatReceiver
 from claude_headspace.supervision.control import (
     Supervisor,
@@ -19,7 +20,7 @@ log = logging.getLogger("claude_headspace.guard")
 
 
 class Hangs:
-    """Hears one program; ends it by SIGKILL, which is a crash like any other.
+    """Hears the watcher; ends it by SIGKILL, which is a crash like any other.
 
     `has_events` says whether supervisord has sent something that may change the picture, and
     `has_written` whether a process has written its status: one whose beats cannot be heard does.
@@ -28,7 +29,6 @@ class Hangs:
     def __init__(
         self,
         supervisor: Supervisor,
-        program: str,
         path: Path,
         has_events: Callable[[], bool],
         has_written: Callable[[int], bool],
@@ -36,7 +36,6 @@ class Hangs:
         pulse: Pulse | None = None,
     ) -> None:
         self._supervisor = supervisor
-        self._program = program
         self._path = path
         self._has_events = has_events
         self._has_written = has_written
@@ -86,7 +85,7 @@ class Hangs:
 
     def _end_unless_mistaken(self) -> None:
         try:
-            info = self._supervisor.process(self._program)
+            info = self._supervisor.process(WATCHER)
             if self._has_events():
                 return
             if not info.is_running:
@@ -94,7 +93,7 @@ class Hangs:
             elif self._is_still_stuck(info.pid):
                 self._end(info.pid)
         except (SupervisorUnavailable, SupervisorFault) as error:
-            log.warning("cannot check %s, which is silent: %s", self._program, error)
+            log.warning("cannot check %s, which is silent: %s", WATCHER, error)
             self.pulse.forgive(self._clock())
 
     def _is_still_stuck(self, pid: int) -> bool:
@@ -110,7 +109,7 @@ class Hangs:
 
     def _end(self, pid: int) -> None:
         reason = self.pulse.explain()
-        log.error("%s (pid %d) is killed: %s", self._program, pid, reason)
+        log.error("%s (pid %d) is killed: %s", WATCHER, pid, reason)
         self.ended = (pid, reason)
-        self._supervisor.call("supervisor.signalProcess", self._program, "KILL")
+        self._supervisor.call("supervisor.signalProcess", WATCHER, "KILL")
         self.pulse.gone()

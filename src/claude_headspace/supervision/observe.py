@@ -23,7 +23,6 @@ from claude_headspace.health.status import WatcherStatus, read_status, status_pa
 from claude_headspace.health.verdict import Verdict, judge
 from claude_headspace.hooks import danger
 from claude_headspace.supervision.control import (
-    PROGRAM,
     Supervisor,
     SupervisorFault,
     SupervisorUnavailable,
@@ -79,7 +78,6 @@ def observe(
     supervisor: Supervisor,
     state_directory: Path,
     database: Callable[[], DatabasePing | Problem] | None = None,
-    program: str = PROGRAM,
 ) -> Observation:
     """What supervisord, the guard, the watcher's status file and Postgres say."""
     programs = _programs(supervisor)
@@ -94,7 +92,6 @@ def observe(
         guard=guard,
         database=database() if database else None,
         disk=disk_problem(state_directory),
-        watcher=program,
     )
 
 
