@@ -73,7 +73,7 @@ def test_an_empty_file_has_no_row_until_something_is_in_it(desk: Desk, session: 
     assert desk.log.texts(session) == ["a"]
 
 
-def test_what_was_written_is_notified_once_it_is_settled(desk: Desk, session: str) -> None:
+def test_what_was_written_is_notified_once_it_is_committed(desk: Desk, session: str) -> None:
     with listening(desk.log.url) as heard:
         desk.take(desk.write(session, lines.user(session, "a")))
         assert heard() == [EVENTS_CHANNEL], "readers would look by the clock alone"
@@ -139,7 +139,7 @@ def test_a_batch_is_given_up_with_the_connection_it_was_read_over(desk: Desk, se
     assert (offset, counts["turns"]) == (path.stat().st_size, 3)
 
 
-def test_a_failed_write_settles_nothing(desk: Desk, session: str) -> None:
+def test_a_failed_write_commits_nothing(desk: Desk, session: str) -> None:
     path = desk.write(session, lines.user(session, "a"))
     desk.take(path)
     before = desk.checkpoint(path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from claude_headspace.health.observation import Program
+from claude_headspace.health.observation import ProgramState
 from claude_headspace.health.status import WatcherStatus, status_path, write_status
 from claude_headspace.supervision import listener as listener_module
 from claude_headspace.supervision.ask_settings import (
@@ -21,10 +21,10 @@ from claude_headspace.supervision.control import (
     SupervisorFault,
     SupervisorUnavailable,
 )
+from claude_headspace.supervision.hang_detector import FIRST_BEAT_SECONDS
 from claude_headspace.supervision.history import RestartRecord, history_path, read_restarts
 from claude_headspace.supervision.listener import Listener
 from claude_headspace.supervision.protocol import SupervisorEvent
-from claude_headspace.supervision.stuck import FIRST_BEAT_SECONDS
 
 MESSAGE = {
     "at": 1_700_000_000.0,
@@ -63,9 +63,9 @@ class Scripted(Supervisor):
             return {"state_directory": "/a/state", "alert_command": ["tell", "me"]}
         return [] if method == "supervisor.getAllProcessInfo" else True
 
-    def process(self, name: str) -> Program:
+    def process(self, name: str) -> ProgramState:
         self.call("supervisor.getProcessInfo", name)
-        return Program(name, "RUNNING", 7, 0, 0, "")
+        return ProgramState(name, "RUNNING", 7, 0, 0, "")
 
 
 class Clock:
@@ -181,7 +181,7 @@ def test_a_watcher_that_cannot_be_heard_is_left_alone(tmp_path: Path, clock: Clo
     clock.now += FIRST_BEAT_SECONDS
     guard.on_wake(0.0)
     assert kills(supervisor) == 0
-    assert guard.hangs.pulse.deadline is None
+    assert guard.hangs.detector.deadline is None
 
 
 def test_what_is_overdue_is_ended_at_once_and_named(tmp_path: Path, clock: Clock) -> None:

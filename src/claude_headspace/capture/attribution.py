@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from claude_headspace.capture.batch import Announced, Batch, Said
+from claude_headspace.capture.batch import Announced, AttributedTurn, Batch
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.reader import KEPT_BYTES, POISON, ReadLine, Segment
 from claude_headspace.capture.sources import Start
@@ -81,7 +81,7 @@ class Attribution:
         self._hear(batch, session, turn, turn.timestamp, turn.offset)
         self._take_work(batch, line, turn)
         batch.counts.rescued += turn.rescued
-        batch.told.append(Said(session, turn, line))
+        batch.told.append(AttributedTurn(session, turn, line))
 
     def _take_other(self, batch: Batch, line: ReadLine, other: Other) -> None:
         kind = other.kind
@@ -138,10 +138,10 @@ class Attribution:
         content = line.data if rejected is first else line.data[:KEPT_BYTES]
         batch.reject(where, rejected.reason, why, self._redaction.content(content))
 
-    def _event(self, batch: Batch, told: Announced | Said) -> Event:
+    def _event(self, batch: Batch, told: Announced | AttributedTurn) -> Event:
         """A copy is marked as one; a fork began when it was forked."""
         session = told.session
-        if isinstance(told, Said):
+        if isinstance(told, AttributedTurn):
             return self._sessions.turn_event(told.turn, batch.stored.id, session)
         if not session.fork_told:
             return told.event

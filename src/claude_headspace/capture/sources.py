@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from claude_headspace.capture.identity import Contents, FileId, Identity, Seen, transition
-from claude_headspace.capture.identity import Transition as Became
+from claude_headspace.capture.source_identity import Contents, FileId, Identity, Seen, transition
+from claude_headspace.capture.source_identity import Transition as Became
 from claude_headspace.discovery.listing import Sighting, find_by_inode, is_transcript, look
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.transcripts.checkpoint import Checkpoint, file_stamp

@@ -56,7 +56,7 @@ def logs(program: str | None, limit: int | None, *, follow: bool) -> int:
     256 KB are shown.
     """
     from claude_headspace.config import load_config
-    from claude_headspace.deployment.logs import log_lines, open_logs
+    from claude_headspace.deployment.program_logs import log_lines, open_logs
 
     found = open_logs(load_config().state.directory / "log", program)
     for line in log_lines(found, sys.maxsize if limit is None else limit, follow=follow):

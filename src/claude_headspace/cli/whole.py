@@ -21,7 +21,7 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
     Reads the transcripts again. Exit status 0: nothing is missing and nothing differs.
     """
     from claude_headspace.cli.access import open_log
-    from claude_headspace.verify.command import run_verify
+    from claude_headspace.verify.run import run_verify
 
     config = configured()
     chosen = session_id(config, session) if session else None

@@ -9,10 +9,10 @@ from typing import Protocol, TypeVar
 
 from claude_headspace.address import mask_password
 from claude_headspace.config import Config
-from claude_headspace.deployment.program import own_command
+from claude_headspace.deployment.own_program import own_command
 from claude_headspace.embedded.location import server_record, state_key, supervisor_socket
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.health.observation import Program
+from claude_headspace.health.observation import ProgramState
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
 from claude_headspace.supervision.control import (
     Supervisor,
@@ -40,7 +40,7 @@ class NotReady(HeadspaceError):
 class Asked(Protocol):
     """The part of a supervisord's client that waiting needs."""
 
-    def process(self, name: str) -> Program:
+    def process(self, name: str) -> ProgramState:
         """What it says of one program."""
 
 

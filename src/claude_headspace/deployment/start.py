@@ -12,7 +12,7 @@ from pathlib import Path
 
 from claude_headspace.config import CONFIG_VARIABLE, Config
 from claude_headspace.deployment.configuration import prepare
-from claude_headspace.deployment.program import own_command
+from claude_headspace.deployment.own_program import own_command
 from claude_headspace.deployment.readiness import announce
 from claude_headspace.deployment.running import is_up
 from claude_headspace.deployment.service import active_service

@@ -12,7 +12,7 @@ from claude_headspace.discovery.listing import Sighting
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class UnreadFile:
     """A file with unread bytes, as far as is known, and when it was written to last.
 
     `since` is the moment, in epoch seconds, from which on it has waited.
@@ -28,9 +28,9 @@ class WorkQueue:
 
     def __init__(self) -> None:
         self._fresh: dict[str, None] = {}
-        self._backlog: dict[str, Waiting] = {}
+        self._backlog: dict[str, UnreadFile] = {}
         self._heap: list[tuple[int, str]] = []
-        self._in_flight: Waiting | None = None
+        self._in_flight: UnreadFile | None = None
         self._path_in_flight: str | None = None
         # What a file looked like when it had been read to its end.
         self._finished: dict[str, int] = {}
@@ -94,10 +94,10 @@ class WorkQueue:
         if not (seen.size or committed_bytes or self.is_known(seen.path)):
             self.finish(seen.path, seen.stamp)
             return False
-        self.add_backlog(seen.path, Waiting(seen.mtime_ns, max(0, seen.size - committed_bytes)))
+        self.add_backlog(seen.path, UnreadFile(seen.mtime_ns, max(0, seen.size - committed_bytes)))
         return True
 
-    def add_backlog(self, path: str, waiting: Waiting) -> None:
+    def add_backlog(self, path: str, waiting: UnreadFile) -> None:
         """Queue a file that has (more) unread bytes."""
         known = self._backlog.get(path)
         before = known or (self._in_flight if path == self._path_in_flight else None)
@@ -111,7 +111,7 @@ class WorkQueue:
             return None
         path = next(iter(self._fresh))
         del self._fresh[path]
-        self._in_flight = self._backlog.pop(path, None) or Waiting(0, 1)
+        self._in_flight = self._backlog.pop(path, None) or UnreadFile(0, 1)
         self._path_in_flight = path
         return path
 

@@ -13,7 +13,7 @@ GUARD = "guard"
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class ProgramState:
     """A program as supervisord sees it; times are epoch seconds, `error` says why it is down."""
 
     name: str
@@ -30,7 +30,7 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Unanswered:
     """Something could not be asked; one sentence says why."""
 
     detail: str
@@ -71,9 +71,9 @@ class Observation:
 
     now: float
     status: StatusResult
-    programs: tuple[Program, ...] | Problem
-    guard: GuardState | Problem
-    database: DatabasePing | Problem | None
+    programs: tuple[ProgramState, ...] | Unanswered
+    guard: GuardState | Unanswered
+    database: DatabasePing | Unanswered | None
     dangers: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     disk: str = ""
@@ -84,9 +84,9 @@ class Observation:
         """The command that starts a program."""
         return f"claude-headspace supervisorctl start {program}"
 
-    def find(self, name: str) -> Program | None:
+    def find(self, name: str) -> ProgramState | None:
         """The program of this name."""
-        if isinstance(self.programs, Problem):
+        if isinstance(self.programs, Unanswered):
             return None
         return next((program for program in self.programs if program.name == name), None)
 

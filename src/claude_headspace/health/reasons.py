@@ -9,8 +9,8 @@ from claude_headspace.health.observation import (
     WATCHER,
     GuardState,
     Observation,
-    Problem,
-    Program,
+    ProgramState,
+    Unanswered,
 )
 from claude_headspace.health.status import StatusProblem, WatcherStatus
 from claude_headspace.health.words import counted, format_bytes, local_time
@@ -27,13 +27,13 @@ def reasons(seen: Observation) -> Iterator[str]:
     """Why this is not healthy; nothing if it is."""
     if seen.disk:
         yield seen.disk
-    if isinstance(seen.programs, Problem):
+    if isinstance(seen.programs, Unanswered):
         yield seen.programs.detail
         yield from _unsupervised_reasons(seen)
     else:
         yield from _supervised_reasons(seen)
         yield from _guard_reasons(seen)
-    if isinstance(seen.database, Problem):
+    if isinstance(seen.database, Unanswered):
         yield f"Postgres does not answer: {seen.database.detail}"
     yield from seen.dangers
 
@@ -65,7 +65,7 @@ def _supervised_reasons(seen: Observation) -> Iterator[str]:
         yield from _work_reasons(seen, seen.status)
 
 
-def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
+def _without_beat(seen: Observation, watcher: ProgramState, silence: float) -> str:
     if seen.disk:
         return (
             f"the watcher's state (pid {watcher.pid}) is unknown: last report {silence:.0f} s ago"
@@ -76,7 +76,7 @@ def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
     )
 
 
-def _not_running(seen: Observation, watcher: Program) -> str:
+def _not_running(seen: Observation, watcher: ProgramState) -> str:
     start = seen.start(WATCHER)
     if watcher.state == "FATAL":
         retry = next_try(seen.guard)
@@ -88,14 +88,14 @@ def _not_running(seen: Observation, watcher: Program) -> str:
     return f"the watcher is not running ({watcher.state})"
 
 
-def next_try(guard: GuardState | Problem) -> str:
+def next_try(guard: GuardState | Unanswered) -> str:
     """A clause about when a watcher that is given up is tried again; nothing where it is not."""
-    if isinstance(guard, Problem) or guard.next_try_seconds is None:
+    if isinstance(guard, Unanswered) or guard.next_try_seconds is None:
         return ""
     return f"; next try in {max(1.0, guard.next_try_seconds / 60):.0f} min"
 
 
-def _without_status(seen: Observation, watcher: Program, detail: str) -> str:
+def _without_status(seen: Observation, watcher: ProgramState, detail: str) -> str:
     age = seen.now - watcher.started_at
     if age < START_SECONDS:
         return "the watcher is starting"
@@ -152,7 +152,7 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
     elif not listener.is_running:
         error = f" ({listener.error})" if listener.error else ""
         yield f"the guard is {listener.state}{error}; {seen.start(GUARD)}"
-    if isinstance(seen.guard, Problem):
+    if isinstance(seen.guard, Unanswered):
         yield f"the guard's plugin in supervisord is missing: {seen.guard.detail}"
         return
     if seen.guard.broken:
@@ -166,7 +166,7 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
 
 def notes(seen: Observation) -> Iterator[str]:
     """What does not change the verdict."""
-    programs = () if isinstance(seen.programs, Problem) else seen.programs
+    programs = () if isinstance(seen.programs, Unanswered) else seen.programs
     for program in programs:
         if program.state == "FATAL" and program.name not in (WATCHER, GUARD):
             yield f"{program.name} was given up ({program.error})"

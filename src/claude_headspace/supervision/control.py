@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.health.observation import WATCHER, Program
+from claude_headspace.health.observation import WATCHER, ProgramState
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
@@ -50,11 +50,11 @@ class Supervisor:
             raise SupervisorUnavailable(_explain(error, self._socket_path)) from error
         return result
 
-    def all_processes(self) -> tuple[Program, ...]:
+    def all_processes(self) -> tuple[ProgramState, ...]:
         """Every program it knows."""
         return tuple(_process(info) for info in self.call("supervisor.getAllProcessInfo"))
 
-    def process(self, name: str) -> Program:
+    def process(self, name: str) -> ProgramState:
         """One program; raises SupervisorFault if it has none of this name."""
         return _process(self.call("supervisor.getProcessInfo", name))
 
@@ -104,8 +104,8 @@ def watcher_is_running(config: Config) -> bool:
         return False
 
 
-def _process(info: dict[str, Any]) -> Program:
-    return Program(
+def _process(info: dict[str, Any]) -> ProgramState:
+    return ProgramState(
         name=info["name"],
         state=info["statename"],
         pid=info["pid"],

@@ -27,12 +27,12 @@ from claude_headspace.health.status import (
 )
 from claude_headspace.health.words import counted
 from claude_headspace.supervision.budget import WINDOW_SECONDS, RestartBudget
+from claude_headspace.supervision.exit_codes import ExitCodes, explain_exit
+from claude_headspace.supervision.guard_settings import GuardSettings, shorten
 from claude_headspace.supervision.history import MESSAGE_TYPE, RestartOutcome
 from claude_headspace.supervision.interface import GuardInterface
 from claude_headspace.supervision.pace import Pace
-from claude_headspace.supervision.reasons import ExitCodes, explain_exit
 from claude_headspace.supervision.restart_memory import FILE_NAME, RestartMemory
-from claude_headspace.supervision.settings import GuardSettings, shorten
 
 LONGEST_DELAY_SECONDS = 1.5
 _ATTRIBUTE = "claude_headspace_enforcer"

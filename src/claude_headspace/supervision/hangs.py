@@ -14,7 +14,7 @@ from claude_headspace.supervision.control import (
     SupervisorFault,
     SupervisorUnavailable,
 )
-from claude_headspace.supervision.stuck import STARVED_SECONDS, Pulse
+from claude_headspace.supervision.hang_detector import STARVED_SECONDS, HangDetector
 
 log = logging.getLogger("claude_headspace.guard")
 
@@ -33,7 +33,7 @@ class Hangs:
         has_events: Callable[[], bool],
         has_written: Callable[[int], bool],
         clock: Callable[[], float] = time.monotonic,
-        pulse: Pulse | None = None,
+        detector: HangDetector | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._path = path
@@ -41,7 +41,7 @@ class Hangs:
         self._has_written = has_written
         self._clock = clock
         self._receiver: BeatReceiver | None = None
-        self.pulse = pulse or Pulse()
+        self.detector = detector or HangDetector()
         self.ended: tuple[int, str] | None = None
         self.listen()
 
@@ -54,10 +54,10 @@ class Hangs:
                 return
             else:
                 log.warning("%s was removed and has been created again", self._path)
-            self.pulse.forgive(self._clock())
+            self.detector.forgive(self._clock())
         except OSError as error:
             self._receiver = None
-            self.pulse.gone()
+            self.detector.gone()
             log.error("hangs cannot be detected: %s: %s", self._path, error)  # noqa: TRY400
 
     def descriptors(self) -> tuple[int, ...]:
@@ -73,14 +73,14 @@ class Hangs:
         """Hear what has come; before news of a process, since it is what came before them."""
         if self._receiver is not None:
             for beat in self._receiver.beats():
-                self.pulse.beat(beat, self._clock())
+                self.detector.beat(beat, self._clock())
 
     def look(self, overslept_seconds: float) -> None:
         """End the process if it hangs."""
         self.take_beats()
         if overslept_seconds > STARVED_SECONDS:
-            self.pulse.forgive(self._clock())
-        elif self.pulse.is_stuck(self._clock()):
+            self.detector.forgive(self._clock())
+        elif self.detector.is_stuck(self._clock()):
             self._end_unless_mistaken()
 
     def _end_unless_mistaken(self) -> None:
@@ -89,27 +89,27 @@ class Hangs:
             if self._has_events():
                 return
             if not info.is_running:
-                self.pulse.gone()
+                self.detector.gone()
             elif self._is_still_stuck(info.pid):
                 self._end(info.pid)
         except (SupervisorUnavailable, SupervisorFault) as error:
             log.warning("cannot check %s, which is silent: %s", WATCHER, error)
-            self.pulse.forgive(self._clock())
+            self.detector.forgive(self._clock())
 
     def _is_still_stuck(self, pid: int) -> bool:
         """Once more, after supervisord has answered and the socket is known to be in place."""
         self.listen()
         self.take_beats()
-        last = self.pulse.last
+        last = self.detector.last
         if last is not None and last.pid != pid:
-            self.pulse.forgive(self._clock())
-        if not self.pulse.ever_heard and self._has_written(pid):
-            self.pulse.gone()
-        return self.pulse.is_stuck(self._clock())
+            self.detector.forgive(self._clock())
+        if not self.detector.ever_heard and self._has_written(pid):
+            self.detector.gone()
+        return self.detector.is_stuck(self._clock())
 
     def _end(self, pid: int) -> None:
-        reason = self.pulse.explain()
+        reason = self.detector.explain()
         log.error("%s (pid %d) is killed: %s", WATCHER, pid, reason)
         self.ended = (pid, reason)
         self._supervisor.call("supervisor.signalProcess", WATCHER, "KILL")
-        self.pulse.gone()
+        self.detector.gone()

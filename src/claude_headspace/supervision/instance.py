@@ -19,17 +19,17 @@ PID_NAME = "supervisord.pid"
 _held: dict[Path, int] = {}
 
 
-class Instance:
+class SupervisordLock:
     """Stands in supervisord's configuration for the lock; it has no methods to call."""
 
     def __init__(self, state: Path) -> None:
         hold(state)
 
 
-def make_instance(supervisord: Any) -> Instance:
+def make_instance(supervisord: Any) -> SupervisordLock:
     """Called by supervisord, which ends when this raises: somebody else works on the state."""
     try:
-        return Instance(Path(supervisord.options.pidfile).parent)
+        return SupervisordLock(Path(supervisord.options.pidfile).parent)
     except AlreadyRunning as error:
         print(f"supervisord: {error}", file=sys.stderr)
         raise

@@ -26,6 +26,7 @@ from claude_headspace.supervision.control import (
     SupervisorFault,
     SupervisorUnavailable,
 )
+from claude_headspace.supervision.hang_detector import HangDetector
 from claude_headspace.supervision.hangs import Hangs
 from claude_headspace.supervision.health_watch import HealthWatch
 from claude_headspace.supervision.history import (
@@ -37,7 +38,6 @@ from claude_headspace.supervision.history import (
 )
 from claude_headspace.supervision.observe import ask_guard, observe
 from claude_headspace.supervision.protocol import EventStream, SupervisorEvent
-from claude_headspace.supervision.stuck import Pulse
 
 DEAF_SECONDS = 15.0
 ALERT_STATE_NAME = "alert-state"
@@ -55,7 +55,7 @@ class Listener:
         settings: ListenerSettings,
         has_input: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
-        pulse: Pulse | None = None,
+        detector: HangDetector | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._settings = settings
@@ -64,7 +64,9 @@ class Listener:
         self._history = history_path(settings.state_directory)
         self._alerts = Alerts(settings.alert_command)
         self._health = HealthWatch(settings.state_directory / ALERT_STATE_NAME, self._alerts)
-        self.hangs = Hangs(supervisor, settings.beats, has_input, self._has_written, clock, pulse)
+        self.hangs = Hangs(
+            supervisor, settings.beats, has_input, self._has_written, clock, detector
+        )
         self._arm_if_running()
 
     @property
@@ -75,8 +77,8 @@ class Listener:
     def wait_seconds(self) -> float:
         """How long to wait for an event before `on_wake` wants to be called."""
         deadline = self._heard_tick + DEAF_SECONDS + 0.1
-        if self.hangs.pulse.deadline is not None:
-            deadline = min(deadline, self.hangs.pulse.deadline)
+        if self.hangs.detector.deadline is not None:
+            deadline = min(deadline, self.hangs.detector.deadline)
         return max(0.0, deadline - self._clock())
 
     def on_event(self, event: SupervisorEvent) -> None:
@@ -96,9 +98,9 @@ class Listener:
 
     def _on_state(self, state: str) -> None:
         if state == "STARTING":
-            self.hangs.pulse.started(self._clock())
+            self.hangs.detector.started(self._clock())
         elif state in _ENDS:
-            self.hangs.pulse.gone()
+            self.hangs.detector.gone()
 
     def _on_tick(self) -> None:
         self._heard_tick = self._clock()
@@ -151,8 +153,8 @@ class Listener:
             return
         if not info.is_running:
             return
-        pulse = self.hangs.pulse
-        arm = pulse.armed if self._has_written(info.pid) else pulse.started
+        detector = self.hangs.detector
+        arm = detector.armed if self._has_written(info.pid) else detector.started
         arm(self._clock())
 
 

@@ -16,8 +16,8 @@ from claude_headspace.health.observation import (
     DatabasePing,
     GuardState,
     Observation,
-    Problem,
-    Program,
+    ProgramState,
+    Unanswered,
 )
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
 from claude_headspace.health.verdict import Verdict, judge
@@ -77,11 +77,11 @@ def database_probe(config: Config) -> DatabaseProbe:
 def observe(
     supervisor: Supervisor,
     state_directory: Path,
-    database: Callable[[], DatabasePing | Problem] | None = None,
+    database: Callable[[], DatabasePing | Unanswered] | None = None,
 ) -> Observation:
     """What supervisord, the guard, the watcher's status file and Postgres say."""
     programs = _programs(supervisor)
-    guard = programs if isinstance(programs, Problem) else ask_guard(supervisor)
+    guard = programs if isinstance(programs, Unanswered) else ask_guard(supervisor)
     now = time.time()
     status = read_status(status_path(state_directory), now)
     return Observation(
@@ -105,7 +105,7 @@ def _is_process(pid: int) -> bool:
     return True
 
 
-def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
+def ask_guard(supervisor: Supervisor) -> GuardState | Unanswered:
     """The state of the guard's plugin in supervisord, or why there is none."""
     try:
         state = supervisor.call("guard.getState")
@@ -119,15 +119,15 @@ def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
             waiting_ticks=state["waiting_ticks"],
         )
     except SupervisorFault as fault:
-        return Problem(f"supervisord answered {fault}")
+        return Unanswered(f"supervisord answered {fault}")
     except SupervisorUnavailable as error:
-        return Problem(str(error))
+        return Unanswered(str(error))
 
 
-def _programs(supervisor: Supervisor) -> tuple[Program, ...] | Problem:
+def _programs(supervisor: Supervisor) -> tuple[ProgramState, ...] | Unanswered:
     try:
         return supervisor.all_processes()
     except SupervisorFault as fault:
-        return Problem(f"supervisord is being stopped or reloaded ({fault})")
+        return Unanswered(f"supervisord is being stopped or reloaded ({fault})")
     except SupervisorUnavailable as error:
-        return Problem(str(error))
+        return Unanswered(str(error))

@@ -9,14 +9,14 @@ from typing import Literal
 
 from claude_headspace.config import Config
 from claude_headspace.health.verdict import Verdict
-from claude_headspace.hooks.report import HookStatus
-from claude_headspace.hooks.settings import Version
+from claude_headspace.hooks.configured import HookStatus
+from claude_headspace.hooks.entries import Version
 
 Level = Literal["ok", "warning", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Advice:
     """One sentence about one thing, and what to do about it where it is not well."""
 
     level: Level
@@ -25,7 +25,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Installation:
     """The installation and the system, whatever the configuration says.
 
     `refusals`: why nothing can be started from this installation.
@@ -76,7 +76,7 @@ class Claude:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class DatabaseFacts:
     """What the database says of itself; `problem` why it says nothing."""
 
     server_version: int = 0
@@ -86,21 +86,21 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class Running:
     """What runs: the verdict of health, the log, the page's port, the service."""
 
     verdict: Verdict
-    log: Log
+    log: DatabaseFacts
     port_problem: str = ""
     service_problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything; without a valid configuration, only what the machine says."""
+    """Everything; without a valid configuration, only the installation."""
 
-    machine: Machine
+    installation: Installation
     config: Config | None = None
     disk: Disk | None = None
     claude: Claude | None = None
-    instance: Instance | None = None
+    running: Running | None = None

@@ -14,7 +14,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Due(Generic[K, V]):
+class Deferred(Generic[K, V]):
     """Each key comes up once, `delay` seconds after it was added; every step takes one time."""
 
     def __init__(self, delay: float, most: int = MOST) -> None:

@@ -1,0 +1,114 @@
+"""Checks of what runs: programs, capture, the guard, the database, the page, the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from claude_headspace.config import Config
+from claude_headspace.doctor.evidence import Advice, Running
+from claude_headspace.store.version import SCHEMA_VERSION
+
+OLDEST_POSTGRES = 140_000
+SKEW_SECONDS = 5.0
+ELSEWHERE = "Postgres does not answer"
+UP = "`claude-headspace up`"
+
+
+def programs(_: Config, running: Running) -> Iterator[Advice]:
+    """What supervisord runs."""
+    supervisor = running.verdict.checks["supervisor"]
+    if not supervisor["answers"]:
+        yield Advice("broken", supervisor["problem"], UP)
+        return
+    failed = [name for name, state in supervisor["programs"].items() if state == "FATAL"]
+    for name in failed:
+        remedy = f"`claude-headspace logs {name}` says why"
+        yield Advice("broken", f"{name} has failed too often and was given up", remedy)
+    if not failed:
+        states = ", ".join(f"{name} {state}" for name, state in supervisor["programs"].items())
+        yield Advice("ok", states)
+
+
+def capture(_: Config, running: Running) -> Iterator[Advice]:
+    """What keeps the watcher from its work, as `status` says it, but for what has its own check."""
+    verdict = running.verdict
+    supervisor = verdict.checks["supervisor"].get("problem", ELSEWHERE)
+    reasons = [each for each in verdict.reasons if not each.startswith((supervisor, ELSEWHERE))]
+    stands = not verdict.checks["watcher"]["running"]
+    for reason in reasons:
+        yield Advice("broken" if stands else "warning", reason, "see docs/operations.md")
+    if not reasons:
+        yield Advice("ok", "the watcher captures")
+    for note in verdict.notes:
+        yield Advice("ok", note)
+
+
+def guard(_: Config, running: Running) -> Iterator[Advice]:
+    """What holds the limit of restarts and finds hangs."""
+    if running.verdict.checks["supervisor"]["answers"]:
+        state = running.verdict.checks["guard"]
+        if not state["alive"]:
+            told = f"the guard does not work: listener {state['listener']}, {state['enforcer']}"
+            yield Advice("broken", told, "`claude-headspace restart`")
+        else:
+            yield Advice("ok", "the guard works")
+
+
+def database(config: Config, running: Running) -> Iterator[Advice]:
+    """Whether there is one that can hold the log."""
+    log = running.log
+    if log.problem:
+        remedy = "see database.url" if config.database.url else f"{UP}; then see `logs postgres`"
+        yield Advice("broken", log.problem, remedy)
+    elif log.server_version < OLDEST_POSTGRES:
+        major = log.server_version // 10_000
+        yield Advice("broken", f"the server is PostgreSQL {major}", "use PostgreSQL 14 or newer")
+    else:
+        number = divmod(log.server_version, 10_000)
+        yield Advice("ok", f"PostgreSQL {number[0]}.{number[1]}, encoded in UTF-8")
+
+
+def schema(_: Config, running: Running) -> Iterator[Advice]:
+    """Whether the tables are those of this version."""
+    found = running.log.schema
+    if running.log.problem:
+        return
+    if found == SCHEMA_VERSION:
+        yield Advice("ok", f"schema {found}")
+    elif found is None or found < SCHEMA_VERSION:
+        told = f"the schema is {found or 'missing'}, this version needs {SCHEMA_VERSION}"
+        yield Advice("broken", told, "`claude-headspace migrate`")
+    else:
+        told = f"the schema is {found}, this version knows {SCHEMA_VERSION}"
+        yield Advice("broken", told, "update the program")
+
+
+def clock(_: Config, running: Running) -> Iterator[Advice]:
+    """Whether this machine and the database agree on the time."""
+    if running.log.problem:
+        return
+    seconds = running.log.clock_seconds
+    if abs(seconds) > SKEW_SECONDS:
+        told = f"this machine's clock is {abs(seconds):.0f} s"
+        way = "ahead of" if seconds > 0 else "behind"
+        yield Advice("warning", f"{told} {way} the database's", "have both follow a time server")
+    else:
+        yield Advice("ok", "this machine and the database agree on the time")
+
+
+def page(config: Config, running: Running) -> Iterator[Advice]:
+    """Whether the page can be had."""
+    if running.port_problem:
+        told, _sep, remedy = running.port_problem.partition(": ")
+        yield Advice("broken", told, remedy)
+    else:
+        yield Advice("ok", f"the page is at {config.web.host}, port {config.web.port}")
+
+
+def service(_: Config, running: Running) -> Iterator[Advice]:
+    """A service is optional; one that is installed should run."""
+    for problem in running.service_problems:
+        told, _sep, remedy = problem.partition(": ")
+        yield Advice("ok" if "not installed" in problem else "warning", told, remedy)
+    if not running.service_problems:
+        yield Advice("ok", "the service is installed and runs")
