@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from claude_headspace.address import mask_password
+from claude_headspace.config.checks import check_settings
 from claude_headspace.config.defaults import CLAUDE_PROJECTS, DEFAULTS, Tree
-from claude_headspace.config.fields import check_settings
 from claude_headspace.config.layers import (
     CONFIG_VARIABLE,
     expand,

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from claude_headspace.config.checks import guess, shown
 from claude_headspace.config.defaults import DEFAULTS, Tree
-from claude_headspace.config.fields import guess, shown
 from claude_headspace.config.places import config_directory
 
 CONFIG_VARIABLE = "CLAUDE_HEADSPACE_CONFIG"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from claude_headspace.health.checks import checks
+from claude_headspace.health.figures import checks
 from claude_headspace.health.observation import Observation, Unanswered
 from claude_headspace.health.reasons import notes, reasons
 
