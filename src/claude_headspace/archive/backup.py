@@ -21,8 +21,8 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from claude_headspace.address import SECRETS
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.servers.opening import current_address, open_on
 from claude_headspace.store.failures import translate
+from claude_headspace.store.plain_opener import current_address, open_on
 
 _PROGRAMS = ("pg_dump", "pg_restore", "psql")
 _SYSTEM = Path("/usr/lib/postgresql")

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import psycopg2
 
-from claude_headspace.address import libpq_url, told_by_driver
-from claude_headspace.errors import DatabaseUnavailable, ReplacedServer
-from claude_headspace.servers.asking import asking, finished
-from claude_headspace.servers.hosts import CONNECT_SECONDS, Host, hosts_of
+from claude_headspace.address import libpq_url
+from claude_headspace.errors import ReplacedServer
+from claude_headspace.servers.hosts import CONNECT_SECONDS, Host, hosts_of, open_first
 from claude_headspace.servers.identity import (
     QUESTION,
     Server,
     require_current,
     require_unshared,
 )
+from claude_headspace.store.opener import require_session
+from claude_headspace.store.patience import Patience
 
 
 def current_address(url: str) -> str:
@@ -34,19 +34,12 @@ def open_on(url: str, **options: Any) -> Any:
 
 
 def _found(url: str, options: dict[str, Any]) -> tuple[Host, Any]:
-    hosts = hosts_of(libpq_url(url))
-    problems = []
-    for host in hosts:
+    def open_host(host: Host) -> tuple[Host, Any]:
         seconds = int(host.seconds or CONNECT_SECONDS)
-        try:
-            connection = psycopg2.connect(host.dsn, connect_timeout=seconds, **options)
-            return host, _checked(connection, host, url)
-        except (psycopg2.OperationalError, ReplacedServer) as error:
-            if len(hosts) == 1:
-                raise
-            problems.append(told_by_driver(error))
-    told = "; ".join(dict.fromkeys(problems))
-    raise DatabaseUnavailable(f"the database cannot be reached: {told}")
+        connection = psycopg2.connect(host.dsn, connect_timeout=seconds, **options)
+        return host, _checked(connection, host, url)
+
+    return open_first(libpq_url(url), open_host, (psycopg2.OperationalError, ReplacedServer))
 
 
 def _checked(connection: Any, host: Host, url: str) -> Any:
@@ -55,7 +48,8 @@ def _checked(connection: Any, host: Host, url: str) -> Any:
         server = _asked(connection)
         require_current(server, url)
         if server.backend != connection.info.backend_pid:
-            _require_session(connection, server, host, url)
+            require_session(Patience(), host.dsn, url, server)
+            require_unshared(ours=_asked(connection).backend == server.backend)
     except BaseException:
         connection.close()
         raise
@@ -66,11 +60,3 @@ def _asked(connection: Any) -> Server:
     with connection.cursor() as cursor:
         cursor.execute(QUESTION)
         return Server.of(cursor.fetchone())
-
-
-def _require_session(connection: Any, server: Server, host: Host, url: str) -> None:
-    """There is a pooler: while we ask for nothing it must give our server to nobody else."""
-    with suppress(psycopg2.Error):
-        beside = finished(asking(host.dsn, url), CONNECT_SECONDS)
-        require_unshared(ours=beside is None or beside.backend != server.backend)
-    require_unshared(ours=_asked(connection).backend == server.backend)
