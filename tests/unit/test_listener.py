@@ -16,11 +16,7 @@ from claude_headspace.supervision.ask_settings import (
     ask_settings,
 )
 from claude_headspace.supervision.beats import Beat, BeatSender
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-)
+from claude_headspace.supervision.control import Supervisor, SupervisorFault, SupervisorUnavailable
 from claude_headspace.supervision.hang_detector import FIRST_BEAT_SECONDS
 from claude_headspace.supervision.history import RestartRecord, history_path, read_restarts
 from claude_headspace.supervision.listener import Listener
@@ -56,7 +52,7 @@ class Scripted(Supervisor):
         if self.away:
             raise SupervisorUnavailable("supervisord does not answer")
         if method.startswith("guard.") and not self.enforced:
-            raise SupervisorFault(1, "UNKNOWN_METHOD")
+            raise SupervisorFault("UNKNOWN_METHOD")
         if method == "guard.getState":
             return dict.fromkeys(GUARD_NUMBERS, 5) | {"broken": "", "settings_problem": ""}
         if method == "guard.getSettings":

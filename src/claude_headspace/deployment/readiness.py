@@ -14,11 +14,7 @@ from claude_headspace.embedded.location import server_record, state_key, supervi
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.observation import ProgramState
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-)
+from claude_headspace.supervision.control import Supervisor, SupervisorError
 from claude_headspace.web.address import (
     AnsweringInstance,
     answering_instance,
@@ -70,7 +66,7 @@ def _wake(supervisor: Supervisor) -> None:
 def _mute(supervisor: Supervisor) -> HeadspaceError | None:
     try:
         supervisor.call("supervisor.getPID")
-    except (SupervisorUnavailable, SupervisorFault) as error:
+    except SupervisorError as error:
         return error
     return None
 
@@ -122,7 +118,7 @@ def _wait_for(
                 state = f"{name} is {program.state} {program.error}".strip()
                 raise NotReady(f"{problem()}: {state}")
             time.sleep(LOOK_SECONDS)
-    except (SupervisorUnavailable, SupervisorFault) as error:
+    except SupervisorError as error:
         raise NotReady(f"{problem()}, and {error}") from error
     return found
 

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 TIME_LIMIT_SECONDS = 0.5
 
 
-class SupervisorUnavailable(HeadspaceError):
-    """supervisord does not answer."""
+class SupervisorError(HeadspaceError):
+    """supervisord does not do what it is asked."""
+
+
+class SupervisorUnavailable(SupervisorError):
+    """It does not answer."""
 
     exit_status = 69
 
 
-class SupervisorFault(HeadspaceError):
-    """supervisord refuses the request; `code` is its fault number."""
-
-    def __init__(self, code: int, message: str) -> None:
-        self.code = code
-        super().__init__(message)
+class SupervisorFault(SupervisorError):
+    """It refuses the request."""
 
 
 class Supervisor:
@@ -45,7 +45,7 @@ class Supervisor:
         try:
             (result,), _ = xmlrpc.client.loads(self._post(body))
         except xmlrpc.client.Fault as fault:
-            raise SupervisorFault(fault.faultCode, fault.faultString) from fault
+            raise SupervisorFault(fault.faultString) from fault
         except (OSError, http.client.HTTPException, ValueError, ExpatError) as error:
             raise SupervisorUnavailable(_explain(error, self._socket_path)) from error
         return result
@@ -100,7 +100,7 @@ def watcher_is_running(config: Config) -> bool:
     """Whether supervisord runs the watcher; False when there is no supervisord."""
     try:
         return connect(config).process(WATCHER).is_running
-    except (SupervisorUnavailable, SupervisorFault):
+    except SupervisorError:
         return False
 
 

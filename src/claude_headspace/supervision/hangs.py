@@ -9,11 +9,7 @@ from pathlib import Path
 
 from claude_headspace.health.observation import WATCHER
 from claude_headspace.supervision.beats import BeatReceiver
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-)
+from claude_headspace.supervision.control import Supervisor, SupervisorError
 from claude_headspace.supervision.hang_detector import STARVED_SECONDS, HangDetector
 
 log = logging.getLogger("claude_headspace.guard")
@@ -92,7 +88,7 @@ class Hangs:
                 self.detector.gone()
             elif self._is_still_stuck(info.pid):
                 self._end(info.pid)
-        except (SupervisorUnavailable, SupervisorFault) as error:
+        except SupervisorError as error:
             log.warning("cannot check %s, which is silent: %s", WATCHER, error)
             self.detector.forgive(self._clock())
 

@@ -21,11 +21,7 @@ from claude_headspace.health.verdict import judge
 from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.supervision.ask_settings import ListenerSettings, ask_settings
 from claude_headspace.supervision.beats import beats_path
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-)
+from claude_headspace.supervision.control import Supervisor, SupervisorError
 from claude_headspace.supervision.hang_detector import HangDetector
 from claude_headspace.supervision.hangs import Hangs
 from claude_headspace.supervision.health_watch import HealthWatch
@@ -149,7 +145,7 @@ class Listener:
         """A process that began before this listener is watched from now on."""
         try:
             info = self._supervisor.process(WATCHER)
-        except (SupervisorUnavailable, SupervisorFault):
+        except SupervisorError:
             return
         if not info.is_running:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -28,6 +27,7 @@ from claude_headspace.supervision.control import (
     SupervisorUnavailable,
     connect,
 )
+from claude_headspace.supervision.orphan import is_listed
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
@@ -87,22 +87,12 @@ def observe(
     return Observation(
         now=now,
         status=status,
-        ended=isinstance(status, WatcherStatus) and not _is_process(status.pid),
+        ended=isinstance(status, WatcherStatus) and not is_listed(status.pid),
         programs=programs,
         guard=guard,
         database=database() if database else None,
         disk=disk_problem(state_directory),
     )
-
-
-def _is_process(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's
-    return True
 
 
 def ask_guard(supervisor: Supervisor) -> GuardState | Unanswered:
