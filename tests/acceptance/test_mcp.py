@@ -157,7 +157,7 @@ def test_what_was_worked_on(call: Call) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("search", {"words": "-needle"}, "says no word"),
+        ("search", {"words": "-needle"}, "contains no word"),
         ("search", {"words": "needle", "project": "nowhere"}, "no project named nowhere"),
         ("search", {"words": "needle", "since": "soon"}, "'soon' is no time"),
         ("read_session", {"session": "zzz"}, "'zzz' is not a session"),
