@@ -162,7 +162,7 @@ _FILTERS: dict[str, Callable[[str], Declare]] = {
 }
 
 
-def filters(names: str, what: str = "what was") -> Declare:
+def filters(names: str, what: str = "rows") -> Declare:
     """Some of the options --session, --project, --host, --since and --until."""
 
     def declare(run: Any) -> Any:

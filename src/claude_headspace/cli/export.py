@@ -27,7 +27,7 @@ WHAT = ("conversations", "events", "sessions", "tools", "usage")
     "claude-headspace export events --since 30d --format csv > events.csv",
     "claude-headspace export conversations --project my-project --format markdown > all.md",
 )
-@click.argument("what", type=click.Choice(WHAT), help="what the rows are")
+@click.argument("what", type=click.Choice(WHAT), help="what to export")
 @click.option(
     "--format", "shape", type=click.Choice(("jsonl", "csv", "markdown")), default="jsonl",
     help="JSON Lines (default), CSV, or Markdown (conversations only)",

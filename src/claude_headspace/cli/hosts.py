@@ -17,7 +17,7 @@ _SHORT_ID = 8
 
 
 @command("hosts", "claude-headspace hosts")
-@json_output("one JSON object per line, with whole ids")
+@json_output("one JSON object per line, with complete ids")
 def hosts(*, whole: bool) -> int:
     """Show the machines of the log, and how far each has read.
 

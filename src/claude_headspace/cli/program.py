@@ -45,12 +45,12 @@ EPILOG = """
 exit statuses:
   0   success; for status: healthy; for doctor: all well
   1   failure; for status: degraded; for doctor: warnings; for search: nothing was found;
-      for verify: something is missing; for hooks status and service status: problems found
+      for verify: the log is incomplete; for hooks status and service status: problems found
   2   for status: down; for doctor: something is broken
   64  wrong usage
   65  invalid input: an event, or Claude Code's settings
   66  no such session, project or dead letter in the log, or more than one match
-  69  the database, or something it needs, is not available
+  69  the database, or another required program, is not available
   70  internal error: run the command again with --debug
   73  the inbox, or the state directory, cannot be written
   75  another instance uses the same state directory

@@ -23,14 +23,14 @@ COUNTED_BYTES = 1024 * 1024
 
 
 @group("rejected", "claude-headspace rejected --limit 10", invoke_without_command=True)
-@flag("--all", "also show what has been resolved", "everything")
+@flag("--all", "also show resolved ones", "everything")
 @limit()
 @json_output(JSON_LINES)
 @click.pass_context
 def rejected(context: click.Context, limit: int | None, *, everything: bool, whole: bool) -> int:
-    """Show what was rejected, and why.
+    """Show rejected lines and events, and why they were rejected.
 
-    Rejected are damaged lines, and events that break the rules of their type. `retry` tries them
+    These are damaged lines, and events that break the rules of their type. `retry` tries them
     again; `dismiss` hides them.
     """
     return 0 if context.invoked_subcommand else _show(limit, everything=everything, whole=whole)
@@ -103,12 +103,12 @@ def _print_dead_letter(row: Mapping[Any, Any], places: _Places) -> None:
 
 @command("retry", "claude-headspace rejected retry 17 18", of=rejected)
 @click.argument("ids", metavar="ID", type=int, nargs=-1)
-@flag("--all", "everything that is unresolved", "everything")
+@flag("--all", "all unresolved ones", "everything")
 @json_output("one JSON object per line")
 def retry(ids: tuple[int, ...], *, everything: bool, whole: bool) -> int:
     """Try rejected lines and events again, after a fix.
 
-    What is accepted now is marked as resolved. Exit status 1: something is still rejected.
+    Those that are now accepted are marked as resolved. Exit status 1: some are still rejected.
     """
     from claude_headspace.capture.retry import run_retry
 
@@ -121,7 +121,7 @@ def retry(ids: tuple[int, ...], *, everything: bool, whole: bool) -> int:
 
 @command("dismiss", "claude-headspace rejected dismiss 17 18", of=rejected)
 @click.argument("ids", metavar="ID", type=int, nargs=-1)
-@flag("--all", "everything that is unresolved", "everything")
+@flag("--all", "all unresolved ones", "everything")
 def dismiss(ids: tuple[int, ...], *, everything: bool) -> int:
     """Mark dead letters as resolved, so that they are not tried again.
 

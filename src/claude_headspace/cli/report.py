@@ -49,7 +49,7 @@ def today(*, whole: bool) -> int:
         print(paint(cut(f"{short_path(path)}, {_length(mine)}", terminal_width()), bold=True))
         print_lines(line for each in mine for line in _session(each, known[each.agent_id]))
         print()
-    print(_together(worked) if worked else "Nothing was worked on today.")
+    print(_together(worked) if worked else "No work was recorded today.")
     return 0
 
 
@@ -72,7 +72,7 @@ def _together(worked: Sequence[Worked]) -> str:
 
 
 @command("report", "claude-headspace report --since 30d --by project")
-@filters("since", "what was done")
+@filters("since", "work")
 @click.option(
     "--by", type=click.Choice(("day", "project", "model")), default="day",
     help="group by (default: day)",
@@ -91,7 +91,7 @@ def report(since: datetime | None, by: str, *, whole: bool) -> int:
         columns = _OF_MODELS if by == "model" else _OF_WORK
         print_figures("total", rows, by, columns, whole=whole)
     else:
-        print("Nothing was worked on.")
+        print("No work was recorded in that time.")
     return 0
 
 

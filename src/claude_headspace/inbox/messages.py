@@ -35,7 +35,7 @@ def inbox_directory(state_directory: Path) -> Path:
 
 
 def list_messages(directory: str | os.PathLike[str]) -> list[Path]:
-    """Return the waiting files in the order of their arrival; none if there is no inbox.
+    """Return the waiting files, oldest first; none if there is no inbox.
 
     A directory that is read while files are added may show a later file without an earlier one.
     The earlier one is there when the directory is read again.

@@ -2,7 +2,7 @@
 
 The event is written to `tmp/`, flushed to disk and renamed into `new/`, and the directory is
 flushed: a process that is killed between any two steps leaves either nothing in `new/` or the
-complete event. Names in `new/` sort in the order of arrival.
+complete event. Names in `new/` sort in the order of the calls.
 
 Paths are strings here, because every run of a hook imports this module, and pathlib alone would
 take a tenth of its time.

@@ -43,7 +43,7 @@ class Taken:
 
 
 class InboxQueue:
-    """The files in the order of their arrival.
+    """The files, oldest first.
 
     A session's end, and later messages of the session, wait while `unread` says that files of the
     session have lines that are not in the log yet. A file in quarantine is skipped until its retry
@@ -179,7 +179,7 @@ def _size(path: Path) -> int:
 
 
 def place(name: str) -> int:
-    """The position of a file in the inbox: its time of arrival, or a number of its own."""
+    """The position of a file in the inbox: the time in its name, or a number of its own."""
     prefix = name.partition("-")[0]
     if prefix.isascii() and prefix.isdecimal() and len(prefix) <= _PLACE_DIGITS:
         return int(prefix) % 2**63
