@@ -1,4 +1,4 @@
-"""Reports which paths may have changed, without inotify: watchdog watches whole trees."""
+"""Reports which paths may have changed on systems without inotify, using watchdog."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 
 class TreeNotifier(FileSystemEventHandler):
-    """Watches the trees of some directories; other directories are named to it in vain.
+    """Watches the trees of some directories; ignores all other directories.
 
-    After a fault it watches nothing for a while, in which polling does it all.
+    After a fault it watches nothing for a while, and changes are found by scanning.
     """
 
     def __init__(self, trees: Collection[str], waker: Waker, *, enabled: bool = True) -> None:
@@ -35,11 +35,11 @@ class TreeNotifier(FileSystemEventHandler):
 
     @property
     def complete(self) -> bool:
-        """Whether every tree that exists is being watched; polling does the rest."""
+        """Whether every existing tree is being watched; else scanning finds the rest."""
         return self._observer is not None
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Keep the paths, each once, and wake the loop; called in the observer's thread."""
+        """Collect the paths, each once, and wake the loop; called in the observer's thread."""
         if event.is_directory and event.event_type == "modified":
             return
         with self._lock:
@@ -51,16 +51,16 @@ class TreeNotifier(FileSystemEventHandler):
         self._waker.wake()
 
     def fileno(self) -> None:
-        """There is nothing to wait for: the waker is called."""
+        """None: the waker is called instead."""
 
     def take(self) -> Changes:
-        """What may have changed since the last call."""
+        """The paths that may have changed since the last call."""
         with self._lock:
             taken, self._changes = self._changes, Changes()
         return taken
 
     def watch(self, directory: str, active_at: int) -> None:
-        """Watch the whole tree from now on, if it is one of these."""
+        """Watch the whole tree from now on, if it is one of the given directories."""
         del active_at
         if directory not in self._trees or directory in self._watches or self._observer is None:
             return
@@ -76,18 +76,18 @@ class TreeNotifier(FileSystemEventHandler):
             self._observer.unschedule(watched)
 
     def begin_round(self) -> None:
-        """Trees are watched as a whole: there is nothing to be done."""
+        """Does nothing, because trees are watched as a whole."""
 
     def end_round(self) -> None:
-        """Trees are watched as a whole: there is nothing to be done."""
+        """Does nothing, because trees are watched as a whole."""
 
     def doubt(self, path: str) -> None:
-        """A change was found that had not been reported; try a new observer after a while."""
+        """A change was found that was not reported; try a new observer after a while."""
         if self.complete:
             self._fail(f"a change of {path} was not reported")
 
     def renew(self) -> bool:
-        """Start if necessary; True if every tree must be named again."""
+        """Start if necessary; True if `watch` must be called again for every tree."""
         observer = self._observer
         if observer is not None and not all(
             thread.is_alive() for thread in (observer, *observer.emitters)

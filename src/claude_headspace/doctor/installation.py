@@ -14,32 +14,32 @@ OTHERS_READ = 0o066
 
 
 def python(installed: Installation) -> Iterator[Advice]:
-    """The interpreter, and the versions that every report should name."""
+    """The interpreter and versions, which every report should name."""
     told = ", ".join(f"{name} {version}" for name, version in installed.versions.items())
     number = ".".join(map(str, installed.python))
     if installed.python[:2] > NEWEST_PYTHON:
         yield Advice(
             "warning",
-            f"Python {number} is newer than any this version was tried with",
+            f"Python {number} is newer than any that this version was tested with",
             "install the program with Python 3.11 to 3.14",
         )
     yield Advice("ok", f"Python {number}; {told}")
 
 
 def encoding(installed: Installation) -> Iterator[Advice]:
-    """Names of files that are no ASCII need UTF-8."""
+    """File names that are not ASCII need UTF-8."""
     if installed.encoding.lower().replace("-", "") != "utf8":
         yield Advice(
             "warning",
             f"file names are read as {installed.encoding}",
-            "set LC_ALL=C.UTF-8, and start everything anew",
+            "set LC_ALL=C.UTF-8, then `claude-headspace restart`",
         )
     else:
         yield Advice("ok", "file names are read as UTF-8")
 
 
 def installation(installed: Installation) -> Iterator[Advice]:
-    """Whether everything can be started from here."""
+    """Whether everything can be started from this installation."""
     for problem in installed.refusals:
         told, _, remedy = problem.rpartition(": ")
         yield Advice("broken", told, remedy)
@@ -56,7 +56,7 @@ def configuration(installed: Installation) -> Iterator[Advice]:
 
 
 def settings_file(config: Config, disk: Disk) -> Iterator[Advice]:
-    """Who may read the file, which may hold a password."""
+    """Who may read the configuration file, which may contain a password."""
     secret = config.database.url is not None and "@" in config.database.url
     if secret and (disk.config_mode or 0) & OTHERS_READ:
         yield Advice(
@@ -69,7 +69,7 @@ def settings_file(config: Config, disk: Disk) -> Iterator[Advice]:
 
 
 def state_directory(config: Config, disk: Disk) -> Iterator[Advice]:
-    """Where everything is written."""
+    """Whether the state directory is writable and private."""
     path = config.state.directory
     if not disk.writable:
         yield Advice("broken", f"{path} cannot be written", "check its owner and mode")
@@ -80,7 +80,7 @@ def state_directory(config: Config, disk: Disk) -> Iterator[Advice]:
 
 
 def room(config: Config, disk: Disk) -> Iterator[Advice]:
-    """How much the disk still takes."""
+    """Whether the disk has free space."""
     free = format_bytes(disk.free_bytes)
     if disk.problem:
         yield Advice("broken", disk.problem, "free some space")

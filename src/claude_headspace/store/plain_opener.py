@@ -1,4 +1,4 @@
-"""Opens a plain connection to the log's server, for programs that may wait in the driver."""
+"""Opens a plain connection to the log's server, for programs that may block in the driver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from claude_headspace.store.patience import Patience
 
 
 def current_address(url: str) -> str:
-    """The address of the one host that will do now, for a program that knows nothing of ours."""
+    """The address of the one suitable host, for other programs such as psql."""
     if len(hosts_of(url)) == 1:
         return url
     host, connection = _found(url, {})
@@ -29,7 +29,7 @@ def current_address(url: str) -> str:
 
 
 def open_on(url: str, **options: Any) -> Any:
-    """A connection of psycopg2's to the first host of the address that will do, in autocommit."""
+    """A psycopg2 connection to the first suitable host of the address, in autocommit mode."""
     return _found(url, options)[1]
 
 

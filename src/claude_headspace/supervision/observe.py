@@ -1,4 +1,4 @@
-"""Looking at everything there is to see, within a time limit, and judging it."""
+"""Observing everything within a time limit, and judging it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from claude_headspace.health.database import DatabaseProbe
 
 
-# A watcher that does not run for so long may miss what was deleted meanwhile.
+# A watcher that stands still this long may miss files that are deleted meanwhile.
 _SHORT_DAYS = 7
 
 
 def check_health(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
-    """The verdict of this moment, in under a second whatever hangs."""
+    """The current verdict, in under a second whatever hangs."""
     if probe is None:
         probe = database_probe(config)
     answer = probe.start()
@@ -51,7 +51,7 @@ def check_health(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
 
 
 def _machine(config: Config) -> dict[str, str | None]:
-    """Of which machine the verdict speaks."""
+    """The machine that the verdict is about."""
     machine = None
     with suppress(StateUnusable):
         machine = config.state.machine
@@ -79,7 +79,7 @@ def observe(
     state_directory: Path,
     database: Callable[[], DatabasePing | Unanswered] | None = None,
 ) -> Observation:
-    """What supervisord, the guard, the watcher's status file and Postgres say."""
+    """Observe supervisord, the guard, the watcher's status file and Postgres."""
     programs = _programs(supervisor)
     guard = programs if isinstance(programs, Unanswered) else ask_guard(supervisor)
     now = time.time()
