@@ -216,7 +216,8 @@ def _archive_lines(config: Config, archive: ArchiveSummary) -> Iterator[str]:
     if archive.behind_files:
         left = format_bytes(archive.behind_bytes)
         files = counted(archive.behind_files, "file")
-        yield f"          not archived yet: {left} in {files} on the disk"
+        of = counted(archive.behind_sessions, "session")
+        yield f"          not archived yet: {left} in {files} of {of} on the disk"
     if archive.only_archived:
         yield f"          {counted(archive.only_archived, 'session')} only there: see `restore`"
     if archive.only_in_log:
