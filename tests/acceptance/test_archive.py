@@ -165,7 +165,7 @@ def test_what_was_captured_before_there_was_an_archive_is_filled_up(
         wait_until(lambda: len(log.turns()) == len(projects.turns()), "the turns")
     assert log.value("SELECT count(*) FROM archive_generations") == 0
     told = command(watcher, "status").stdout
-    assert re.search(r"not archived yet: .* in 10 files of 5 sessions on the disk", told)
+    assert re.search(r"not archived yet: .* in 10 files of 5 sessions on disk", told)
     watcher.settings["ARCHIVE__ENABLED"] = True
     with watcher.running():
         assert_archived(log, projects.root)
