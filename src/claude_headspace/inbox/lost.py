@@ -24,9 +24,9 @@ def take_back_lost(
 ) -> None:
     """Move files that were consumed after the last surviving event back to the waiting ones.
 
-    `source` returns the row of the inbox, which is created if missing.
-    Files of the last surviving event's batch that end sessions are moved, too: the end of a
-session may be lost although its event is there.
+        `source` returns the row of the inbox, which is created if missing.
+        Files of the last surviving event's batch that end sessions are moved, too: the end of a
+    session may be lost although its event is there.
     """
     lost: list[Path] = []
     kept = (path for minute in done.newest_first() for path in minute)
