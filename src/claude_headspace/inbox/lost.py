@@ -24,8 +24,8 @@ def take_back_lost(
 ) -> None:
     """Move files that were consumed after the last surviving event back to the waiting ones.
 
-        `source` returns the row of the inbox, which is created if missing.
-        Files of the last surviving event's batch that end sessions are moved, too: the end of a
+    `source` returns the row of the inbox, which is created if missing.
+    Files of the last surviving event's batch that end sessions are moved too: the end of a
     session may be lost although its event is there.
     """
     lost: list[Path] = []
