@@ -26,7 +26,7 @@ def take_back_lost(
 
     `source` returns the row of the inbox, which is created if missing.
     Files of the last surviving event's batch that end sessions are moved, too: the end of a
-session may be lost although its event is there.
+    session may be lost although its event is there.
     """
     lost: list[Path] = []
     kept = (path for minute in done.newest_first() for path in minute)
