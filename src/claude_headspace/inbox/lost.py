@@ -25,7 +25,7 @@ def take_back_lost(
     """Move files that were consumed after the last surviving event back to the waiting ones.
 
     `source` returns the row of the inbox, which is created if missing.
-    Files of the last surviving event's batch that end sessions are moved too: the end of a
+    Files of the last surviving event's batch that end sessions are moved, too: the end of a
     session may be lost although its event is there.
     """
     lost: list[Path] = []
