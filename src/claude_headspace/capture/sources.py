@@ -102,7 +102,7 @@ class Sources:
     def open(self, path: str) -> list[ActiveSource]:
         """The sources to read because something happened at this path.
 
-        Usually the source at the path, and the one that was there before if it was renamed. None
+        Usually the source at the path, and the one that was there before if it was renamed. Empty
         if that one has become `detached`: it must be read to its end first. Raises OSError if an
         existing file cannot be opened.
         """

@@ -25,7 +25,8 @@ def take_back_lost(
     """Move files that were consumed after the last surviving event back to the waiting ones.
 
     `source` returns the row of the inbox, which is created if missing.
-    In the batch of the last surviving event, ends of sessions may be lost without their events.
+    Files of the last surviving event's batch that end sessions are moved, too: the end of a
+    session may be lost although its event is there.
     """
     lost: list[Path] = []
     kept = (path for minute in done.newest_first() for path in minute)

@@ -17,7 +17,7 @@ class WriteResult:
 
     written: in the log, with `event_id`. again: already in the log, from this very place.
     duplicate: another event of the same identity is in the log. rejected: it can never be written;
-    `error` says why. failed: the database is unavailable, and the event is probably not written.
+    `error` says why. failed: the database is unavailable; whether the event is written is unknown.
     `shared`: another session has an event with this key, too. `asked`: Postgres was asked.
     """
 

@@ -37,7 +37,7 @@ from claude_headspace.supervision.restart_memory import FILE_NAME, RestartMemory
 LONGEST_DELAY_SECONDS = 1.5
 _ATTRIBUTE = "claude_headspace_enforcer"
 _CRASHED = (events.ProcessStateExitedEvent, events.ProcessStateBackoffEvent)
-# A start from FATAL is our own retry or an operator's: neither uses up the budget.
+# A start from FATAL, by our own retry or an operator, counts as a restart, too.
 _RESPAWNED_FROM = (ProcessStates.EXITED, ProcessStates.BACKOFF, ProcessStates.FATAL)
 
 
