@@ -14,7 +14,7 @@ from claude_headspace.config import Config, load_config
 from claude_headspace.deployment.readiness import NotReady, wait_for_health
 from claude_headspace.embedded.location import state_key
 from claude_headspace.health.observation import ProgramState
-from claude_headspace.web.address import AnsweringInstance, answering_instance, web_address
+from claude_headspace.web.page_address import AnsweringInstance, answering_instance, web_address
 
 
 class Asked:

@@ -127,7 +127,7 @@ class Attribution:
     def _take_rejected(self, batch: Batch, line: ReadLine, rejected: Rejected) -> None:
         told = batch.dead_letters[-MAX_BROKEN:]
         if len(told) == MAX_BROKEN and told[0].offset >= line.start:
-            # Only the first rejections of a line are stored and logged; all are counted.
+            # Only the first dead letters of a line are stored and logged; all are counted.
             batch.counts.rejected[rejected.reason] += 1
             return
         where, why = rejected.offset, rejected.detail

@@ -15,7 +15,7 @@ from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.observation import ProgramState
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
 from claude_headspace.supervision.control import Supervisor, SupervisorError
-from claude_headspace.web.address import (
+from claude_headspace.web.page_address import (
     AnsweringInstance,
     answering_instance,
     one_time_link,

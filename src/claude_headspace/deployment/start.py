@@ -20,7 +20,7 @@ from claude_headspace.deployment.stop import stop
 from claude_headspace.embedded import binaries
 from claude_headspace.embedded.location import state_key
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.web.address import answering_instance
+from claude_headspace.web.page_address import answering_instance
 
 INTERRUPTED = 130
 # Files of supervisord and its programs are private.

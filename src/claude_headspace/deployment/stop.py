@@ -18,7 +18,7 @@ from claude_headspace.errors import ConfigError, HeadspaceError
 from claude_headspace.supervision.control import Supervisor, SupervisorError
 from claude_headspace.supervision.instance import holder, is_locked
 from claude_headspace.supervision.orphan import is_listed
-from claude_headspace.web.address import answering_instance
+from claude_headspace.web.page_address import answering_instance
 
 STOP_SECONDS = 60.0
 # The time for pid 1 to reap ended processes; some do it at intervals, some never.

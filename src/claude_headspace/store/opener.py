@@ -11,8 +11,8 @@ import psycopg2
 
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.servers.address_hosts import CONNECT_SECONDS, AddressHost, open_first
 from claude_headspace.servers.asking import asking
-from claude_headspace.servers.hosts import CONNECT_SECONDS, Host, open_first
 from claude_headspace.servers.identity import (
     QUESTION,
     Server,
@@ -74,7 +74,7 @@ class Opener:
         (now,) = self._ask(opened.connection, _BACKEND)
         require_unshared(ours=now == opened.server.backend)
 
-    def _open(self, url: str, host: Host) -> Opened:
+    def _open(self, url: str, host: AddressHost) -> Opened:
         connection = None
         try:
             address = self.names.resolved(host.dsn, self.patience.look)

@@ -8,7 +8,12 @@ import psycopg2
 
 from claude_headspace.address import libpq_url
 from claude_headspace.errors import ReplacedServer
-from claude_headspace.servers.hosts import CONNECT_SECONDS, Host, hosts_of, open_first
+from claude_headspace.servers.address_hosts import (
+    CONNECT_SECONDS,
+    AddressHost,
+    hosts_of,
+    open_first,
+)
 from claude_headspace.servers.identity import (
     QUESTION,
     Server,
@@ -33,8 +38,8 @@ def open_on(url: str, **options: Any) -> Any:
     return _found(url, options)[1]
 
 
-def _found(url: str, options: dict[str, Any]) -> tuple[Host, Any]:
-    def open_host(host: Host) -> tuple[Host, Any]:
+def _found(url: str, options: dict[str, Any]) -> tuple[AddressHost, Any]:
+    def open_host(host: AddressHost) -> tuple[AddressHost, Any]:
         seconds = int(host.seconds or CONNECT_SECONDS)
         connection = psycopg2.connect(host.dsn, connect_timeout=seconds, **options)
         return host, _checked(connection, host, url)
@@ -42,7 +47,7 @@ def _found(url: str, options: dict[str, Any]) -> tuple[Host, Any]:
     return open_first(libpq_url(url), open_host, (psycopg2.OperationalError, ReplacedServer))
 
 
-def _checked(connection: Any, host: Host, url: str) -> Any:
+def _checked(connection: Any, host: AddressHost, url: str) -> Any:
     try:
         connection.autocommit = True
         server = _asked(connection)

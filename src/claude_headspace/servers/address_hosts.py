@@ -24,27 +24,30 @@ _LISTS = ("host", "hostaddr", "port")
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class AddressHost:
     """One host's own address; `seconds`: how long to wait for it, None for no limit."""
 
     dsn: str
     seconds: float | None = None
 
 
-def hosts_of(address: str) -> list[Host]:
+def hosts_of(address: str) -> list[AddressHost]:
     """Each host of the address, in order; of several, only one that accepts writes is suitable."""
     given = parse_dsn(address)
     lists = {name: given[name].split(",") for name in _LISTS if given.get(name)}
     count = max((len(lists.get(name, ())) for name in ("host", "hostaddr")), default=0)
     if count < 2:
-        return [Host(address)]
+        return [AddressHost(address)]
     seconds = float(given.get("connect_timeout") or 0) or CONNECT_SECONDS
     shared = {"target_session_attrs": "read-write", **given}
-    return [Host(make_dsn(**{**shared, **_of(lists, number)}), seconds) for number in range(count)]
+    return [
+        AddressHost(make_dsn(**{**shared, **_of(lists, number)}), seconds)
+        for number in range(count)
+    ]
 
 
 def open_first(
-    address: str, open_host: Callable[[Host], Opened], passed: tuple[type[Exception], ...]
+    address: str, open_host: Callable[[AddressHost], Opened], passed: tuple[type[Exception], ...]
 ) -> Opened:
     """What `open_host` returns for the first host at which it raises none of `passed`.
 
