@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from claude_headspace.errors import BadQuestion
 
@@ -24,8 +24,7 @@ Moment = Annotated[datetime, Meta(tz=True, description="ISO 8601 with a zone")]
 Until = Annotated[Moment, Meta(description="not including it")]
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(Struct, frozen=True):
     """How far a search has got that no index helps: by bytes of transcripts, or back in time."""
 
     bytes: int | None = None

@@ -5,9 +5,10 @@ Pages, API and command line ask the same function; its cases stand in a table of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
+
+from msgspec import Struct
 
 Kind = Literal["needs", "turn", "work", "stalled", "ended"]
 WORDS: dict[Kind, str] = {
@@ -24,8 +25,7 @@ IDLE_NOTIFICATION = "idle_prompt"
 GOES_ON = ("tool_use", "pause_turn")
 
 
-@dataclass(frozen=True, slots=True)
-class OpenCall:
+class OpenCall(Struct, frozen=True):
     """A tool call that has no result yet; `telling` is what it was asked, in one line."""
 
     tool: str
@@ -36,8 +36,7 @@ class OpenCall:
     asks: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastFacts:
+class LastFacts(Struct, frozen=True, kw_only=True):
     """What the log says last of one session; of `open_calls` the one that went out last is last.
 
     `prompted_at`: the last prompt. `answered_at`: the last words of the agent itself after it.
@@ -62,8 +61,7 @@ class LastFacts:
     open_calls: tuple[OpenCall, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """What a session does, since when, and the fact that says so.
 
     `call` is the call that is out or asks; `asks` is "question" or "plan" where one waits.

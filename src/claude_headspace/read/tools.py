@@ -6,9 +6,10 @@ The one place that knows the columns of `tool_calls` and `model_calls`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.cut_json import read_cut
@@ -23,8 +24,7 @@ COLUMNS = (
 FROM = " FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call of a tool; `outcome` is None while it is out: ok, error, denied, interrupted.
 
     `asked` is the JSON that it was given, of a long one the beginning.
@@ -154,8 +154,7 @@ def usage_of(reader: Reader, agent_ids: Sequence[int]) -> dict[int, tuple[int, i
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """What a model has used in a session."""
 
     model: str

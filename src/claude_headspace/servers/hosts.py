@@ -6,7 +6,7 @@ time: a first host that is frozen would never be left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from psycopg2.extensions import make_dsn, parse_dsn
 
@@ -16,8 +16,7 @@ CONNECT_SECONDS = 5.0
 _LISTS = ("host", "hostaddr", "port")
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """One host's own address; `seconds`: how long to wait for it, None for as long as ever."""
 
     dsn: str
