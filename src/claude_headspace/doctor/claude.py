@@ -42,6 +42,13 @@ def transcripts(_: Config, claude: Claude) -> Iterator[Finding]:
             yield Finding("warning", told, "add it to claude.projects_path, which may be a list")
 
 
+def writers(_: Config, claude: Claude) -> Iterator[Finding]:
+    """Which versions of Claude Code wrote the newest transcripts."""
+    if claude.written_by:
+        told = ", ".join(f"{version} ({count})" for version, count in claude.written_by.items())
+        yield Finding("ok", f"the newest transcripts were written by Claude Code {told}")
+
+
 def notifications(config: Config, claude: Claude) -> Iterator[Finding]:
     """Whether the system reports changes of so many folders."""
     limit = claude.watch_limit

@@ -10,7 +10,14 @@ from claude_headspace.doctor.facts import Facts, Finding, Level
 
 _MACHINE = (machine.python, machine.encoding, machine.installation, machine.configuration)
 _DISK = (machine.settings_file, machine.state_directory, machine.room)
-_CLAUDE = (claude.version, claude.transcripts, claude.notifications, claude.cleanup, claude.hooks)
+_CLAUDE = (
+    claude.version,
+    claude.transcripts,
+    claude.writers,
+    claude.notifications,
+    claude.cleanup,
+    claude.hooks,
+)
 _INSTANCE = (
     instance.programs,
     instance.capture,

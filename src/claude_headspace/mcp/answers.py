@@ -123,34 +123,23 @@ def _said(each: Said) -> str:
 
 def work_done(reader: Reader, project: str | None, since: datetime, until: datetime) -> str:
     """What was worked on between two moments, by day and session."""
-    edges = _days(since, until)
-    worked = worked_between(reader, edges)
+    if not since < until or until - since > timedelta(days=MOST_DAYS):
+        raise BadQuestion("since", f"must lie before until, by at most {MOST_DAYS} days")
+    worked = worked_between(reader, since, until)
     known = find_sessions(reader, [each.agent_id for each in worked], datetime.now(UTC))
     paths = paths_named(reader, project) if project else None
     lines = [
-        _worked(each, edges, known[each.agent_id])
+        _worked(each, known[each.agent_id])
         for each in worked
         if each.agent_id in known and (paths is None or known[each.agent_id].project in paths)
     ]
     return _list(lines, "Nothing was worked on in that time.", None)
 
 
-def _days(since: datetime, until: datetime) -> list[datetime]:
-    """The edges of the days, local ones, between two moments."""
-    if not since < until or until - since > timedelta(days=MOST_DAYS):
-        raise BadQuestion("since", f"must lie before until, by at most {MOST_DAYS} days")
-    edges = [since]
-    day = since.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    while (day := (day.replace(tzinfo=None) + timedelta(days=1)).astimezone()) < until:
-        edges.append(day)
-    return [*edges, until]
-
-
-def _worked(each: Worked, edges: Sequence[datetime], session: Session) -> str:
-    day = edges[each.part - 1].astimezone().date()
+def _worked(each: Worked, session: Session) -> str:
     long = counted(round(each.seconds / 60), "minute")
     return (
-        f"- {day}: {session.title or 'without a title'}; {long},"
+        f"- {each.day}: {session.title or 'without a title'}; {long},"
         f" {counted(each.prompts, 'prompt')}, {counted(each.calls, 'call')} of tools,"
         f" {each.failed} failed; session {session.uuid}, {session.project}"
     )

@@ -39,8 +39,11 @@ Made = TypeVar("Made")
 class Reader:
     """One connection of the pool, for as long as one question takes."""
 
-    def __init__(self, database: Database, machine: str | None = None) -> None:
+    def __init__(
+        self, database: Database, machine: str | None = None, seconds: float = STATEMENT_SECONDS
+    ) -> None:
         self._database = database
+        self._seconds = seconds
         self.machine = machine
 
     def rows(self, statement: str, values: Values = (), seconds: float = 0) -> list[Row]:
@@ -51,7 +54,7 @@ class Reader:
         except DatabaseUnavailable as error:
             if _CANCELLED in str(error):
                 raise QuestionTooLong(
-                    f"this question takes more than {seconds or STATEMENT_SECONDS:g} s: it was"
+                    f"this question takes more than {seconds or self._seconds:g} s: it was"
                     " stopped so that nothing else waits; ask for less, such as a shorter time"
                 ) from error
             raise
@@ -76,8 +79,8 @@ class Reader:
 class ReadPool:
     """Lends connections to threads: `with pool.reading() as reader: reader.rows(...)`.
 
-    `url` is asked at each new connection; files of `machine` are here. Who finds all of
-    them lent waits for one, no longer than a statement may take; then DatabaseUnavailable.
+    `url` is asked at each new connection; files of `machine` are here; a statement may take
+    `seconds`. Who finds all of them lent waits for one as long; then DatabaseUnavailable.
     """
 
     def __init__(
@@ -85,9 +88,11 @@ class ReadPool:
         url: Callable[[], str],
         machine: Callable[[], str | None] = lambda: None,
         connections: int = CONNECTIONS,
+        seconds: float = STATEMENT_SECONDS,
     ) -> None:
         self._url = url
         self._machine = machine
+        self._seconds = seconds
         self._free = threading.BoundedSemaphore(connections)
         self._lock = threading.Lock()
         self._idle: list[tuple[float, Database]] = []
@@ -95,12 +100,12 @@ class ReadPool:
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """A connection for one question."""
-        if not self._free.acquire(timeout=STATEMENT_SECONDS):
+        if not self._free.acquire(timeout=self._seconds):
             raise DatabaseUnavailable("too many questions at once: ask again in a moment")
         try:
             database = self._take()
             try:
-                yield Reader(database, self._machine())
+                yield Reader(database, self._machine(), self._seconds)
             finally:
                 self._give_back(database)
         finally:
@@ -122,8 +127,8 @@ class ReadPool:
         return Database(
             self._url,
             application_name="claude-headspace read",
-            patience=Patience(answer_seconds=STATEMENT_SECONDS * 2),
-            prepare=only_reads,
+            patience=Patience(answer_seconds=self._seconds * 2),
+            prepare=lambda database: only_reads(database, self._seconds),
         )
 
     def _give_back(self, database: Database) -> None:
@@ -133,7 +138,7 @@ class ReadPool:
         self.close_idle()
 
 
-def only_reads(database: Database) -> None:
+def only_reads(database: Database, seconds: float = STATEMENT_SECONDS) -> None:
     """Make a connection one that can only read, and no longer than it may."""
-    database.execute(_SETTINGS.format(milliseconds=int(STATEMENT_SECONDS * 1000)))
+    database.execute(_SETTINGS.format(milliseconds=int(seconds * 1000)))
     database.execute(_TAKE_ROLE, [READER_ROLE])

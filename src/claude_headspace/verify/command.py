@@ -27,7 +27,6 @@ from claude_headspace.verify.check import FileCheck
 from claude_headspace.verify.conclusions import conclude
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LogSide
-from claude_headspace.verify.output import print_json, print_text
 from claude_headspace.verify.repair import Repair, agreed
 from claude_headspace.verify.report import Finding, Report
 
@@ -42,36 +41,26 @@ def run_verify(
     *,
     repair: bool = False,
     yes: bool = False,
-    as_json: bool = False,
-    everything: bool = False,
-    output: TextIO | None = None,
     terminal: TextIO | None = None,
     answers: TextIO | None = None,
-) -> int:
-    """Check, tell, and return the exit status: 0 when nothing is missing and nothing differs.
+) -> Report:
+    """Compare all transcripts, or those of one session, with the log.
 
     `repair` writes what is missing, with `yes` without asking; questions are asked on `terminal`
-    and answered on `answers`. `everything`: the text lists sessions too that are whole.
-    Raises DatabaseError when the database cannot be asked.
+    and answered on `answers`. Raises DatabaseError when the database cannot be asked.
     """
-    output, terminal, answers = output or sys.stdout, terminal or sys.stderr, answers or sys.stdin
+    terminal, answers = terminal or sys.stderr, answers or sys.stdin
     database = Database(
         lambda: database_url(config),
         application_name=APPLICATION_NAME,
         patience=Patience(answer_seconds=ANSWER_SECONDS),
     )
-    try:
+    with closing(database):
         verifier = Verifier(config, session, database, terminal)
         report = verifier.run()
         if repair:
             verifier.repair(lambda plan: yes or agreed(plan, terminal, answers))
-        if as_json:
-            print_json(report, output)
-        else:
-            print_text(report, output, everything=everything)
-    finally:
-        database.close()
-    return 1 if report.wrong > 0 else 0
+    return report
 
 
 class Verifier:
