@@ -99,7 +99,7 @@ def _said_from(
     reader: Reader, session: Session, outline: Outline, prompt: int
 ) -> Iterator[tuple[int, int, Said]]:
     """Number of the prompt and of the thing after it, and the thing itself."""
-    telling = Telling(None, session.directory)
+    telling = Telling(None, session.directory, subagents=True)
     first = 1
     for page, prompts in enumerate(outline.pages() or [()]):
         if prompt < first + len(prompts) or not prompts:
@@ -113,12 +113,13 @@ def _said_from(
 
 def _said(each: Said) -> str:
     if each.kind == "tool":
-        return f"- {each.tool}: {each.line}\n"
+        return f"{'  ' * each.depth}- {each.tool}: {each.line}\n"
     text = each.text.strip()
     if len(text) > LONGEST_TEXT:
         left = f"… ({len(text) - LONGEST_TEXT} more characters)"
         text = f"{text[:LONGEST_TEXT]}{left}"
-    return f"\n## {_WHO[each.kind]}, {_moment(each.at)}\n\n{text}\n\n"
+    who = "Subagent" if each.depth else _WHO[each.kind]
+    return f"\n## {who}, {_moment(each.at)}\n\n{text}\n\n"
 
 
 def work_done(reader: Reader, project: str | None, since: datetime, until: datetime) -> str:

@@ -84,7 +84,7 @@ class Tools:
         session: Annotated[str, Field(description="its id, or the beginning of it")],
         begin: Annotated[str, Field(description="number of a prompt, or what was named")] = "1",
     ) -> str:
-        """Read a session's conversation; calls of tools are one line each. Long ones in parts."""
+        """Read a session's conversation, its subagents' too; each call of a tool is one line."""
         with self._pool.reading() as reader:
             return answers.conversation(reader, session, begin)
 

@@ -41,11 +41,12 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """How much is told: with `files` what tools were given and answered, and subagents' work."""
+    """How much is told: with `files` what tools were given and answered."""
 
     files: Transcripts | None
     folder: str
     thinking: bool = False
+    subagents: bool = False
 
 
 def said_in(exchange: Exchange, asked: Telling) -> Iterator[Said]:
@@ -63,12 +64,12 @@ def _of(items: Sequence[Item], asked: Telling, depth: int) -> Iterator[Said]:
             if asked.thinking:
                 yield Said("thought", item.at, item.text, depth)
         elif isinstance(item, Stray):
-            if asked.files:
+            if asked.subagents:
                 yield from _of(item.items, asked, depth + 1)
         else:
             for step in item:
                 yield _call(step.call, asked, depth)
-                if asked.files:
+                if asked.subagents:
                     yield from _of(step.inner, asked, depth + 1)
 
 
