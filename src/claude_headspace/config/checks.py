@@ -1,4 +1,4 @@
-"""What a setting may be: each check says what is wrong with a value, or None."""
+"""The valid values of each setting, and messages about invalid ones."""
 
 from __future__ import annotations
 
@@ -123,5 +123,5 @@ pattern = _and(_pattern)
 
 
 def shown(value: object) -> str:
-    """The value for a message, without a password."""
+    """A value for a message, without passwords."""
     return str(mask_password(repr(value)))

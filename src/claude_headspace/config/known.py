@@ -86,7 +86,7 @@ def check_settings(tree: Tree) -> Iterator[str]:
 
 def _wrong(section: str, known: Mapping[str, Setting], values: object) -> Iterator[str]:
     if not isinstance(values, dict):
-        yield f"{section}: must hold keys (got {shown(values)})"
+        yield f"{section}: must contain keys (got {shown(values)})"
         return
     for key, setting in known.items():
         yield from faults(f"{section}.{key}", setting, values.get(key))
@@ -95,7 +95,7 @@ def _wrong(section: str, known: Mapping[str, Setting], values: object) -> Iterat
 
 
 def guess(name: object, known: Mapping[str, Any]) -> str:
-    """The known name that an unknown one resembles, as the end of a message."""
+    """A suggestion of a similar known name, for the end of a message."""
     from difflib import get_close_matches
 
     near = get_close_matches(str(name), known, n=1)

@@ -1,4 +1,4 @@
-"""The settings as the program uses them: one frozen tree."""
+"""The settings in effect, as one frozen tree."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from claude_headspace.machine import machine_id
 
 
 class DatabaseSettings(Struct, frozen=True):
-    """Which Postgres holds the log; None means the embedded one."""
+    """The Postgres that holds the log; None means the embedded one."""
 
     url: str | None
 
 
 class StateSettings(Struct, frozen=True):
-    """Where the program writes, and what this machine is called."""
+    """Where the program writes, and the name of this machine."""
 
     directory: Path
     host: str
 
     @property
     def machine(self) -> str | None:
-        """The id of this machine; None where no watcher has run in this state directory."""
+        """The id of this machine; None if no watcher has run in this state directory."""
         return machine_id(self.directory)
 
 
 class ForwardSettings(Struct, frozen=True):
-    """The central log to which this one is pushed, and how fast at most; None for either."""
+    """The central log to which this one is pushed, and the speed limit; both may be None."""
 
     url: str | None
     bytes_per_second: int | None
@@ -46,19 +46,19 @@ class EventSystemSettings(Struct, frozen=True):
 
 
 class SupervisionSettings(Struct, frozen=True):
-    """What becomes of a watcher that was given up: a try after so many seconds, none for 0."""
+    """How long after giving up the watcher is tried again; 0 means never."""
 
     retry_seconds: float
 
 
 class ClaudeSettings(Struct, frozen=True):
-    """Where Claude Code keeps its transcripts."""
+    """Where Claude Code writes transcripts."""
 
     projects_path: tuple[Path, ...]
 
 
 class FileWatcherSettings(Struct, frozen=True):
-    """How files are followed and sessions judged."""
+    """How files are followed, and which sessions are captured."""
 
     rescan_interval_seconds: float
     inactivity_timeout_seconds: float
@@ -69,20 +69,20 @@ class FileWatcherSettings(Struct, frozen=True):
 
 
 class ArchiveSettings(Struct, frozen=True):
-    """Whether the files of sessions are kept, byte for byte."""
+    """Whether the files of sessions are archived, byte for byte."""
 
     enabled: bool
 
 
 class InboxSettings(Struct, frozen=True):
-    """How long files of the inbox are kept after they were taken in, and how many bytes of them."""
+    """How long, and up to how many bytes, consumed files of the inbox are kept."""
 
     keep_seconds: float
     keep_bytes: int
 
 
 class Price(Struct, frozen=True):
-    """What a model costs for a million tokens of each kind, in whatever money."""
+    """The price of a model for a million tokens of each kind, in any currency."""
 
     input: float
     output: float
@@ -92,20 +92,20 @@ class Price(Struct, frozen=True):
 
 
 class WebSettings(Struct, frozen=True):
-    """Where the web application listens: always a loopback address."""
+    """Where the web application listens; always a loopback address."""
 
     host: str
     port: int
 
 
 class AlertSettings(Struct, frozen=True):
-    """The command that is run when health changes or a session waits, as an argument list."""
+    """The command that runs when health changes or a session waits, as a list of arguments."""
 
     command: tuple[str, ...] | None
 
 
 class LoggingSettings(Struct, frozen=True):
-    """How much is logged, and how often the summary of writes comes."""
+    """How much is logged, and how often a summary of writes is logged."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
     summary_interval_seconds: float

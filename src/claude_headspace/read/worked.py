@@ -1,4 +1,4 @@
-"""What was worked on: by day and session, how long, what was said and done, what it took."""
+"""Work by day and session: time, turns, calls and tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNION ALL SELECT a.id, m.started_at, 0, 0, 0, 0, m.output_tokens
  FROM model_calls m JOIN agents a ON a.session_uuid = m.session_uuid
  WHERE m.started_at >= %(start)s AND m.started_at < %(end)s
 """
-# What lies between two things that happened was work, unless it was a pause.
+# The time between two happenings was work, unless it was a pause.
 _WORKED = """
 SELECT {day} AS day, agent, sum(turn), sum(prompt),
  sum(called), sum(failed), sum(tokens)::bigint,
@@ -38,7 +38,7 @@ FROM (SELECT *, extract(epoch FROM at - lag(at) OVER (PARTITION BY agent ORDER B
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """One session on one day, a local one; `seconds` without longer pauses."""
+    """One session on one local day; `seconds` excludes longer pauses."""
 
     day: date
     agent_id: int
@@ -50,14 +50,14 @@ class Worked:
     seconds: float = 0.0
 
     def __add__(self, other: Worked) -> Worked:
-        """Both together."""
+        """The sum of both."""
         names = ("turns", "prompts", "calls", "failed", "tokens_out", "seconds")
         sums = (getattr(self, name) + getattr(other, name) for name in names)
         return Worked(self.day, self.agent_id, *sums)
 
 
 def worked_between(reader: Reader, since: datetime, until: datetime) -> list[Worked]:
-    """What was done from one moment to another."""
+    """The work between two moments."""
     edges = days_between(since, until)
     asked = {
         "edges": edges, "days": [edge.date() for edge in edges], "start": since, "end": until,
