@@ -103,6 +103,14 @@ def test_nothing_is_found_where_all_is_well(desk: Desk) -> None:
     assert desk.found() == []
 
 
+def test_the_versions_that_wrote_transcripts_are_told(desk: Desk) -> None:
+    for name, versions in (("a", "1.0.9 2.1.0"), ("b", "2.1.0"), ("c", "2.0.76"), ("d", "")):
+        written = [f'{{"type":"user","version":"{each}"}}\n' for each in versions.split()]
+        (desk.projects / "-app" / f"{name}.jsonl").write_text("".join(written))
+    told = [finding.told for name, finding in examine(desk.facts()) if name == "writers"]
+    assert told == ["the newest transcripts were written by Claude Code 2.1.0 (2), 2.0.76 (1)"]
+
+
 def config_mistake(desk: Desk) -> None:
     desk.write("watcher: {}")
 

@@ -34,12 +34,12 @@ def open_log(config: Config) -> Iterator[Connection]:
 
 
 @contextmanager
-def open_reader(config: Config) -> Iterator[Reader]:
-    """The read-only connection that the page and the API use; each query may take 5 s."""
+def open_reader(config: Config, seconds: float = 5) -> Iterator[Reader]:
+    """The read-only connection that the page and the API use; each query may take so long."""
     from claude_headspace.embedded.location import database_url
     from claude_headspace.read.connection import ReadPool
 
-    pool = ReadPool(lambda: database_url(config), lambda: config.state.machine, 1)
+    pool = ReadPool(lambda: database_url(config), lambda: config.state.machine, 1, seconds)
     try:
         with _schema_expected(), pool.reading() as reader:
             _connect(reader, config)

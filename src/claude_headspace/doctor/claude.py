@@ -44,6 +44,13 @@ def transcripts(_: Config, claude: Claude) -> Iterator[Advice]:
             yield Advice("warning", told, "add it to claude.projects_path, which may be a list")
 
 
+def writers(_: Config, claude: Claude) -> Iterator[Advice]:
+    """Which versions of Claude Code wrote the newest transcripts."""
+    if claude.written_by:
+        told = ", ".join(f"{version} ({count})" for version, count in claude.written_by.items())
+        yield Advice("ok", f"the newest transcripts were written by Claude Code {told}")
+
+
 def notifications(config: Config, claude: Claude) -> Iterator[Advice]:
     """Whether the system reports changes of this many folders."""
     limit = claude.watch_limit

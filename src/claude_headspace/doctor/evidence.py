@@ -64,10 +64,14 @@ class Disk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claude:
-    """Claude Code's installation and configuration, and where it writes."""
+    """Claude Code's installation and configuration, and where it writes.
+
+    `written_by`: how many of the newest transcripts each version wrote to last.
+    """
 
     version: Version | None
     roots: tuple[Root, ...]
+    written_by: Mapping[str, int]
     folders: int
     watch_limit: int | None
     cleanup_days: int

@@ -15,7 +15,14 @@ _INSTALLATION = (
     installation.configuration,
 )
 _DISK = (installation.settings_file, installation.state_directory, installation.room)
-_CLAUDE = (claude.version, claude.transcripts, claude.notifications, claude.cleanup, claude.hooks)
+_CLAUDE = (
+    claude.version,
+    claude.transcripts,
+    claude.writers,
+    claude.notifications,
+    claude.cleanup,
+    claude.hooks,
+)
 _RUNNING = (
     programs.programs,
     programs.capture,

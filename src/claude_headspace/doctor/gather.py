@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from heapq import nlargest
 from importlib import metadata
 from pathlib import Path
 
@@ -41,6 +44,10 @@ PACKAGES = ("claude-headspace", "supervisor", "psycopg2-binary", "SQLAlchemy", "
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 _PROFILES = (".claude*/projects", ".config/claude*/projects")
 _RECENT_SECONDS = 86400.0
+# Which Claude Code wrote a transcript stands in most of its lines.
+_WRITTEN_BY = re.compile(rb'"version":"(\d+(?:\.\d+)+)"')
+_LOOKED_INTO = 100
+_END_BYTES = 64 * 1024
 _FIGURES = (
     "SELECT current_setting('server_version_num')::int,"
     " extract(epoch FROM clock_timestamp())::float8, to_regclass('alembic_version') IS NOT NULL"
@@ -97,6 +104,7 @@ def look_at_claude(config: Config, seen: list[tuple[str, datetime]]) -> Claude:
     return Claude(
         version=version,
         roots=tuple(_roots(config)),
+        written_by=_written_by(config.claude.projects_path),
         folders=sum(1 for root in config.claude.projects_path for _ in os.walk(root)),
         watch_limit=_watch_limit(),
         cleanup_days=cleanup_days(settings_paths(config.claude.projects_path)),
@@ -136,20 +144,34 @@ def look_at_log(config: Config) -> tuple[DatabaseFacts, list[tuple[str, datetime
 def _roots(config: Config) -> Iterator[Root]:
     for path in config.claude.projects_path:
         try:
-            yield Root(path, True, _transcripts(path))
+            yield Root(path, True, len(_transcripts(path)))
         except OSError as error:
             yield Root(path, True, problem=error.strerror or str(error))
     known = {path.resolve() for path in config.claude.projects_path}
     for pattern in _PROFILES:
         for path in sorted(Path.home().glob(pattern)):
             with suppress(OSError):
-                if path.resolve() not in known and (count := _transcripts(path)):
-                    yield Root(path, False, count)
+                if path.resolve() not in known and (found := _transcripts(path)):
+                    yield Root(path, False, len(found))
 
 
-def _transcripts(root: Path) -> int:
+def _transcripts(root: Path) -> list[Path]:
     projects = [Path(each.path) for each in os.scandir(root) if each.is_dir()]
-    return sum(1 for project in projects for _ in project.glob("*.jsonl"))
+    return [path for project in projects for path in project.glob("*.jsonl")]
+
+
+def _written_by(roots: Iterable[Path]) -> Counter[str]:
+    """How many of the newest transcripts each version of Claude Code wrote to last."""
+    newest = list[tuple[float, Path]]()
+    for root in roots:
+        with suppress(OSError):
+            newest += [(path.stat().st_mtime, path) for path in _transcripts(root)]
+    found = Counter[str]()
+    for _, path in nlargest(_LOOKED_INTO, newest):
+        with suppress(OSError), path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _END_BYTES))
+            found.update(each.decode() for each in _WRITTEN_BY.findall(file.read())[-1:])
+    return Counter(dict(found.most_common()))
 
 
 def _version(package: str) -> str:

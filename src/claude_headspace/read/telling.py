@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 ONE_LINE = 300
 _FIELDS = {
@@ -18,8 +19,7 @@ _FIELDS = {
 _MCP = re.compile(r"mcp__(.+?)__(.+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(Struct, frozen=True):
     """The line: the tool's short name, its input, and a dimmed aside."""
 
     name: str

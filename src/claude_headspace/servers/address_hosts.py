@@ -7,8 +7,7 @@ would wait for ever for a first host that is frozen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from psycopg2.extensions import make_dsn, parse_dsn
 
@@ -23,8 +22,7 @@ CONNECT_SECONDS = 5.0
 _LISTS = ("host", "hostaddr", "port")
 
 
-@dataclass(frozen=True, slots=True)
-class AddressHost:
+class AddressHost(NamedTuple):
     """One host's own address; `seconds`: how long to wait for it, None for no limit."""
 
     dsn: str
