@@ -114,9 +114,7 @@ def retry(ids: tuple[int, ...], *, everything: bool, whole: bool) -> int:
 
     if bool(ids) == everything:
         raise click.UsageError("give either IDs or --all")
-    config = configured()
-    with open_log(config):
-        return run_retry(config, None if everything else ids, as_json=whole)
+    return run_retry(configured(), None if everything else ids, as_json=whole)
 
 
 @command("dismiss", "claude-headspace rejected dismiss 17 18", of=rejected)
@@ -131,7 +129,7 @@ def dismiss(ids: tuple[int, ...], *, everything: bool) -> int:
 
     if bool(ids) == everything:
         raise click.UsageError("give either IDs or --all")
-    with open_log(configured()) as connection:
+    with open_log(configured(), writing=True) as connection:
         done = dismiss_rejected(connection, None if everything else ids)
     print(f"{counted(len(done), 'rejection')} dismissed")
     if missing := [str(each) for each in ids if each not in done]:

@@ -20,14 +20,12 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
 
     Reads the transcripts again. Exit status 0: nothing is missing and nothing differs.
     """
-    from claude_headspace.cli.access import open_log
     from claude_headspace.verify.command import run_verify
     from claude_headspace.verify.options import VerifyOptions
 
     config = configured()
     chosen = session_id(config, session) if session else None
-    with open_log(config):
-        return run_verify(config, VerifyOptions(chosen, repair, yes, whole, every))
+    return run_verify(config, VerifyOptions(chosen, repair, yes, whole, every))
 
 
 @command("rebuild", "claude-headspace rebuild", "claude-headspace rebuild --session 6f1d0a7e")
@@ -38,7 +36,6 @@ def rebuild(session: str | None) -> int:
     Beside a running watcher. `usage` and `tools` then say what the lines say today. Where a
     transcript is neither there nor in the archive, its session keeps the rows that it has.
     """
-    from claude_headspace.cli.access import open_log
     from claude_headspace.sessions.log import make_log
     from claude_headspace.verify.rebuild import Rebuild
 
@@ -46,8 +43,7 @@ def rebuild(session: str | None) -> int:
     chosen = session_id(config, session) if session else None
     log = make_log(config, "claude-headspace rebuild")
     try:
-        with open_log(config):
-            log.database.connect()
+        log.database.connect()
         log.sessions.reload()
         job = Rebuild(log, config)
         done = job.run([chosen] if chosen else job.sessions())

@@ -73,8 +73,8 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
 def describe(config: Config) -> str:
     """The effective settings as YAML, with passwords masked."""
     tree = {section: _plain(getattr(config, section)) for section in DEFAULTS}
-    for section in ("database", "forward"):
-        tree[section]["url"] = mask_password(tree[section]["url"])
+    for section, key in (("database", "url"), ("database", "reader_url"), ("forward", "url")):
+        tree[section][key] = mask_password(tree[section][key])
     source = config.path or "none found: defaults"
     body = yaml.safe_dump(tree, sort_keys=False, default_flow_style=False, allow_unicode=True)
     return f"# file: {source}\n{body}"

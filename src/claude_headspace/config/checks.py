@@ -98,7 +98,10 @@ def _one_of(*choices: str) -> validate.OneOf:
 _NOT_EMPTY = validate.Length(min=1, error="must not be empty")
 
 _SECTIONS: dict[str, dict[str, fields.Field[Any]]] = {
-    "database": {"url": _text(required=True, allow_none=True, validate=_check_url)},
+    "database": {
+        name: _text(required=True, allow_none=True, validate=_check_url)
+        for name in ("url", "reader_url")
+    },
     "state": {
         "directory": _text(required=True, validate=_NOT_EMPTY),
         "host": _text(required=True, allow_none=True, validate=_NOT_EMPTY),
@@ -192,7 +195,7 @@ def _explain(
         elif isinstance(fault, dict):
             for index, messages in fault.items():
                 yield f"{section}.{key}[{index}]: {_say(messages, values[key][index])}"
-        elif key == "url":
+        elif key.endswith("url"):
             yield f"{section}.{key}: {', '.join(fault)} (got {shown_address(values.get(key))})"
         else:
             yield f"{section}.{key}: {_say(fault, values.get(key))}"

@@ -9,7 +9,7 @@ CLAUDE_PROJECTS = "~/.claude/projects"
 Tree = dict[str, dict[str, Any]]
 
 DEFAULTS: Tree = {
-    "database": {"url": None},
+    "database": {"url": None, "reader_url": None},
     "state": {"directory": "var", "host": None},
     "forward": {"url": None, "bytes_per_second": None},
     "event_system": {

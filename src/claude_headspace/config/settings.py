@@ -12,9 +12,13 @@ from claude_headspace.machine import machine_id
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """Which Postgres holds the log; None means the embedded one."""
+    """Which Postgres holds the log; None means the embedded one.
+
+    `reader_url`: how those ask it that only read; None: at `url`.
+    """
 
     url: str | None
+    reader_url: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from claude_headspace.errors import CursorAhead, HeadspaceError
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.follow import Follower
 from claude_headspace.store.patience import Patience
+from claude_headspace.store.version import require_schema
 from claude_headspace.store.words import parts_of
 
 PAGE_EVENTS = 500
@@ -60,7 +61,10 @@ class SearchIndex:
 
     def __init__(self, url: Callable[[], str], busy: Callable[[], bool]) -> None:
         self._database = Database(
-            url, application_name="claude-headspace search", patience=Patience()
+            url,
+            application_name="claude-headspace search",
+            patience=Patience(),
+            prepare=require_schema,
         )
         self._busy = busy
 

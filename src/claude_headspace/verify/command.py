@@ -20,6 +20,7 @@ from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.sessions import SessionRows
+from claude_headspace.store.version import require_schema
 from claude_headspace.verify.check import FileCheck
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.logged import LogSide
@@ -54,6 +55,7 @@ def run_verify(
         lambda: database_url(config),
         application_name=APPLICATION_NAME,
         patience=Patience(answer_seconds=ANSWER_SECONDS),
+        prepare=require_schema,
     )
     try:
         verifier = Verifier(config, options, database, terminal)

@@ -22,6 +22,7 @@ from claude_headspace.inbox.messages import Message, inbox_directory, read_messa
 from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.store.connection import Database
 from claude_headspace.store.results import WriteResult
+from claude_headspace.store.version import require_schema
 from claude_headspace.transcripts.outcomes import Rejected, Turn
 from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
@@ -52,7 +53,9 @@ def run_retry(
     The exit status is 0 when none of them is rejected any more. Raises DatabaseError.
     """
     output = output or sys.stdout
-    database = Database(lambda: database_url(config), application_name=APPLICATION_NAME)
+    database = Database(
+        lambda: database_url(config), application_name=APPLICATION_NAME, prepare=require_schema
+    )
     retry = Retry(config, database)
     left = 0
     try:
