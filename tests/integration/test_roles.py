@@ -28,7 +28,7 @@ from website import website
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "servers.md"
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 SHOWING = (
-    "sessions", "events --limit 3", "today", "search question --everything", "usage", "tools",
+    "sessions", "events --limit 3", "today", "usage", "tools",
     "hosts", "rejected", "export sessions", "show {session}",
 )  # fmt: skip
 CHANGING = (

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claude_headspace.cli.access import configured, inbox_of, open_log
-from claude_headspace.cli.command import command, flag, group, json_output, limit
+from claude_headspace.cli.access import configured, inbox_of, open_log, open_reader
+from claude_headspace.cli.command import command, filters, flag, group, json_output, limit
 from claude_headspace.cli.events import PAGE_ROWS
 from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import as_json, cut, local_time, terminal_width
@@ -24,27 +24,34 @@ COUNTED_BYTES = 1024 * 1024
 
 @group("rejected", "claude-headspace rejected --limit 10", invoke_without_command=True)
 @flag("--all", "also show what has been resolved", "everything")
+@filters("host")
 @limit()
 @json_output(JSON_LINES)
 @click.pass_context
-def rejected(context: click.Context, limit: int | None, *, everything: bool, whole: bool) -> int:
+def rejected(context: click.Context, **wanted: Any) -> int:
     """Show what was rejected, and why.
 
     These are damaged lines, and events that break the rules of their type. `retry` tries them
     again, `dismiss` has them shown no more.
     """
-    return 0 if context.invoked_subcommand else _show(limit, everything=everything, whole=whole)
+    return 0 if context.invoked_subcommand else _show(**wanted)
 
 
-def _show(limit: int | None, *, everything: bool, whole: bool) -> int:
+def _show(limit: int | None, host: str | None, *, everything: bool, whole: bool) -> int:
+    from claude_headspace.read.selection import find_machines
     from claude_headspace.store.queries import newest_dead_letters
 
+    config = configured()
+    of = None
+    if host:
+        with open_reader(config) as reader:
+            of = find_machines(reader, host)
     page = newest_dead_letters(
         resolved_too=everything,
         limit=limit,
         content_bytes=None if whole else SHOWN_CONTENT_BYTES,
+        of=of,
     )
-    config = configured()
     with open_log(config) as connection:
         stream = connection.execution_options(yield_per=PAGE_ROWS)
         places = _Places(config)
