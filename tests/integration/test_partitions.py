@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -24,10 +23,10 @@ from claude_headspace.store.follow import Follower
 from claude_headspace.store.search_index import SearchIndex
 from claude_headspace.store.writer import EventWriter
 from commanded import Commands
+from growing import run, statements
 from harness import Log, Projects, Watcher, assert_exactly_captured, wait_until
 from servers import PostgresServer
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "growing.md"
 YEAR = 365 * 86400.0
 # What Citus asks of a table that is distributed, in the words of its own errors.
 CITUS = """
@@ -51,25 +50,6 @@ BEGIN
     INSERT INTO distributed VALUES (name, by_column);
 END $$;
 """
-
-
-def statements(heading: str) -> list[str]:
-    """The blocks of SQL of a section of the page."""
-    section = PAGE.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    return re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
-
-
-def run(url: str, block: str) -> None:
-    """As psql does: each statement by itself, and those between BEGIN and COMMIT together."""
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        if block.startswith("BEGIN"):
-            cursor.execute(block)
-        else:
-            for statement in re.split(r";\n", block.strip()):
-                cursor.execute(statement)
-    connection.close()
 
 
 @pytest.fixture(scope="module")
