@@ -31,6 +31,7 @@ def open_log(config: Config, *, writing: bool = False) -> Iterator[Connection]:
     url = database_url(config) if writing else reader_url(config)
     with reading(url) as connection:
         require_version(connection.exec_driver_sql(VERSION).all())
+        connection.rollback()
         yield connection
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from claude_headspace.errors import DatabaseUnavailable, QuestionTooLong
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.patience import Patience
-from claude_headspace.store.version import require_schema
+from claude_headspace.store.version import VERSION, require_version
 
 READER_ROLE = "claude_headspace_reader"
 STATEMENT_SECONDS = 5.0
@@ -136,6 +136,6 @@ class ReadPool:
 
 def only_reads(database: Database) -> None:
     """Make a connection one that only reads, of this version's log, and no longer than it may."""
-    require_schema(database)
-    database.execute(_SETTINGS.format(milliseconds=int(STATEMENT_SECONDS * 1000)))
+    settings = _SETTINGS.format(milliseconds=int(STATEMENT_SECONDS * 1000))
+    require_version(database.execute(f"{settings}; {VERSION}"))
     database.execute(_TAKE_ROLE, [READER_ROLE])
