@@ -21,7 +21,7 @@ from claude_headspace.store.engine import make_engine, reading
 from claude_headspace.store.grants import grants
 from commanded import Commands
 from faults.machine import query
-from harness import Log, Projects, Watcher, assert_exactly_captured, wait_until
+from harness import HOST, Log, Projects, Watcher, assert_exactly_captured, wait_until
 from secured import SPEAKS_TLS, Secured, secured
 from website import website
 
@@ -137,7 +137,9 @@ def test_the_page_asks_as_the_reader_and_keeps_the_index_as_the_writer(
         for path in ("/", "/sessions", f"/sessions/{session}", "/events", "/activity", "/status",
                      "/api/sessions", "/api/events", "/api/search?q=question"):  # fmt: skip
             assert site.get(path).status == 200, path
-        stream = site.stream("?after=0")
+        assert b"Machines" in site.get("/status").body
+        assert f'/sessions?host={HOST}">{HOST}</a>'.encode() in site.get("/status").body
+        stream = site.stream(f"?after=0&host={HOST}")
         assert stream.next()[1]["session"] == session
         wait_until(lambda: query(fleet.maintenance, "SELECT 1 FROM search_parts"), "the index")
         assert set(query(fleet.maintenance, who)) == {
