@@ -119,7 +119,7 @@ def test_what_only_reads_works_as_the_reader_and_what_changes_is_refused(
     for words in (each for each in CHANGING[:-1] if "redact" not in each):  # nothing is secret
         ended = page.run(*words.format(session=session).split())
         assert ended.status == 69, (words, ended)
-        assert "may not do that: permission denied for" in ended.err, words
+        assert "may not do this: permission denied for" in ended.err, words
         assert "see `claude-headspace grants`" in ended.err, words
     assert query(fleet.maintenance, held) == before
 

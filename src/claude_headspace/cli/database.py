@@ -1,4 +1,4 @@
-"""The log's database: its schema, its address, a shell on it."""
+"""The log's database: its schema, its address, and psql."""
 
 from __future__ import annotations
 
@@ -51,16 +51,18 @@ def _environment(database: str | None) -> dict[str, str]:
     "claude-headspace grants --database postgresql://postgres@db.example/headspace --apply",
 )
 @option("--database", "URL", "use this database instead of the configured one")
-@option("--owner", "ROLE", "who migrates (default: claude_headspace_owner)")
-@option("--writer", "ROLE", "what watchers are (default: claude_headspace_writer)")
-@option("--reader", "ROLE", "what only reads is (default: claude_headspace_reader)")
+@option("--owner", "ROLE", "the role of migrations (default: claude_headspace_owner)")
+@option("--writer", "ROLE", "the role of watchers (default: claude_headspace_writer)")
+@option(
+    "--reader", "ROLE", "the role of everything that only reads (default: claude_headspace_reader)"
+)
 @option("--schema", "NAME", "where the log is (default: public)", default="public")
 @flag("--apply", "run the statements instead of printing them")
 def grants(database: str | None, schema: str, *, apply: bool, **roles: str | None) -> int:
-    """Print the SQL that gives each role what it needs of the log, and no more.
+    """Print SQL that gives each role the privileges that it needs, and no more.
 
-    Makes the roles that are missing, without login, and gives the tables to the owner. Run it as a
-    superuser of the database's server, or as the database's owner with CREATEROLE.
+    It creates missing roles, without login, and makes one of them the owner of all tables. Run it as a
+    superuser, or as the owner of the database with CREATEROLE.
     """
     from claude_headspace.cli.access import open_log
     from claude_headspace.config import load_config
@@ -74,7 +76,7 @@ def grants(database: str | None, schema: str, *, apply: bool, **roles: str | Non
     with open_log(load_config(_environment(database)), writing=True) as connection:
         connection.exec_driver_sql(sql)
         connection.commit()
-    print("the roles have what they need: see docs/servers.md")
+    print("the roles have their privileges: see docs/servers.md")
     return 0
 
 
@@ -109,13 +111,13 @@ def psql(arguments: tuple[str, ...]) -> int:
 
     config = load_config()
     place = parse_dsn(current_address(url_of(config)))
-    # In the environment, where other users do not see it; psql asks for the rarer ones.
+    # Other users cannot see the environment; psql asks for other, rarer secrets.
     password = place.get("password")
     place = {name: text for name, text in place.items() if name not in SECRETS}
     environment = {**os.environ, "PGPASSWORD": password} if password else os.environ
     program = _client(config)
     sys.stdout.flush()
-    # Python ignores it, and an ignored signal stays ignored in the program that we become.
+    # Python ignores SIGPIPE, and exec would pass that on to the new program.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execve(program, [program, "-d", make_dsn(**place), *arguments], environment)  # noqa: S606
 

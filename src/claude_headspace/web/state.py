@@ -12,7 +12,7 @@ from claude_headspace.web.frame import LAST_LINE, frame, health_strip, page
 from claude_headspace.web.strip import strip_of
 
 view = Blueprint("state", __name__)
-# For all pages that are open, one question in so many seconds.
+# The shortest time between two queries for all open pages.
 PULSE_SECONDS = 0.4
 _pulse: list[Any] = [0.0, ""]
 
@@ -30,7 +30,7 @@ KEYS: tuple[tuple[str, str], ...] = (
 
 @view.get("/status")
 def show() -> str:
-    """Everything that health rests on, and the machines of the log."""
+    """All checks of health, and all machines."""
     verdict = frame().verdict()
     with frame().pool.reading() as reader:
         hosts = list_hosts(reader, HostQuestion()).rows
@@ -46,7 +46,7 @@ def strip() -> str:
 
 @view.get("/status/pulse")
 def pulse() -> str:
-    """Another text whenever a session has gone on: a call that goes out is no event."""
+    """A text that changes whenever a session writes a line: a new tool call is not an event."""
     now = time.monotonic()
     if now - _pulse[0] > PULSE_SECONDS:
         with frame().pool.reading() as reader:
