@@ -53,16 +53,14 @@ def _environment(database: str | None) -> dict[str, str]:
 @option("--database", "URL", "use this database instead of the configured one")
 @option("--owner", "ROLE", "the role of migrations (default: claude_headspace_owner)")
 @option("--writer", "ROLE", "the role of watchers (default: claude_headspace_writer)")
-@option(
-    "--reader", "ROLE", "the role of everything that only reads (default: claude_headspace_reader)"
-)
+@option("--reader", "ROLE", "the role of readers (default: claude_headspace_reader)")
 @option("--schema", "NAME", "where the log is (default: public)", default="public")
 @flag("--apply", "run the statements instead of printing them")
 def grants(database: str | None, schema: str, *, apply: bool, **roles: str | None) -> int:
     """Print SQL that gives each role the privileges that it needs, and no more.
 
-    It creates missing roles, without login, and makes one of them the owner of all tables. Run it as a
-    superuser, or as the owner of the database with CREATEROLE.
+    It creates missing roles, without login, and makes one of them the owner of all tables. Run it
+    as a superuser, or as the owner of the database with CREATEROLE.
     """
     from claude_headspace.cli.access import open_log
     from claude_headspace.config import load_config
