@@ -21,6 +21,7 @@ from claude_headspace.forwarding.kinds import KINDS, Kind
 from claude_headspace.forwarding.near import Near, Page
 from claude_headspace.store.connection import Database
 from faults.machine import query
+from growing import run, statements
 from harness import Log, Projects, Watcher, wait_until
 from servers import PostgresServer
 
@@ -176,6 +177,22 @@ def test_two_machines_of_one_session_tell_it_once(captured: str, central: str) -
     with closing(it):
         while it.step():
             pass
+    assert_same(captured, central)
+
+
+def test_the_events_of_the_central_log_may_be_partitioned(captured: str, central: str) -> None:
+    before, change, _ = statements("Partitions by time")
+    run(central, before)
+    run(central, change)
+    push_all(captured, central)
+    query(captured, "UPDATE events SET timestamp = timestamp + interval '2 years' WHERE id % 9 = 0")
+    query(captured, 'UPDATE events SET payload = payload || \'{"text": "new"}\' WHERE id % 5 = 0')
+    query(captured, "DELETE FROM events WHERE id % 7 = 0")
+    push_all(captured, central)
+    assert_same(captured, central)
+    assert query(central, "SELECT count(DISTINCT tableoid)::int FROM events") == [(2,)]
+    query(central, "UPDATE forwarders SET pages = 0, event_id = 0")
+    push_all(captured, central)
     assert_same(captured, central)
 
 

@@ -155,10 +155,12 @@ class Forget:
         for table, condition, values in self._parts():
             statement = (
                 f"WITH gone AS (DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid"  # noqa: S608
-                f" FROM {table} WHERE {condition} LIMIT {_BATCH})) RETURNING 1)"
+                f" FROM {table} WHERE {condition} LIMIT {_BATCH})) AND ({condition}) RETURNING 1)"
                 " SELECT count(*) FROM gone"
             )
-            while count := int(self._database.execute_durably(statement, values)[0][0]):
+            # In another partition another row has the same ctid: hence the condition once more.
+            twice = (*values, *values)
+            while count := int(self._database.execute_durably(statement, twice)[0][0]):
                 gone[table] += count
                 progress()
         return gone

@@ -198,9 +198,11 @@ def _database(config: Config) -> Database:
     from claude_headspace.embedded.location import database_url
     from claude_headspace.store.connection import Database
     from claude_headspace.store.patience import Patience
+    from claude_headspace.store.version import require_schema
 
     return Database(
         lambda: database_url(config),
         application_name="claude-headspace",
         patience=Patience(answer_seconds=600.0),
+        prepare=require_schema,
     )

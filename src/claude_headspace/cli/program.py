@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Run": {
         "up": "running", "down": "running", "restart": "running", "logs": "running",
         "supervisorctl": "running", "watcher": "capture", "hook": "hooks", "migrate": "database",
+        "grants": "database",
     },
     "Set up": {
         "service": "service", "hooks": "hooks", "mcp": "mcp", "completion": "completion",

@@ -15,6 +15,7 @@ from claude_headspace.forwarding.near import Near
 from claude_headspace.logs import configure_logging
 from claude_headspace.machine import make_machine_id
 from claude_headspace.store.connection import Database
+from claude_headspace.store.version import require_schema
 from claude_headspace.supervision.orphan import die_with_parent
 from claude_headspace.watcher.lease import Lease
 
@@ -51,7 +52,14 @@ def make_forwarder(config: Config) -> Forwarder:
     far.seen = state / "timelines"
     lease = Lease(state, machine, config.state.host)
     return Forwarder(
-        Near(Database(lambda: database_url(config), application_name=APPLICATION_NAME), machine),
+        Near(
+            Database(
+                lambda: database_url(config),
+                application_name=APPLICATION_NAME,
+                prepare=require_schema,
+            ),
+            machine,
+        ),
         Far(
             Database(
                 lambda: far,

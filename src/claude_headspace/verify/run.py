@@ -23,6 +23,7 @@ from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.sessions import SessionRows
+from claude_headspace.store.version import require_schema
 from claude_headspace.verify.check import FileCheck
 from claude_headspace.verify.conclusions import conclude
 from claude_headspace.verify.expected import Expected
@@ -54,6 +55,7 @@ def run_verify(
         lambda: database_url(config),
         application_name=APPLICATION_NAME,
         patience=Patience(answer_seconds=ANSWER_SECONDS),
+        prepare=require_schema,
     )
     with closing(database):
         verifier = Verifier(config, session, database, terminal)
