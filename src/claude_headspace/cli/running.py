@@ -46,7 +46,13 @@ def restart() -> int:
 
 
 @command("drain", "claude-headspace drain --timeout 60")
-@option("--timeout", "SECONDS", "give up after so long (default: 300)", type=float, default=300)
+@option(
+    "--timeout",
+    "SECONDS",
+    "give up after so long (default: 300)",
+    type=click.FloatRange(0),
+    default=300,
+)
 def drain(timeout: float) -> int:
     """Wait until everything on this machine's disk has arrived.
 
