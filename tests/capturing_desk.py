@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import lines
 from claude_headspace.capture.in_flight import InFlight
-from claude_headspace.capture.pipeline import Capture, Step
-from claude_headspace.capture.reader import Reader
+from claude_headspace.capture.pipeline import Capture, CaptureStep
+from claude_headspace.capture.reader import LineReader
 from claude_headspace.capture.sources import Sources
 from claude_headspace.events.redaction import make_redactor
 from claude_headspace.machine import id_of_name
@@ -49,7 +49,7 @@ class Desk:
         self.sources = Sources(self.checkpoints, nothing)
         self.in_flight = InFlight(self.state)
         redaction = Redaction(make_redactor([]))
-        self.reader = Reader(
+        self.reader = LineReader(
             max_line_bytes=1 << 20, in_flight=self.in_flight, redaction=redaction, beat=nothing
         )
         self.capture = Capture(
@@ -72,7 +72,7 @@ class Desk:
         self.capture.forget()
         self.sessions.reload()
 
-    def take(self, path: Path) -> Step:
+    def take(self, path: Path) -> CaptureStep:
         (source,) = self.sources.open(str(path))
         return self.capture.step(source)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -50,6 +51,34 @@ def event() -> Event:
 
 def offset(log: Log) -> object:
     return log.value("SELECT committed_offset FROM checkpoints")
+
+
+def fill(log: Log, files: int) -> None:
+    log.rows(
+        "INSERT INTO checkpoints (machine, path, device, inode)"
+        f" SELECT '{id_of_name('h')}', '/p/' || n || '.jsonl', 1, n"
+        f" FROM generate_series(1, {files}) n ON CONFLICT DO NOTHING"
+    )
+
+
+def peak_of_all(checkpoints: Checkpoints, files: int) -> int:
+    tracemalloc.start()
+    try:
+        inodes = sum(source.inode for source in checkpoints.committed())
+        assert inodes == files * (files + 1) // 2
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_all_sources_need_no_more_memory_when_they_are_more(
+    checkpoints: Checkpoints, log: Log
+) -> None:
+    checkpoints.create(PATH)
+    fill(log, 3000)
+    half = peak_of_all(checkpoints, 3000)
+    fill(log, 6000)
+    assert peak_of_all(checkpoints, 6000) < 1.3 * half
 
 
 def test_one_commit_after_the_other(checkpoints: Checkpoints, log: Log) -> None:

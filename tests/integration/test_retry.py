@@ -13,10 +13,9 @@ import pytest
 
 import lines
 from captured import capture, query, settings, watching
+from claude_headspace.capture.retry import run_retry
 from claude_headspace.config import load_config
 from claude_headspace.verify.command import run_verify
-from claude_headspace.verify.options import VerifyOptions
-from claude_headspace.verify.retry import run_retry
 from harness import wait_until
 
 SESSION = str(uuid.UUID(int=1))
@@ -55,9 +54,8 @@ class Rejecting:
         return status, [json.loads(line) for line in output.getvalue().splitlines()]
 
     def verify(self) -> int:
-        options = VerifyOptions(json=True)
         config = load_config(self.environment)
-        return run_verify(config, options, output=io.StringIO(), terminal=io.StringIO())
+        return run_verify(config, as_json=True, output=io.StringIO(), terminal=io.StringIO())
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return query(self.url, statement, *values)

@@ -21,13 +21,11 @@ import pytest
 
 import lines
 from captured import capture, query, settings, watching
+from claude_headspace.capture.retry import line_around
 from claude_headspace.config import load_config
 from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.verify.command import run_verify
 from claude_headspace.verify.compare import is_redacted_form
-from claude_headspace.verify.options import VerifyOptions
-from claude_headspace.verify.progress_bar import Progress
-from claude_headspace.verify.retry import line_around
 from servers import PostgresServer
 
 FIRST, SECOND, FORK = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
@@ -78,9 +76,8 @@ class Captured:
 
     def verify(self, **options: Any) -> tuple[int, dict[str, Any]]:
         output = io.StringIO()
-        chosen = VerifyOptions(json=True, **options)
         config = load_config(self.environment)
-        status = run_verify(config, chosen, output=output, terminal=io.StringIO())
+        status = run_verify(config, as_json=True, output=output, terminal=io.StringIO(), **options)
         return status, json.loads(output.getvalue())
 
     def sql(self, statement: str, *values: object) -> list[tuple[object, ...]]:
@@ -342,9 +339,8 @@ def test_nothing_is_written_without_a_yes(captured: Captured) -> None:
     for answer, is_terminal, written in (("y", False, 0), ("no", True, 0), ("yes", True, 31)):
         terminal = io.StringIO()
         answers = Terminal(answer) if is_terminal else io.StringIO(answer)
-        options = VerifyOptions(repair=True)
         output = io.StringIO()
-        status = run_verify(config, options, output=output, terminal=terminal, answers=answers)
+        status = run_verify(config, repair=True, output=output, terminal=terminal, answers=answers)
         assert status == (0 if written else 1)
         assert "- add turns that are not in the log: 30, of sessions: 1\n" in terminal.getvalue()
         assert ("nothing was written" in output.getvalue()) == (not written)
@@ -669,15 +665,6 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_progress_bar_comes_on_a_terminal_and_goes() -> None:
-    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
-        progress = Progress(stream, 200, silent_seconds=0)
-        progress.advance(50)
-        progress.close()
-        assert ("25% of" in stream.getvalue()) == shown
-        assert stream.getvalue().endswith("\x1b[K") == shown
-
-
 def test_redacted_text_does_not_differ() -> None:
     assert is_redacted_form("key sk-1 and sk-2.", "key [redacted:key] and [redacted:key].")
     assert is_redacted_form("sk-1", "[redacted:key]")
@@ -690,7 +677,7 @@ def test_the_text_names_what_is_wrong(captured: Captured) -> None:
     delete_turn(captured)
     output = io.StringIO()
     config = load_config(captured.environment)
-    assert run_verify(config, VerifyOptions(), output=output, terminal=io.StringIO()) == 1
+    assert run_verify(config, output=output, terminal=io.StringIO()) == 1
     told = output.getvalue()
     assert f"missing: {captured.path(FIRST)}, line " in told
     assert told.endswith("incomplete: 1 missing\n")

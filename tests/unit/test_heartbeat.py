@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.health.status import State, WatcherStatus, read_status
+from claude_headspace.health.status import WatcherState, WatcherStatus, read_status
 from claude_headspace.supervision.beats import Beat
 from claude_headspace.watcher.heartbeat import Heartbeat, StatusWriter
 from claude_headspace.watcher.liveness import Liveness
 
 
-def snapshot(state: State, reason: str | None) -> WatcherStatus:
+def snapshot(state: WatcherState, reason: str | None) -> WatcherStatus:
     return WatcherStatus(pid=7, started_at=1.0, beat_at=1.0, state=state, reason=reason)
 
 

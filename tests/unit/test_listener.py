@@ -10,7 +10,11 @@ import pytest
 from claude_headspace.health.observation import Program
 from claude_headspace.health.status import WatcherStatus, status_path, write_status
 from claude_headspace.supervision import listener as listener_module
-from claude_headspace.supervision.ask_settings import EnforcerMissing, Settings, ask_settings
+from claude_headspace.supervision.ask_settings import (
+    EnforcerMissing,
+    ListenerSettings,
+    ask_settings,
+)
 from claude_headspace.supervision.beats import Beat, BeatSender
 from claude_headspace.supervision.control import (
     Supervisor,
@@ -19,7 +23,7 @@ from claude_headspace.supervision.control import (
 )
 from claude_headspace.supervision.history import RestartRecord, history_path, read_restarts
 from claude_headspace.supervision.listener import Listener
-from claude_headspace.supervision.protocol import Event
+from claude_headspace.supervision.protocol import SupervisorEvent
 from claude_headspace.supervision.stuck import FIRST_BEAT_SECONDS
 
 MESSAGE = {
@@ -89,7 +93,7 @@ def clock() -> Clock:
 def make(
     tmp_path: Path, supervisor: Scripted, clock: Clock, *, has_input: bool = False
 ) -> Listener:
-    settings = Settings(tmp_path, beats_of(tmp_path))
+    settings = ListenerSettings(tmp_path, beats_of(tmp_path))
     listener = Listener(supervisor, settings, lambda: has_input, clock)
     LISTENING.append(listener)
     return listener
@@ -108,14 +112,14 @@ def beat(tmp_path: Path, guard: Listener, **changes: Any) -> None:
     guard.on_wake(-1.0)
 
 
-def state(name: str, serial: int, from_state: str = "RUNNING") -> Event:
+def state(name: str, serial: int, from_state: str = "RUNNING") -> SupervisorEvent:
     values = {"processname": "watcher", "from_state": from_state, "pid": "7"}
-    return Event(f"PROCESS_STATE_{name}", serial, values, "")
+    return SupervisorEvent(f"PROCESS_STATE_{name}", serial, values, "")
 
 
-def message(**changes: Any) -> Event:
+def message(**changes: Any) -> SupervisorEvent:
     body = json.dumps({**MESSAGE, **changes})
-    return Event("REMOTE_COMMUNICATION", 1, {"type": "headspace-guard"}, body)
+    return SupervisorEvent("REMOTE_COMMUNICATION", 1, {"type": "headspace-guard"}, body)
 
 
 def history(tmp_path: Path) -> list[RestartRecord]:
@@ -242,7 +246,7 @@ def test_a_socket_that_cannot_be_made_ends_nobody(tmp_path: Path, clock: Clock) 
     guard.on_wake(0.0)
     assert kills(supervisor) == 0
     beats_of(tmp_path).rmdir()
-    guard.on_event(Event("TICK_5", 1, {"when": "5"}, ""))
+    guard.on_event(SupervisorEvent("TICK_5", 1, {"when": "5"}, ""))
     beat(tmp_path, guard)
     clock.now += 3.0
     guard.on_wake(0.0)
@@ -272,7 +276,7 @@ def test_it_begins_afresh_when_no_tick_comes(tmp_path: Path, clock: Clock) -> No
     guard = make(tmp_path, Scripted(), clock)
     clock.now += 14.9
     assert not guard.is_deaf
-    guard.on_event(Event("TICK_5", 1, {"when": "5"}, ""))
+    guard.on_event(SupervisorEvent("TICK_5", 1, {"when": "5"}, ""))
     clock.now += 14.9
     assert not guard.is_deaf
     clock.now += 0.2
@@ -283,7 +287,7 @@ def test_an_event_that_cannot_be_handled_is_logged_and_acknowledged(
     tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     guard = make(tmp_path, Scripted(), clock)
-    broken = Event("REMOTE_COMMUNICATION", 1, {"type": "headspace-guard"}, "{")
+    broken = SupervisorEvent("REMOTE_COMMUNICATION", 1, {"type": "headspace-guard"}, "{")
     stream = Stream([broken, message()])
     with pytest.raises(EOFError):
         listener_module.serve(stream, guard, clock)  # type: ignore[arg-type]
@@ -293,7 +297,7 @@ def test_an_event_that_cannot_be_handled_is_logged_and_acknowledged(
 
 
 class Stream:
-    def __init__(self, events: list[Event]) -> None:
+    def __init__(self, events: list[SupervisorEvent]) -> None:
         self._events = events
         self.acknowledged = 0
 
@@ -303,7 +307,7 @@ class Stream:
     def done(self) -> None:
         self.acknowledged += 1
 
-    def read(self, _timeout: float, _others: object) -> Event:
+    def read(self, _timeout: float, _others: object) -> SupervisorEvent:
         if not self._events:
             raise EOFError
         return self._events.pop(0)

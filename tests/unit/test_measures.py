@@ -13,7 +13,7 @@ import pytest
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.health.measures import LAG_BOUNDS, WRITE_BOUNDS, Histogram, Measures
 from claude_headspace.health.status import WatcherStatus, read_status, write_status
-from claude_headspace.store.results import Outcome, WriteResult
+from claude_headspace.store.results import WriteOutcome, WriteResult
 from claude_headspace.watcher.meter import Meter
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -25,7 +25,7 @@ def event(age: float, *, kind: str = "turn_detected", read: bool = True) -> Even
     return Event(kind, NOW - timedelta(seconds=age), {}, uuid4(), origin=origin)
 
 
-def measured(*pairs: tuple[Event, Outcome], took: float = 0.02) -> Measures:
+def measured(*pairs: tuple[Event, WriteOutcome], took: float = 0.02) -> Measures:
     meter = Meter(now=NOW.timestamp)
     results = [WriteResult(outcome) for _, outcome in pairs]
     meter.wrote([each for each, _ in pairs], results, took)
@@ -94,7 +94,7 @@ def test_history_and_the_future_have_no_lag(age: float) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["again", "duplicate", "rejected", "failed"])
-def test_only_what_was_written_has_a_lag(outcome: Outcome) -> None:
+def test_only_what_was_written_has_a_lag(outcome: WriteOutcome) -> None:
     assert not sum(measured((event(0.1), outcome)).lag_seconds.counts)
     assert not sum(measured((event(0.1, read=False), "written")).lag_seconds.counts)
 

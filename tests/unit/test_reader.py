@@ -8,7 +8,7 @@ import pytest
 
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.read_ahead import ReadAhead
-from claude_headspace.capture.reader import BATCH_BYTES, Reader
+from claude_headspace.capture.reader import BATCH_BYTES, LineReader
 from claude_headspace.capture.sources import Start
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.transcripts.secrets import Redaction
@@ -22,7 +22,9 @@ def nothing() -> None:
 @pytest.fixture
 def ahead(tmp_path: Path) -> ReadAhead:
     in_flight, redaction = InFlight(tmp_path), Redaction(None)
-    reader = Reader(max_line_bytes=1 << 20, in_flight=in_flight, redaction=redaction, beat=nothing)
+    reader = LineReader(
+        max_line_bytes=1 << 20, in_flight=in_flight, redaction=redaction, beat=nothing
+    )
     return ReadAhead(reader, nothing)
 
 

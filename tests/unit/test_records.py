@@ -6,7 +6,7 @@ import pytest
 
 import lines
 from claude_headspace.transcripts import rescue
-from claude_headspace.transcripts.lenient import Broken, Found
+from claude_headspace.transcripts.lenient import Broken, FoundRecord
 from claude_headspace.transcripts.outcomes import Rejected, Turn
 from claude_headspace.transcripts.records import quick_record
 from claude_headspace.transcripts.rescue import take_apart
@@ -24,7 +24,7 @@ def texts(line: bytes) -> list[str]:
 def test_an_undamaged_line_needs_no_patience() -> None:
     assert quick_record(FIRST) is not None
     (found,) = take_apart(FIRST)
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundRecord)
     assert not found.rescued
 
 
@@ -107,7 +107,7 @@ def test_json_that_is_no_object_is_broken(line: bytes) -> None:
 
 def test_offsets_count_bytes_even_of_undecodable_ones() -> None:
     line = "ä€\U0001f600".encode() + b"\xff\xfe" + FIRST
-    found = [part for part in take_apart(line) if isinstance(part, Found)]
+    found = [part for part in take_apart(line) if isinstance(part, FoundRecord)]
     assert [line[part.offset :][:1] for part in found] == [b"{"]
     assert found[0].offset == len(line) - len(FIRST)
 
@@ -115,7 +115,7 @@ def test_offsets_count_bytes_even_of_undecodable_ones() -> None:
 def test_a_record_of_the_wrong_types_is_looked_at_patiently() -> None:
     line = b'{"type":7,"uuid":[],"message":"x","isMeta":"yes"}'
     (part,) = take_apart(line)
-    assert isinstance(part, Found)
+    assert isinstance(part, FoundRecord)
     assert (part.record.type, part.record.uuid, part.record.isMeta) == (None, None, True)
 
 

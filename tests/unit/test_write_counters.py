@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from claude_headspace.store.results import Outcome, WriteCounters, WriteResult
+from claude_headspace.store.results import WriteCounters, WriteOutcome, WriteResult
 
 
 def failing() -> WriteCounters:
@@ -22,7 +22,7 @@ def test_it_begins_with_the_first_failure() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["written", "again", "duplicate", "rejected"])
-def test_whatever_postgres_does_with_an_event_ends_it(outcome: Outcome) -> None:
+def test_whatever_postgres_does_with_an_event_ends_it(outcome: WriteOutcome) -> None:
     counters = failing()
     counters.count(WriteResult(outcome))
     assert counters.failing_since is None

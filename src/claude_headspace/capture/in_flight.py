@@ -26,7 +26,7 @@ CAREFUL_SECONDS = 120.0
 _NOTE = struct.Struct("<qq")
 _NOTHING = (0, -1)
 
-Place = tuple[int, int]
+NotedPlace = tuple[int, int]
 
 
 class InFlight:
@@ -75,9 +75,9 @@ class InFlight:
         if past:
             self._write_deaths()
 
-    def count_death(self) -> Place | None:
+    def count_death(self) -> NotedPlace | None:
         """Count the death of the process whose line is in flight, and clear the marker."""
-        place: Place = _NOTE.unpack_from(self._note, 0)
+        place: NotedPlace = _NOTE.unpack_from(self._note, 0)
         self.put_down()
         if place == _NOTHING:
             return None
@@ -96,7 +96,7 @@ class InFlight:
         except OSError:
             return self._careful_seconds
 
-    def _read_deaths(self) -> dict[Place, int]:
+    def _read_deaths(self) -> dict[NotedPlace, int]:
         try:
             stored = json.loads(self._deaths_path.read_text("utf-8"))
             return {(int(s), int(o)): int(n) for s, o, n in stored}

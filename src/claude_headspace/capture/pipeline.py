@@ -10,7 +10,7 @@ from claude_headspace.capture.attribution import Attribution
 from claude_headspace.capture.batch import Batch, Said
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.read_ahead import ReadAhead
-from claude_headspace.capture.reader import POISON, Reader, Segment
+from claude_headspace.capture.reader import POISON, LineReader, Segment
 from claude_headspace.capture.sources import ActiveSource, Start
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import TURN_DETECTED
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CaptureStep:
     """What a step did. `more`: there is more to read at once. `unfinished`: bytes without end.
 
     `holds_prompts`: prompts wait for a line that reports them.
@@ -42,32 +42,26 @@ class Step:
     holds_prompts: bool
 
 
+@dataclass(eq=False, kw_only=True)
 class Capture:
     """Reads, classifies, attributes, writes and commits; knows nothing of when.
 
     A step raises DatabaseUnavailable with nothing committed when it cannot be written now.
     """
 
-    def __init__(
-        self,
-        *,
-        log: Log,
-        reader: Reader,
-        beat: Callable[[], None],
-        in_flight: InFlight,
-        count_rejected: Callable[[Mapping[str, int]], None],
-    ) -> None:
-        self._log = log
-        self._sessions = log.sessions
-        self._reader = reader
-        self._ahead = ReadAhead(reader, beat)
-        self._attribution = Attribution(log.sessions, reader.redaction, in_flight)
-        self._beat = beat
-        self._in_flight = in_flight
-        self._count_rejected = count_rejected
-        self._revisions = Revisions(log.database)
-        self._projections = Projections(log.database)
-        self._copies = Copies(log.database, log.sessions.learnt)
+    log: Log
+    reader: LineReader
+    beat: Callable[[], None]
+    in_flight: InFlight
+    count_rejected: Callable[[Mapping[str, int]], None]
+
+    def __post_init__(self) -> None:
+        self._sessions = self.log.sessions
+        self._ahead = ReadAhead(self.reader, self.beat)
+        self._attribution = Attribution(self.log.sessions, self.reader.redaction, self.in_flight)
+        self._revisions = Revisions(self.log.database)
+        self._projections = Projections(self.log.database)
+        self._copies = Copies(self.log.database, self.log.sessions.learnt)
 
     def forget(self) -> None:
         """Learn everything again from the files and the database."""
@@ -79,21 +73,21 @@ class Capture:
         self._sessions.copies_due = self._sessions.copies_due and self._copies.step()
         return self._sessions.copies_due
 
-    def step(self, source: ActiveSource) -> Step:
+    def step(self, source: ActiveSource) -> CaptureStep:
         """Take the next lines of a source in."""
         return self._advance(source, self._ahead.batch)
 
-    def step_unfinished(self, source: ActiveSource) -> Step:
+    def step_unfinished(self, source: ActiveSource) -> CaptureStep:
         """Take the last line in although its newline is missing, if it is whole."""
-        return self._advance(source, self._reader.read_unfinished)
+        return self._advance(source, self.reader.read_unfinished)
 
-    def step_untold(self, source: ActiveSource) -> Step:
+    def step_untold(self, source: ActiveSource) -> CaptureStep:
         """Make turns of prompts for which no line has come while the file was still."""
-        return self._advance(source, self._reader.read_untold)
+        return self._advance(source, self.reader.read_untold)
 
-    def _advance(self, source: ActiveSource, read: Callable[[Start], Segment]) -> Step:
+    def _advance(self, source: ActiveSource, read: Callable[[Start], Segment]) -> CaptureStep:
         """The way of lines into the log. `read` gives them classified."""
-        start = source.begin(self._beat)
+        start = source.begin(self.beat)
         segment = read(start)
         batch = self._attribution.batch(start, segment)
 
@@ -110,7 +104,7 @@ class Capture:
         if not batch.events:
             return ()
         precondition = batch.stored.precondition
-        return self._log.writer.write_or_raise(batch.events, precondition, meanwhile)
+        return self.log.writer.write_or_raise(batch.events, precondition, meanwhile)
 
     def _commit(
         self, batch: Batch, results: Sequence[WriteResult], meanwhile: Meanwhile
@@ -135,9 +129,9 @@ class Capture:
             counts=counts,
             sessions=before.sessions | batch.sessions,
         )
-        stored = self._log.checkpoints.commit(after, batch.dead_letters, statements, meanwhile)
-        self._count_rejected(batch.counts.rejected)
-        self._in_flight.committed(stored.id, stored.checkpoint.offset)
+        stored = self.log.checkpoints.commit(after, batch.dead_letters, statements, meanwhile)
+        self.count_rejected(batch.counts.rejected)
+        self.in_flight.committed(stored.id, stored.checkpoint.offset)
         return stored
 
     def _account(self, batch: Batch, results: Sequence[WriteResult]) -> None:
@@ -160,12 +154,12 @@ class Capture:
     def _refuse(self, batch: Batch, said: Said, error: str) -> None:
         offset = said.turn.offset
         logger.warning("%s at byte %d rejected: %s", TURN_DETECTED, offset, error)
-        batch.reject(offset, "refused", error, self._reader.redaction.content(said.line.data))
+        batch.reject(offset, "refused", error, self.reader.redaction.content(said.line.data))
 
 
-def _step(batch: Batch) -> Step:
+def _step(batch: Batch) -> CaptureStep:
     last = batch.segment
-    return Step(
+    return CaptureStep(
         batch.counts.lines, last.size, batch.counts.rejected[POISON], last.more, last.unfinished,
         last.holds_prompts,
     )  # fmt: skip

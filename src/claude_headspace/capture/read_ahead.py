@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from claude_headspace.capture.reader import BATCH_BYTES, BATCH_EVENTS, Reader, Segment
+from claude_headspace.capture.reader import BATCH_BYTES, BATCH_EVENTS, LineReader, Segment
 from claude_headspace.capture.sources import Start
 from claude_headspace.errors import StopRequested
 from claude_headspace.transcripts.checkpoint import Checkpoint
@@ -18,7 +18,7 @@ from claude_headspace.transcripts.checkpoint import Checkpoint
 class ReadAhead:
     """Gives the segments of one source after the other, from memory where they are there."""
 
-    def __init__(self, reader: Reader, beat: Callable[[], None]) -> None:
+    def __init__(self, reader: LineReader, beat: Callable[[], None]) -> None:
         self._reader = reader
         self._beat = beat
         self._ahead: deque[Segment] = deque()

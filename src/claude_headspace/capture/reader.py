@@ -78,7 +78,7 @@ class Segment:
         return replace(following, start=self.start, lines=lines, turns=self.turns + following.turns)
 
 
-class Reader:
+class LineReader:
     """Knows the lines of sources; knows nothing of Postgres."""
 
     def __init__(

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from claude_headspace.capture.reread_part import PartReader, left_open
 from claude_headspace.capture.sources import ActiveSource, Sources
@@ -38,6 +38,7 @@ REST_BESIDE_CAPTURE = 20.0
 _NOT_READ = ("poison", "refused")
 
 
+@dataclass(eq=False, kw_only=True)
 class Reread:
     """Goes through the sources whose lines were read by older rules, one step at a time.
 
@@ -46,27 +47,18 @@ class Reread:
     and path, once its file is gone.
     """
 
-    def __init__(
-        self,
-        *,
-        log: Log,
-        sources: Sources,
-        redaction: Redaction,
-        max_line_bytes: int,
-        beat: Callable[[], None],
-        finished: Callable[[str], None],
-        is_capturing: Callable[[], bool],
-        archived: Callable[[int, str], SourceFile | None],
-    ) -> None:
-        self._log = log
-        self._sources = sources
-        self._max_line_bytes = max_line_bytes
-        self._beat = beat
-        self._tell_finished = finished
-        self._is_capturing = is_capturing
-        self._archived = archived
-        self._parts = PartReader(log.sessions, Revisions(log.database), redaction)
-        self._projections = Projections(log.database)
+    log: Log
+    sources: Sources
+    redaction: Redaction
+    max_line_bytes: int
+    beat: Callable[[], None]
+    finished: Callable[[str], None]
+    is_capturing: Callable[[], bool]
+    archived: Callable[[int, str], SourceFile | None]
+
+    def __post_init__(self) -> None:
+        self._parts = PartReader(self.log.sessions, Revisions(self.log.database), self.redaction)
+        self._projections = Projections(self.log.database)
         self._file: SourceFile | None = None
         self._source_id = 0
         self._passed_over: set[int] = set()
@@ -106,13 +98,13 @@ class Reread:
             source.stored = self._advance(source.stored, file)
         if source.stored.reread_bytes >= source.stored.checkpoint.offset:
             source.stored = self._finish(source.stored)
-        rest = REST_BESIDE_CAPTURE if self._is_capturing() else REST
+        rest = REST_BESIDE_CAPTURE if self.is_capturing() else REST
         self._next = time.monotonic() + rest * (time.monotonic() - began)
 
     def _source(self) -> tuple[ActiveSource, SourceFile] | None:
         """What is being read again; None when none is left that can be read."""
         while True:
-            stored = self._log.checkpoints.outdated(self._source_id, sorted(self._passed_over))
+            stored = self.log.checkpoints.outdated(self._source_id, sorted(self._passed_over))
             if stored is None:
                 return None
             if stored.id != self._source_id:
@@ -126,16 +118,16 @@ class Reread:
         try:
             if look(stored.path) is None:
                 return self._opened_archive(stored)
-            found = {each.stored.id: each for each in self._sources.open(stored.path)}
+            found = {each.stored.id: each for each in self.sources.open(stored.path)}
             source = found.get(stored.id)
             if source is None or source.stored.rules == RULES:
                 return None
             if self._file is None:
-                self._file, self._source_id = self._sources.reopened(source), stored.id
+                self._file, self._source_id = self.sources.reopened(source), stored.id
             self._file.refresh()
             if self._file.identity != source.file.identity:
                 return None
-            same = self._file.compare(source.stored.checkpoint, self._beat) == "same"
+            same = self._file.compare(source.stored.checkpoint, self.beat) == "same"
         except OSError as error:
             logger.debug("%s cannot be read again: %s", stored.path, error)
             return None
@@ -143,8 +135,8 @@ class Reread:
 
     def _opened_archive(self, stored: StoredSource) -> tuple[ActiveSource, SourceFile] | None:
         if self._file is None:
-            self._file, self._source_id = self._archived(stored.id, stored.path), stored.id
-        if self._file is None or self._file.compare(stored.checkpoint, self._beat) != "same":
+            self._file, self._source_id = self.archived(stored.id, stored.path), stored.id
+        if self._file is None or self._file.compare(stored.checkpoint, self.beat) != "same":
             return None
         return ActiveSource(stored, self._file), self._file
 
@@ -159,22 +151,22 @@ class Reread:
         part, state = self._parts.read(stored, lines)
         statements = self._parts.statements(part, end)
         if part.events:
-            self._log.writer.write_or_raise(part.events, stored.precondition)
+            self.log.writer.write_or_raise(part.events, stored.precondition)
             statements.append(NOTIFICATION)
         if part.titles:
-            self._log.sessions.saw_titles_of_lines(part.titles, "summary")
-        statements += self._log.sessions.take_changes()
+            self.log.sessions.saw_titles_of_lines(part.titles, "summary")
+        statements += self.log.sessions.take_changes()
         statements += self._projections.statements(part.work)
         reread_state = json.dumps([state, part.counts.as_json()])
         after = replace(stored, reread_bytes=end, reread_state=reread_state)
-        return self._log.checkpoints.reread(after, statements)
+        return self.log.checkpoints.reread(after, statements)
 
     def _lines(
         self, stored: StoredSource, file: SourceFile
     ) -> tuple[Sequence[Line | TooLong], int]:
         """The next lines of those that are committed, and where they end."""
         start, committed = stored.reread_bytes, stored.checkpoint.offset
-        chunk = file.read(Checkpoint(start), self._max_line_bytes, self._beat, STEP_BYTES)
+        chunk = file.read(Checkpoint(start), self.max_line_bytes, self.beat, STEP_BYTES)
         end = min(chunk.checkpoint.offset, committed)
         if end == start:  # the last line has no newline
             return [Line(start, file.begin(start, committed - start))], committed
@@ -195,8 +187,8 @@ class Reread:
             reread_bytes=0,
             reread_state="",
         )
-        done = self._log.checkpoints.commit(after)
+        done = self.log.checkpoints.commit(after)
         self._let_go()
-        self._tell_finished(done.path)
+        self.finished(done.path)
         logger.info("%s was read again by the current rules", done.path)
         return done

@@ -14,7 +14,7 @@ from claude_headspace.events.event import Event, Origin, encode
 from claude_headspace.sessions.known import Sessions
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.projections import WorkRows
-from claude_headspace.store.revisions import Identity, LoggedTurn, Revisions
+from claude_headspace.store.revisions import LoggedTurn, Revisions, TurnName
 from claude_headspace.transcripts.checkpoint import RULES, LineCounts
 from claude_headspace.transcripts.lines import Line, TooLong
 from claude_headspace.transcripts.outcomes import Other, Outcome, Rejected, Turn, line_key
@@ -23,7 +23,7 @@ from claude_headspace.transcripts.transcript import Transcript
 
 
 @dataclass(slots=True)
-class Part:
+class RereadPart:
     """Committed lines of a source, read again; `counts` is of all lines up to its end."""
 
     source: StoredSource
@@ -33,7 +33,7 @@ class Part:
     rejected: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     work: WorkRows = field(default_factory=WorkRows)
-    added: set[Identity] = field(default_factory=set)
+    added: set[TurnName] = field(default_factory=set)
     # Names of sessions by the key of a line of theirs.
     titles: dict[UUID, str] = field(default_factory=dict)
 
@@ -59,10 +59,10 @@ class PartReader:
         self._revisions = revisions
         self._redaction = redaction
 
-    def read(self, source: StoredSource, lines: Sequence[Line | TooLong]) -> tuple[Part, str]:
+    def read(self, source: StoredSource, lines: Sequence[Line | TooLong]) -> tuple[RereadPart, str]:
         """These lines, which follow those that were read again, and what they leave open."""
         state, counts = left_open(source)
-        part = Part(source, counts)
+        part = RereadPart(source, counts)
         transcript = Transcript(state, self._redaction.text)
         for line in lines:
             counts.lines += 1
@@ -73,11 +73,11 @@ class PartReader:
                 self._take(part, line, self._redaction.outcome(outcome))
         return part, transcript.state
 
-    def _reject(self, part: Part, rejected: Rejected) -> None:
+    def _reject(self, part: RereadPart, rejected: Rejected) -> None:
         part.counts.rejected[rejected.reason] += 1
         part.rejected.add(rejected.offset)
 
-    def _take(self, part: Part, line: Line, outcome: Outcome) -> None:
+    def _take(self, part: RereadPart, line: Line, outcome: Outcome) -> None:
         if isinstance(outcome, Rejected):
             self._reject(part, outcome)
         elif isinstance(outcome, (Turn, Other)):
@@ -94,7 +94,7 @@ class PartReader:
             part.counts.other[outcome.kind] += 1
             part.others.append(outcome)
 
-    def _learn(self, part: Part, found: Turn | Other) -> None:
+    def _learn(self, part: RereadPart, found: Turn | Other) -> None:
         if found.session is None or found.timestamp is None:
             self._learn_title(part, found)
             return
@@ -107,7 +107,7 @@ class PartReader:
         if announcement is not None:
             part.events.append(announcement.annotated(rules=RULES))
 
-    def _learn_title(self, part: Part, found: Turn | Other) -> None:
+    def _learn_title(self, part: RereadPart, found: Turn | Other) -> None:
         """Take note of a name that a line without a time gives its session or another."""
         if found.title is None:
             return
@@ -117,7 +117,7 @@ class PartReader:
         elif found.title.leaf is not None:
             part.titles[line_key(found.title.leaf)] = found.title.text
 
-    def statements(self, part: Part, end: int) -> list[str]:
+    def statements(self, part: RereadPart, end: int) -> list[str]:
         """What sets the log right for a part that ends there; its `events` are to be written."""
         others = {(line_key(o.uuid), o.session) for o in part.others if o.uuid and o.session}
         said = {(turn.key, turn.session) for turn in part.turns}
@@ -134,7 +134,7 @@ class PartReader:
             statements.append(resolved)
         return statements
 
-    def _set_right(self, part: Part, turn: Turn, known: LoggedTurn | None) -> Collection[str]:
+    def _set_right(self, part: RereadPart, turn: Turn, known: LoggedTurn | None) -> Collection[str]:
         """The statements for one turn; if it is missing, its event is added to the part's."""
         session = self._sessions.find(turn.session)
         if session is None:

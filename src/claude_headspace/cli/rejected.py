@@ -110,7 +110,7 @@ def retry(ids: tuple[int, ...], *, everything: bool, whole: bool) -> int:
 
     What is accepted now is marked as resolved. Exit status 1: something is still rejected.
     """
-    from claude_headspace.verify.retry import run_retry
+    from claude_headspace.capture.retry import run_retry
 
     if bool(ids) == everything:
         raise click.UsageError("give either IDs or --all")

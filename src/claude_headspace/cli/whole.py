@@ -22,12 +22,11 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
     """
     from claude_headspace.cli.access import open_log
     from claude_headspace.verify.command import run_verify
-    from claude_headspace.verify.options import VerifyOptions
 
     config = configured()
     chosen = session_id(config, session) if session else None
     with open_log(config):
-        return run_verify(config, VerifyOptions(chosen, repair, yes, whole, every))
+        return run_verify(config, chosen, repair=repair, yes=yes, as_json=whole, everything=every)
 
 
 @command("rebuild", "claude-headspace rebuild", "claude-headspace rebuild --session 6f1d0a7e")
@@ -38,9 +37,9 @@ def rebuild(session: str | None) -> int:
     Beside a running watcher. `usage` and `tools` then say what the lines say today. Where a
     transcript is neither there nor in the archive, its session keeps the rows that it has.
     """
+    from claude_headspace.capture.rebuild import Rebuild
     from claude_headspace.cli.access import open_log
     from claude_headspace.sessions.log import make_log
-    from claude_headspace.verify.rebuild import Rebuild
 
     config = configured()
     chosen = session_id(config, session) if session else None

@@ -69,6 +69,8 @@ class FirstLook:
             if budget.spent:
                 return
         self.done = True
+        # An emptied dict keeps its table.
+        self._unseen = {}
         logger.info(
             "ready: %d files to read (%d bytes), %d read already",
             self._work_queue.backlog_files, self._work_queue.backlog_bytes, self._work_queue.files,

@@ -25,7 +25,7 @@ _LARGEST_BYTES = 64 * 1024
 _LONGEST_TEXT = 2_000
 _CLOCK_TOLERANCE_SECONDS = 5.0
 
-State = Literal["starting", "waiting", "capturing", "stopping", "failed"]
+WatcherState = Literal["starting", "waiting", "capturing", "stopping"]
 ProblemKind = Literal["missing", "unreadable", "torn", "foreign", "future"]
 
 
@@ -58,13 +58,12 @@ class WatcherStatus(WriteFigures):
     pid: int
     started_at: float
     beat_at: float
-    state: State
+    state: WatcherState
     version: int = FORMAT_VERSION
     doing: str = ""
     doing_seconds: float = 0.0
     doing_limit: float = 0.0
     reason: str | None = None
-    exit_status: int | None = None
     backlog_bytes: int = 0
     backlog_files: int = 0
     committed_bytes: int = 0

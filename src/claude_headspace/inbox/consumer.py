@@ -37,63 +37,56 @@ class _Written:
     result: WriteResult
 
 
+@dataclass(eq=False, kw_only=True)
 class InboxConsumer:
     """Takes events out of the inbox; a file is moved away once what it says is on the disk."""
 
-    def __init__(
-        self,
-        *,
-        directory: Path,
-        log: Log,
-        queue: InboxQueue,
-        done: DoneFiles,
-        redaction: Redaction,
-        count_rejected: Callable[[Mapping[str, int]], None],
-    ) -> None:
-        self._directory = directory
-        self._log = log
+    directory: Path
+    log: Log
+    queue: InboxQueue
+    done: DoneFiles
+    redaction: Redaction
+    count_rejected: Callable[[Mapping[str, int]], None]
+
+    def __post_init__(self) -> None:
         self._news = SessionNews(
-            log, directory / "unread", lambda: self._inbox_source().precondition
+            self.log, self.directory / "unread", lambda: self._inbox_source().precondition
         )
-        self._queue = queue
-        self._done = done
-        self._redaction = redaction
-        self._count_rejected = count_rejected
         self._source: StoredSource | None = None
         self._done_is_checked = False
 
     @property
     def watched(self) -> Path:
         """The directory in which files arrive."""
-        return self._directory / ARRIVED
+        return self.directory / ARRIVED
 
     @property
     def trouble(self) -> str | None:
         """What cannot be taken in now, in one sentence."""
-        return self._queue.trouble
+        return self.queue.trouble
 
     @property
     def due(self) -> float | None:
         """When, on the monotonic clock, to check waiting files again."""
-        return self._queue.due
+        return self.queue.due
 
     def prepare(self) -> None:
         """Make the directories, for their owner only, and delete unfinished files."""
-        for directory in (self._directory, self.watched):
+        for directory in (self.directory, self.watched):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._done.prepare()
+        self.done.prepare()
         with suppress(InboxError):
-            remove_leftovers(self._directory)
+            remove_leftovers(self.directory)
 
     def forget(self) -> None:
         """Learn everything again from the directory and the database."""
         self._source = None
         self._done_is_checked = False
-        self._queue.forget()
+        self.queue.forget()
 
     def look_again(self) -> None:
         """Something may have arrived."""
-        self._queue.look_again = True
+        self.queue.look_again = True
 
     def take(self) -> bool:
         """Take the next files in; False when there are none.
@@ -101,17 +94,17 @@ class InboxConsumer:
         Raises DatabaseUnavailable with the files left where they are.
         """
         if not self._done_is_checked:
-            take_back_lost(self._done, self._log.database, self._inbox_source, self.watched)
+            take_back_lost(self.done, self.log.database, self._inbox_source, self.watched)
             self._done_is_checked = True
-        self._done.prune()
-        batch = self._queue.next_batch()
+        self.done.prune()
+        batch = self.queue.next_batch()
         if batch:
             self._write_apart(batch)
-        return bool(batch) or self._queue.unfinished
+        return bool(batch) or self.queue.unfinished
 
     def _inbox_source(self) -> StoredSource:
         if self._source is None:
-            self._source = self._log.checkpoints.create(str(self._directory))
+            self._source = self.log.checkpoints.create(str(self.directory))
         return self._source
 
     def _write_apart(self, batch: list[Taken]) -> None:
@@ -122,12 +115,12 @@ class InboxConsumer:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the fault of one file
             # What was learnt from a batch that is not stored must not be taken for stored.
-            self._log.sessions.forget()
+            self.log.sessions.forget()
             if len(batch) > 1:
                 for taken in batch:
                     self._write_apart([taken])
                 return
-            self._queue.set_aside(batch[0].path, f"{type(error).__name__}: {error}")
+            self.queue.set_aside(batch[0].path, f"{type(error).__name__}: {error}")
 
     def _write(self, batch: list[Taken]) -> None:
         source = self._inbox_source()
@@ -139,7 +132,7 @@ class InboxConsumer:
                 events += self._news.announcements(taken.message)
                 numbers[taken.path] = len(events)
                 events.append(self._event(taken.message, Origin(source.id, taken.offset)))
-        results = self._log.writer.write_or_raise(events, source.precondition)
+        results = self.log.writer.write_or_raise(events, source.precondition)
         written = {path: _Written(events[n], results[n]) for path, n in numbers.items()}
         dead_letters = [
             dead_letter
@@ -153,16 +146,16 @@ class InboxConsumer:
     def _is_forgotten(self, taken: Taken) -> bool:
         """Whether a message is of a session that is not to be kept: it goes then."""
         uuid = session_of(taken.message) if taken.message else None
-        if uuid is None or not self._log.sessions.registrations.forgotten(uuid):
+        if uuid is None or not self.log.sessions.registrations.forgotten(uuid):
             return False
         taken.path.unlink(missing_ok=True)
-        self._queue.finish(taken.path)
+        self.queue.finish(taken.path)
         return True
 
     def _event(self, message: Message, origin: Origin) -> Event:
         uuid = session_of(message)
-        session = None if uuid is None else self._log.sessions.find(uuid)
-        return self._redaction.event(event_of(message, origin, session))
+        session = None if uuid is None else self.log.sessions.find(uuid)
+        return self.redaction.event(event_of(message, origin, session))
 
     def _finish_one(self, taken: Taken, written: _Written | None) -> list[DeadLetter]:
         """What is to be kept of one file that cannot be written; sessions that it ends."""
@@ -172,33 +165,33 @@ class InboxConsumer:
         problem = taken.damage or (written and written.result.error) or "rejected"
         logger.warning("inbox: %s rejected: %s", taken.path.name, problem)
         reason = "damaged" if taken.damage else "refused"
-        content = self._redaction.content(_content(taken.path))
+        content = self.redaction.content(_content(taken.path))
         return [DeadLetter(taken.offset, reason, problem, content)]
 
     def _store(self, source: StoredSource, dead_letters: list[DeadLetter], *, wrote: bool) -> None:
         statements = [
-            *self._log.checkpoints.reject(source, dead_letters),
-            *self._log.sessions.take_changes(),
+            *self.log.checkpoints.reject(source, dead_letters),
+            *self.log.sessions.take_changes(),
         ]
         if wrote:
             statements.append(NOTIFICATION)
-        self._log.database.store(statements, source.precondition, durably=True)
-        self._count_rejected(Counter(dead_letter.reason for dead_letter in dead_letters))
+        self.log.database.store(statements, source.precondition, durably=True)
+        self.count_rejected(Counter(dead_letter.reason for dead_letter in dead_letters))
 
     def _move_away(self, taken: Taken, written: _Written | None) -> None:
         """A file that cannot be moved is read again; its event is in the log once."""
         try:
-            self._done.keep(taken.path, self._redacted(taken, written))
+            self.done.keep(taken.path, self._redacted(taken, written))
         except OSError as error:
-            self._queue.set_aside(taken.path, f"it cannot be moved to {self._done}: {error}")
+            self.queue.set_aside(taken.path, f"it cannot be moved to {self.done}: {error}")
             return
-        self._queue.finish(taken.path)
+        self.queue.finish(taken.path)
 
     def _redacted(self, taken: Taken, written: _Written | None) -> bytes | None:
         """What may be kept of a file, where that is not what it says."""
         if written is None or taken.message is None:
             content = _content(taken.path)
-            redacted = self._redaction.content(content)
+            redacted = self.redaction.content(content)
             return None if redacted == content else redacted
         message, payload = taken.message, written.event.payload
         if payload == message.payload:

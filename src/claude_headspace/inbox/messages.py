@@ -66,7 +66,7 @@ def read_message(path: Path) -> Message:
         content = _read_bounded(path)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return _message(_parsed(content, path), path)
+    return parsed_message(content, path)
 
 
 def remove_leftovers(
@@ -103,14 +103,15 @@ def _read_bounded(path: Path) -> bytes:
     return content
 
 
-def _parsed(content: bytes, path: Path) -> dict[str, Any]:
+def parsed_message(content: bytes, path: Path) -> Message:
+    """The event in the content of such a file. Raises InboxDamaged, which names `path`."""
     try:
         event = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         _damaged(path, f"is not JSON ({error})")
     if not isinstance(event, dict) or event.keys() != _FIELDS:
         _damaged(path, f"is not an object with exactly {', '.join(sorted(_FIELDS))}")
-    return event
+    return _message(event, path)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -83,7 +83,7 @@ class SessionNews:
             return
         key = derived_key(SESSION_ENDED, message.id)
         goes_on = self._sessions.spoke_after(session, message.timestamp)
-        event, statement = self._sessions.ending(session, "closed", message.timestamp, key)
+        event, statement = self._sessions.ended(session, "closed", message.timestamp, key)
         self._log.writer.write_or_raise([event], self._precondition())
         if goes_on:
             session.ended_at = None

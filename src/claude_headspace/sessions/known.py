@@ -126,7 +126,7 @@ class Sessions(LearningSessions):
         self._change(session)
         return registered_event(session, self.registrations.of(session.uuid), when, origin)
 
-    def ending(
+    def ended(
         self, session: StoredSession, reason: str, when: datetime, key: UUID | None = None
     ) -> tuple[Event, str]:
         """The session_ended event, and the statement that stores the end."""

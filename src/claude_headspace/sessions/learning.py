@@ -10,7 +10,7 @@ from claude_headspace.events.event import storable
 from claude_headspace.sessions.cache import SessionCache
 from claude_headspace.sessions.registrations import Registrations
 from claude_headspace.store.copies import DUE, OPEN
-from claude_headspace.store.projections import Place, WorkRows
+from claude_headspace.store.projections import LinePlace, WorkRows
 from claude_headspace.store.sessions import SessionRows, StoredSession
 from claude_headspace.transcripts.outcomes import Other, Turn
 
@@ -58,7 +58,7 @@ class LearningSessions(SessionCache):
         session = found.work and found.session and self.find(found.session)
         if session and found.work and found.timestamp:
             original = self.original(session, found)
-            rows.take(found.work, session.uuid, found.timestamp, Place(*place), original)
+            rows.take(found.work, session.uuid, found.timestamp, LinePlace(*place), original)
 
     def began(self, session: StoredSession, at_the_latest: datetime) -> None:
         """A fork with only copied lines began when these were written."""

@@ -82,8 +82,8 @@ class SessionTimeouts:
     def _end_apart(self, silent: list[UUID], precondition: Precondition) -> None:
         """End them together; after an error one by one, and those that still fail wait."""
         try:
-            endings = [ending for session in silent for ending in self._timed_out(session)]
-            self._write(endings, precondition)
+            ended = [each for session in silent for each in self._timed_out(session)]
+            self._write(ended, precondition)
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the fault of one session
@@ -102,7 +102,7 @@ class SessionTimeouts:
         if session is None or session.last_seen_at is None:
             return []
         # The moment it became inactive, whenever it is noticed.
-        return [self._sessions.ending(session, "timeout", session.last_seen_at + self._timeout)]
+        return [self._sessions.ended(session, "timeout", session.last_seen_at + self._timeout)]
 
     def _set_aside(self, session: UUID, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
@@ -165,8 +165,8 @@ class SessionTimeouts:
         if session.ended_at is None:
             number = str(registration.generation)
             key = derived_key(SESSION_ENDED, str(session.uuid), "unregistered", number)
-            ending = self._sessions.ending(session, "unregistered", self._now(), key)
-            self._write([ending], precondition)
+            ended = self._sessions.ended(session, "unregistered", self._now(), key)
+            self._write([ended], precondition)
         self._sessions.unannounce(session)
         self._log.database.store(self._sessions.take_changes(), precondition)
 

@@ -19,6 +19,8 @@ from claude_headspace.transcripts.checkpoint import RULES, Checkpoint, LineCount
 
 # An entry of a btree index holds about 2,700 bytes.
 MAX_PATH_BYTES = 1000
+# So many rows are fetched at once where all are asked for.
+PAGE_ROWS = 1000
 
 _COLUMNS = (
     "id, path, committed_offset, device, inode, mtime_ns, checksum, head, tail, counts::text,"
@@ -125,14 +127,21 @@ class Checkpoints:
         return replace(source, path=path)
 
     def committed(self) -> Iterator[CommittedSource]:
-        """Every source as it was when it was read last."""
+        """Every source as it was when it was read last, fetched a page at a time."""
+        after = ""
+        while page := self._committed(after):
+            yield from page
+            after = page[-1].path
+
+    def _committed(self, after: str) -> list[CommittedSource]:
         rows = self._database.execute(
             "SELECT path, device, inode, committed_offset, coalesce(mtime_ns, 0),"
             " updated_at > clock_timestamp() - interval '1 day', state <> ''"
-            " FROM checkpoints WHERE machine = %s AND inode IS NOT NULL",
-            (self._machine,),
+            " FROM checkpoints WHERE machine = %s AND path > %s AND inode IS NOT NULL"
+            " ORDER BY path LIMIT %s",
+            (self._machine, after, PAGE_ROWS),
         )
-        return (CommittedSource._make(row) for row in rows)
+        return [CommittedSource._make(row) for row in rows]
 
     def rewind(self, paths: Sequence[str]) -> None:
         """Have these sources read again from their first byte."""

@@ -24,7 +24,7 @@ from claude_headspace.store.connection import Database
 INPUT_BYTES = 1600
 
 
-class Place(NamedTuple):
+class LinePlace(NamedTuple):
     """A line in a source: a pointer into its archive."""
 
     source_id: int
@@ -93,7 +93,7 @@ class WorkRows:
     replies: dict[str, _Reply] = field(default_factory=dict)
 
     def take(
-        self, work: Work, session: UUID, when: datetime, place: Place, copy_of: UUID | None
+        self, work: Work, session: UUID, when: datetime, place: LinePlace, copy_of: UUID | None
     ) -> None:
         """Add what a record says; `copy_of` is the session whose record it repeats."""
         for call in work.calls:
@@ -117,7 +117,7 @@ class WorkRows:
 
 
 def _called(
-    call: ToolCall, session: UUID, subagent: str | None, when: datetime, place: Place,
+    call: ToolCall, session: UUID, subagent: str | None, when: datetime, place: LinePlace,
     copy_of: UUID | None,
 ) -> _Call:  # fmt: skip
     size = memoryview(call.input).nbytes

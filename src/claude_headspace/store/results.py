@@ -8,7 +8,7 @@ from typing import Literal
 
 from claude_headspace.health.status import WriteFigures
 
-Outcome = Literal["written", "again", "duplicate", "rejected", "failed"]
+WriteOutcome = Literal["written", "again", "duplicate", "rejected", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class WriteResult:
     `shared`: the log has an event with this key under another session too. `asked`: Postgres was.
     """
 
-    outcome: Outcome
+    outcome: WriteOutcome
     event_id: int | None = None
     error: str | None = None
     shared: bool = False

@@ -36,7 +36,7 @@ _RESOLVE = """
         AND reason IN ('damaged', 'too_long') AND NOT source_offset = ANY (%s)
 """
 
-Identity = tuple[UUID, UUID]
+TurnName = tuple[UUID, UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Revisions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def logged(self, keys: Collection[UUID]) -> dict[Identity, LoggedTurn]:
+    def logged(self, keys: Collection[UUID]) -> dict[TurnName, LoggedTurn]:
         """The turns with these keys, by key and session."""
         if not keys:
             return {}

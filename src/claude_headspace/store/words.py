@@ -19,7 +19,7 @@ _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TextPart:
     """A stretch of a text: where it begins, how long it is, and its words."""
 
     begins: int
@@ -43,14 +43,14 @@ def same_word(found: re.Match[str]) -> str:
     return _plain(found[0])
 
 
-def parts_of(text: str) -> Iterator[Part]:
+def parts_of(text: str) -> Iterator[TextPart]:
     """The text in parts that are fit to be indexed; none of a text without words."""
     if len(text) <= PART_CHARACTERS:
         pattern = _ASCII_WORD if text.isascii() else _WORD
         words = [word for word in pattern.findall(text) if len(word) <= LONGEST_WORD]
         if len(words) <= PART_WORDS:
             if words:
-                yield Part(0, len(text), _plain(" ".join(words)))
+                yield TextPart(0, len(text), _plain(" ".join(words)))
             return
     places: list[re.Match[str]] = []
     fresh = 0
@@ -68,10 +68,10 @@ def _is_full(places: list[re.Match[str]], found: re.Match[str]) -> bool:
     return len(places) >= PART_WORDS or found.end() - places[0].start() > PART_CHARACTERS
 
 
-def _part(places: list[re.Match[str]]) -> Part:
+def _part(places: list[re.Match[str]]) -> TextPart:
     begins = places[0].start()
     words = " ".join(map(same_word, places))
-    return Part(begins, places[-1].end() - begins, words)
+    return TextPart(begins, places[-1].end() - begins, words)
 
 
 def _plain(word: str) -> str:

@@ -16,7 +16,7 @@ from claude_headspace.store.connection import Database, Meanwhile
 from claude_headspace.store.failures import FOREIGN_KEY_VIOLATION
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.precondition import Precondition
-from claude_headspace.store.results import Outcome, WriteCounters, WriteResult
+from claude_headspace.store.results import WriteCounters, WriteOutcome, WriteResult
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ RETRY_DELAY_MS = 100
 
 Measure = Callable[[Sequence[Event], Sequence["WriteResult"], float], None]
 _IN_LOG_BEFORE = ("again", "duplicate")
-_OUTCOMES: dict[str, Outcome] = {"w": "written", "a": "again", "d": "duplicate"}
+_OUTCOMES: dict[str, WriteOutcome] = {"w": "written", "a": "again", "d": "duplicate"}
 
 _CALL = (
     "CALL write_events(%s::uuid[], %s::uuid[], %s::text[], %s::timestamptz[], %s::text[],"

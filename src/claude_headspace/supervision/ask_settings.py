@@ -20,7 +20,7 @@ class EnforcerMissing(HeadspaceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ListenerSettings:
     """What the listener needs to know."""
 
     state_directory: Path
@@ -29,7 +29,7 @@ class Settings:
     program: str = PROGRAM
 
 
-def ask_settings(supervisor: Supervisor, beats: Path, program: str) -> Settings:
+def ask_settings(supervisor: Supervisor, beats: Path, program: str) -> ListenerSettings:
     """From the plugin in supervisord, which has read the configuration already.
 
     Raises EnforcerMissing where there is none, and SupervisorUnavailable.
@@ -41,7 +41,7 @@ def ask_settings(supervisor: Supervisor, beats: Path, program: str) -> Settings:
             f"supervisord has no [rpcinterface:guard] ({fault}), so nothing limits restarts:"
             " copy the section from the shipped supervisord.conf"
         ) from fault
-    return Settings(
+    return ListenerSettings(
         state_directory=Path(answer["state_directory"]),
         beats=beats,
         alert_command=tuple(answer["alert_command"]),

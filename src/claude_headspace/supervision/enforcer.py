@@ -26,7 +26,7 @@ from claude_headspace.health.status import (
 )
 from claude_headspace.health.words import counted
 from claude_headspace.supervision.budget import WINDOW_SECONDS, RestartBudget
-from claude_headspace.supervision.history import MESSAGE_TYPE, Outcome
+from claude_headspace.supervision.history import MESSAGE_TYPE, RestartOutcome
 from claude_headspace.supervision.interface import GuardInterface
 from claude_headspace.supervision.pace import Pace
 from claude_headspace.supervision.reasons import ExitCodes, explain_exit
@@ -213,7 +213,7 @@ class Enforcer:
         )
 
     def _announce(
-        self, pid: int, reason: str, outcome: Outcome, attempt: int, detail: str = ""
+        self, pid: int, reason: str, outcome: RestartOutcome, attempt: int, detail: str = ""
     ) -> None:
         """Tell the listeners what their own events leave out."""
         message = {

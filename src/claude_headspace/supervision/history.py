@@ -18,7 +18,7 @@ MESSAGE_TYPE = "headspace-guard"
 LARGEST_BYTES = 256 * 1024
 KEPT_RECORDS = 500
 
-Outcome = Literal["restarted", "gave up", "tried again"]
+RestartOutcome = Literal["restarted", "gave up", "tried again"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class RestartRecord:
 
     at: float
     reason: str
-    outcome: Outcome
+    outcome: RestartOutcome
     attempt: int
     limit: int
     window_seconds: float

@@ -19,7 +19,7 @@ from claude_headspace.health.reasons import next_try
 from claude_headspace.health.status import StatusProblem, read_status, status_path
 from claude_headspace.health.verdict import judge
 from claude_headspace.supervision.alerts import Alerts
-from claude_headspace.supervision.ask_settings import Settings, ask_settings
+from claude_headspace.supervision.ask_settings import ListenerSettings, ask_settings
 from claude_headspace.supervision.beats import beats_path
 from claude_headspace.supervision.control import (
     PROGRAM,
@@ -37,7 +37,7 @@ from claude_headspace.supervision.history import (
     read_restarts,
 )
 from claude_headspace.supervision.observe import ask_guard, observe
-from claude_headspace.supervision.protocol import Event, EventStream
+from claude_headspace.supervision.protocol import EventStream, SupervisorEvent
 from claude_headspace.supervision.stuck import Pulse
 
 DEAF_SECONDS = 15.0
@@ -53,7 +53,7 @@ class Listener:
     def __init__(
         self,
         supervisor: Supervisor,
-        settings: Settings,
+        settings: ListenerSettings,
         has_input: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
         pulse: Pulse | None = None,
@@ -82,7 +82,7 @@ class Listener:
             deadline = min(deadline, self.hangs.pulse.deadline)
         return max(0.0, deadline - self._clock())
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: SupervisorEvent) -> None:
         """Handle one event of supervisord."""
         self.hangs.take_beats()
         if event.name == "TICK_5":

@@ -12,7 +12,7 @@ _OK = b"RESULT 2\nOK"
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class SupervisorEvent:
     """One event: `values` are the words of the payload's first line, `body` is the rest."""
 
     name: str
@@ -41,7 +41,7 @@ class EventStream:
         """Whether supervisord has sent something that is not read yet."""
         return bool(self._buffer) or self._wait(0)
 
-    def read(self, timeout_seconds: float, others: Sequence[int] = ()) -> Event | None:
+    def read(self, timeout_seconds: float, others: Sequence[int] = ()) -> SupervisorEvent | None:
         """The next event; None when none begins in time, or one of the others is readable first.
 
         Raises EOFError at the end.
@@ -71,9 +71,9 @@ class EventStream:
         self._buffer += data
 
 
-def _event(fields: dict[str, str], payload: str) -> Event:
+def _event(fields: dict[str, str], payload: str) -> SupervisorEvent:
     first, _, body = payload.partition("\n")
-    return Event(fields["eventname"], int(fields["serial"]), _words(first), body)
+    return SupervisorEvent(fields["eventname"], int(fields["serial"]), _words(first), body)
 
 
 def _words(line: str) -> dict[str, str]:

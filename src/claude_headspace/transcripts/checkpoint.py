@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 # The rules by which lines are told apart (see transcripts.classify). What was read by older ones is
 # read again.
 RULES = 3
@@ -61,26 +63,17 @@ class LineCounts:
 
     def as_json(self) -> dict[str, Any]:
         """The counts as the database keeps them."""
-        return {
-            "lines": self.lines,
-            "turns": self.turns,
-            "duplicates": self.duplicates,
-            "rescued": self.rescued,
-            "other": dict(self.other),
-            "rejected": dict(self.rejected),
-        }
+        counts: dict[str, Any] = msgspec.to_builtins(self)
+        return counts
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> LineCounts:
         """The counts out of what `as_json` made."""
-        return cls(
-            lines=stored.get("lines", 0),
-            turns=stored.get("turns", 0),
-            duplicates=stored.get("duplicates", 0),
-            rescued=stored.get("rescued", 0),
-            other=Counter(stored.get("other", {})),
-            rejected=Counter(stored.get("rejected", {})),
+        lines, turns, duplicates, rescued = (
+            int(stored.get(name, 0)) for name in ("lines", "turns", "duplicates", "rescued")
         )
+        other, rejected = Counter(stored.get("other", {})), Counter(stored.get("rejected", {}))
+        return cls(lines, turns, duplicates, rescued, other, rejected)
 
 
 def as_stored(number: int) -> int:

@@ -14,8 +14,8 @@ from claude_headspace.transcripts.records import (
     Attachment,
     Body,
     Details,
-    Message,
-    Origin,
+    MessageBody,
+    MessageOrigin,
     Record,
 )
 from claude_headspace.transcripts.typed import (
@@ -47,7 +47,7 @@ KNOWN_MACHINES = frozenset(
 _MAX_KIND_LENGTH = 60
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
+class Classified(msgspec.Struct, frozen=True, gc=False):
     """What a record is: `text` and `actor` of a turn, or else the `kind` it is counted under."""
 
     kind: str
@@ -60,30 +60,30 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         return bool(self.actor)
 
 
-_COMPACT_SUMMARY = Verdict("user/compact_summary")
-_META = Verdict("user/meta")
-_SUBAGENT_PROMPT = Verdict("user/subagent_prompt")
-_NOTICE = Verdict("assistant/notice")
-_NOTHING_SAID = Verdict("assistant/no_text")
-_ATTACHMENT = Verdict("attachment")
+_COMPACT_SUMMARY = Classified("user/compact_summary")
+_META = Classified("user/meta")
+_SUBAGENT_PROMPT = Classified("user/subagent_prompt")
+_NOTICE = Classified("assistant/notice")
+_NOTHING_SAID = Classified("assistant/no_text")
+_ATTACHMENT = Classified("attachment")
 
 
-def classify(record: Record, body: Body) -> Verdict:
+def classify(record: Record, body: Body) -> Classified:
     """What this record is."""
     rule = _RULES.get(record.type or "")
     return _of_type(record.type) if rule is None or body is None else rule(record, body)
 
 
-def _assistant(record: Record, message: Message) -> Verdict:
+def _assistant(record: Record, message: MessageBody) -> Classified:
     if record.isApiErrorMessage or message.model == "<synthetic>":
         return _NOTICE
     if (record.agentId or "").startswith(_INTERNAL_AGENTS):
-        return Verdict("assistant/internal_agent")
+        return Classified("assistant/internal_agent")
     text = text_of(message.content)
-    return Verdict("turn", "agent", text) if text and not text.isspace() else _NOTHING_SAID
+    return Classified("turn", "agent", text) if text and not text.isspace() else _NOTHING_SAID
 
 
-def _user(record: Record, message: Message) -> Verdict:
+def _user(record: Record, message: MessageBody) -> Classified:
     if record.isCompactSummary:
         return _COMPACT_SUMMARY
     if record.isMeta or record.isVisibleInTranscriptOnly or record.isVirtual:
@@ -92,7 +92,7 @@ def _user(record: Record, message: Message) -> Verdict:
         return _SUBAGENT_PROMPT
     origin = _origin_kind(record.origin)
     if origin not in (None, HUMAN) or record.promptSource == "system":
-        return Verdict("user/" + MACHINE + _kind(origin or "system"))
+        return Classified("user/" + MACHINE + _kind(origin or "system"))
     text = _with_feedback(record, text_of(message.content))
     if record.promptSource in TYPED_SOURCES:
         return _said(unwrapped(text, EDITOR_WRAPPERS), "user")
@@ -101,7 +101,7 @@ def _user(record: Record, message: Message) -> Verdict:
         return _said(only_command(text) or text, "user")
     bare = unwrapped(text, WRAPPERS)
     if is_injected(bare) and not is_pasted(text):
-        return Verdict("user/injected")
+        return Classified("user/injected")
     return _as_typed(bare, "user")
 
 
@@ -111,12 +111,12 @@ def _with_feedback(record: Record, text: str) -> str:
     return "\n".join(part for part in (feedback, text) if part and part.strip())
 
 
-def _attachment(record: Record, attachment: Attachment) -> Verdict:
+def _attachment(record: Record, attachment: Attachment) -> Classified:
     if attachment.type != QUEUED_PROMPT:
         return _ATTACHMENT
     machine = _queued_by_machine(record, attachment)
     if machine:
-        return Verdict("attachment/" + MACHINE + _kind(machine))
+        return Classified("attachment/" + MACHINE + _kind(machine))
     return _as_typed(unwrapped(text_of(attachment.prompt), EDITOR_WRAPPERS), "attachment")
 
 
@@ -130,28 +130,28 @@ def _queued_by_machine(record: Record, attachment: Attachment) -> str | None:
     return "meta" if record.isSidechain or record.isMeta or attachment.isMeta else None
 
 
-def _system(record: Record, details: Details) -> Verdict:
+def _system(record: Record, details: Details) -> Classified:
     typed = None
     if details.subtype == "local_command" and not record.isMeta:
         typed = command((details.text or "").strip())
-    return Verdict("turn", "user", typed) if typed else _of_type("system")
+    return Classified("turn", "user", typed) if typed else _of_type("system")
 
 
-def _as_typed(text: str, kind: str) -> Verdict:
+def _as_typed(text: str, kind: str) -> Classified:
     return _said(command(text) or text, kind)
 
 
-def _said(text: str, kind: str) -> Verdict:
-    return Verdict("turn", "user", text) if text else _of_type(f"{kind}/no_text")
+def _said(text: str, kind: str) -> Classified:
+    return Classified("turn", "user", text) if text else _of_type(f"{kind}/no_text")
 
 
 @lru_cache(maxsize=256)
-def _of_type(name: str | None) -> Verdict:
-    return Verdict(_kind(name) if name else "untyped")
+def _of_type(name: str | None) -> Classified:
+    return Classified(_kind(name) if name else "untyped")
 
 
-def _origin_kind(origin: Origin | str | None) -> str | None:
-    return origin.kind if isinstance(origin, Origin) else origin
+def _origin_kind(origin: MessageOrigin | str | None) -> str | None:
+    return origin.kind if isinstance(origin, MessageOrigin) else origin
 
 
 def _kind(name: str) -> str:
@@ -177,7 +177,7 @@ def title_of(record: Record, body: Body) -> str | None:
 
 
 # A body is of the kind that goes with its record's type (see transcripts.records).
-_RULES: Mapping[str, Callable[[Record, Any], Verdict]] = {
+_RULES: Mapping[str, Callable[[Record, Any], Classified]] = {
     "assistant": _assistant,
     "user": _user,
     "attachment": _attachment,

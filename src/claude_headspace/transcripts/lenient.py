@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec.structs import fields
 
 from claude_headspace.transcripts.records import (
     ABSENT,
@@ -18,27 +19,23 @@ from claude_headspace.transcripts.records import (
     Content,
     Details,
     ForkedFrom,
-    Message,
-    Origin,
+    MessageBody,
+    MessageOrigin,
     Record,
     text_or_none,
 )
 
-_TEXT_FIELDS = (
-    "type", "uuid", "parentUuid", "sessionId", "requestSessionId", "timestamp", "cwd", "agentId",
-    "promptSource", "entrypoint", "userFeedback",
-)  # fmt: skip
-_DETAILS = (
-    "subtype", "operation", "leafUuid", "customTitle", "aiTitle", "agentName", "summary",
-)  # fmt: skip
-_FLAGS = (
-    "isSidechain", "isMeta", "isCompactSummary", "isVisibleInTranscriptOnly", "isVirtual",
-    "isApiErrorMessage", "holdsPersonsWords",
-)  # fmt: skip
+
+def _names(struct: type[msgspec.Struct], kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(struct) if field.type == kind)
+
+
+_TEXT_FIELDS, _FLAGS = _names(Record, str | None), _names(Record, bool | None)
+_DETAILS = _names(Details, str | None)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundRecord:
     """A whole record of a line that was not simply one record.
 
     `offset` is in bytes from the line's start. `body` is decoded already.
@@ -58,7 +55,7 @@ class Broken:
     problem: str
 
 
-def found(offset: int, value: Any, *, rescued: bool) -> Found | Broken:
+def found(offset: int, value: Any, *, rescued: bool) -> FoundRecord | Broken:
     """The record that a JSON value is; what does not fit is left out."""
     if not isinstance(value, dict):
         return Broken(offset, f"a {type(value).__name__} where a JSON object was expected")
@@ -67,12 +64,14 @@ def found(offset: int, value: Any, *, rescued: bool) -> Found | Broken:
         setattr(record, name, text_or_none(value.get(name)))
     for name in _FLAGS:
         setattr(record, name, bool(value.get(name)))
-    return Found(offset, record, _body(record.type, value), rescued)
+    return FoundRecord(offset, record, _body(record.type, value), rescued)
 
 
-def _origin(value: Any) -> Origin | str | None:
+def _origin(value: Any) -> MessageOrigin | str | None:
     return (
-        Origin(text_or_none(value.get("kind"))) if isinstance(value, dict) else text_or_none(value)
+        MessageOrigin(text_or_none(value.get("kind")))
+        if isinstance(value, dict)
+        else text_or_none(value)
     )
 
 
@@ -99,10 +98,10 @@ def _details(value: dict[str, Any]) -> Details:
     return details
 
 
-def _message(value: Any) -> Message:
+def _message(value: Any) -> MessageBody:
     if not isinstance(value, dict):
-        return Message()
-    return Message(
+        return MessageBody()
+    return MessageBody(
         _content(value.get("content")),
         text_or_none(value.get("id")), text_or_none(value.get("model")),
         _raw(value.get("usage")),

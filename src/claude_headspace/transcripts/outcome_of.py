@@ -11,16 +11,16 @@ from marshmallow import ValidationError
 from claude_headspace.events.event import derived_key
 from claude_headspace.events.schemas import parse_instant
 from claude_headspace.events.work import Work
-from claude_headspace.transcripts.classify import Verdict, title_of
+from claude_headspace.transcripts.classify import Classified, title_of
 from claude_headspace.transcripts.outcomes import Other, Outcome, Rejected, Title, Turn, line_key
 from claude_headspace.transcripts.prompts import Prompt
-from claude_headspace.transcripts.records import Body, Details, Message, Record
+from claude_headspace.transcripts.records import Body, Details, MessageBody, Record
 
 
 def outcome_of(
     record: Record,
     body: Body,
-    verdict: Verdict,
+    verdict: Classified,
     offset: int,
     rescued: bool,
     work: Work | None,
@@ -70,7 +70,7 @@ def session_of(text: str) -> UUID:
 
 
 def _turn(
-    record: Record, body: Body, verdict: Verdict, offset: int, rescued: bool, work: Work | None
+    record: Record, body: Body, verdict: Classified, offset: int, rescued: bool, work: Work | None
 ) -> Turn | Rejected:
     if not (record.sessionId and record.uuid and record.timestamp):
         missing = [n for n in ("sessionId", "uuid", "timestamp") if not getattr(record, n)]
@@ -83,7 +83,7 @@ def _turn(
     return Turn(
         offset, session, line_key(record.uuid), record.uuid, timestamp, record.timestamp,
         record.cwd, verdict.actor, verdict.text,
-        message_id=body.id if isinstance(body, Message) else None,
+        message_id=body.id if isinstance(body, MessageBody) else None,
         subagent_id=record.agentId,
         parent_uuid=record.parentUuid,
         prompt_source="queued" if queued else record.promptSource,

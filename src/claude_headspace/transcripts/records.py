@@ -9,7 +9,7 @@ import msgspec
 ABSENT = msgspec.Raw(b"")
 
 
-class Origin(msgspec.Struct):
+class MessageOrigin(msgspec.Struct):
     """Who made a message, as newer clients say: `human`, or the kind of a machine."""
 
     kind: str | None = None
@@ -37,7 +37,7 @@ class Block(msgspec.Struct):
 Content = str | list[Block | str] | None
 
 
-class Message(msgspec.Struct):
+class MessageBody(msgspec.Struct):
     """The part of a message that says whether it is a turn, and what it cost."""
 
     content: Content = None
@@ -54,7 +54,7 @@ class Attachment(msgspec.Struct):
     prompt: Content = None
     commandMode: str | None = "prompt"  # noqa: N815
     isMeta: bool | None = None  # noqa: N815
-    origin: Origin | str | None = None
+    origin: MessageOrigin | str | None = None
 
 
 class _AttachmentType(msgspec.Struct):
@@ -77,7 +77,7 @@ class Record(msgspec.Struct):
     promptSource: str | None = None  # noqa: N815
     entrypoint: str | None = None
     userFeedback: str | None = None  # noqa: N815
-    origin: Origin | str | None = None
+    origin: MessageOrigin | str | None = None
     forkedFrom: ForkedFrom | None = None  # noqa: N815
     isSidechain: bool | None = None  # noqa: N815
     isMeta: bool | None = None  # noqa: N815
@@ -111,7 +111,7 @@ class Details(msgspec.Struct):
 
 
 # Where a record of a type has its further fields.
-Body = Message | Attachment | Details | None
+Body = MessageBody | Attachment | Details | None
 
 
 class Undecodable(Exception):
@@ -119,7 +119,7 @@ class Undecodable(Exception):
 
 
 _decode_record = msgspec.json.Decoder(Record).decode
-_decode_message = msgspec.json.Decoder(Message).decode
+_decode_message = msgspec.json.Decoder(MessageBody).decode
 _decode_attachment_type = msgspec.json.Decoder(_AttachmentType).decode
 _decode_attachment = msgspec.json.Decoder(Attachment).decode
 _decode_details = msgspec.json.Decoder(Details).decode
@@ -146,7 +146,7 @@ def quick_body(record: Record, line: bytes) -> Body:
     kind = record.type
     try:
         if kind in WITH_MESSAGE:
-            return Message() if record.message == ABSENT else _decode_message(record.message)
+            return MessageBody() if record.message == ABSENT else _decode_message(record.message)
         if kind == "attachment":
             return _quick_attachment(record)
         return _decode_details(line) if kind in WITH_DETAILS else None

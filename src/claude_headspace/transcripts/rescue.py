@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from claude_headspace.transcripts.lenient import Broken, Found, found
+from claude_headspace.transcripts.lenient import Broken, FoundRecord, found
 
 # What is decoded in vain while whole records are searched for behind a broken one, as a multiple
 # of the line's length: so the search is linear, whatever the line holds.
@@ -41,7 +41,7 @@ class _OneLine(str):
         return -1
 
 
-def take_apart(line: bytes) -> Iterator[Found | Broken]:
+def take_apart(line: bytes) -> Iterator[FoundRecord | Broken]:
     """Every whole record of any line of bytes, and the parts that are none."""
     broken = records = 0
     for part in _parts(line):
@@ -57,7 +57,7 @@ def take_apart(line: bytes) -> Iterator[Found | Broken]:
         yield part
 
 
-def _parts(line: bytes) -> Iterator[Found | Broken]:
+def _parts(line: bytes) -> Iterator[FoundRecord | Broken]:
     # surrogateescape keeps one character for each undecodable byte, so offsets stay exact.
     text = _OneLine(line.decode("utf-8", "surrogateescape"))
     # NULs between tokens count as space; those inside a string are its own.

@@ -29,7 +29,7 @@ LONGEST_LINE_BYTES = 64 * 1024 * 1024
 # So long one call of the operating system may take before it is taken for a hang.
 SLOW_SECONDS = 60.0
 
-Verdict = Literal["same", "rewritten"]
+Comparison = Literal["same", "rewritten"]
 # Called with what is done and the seconds that it may take.
 Announce = Callable[[str, float], AbstractContextManager[None]]
 
@@ -86,7 +86,7 @@ class SourceFile:
         """The same as a time of day; a date beyond the calendar is its first or its last."""
         return instant(self.stat.st_mtime)
 
-    def compare(self, checkpoint: Checkpoint, beat: Callable[[], None]) -> Verdict:
+    def compare(self, checkpoint: Checkpoint, beat: Callable[[], None]) -> Comparison:
         """Whether the committed bytes are unchanged; `beat` is called during long work."""
         if self.stat.st_size < checkpoint.offset:
             return "rewritten"

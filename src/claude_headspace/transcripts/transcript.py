@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from claude_headspace.transcripts.classify import Verdict, classify
+from claude_headspace.transcripts.classify import Classified, classify
 from claude_headspace.transcripts.lenient import Broken
 from claude_headspace.transcripts.outcome_of import outcome_of, prompt_key, prompt_turn, session_of
 from claude_headspace.transcripts.outcomes import (
@@ -21,7 +21,7 @@ from claude_headspace.transcripts.records import (
     Block,
     Body,
     Details,
-    Message,
+    MessageBody,
     Record,
     Undecodable,
     quick_body,
@@ -98,7 +98,7 @@ class Transcript:
         self, record: Record, body: Body, line: bytes, offset: int, *, rescued: bool = False
     ) -> Sequence[Outcome]:
         verdict = classify(record, body)
-        work = work_of(record, body, line) if type(body) is Message else None
+        work = work_of(record, body, line) if type(body) is MessageBody else None
         outcome = outcome_of(record, body, verdict, offset, rescued, work)
         if record.type == "queue-operation":
             if self._known and isinstance(body, Details):
@@ -116,7 +116,7 @@ class Transcript:
         self._keep(session, after)
 
     def _prompts_before(
-        self, record: Record, body: Body, verdict: Verdict, offset: int
+        self, record: Record, body: Body, verdict: Classified, offset: int
     ) -> Iterator[Outcome]:
         """Prompts that this record answers, or that stand before it."""
         session, queue = record.sessionId or "", self.queues[record.sessionId or ""]
@@ -131,7 +131,7 @@ class Transcript:
         self._keep(session, after)
         yield from (prompt_turn(session, prompt, offset) for prompt in prompts)
 
-    def _withdrawn(self, record: Record, verdict: Verdict) -> Iterator[Withdrawn]:
+    def _withdrawn(self, record: Record, verdict: Classified) -> Iterator[Withdrawn]:
         """A turn of a person is crossed off the queue; what was told too early is withdrawn."""
         session = record.sessionId or ""
         queue = self.queues.get(session)
@@ -166,7 +166,7 @@ def _queues(state: str) -> Queues:
 
 def _is_prompt(record: Record, body: Body) -> bool:
     """Whether a person's record is a prompt, not an answer next to a tool's result."""
-    if not isinstance(body, Message):
+    if not isinstance(body, MessageBody):
         return record.type == "system"
     blocks = body.content if isinstance(body.content, list) else []
     return not any(isinstance(block, Block) and block.type == "tool_result" for block in blocks)

@@ -9,7 +9,7 @@ import msgspec
 
 from claude_headspace.events.event import storable
 from claude_headspace.events.work import ToolCall, ToolResult, Usage, Work
-from claude_headspace.transcripts.records import ABSENT, Block, Message, Record
+from claude_headspace.transcripts.records import ABSENT, Block, MessageBody, Record
 
 # Names and ids are keys of indexes; real ones have 30 characters.
 LONGEST_NAME = 200
@@ -37,7 +37,7 @@ class _CacheWrites(msgspec.Struct):
     ephemeral_1h_input_tokens: Tokens = None
 
 
-class _Usage(msgspec.Struct):
+class _ToldUsage(msgspec.Struct):
     input_tokens: Tokens = None
     output_tokens: Tokens = None
     cache_read_input_tokens: Tokens = None
@@ -50,12 +50,12 @@ class _Denial(msgspec.Struct):
     toolDenialKind: str | None = None  # noqa: N815
 
 
-_decode_usage = msgspec.json.Decoder(_Usage | None).decode
+_decode_usage = msgspec.json.Decoder(_ToldUsage | None).decode
 _decode_denial = msgspec.json.Decoder(_Denial).decode
 _FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def work_of(record: Record, message: Message, line: bytes) -> Work | None:
+def work_of(record: Record, message: MessageBody, line: bytes) -> Work | None:
     """The tool calls and tokens of this record, which is on this line; None if it has none."""
     blocks = message.content if isinstance(message.content, list) else ()
     if record.type == "assistant":
@@ -74,7 +74,7 @@ def work_of(record: Record, message: Message, line: bytes) -> Work | None:
     return Work(_agent(record), results=results) if results else None
 
 
-def _usage(message: Message) -> Usage | None:
+def _usage(message: MessageBody) -> Usage | None:
     if message.usage == ABSENT or not message.id or message.model in (None, SYNTHETIC):
         return None
     try:

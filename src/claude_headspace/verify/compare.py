@@ -8,12 +8,12 @@ from typing import Any
 from claude_headspace.events.event import storable
 from claude_headspace.events.taxonomy import TURN_DETECTED
 from claude_headspace.transcripts.outcomes import Turn
-from claude_headspace.verify.logged import LoggedTurn
+from claude_headspace.verify.logged import EventOfTurn
 
 _REDACTED = re.compile(r"\[redacted:[^\]\s]+\]")
 
 
-def differences(turn: Turn, logged: LoggedTurn) -> list[str]:
+def differences(turn: Turn, logged: EventOfTurn) -> list[str]:
     """The names of the fields in which the event is not what the line says."""
     expected, stored = turn.payload(), logged.payload
     names = [*expected, *(name for name in stored if name not in expected)]
@@ -22,13 +22,13 @@ def differences(turn: Turn, logged: LoggedTurn) -> list[str]:
         "event_type": logged.event_type != TURN_DETECTED,
         "timestamp": logged.timestamp != turn.timestamp,
         "retracted_at": logged.retracted,
-        "agent_id": logged.agent_session not in (None, turn.session),
+        "agent_id": logged.agent_session not in (None, str(turn.session)),
         "project_id": logged.project_of_agent not in (None, logged.project_id),
     }
     return found + [name for name, is_wrong in wrong.items() if is_wrong]
 
 
-def _agrees(name: str, expected: Any, stored: Any, turn: Turn, logged: LoggedTurn) -> bool:
+def _agrees(name: str, expected: Any, stored: Any, turn: Turn, logged: EventOfTurn) -> bool:
     if not isinstance(expected, str) or not isinstance(stored, str):
         return bool(expected == stored)
     expected = storable(expected)[0]

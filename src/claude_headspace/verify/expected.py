@@ -5,8 +5,8 @@ The same functions as capture's on purpose: a second parser would only have faul
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line, TooLong
@@ -20,7 +20,7 @@ BATCH_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ExpectedRecord:
     """What one record tells. `line` counts from 1; `start` is its line's first byte.
 
     `line` is 0 where a prompt waits at the end of the file for a line that tells of it.
@@ -31,119 +31,99 @@ class Place:
     told: Turn | Rejected
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+@dataclass(slots=True)
+class ExpectedBatch:
     """Lines in the order of the file, up to the byte `end`. `others`: records that are no turns."""
 
     start: int
     end: int
-    places: Sequence[Place]
-    lines: int
-    others: int
+    records: list[ExpectedRecord] = field(default_factory=list)
+    lines: int = 0
+    others: int = 0
+
+    def take(self, line: int, start: int, outcomes: Iterable[Outcome]) -> None:
+        """Add a line; of one with very many dead letters, those that are kept."""
+        self.lines += 1
+        broken = 0
+        for outcome in outcomes:
+            broken += isinstance(outcome, Rejected)
+            if not isinstance(outcome, Turn | Rejected):
+                self.others += 1
+            elif isinstance(outcome, Turn) or broken <= MAX_BROKEN:
+                self.records.append(ExpectedRecord(line, start, outcome))
 
 
+@dataclass(eq=False)
 class Expected:
     """One reading of a file as long as it is when it is opened.
 
-    `set_aside`: offsets of lines that are not to be touched, because they killed the watcher.
+    `poison`: offsets of lines that are not to be touched, because they killed the watcher.
     After `batches`: `checksum` is that of the first `committed` bytes, and `unfinished` counts
     bytes after the last newline that are no whole record yet.
     """
 
-    def __init__(
-        self,
-        file: SourceFile,
-        max_line_bytes: int,
-        committed: int = 0,
-        *,
-        set_aside: Collection[int] = (),
-        progress: Callable[[int], None] = lambda _: None,
-    ) -> None:
-        """`close` releases the file."""
-        self._file = file
-        self._limit = max_line_bytes
-        self._committed = committed
-        self._set_aside = set_aside
-        self._progress = progress
+    file: SourceFile
+    max_line_bytes: int
+    committed: int = 0
+    poison: Collection[int] = ()
+    progress: Callable[[int], object] = lambda _: None
+
+    def __post_init__(self) -> None:
         self._transcript = Transcript()
         self._line = 0
-        self.size = self._file.stat.st_size
-        self.modified = self._file.stat.st_mtime
+        self.size = self.file.stat.st_size
+        self.modified = self.file.stat.st_mtime
         self.checksum = 0
         self.unfinished = 0
 
     def close(self) -> None:
         """Release the file."""
-        self._file.close()
+        self.file.close()
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[ExpectedBatch]:
         """All lines, the last one also without its newline, and what waits at the end."""
         checkpoint, more = Checkpoint(), True
         while more:
             before = checkpoint
-            chunk = self._file.read(before, self._limit, _no_beat, BATCH_BYTES)
+            chunk = self.file.read(before, self.max_line_bytes, _no_beat, BATCH_BYTES)
             checkpoint, more = chunk.checkpoint, chunk.more
-            if before.offset <= self._committed <= max(checkpoint.offset, before.offset):
-                self.checksum = self._file.checksum(before, self._committed)
-            yield self._batch(chunk.lines, before.offset, checkpoint.offset)
-            self._progress(checkpoint.offset - before.offset)
-        if checkpoint.offset < self._committed <= self.size:
-            self.checksum = self._file.checksum(checkpoint, self._committed)
-        yield from self._at_end(checkpoint)
+            if before.offset <= self.committed <= max(checkpoint.offset, before.offset):
+                self.checksum = self.file.checksum(before, self.committed)
+            batch = ExpectedBatch(before.offset, checkpoint.offset)
+            for line in chunk.lines:
+                self._line += 1
+                batch.take(self._line, line.start, self._outcomes(line))
+            yield batch
+            self.progress(checkpoint.offset - before.offset)
+        if checkpoint.offset < self.committed <= self.size:
+            self.checksum = self.file.checksum(checkpoint, self.committed)
+        yield self._at_end(checkpoint)
 
-    def _batch(self, lines: Sequence[Line | TooLong], start: int, end: int) -> Batch:
-        places: list[Place] = []
-        others = 0
-        for line in lines:
-            self._line += 1
-            outcomes = self._outcomes(line)
-            told = self._told(line.start, outcomes)
-            others += sum(not isinstance(outcome, Turn | Rejected) for outcome in outcomes)
-            places += told
-        return Batch(start, end, places, len(lines), others)
-
-    def _outcomes(self, line: Line | TooLong) -> list[Outcome]:
+    def _outcomes(self, line: Line | TooLong) -> Iterable[Outcome]:
         if isinstance(line, TooLong):
             return [Rejected(line.start, "too_long", f"{line.length} bytes")]
-        if line.start in self._set_aside:
+        if line.start in self.poison:
             return [Rejected(line.start, "poison", "set aside")]
-        return list(self._transcript.outcomes(line.data, line.start))
+        return self._transcript.outcomes(line.data, line.start)
 
-    def _told(self, start: int, outcomes: Sequence[Outcome]) -> Iterator[Place]:
-        """Turns and dead letters; of a line with very many of these, those that are kept."""
-        broken = 0
-        for outcome in outcomes:
-            if isinstance(outcome, Rejected):
-                broken += 1
-                if broken > MAX_BROKEN:
-                    continue
-            if isinstance(outcome, Turn | Rejected):
-                yield Place(self._line, start, outcome)
-
-    def _at_end(self, checkpoint: Checkpoint) -> Iterator[Batch]:
-        start = checkpoint.offset
-        self.unfinished = self.size - start
-        last = self._file.read_unfinished(checkpoint, self._limit)
+    def _at_end(self, checkpoint: Checkpoint) -> ExpectedBatch:
+        batch = ExpectedBatch(checkpoint.offset, self.size)
+        self.unfinished = self.size - checkpoint.offset
+        last = self.file.read_unfinished(checkpoint, self.max_line_bytes)
         if last is not None and isinstance(line := last.lines[0], Line):
-            yield from self._unfinished_line(line)
-        waiting = [
-            Place(0, self.size, o)
-            for o in self._transcript.untold(self.size)
-            if isinstance(o, Turn)
-        ]
-        yield Batch(self.size, self.size, waiting, 0, 0)
+            batch.take(self._line + 1, line.start, self._unfinished_line(line))
+        waiting = self._transcript.untold(self.size)
+        batch.records += [ExpectedRecord(0, self.size, o) for o in waiting if isinstance(o, Turn)]
+        return batch
 
-    def _unfinished_line(self, line: Line) -> Iterator[Batch]:
+    def _unfinished_line(self, line: Line) -> Iterable[Outcome]:
         """The last line if it is whole; else what was read of it before more was written to it."""
         tried = Transcript(self._transcript.state)
-        outcomes = list(tried.outcomes(line.data, line.start))
+        outcomes = tried.outcomes(line.data, line.start)
         if any(isinstance(outcome, Rejected) for outcome in outcomes):
-            outcomes = [o for o in outcomes if isinstance(o, Turn) and o.offset < self._committed]
-        else:
-            self._transcript, self.unfinished = tried, 0
-        self._line += 1
-        others = sum(not isinstance(outcome, Turn) for outcome in outcomes)
-        yield Batch(line.start, self.size, list(self._told(line.start, outcomes)), 1, others)
+            return [o for o in outcomes if isinstance(o, Turn) and o.offset < self.committed]
+        self._transcript, self.unfinished = tried, 0
+        return outcomes
 
 
 def _no_beat() -> None:

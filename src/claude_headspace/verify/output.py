@@ -9,7 +9,14 @@ from dataclasses import asdict
 from typing import TextIO
 
 from claude_headspace.health.words import counted
-from claude_headspace.verify.report import HARMLESS, TALLIES, Finding, Kind, Report, Tally
+from claude_headspace.verify.report import (
+    HARMLESS,
+    TALLIES,
+    Finding,
+    FindingKind,
+    Report,
+    SessionTally,
+)
 
 # Of each kind; --json has more.
 PLACES_SHOWN = 20
@@ -78,7 +85,7 @@ def _repaired(report: Report) -> str:
     return f"; {counted(written, 'event')} {were} written now" if written else ""
 
 
-def _row(name: str, tally: Tally) -> str:
+def _row(name: str, tally: SessionTally) -> str:
     numbers = "".join(f"{getattr(tally, each):>{width}}" for each, width in _WIDTHS.items())
     return f"{name:36}{numbers}\n"
 
@@ -96,7 +103,7 @@ def _told(finding: Finding) -> str:
 
 
 def _places(report: Report) -> Iterator[str]:
-    told: Counter[Kind] = Counter()
+    told: Counter[FindingKind] = Counter()
     for finding in report.findings:
         told[finding.kind] += 1
         if told[finding.kind] <= PLACES_SHOWN:

@@ -1,112 +1,33 @@
-"""Writes what a check found missing, as the watcher would have written it."""
+"""Has what a check found set right: written now, or read again by the watcher."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from uuid import UUID
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TextIO
 
 from claude_headspace.archive.file import open_kept
 from claude_headspace.archive.pieces import Pieces
+from claude_headspace.capture.late import LateWriter
 from claude_headspace.config import Config
-from claude_headspace.events.event import Event, Origin
-from claude_headspace.events.taxonomy import SESSION_REGISTERED
-from claude_headspace.sessions.log import make_log
-from claude_headspace.store.projections import Projections, WorkRows
-from claude_headspace.store.results import WriteResult
-from claude_headspace.store.writer import NOTIFICATION
-from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
-from claude_headspace.transcripts.secrets import Redaction
+from claude_headspace.transcripts.outcomes import Turn
+from claude_headspace.verify.conclusions import lost_events
 from claude_headspace.verify.expected import Expected
-from claude_headspace.verify.logged import LATE, LogSide
-from claude_headspace.verify.rebuild import Rebuild
+from claude_headspace.verify.logged import LogSide
 from claude_headspace.verify.report import Report
 
-APPLICATION_NAME = "claude-headspace repair"
-BATCH_EVENTS = 100
 
-
-class LateWriter:
-    """Writes events after the fact, with the rows and announcements that the watcher makes."""
-
-    def __init__(self, config: Config) -> None:
-        # A lost connection ends the repair: what it rests on may no longer be so.
-        self._log = make_log(config, APPLICATION_NAME)
-        self._log.database.connect()
-        self.sessions = self._log.sessions
-        self.sessions.reload()
-        self.rebuild = Rebuild(self._log, config)
-        self._redaction = Redaction.of(config.privacy)
-        self._precondition = self._log.database.precondition()
-
-    def close(self) -> None:
-        """Drop the connection."""
-        self._log.database.close()
-
-    def write_turns(self, source_id: int, path: str, turns: Sequence[Turn]) -> list[WriteResult]:
-        """What became of each turn. Raises DatabaseUnavailable when the database is away."""
-        # A running watcher may have stored other things of these sessions since.
-        self.sessions.reload()
-        events: list[Event] = []
-        numbers: list[int] = []
-        for turn in turns:
-            session = self.sessions.meet_turn(turn, path)
-            origin = Origin(source_id, turn.offset)
-            announcement = self.sessions.hear(session, turn, turn.timestamp, origin, again=True)
-            if announcement is not None:
-                events.append(announcement)
-            numbers.append(len(events))
-            turn = self._redaction.turn(turn)
-            events.append(self.sessions.turn_event(turn, source_id, session))
-        results = self.write_events(events)
-        return [results[number] for number in numbers]
-
-    def write_events(self, events: Sequence[Event]) -> list[WriteResult]:
-        """The same for events; then what was learnt of their sessions is stored."""
-        results: list[WriteResult] = []
-        for start in range(0, len(events), BATCH_EVENTS):
-            batch = [event.annotated(**{LATE: True}) for event in events[start:][:BATCH_EVENTS]]
-            results += self._log.writer.write_or_raise(batch, self._precondition)
-        self._log.database.store([*self.sessions.take_changes(), NOTIFICATION], self._precondition)
-        return results
-
-    def write_work(self, found: Sequence[Outcome], *place: int) -> None:
-        """Store the rows of tools and models that one line makes; `place` is for Place."""
-        rows = WorkRows()
-        told = {each.session for each in found if isinstance(each, Turn | Other)}
-        for session in filter(None, told):
-            if self.sessions.captured(session):
-                self.rebuild.take(rows, found, session, *place)
-        statements = Projections(self._log.database).statements(rows)
-        self._log.database.store(statements, self._precondition)
-
-    def write_missing(self, event_type: str, uuid: UUID, reason: str) -> bool:
-        """Write the session_registered or session_ended that a session has lost; whether it was."""
-        session = self.sessions.find(uuid)
-        if session is None:
-            return False
-        event: Event | None
-        if event_type == SESSION_REGISTERED:
-            self.sessions.unannounce(session)
-            when = session.started_at or datetime.now(UTC)
-            event = self.sessions.announcement(session, when, None)
-        else:
-            when = session.ended_at or datetime.now(UTC)
-            event, _ = self.sessions.ending(session, reason, when)
-        return event is not None and self.write_events([event])[0].outcome == "written"
-
-
+@dataclass(slots=True)
 class Repair:
-    """What a check found that can be repaired: turns by source, announcements, checkpoints."""
+    """`files` have turns that are missing; `doubtful` are to be read again from their start."""
 
-    def __init__(self, config: Config, log: LogSide, pieces: Pieces) -> None:
-        self._config = config
-        self._log = log
-        self._pieces = pieces
-        self.files: dict[int, str] = {}
-        self.of_sessions: list[tuple[str, UUID, str]] = []
-        self.doubtful: list[str] = []
+    config: Config
+    log: LogSide
+    pieces: Pieces
+    files: dict[int, str] = field(default_factory=dict)
+    doubtful: list[str] = field(default_factory=list)
 
     def plan(self, report: Report) -> list[str]:
         """What will be done, a sentence each; empty where there is nothing to do."""
@@ -114,7 +35,7 @@ class Repair:
         if turns := report.totals.missing:
             sessions = sum(tally.missing > 0 for tally in report.sessions.values())
             found.append(f"add turns that are not in the log: {turns}, of sessions: {sessions}")
-        for event_type, count in Counter(each[0] for each in self.of_sessions).items():
+        for event_type, count in Counter(each[0] for each in lost_events(self.log)).items():
             found.append(f"add {event_type} events: {count}")
         if self.doubtful:
             found.append(f"have files read again from their first byte: {len(self.doubtful)}")
@@ -122,14 +43,14 @@ class Repair:
 
     def write(self, report: Report) -> None:
         """Write what is missing, and count it."""
-        writer = LateWriter(self._config)
+        writer = LateWriter(self.config)
         try:
             for source_id, path in self.files.items():
                 try:
                     self._write_file(writer, source_id, path, report)
                 except OSError as error:
                     report.notes.append(f"{path} cannot be read: {error.strerror}")
-            report.of_sessions = sum(writer.write_missing(*each) for each in self.of_sessions)
+            report.of_sessions = sum(writer.write_missing(*each) for each in lost_events(self.log))
             # Where turns were missing, what their lines say of tools and models may be, too.
             repaired = [each for each, tally in report.sessions.items() if tally.repaired]
             if repaired:
@@ -138,17 +59,24 @@ class Repair:
             writer.close()
 
     def _write_file(self, writer: LateWriter, source_id: int, path: str, report: Report) -> None:
-        set_aside = self._log.set_aside(source_id)
-        limit = self._config.file_watcher.max_line_bytes
-        file = open_kept(self._pieces, source_id, path)
-        expected = Expected(file, limit, set_aside=set_aside)
-        try:
+        limit, poison = self.config.file_watcher.max_line_bytes, self.log.poison(source_id)
+        file = open_kept(self.pieces, source_id, path)
+        with closing(Expected(file, limit, poison=poison)) as expected:
             for batch in expected.batches():
-                told = [place.told for place in batch.places if isinstance(place.told, Turn)]
-                missing = self._log.missing(source_id, {turn.key for turn in told})
+                told = [each.told for each in batch.records if isinstance(each.told, Turn)]
+                missing = self.log.missing(source_id, {turn.key for turn in told})
                 turns = [turn for turn in told if (turn.key, turn.session) in missing]
                 results = writer.write_turns(source_id, path, turns) if turns else []
                 for turn, result in zip(turns, results, strict=True):
                     report.sessions[turn.session].repaired += result.outcome == "written"
-        finally:
-            expected.close()
+
+
+def agreed(plan: Sequence[str], terminal: TextIO, answers: TextIO) -> bool:
+    """Whether the user agrees to what would be written."""
+    terminal.write("To repair the log:\n" + "".join(f"- {each}\n" for each in plan))
+    terminal.write("Events that were deleted from the log on purpose will come back.\n")
+    if not answers.isatty():
+        return False
+    terminal.write("Do this? [y/N] ")
+    terminal.flush()
+    return answers.readline().strip().lower() in ("y", "yes")

@@ -10,13 +10,13 @@ from uuid import UUID
 # Places told of each kind; more are only counted.
 PLACES_TOLD = 100
 
-Kind = Literal[
+FindingKind = Literal[
     "missing", "unread", "rejected", "differs", "order", "doubled", "invented", "misplaced",
     "registration", "ending", "checkpoint", "dead_letter", "unreadable", "older_rules",
     "archive", "unproven",
 ]  # fmt: skip
 # Not a fault: the watcher is about to read these sources again, or nobody can read them any more.
-HARMLESS: frozenset[Kind] = frozenset({"older_rules", "unproven"})
+HARMLESS: frozenset[FindingKind] = frozenset({"older_rules", "unproven"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Finding:
     `line` counts from 1, `offset` is in bytes; `why` is for people.
     """
 
-    kind: Kind
+    kind: FindingKind
     why: str
     path: str | None = None
     line: int | None = None
@@ -37,7 +37,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Tally:
+class SessionTally:
     """The turns of one session, counted.
 
     in_log: in a file and in the log. repeated: in the files once more. missing: in a file, read,
@@ -61,7 +61,7 @@ class Tally:
     repaired: int = 0
 
 
-TALLIES = tuple(field.name for field in fields(Tally))
+TALLIES = tuple(field.name for field in fields(SessionTally))
 
 
 @dataclass(slots=True)
@@ -89,9 +89,11 @@ class Report:
     seconds: float = 0.0
     rewound: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    sessions: defaultdict[UUID, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    sessions: defaultdict[UUID, SessionTally] = field(
+        default_factory=lambda: defaultdict(SessionTally)
+    )
     findings: list[Finding] = field(default_factory=list)
-    counts: Counter[Kind] = field(default_factory=Counter)
+    counts: Counter[FindingKind] = field(default_factory=Counter)
 
     def tell(self, finding: Finding) -> None:
         """Count a finding, and keep it if it is one of the first of its kind."""
@@ -99,11 +101,16 @@ class Report:
         if self.counts[finding.kind] <= PLACES_TOLD:
             self.findings.append(finding)
 
+    def tell_first(self, finding: Finding, total: int) -> None:
+        """The same for one of the first of a kind, of which there are so many."""
+        self.counts[finding.kind] = total
+        self.findings.append(finding)
+
     @property
-    def totals(self) -> Tally:
+    def totals(self) -> SessionTally:
         """The sum over all sessions."""
         counted = self.sessions.values()
-        return Tally(*(sum(getattr(tally, name) for tally in counted) for name in TALLIES))
+        return SessionTally(*(sum(getattr(tally, name) for tally in counted) for name in TALLIES))
 
     @property
     def wrong(self) -> int:

@@ -10,14 +10,14 @@ from claude_headspace.archive.file import archived_file
 from claude_headspace.archive.pieces import Pieces
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.pipeline import Capture
-from claude_headspace.capture.reader import Reader
+from claude_headspace.capture.reader import LineReader
 from claude_headspace.capture.reread import Reread
 from claude_headspace.capture.sources import Sources
 from claude_headspace.config import Config
 from claude_headspace.discovery.notifier import Notifications, Waker
 from claude_headspace.discovery.scanner import Scanner
 from claude_headspace.discovery.work_queue import WorkQueue
-from claude_headspace.health.status import State, WatcherStatus, status_path
+from claude_headspace.health.status import WatcherState, WatcherStatus, status_path
 from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.inbox.done import DoneFiles
 from claude_headspace.inbox.messages import inbox_directory
@@ -27,7 +27,7 @@ from claude_headspace.quarantine import Quarantine
 from claude_headspace.sessions.log import make_log
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.patience import Patience
-from claude_headspace.supervision.beats import BeatSender, beats_path
+from claude_headspace.supervision.beats import beat_sender
 from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.watcher.backlog import BacklogProgress
 from claude_headspace.watcher.boundary import Boundary
@@ -58,7 +58,7 @@ class Parts:
         self._waker = Waker()
         self.stop = Stop(config.event_system.shutdown_timeout_seconds, self._waker)
         self.heartbeat = Heartbeat(
-            Liveness(_sender()), status_path(config.state.directory), self._status
+            Liveness(beat_sender()), status_path(config.state.directory), self._status
         )
         self.heartbeat.start()
         self._pause = Pause(self._waker, self.stop, self.heartbeat)
@@ -105,7 +105,7 @@ class Parts:
         self._sources = Sources(self.log.checkpoints, self._pause.beat, self.heartbeat.doing)
         self._capture = Capture(
             log=self.log,
-            reader=Reader(
+            reader=LineReader(
                 max_line_bytes=settings.max_line_bytes,
                 in_flight=self._in_flight,
                 redaction=self._redaction,
@@ -237,14 +237,8 @@ class Parts:
         self._capture.forget()
         self._timeouts.reload()
 
-    def _status(self, state: State, reason: str | None) -> WatcherStatus:
+    def _status(self, state: WatcherState, reason: str | None) -> WatcherStatus:
         self.summary.tell_if_due()
         if self._is_orphaned():
             self.stop.request()
         return self._snapshot(state, reason)
-
-
-def _sender() -> BeatSender | None:
-    """To the guard of the supervisord that started this process."""
-    path = beats_path()
-    return None if path is None else BeatSender(path)

@@ -12,7 +12,7 @@ from claude_headspace.quarantine import Quarantine
 
 logger = logging.getLogger(__name__)
 
-Done = TypeVar("Done")
+Returned = TypeVar("Returned")
 
 # Of our own errors these are the fault of what is being read; the others concern everything.
 _ITS_OWN = (DatabaseRefused, EventInvalid, InboxError)
@@ -42,15 +42,17 @@ class Boundary:
         """Work of no single source that failed, and why."""
         return self._put_off.reasons
 
-    def run(self, source: str, work: Callable[[], Done]) -> Done | None:
+    def run(self, source: str, work: Callable[[], Returned]) -> Returned | None:
         """What the work returns; None when it failed, and the source was set aside."""
         return self._run(self._quarantine, source, work)
 
-    def run_when_due(self, name: str, work: Callable[[], Done]) -> Done | None:
+    def run_when_due(self, name: str, work: Callable[[], Returned]) -> Returned | None:
         """The same for work that does not belong to one source; None also while it waits."""
         return None if self._put_off.holds(name) else self._run(self._put_off, name, work)
 
-    def _run(self, aside: Quarantine[str], name: str, work: Callable[[], Done]) -> Done | None:
+    def _run(
+        self, aside: Quarantine[str], name: str, work: Callable[[], Returned]
+    ) -> Returned | None:
         try:
             done = work()
         except MemoryError:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from claude_headspace.health.status import State, WatcherStatus, write_status
+from claude_headspace.health.status import WatcherState, WatcherStatus, write_status
 from claude_headspace.watcher.liveness import Liveness
 
 logger = logging.getLogger(__name__)
@@ -91,13 +91,13 @@ class Heartbeat:
         self,
         liveness: Liveness,
         path: Path,
-        snapshot: Callable[[State, str | None], WatcherStatus],
+        snapshot: Callable[[WatcherState, str | None], WatcherStatus],
     ) -> None:
         self._liveness = liveness
         self._writer = StatusWriter(path, liveness)
         self._snapshot = snapshot
         self._next = 0.0
-        self._state: State = "starting"
+        self._state: WatcherState = "starting"
         self._reason: str | None = None
 
     def start(self) -> None:
@@ -115,7 +115,7 @@ class Heartbeat:
         """Announce something that may take so long; a beat inside restarts the time."""
         return self._liveness.doing(what, seconds)
 
-    def become(self, state: State, reason: str | None = None) -> None:
+    def become(self, state: WatcherState, reason: str | None = None) -> None:
         """Enter a state; a new one is told at once."""
         changed = (state, reason) != (self._state, self._reason)
         self._state, self._reason = state, reason

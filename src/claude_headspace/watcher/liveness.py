@@ -23,7 +23,7 @@ WORK_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class Activity:
     """What is done, for how long now, and for how long it may be done at most."""
 
     doing: str
@@ -71,10 +71,10 @@ class Liveness:
         """Announce something that may take so long, until it ends or `beat` is called again."""
         return _Doing(self, what, seconds)
 
-    def announced(self) -> Announced:
+    def announced(self) -> Activity:
         """What is announced at this moment."""
         doing, limit, since = self._current
-        return Announced(doing, self._clock() - since, limit)
+        return Activity(doing, self._clock() - since, limit)
 
     def tell(self) -> None:
         """Send one beat. Overdue counts at the second look only: the process may have slept."""

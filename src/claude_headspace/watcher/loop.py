@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from claude_headspace.archive.archiver import Archiver
 from claude_headspace.capture.pipeline import Capture
@@ -44,64 +45,45 @@ REREADING = "reading again by newer rules"
 ARCHIVING = "the archive"
 
 
+@dataclass(eq=False, kw_only=True)
 class Loop:
     """Runs until asked to stop. Everything it works with is given to it."""
 
-    def __init__(
-        self,
-        *,
-        log: Log,
-        capture: Capture,
-        reading: Reading,
-        reread: Reread,
-        rewinding: Rewinding,
-        archiver: Archiver,
-        timeouts: SessionTimeouts,
-        consumer: InboxConsumer,
-        notifier: Notifications,
-        scanner: Scanner,
-        quarantine: Quarantine[str],
-        unfinished: Unfinished,
-        unread: Unread,
-        boundary: Boundary,
-        work_queue: WorkQueue,
-        stop: Stop,
-        heartbeat: Heartbeat,
-        pause: Pause,
-        presence: Presence,
-        meter: Meter,
-        learn_anew: Callable[[], None],
-    ) -> None:
-        self._database = log.database
-        self._log = log
-        self._capture = capture
-        self._reading = reading
-        self._reread = reread
-        self._rewinding = rewinding
-        self._archiver = archiver
-        self._timeouts = timeouts
-        self._consumer = consumer
-        self._notifier = notifier
-        self._scanner = scanner
-        self._quarantine = quarantine
-        self._unfinished = unfinished
-        self._unread = unread
-        self._boundary = boundary
-        self._work_queue = work_queue
-        self._stop = stop
-        self._heartbeat = heartbeat
-        self._pause = pause
-        self._presence = presence
-        self._meter = meter
-        self._learn_anew = learn_anew
+    log: Log
+    capture: Capture
+    reading: Reading
+    reread: Reread
+    rewinding: Rewinding
+    archiver: Archiver
+    timeouts: SessionTimeouts
+    consumer: InboxConsumer
+    notifier: Notifications
+    scanner: Scanner
+    quarantine: Quarantine[str]
+    unfinished: Unfinished
+    unread: Unread
+    boundary: Boundary
+    work_queue: WorkQueue
+    stop: Stop
+    heartbeat: Heartbeat
+    pause: Pause
+    meter: Meter
+    presence: Presence
+    learn_anew: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self._database = self.log.database
+        self._checkpoints = self.log.checkpoints
+        self._counters = self.log.writer.counters
+        self._inbox = str(self.consumer.watched)
         self._generation = 0
         self._waiting_for: str | None = None
         self._hold = SHORTEST_HOLD_SECONDS
 
     def run(self) -> None:
         """Capture until asked to stop."""
-        while not self._stop.requested:
-            self._heartbeat.beat()
+        while not self.stop.requested:
+            self.heartbeat.beat()
             try:
                 self._connect()
                 self._work()
@@ -116,94 +98,93 @@ class Loop:
         self._database.connect()
         if self._database.generation == self._generation:
             return
-        self._learn_anew()
-        self._work_queue.forget()
-        self._reread.forget()
-        self._archiver.forget()
-        self._consumer.forget()
-        self._scanner.begin(self._log.checkpoints.committed())
-        self._meter.poison_lines = self._log.checkpoints.unresolved(POISON)
-        self._rewinding.apply()
+        self.learn_anew()
+        self.work_queue.forget()
+        self.reread.forget()
+        self.archiver.forget()
+        self.consumer.forget()
+        self.scanner.begin(self._checkpoints.committed())
+        self.meter.poison_lines = self._checkpoints.unresolved(POISON)
+        self.rewinding.apply()
         self._generation = self._database.generation
         self._waiting_for = None
-        self._heartbeat.become("capturing")
+        self.heartbeat.become("capturing")
 
     def _work(self) -> None:
         """Whatever is due; waits when nothing is."""
-        self._presence.tell()
+        self.presence.tell()
         self._take_notifications()
-        if time.monotonic() >= self._scanner.due:
+        if time.monotonic() >= self.scanner.due:
             self._rescan()
-        with self._heartbeat.doing("scanning for transcripts", SLOW_SECONDS):
-            listing_first = self._scanner.step()
-        self._reading.read_detached()
-        self._reading.take_unfinished()
-        if self._archiver.late:
-            self._boundary.run_when_due(ARCHIVING, self._archiver.step)
+        with self.heartbeat.doing("scanning for transcripts", SLOW_SECONDS):
+            listing_first = self.scanner.step()
+        self.reading.read_detached()
+        self.reading.take_unfinished()
+        if self.archiver.late:
+            self.boundary.run_when_due(ARCHIVING, self.archiver.step)
         # What a hook says of a session comes before the lines that were noticed together with it.
         taken = self._take_inbox()
         # A session that a hook asked for is read from its first byte before any new line of it.
-        self._rewinding.look()
-        if (path := self._work_queue.take_fresh()) is not None:
-            self._reading.visit(path)
+        self.rewinding.look()
+        if (path := self.work_queue.take_fresh()) is not None:
+            self.reading.visit(path)
         elif taken or listing_first:
             return
-        elif (path := self._work_queue.take_backlog()) is not None:
-            self._reading.visit(path)
-        elif not self._scanner.urgent:
+        elif (path := self.work_queue.take_backlog()) is not None:
+            self.reading.visit(path)
+        elif not self.scanner.urgent:
             self._idle()
 
     def _idle(self) -> None:
         """Everything is read: what is done at leisure, and then a wait."""
-        if not self._unfinished:
-            self._boundary.run_when_due(TIMEOUTS, self._look_at_timeouts)
-        self._boundary.run_when_due(ARCHIVING, self._archiver.step)
-        if self._reread.due is not None:
-            self._boundary.run_when_due(REREADING, self._reread.step)
+        if not self.unfinished:
+            self.boundary.run_when_due(TIMEOUTS, self._look_at_timeouts)
+        self.boundary.run_when_due(ARCHIVING, self.archiver.step)
+        if self.reread.due is not None:
+            self.boundary.run_when_due(REREADING, self.reread.step)
         # What a session repeats shows when all sessions are read by the rules of today.
-        elif self._boundary.run_when_due(COPIES, self._capture.look_at_copies):
+        elif self.boundary.run_when_due(COPIES, self.capture.look_at_copies):
             return
-        self._log.writer.counters.at_rest()
+        self._counters.at_rest()
         self._wait()
 
     def _look_at_timeouts(self) -> None:
-        self._timeouts.look(unread=self._unread.paths(self._scanner.unreadable))
+        self.timeouts.look(unread=self.unread.paths(self.scanner.unreadable))
 
     def _take_inbox(self) -> bool:
-        with self._heartbeat.doing("reading the inbox", SLOW_SECONDS):
-            return bool(self._boundary.run_when_due(INBOX, self._consumer.take))
+        with self.heartbeat.doing("reading the inbox", SLOW_SECONDS):
+            return bool(self.boundary.run_when_due(INBOX, self.consumer.take))
 
     def _take_notifications(self) -> None:
-        changes = self._notifier.take()
-        inbox = str(self._consumer.watched)
-        if any(path.startswith(inbox) for path in changes.files) or changes.lost:
-            self._consumer.look_again()
-        self._scanner.note(changes)
+        changes = self.notifier.take()
+        if any(path.startswith(self._inbox) for path in changes.files) or changes.lost:
+            self.consumer.look_again()
+        self.scanner.note(changes)
 
     def _rescan(self) -> None:
         """The net behind the notifications."""
-        with self._heartbeat.doing("scanning for transcripts", SLOW_SECONDS):
-            self._scanner.rescan()
-        self._consumer.look_again()
-        for path in self._quarantine.due():
-            self._work_queue.add_fresh(path)
+        with self.heartbeat.doing("scanning for transcripts", SLOW_SECONDS):
+            self.scanner.rescan()
+        self.consumer.look_again()
+        for path in self.quarantine.due():
+            self.work_queue.add_fresh(path)
 
     def _wait(self) -> None:
         """Until something happens, or the next thing is due."""
         now = time.monotonic()
-        jobs = (self._unfinished, self._reread, self._archiver, self._consumer)
-        due = [self._scanner.due, now + LONGEST_WAIT_SECONDS]
+        jobs = (self.unfinished, self.reread, self.archiver, self.consumer)
+        due = [self.scanner.due, now + LONGEST_WAIT_SECONDS]
         due += [job.due for job in jobs if job.due is not None]
-        self._pause.until_called(min(due) - now, self._database.fileno(), self._notifier.fileno())
+        self.pause.until_called(min(due) - now, self._database.fileno(), self.notifier.fileno())
 
     def _wait_for_database(self, error: DatabaseUnavailable) -> None:
         """Reading stops; the files keep what they have."""
         reason = str(error)
-        self._heartbeat.become("waiting", reason)
+        self.heartbeat.become("waiting", reason)
         if reason != self._waiting_for:
             logger.warning("waiting: %s", reason)
             self._waiting_for = reason
         self._generation = 0
         logger.debug("held for %.1f s: %s", self._hold, error)
-        self._pause(self._hold)
+        self.pause(self._hold)
         self._hold = min(self._hold * 2, LONGEST_HOLD_SECONDS)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from claude_headspace.capture.pipeline import Step
+from claude_headspace.capture.pipeline import CaptureStep
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import installed_taxonomy
 from claude_headspace.health.measures import Measures
@@ -36,7 +36,7 @@ class Meter:
         """Whether something was read within the last seconds."""
         return self._now() - (self.advanced_at or 0.0) < CAPTURING_SECONDS
 
-    def read(self, step: Step) -> None:
+    def read(self, step: CaptureStep) -> None:
         """Take in what one step with a file has committed."""
         self.committed_bytes += step.bytes
         self.committed_lines += step.lines

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from claude_headspace.archive.archiver import Archiver
 from claude_headspace.capture.pipeline import Capture
 from claude_headspace.capture.sources import ActiveSource, Sources
@@ -17,50 +19,37 @@ from claude_headspace.watcher.unfinished import Unfinished
 from claude_headspace.watcher.unread import PATIENT_TRIES
 
 
+@dataclass(eq=False, kw_only=True)
 class Reading:
     """Captures files, and updates the work queue."""
 
-    def __init__(
-        self,
-        *,
-        sources: Sources,
-        capture: Capture,
-        archiver: Archiver,
-        work_queue: WorkQueue,
-        recent: Recent,
-        unfinished: Unfinished,
-        quarantine: Quarantine[str],
-        boundary: Boundary,
-        heartbeat: Heartbeat,
-        meter: Meter,
-    ) -> None:
-        self._sources = sources
-        self._capture = capture
-        self._archiver = archiver
-        self._work_queue = work_queue
-        self._recent = recent
-        self._unfinished = unfinished
-        self._quarantine = quarantine
-        self._boundary = boundary
-        self._heartbeat = heartbeat
-        self._meter = meter
+    sources: Sources
+    capture: Capture
+    archiver: Archiver
+    work_queue: WorkQueue
+    recent: Recent
+    unfinished: Unfinished
+    quarantine: Quarantine[str]
+    boundary: Boundary
+    heartbeat: Heartbeat
+    meter: Meter
 
     def visit(self, path: str) -> None:
         """Take one step with what is at a path."""
-        if self._quarantine.holds(path):
-            self._quarantine.nudge(path)
-            self._work_queue.put_down()
+        if self.quarantine.holds(path):
+            self.quarantine.nudge(path)
+            self.work_queue.put_down()
             return
-        found = self._boundary.run(path, lambda: self._step_at(path))
-        self._work_queue.put_down()
+        found = self.boundary.run(path, lambda: self._step_at(path))
+        self.work_queue.put_down()
         if found is False:
-            self._work_queue.reopen(path)
-            self._recent.forget(path)
+            self.work_queue.reopen(path)
+            self.recent.forget(path)
 
     def _step_at(self, path: str) -> bool:
         """Whether there was anything at the path."""
         found = self._open(path)
-        if self._sources.detached:
+        if self.sources.detached:
             self.read_detached()
             found = self._open(path)
         for source in found:
@@ -68,63 +57,63 @@ class Reading:
         return bool(found)
 
     def _open(self, path: str) -> list[ActiveSource]:
-        with self._heartbeat.doing(f"opening {path}", SLOW_SECONDS):
-            return self._sources.open(path)
+        with self.heartbeat.doing(f"opening {path}", SLOW_SECONDS):
+            return self.sources.open(path)
 
     def _advance(self, source: ActiveSource) -> None:
-        step = self._capture.step(source)
-        self._meter.read(step)
-        self._recent.note(source.path)
-        self._archiver.note(source.stored.id, source.path)
+        step = self.capture.step(source)
+        self.meter.read(step)
+        self.recent.note(source.path)
+        self.archiver.note(source.stored.id, source.path)
         if step.more or source.unread != step.unfinished:
             waiting = Waiting(source.file.mtime_ns, source.unread)
-            self._work_queue.add_backlog(source.path, waiting)
+            self.work_queue.add_backlog(source.path, waiting)
             return
-        self._work_queue.finish(source.path, source.stamp)
-        self._unfinished.note(source, step)
+        self.work_queue.finish(source.path, source.stamp)
+        self.unfinished.note(source, step)
 
     def read_detached(self) -> None:
         """Read a replaced file to its end, before the file that replaced it."""
-        while (source := self._sources.next_detached()) is not None:
+        while (source := self.sources.next_detached()) is not None:
             name = f"{source.path} (deleted or replaced)"
-            if self._quarantine.holds(name):
+            if self.quarantine.holds(name):
                 return
-            done = self._boundary.run(name, lambda: self._read_to_end(source))
-            if done is None and self._quarantine.tries(name) < PATIENT_TRIES:
+            done = self.boundary.run(name, lambda: self._read_to_end(source))
+            if done is None and self.quarantine.tries(name) < PATIENT_TRIES:
                 return
-            self._quarantine.clear(name)
-            self._sources.finish_detached()
-            self._unfinished.forget(source.path)
-            self._work_queue.add_fresh(source.path)
+            self.quarantine.clear(name)
+            self.sources.finish_detached()
+            self.unfinished.forget(source.path)
+            self.work_queue.add_fresh(source.path)
 
     def _read_to_end(self, source: ActiveSource) -> bool:
         """Everything in it, its last line too if that is whole: no more will come."""
         more = True
         while more:
-            step = self._capture.step(source)
-            self._meter.read(step)
+            step = self.capture.step(source)
+            self.meter.read(step)
             more = step.more
         self._take_end(source)
-        self._archiver.drain(source.stored.id, source.file)
+        self.archiver.drain(source.stored.id, source.file)
         return True
 
     def take_unfinished(self) -> None:
         """Read last lines that have not changed for long enough."""
-        for path, size in self._unfinished.take_due():
-            self._boundary.run(path, lambda: self._take_if_still(path, size))  # noqa: B023
+        for path, size in self.unfinished.take_due():
+            self.boundary.run(path, lambda: self._take_if_still(path, size))  # noqa: B023
 
     def _take_if_still(self, path: str, size: int) -> bool:
         seen = look(path)
         if seen is None or seen.size != size:
-            self._work_queue.add_fresh(path)
+            self.work_queue.add_fresh(path)
             return True
         for source in self._open(path):
             self._take_end(source)
             if not source.unread:
-                self._work_queue.finish(path, source.stamp)
+                self.work_queue.finish(path, source.stamp)
         return True
 
     def _take_end(self, source: ActiveSource) -> None:
         """What is open at the end of a file that does not change: a last line, prompts."""
-        self._meter.read(self._capture.step_unfinished(source))
-        self._meter.read(self._capture.step_untold(source))
+        self.meter.read(self.capture.step_unfinished(source))
+        self.meter.read(self.capture.step_untold(source))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from claude_headspace.capture.sources import Sources
 from claude_headspace.discovery.listing import look
 from claude_headspace.discovery.work_queue import WorkQueue
@@ -14,47 +16,39 @@ from claude_headspace.watcher.boundary import Boundary
 REGISTRATIONS = "session registrations"
 
 
+@dataclass(eq=False, kw_only=True)
 class Rewinding:
     """Applies registrations when one is notified, or when one that failed is due again."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        timeouts: SessionTimeouts,
-        sources: Sources,
-        work_queue: WorkQueue,
-        boundary: Boundary,
-    ) -> None:
-        self._database = database
-        self._timeouts = timeouts
-        self._sources = sources
-        self._work_queue = work_queue
-        self._boundary = boundary
+    database: Database
+    timeouts: SessionTimeouts
+    sources: Sources
+    work_queue: WorkQueue
+    boundary: Boundary
 
     def look(self) -> None:
         """Apply what was asked for meanwhile."""
-        notified = REGISTRATION_CHANNEL in self._database.notified()
-        failed = REGISTRATIONS in self._boundary.put_off
-        if notified or failed or self._timeouts.retries_registrations:
+        notified = REGISTRATION_CHANNEL in self.database.notified()
+        failed = REGISTRATIONS in self.boundary.put_off
+        if notified or failed or self.timeouts.retries_registrations:
             self.apply()
 
     def apply(self) -> None:
         """Apply what was asked for, notified or not."""
-        self._boundary.run_when_due(REGISTRATIONS, self._apply)
+        self.boundary.run_when_due(REGISTRATIONS, self._apply)
 
     def _apply(self) -> None:
-        rewound = self._timeouts.apply_registrations()
+        rewound = self.timeouts.apply_registrations()
         if not rewound:
             return
-        self._sources.forget()
+        self.sources.forget()
         paths = set(rewound)
         if not all(_may_be_there(path) for path in rewound):
             # Stored under another spelling than its own: see `stored_path`.
-            paths.update(p for p in self._work_queue.finished() if stored_path(p) in paths)
+            paths.update(p for p in self.work_queue.finished() if stored_path(p) in paths)
         for path in paths:
-            self._work_queue.reopen(path)
-            self._work_queue.add_fresh(path)
+            self.work_queue.reopen(path)
+            self.work_queue.add_fresh(path)
 
 
 def _may_be_there(path: str) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from claude_headspace.archive.archiver import Archiver
 from claude_headspace.discovery.notifier import Notifications
 from claude_headspace.discovery.scanner import Scanner
 from claude_headspace.discovery.work_queue import WorkQueue
-from claude_headspace.health.status import State, WatcherStatus
+from claude_headspace.health.status import WatcherState, WatcherStatus
 from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.quarantine import Quarantine, told
 from claude_headspace.sessions.log import Log
@@ -20,42 +20,30 @@ from claude_headspace.watcher.boundary import Boundary
 from claude_headspace.watcher.meter import Meter
 
 
+@dataclass(eq=False, kw_only=True)
 class Snapshot:
     """Called with the watcher's state, it gives the whole status."""
 
-    def __init__(
-        self,
-        *,
-        log: Log,
-        meter: Meter,
-        progress: BacklogProgress,
-        work_queue: WorkQueue,
-        quarantine: Quarantine[str],
-        notifier: Notifications,
-        scanner: Scanner,
-        consumer: InboxConsumer,
-        timeouts: SessionTimeouts,
-        archiver: Archiver,
-        boundary: Boundary,
-    ) -> None:
-        self._started_at = time.time()
-        self._log = log
-        self._meter = meter
-        self._progress = progress
-        self._work_queue = work_queue
-        self._quarantine = quarantine
-        self._notifier = notifier
-        self._scanner = scanner
-        self._consumer = consumer
-        self._timeouts = timeouts
-        self._archiver = archiver
-        self._boundary = boundary
+    log: Log
+    meter: Meter
+    progress: BacklogProgress
+    work_queue: WorkQueue
+    quarantine: Quarantine[str]
+    notifier: Notifications
+    scanner: Scanner
+    consumer: InboxConsumer
+    timeouts: SessionTimeouts
+    archiver: Archiver
+    boundary: Boundary
 
-    def __call__(self, state: State, reason: str | None) -> WatcherStatus:
+    def __post_init__(self) -> None:
+        self._started_at = time.time()
+
+    def __call__(self, state: WatcherState, reason: str | None) -> WatcherStatus:
         """What the status file says now."""
-        self._progress.advance()
-        meter, work_queue = self._meter, self._work_queue
-        writes = asdict(self._log.writer.counters)
+        self.progress.advance()
+        meter, work_queue = self.meter, self.work_queue
+        writes = asdict(self.log.writer.counters)
         return WatcherStatus(
             **writes | {"rejected": sum(meter.measures.rejected.values())},
             pid=os.getpid(),
@@ -69,24 +57,24 @@ class Snapshot:
             committed_lines=meter.committed_lines,
             advanced_at=meter.advanced_at,
             oldest_unread_at=work_queue.waiting_since,
-            notifications=self._notifier.complete,
+            notifications=self.notifier.complete,
             poison_lines=meter.poison_lines,
             trouble=self._trouble(),
             files=work_queue.files,
-            sessions=len(self._log.sessions),
-            capture_total_bytes=self._progress.total_bytes,
-            capture_rate_bytes_per_second=self._progress.rate,
+            sessions=len(self.log.sessions),
+            capture_total_bytes=self.progress.total_bytes,
+            capture_rate_bytes_per_second=self.progress.rate,
             measures=meter.measures,
         )
 
     def _trouble(self) -> str | None:
         """What cannot be read now, in one sentence."""
         sentences = [
-            told("folders cannot be read", self._scanner.unreadable),
-            told("files are set aside and tried again", self._quarantine.reasons),
-            self._consumer.trouble,
-            self._timeouts.trouble,
-            told("files cannot be archived", self._archiver.trouble),
-            told("work has failed and is tried again", self._boundary.put_off),
+            told("folders cannot be read", self.scanner.unreadable),
+            told("files are set aside and tried again", self.quarantine.reasons),
+            self.consumer.trouble,
+            self.timeouts.trouble,
+            told("files cannot be archived", self.archiver.trouble),
+            told("work has failed and is tried again", self.boundary.put_off),
         ]
         return "; ".join(filter(None, sentences)) or None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from claude_headspace.capture.pipeline import Step
+from claude_headspace.capture.pipeline import CaptureStep
 from claude_headspace.capture.sources import ActiveSource
 
 
@@ -28,7 +28,7 @@ class Unfinished:
         """When, on the monotonic clock, the next one is to be taken."""
         return min((due for _, due in self._files.values()), default=None)
 
-    def note(self, source: ActiveSource, step: Step) -> None:
+    def note(self, source: ActiveSource, step: CaptureStep) -> None:
         """A file was read as far as it goes now."""
         if not step.unfinished and not step.holds_prompts:
             self.forget(source.path)

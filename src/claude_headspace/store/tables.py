@@ -1,16 +1,22 @@
-"""The log: events, what they refer to, and where they were read from."""
+"""The tables that readers ask of, as migrations have made them. The watcher does not import this.
+
+The others (calls of tools and models, the archive, the search index) are asked in SQL alone, and
+stand in the migrations.
+"""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
+    DateTime,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    PrimaryKeyConstraint,
+    MetaData,
     Table,
     Text,
     UniqueConstraint,
@@ -20,7 +26,24 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-from claude_headspace.store.tables.base import EMPTY_OBJECT, NOW, Instant, metadata, one_of
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=NAMING)
+
+INSTANT = DateTime(timezone=True)
+NOW = text("clock_timestamp()")
+EMPTY_OBJECT = text("'{}'::jsonb")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
 
 COMMAND_STATES = ("idle", "commanded", "processing", "awaiting_input", "complete")
 COPIES = ("due", "open")
@@ -36,11 +59,11 @@ machines = Table(
     Column("label", Text, nullable=False),
     Column("version", Text),
     Column("holder", JSONB),
-    Column("first_seen_at", Instant, nullable=False, server_default=NOW),
-    Column("seen_at", Instant),
+    Column("first_seen_at", INSTANT, nullable=False, server_default=NOW),
+    Column("seen_at", INSTANT),
     # Of its transcripts when it was seen last: bytes not committed, and since when the first waits.
     Column("backlog_bytes", BigInteger, nullable=False, server_default="0"),
-    Column("behind_since", Instant),
+    Column("behind_since", INSTANT),
 )
 
 projects = Table(
@@ -49,7 +72,7 @@ projects = Table(
     Column("id", Integer, primary_key=True),
     Column("machine", UUID, nullable=False),
     Column("path", Text, nullable=False),
-    Column("created_at", Instant, nullable=False, server_default=NOW),
+    Column("created_at", INSTANT, nullable=False, server_default=NOW),
     UniqueConstraint("machine", "path"),
 )
 
@@ -65,24 +88,24 @@ agents = Table(
     Column("working_directory", Text, nullable=False),
     Column("iterm_pane_id", Text),
     Column("announced", Boolean, nullable=False, server_default="false"),
-    Column("started_at", Instant),
-    Column("last_seen_at", Instant),
+    Column("started_at", INSTANT),
+    Column("last_seen_at", INSTANT),
     Column("last_line", Text),
-    Column("ended_at", Instant),
+    Column("ended_at", INSTANT),
     Column("end_reason", Text),
     # The session whose turns this one repeats; no foreign key: either may be deleted alone.
     Column("forked_from", UUID),
     # Names of the session by the type of the record that gave them.
     Column("titles", JSONB, nullable=False, server_default=EMPTY_OBJECT),
     # The time of the line that named the project's directory: an earlier line knows better.
-    Column("project_seen_at", Instant),
+    Column("project_seen_at", INSTANT),
     # Lines up to this time are copies of forked_from's, which the lines themselves say.
-    Column("copied_until", Instant),
+    Column("copied_until", INSTANT),
     Column("fork_told", Boolean, nullable=False, server_default="false"),
     # Of a session that shares turns without a word whose they are: due, to be looked into; open,
     # looked into when it had no turn of its own yet.
     Column("copies", Text),
-    one_of("copies", COPIES),
+    _one_of("copies", COPIES),
     Index(None, "project_id"),
     Index("ix_agents_copies_due", "id", postgresql_where=text("copies = 'due'")),
     Index("ix_agents_open", "last_seen_at", postgresql_where=text("ended_at IS NULL")),
@@ -95,9 +118,9 @@ commands = Table(
     Column("id", Integer, primary_key=True),
     Column("agent_id", ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
     Column("state", Text, nullable=False, server_default="idle"),
-    Column("created_at", Instant, nullable=False, server_default=NOW),
-    Column("completed_at", Instant),
-    one_of("state", COMMAND_STATES),
+    Column("created_at", INSTANT, nullable=False, server_default=NOW),
+    Column("completed_at", INSTANT),
+    _one_of("state", COMMAND_STATES),
     Index(None, "agent_id"),
 )
 
@@ -109,9 +132,9 @@ turns = Table(
     Column("actor", Text, nullable=False),
     Column("intent", Text, nullable=False),
     Column("text", Text, nullable=False),
-    Column("timestamp", Instant, nullable=False),
-    one_of("actor", TURN_ACTORS),
-    one_of("intent", TURN_INTENTS),
+    Column("timestamp", INSTANT, nullable=False),
+    _one_of("actor", TURN_ACTORS),
+    _one_of("intent", TURN_INTENTS),
     Index(None, "command_id"),
 )
 
@@ -138,7 +161,7 @@ checkpoints = Table(
     Column("reread_state", Text, nullable=False, server_default=text("''")),
     # Grows by one when the file turns out to be rewritten.
     Column("generation", Integer, nullable=False, server_default="1"),
-    Column("updated_at", Instant, nullable=False, server_default=NOW),
+    Column("updated_at", INSTANT, nullable=False, server_default=NOW),
     UniqueConstraint("machine", "path"),
     Index(None, "inode"),
     Index("ix_checkpoints_rules", "machine", "rules"),
@@ -150,7 +173,7 @@ events = Table(
     "events",
     metadata,
     Column("id", BigInteger, primary_key=True),
-    Column("timestamp", Instant, nullable=False),
+    Column("timestamp", INSTANT, nullable=False),
     Column("event_type", Text, nullable=False),
     Column("payload", JSONB, nullable=False),
     Column("project_id", ForeignKey("projects.id", ondelete="SET NULL")),
@@ -161,10 +184,10 @@ events = Table(
     Column("event_key", UUID, nullable=False),
     Column("source_id", Integer),
     Column("source_offset", BigInteger),
-    Column("recorded_at", Instant, nullable=False, server_default=NOW),
+    Column("recorded_at", INSTANT, nullable=False, server_default=NOW),
     Column("annotations", JSONB, nullable=False, server_default=EMPTY_OBJECT),
     # When it was found that today's rules would not make this event; it counts nowhere.
-    Column("retracted_at", Instant),
+    Column("retracted_at", INSTANT),
     # The line's uuid first: copies of one turn in several sessions stand side by side.
     UniqueConstraint("event_key", "session_uuid"),
     Index(None, "timestamp"),
@@ -184,8 +207,8 @@ dead_letters = Table(
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("content", LargeBinary, nullable=False),
-    Column("recorded_at", Instant, nullable=False, server_default=NOW),
-    Column("resolved_at", Instant),
+    Column("recorded_at", INSTANT, nullable=False, server_default=NOW),
+    Column("resolved_at", INSTANT),
     UniqueConstraint("source_id", "source_offset", "reason"),
 )
 
@@ -198,19 +221,9 @@ registrations = Table(
     Column("project_path", Text),
     Column("working_directory", Text),
     Column("iterm_pane_id", Text),
-    Column("requested_at", Instant, nullable=False, server_default=NOW),
+    Column("requested_at", INSTANT, nullable=False, server_default=NOW),
     # Where it was asked: that machine makes the rows of a session of which no line is known.
     Column("machine", UUID),
-)
-
-# How far each machine has followed what was asked for a session.
-registration_hosts = Table(
-    "registration_hosts",
-    metadata,
-    Column("machine", UUID, nullable=False),
-    Column("session_uuid", ForeignKey("registrations.session_uuid", ondelete="CASCADE")),
-    Column("generation", Integer, nullable=False),
-    PrimaryKeyConstraint("session_uuid", "machine"),
 )
 
 # Sessions that were forgotten on purpose. keep_turns: all but their events.
@@ -219,5 +232,5 @@ tombstones = Table(
     metadata,
     Column("session_uuid", UUID, primary_key=True),
     Column("keep_turns", Boolean, nullable=False),
-    Column("forgotten_at", Instant, nullable=False, server_default=NOW),
+    Column("forgotten_at", INSTANT, nullable=False, server_default=NOW),
 )

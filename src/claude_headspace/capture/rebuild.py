@@ -86,9 +86,9 @@ class Rebuild:
         calls, replies = (self._seen(table, session) for table in _KEYS)
         rows = WorkRows()
         unread = 0
-        for source_id, set_aside in self._database.execute(_SOURCES, (str(session),)):
+        for source_id, poison in self._database.execute(_SOURCES, (str(session),)):
             source = self._pieces.source(source_id)
-            unread += source is None or not self._read(source, set_aside, session, rows)
+            unread += source is None or not self._read(source, poison, session, rows)
         statements = self._projections.statements(rows)
         if not unread:
             # A call keeps its row, which a result may reach meanwhile. Of a reply only a line that
@@ -111,7 +111,7 @@ class Rebuild:
         statement = _DROP.format(table=table, key=_KEYS[table])
         return self._database.mogrify(statement, (list(seen), list(seen.values()), str(session)))
 
-    def _read(self, source: Archived, set_aside: list[int], session: UUID, rows: WorkRows) -> bool:
+    def _read(self, source: Archived, poison: list[int], session: UUID, rows: WorkRows) -> bool:
         """Add what all generations of a source say; False where one of them cannot be read."""
         archived = {each.number: each for each in self._pieces.generations(source.id)}
         whole = True
@@ -124,7 +124,7 @@ class Rebuild:
             with closing(file):
                 transcript = Transcript("")
                 for line in _lines(file, committed, self._limit):
-                    if line.start not in set_aside:
+                    if line.start not in poison:
                         found = transcript.outcomes(line.data, line.start)
                         place = (source.id, number, line.start, line.size)
                         self.take(rows, found, session, *place)

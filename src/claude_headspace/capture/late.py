@@ -1,0 +1,91 @@
+"""Writes events after the fact, with the rows and announcements that the watcher makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from claude_headspace.capture.rebuild import Rebuild
+from claude_headspace.config import Config
+from claude_headspace.events.event import Event, Origin
+from claude_headspace.events.taxonomy import SESSION_REGISTERED
+from claude_headspace.sessions.log import make_log
+from claude_headspace.store.projections import Projections, WorkRows
+from claude_headspace.store.results import WriteResult
+from claude_headspace.store.writer import NOTIFICATION
+from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
+from claude_headspace.transcripts.secrets import Redaction
+
+APPLICATION_NAME = "claude-headspace repair"
+# The annotation of what is written so.
+LATE = "repaired"
+BATCH_EVENTS = 100
+
+
+class LateWriter:
+    """A lost connection ends it: what the writes rest on may no longer be so."""
+
+    def __init__(self, config: Config) -> None:
+        self._log = make_log(config, APPLICATION_NAME)
+        self._log.database.connect()
+        self._precondition = self._log.database.precondition()
+        self._redaction = Redaction.of(config.privacy)
+        self.sessions = self._log.sessions
+        self.sessions.reload()
+        self.rebuild = Rebuild(self._log, config)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._log.database.close()
+
+    def write_turns(self, source_id: int, path: str, turns: Sequence[Turn]) -> list[WriteResult]:
+        """What became of each turn. Raises DatabaseUnavailable when the database is away."""
+        # A running watcher may have stored other things of these sessions since.
+        self.sessions.reload()
+        events: list[Event] = []
+        numbers: list[int] = []
+        for turn in turns:
+            session = self.sessions.meet_turn(turn, path)
+            origin = Origin(source_id, turn.offset)
+            announcement = self.sessions.hear(session, turn, turn.timestamp, origin, again=True)
+            if announcement is not None:
+                events.append(announcement)
+            numbers.append(len(events))
+            events.append(self.sessions.turn_event(self._redaction.turn(turn), source_id, session))
+        results = self.write_events(events)
+        return [results[number] for number in numbers]
+
+    def write_events(self, events: Sequence[Event]) -> list[WriteResult]:
+        """The same for events; then what was learnt of their sessions is stored."""
+        results: list[WriteResult] = []
+        for start in range(0, len(events), BATCH_EVENTS):
+            batch = [event.annotated(**{LATE: True}) for event in events[start:][:BATCH_EVENTS]]
+            results += self._log.writer.write_or_raise(batch, self._precondition)
+        changes = self.sessions.take_changes()
+        self._log.database.store([*changes, NOTIFICATION], self._precondition)
+        return results
+
+    def write_work(self, found: Sequence[Outcome], *place: int) -> None:
+        """Store the rows of tools and models that one line makes; `place` is for LinePlace."""
+        rows = WorkRows()
+        told = {each.session for each in found if isinstance(each, Turn | Other)}
+        for session in filter(None, told):
+            if self.sessions.captured(session):
+                self.rebuild.take(rows, found, session, *place)
+        statements = Projections(self._log.database).statements(rows)
+        self._log.database.store(statements, self._precondition)
+
+    def write_missing(self, event_type: str, uuid: UUID, reason: str | None) -> bool:
+        """Write the session_registered or session_ended that a session has lost; whether it was."""
+        session = self.sessions.find(uuid)
+        if session is None:
+            return False
+        now = datetime.now(UTC)
+        event: Event | None
+        if event_type == SESSION_REGISTERED:
+            self.sessions.unannounce(session)
+            event = self.sessions.announcement(session, session.started_at or now, None)
+        else:
+            event, _ = self.sessions.ended(session, reason or "", session.ended_at or now)
+        return event is not None and self.write_events([event])[0].outcome == "written"
