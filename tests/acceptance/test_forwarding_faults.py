@@ -113,7 +113,7 @@ def test_kills_of_the_forwarders_and_a_crash_of_each_server(
         ]
         files = [each for it in homes for each in it.files]
         faults = [homes[number % MACHINES].kill for number in range(KILLS)]
-        faults += [crash(it.server) for it in (*homes, centre)]
+        faults += [crash(server) for server in (*[it.server for it in homes], centre)]
         rnd.shuffle(faults)
         began = time.monotonic()
         feeders = [Feeder(it.files, RATE, TURNS / MACHINES / RATE) for it in homes]
