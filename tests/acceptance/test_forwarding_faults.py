@@ -19,7 +19,7 @@ from claude_headspace.config import load_config
 from claude_headspace.deployment.arrival import Arrival
 from conftest import FIGURES
 from faults.count import Count, count, rows
-from faults.load import Feeder, Transcript, append, transcripts
+from faults.load import Transcript, append, backlog, transcripts
 from faults.machine import Machine, machine, wait_for
 from faults.watched import Watched, watched
 from forwarded import assert_same, order
@@ -27,8 +27,9 @@ from harness import Log
 
 MACHINES = 2
 TURNS = 16_000
-FILES = 6
-RATE = 400.0
+FILES = 4
+# Before each fault a part is written; it comes while that is under way.
+PARTS = 16
 KILLS = 11
 CALLS = 200
 ARRIVE_SECONDS = 240.0
@@ -116,15 +117,14 @@ def test_kills_of_the_forwarders_and_a_crash_of_each_server(
         faults += [crash(server) for server in (*[it.server for it in homes], centre)]
         rnd.shuffle(faults)
         began = time.monotonic()
-        feeders = [Feeder(it.files, RATE, TURNS / MACHINES / RATE) for it in homes]
-        for it, feeder in zip(homes, feeders, strict=True):
+        for it in homes:
             use_tools(it.files[0].path.parent)
-            feeder.start()
-        for fault in faults:
-            more_arrives(central, TURNS // (len(faults) + 2))
-            fault()
-        for feeder in feeders:
-            feeder.join()
+        for part in range(PARTS):
+            known = rows(central)
+            backlog(files, TURNS // PARTS)
+            if part < len(faults):
+                more_arrives(central, known + rnd.randrange(1, TURNS // PARTS // 2))
+                faults[part]()
         for it in homes:
             assert_arrived(it)
         taken = time.monotonic() - began
@@ -143,8 +143,7 @@ def test_kills_of_the_forwarders_and_a_crash_of_each_server(
         )
 
 
-def more_arrives(central: str, turns: int) -> None:
-    least = rows(central) + turns
+def more_arrives(central: str, least: int) -> None:
     wait_for(lambda: rows(central) >= least, "nothing more arrives", 90)
 
 
