@@ -1,4 +1,4 @@
-"""Turns, calls and tokens over a stretch of time, and when each session was at work."""
+"""Turns, calls and tokens over a stretch of time, and when each session was working."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
 
 @dataclass(slots=True)
 class Sums:
-    """What was said, done and spent."""
+    """Counts of turns, calls and tokens."""
 
     turns: int = 0
     prompts: int = 0
@@ -70,7 +70,7 @@ class Sums:
 
 @dataclass(slots=True)
 class Lane:
-    """When one session was at work: spans and prompts, and waits for an answer of the person."""
+    """When one session was working: spans and prompts, and waits for the user's answer."""
 
     agent_id: int
     turns: int = 0
@@ -81,7 +81,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """A stretch of time: sums of the whole, of each part, of each project and model."""
+    """A stretch of time: sums in total, and by part, project and model."""
 
     buckets: Buckets
     whole: Sums
@@ -99,7 +99,7 @@ class Activity:
 def activity_in(
     reader: Reader, buckets: Buckets, fine: Buckets | None, projects: Sequence[str] = ()
 ) -> Activity:
-    """What happened between the edges; lanes are drawn from finer ones, if any."""
+    """What happened between the edges; lanes use finer edges, if given."""
     whole, by_project, models = Sums(), dict[str, Sums](), dict[str, Sums]()
     parts = tuple(Sums() for _ in buckets.edges[1:])
     for statement in (_TURNS, _CALLS, _SPENT):
@@ -125,7 +125,7 @@ def _asked(buckets: Buckets, projects: Sequence[str]) -> dict[str, Any]:
 def _counted(
     reader: Reader, statement: str, buckets: Buckets, projects: Sequence[str]
 ) -> Iterator[Sequence[Any]]:
-    """The rows of all parts: some parts at once, and those that are long over only once."""
+    """The rows of all parts, some parts per query; parts long past are queried only once."""
     size = max(1, int(AT_ONCE / buckets.step))
     for first in range(0, len(buckets.edges) - 1, size):
         some = Buckets(buckets.edges[first : first + size + 1])
@@ -168,7 +168,7 @@ def _lanes(reader: Reader, asked: dict[str, Any], fine: Buckets) -> tuple[Lane, 
 def _add_calls(
     reader: Reader, lanes: dict[int, Lane], asked: dict[str, Any], fine: Buckets
 ) -> None:
-    """Calls that took long are work, too; questions are waits."""
+    """Add long calls as work, and questions as waits."""
     more = {**asked, "agents": list(lanes), "asking": ["AskUserQuestion", "ExitPlanMode"]}
     for agent, start, end, asks in reader.rows(_AT_WORK, more):
         lane = lanes[agent]

@@ -1,4 +1,4 @@
-"""JSON whose end was cut off, read as far as it goes."""
+"""Reading JSON whose end was cut off."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TRIES = 40
 
 
 def read_cut(text: str) -> Mapping[str, Any]:
-    """The object that begins here; a value in which it was cut ends there with an ellipsis."""
+    """The object that begins here; the value that was cut ends with an ellipsis."""
     found = _load(text)
     if found is None:
         text, closers = _closed(text)
@@ -33,7 +33,7 @@ def _load(text: str) -> Any:
 
 
 def _closed(text: str) -> tuple[str, str]:
-    """The text without a half escape at its end, and what would close it."""
+    """The text without an incomplete escape at its end, and the characters that close it."""
     open_brackets, in_string, escaped = [], False, False
     for character in text:
         if in_string:

@@ -1,4 +1,4 @@
-"""What stands around every view: names of views, health in words, keys; and how errors look."""
+"""The frame of every view: navigation, health in words, keys; and error pages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ pages = Blueprint("pages", __name__, template_folder="templates", static_folder=
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the views work with: the log, the verdict of this moment, the settings."""
+    """What the views use: the log, the current verdict, the settings."""
 
     config: Config
     pool: ReadPool
@@ -64,21 +64,21 @@ def add_pages(app: Flask, frame: Frame) -> None:
 
 
 def frame() -> Frame:
-    """Of the application that answers this request."""
+    """The frame of the application that answers this request."""
     found: Frame = current_app.extensions[EXTENSION]
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """What a view is as of: the newest event, and the newest line of a session that goes on."""
+    """The state that a view shows: the newest event, and the newest line of an open session."""
 
     event_id: int
     line: str
 
 
 def as_of(reader: Reader) -> AsOf:
-    """Ask this before what a view shows: whatever comes after it is news."""
+    """Read this before the data of a view: everything after it is new."""
     return reader.fetch(AsOf, _AS_OF)[0]
 
 
@@ -100,7 +100,7 @@ def _around() -> dict[str, Any]:
 
 
 def health_strip() -> Strip:
-    """The verdict of this second in words: all open pages ask for it."""
+    """The verdict of this second in words; all open pages share it."""
     seen = current_app.extensions.get(_SEEN)
     if seen is None or time.monotonic() - seen[0] > VERDICT_SECONDS:
         seen = current_app.extensions[_SEEN] = time.monotonic(), frame().verdict()
@@ -108,7 +108,7 @@ def health_strip() -> Strip:
 
 
 def asset(name: str) -> str:
-    """The address of a file of ours, another one when its contents are."""
+    """The address of a static file, which changes with its contents."""
     return url_for("pages.static", filename=name, v=_fingerprint(name))
 
 
@@ -123,7 +123,7 @@ _FINGERPRINTS: dict[str, str] = {}
 
 
 def with_query(endpoint: str = "", /, **changes: Any) -> str:
-    """This view with other filters: None takes one away, a list gives it several values."""
+    """This view with other filters: None removes one, a list gives it several values."""
     query: dict[str, Any] = {name: request.args.getlist(name) for name in request.args}
     query.pop("cursor", None)
     query.update(changes)
@@ -133,7 +133,7 @@ def with_query(endpoint: str = "", /, **changes: Any) -> str:
 
 
 def told(problem: Problem) -> str:
-    """A problem as a page."""
+    """The page for a problem."""
     kind, title = _TITLES.get(problem.kind, ("", problem.message))
     return render_template(
         "told.html", view="", views=VIEWS, needing=0, kind=kind, title=title, problem=problem,
@@ -144,16 +144,16 @@ def told(problem: Problem) -> str:
 _TITLES = {
     "no_token": ("", "Open this page with your own link"),
     "used_link": ("", "This link was used before"),
-    "too_long": ("warn", "This question takes more than 5 s"),
+    "too_long": ("warn", "This query took more than 5 s"),
     "database_unavailable": ("broken", "This page can’t be read now"),
-    "bad_request": ("warn", "This can’t be asked"),
-    "not_found": ("", "There is nothing of this name"),
+    "bad_request": ("warn", "Invalid request"),
+    "not_found": ("", "Not found"),
 }
 
 
 @cache
 def icon(name: str) -> Markup:
-    """One of the shapes that stand at the head of every page."""
+    """One of the icons that every page defines."""
     kind = "i fold" if name == "fold" else "i"
     return Markup('<svg class="{}" aria-hidden="true"><use href="#{}"/></svg>').format(kind, name)
 
