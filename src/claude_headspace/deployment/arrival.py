@@ -1,4 +1,4 @@
-"""What of this machine's files has not arrived: in the log, the archive and the central log."""
+"""Which files of this machine have not arrived in the log, the archive and the central log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from claude_headspace.store.patience import Patience
 
 APPLICATION_NAME = "claude-headspace drain"
 _SHOWN = 5
-# A last line without an end is taken once it was still for some time, and in the end is no line.
+# After the time in which the watcher waits for the end of a last line.
 _TORN_SECONDS = 2.0
 _BEHIND = """
 SELECT s.path FROM checkpoints s LEFT JOIN LATERAL (SELECT generation, archived, gone_at
@@ -36,7 +36,7 @@ AND NOT s.sessions && %s::uuid[]
 
 
 class Arrival:
-    """Looks at the disk and asks the logs, each time anew; `ends` is when answers are given up."""
+    """Compares the disk with the logs; no answer is waited for after `ends` (monotonic clock)."""
 
     def __init__(self, config: Config, ends: float) -> None:
         self._config = config
@@ -44,7 +44,7 @@ class Arrival:
         self._machine = make_machine_id(config.state.directory)
         self._ends = ends
         self._log = make_log(config, APPLICATION_NAME, patience=Patience(end=lambda: ends))
-        # Ends of files that are no whole lines, and never will be if nobody writes.
+        # Files whose last line was never completed, with its bytes.
         self.torn: dict[str, int] = {}
         self.files = 0
 

@@ -1,4 +1,4 @@
-"""Has everything that is on this machine arrive, for machines that go away, as those of CI do."""
+"""Waits until everything on this machine has arrived: for machines that go away, such as CI jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from claude_headspace.embedded import binaries
 from claude_headspace.errors import DatabaseError
 
 LOOK_SECONDS = 0.2
-# In which the last look may end.
+# The last check may take this long.
 GRACE_SECONDS = 5.0
 # In the order in which they are started; the first is stopped last.
 MODULES = {
@@ -28,15 +28,15 @@ MODULES = {
     "watcher": "watcher",
     "forwarder": "forwarding",
 }
-# Looking at a large history takes a while: most of the time is the watcher's.
+# A check of a large history is slow: leave most of the time to the watcher.
 _REST = 4.0
 STOP_SECONDS = 10.0
-# What is done, what another process does already, what cannot be done: not to be tried again.
+# Running, done, done by another process, or impossible: not started again.
 _ENDED_FOR_GOOD = (None, 0, 75, 78, 100)
 
 
 class Program:
-    """One of the programs that supervisord runs elsewhere; it dies with this process."""
+    """One of the programs that supervisord usually runs; it dies with this process."""
 
     def __init__(self, name: str, logs: Path) -> None:
         self._command = [sys.executable, "-I", "-m", f"claude_headspace.{MODULES[name]}"]
@@ -64,9 +64,9 @@ class Program:
 
 
 def drain(config: Config, seconds: float) -> tuple[Arrival, list[str]]:
-    """Wait until everything has arrived, or for so long; what was seen last, and what is missing.
+    """Wait until everything has arrived, or until the time is up; returns what is missing, too.
 
-    Where nothing runs, the programs that it takes run meanwhile.
+    If no instance runs, the programs that are needed run meanwhile.
     """
     ends = time.monotonic() + seconds
     with ExitStack() as stack:

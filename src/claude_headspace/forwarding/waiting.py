@@ -21,14 +21,14 @@ _NEW = "SELECT count(*) FROM events WHERE id > %s"
 
 
 def central_url(config: Config) -> LogUrl:
-    """The address of the central log, which remembers the servers that it has led to."""
+    """The address of the central log."""
     url = LogUrl(libpq_url(config.forward.url or ""))
     url.seen = config.state.directory / "timelines"
     return url
 
 
 def not_forwarded(config: Config, near: Database, ends: float) -> Iterator[str]:
-    """Asks both logs, until this moment of the monotonic clock; nothing where none is central."""
+    """Compares both logs; no answer is waited for after `ends` (monotonic clock)."""
     if config.forward.url is None:
         return
     far = Database(
