@@ -1,4 +1,4 @@
-"""Waits until everything on this machine has arrived: for machines that go away, such as CI jobs."""
+"""Waits until everything on this machine has arrived: for machines that go away, as CI jobs do."""
 
 from __future__ import annotations
 
