@@ -96,6 +96,15 @@ def test_a_watcher_that_runs_is_waited_for(projects: Projects, log: Log, watcher
         assert_exactly_captured(projects, log)
 
 
+def test_what_nobody_asked_for_is_not_missing(
+    projects: Projects, log: Log, watcher: Watcher
+) -> None:
+    projects.say(lines.new_session(), "hello")
+    done = drained(watcher, CLAUDE_HEADSPACE__FILE_WATCHER__SESSIONS="registered")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert log.turns() == []
+
+
 @pytest.mark.long
 def test_alone_with_a_log_of_its_own(projects: Projects, central: Log) -> None:
     """As at the end of a job of CI: the embedded server too is started and stopped again."""

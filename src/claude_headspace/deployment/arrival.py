@@ -6,14 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 
 from claude_headspace.archive.pieces import Pieces
-from claude_headspace.archive.places import folder_of
+from claude_headspace.archive.places import folder_of, owners
 from claude_headspace.archive.sidecars import changed_files
 from claude_headspace.config import Config
 from claude_headspace.discovery.listing import Sighting, sweep, unreadable
+from claude_headspace.events.event import NO_SESSION
 from claude_headspace.forwarding.waiting import not_forwarded
 from claude_headspace.health.words import counted
 from claude_headspace.inbox.messages import inbox_directory, list_messages
@@ -27,11 +29,10 @@ _SHOWN = 5
 # After the time in which the watcher waits for the end of a last line.
 _TORN_SECONDS = 2.0
 _BEHIND = """
-SELECT s.path FROM checkpoints s LEFT JOIN LATERAL (SELECT generation, archived, gone_at
+SELECT s.path, s.sessions::text[] FROM checkpoints s LEFT JOIN LATERAL (SELECT generation, archived, gone_at
     FROM archive_generations WHERE source_id = s.id ORDER BY generation DESC LIMIT 1) g ON true
 WHERE s.machine = %s AND s.inode IS NOT NULL AND g.gone_at IS NULL
 AND (g.generation IS NULL OR (g.generation, g.archived) < (s.generation, s.committed_offset))
-AND NOT s.sessions && %s::uuid[]
 """
 
 
@@ -93,13 +94,14 @@ class Arrival:
 
     def _unarchived(self, seen: list[Sighting]) -> Iterator[str]:
         wanted = self._log.sessions.registrations.archived
-        folders = [found for each in seen if (found := folder_of(each.path))]
-        unwanted = [str(session) for _, session in folders if not wanted(session)]
-        rows = self._log.database.execute(_BEHIND, (self._machine, unwanted))
-        yield from (path for (path,) in rows)
+        for path, sessions in self._log.database.execute(_BEHIND, (self._machine,)):
+            whose = owners(path, {UUID(session) for session in sessions}) or {NO_SESSION}
+            if any(map(wanted, whose)):
+                yield path
         pieces = Pieces(self._log.database)
-        for folder, session in folders:
-            if wanted(session):
+        for each in seen:
+            if (found := folder_of(each.path)) and wanted(found[1]):
+                folder, session = found
                 yield from changed_files(folder, pieces.sidecars(self._machine, session))[0]
 
 
