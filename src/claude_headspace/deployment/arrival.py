@@ -29,9 +29,10 @@ _SHOWN = 5
 # After the time in which the watcher waits for the end of a last line.
 _TORN_SECONDS = 2.0
 _BEHIND = """
-SELECT s.path, s.sessions::text[] FROM checkpoints s LEFT JOIN LATERAL (SELECT generation, archived, gone_at
-    FROM archive_generations WHERE source_id = s.id ORDER BY generation DESC LIMIT 1) g ON true
-WHERE s.machine = %s AND s.inode IS NOT NULL AND g.gone_at IS NULL
+SELECT s.path, s.sessions::text[] FROM checkpoints s LEFT JOIN LATERAL (
+    SELECT generation, archived, gone_at FROM archive_generations
+    WHERE source_id = s.id ORDER BY generation DESC LIMIT 1) g ON true
+WHERE s.machine = %s AND s.inode IS NOT NULL AND s.committed_offset > 0 AND g.gone_at IS NULL
 AND (g.generation IS NULL OR (g.generation, g.archived) < (s.generation, s.committed_offset))
 """
 
