@@ -101,7 +101,7 @@ def _said_from(
     """Number of the prompt and of the thing after it, and the thing itself."""
     telling = Telling(None, session.directory)
     first = 1
-    for page, prompts in enumerate(outline.pages() or [()]):
+    for page, prompts in enumerate(outline.pages or [()]):
         if prompt < first + len(prompts) or not prompts:
             for exchange in read_page(reader, session.id, outline, page):
                 number = exchange.prompt.number if exchange.prompt else 0

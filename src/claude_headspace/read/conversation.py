@@ -38,7 +38,7 @@ def read_page(
 
     With the transcripts at hand, what was thought is read from them.
     """
-    pages = outline.pages()
+    pages = outline.pages
     if not pages:
         return _exchanges(reader, agent_id, (), (0, _LAST), (None, None), files)
     page = pages[number]

@@ -20,7 +20,7 @@ from claude_headspace.store.words import words_of
 
 _TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
 # What more parts hold is not looked for by the index of words, but from the newest back.
-_RARE = 4000
+RARE = 8000
 CANDIDATE_SECONDS = 0.25
 _CANDIDATES = "SELECT event_id FROM search_parts WHERE words @@ to_tsquery('simple', %s) LIMIT %s"
 # The copy of a turn is found in the session that it was copied from, if that is there.
@@ -139,10 +139,10 @@ def narrowed(reader: Reader, query: str, values: dict[str, Any]) -> str:
     if not query:
         return ALL_EVENTS
     try:
-        found = reader.rows(_CANDIDATES, (query, _RARE), CANDIDATE_SECONDS)
+        found = reader.rows(_CANDIDATES, (query, RARE), CANDIDATE_SECONDS)
     except QuestionTooLong:  # a phrase of words that are common
         return ALL_EVENTS
-    if len(found) == _RARE:
+    if len(found) == RARE:
         return ALL_EVENTS
     values["candidates"] = sorted({row[0] for row in found})
     return "unnest(%(candidates)s::bigint[]) AS found (id) JOIN events e ON e.id = found.id"

@@ -18,11 +18,22 @@ from claude_headspace.read.state import derive_state
 FACETS = ("state", "project", "host")
 SHOWN_VALUES = 12
 _STATES = ("needs", "turn", "work", "stalled", "ended")
+# Those that are alive once more by themselves: the index of projects counts them all.
 _COUNTED = (
-    "SELECT alive, p.path, p.host, number FROM (SELECT CASE WHEN a.ended_at IS NULL THEN a.id END"
-    " AS alive, a.project_id, count(*) AS number FROM agents a WHERE {conditions} GROUP BY 1, 2) a"
+    "SELECT alive, p.path, p.host, number FROM (SELECT NULL::int AS alive, a.project_id, count(*)"
+    " AS number FROM agents a WHERE {conditions} GROUP BY 2 UNION ALL SELECT a.id, a.project_id, 1"
+    " FROM agents a WHERE {conditions} AND a.ended_at IS NULL) a"
     " JOIN places p ON p.id = a.project_id"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many sessions there are, of how many whatever their state and place; and by facet."""
+
+    fitting: int
+    of: int
+    facets: Mapping[str, Mapping[str, int]]
 
 
 class _Kind(NamedTuple):
@@ -34,17 +45,19 @@ class _Kind(NamedTuple):
     number: int
 
 
-def count_sessions(
-    reader: Reader, asked: SessionQuestion, now: datetime
-) -> tuple[int, Mapping[str, Mapping[str, int]]]:
-    """How many there are, and by facet; a facet counts without its own filter."""
+def count_sessions(reader: Reader, asked: SessionQuestion, now: datetime) -> Counts:
+    """How many there are; a facet counts without its own filter."""
     conditions, values = conditions_of(reader, replace(asked, state=(), project=(), host=()), now)
-    rows = reader.rows(_COUNTED.format(conditions=" AND ".join(conditions)), values)
+    rows = reader.rows(_COUNTED.format(conditions=" AND ".join(conditions)), [*values, *values])
     known = facts_of(reader, [row[0] for row in rows if row[0] is not None])
     states = {agent: derive_state(facts, now).kind for agent, facts in known.items()}
     kinds = [_Kind(states.get(agent, "ended"), *rest) for agent, *rest in rows]
+    kinds += [
+        _Kind("ended", *place, -number) for agent, *place, number in rows if agent is not None
+    ]
     facets = {name: _by(name, kinds, asked) for name in FACETS}
-    return sum(kind.number for kind in kinds if _fits(kind, asked)), facets
+    fitting = sum(kind.number for kind in kinds if _fits(kind, asked))
+    return Counts(fitting, sum(kind.number for kind in kinds), facets)
 
 
 def _fits(kind: _Kind, asked: SessionQuestion, without: str = "") -> bool:
@@ -59,7 +72,9 @@ def _by(name: str, kinds: Sequence[_Kind], asked: SessionQuestion) -> dict[str, 
     for kind in kinds:
         if _fits(kind, asked, without=name):
             counts[getattr(kind, name)] += kind.number
-    return dict(counts if name == "state" else counts.most_common(SHOWN_VALUES))
+    if name == "state":
+        return dict(counts)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_VALUES])
 
 
 @dataclass(slots=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+from claude_headspace.read.cut_json import read_cut
 
 ONE_LINE = 300
 _FIELDS = {
@@ -25,6 +28,12 @@ class Telling:
     name: str
     text: str
     aside: str = ""
+
+
+@lru_cache(maxsize=2048)
+def line_of(tool: str, asked: str, folder: str = "") -> Telling:
+    """The line for a call by the JSON that it was given, of a long one the beginning."""
+    return telling(tool, read_cut(asked), folder)
 
 
 def telling(tool: str, given: Mapping[str, Any] | None, folder: str = "") -> Telling:

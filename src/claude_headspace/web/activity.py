@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from flask import Blueprint, url_for
+from flask import Blueprint
 
 from claude_headspace.read.activity import FINE, Lane, activity_in
 from claude_headspace.read.buckets import Buckets, cut
@@ -16,7 +16,8 @@ from claude_headspace.read.sessions import Session, find_sessions
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import WIDTH, bars_of
 from claude_headspace.web.filters import chips_of
-from claude_headspace.web.frame import as_of, frame, page, with_query
+from claude_headspace.web.frame import as_of, frame, page
+from claude_headspace.web.links import address, with_query
 from claude_headspace.web.words import local, minute
 
 view = Blueprint("activity", __name__)
@@ -129,7 +130,7 @@ def _zoom(asked: ActivityQuestion, since: datetime, until: datetime) -> str:
     """A bar leads one range deeper; of an hour, to what happened in it."""
     if asked.range in SMALLER:
         return with_query(range=SMALLER[asked.range], at=since.isoformat())
-    return url_for("events.show", since=since.isoformat(), until=until.isoformat())
+    return address("events.show", since=since.isoformat(), until=until.isoformat())
 
 
 def _title(range_: Range, start: datetime) -> str:
