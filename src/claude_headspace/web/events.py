@@ -26,6 +26,8 @@ from claude_headspace.web.links import address, with_query
 view = Blueprint("events", __name__)
 TITLES = {"type": "Type", "actor": "Actor", "project": "Project", "host": "Host"}
 CHART = timedelta(hours=3)
+# Parts of three minutes and one more, since edges are round times.
+MOST_BARS = 61
 UNCOUNTED_KINDS, UNCOUNTED_ACTORS = dict.fromkeys(KINDS), dict.fromkeys(ACTORS)
 COLOURS = {
     "prompt": "you", "declined": "you", "interrupted": "you", "tool failed": "bad",
@@ -92,7 +94,8 @@ def _stretch(asked: HappeningQuestion, rows: Sequence[Happening]) -> Buckets:
     newest = rows[0].at if rows else datetime.now(UTC)
     end = max(FIRST, asked.until or max(newest, asked.since or newest))
     span = end - max(asked.since, FIRST) if asked.since else CHART / 3
-    return cut(end - 3 * max(span, timedelta(minutes=1)), end + timedelta(seconds=1))
+    start = end - 3 * max(span, timedelta(minutes=1))
+    return cut(start, end + timedelta(seconds=1), MOST_BARS)
 
 
 def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
