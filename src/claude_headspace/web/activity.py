@@ -158,7 +158,7 @@ def _hours(buckets: Buckets, count: int = 12) -> list[str]:
 
 def _drawn(lane: Lane, session: Session, buckets: Buckets, now: datetime) -> DrawnLane:
     def place(span: tuple[datetime, datetime]) -> tuple[float, float]:
-        left, right = (buckets.share(moment) * WIDTH for moment in span)
+        left, right = (buckets.share(min(moment, now)) * WIDTH for moment in span)
         return round(left, 1), round(max(2.0, right - left), 1)
 
     told = ", ".join(f"{minute(start)} to {minute(end)}" for start, end in lane.spans[:20])
