@@ -1,4 +1,4 @@
-"""Makes .venv and installs the package with pinned dependencies, unless that is done already.
+"""Creates .venv and installs the package with pinned dependencies, unless that is done already.
 
 Runs under any Python from 3.11 on, with nothing installed.
 """
@@ -25,21 +25,21 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LAUNCH = ROOT / "deploy" / "launch.py"
 STAMPS = VENV / "installed"
-# Stands only in an environment that was made here: only such a one may be removed.
+# Marks an environment that was created here; only such an environment may be removed.
 MARK = STAMPS / "made-by-deploy"
 SOURCES = ("setup.cfg", "pyproject.toml", "deploy/constraints.txt")
-# Sections that decide what is installed; others are the settings of tools.
+# Sections that determine what is installed; the others are settings of tools.
 DECIDING = re.compile(r"\[(metadata|options|build-system|project)\b")
 # Settings of pip that make no sense inside a virtual environment.
 MISPLACED = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
-# What venv or supervisord's configuration do not take in a path.
+# Characters that venv or supervisord's configuration does not accept in a path.
 UNFIT = re.compile(r"[%;:\"\\\n]|\s#")
 NEEDS_SERVER = "embedded"
 RUNNING, CRASHED, NOT_RUNNING = 0, 1, 3
 
 
 class Refused(Exception):
-    """Nothing was installed; the message is one sentence, `status` what to end with."""
+    """Nothing was installed; the message is one sentence, `status` the exit status."""
 
     def __init__(self, message: str, status: int) -> None:
         self.status = status
@@ -47,7 +47,7 @@ class Refused(Exception):
 
 
 def main(purpose: str) -> int:
-    """Install what running or testing needs; the status says what went wrong."""
+    """Install what running or testing needs; returns the exit status."""
     signal.signal(signal.SIGTERM, end)
     try:
         return provide(purpose)
@@ -59,13 +59,13 @@ def main(purpose: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return complain("the output was closed, so the installation has stopped", 141)
     except subprocess.CalledProcessError as error:
-        return complain(f"making .venv failed with status {error.returncode}: see above", 69)
+        return complain(f"creating .venv failed with status {error.returncode}: see above", 69)
     except OSError as error:
         return complain(f"the installation failed: {error}", 73)
 
 
 def provide(purpose: str) -> int:
-    """Make complete what is not."""
+    """Install everything that is missing."""
     found = UNFIT.search(str(ROOT))
     if found:
         raise Refused(f"{ROOT}: the path must not contain {found[0]!r}: move the folder", 73)
@@ -76,7 +76,7 @@ def provide(purpose: str) -> int:
 
 
 def complete(extra: str) -> int:
-    """Make .venv and install into it, unless that is done, or an instance works from it."""
+    """Create .venv and install into it, unless that is done or an instance runs from it."""
     ready = usable()
     if ready and (STAMPS / (extra or "core")).exists() and not outdated(extra):
         return 0
@@ -97,11 +97,11 @@ def complete_server() -> int:
 
 
 def is_running() -> bool:
-    """Whether the configured instance works: nothing is changed under it then."""
+    """Whether the configured instance runs; then nothing may be changed."""
     if not (STAMPS / "core").exists():
         return False
     asked = launch("running", stderr=subprocess.PIPE)
-    if asked.returncode == CRASHED:  # what is installed is too old to be asked
+    if asked.returncode == CRASHED:  # the installed version is too old to answer
         require_unused()
     elif asked.returncode not in (RUNNING, NOT_RUNNING):
         sys.stderr.write(asked.stderr)
@@ -110,7 +110,7 @@ def is_running() -> bool:
 
 
 def launch(command: str, stderr: int | None = None) -> subprocess.CompletedProcess[str]:
-    """Ask what runs inside .venv."""
+    """Run deploy/launch.py inside .venv."""
     return subprocess.run(
         [PYTHON, "-I", LAUNCH, command],
         stdout=subprocess.PIPE,
@@ -121,7 +121,7 @@ def launch(command: str, stderr: int | None = None) -> subprocess.CompletedProce
 
 
 def usable() -> bool:
-    """Whether .venv works and was made for this very folder."""
+    """Whether .venv works and was created for this folder."""
     place = STAMPS / "folder"
     if place.exists() and place.read_text("utf-8") != str(ROOT):
         return False
@@ -143,25 +143,27 @@ def require_writable() -> None:
 
 
 def make_venv() -> None:
-    """Make .venv with the Python that runs this, in place of one that does not work."""
+    """Create .venv with the current Python, replacing one that does not work."""
     if os.path.lexists(VENV):
         remove_venv()
-    say(f"making .venv with Python {sys.version.split()[0]}")
+    say(f"creating .venv with Python {sys.version.split()[0]}")
     MARK.parent.mkdir(parents=True)
     MARK.touch()
     subprocess.run([sys.executable, "-I", "-m", "venv", VENV], check=True)
 
 
 def remove_venv() -> None:
-    """Remove .venv if it was made here and nothing works from it."""
+    """Remove .venv if it was created here and nothing runs from it."""
     if VENV.is_symlink() or not MARK.exists():
-        raise Refused(f"{VENV} does not work here and was not made by deploy/run: move it away", 73)
+        raise Refused(
+            f"{VENV} does not work here and was not created by deploy/run: move it away", 73
+        )
     require_unused()
     shutil.rmtree(VENV)
 
 
 def require_unused() -> None:
-    """Raise while a supervisord that was started from .venv works, on whatever state."""
+    """Raise while any supervisord runs that was started from .venv."""
     for pid, arguments in processes():
         if arguments.startswith(f"{VENV}/bin/") and "supervisord" in arguments:
             raise Refused(f"{VENV} must be changed, but process {pid} is using it: stop it", 75)
@@ -184,13 +186,13 @@ def processes() -> Iterator[tuple[int, str]]:
 
 
 def outdated(extra: str) -> bool:
-    """Whether something else is to be installed than what was."""
+    """Whether the installed version is outdated."""
     return (STAMPS / (extra or "core")).read_text("ascii") != fingerprint()
 
 
 def install(extra: str) -> int:
     """Install the package with an extra."""
-    say(f"installing {extra or 'the program'} and what it needs")
+    say(f"installing {extra or 'the program'} and its dependencies")
     status = run_pip(f".[{extra}]" if extra else ".")
     if status == 0:
         STAMPS.mkdir(exist_ok=True)
@@ -200,7 +202,7 @@ def install(extra: str) -> int:
 
 
 def run_pip(requirement: str) -> int:
-    """Run pip, showing what it is at; all that it said is shown when it fails."""
+    """Run pip and show its progress; if it fails, show its whole output."""
     command = [str(PYTHON), "-I", "-m", "pip", "install", "--no-input"]
     command += ["--disable-pip-version-check", "-c", str(ROOT / "deploy" / "constraints.txt")]
     command += ["-e", requirement]
@@ -233,7 +235,7 @@ def run_pip(requirement: str) -> int:
 
 
 def show_step(line: str) -> None:
-    """Show one step of pip on a line that the next one overwrites, or on its own in a log."""
+    """Show one step of pip: on a terminal, the next step overwrites it."""
     if sys.stdout.isatty():
         print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
     elif line.startswith(("Downloading", "Installing collected")):
@@ -241,7 +243,7 @@ def show_step(line: str) -> None:
 
 
 def fingerprint() -> str:
-    """Changes with everything that decides what is installed."""
+    """A digest of everything that determines what is installed."""
     digest = hashlib.sha256(str(ROOT).encode())
     for name in SOURCES:
         digest.update("\n".join(deciding_lines(ROOT / name)).encode())
@@ -249,7 +251,7 @@ def fingerprint() -> str:
 
 
 def deciding_lines(path: Path) -> Iterator[str]:
-    """Lines of the sections that decide what is installed; all lines where there are none."""
+    """Lines of the sections that determine what is installed; all lines without sections."""
     decides = True
     for line in path.read_text("utf-8").splitlines():
         if line.startswith("["):
@@ -274,18 +276,18 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """One line for the person who waits."""
+    """Print one line of progress."""
     print(f"deploy: {text}", flush=True)
 
 
 def complain(text: str, status: int) -> int:
-    """One line about why this ends, with which status."""
+    """Print one line of an error, and return the exit status."""
     print(f"deploy: {text}", file=sys.stderr, flush=True)
     return status
 
 
 def end(number: int, _: FrameType | None) -> NoReturn:
-    """Take pip along when a signal asks for the end."""
+    """End on a signal, together with pip."""
     sys.exit(128 + number)
 
 

@@ -1,4 +1,4 @@
-"""Answers what deploy/environment.py asks; runs inside .venv."""
+"""Answers requests of deploy/environment.py; runs inside .venv."""
 
 from __future__ import annotations
 

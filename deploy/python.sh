@@ -1,4 +1,4 @@
-# Sourced by run, stop and test: goes to the project's folder and finds a Python to start with.
+# Sourced by run, stop and test: changes to the project's folder and finds a Python.
 
 # shellcheck shell=bash
 for name in $(compgen -e PYTHON); do unset "$name"; done

@@ -1,9 +1,9 @@
-"""The event log of Claude Code: what other programs may use of it.
+"""The event log of Claude Code: the public interface for other programs.
 
-Every name is imported when it is first used; importing the package itself imports nothing.
+Each name is imported when it is first used; importing the package imports nothing else.
 """
 
-TYPE_CHECKING = False  # type checkers take it for true; the module typing would be an import
+TYPE_CHECKING = False  # true for type checkers, without importing the module typing
 if TYPE_CHECKING:
     from claude_headspace.config import Config as Config
     from claude_headspace.config import load_config as load_config

@@ -1,7 +1,7 @@
-"""Who may see the log over HTTP: whoever can read a file in the state directory.
+"""Access to the log over HTTP, for those who can read the state directory.
 
-The token is what programs send. A browser gets a cookie for a link that works once; both the
-links and the token are files that only the owner of the state directory can read.
+Programs send a token. A browser gets a cookie by a link that works once. The token and the links
+are files that only the owner of the state directory can read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TOKEN_BYTES = 32
 
 
 def token_of(state_directory: Path, *, renew: bool = False) -> str:
-    """The token of this instance, made at the first call; `renew`: a new one, the old one ends."""
+    """The token of this instance, created at the first call; `renew` replaces it."""
     path = state_directory / TOKEN_FILE
     try:
         if not renew and (token := _read_private(path)):
@@ -37,7 +37,7 @@ def token_of(state_directory: Path, *, renew: bool = False) -> str:
 
 
 def new_link_code(state_directory: Path) -> str:
-    """A code that `redeem` takes once, within an hour."""
+    """A code that `redeem` accepts once, within an hour."""
     code = secrets.token_urlsafe(_TOKEN_BYTES)
     folder = state_directory / LINKS_DIRECTORY
     try:
@@ -50,7 +50,7 @@ def new_link_code(state_directory: Path) -> str:
 
 
 def redeem(state_directory: Path, code: str) -> bool:
-    """Whether this code is good; from now on it is not."""
+    """Whether this code is valid; afterwards it no longer is."""
     path = state_directory / LINKS_DIRECTORY / _name_of(code)
     try:
         fresh = time.time() - path.stat().st_mtime < LINK_SECONDS
@@ -61,20 +61,22 @@ def redeem(state_directory: Path, code: str) -> bool:
 
 
 def cookie_value(token: str) -> str:
-    """What a browser keeps instead of the token; it ends with the token."""
+    """The value of a browser's cookie; it is invalid once the token is replaced."""
     return hmac.new(token.encode(), b"cookie", hashlib.sha256).hexdigest()
 
 
 def same(given: str, wanted: str) -> bool:
-    """Compare secrets in a time that says nothing about them."""
+    """Compare secrets in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())
 
 
 def _read_private(path: Path) -> str:
-    """The file's text, empty when there is none; StateUnusable when others can read it."""
+    """The file's text, empty if it does not exist; StateUnusable if others can read it."""
     try:
         if path.stat().st_mode & 0o077:
-            raise StateUnusable(f"{path} is readable by others: remove it, and a new one is made")
+            raise StateUnusable(
+                f"{path} is readable by others: remove it, and a new one is created"
+            )
         return path.read_text("ascii").strip()
     except FileNotFoundError:
         return ""
@@ -87,7 +89,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _put_in_place(fresh: Path, path: Path, *, replace: bool) -> None:
-    """Under its name in one step; of two that do it at once without `replace`, the first wins."""
+    """Rename the file into place; without `replace`, the first of two concurrent callers wins."""
     if replace:
         fresh.replace(path)
         return

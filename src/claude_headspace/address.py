@@ -1,7 +1,7 @@
-"""Addresses of databases: what is wrong with one, how libpq takes it, and told without secrets.
+"""Addresses of databases: checking them, converting them for libpq, and masking their secrets.
 
 Every message about an address is made here: the driver's own would quote the part that it cannot
-read, which may be the password. Imports nothing, because every program of ours needs it.
+parse, which may be the password. Imports nothing, because every program needs it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _IN_MAPPING = re.compile(rf"(['\"](?:{_SECRET_NAMES})['\"]\s*:\s*)('[^']*'|\"[^\
 
 
 class LogUrl(str):  # noqa: SLOT000
-    """The log's address; `seen` is the folder that remembers which servers it has led to."""
+    """The log's address; `seen` is the folder that records the servers reached through it."""
 
     seen: Path | None = None
 
 
 def address_fault(url: str) -> str | None:
-    """What is wrong with the address of a database, without a word of it; None if nothing is."""
+    """What is wrong with a database address, without quoting it; None if nothing is."""
     if not url.startswith(SCHEMES):
         return "must be a postgresql:// address"
     fault = _fault_of_parts(_SCHEME.sub("", url))
@@ -52,7 +52,7 @@ def _fault_of_parts(rest: str) -> str | None:
         return "a port must be a number, and a host name must not contain brackets"
     pairs = parts["query"].split("&") if parts["query"] else []
     if any(pair.count("=") != 1 for pair in pairs):
-        return "what follows the ? must be name=value&name=value"
+        return "the part after the ? must be name=value&name=value"
     return None
 
 
@@ -62,7 +62,7 @@ def _is_host(text: str) -> bool:
 
 
 def libpq_url(url: str) -> str:
-    """The address with the one scheme, and the one reading of @, that libpq has everywhere."""
+    """The address in the form that every libpq reads in the same way."""
     rest = _SCHEME.sub("", url)
     parts = _PARTS.fullmatch(rest)
     if parts is not None and parts["user"] is not None:
@@ -81,7 +81,7 @@ def mask_password(text: str | None) -> str | None:
 
 
 def shown_address(url: object) -> str:
-    """As much of what stands for an address as can be told when it cannot be read."""
+    """A safe description of an address that cannot be read."""
     if not isinstance(url, str):
         return f"a value of type {type(url).__name__}"
     scheme, separator, _ = url.partition("://")
@@ -89,7 +89,7 @@ def shown_address(url: object) -> str:
 
 
 def told_by_driver(error: BaseException) -> str:
-    """What the driver says of a failed connection, on one line and without secrets."""
+    """The driver's message about a failed connection, on one line and without secrets."""
     told = " ".join(str(error).split()) or type(error).__name__
     if told.startswith("invalid dsn"):
         return "the address of the database cannot be read: see database.url"

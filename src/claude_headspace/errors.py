@@ -1,25 +1,25 @@
-"""Every error the package raises on purpose.
+"""All errors that the package raises deliberately.
 
-A message is one sentence that says what is wrong, with what value, and what to do about it.
-`exit_status` is what a program of ours ends with when the error reaches its top.
+A message is one sentence that says what is wrong, with which value, and what to do about it.
+`exit_status` is the exit status of a program that does not handle the error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# What a person types when nothing runs.
+# The command that starts everything.
 START_COMMAND = "claude-headspace up"
 
 
 class HeadspaceError(Exception):
-    """Something went wrong that the person at the keyboard can act on."""
+    """An error that the user can act on."""
 
     exit_status = 1
 
 
 class ConfigError(HeadspaceError):
-    """The configuration has mistakes; all of them are in `problems`, one sentence each."""
+    """The configuration has mistakes; `problems` lists all of them, one sentence each."""
 
     exit_status = 78  # EX_CONFIG of sysexits.h
 
@@ -29,17 +29,17 @@ class ConfigError(HeadspaceError):
 
 
 class DatabaseError(HeadspaceError):
-    """Postgres did not do what was asked."""
+    """Postgres did not execute a request."""
 
     exit_status = 69  # EX_UNAVAILABLE
 
 
 class DatabaseUnavailable(DatabaseError):
-    """Postgres is away, or will not do this now; the same request may succeed later."""
+    """Postgres is unavailable, or refuses for now; the same request may succeed later."""
 
 
 class DatabaseRefused(DatabaseError):
-    """Postgres refuses this very event (SQLSTATE class 22, 23 or 54), and always will."""
+    """Postgres refuses this event (SQLSTATE class 22, 23 or 54), and always will."""
 
     exit_status = 65  # EX_DATAERR
 
@@ -49,23 +49,23 @@ class DatabaseRefused(DatabaseError):
 
 
 class SchemaMismatch(DatabaseUnavailable):
-    """The database's schema is older or newer than this version of the program knows."""
+    """The database's schema is older or newer than this version of the program supports."""
 
 
 class ReplacedServer(DatabaseUnavailable):
-    """The server is a primary of old: another took its place."""
+    """The server is a former primary: another has taken its place."""
 
 
 class SharedConnection(DatabaseUnavailable):
-    """A pooler gives what looks like one connection to several, a transaction each."""
+    """A pooler shares one connection between several clients, per transaction."""
 
 
 class QuestionTooLong(DatabaseUnavailable):
-    """A question took more time than one may, and was stopped."""
+    """A query exceeded its time limit and was stopped."""
 
 
 class WrongEncoding(DatabaseUnavailable):
-    """The database is not encoded in UTF-8: not every text would fit into it."""
+    """The database is not encoded in UTF-8, so it cannot store every text."""
 
 
 class EventInvalid(HeadspaceError):
@@ -86,19 +86,19 @@ class StateUnusable(HeadspaceError):
 
 
 class StateCopied(HeadspaceError):
-    """The state directory is a copy of another machine's; started again it is a machine itself."""
+    """The state directory is a copy of another machine's; at the next start it gets a new id."""
 
     exit_status = 75  # EX_TEMPFAIL
 
 
 class AlreadyRunning(HeadspaceError):
-    """Another process holds what only one may hold."""
+    """Another process holds a lock that only one process may hold."""
 
     exit_status = 75  # EX_TEMPFAIL
 
 
 class EmbeddedServerError(HeadspaceError):
-    """The embedded Postgres cannot be made or started."""
+    """The embedded Postgres cannot be created or started."""
 
 
 class InboxError(HeadspaceError):
@@ -108,7 +108,7 @@ class InboxError(HeadspaceError):
 
 
 class InboxDamaged(InboxError):
-    """A file in the inbox is not one whole event: torn, or put there by something else."""
+    """A file in the inbox is not one complete event: it is torn, or of another program."""
 
     exit_status = 65
 
@@ -120,13 +120,13 @@ class HookSettingsError(HeadspaceError):
 
 
 class SelectionError(HeadspaceError):
-    """Nothing in the log has the name that was given, or more than one thing has it."""
+    """A name matches nothing in the log, or more than one thing."""
 
     exit_status = 66  # EX_NOINPUT
 
 
 class BadQuestion(HeadspaceError):
-    """A question cannot be asked like this; `field` names what is wrong in it."""
+    """A query is invalid; `field` names the wrong part."""
 
     exit_status = 64  # EX_USAGE
 
@@ -136,20 +136,20 @@ class BadQuestion(HeadspaceError):
 
 
 class CursorAhead(HeadspaceError):
-    """A reader's saved id is beyond the end of the log: the log was set back."""
+    """A reader's saved id is beyond the end of the log: the log was reset."""
 
     exit_status = 65
 
 
 class OtherTimeline(CursorAhead):
-    """A reader's saved id is another server's, and later ids may mean other events here."""
+    """A reader's saved id is from another server; here, later ids may mean other events."""
 
 
 class NotPrimary(HeadspaceError):
-    """The server is a standby, where it is not known which ids are final."""
+    """The server is a standby, which does not know which ids are final."""
 
     exit_status = 69
 
 
 class StopRequested(BaseException):
-    """Raised out of long work that can simply be done again after the next start."""
+    """Ends long work that can be repeated after the next start."""

@@ -1,4 +1,4 @@
-"""Logging of our programs: lines on standard error, which supervisord keeps and rotates."""
+"""Logging: lines on standard error, which supervisord writes to files and rotates."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def configure_logging(level: str) -> None:
-    """Called once, by a program's entry point."""
+    """Configure logging; call this once, from a program's entry point."""
     logging.basicConfig(level=level, format=FORMAT, stream=sys.stderr, force=True)
     logging.getLogger("watchdog").setLevel(logging.WARNING)

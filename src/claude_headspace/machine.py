@@ -1,4 +1,4 @@
-"""Which machine this is: an id made once in the state directory, whatever the machine is called."""
+"""The id of this machine: created once in the state directory, independent of its host name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from uuid import UUID, uuid4
 from claude_headspace.errors import StateUnusable
 
 MACHINE_FILE = "machine"
-# Here versions before kept the name under which their watcher ran.
+# Earlier versions stored the host name of their watcher here.
 NAME_FILE = "host"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a watcher works: the boot of its system, and its state directory there."""
+    """The place of a watcher: the boot of its system, and its state directory."""
 
     hostname: str
     boot: str
@@ -30,7 +30,7 @@ class Place:
 
     @classmethod
     def here(cls, state: Path) -> Place:
-        """Of this process; the state directory is there."""
+        """The place of this process; the state directory must exist."""
         stat = state.stat()
         boot = ""
         with suppress(OSError):
@@ -38,33 +38,33 @@ class Place:
         return cls(socket.gethostname(), boot, str(state), stat.st_dev, stat.st_ino)
 
     def is_apart_from(self, other: Place) -> bool:
-        """Whether they are two directories for certain, not one seen twice or after a new boot."""
+        """Whether they are certainly two directories, not one seen twice or after a new boot."""
         same_boot = self.boot == other.boot != ""
         return self.inode != other.inode or (same_boot and self.device != other.device)
 
 
 def machine_id(state: Path) -> str | None:
-    """The id in this state directory; None where no watcher has run."""
+    """The id in this state directory; None if no watcher has run."""
     if text := _read(state / MACHINE_FILE):
         try:
             return str(UUID(text))
         except ValueError:
             raise StateUnusable(
-                f"{state / MACHINE_FILE} holds no machine id but {text[:60]!r}: put the id back"
-                " (`claude-headspace hosts --json` lists them), or remove the file to be a new"
-                " machine, which reads everything again"
+                f"{state / MACHINE_FILE} contains no machine id but {text[:60]!r}: restore the id"
+                " (`claude-headspace hosts --json` lists all ids), or remove the file to become a"
+                " new machine, which reads everything again"
             ) from None
     name = _read(state / NAME_FILE)
     return id_of_name(name) if name else None
 
 
 def id_of_name(name: str) -> str:
-    """What the migration made of a name of a host, from when rows belonged to names."""
+    """The id that the migration gave to a host name, since rows used to belong to names."""
     return str(UUID(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()))
 
 
 def make_machine_id(state: Path) -> str:
-    """The id in this state directory, made if it has none; one for all who make it at a time."""
+    """The id in this state directory, created if missing; concurrent callers get the same one."""
     if not (state / MACHINE_FILE).exists():
         _write(state, machine_id(state) or str(uuid4()), replace=False)
     made = machine_id(state)

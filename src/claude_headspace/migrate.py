@@ -1,7 +1,7 @@
-"""Brings the schema up to date as soon as the database answers: a program of supervisord's.
+"""Upgrades the schema as soon as the database answers; a program under supervisord.
 
-It waits as long as it takes: a database that is away or does not fit now is no reason to give up.
-Whatever else ends it ends it for good: supervisord would start it anew at once, for ever.
+It waits as long as the database is unavailable or unsuitable. After any other error it ends for
+good, because supervisord would restart it for ever.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _log = logging.getLogger("claude_headspace.migrate")
 
 
 def main() -> int:
-    """Wait for the database, upgrade it, end."""
+    """Wait for the database, upgrade it, and end."""
     die_with_parent()
     try:
         config = load_config()
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def upgrade_when_there(config: Config) -> int:
-    """Try until it succeeds, with growing pauses; the same obstacle is logged once."""
+    """Retry until it succeeds, with growing pauses; the same problem is logged once."""
     pause = 0.05
     told = ""
     while True:
@@ -65,12 +65,12 @@ def upgrade_when_there(config: Config) -> int:
 
 
 def upgrade(url: str) -> None:
-    """Upgrade the schema; whatever the database objects to comes out as DatabaseError."""
+    """Upgrade the schema; errors of the database are raised as DatabaseError."""
     try:
         open_on(url).close()
     except psycopg2.Error as error:
         raise translate(error) from error
-    # Loaded only now: what it needs is large, and the wait can be long.
+    # Imported only now: Alembic is large, and the wait can be long.
     from sqlalchemy.exc import DBAPIError
 
     from claude_headspace.store import migrations

@@ -1,4 +1,4 @@
-"""What failed by a fault of its own: kept with the reason, and tried again with growing pauses."""
+"""Quarantine: names that failed by a fault of their own, retried with growing pauses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 60.0
-# What is heard of anew is tried again this long after the last try, however long the pause.
+# After news of a name it is tried again this long after the last try, however long the pause.
 NUDGED_SECONDS = 2.0
 _TOLD = 3
 
@@ -25,7 +25,7 @@ class _Held:
 
 
 class Quarantine(Generic[Name]):
-    """Names that are set aside. One that succeeds is cleared, and its pauses begin anew."""
+    """Names in quarantine. A success removes a name and resets its pauses."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -42,17 +42,17 @@ class Quarantine(Generic[Name]):
 
     @property
     def reasons(self) -> Mapping[Name, str]:
-        """Why each name is set aside."""
+        """Why each name is in quarantine."""
         return {name: held.reason for name, held in self._held.items()}
 
     def put(self, name: Name, reason: str) -> bool:
-        """Set aside; whether the reason is news."""
+        """Put a name into quarantine; returns whether the reason is new."""
         known = self._held.get(name)
         self.fail(name, reason)
         return known is None or known.reason != reason
 
     def fail(self, name: Name, reason: str) -> int:
-        """Set aside; returns how often in a row it has failed now."""
+        """Put a name into quarantine; returns how often in a row it has failed."""
         known = self._held.get(name)
         tries = known.tries + 1 if known else 1
         pause = min(FIRST_PAUSE_SECONDS * 2 ** min(tries - 1, 20), LONGEST_PAUSE_SECONDS)
@@ -61,16 +61,16 @@ class Quarantine(Generic[Name]):
         return tries
 
     def clear(self, name: Name) -> None:
-        """It works, or there is nothing of this name any more."""
+        """Remove a name that works again or no longer exists."""
         self._held.pop(name, None)
 
     def keep(self, names: Collection[Name]) -> None:
-        """Of all others nothing is to be tried any more."""
+        """Remove all other names."""
         for name in set(self._held).difference(names):
             del self._held[name]
 
     def holds(self, name: Name) -> bool:
-        """Whether it is not to be tried yet."""
+        """Whether its next try is not due yet."""
         held = self._held.get(name)
         return held is not None and held.due > self._now()
 
@@ -80,24 +80,24 @@ class Quarantine(Generic[Name]):
         return held.tries if held else 0
 
     def nudge(self, name: Name) -> None:
-        """Something was heard of it: the next try need not wait for the whole pause."""
+        """There is news of it: the next try need not wait for the whole pause."""
         held = self._held.get(name)
         if held is not None:
             held.due = min(held.due, held.tried_at + NUDGED_SECONDS)
 
     def due(self) -> list[Name]:
-        """What is to be tried again now."""
+        """The names whose next try is due."""
         now = self._now()
         return [name for name, held in self._held.items() if held.due <= now]
 
     @property
     def next_due(self) -> float | None:
-        """When the next try is due, on the clock that was given."""
+        """When the next try is due, on the given clock."""
         return min((held.due for held in self._held.values()), default=None)
 
 
 def told(kind: str, reasons: Mapping[Name, str]) -> str | None:
-    """One sentence that names what is set aside, the first few of them; None for nothing."""
+    """One sentence that names the first few of them; None if there are none."""
     if not reasons:
         return None
     first = [f"{name}: {reason}" for name, reason in list(reasons.items())[:_TOLD]]

@@ -288,7 +288,7 @@ def test_following_says_that_the_log_was_set_back(cli: Cli) -> None:
         execute(cli, "SELECT setval('events_id_seq', 1, false)")
         _, complaint = process.communicate(timeout=ENOUGH_SECONDS)
     assert process.returncode == 65
-    assert "it was set back" in complaint
+    assert "it was reset" in complaint
 
 
 def test_a_reader_that_goes_away_is_no_error(cli: Cli) -> None:

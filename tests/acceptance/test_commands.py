@@ -89,16 +89,16 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("export", 64, "missing argument"),
     ("export everything", 64, "'conversations', 'events'"),
     ("export events --format markdown", 64, "is for conversations"),
-    ("export usage --session 9d440bfc", 64, "is not told of one session"),
+    ("export usage --session 9d440bfc", 64, "usage takes no --session"),
     ("usage --by year", 64, "'total'"),
     ("rejected retry", 64, "give either IDs or --all"),
     ("rejected dismiss", 64, "give either IDs or --all"),
-    ("rejected dismiss 999", 66, "nothing unresolved has the ID 999"),
+    ("rejected dismiss 999", 66, "no unresolved dead letter has the ID 999"),
     ("rejected dimiss 1", 64, "did you mean dismiss?"),
     ("verify --session zz", 66, "is not a session"),
-    ("emit note", 64, "a note has a text"),
+    ("emit note", 64, "`emit note` needs TEXT"),
     ("emit session_ended", 64, "give --payload"),
-    ("emit note x --inbox /nowhere/inbox", 73, "nobody's inbox"),
+    ("emit note x --inbox /nowhere/inbox", 73, "not the inbox of any watcher"),
     ("forget", 64, "give sessions or projects"),
     ("redact", 64, "missing option"),
     ("backup", 64, "missing argument"),
@@ -181,7 +181,7 @@ def test_bad_calls_say_what_is_wrong_in_one_line(commands: Commands, columns: in
         ended = commands.run(*line.split(), columns=columns)
         assert (ended.status, ended.out.strip()) in (
             (status, ""),
-            (status, "0 rejections dismissed"),
+            (status, "0 dead letters dismissed"),
         )
         assert ended.err.count("\n") == 1, line
         assert told in ended.err, line
@@ -259,7 +259,7 @@ def test_a_session_is_named_by_id_or_by_words_of_its_title(commands: Commands) -
     several = commands.run("resume", "lint")
     assert several.status == 66
     first, *others = several.err.splitlines()
-    assert "more than one session is called 'lint'" in first
+    assert "more than one session matches 'lint'" in first
     assert [line.split()[0] for line in others] == [WIDE[:8], LINT[:8]]
 
 
@@ -336,7 +336,7 @@ def test_what_was_rejected_is_told_by_its_line_and_dismissed(commands: Commands)
         assert f"  at byte {kept['source_offset']} of" in commands.run("rejected").out
     finally:
         (commands.directory / "moved").rename(kept["path"])
-    assert commands.run("rejected", "dismiss", str(kept["id"])).out == "1 rejection dismissed\n"
+    assert commands.run("rejected", "dismiss", str(kept["id"])).out == "1 dead letter dismissed\n"
     try:
         assert commands.run("rejected").out == "Nothing was rejected.\n"
         assert len(commands.json("rejected", "--all")) == 1
@@ -368,13 +368,13 @@ def test_notes_are_left_in_the_inbox(commands: Commands) -> None:
     left.unlink()
     nobody = {"CLAUDE_HEADSPACE__STATE__DIRECTORY": str(commands.directory / "typo")}
     ended = commands.run(*line, env=nobody)
-    assert (ended.status, "nobody's inbox" in ended.err) == (73, True)
+    assert (ended.status, "not the inbox of any watcher" in ended.err) == (73, True)
     assert not (commands.directory / "typo").exists()
 
 
 def test_a_session_is_resumed_where_it_was(commands: Commands, tmp_path: Path) -> None:
     """Whose files are gone is restored first; one without its folder is not begun elsewhere."""
-    assert "is not there" in commands.run("resume", "--exec", "9d44").err
+    assert "does not exist" in commands.run("resume", "--exec", "9d44").err
     transcript = next(commands.directory.rglob(f"{LINT}.jsonl"))
     transcript.rename(tmp_path / "gone")
     try:

@@ -59,7 +59,7 @@ def test_nothing_comes_back(projects: Projects, watcher: Watcher, log: Log, othe
         assert_archived(log, projects.root)
         wait_until(lambda: log.count("hook_received") == 1, "the hook")
         told = command(watcher, "forget", SESSION)
-        assert (told.returncode, "would be forgotten" in told.stdout) == (0, True)
+        assert (told.returncode, "that would be deleted" in told.stdout) == (0, True)
         assert traces(log, SESSION)
         done = command(watcher, "forget", SESSION, "--yes")
         assert (done.returncode, done.stderr) == (0, "")

@@ -136,7 +136,7 @@ def test_only_what_decides_the_installation_makes_it_begin_anew(
 def test_an_environment_of_others_is_not_removed(checkout: Checkout) -> None:
     checkout.venv.mkdir()
     (checkout.venv / "thesis.txt").write_text("years of work")
-    assert "was not made by deploy/run: move it away" in checkout.refused(73)
+    assert "was not created by deploy/run: move it away" in checkout.refused(73)
     assert (checkout.venv / "thesis.txt").exists()
 
 
@@ -145,7 +145,7 @@ def test_an_environment_of_others_that_is_linked_to_is_not_removed(checkout: Che
     (elsewhere / "installed").mkdir(parents=True)
     (elsewhere / "installed" / "made-by-deploy").touch()
     checkout.venv.symlink_to(elsewhere)
-    assert "was not made by deploy/run: move it away" in checkout.refused(73)
+    assert "was not created by deploy/run: move it away" in checkout.refused(73)
     assert checkout.venv.is_symlink()
     assert elsewhere.is_dir()
 

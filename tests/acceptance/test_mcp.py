@@ -126,7 +126,7 @@ def test_a_long_session_is_read_in_parts_of_bounded_size(call: Call) -> None:
         told, _ = call("read_session", session=LONG, begin=begin)
         assert len(told) < MOST_CHARACTERS + 200
         whole += told
-        if not (more := re.search(r"read on with begin=([\d.]+)$", told)):
+        if not (more := re.search(r"continue with begin=([\d.]+)$", told)):
             break
         begin = more[1]
     said = re.findall(r"^prompt(\d\d) ", whole, re.MULTILINE)
@@ -137,7 +137,7 @@ def test_a_long_session_is_read_in_parts_of_bounded_size(call: Call) -> None:
 def test_hits_go_on_where_they_stopped(call: Call) -> None:
     told, _ = call("search", words="prompt*")
     assert len(told.splitlines()) == 21
-    following = re.search(r"ask again with cursor=(\S+)$", told)
+    following = re.search(r"call again with cursor=(\S+)$", told)
     assert following
     rest, _ = call("search", words="prompt*", cursor=following[1])
     found = re.findall(r"/home/u/other: (prompt\d\d)", told + rest)
@@ -151,18 +151,18 @@ def test_what_was_worked_on(call: Call) -> None:
         rf" session {SHORT}, /home/u/app",
         told,
     )
-    assert call("work_done") == ("Nothing was worked on in that time.", False)
+    assert call("work_done") == ("No work was recorded in that time.", False)
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("search", {"words": "-needle"}, "says no word"),
+        ("search", {"words": "-needle"}, "contains no word"),
         ("search", {"words": "needle", "project": "nowhere"}, "no project named nowhere"),
-        ("search", {"words": "needle", "since": "soon"}, "'soon' is no time"),
+        ("search", {"words": "needle", "since": "soon"}, "'soon' is not a time"),
         ("read_session", {"session": "zzz"}, "'zzz' is not a session"),
-        ("read_session", {"session": "c" * 32}, "the log knows no session"),
-        ("read_session", {"session": SHORT, "begin": "x"}, "'x' is no place"),
+        ("read_session", {"session": "c" * 32}, "the log has no session"),
+        ("read_session", {"session": SHORT, "begin": "x"}, "'x' is not a place"),
         ("work_done", {"since": "2001-01-01"}, "by at most 92 days"),
     ],
 )

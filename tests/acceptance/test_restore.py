@@ -24,7 +24,7 @@ def test_a_session_is_restored_where_it_stood_and_goes_on(
         began = time.time()
         told = command(watcher, "status").stdout
         assert "\narchive:  " in told
-        assert "1 session only there: see `restore`" in told
+        assert "1 session only in the archive: see `restore`" in told
         assert "transcripts after 30 days; the oldest was written 2" in told
         done = command(watcher, "restore", SESSION)
         assert (done.returncode, done.stderr) == (0, "")

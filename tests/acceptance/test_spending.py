@@ -335,5 +335,5 @@ def test_what_can_no_longer_be_read_keeps_its_rows(spent: Spent, log: Log) -> No
     right = spent.rows()
     spent.projects.path(OWN).unlink()
     done = command(spent.watcher, "rebuild")
-    assert "neither on the disk nor archived, left as they are: files 1" in done.stdout
+    assert "neither on disk nor archived, rows unchanged: files 1" in done.stdout
     assert spent.rows() == right

@@ -37,7 +37,7 @@ def test_each_beginning_is_told_once(
     with watcher.running():
         talk.prompt("paint the door")
         with website(watcher.state, log.url, port, **settings):
-            remembered = watcher.state / "waiting-told"
+            remembered = watcher.state / "waiting-alerts.json"
             wait_until(remembered.exists, "the first look")
             ask_and_answer(1)
             ask_and_answer(2)

@@ -31,7 +31,7 @@ def test_sessions_are_found_by_typing_and_by_facets(desk: Any) -> None:
     page.get_by_role("link", name="Remove filter Project").click()
     see(page.get_by_role("link", name="about horses"))
     page.goto(desk.address("/sessions?q=nothing+like+it"))
-    see(page.get_by_role("heading", name="No session is like this"))
+    see(page.get_by_role("heading", name="No session matches"))
     page.get_by_role("link", name="Remove “nothing like it”").click()
     see(page.get_by_role("link", name="about horses"))
 

@@ -130,8 +130,8 @@ def test_a_page_that_cannot_be_read_says_why_and_comes_back(
 
 def test_what_does_not_exist_is_told(desk: Any) -> None:
     page = desk.open("/sessions/00000000")
-    see(page.get_by_role("heading", name="There is nothing of this name").last)
+    see(page.get_by_role("heading", name="Not found").last)
     page.goto(desk.address("/nowhere"))
     see(page.get_by_text("there is nothing at /nowhere").last)
     page.goto(desk.address("/events?since=yesterday"))
-    see(page.get_by_role("heading", name="This can’t be asked").last)
+    see(page.get_by_role("heading", name="Invalid request").last)

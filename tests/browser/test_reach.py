@@ -68,7 +68,7 @@ def test_everything_is_reached_by_keys(desk: Any, talk: Talk) -> None:
 
 def test_keys_can_be_switched_off(desk: Any, talk: Talk) -> None:
     page = desk.open("/keys")
-    page.get_by_role("button", name="Switch all keys off").click()
+    page.get_by_role("button", name="Turn all keys off").click()
     page.keyboard.press("/")
     sync_api.expect(page.get_by_label("Search all sessions")).not_to_be_focused()
     page.goto(desk.address("/"))

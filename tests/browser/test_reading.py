@@ -26,7 +26,7 @@ def test_a_session_is_read_with_all_that_was_done(desk: Any, worked: Talk) -> No
     see(tools.filter(has_text="git status").get_by_text("exit 128"))
     see(tools.filter(has_text="a.py").get_by_text("You declined").first)
     assert "+1 −1" in tools.filter(has_text="a.py").first.inner_text()
-    see(page.get_by_text(" lines, none twice"))
+    see(page.get_by_text(" lines captured"))
     see(page.get_by_role("navigation", name="Prompts").get_by_text("fix it"))
 
 
@@ -136,7 +136,7 @@ def test_activity_adds_up_and_leads_deeper(desk: Any, worked: Talk) -> None:
     words = totals.inner_text().split()
     assert words[words.index("prompts") + 1] == "2"
     see(page.get_by_role("link", name="why is it broken"))
-    page.get_by_text("These strips, as a table").click()
+    page.get_by_text("These charts as a table").click()
     see(page.get_by_role("table", name="Activity"))
     page.get_by_role("navigation", name="Range").get_by_role("link", name="Month").click()
     page.wait_for_url("**range=month**")

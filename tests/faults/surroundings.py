@@ -114,7 +114,7 @@ def narrow_server(cell: Cell) -> None:
 
 def _refused(watcher: Watched) -> bool:
     status = watcher.status()
-    return status is not None and "only UTF8 takes every text" in (status.reason or "")
+    return status is not None and "only UTF8 can store every text" in (status.reason or "")
 
 
 def _tables(url: str) -> int:

@@ -65,7 +65,7 @@ def test_the_watcher_waits_and_says_why(narrow_url: str, tmp_path: Path) -> None
     with watcher.running():
         status = wait_until(lambda: watcher.status().get("reason") and watcher.status(), "a reason")
         assert status["state"] == "waiting"
-        assert "only UTF8 takes every text" in status["reason"]
+        assert "only UTF8 can store every text" in status["reason"]
 
 
 @BOTH

@@ -164,7 +164,7 @@ def test_an_event_whose_validator_raises_waits_and_nothing_else(desk: Desk) -> N
     assert desk.messages() == ["a", "b"]
     assert desk.waiting() == 1
     trouble = desk.consumer.trouble or ""
-    assert "files of the inbox are set aside (1)" in trouble
+    assert "files of the inbox are in quarantine (1)" in trouble
     assert "ZeroDivisionError" in trouble
     desk.taxonomy.broken = False
     wait_until(lambda: desk.consumer.take(), "the next try", 20)

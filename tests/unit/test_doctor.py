@@ -195,7 +195,7 @@ def hook_failed(desk: Desk) -> None:
         (no_archive, "cleanup", "warning", "the archive is off"),
         (damaged_settings, "hooks", "warning", "is not valid JSON"),
         (hooks_disabled, "hooks", "warning", "disableAllHooks is set"),
-        (hooks_never_seen, "hooks", "warning", "none was ever seen"),
+        (hooks_never_seen, "hooks", "warning", "none has ever been seen"),
         (hooks_of_another, "hooks", "warning", "another instance"),
         (some_hooks, "hooks", "warning", "Not configured: Stop"),
         (hook_failed, "hooks", "warning", "no space left"),
@@ -269,7 +269,11 @@ NO_GUARD = {**WELL.checks, "guard": {"alive": False, "listener": "FATAL", "enfor
         (with_log(schema="0001"), "schema", "broken"),
         (with_log(schema="9999"), "schema", "broken"),
         (with_log(clock_seconds=-60.0), "clock", "warning"),
-        (replace(INSTANCE, service_problems=("The service does not run.",)), "service", "warning"),
+        (
+            replace(INSTANCE, service_problems=("The service is not running.",)),
+            "service",
+            "warning",
+        ),
     ],
 )
 def test_what_is_broken_while_it_runs(

@@ -24,9 +24,9 @@ def test_one_program_has_its_lines_alone(tmp_path: Path) -> None:
 
 def test_a_program_without_a_log(tmp_path: Path) -> None:
     (tmp_path / "web.log").touch()
-    with pytest.raises(BadQuestion, match=r"'wbe' has no log in .* \(there is web\)"):
+    with pytest.raises(BadQuestion, match=r"'wbe' has no log in .* \(logs: web\)"):
         open_logs(tmp_path, "wbe")
-    with pytest.raises(BadQuestion, match="nothing was started"):
+    with pytest.raises(BadQuestion, match="nothing has been started"):
         open_logs(tmp_path / "none", "web")
 
 

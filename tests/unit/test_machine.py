@@ -52,7 +52,7 @@ def test_a_state_directory_of_an_earlier_version_has_the_id_of_its_name(tmp_path
 @pytest.mark.parametrize("held", ["not an id", "ä", "12"])
 def test_what_is_no_id_is_not_replaced(tmp_path: Path, held: str) -> None:
     (tmp_path / "machine").write_text(held)
-    with pytest.raises(StateUnusable, match="holds no machine id"):
+    with pytest.raises(StateUnusable, match="contains no machine id"):
         make_machine_id(tmp_path)
     assert (tmp_path / "machine").read_text() == held
 

@@ -23,39 +23,39 @@ class Clock:
         return self.now
 
 
-def pause_of(aside: Quarantine[str], clock: Clock) -> float:
-    assert aside.next_due is not None
-    return aside.next_due - clock.now
+def pause_of(quarantine: Quarantine[str], clock: Clock) -> float:
+    assert quarantine.next_due is not None
+    return quarantine.next_due - clock.now
 
 
 def test_pauses_grow_to_an_end_and_begin_anew() -> None:
     clock = Clock()
-    aside: Quarantine[str] = Quarantine(clock)
+    quarantine: Quarantine[str] = Quarantine(clock)
     pauses = []
     for _ in range(40):
-        aside.fail("a", "bad")
-        pauses.append(pause_of(aside, clock))
+        quarantine.fail("a", "bad")
+        pauses.append(pause_of(quarantine, clock))
         clock.now += pauses[-1]
-        assert aside.due() == ["a"]
+        assert quarantine.due() == ["a"]
     assert pauses[:3] == [FIRST_PAUSE_SECONDS * factor for factor in (1, 2, 4)]
     assert set(pauses[10:]) == {LONGEST_PAUSE_SECONDS}
-    aside.clear("a")
-    assert (aside.due(), aside.next_due, bool(aside)) == ([], None, False)
-    aside.fail("a", "bad")
-    assert pause_of(aside, clock) == FIRST_PAUSE_SECONDS
+    quarantine.clear("a")
+    assert (quarantine.due(), quarantine.next_due, bool(quarantine)) == ([], None, False)
+    quarantine.fail("a", "bad")
+    assert pause_of(quarantine, clock) == FIRST_PAUSE_SECONDS
 
 
 def test_news_of_it_shorten_a_long_pause_and_no_more() -> None:
     clock = Clock()
-    aside: Quarantine[str] = Quarantine(clock)
+    quarantine: Quarantine[str] = Quarantine(clock)
     for _ in range(20):
-        aside.fail("a", "bad")
-    aside.nudge("a")
-    aside.nudge("unknown")
-    assert pause_of(aside, clock) == NUDGED_SECONDS
-    assert aside.holds("a")
+        quarantine.fail("a", "bad")
+    quarantine.nudge("a")
+    quarantine.nudge("unknown")
+    assert pause_of(quarantine, clock) == NUDGED_SECONDS
+    assert quarantine.holds("a")
     clock.now += NUDGED_SECONDS
-    assert not aside.holds("a")
+    assert not quarantine.holds("a")
 
 
 def test_the_first_few_are_named_and_all_are_counted() -> None:
@@ -68,10 +68,10 @@ class Bounded:
     """A boundary, and what it called."""
 
     def __init__(self) -> None:
-        self.aside: Quarantine[str] = Quarantine()
+        self.quarantine: Quarantine[str] = Quarantine()
         self.calls: list[str] = []
         self.boundary = Boundary(
-            self.aside,
+            self.quarantine,
             learn_anew=lambda: self.calls.append("learn anew"),
             count_death=lambda: self.calls.append("count death"),
         )
@@ -101,10 +101,10 @@ class Bounded:
 def test_a_fault_costs_its_own_source(error: Exception, reason: str, calls: list[str]) -> None:
     it = Bounded()
     assert it.run(error) is None
-    assert it.aside.reasons == {"/a": reason}
+    assert it.quarantine.reasons == {"/a": reason}
     assert it.calls == calls
     assert it.run(None) == "done"
-    assert it.aside.reasons == {}
+    assert it.quarantine.reasons == {}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_concerns_everything_passes(error: BaseException) -> None:
     it = Bounded()
     with pytest.raises(type(error)):
         it.run(error)
-    assert (it.aside.reasons, it.calls) == ({}, [])
+    assert (it.quarantine.reasons, it.calls) == ({}, [])
 
 
 def test_work_of_no_one_source_is_put_off() -> None:

@@ -130,8 +130,8 @@ def test_what_is_wrong_with_it(service: Manager, system: System, config: Config)
     system.active = False
     environ = {"DATABASE_URL": "x", "CLAUDE_HEADSPACE__WEB__PORT": "1"}
     told = " ".join(problems(service, environ))
-    assert "is not what it should be" in told
-    assert "does not run" in told
+    assert "is not up to date" in told
+    assert "is not running" in told
     assert "does not see CLAUDE_HEADSPACE__WEB__PORT, DATABASE_URL" in told
 
 

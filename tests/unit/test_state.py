@@ -86,7 +86,7 @@ CASES: dict[str, tuple[dict[str, Any], str, float, str]] = {
         "work", 600, "",
     ),
     "old client: words and quiet": (
-        {**ASKED, "answered_at": ago(200)}, "turn", 200, "answered, and no line since",
+        {**ASKED, "answered_at": ago(200)}, "turn", 200, "answered; no line since",
     ),
     "old client: words just now": (
         {**ASKED, "answered_at": ago(20), "last_line_at": ago(20)}, "work", 600, "",
@@ -94,7 +94,7 @@ CASES: dict[str, tuple[dict[str, Any], str, float, str]] = {
     "stalled in a call": (
         {"prompted_at": ago(900), "last_line_at": ago(709),
          "open_calls": (call("Bash", 709, limit_seconds=15),)},
-        "stalled", 709, "though its limit of 15 s is over",
+        "stalled", 709, "although its limit of 15 s has passed",
     ),
     "stalled in thought": (
         {"prompted_at": ago(900), "last_line_at": ago(301)}, "stalled", 301, "No line since",

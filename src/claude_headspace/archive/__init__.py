@@ -1,1 +1,1 @@
-"""Every byte of every session in Postgres: kept beside the events, restored, proven."""
+"""The archive: every byte of every session in Postgres, stored, verified and restored."""

@@ -1,8 +1,8 @@
-"""Follows capture with the archive, a piece at a time, when nothing else is to be done.
+"""Archives what capture has read, a piece at a time, when nothing else is due.
 
-What capture has just read is archived after a moment, so that lines that are written one by one
-make one piece. Behind that it goes through everything that was captured before, and through the
-other files of sessions; what it knows in memory is only where to look.
+What capture has just read is archived a little later, so that lines written one by one make one
+piece. After that come everything captured before, and the other files of sessions. Memory holds
+only where to look.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from claude_headspace.events.redaction import Redactor
 from claude_headspace.store.connection import Database
 from claude_headspace.transcripts.tailer import Announce, SourceFile
 
-# What is written is archived so much later, and the other files of its session later still.
+# How long after a write it is archived; the other files of the session follow later still.
 DELAY_SECONDS = 1.0
 FOLDER_DELAY_SECONDS = 10.0
-# After a step beside capture the archive rests for so many times as long as it took, so that
-# hardly a line meets a step; less when something has waited for long.
+# After a step the archive pauses for this many times its duration, so that steps hardly delay
+# lines; less if something has waited for long.
 REST_BESIDE_CAPTURE = 20.0
 REST_WHEN_LATE = 4.0
 LATE_SECONDS = 15.0
@@ -37,9 +37,9 @@ SLOW_SECONDS = 60.0
 class Archiver:
     """Archives what capture has read; `step` does a little at a time.
 
-    `wanted` says of a session whether it is to be kept; `is_capturing`, whether lines are being
-    written at this time. `renumbered` is called when a file counts as rewritten of which capture
-    had not noticed it. Of what capture reads `most` files are held; the round finds the others.
+    `wanted` says whether a session is to be archived; `is_capturing`, whether lines are being
+    written now. `renumbered` is called for a file that was rewritten without capture noticing. At
+    most `most` files that capture has read are remembered; the round finds the others.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Archiver:
             announce=announce, beat=beat,
         )  # fmt: skip
         self._merge = Merge(database, self._pieces)
-        # Sources that capture has read from, with their paths, and folders of sessions.
+        # Sources that capture has read, with their paths, and folders of sessions.
         self._sources: Due[int, str] = Due(DELAY_SECONDS, most)
         self._folders: Due[tuple[str, UUID], None] = Due(FOLDER_DELAY_SECONDS, most)
         self._sidecars: deque[tuple[str, UUID]] = deque()
@@ -78,7 +78,7 @@ class Archiver:
         self._next = 0.0
 
     def forget(self) -> None:
-        """Learn from the database again what is not archived yet."""
+        """Drop what is known; the database says again what is not archived yet."""
         self._sources.clear()
         self._folders.clear()
         self._sidecars.clear()
@@ -102,7 +102,7 @@ class Archiver:
 
     @property
     def late(self) -> bool:
-        """Whether something has waited for so long that capture is to leave time for it."""
+        """Whether something has waited so long that capture must leave time for it."""
         now = time.monotonic()
         return now >= self._next and now - self._sources.first > LATE_SECONDS
 
@@ -117,7 +117,7 @@ class Archiver:
             self._round.follow()
 
     def drain(self, source_id: int, file: SourceFile) -> None:
-        """Archive a file that is gone from its place to its end, before it is let go."""
+        """Archive the rest of a file that was deleted or replaced, before it is closed."""
         if not self._enabled:
             return
         piece = self._next_piece
@@ -129,7 +129,7 @@ class Archiver:
         self._sources.drop(source_id)
 
     def step(self) -> None:
-        """Archive one piece, or look for what is to be archived, if it is time."""
+        """Archive one piece, or search for something to archive, if it is time."""
         began = time.monotonic()
         due = self.due
         if due is None or began < due:

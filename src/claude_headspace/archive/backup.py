@@ -1,7 +1,7 @@
 """`claude-headspace backup` and `restore-backup`: the whole log in one file, and back.
 
-The file is an archive of pg_dump. It is read with a pg_restore that is as new, and goes through
-psql: servers of older versions do not know each setting that a newer pg_restore begins with.
+The file is an archive of pg_dump. A pg_restore of the same version or newer reads it, and psql
+executes it, because older servers do not know all settings with which a newer pg_restore begins.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from claude_headspace.store.failures import translate
 
 _PROGRAMS = ("pg_dump", "pg_restore", "psql")
 _SYSTEM = Path("/usr/lib/postgresql")
-# The watchers, by their locks, and whether anything is stored.
+# Running watchers, by their locks, and whether anything is stored.
 _WATCHERS = (
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database ="
     " (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -40,12 +40,12 @@ _EMPTY = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
 
 
 class BackupImpossible(HeadspaceError):
-    """A backup cannot be made, or cannot be put back."""
+    """A backup cannot be made or restored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """The programs of one installation of PostgreSQL's client, of one version."""
+    """The client programs of one PostgreSQL installation."""
 
     directory: Path
     version: int
@@ -56,7 +56,7 @@ class Clients:
 
 
 class Server:
-    """The server that holds the log, as the client programs reach it."""
+    """The server of the log, as the client programs reach it."""
 
     def __init__(self, url: str) -> None:
         place = parse_dsn(current_address(url))
@@ -79,15 +79,15 @@ class Server:
             raise translate(error) from error
 
     def environment(self) -> Mapping[str, str]:
-        """Where the password is not seen by other users, as it would be on a command line."""
+        """The environment with the password: other users could see a command line."""
         own = {name: text for name, text in os.environ.items() if not name.startswith("PG")}
         return {**own, "PGPASSWORD": self._password} if self._password else own
 
 
 def find_clients(at_least: int, more: Iterable[Path], *, newest: bool = False) -> Clients:
-    """The oldest client programs that are new enough, in `more`, on PATH or where systems put them.
+    """The oldest sufficient client programs in `more`, on PATH, or where systems install them.
 
-    `newest`: the newest. Raises BackupImpossible where there are none.
+    `newest`: the newest instead. Raises BackupImpossible if there are none.
     """
     named = [Path(found).parent for found in (shutil.which("pg_dump"),) if found]
     found = [*named, *more, *_SYSTEM.glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
@@ -111,7 +111,7 @@ def _version(directory: Path) -> int:
 
 
 def backup(server: Server, clients: Clients, target: Path) -> int:
-    """Write the log to a file that only its owner can read, whole or not at all; its size."""
+    """Write the log to a private file, completely or not at all; returns its size."""
     descriptor, fresh = tempfile.mkstemp(prefix=".backup-", dir=target.absolute().parent)
     try:
         with os.fdopen(descriptor, "wb") as out:
@@ -138,10 +138,9 @@ def _run(command: list[str], server: Server, out: IO[bytes]) -> None:
 
 
 def restore_backup(server: Server, clients: Clients, source: Path) -> None:
-    """Put a backup into a database that holds nothing, in one transaction.
+    """Restore a backup into an empty database, in one transaction.
 
-    Raises BackupImpossible, with the database as it was, where it holds something or a watcher
-    runs.
+    Raises BackupImpossible, without changes, if the database is not empty or a watcher runs.
     """
     if server.ask(_WATCHERS)[0][0]:
         raise BackupImpossible("a watcher writes to this database: stop it first")
@@ -170,21 +169,21 @@ def restore_backup(server: Server, clients: Clients, source: Path) -> None:
 
 
 def _hand_over(read: subprocess.Popen[bytes], write: subprocess.Popen[bytes], first: bytes) -> None:
-    """Have one program run what the other prints: all of it, or nothing."""
+    """Make one program execute the output of the other: all of it, or nothing."""
     if read.stdout is None or write.stdin is None:
         raise BackupImpossible("the programs of PostgreSQL's client cannot be connected")
     with suppress(BrokenPipeError), write.stdin, read.stdout:
         write.stdin.write(first)
         for line in _fitting(read.stdout):
             write.stdin.write(line)
-        # At the end of what it is given psql commits.
+        # psql commits at the end of its input.
         if read.wait():
             write.kill()
     read.wait()
 
 
 def _fitting(script: Iterable[bytes]) -> Iterator[bytes]:
-    """The script without the settings that older servers do not know; data is not touched."""
+    """The script without settings that older servers do not know; data is not changed."""
     begun = False
     for line in script:
         begun = begun or line.startswith((b"CREATE ", b"COPY "))

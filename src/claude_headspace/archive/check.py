@@ -1,4 +1,4 @@
-"""Proves the archive: every piece by its digest, every file by the bytes on the disk."""
+"""Verifies the archive: every piece by its digest, every file by its bytes on disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from claude_headspace.archive.pieces import ArchiveDamaged, Generation, Pieces
 from claude_headspace.archive.places import owners
 from claude_headspace.store.connection import Database
 
-# What was written so lately may be on its way into the archive.
+# Newer bytes may still be on their way into the archive.
 _RECENT_SECONDS = 60.0
 _FILES = """
 SELECT id, path, sessions::text[] FROM (
@@ -26,9 +26,9 @@ WHERE machine = %s AND id > %s ORDER BY id LIMIT 500
 
 @dataclass(slots=True)
 class Proven:
-    """What the archive has of one file. `unarchived`: bytes on the disk that it has not.
+    """The result for one file. `unarchived`: bytes on disk that are not archived.
 
-    `problem`: where archive and disk, or archive and digests, are not the same.
+    `problem`: where the archive differs from the disk or from its digests.
     """
 
     path: str
@@ -39,7 +39,7 @@ class Proven:
 
 
 def proven_files(database: Database, machine: str | None, only: UUID | None) -> Iterator[Proven]:
-    """Every file of this machine, or those of one session, with all that it held."""
+    """Every file of this machine, or of one session, with all its generations."""
     pieces = Pieces(database)
     last = -(2**31)
     while rows := database.execute(_FILES, (machine, last)):
@@ -79,7 +79,7 @@ def _with_disk(pieces: Pieces, of: Generation, found: Proven) -> None:
 
 
 def _compare(pieces: Pieces, of: Generation, found: Proven, file: BinaryIO | None) -> None:
-    """Read a generation; where nothing in it was overwritten it is compared with the file."""
+    """Read a generation, and compare it with the file unless secrets were overwritten."""
     checksum = 0
     found.redacted |= of.redacted
     for start, data in pieces.read(of):

@@ -1,4 +1,4 @@
-"""What is to be done a while after it was asked for, the earliest first; no more than so much."""
+"""A bounded queue of work that is due some time after it was added, earliest first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-# As many entries are held. What finds no room is found by the round.
+# The most entries. The round finds what does not fit.
 MOST = 1000
 
 K = TypeVar("K", bound=Hashable)
@@ -15,7 +15,7 @@ V = TypeVar("V")
 
 
 class Due(Generic[K, V]):
-    """Each key comes up once, `delay` seconds after it was added; every step takes one time."""
+    """Each key is due once, `delay` seconds after it was added."""
 
     def __init__(self, delay: float, most: int = MOST) -> None:
         self._delay = delay
@@ -23,7 +23,7 @@ class Due(Generic[K, V]):
         self._entries: OrderedDict[K, tuple[V, float]] = OrderedDict()
 
     def add(self, key: K, value: V) -> bool:
-        """Have it come up, unless it is there already; False where there is no room."""
+        """Add a key unless it is there already; False if there is no room."""
         if key in self._entries:
             return True
         if len(self._entries) >= self._most:
@@ -32,12 +32,12 @@ class Due(Generic[K, V]):
         return True
 
     def put_first(self, key: K, value: V, since: float | None = None) -> None:
-        """Have it come up before all others: now, or as what had come up at `since`."""
+        """Put a key before all others: due now, or since `since`."""
         self._entries[key] = (value, time.monotonic() if since is None else since)
         self._entries.move_to_end(key, last=False)
 
     def take(self, now: float) -> tuple[K, V, float] | None:
-        """What has come up, what was given for it, and since when; None where nothing has."""
+        """A key that is due, its value, and since when; None if none is due."""
         if self.first > now:
             return None
         key, (value, since) = self._entries.popitem(last=False)
@@ -45,13 +45,13 @@ class Due(Generic[K, V]):
 
     @property
     def first(self) -> float:
-        """When, on the monotonic clock, the first comes up."""
+        """When, on the monotonic clock, the first key is due."""
         return next((due for _, due in self._entries.values()), float("inf"))
 
     def drop(self, key: K) -> None:
-        """Have it not come up."""
+        """Remove a key."""
         self._entries.pop(key, None)
 
     def clear(self) -> None:
-        """Drop all."""
+        """Remove all keys."""
         self._entries.clear()

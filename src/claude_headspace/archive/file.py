@@ -1,4 +1,4 @@
-"""A generation of a file out of the archive, read as if it were the file itself."""
+"""A generation of a file in the archive, which can be read like the file itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claude_headspace.transcripts.tailer import SourceFile
 
 
 class ArchivedFile(SourceFile):
-    """Holds one piece in memory. It is the file that was archived: identity, times and bytes."""
+    """The archived file: identity, times and bytes. Holds one piece in memory."""
 
     def __init__(self, pieces: Pieces, of: Generation, path: str) -> None:
         self._pieces = pieces
@@ -42,23 +42,23 @@ class ArchivedFile(SourceFile):
             raise OSError(errno.EIO, str(error)) from error
 
     def close(self) -> None:
-        """Let go of the piece that was read."""
+        """Release the piece in memory."""
         self._start, self._piece = 0, b""
 
     def refresh(self) -> os.stat_result:
-        """It does not change."""
+        """Does nothing: an archived file does not change."""
         return self.stat
 
     @property
     def mtime_ns(self) -> int:
-        """When the file was written to last before it was archived."""
+        """When the file was last written before it was archived."""
         return self._of.checkpoint.mtime_ns or 0
 
 
 def archived_file(pieces: Pieces, source_id: int, path: str) -> ArchivedFile | None:
-    """The newest generation of a transcript; None where the archive has nothing of it.
+    """The newest generation of a transcript; None if it is not archived.
 
-    Nor where secrets in it were overwritten: it does not say what the transcript said.
+    Also None if secrets were overwritten, because it then differs from the transcript.
     """
     source = pieces.source(source_id)
     latest = source.latest if source else None
@@ -68,7 +68,7 @@ def archived_file(pieces: Pieces, source_id: int, path: str) -> ArchivedFile | N
 
 
 def open_kept(pieces: Pieces, source_id: int | None, path: str) -> SourceFile:
-    """A transcript, or what the archive has of it once it is gone. Raises OSError."""
+    """A transcript, or its archived copy if the file is gone. Raises OSError."""
     try:
         return SourceFile(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""`claude-headspace forget`: everything that is kept of sessions goes, and does not come back."""
+"""`claude-headspace forget`: deletes everything stored about sessions for good."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 
 _BATCH = 2000
 TAKE_UP_SECONDS = 15.0
-# What a running watcher was writing when it was told is written by then.
+# After this time a running watcher has finished the writes that it had begun.
 SETTLE_SECONDS = 1.0
-# These say that a session was forgotten; agents goes last, since rows refer to it.
+# These record that a session was forgotten; agents is deleted last, since rows refer to it.
 _STAYS = ("registrations", "registration_hosts", "tombstones", "agents")
 _TABLES = """
 SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
@@ -47,7 +47,7 @@ _BEHIND = LEASES_BEHIND.format(which="r.session_uuid = ANY (%s::uuid[])")
 
 
 def forget_messages(inbox: Path, sessions: Sequence[UUID]) -> int:
-    """Delete what hooks and programs left of these sessions on this machine; how many files."""
+    """Delete inbox files of these sessions on this machine; returns how many."""
     names = [str(session).encode() for session in sessions]
     gone = 0
     for path in [path for path in inbox.rglob("*.json") if path.is_file()]:
@@ -60,11 +60,11 @@ def forget_messages(inbox: Path, sessions: Sequence[UUID]) -> int:
 
 
 class StillCaptured(HeadspaceError):
-    """A watcher that runs has not been heard to leave the sessions alone."""
+    """A running watcher has not confirmed that it no longer captures the sessions."""
 
 
 class Forget:
-    """What is kept of some sessions: counted, and deleted. `keep_turns`: only their archive."""
+    """Counts and deletes what is stored about sessions. `keep_turns`: only their archive."""
 
     def __init__(
         self, database: Database, sessions: Sequence[UUID], *, keep_turns: bool = False
@@ -75,7 +75,7 @@ class Forget:
         self._sessions = frozenset(sessions)
 
     def plan(self) -> Counter[str]:
-        """How much there is of what."""
+        """Count what would be deleted."""
         found: Counter[str] = Counter()
         found["files"] = len(self._files())
         found["bytes in the archive"] = self._archived()
@@ -88,9 +88,9 @@ class Forget:
         return +found
 
     def run(self, progress: Callable[[], None] = lambda: None) -> Counter[str]:
-        """Delete it, in small transactions; how many rows went.
+        """Delete it in small transactions; returns the number of rows.
 
-        Raises StillCaptured, with nothing deleted, when a watcher does not answer.
+        Raises StillCaptured, with nothing deleted, if a watcher does not respond.
         """
         tell = self._database.mogrify(_TELL, {"sessions": self._names, "keep": self._keep_turns})
         self._database.execute_durably(tell)
@@ -117,7 +117,7 @@ class Forget:
             time.sleep(0.05)
 
     def _files(self) -> list[int]:
-        """The ids of files that belong to these sessions alone."""
+        """The ids of files that belong only to these sessions."""
         rows = self._database.execute(self._database.mogrify(_FILES, {"sessions": self._names}))
         whose = {row[0]: owners(row[1], {UUID(each) for each in row[2]}) for row in rows}
         return [source_id for source_id, named in whose.items() if named <= self._sessions]
@@ -130,7 +130,7 @@ class Forget:
         return int(rows[0][0])
 
     def _parts(self) -> list[tuple[str, str, tuple[object, ...]]]:
-        """Tables, each with what chooses the rows that go, in the order in which they go."""
+        """Tables in the order of deletion, each with the condition of the rows to delete."""
         files = self._files()
         archive = [
             (table, "source_id = ANY (%s)", (files,))
@@ -164,7 +164,7 @@ class Forget:
         return gone
 
     def _delete_traces(self, projects: Sequence[int]) -> None:
-        """What no session has any more, and what lines left open."""
+        """Delete projects without sessions, and the open state of checkpoints."""
         self._database.execute_durably(
             "UPDATE checkpoints SET state = '', reread_state = '' WHERE id = ANY (%s);"
             " DELETE FROM projects p WHERE id = ANY (%s)"

@@ -1,4 +1,4 @@
-"""Makes large pieces out of the small ones of a session that rests: they take less space."""
+"""Merges the small pieces of an idle session into large ones, which take less space."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claude_headspace.transcripts.checkpoint import Checkpoint
 
 logger = logging.getLogger(__name__)
 
-# A file rests that was not written to for so long; one with so many small pieces need not.
+# A file is idle after this time without a write; one with this many small pieces is merged anyway.
 RESTING_SECONDS = 300.0
 MANY_PIECES = 256
 _NEXT = """
@@ -19,7 +19,7 @@ SELECT source_id, generation FROM archive_generations
 WHERE loose > 1 AND (loose > %s OR updated_at < clock_timestamp() - %s * interval '1 second')
 ORDER BY updated_at LIMIT 1
 """
-# What stands there still is what was read: somebody may have overwritten secrets meanwhile.
+# Only if the pieces are still those that were read: secrets may have been overwritten meanwhile.
 _REPLACE = """
 WITH same AS (
     SELECT WHERE (SELECT array_agg(digest ORDER BY start) FROM archive_pieces
@@ -38,7 +38,7 @@ WHERE source_id = %(source)s AND generation = %(number)s RETURNING 1
 
 
 class Merge:
-    """One group of pieces at a time; `due` says when the next step is."""
+    """Merges one group of pieces at a time; `due` says when the next step is due."""
 
     def __init__(self, database: Database, pieces: Pieces) -> None:
         self._database = database
@@ -46,7 +46,7 @@ class Merge:
         self.due = 0.0
 
     def step(self, now: float) -> None:
-        """Merge one group of small pieces that follow each other, or find that none is left."""
+        """Merge one group of consecutive small pieces, or find that none is left."""
         rows = self._database.execute(_NEXT, (MANY_PIECES, RESTING_SECONDS))
         self.due = now if rows else now + RESTING_SECONDS
         for source_id, number in rows:
@@ -98,7 +98,7 @@ def _size(rows: Sequence[Row]) -> int:
 
 
 def _groups(pieces: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Runs of two or more pieces that make no more than a large one together."""
+    """Runs of two or more pieces that fit into one large piece."""
     group: list[tuple[int, int]] = []
     for piece in pieces:
         if group and sum(length for _, length in group) + piece[1] > PIECE_BYTES:

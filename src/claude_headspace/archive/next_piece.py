@@ -1,4 +1,4 @@
-"""Archives the next piece of one file, wherever it stands in it."""
+"""Archives the next piece of one file, from where its archive ends."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from claude_headspace.transcripts.tailer import Announce, SourceFile
 
 logger = logging.getLogger(__name__)
 
-# Of a file beside the transcripts, which may be rewritten all the time, so many are kept.
+# The generations kept of a sidecar, which may be rewritten often.
 KEPT_VERSIONS = 10
 
 
 class NextPiece:
-    """`failed`: files that cannot be archived, and why. For the rest see Archiver."""
+    """`failed`: files that cannot be archived, and why. For the other parameters see Archiver."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class NextPiece:
         self.failed: dict[str, str] = {}
 
     def at(self, source: Archived, path: str) -> bool:
-        """Archive a piece of what stands at the path; whether there is more of it."""
+        """Archive a piece of the file at this path; returns whether there is more."""
         if not self.is_wanted(source):
             return False
         try:
@@ -73,18 +73,18 @@ class NextPiece:
         return False
 
     def is_wanted(self, source: Archived) -> bool:
-        """Whether a file belongs to a session that is to be kept."""
+        """Whether a file belongs to a session that is to be archived."""
         is_sidecar = source.captured is None
         whose = source.sessions if is_sidecar else owners(source.path, source.sessions)
         return any(map(self._wanted, whose)) if whose else self._wanted(NO_SESSION)
 
     def of(self, source: Archived, file: SourceFile, *, last: bool = False) -> bool:
-        """Archive the next piece of an open file; whether there is more.
+        """Archive the next piece of an open file; returns whether there is more.
 
-        `last`: no more will come of the file.
+        `last`: the file will not grow any more.
         """
         if source.captured is not None and file.identity != _identity(source.captured):
-            return False  # Capture comes first, and tells of it then.
+            return False  # Capture comes first, and reports the file then.
         to = self._generation(source, file)
         if to is None:
             return False
@@ -104,7 +104,7 @@ class NextPiece:
         return bool(data) and checkpoint.offset < file.stat.st_size
 
     def _generation(self, source: Archived, file: SourceFile) -> Generation | None:
-        """The generation that the file's next bytes belong to; None where capture is to say so."""
+        """The generation of the file's next bytes; None if capture must decide it first."""
         latest = source.latest
         if latest is None or (source.captured is not None and latest.number < source.number):
             if source.captured and file.compare(source.captured, self._beat) != "same":
@@ -117,7 +117,7 @@ class NextPiece:
             return self._pieces.begin(source.id, latest.number + 1)
         if file.compare(source.captured, self._beat) != "same":
             return None
-        # What was archived and not captured is other now: a line that was cut off, and rewritten.
+        # Archived bytes that were not captured have changed: an incomplete line was rewritten.
         number = self._pieces.rewritten(source)
         self._renumbered()
         return self._pieces.begin(source.id, number)
@@ -125,7 +125,7 @@ class NextPiece:
     def _whole_lines(
         self, file: SourceFile, source: Archived, before: Checkpoint, data: bytes, *, last: bool
     ) -> bytes:
-        """So much of what was read as can be searched for secrets: no line is cut in two."""
+        """The complete lines of what was read, since secrets are searched in whole lines."""
         end = data.rfind(b"\n") + 1
         if not end and len(data) == PIECE_BYTES:
             data, _ = file.take(before, LONGEST_BYTES)

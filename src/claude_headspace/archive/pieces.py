@@ -1,8 +1,7 @@
 """The archive in Postgres: pieces of files, compressed, contiguous from the first byte on.
 
-A generation of a file is what it held between two times that it was rewritten. Exactly its bytes
-[0, archived) are in its pieces: both change in one statement, which asks first whether the other
-is still as it was.
+A generation is the content of a file from one rewrite to the next. Its pieces contain exactly the
+bytes [0, archived): one statement changes both, if `archived` is still what it was.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.transcripts.checkpoint import Checkpoint
 
-# Raw bytes of a piece at most: it bounds memory, and the time that others wait for a step.
+# The most raw bytes of a piece: limits memory, and how long others wait for a step.
 PIECE_BYTES = 1024 * 1024
 _LEVEL = 3
 _CURSOR = (
@@ -48,12 +47,12 @@ _TABLES = ("archive_pieces", "archive_generations")
 
 
 class ArchiveDamaged(HeadspaceError):
-    """What the archive holds of a file is not what was put into it."""
+    """The archive of a file is not what was written to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """How much of a generation is in the archive; `checkpoint.offset` bytes are."""
+    """A generation, of which `checkpoint.offset` bytes are archived."""
 
     source_id: int
     number: int
@@ -65,10 +64,10 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """A file that the archive may hold, as its source was captured last, with its generation.
+    """A file that the archive may contain, with its newest generation.
 
-    `captured` is where capture is, and `number` the generation that it reads; neither is known of
-    a sidecar.
+    `captured` is the checkpoint of capture, and `number` the generation that it reads; a sidecar
+    has neither.
     """
 
     id: int
@@ -113,7 +112,7 @@ class Pieces:
         return [_sidecar(row, session) for row in rows]
 
     def sidecar(self, machine: str, session: UUID, path: str) -> Archived:
-        """One of them, which may be new."""
+        """One of them; a new one is added."""
         stored = stored_path(path)
         rows = self._database.execute(
             "INSERT INTO sidecars (machine, path, session_uuid) VALUES (%s, %s, %s)"  # noqa: S608
@@ -124,7 +123,7 @@ class Pieces:
         return _sidecar(rows[0], session)
 
     def begin(self, source_id: int, number: int) -> Generation:
-        """A generation of which nothing is in the archive yet."""
+        """Start a generation, with nothing archived yet."""
         self._database.execute(
             "INSERT INTO archive_generations (source_id, generation) VALUES (%s, %s)"
             " ON CONFLICT DO NOTHING",
@@ -148,9 +147,9 @@ class Pieces:
         redacted: bool = False,
         durably: bool = False,
     ) -> bool:
-        """Put the bytes that follow a generation's checkpoint into the archive.
+        """Archive the bytes that follow a generation's checkpoint.
 
-        False when the archive is not, or no longer, where `to` says: nothing was changed then.
+        False, with nothing changed, if the archive is not where `to` says.
         """
         content = self._compressor.compress(data) if data else b""
         p, start = checkpoint, to.checkpoint.offset
@@ -165,7 +164,7 @@ class Pieces:
         return bool(run(_APPEND + (_PIECE if data else _NO_PIECE), values))
 
     def rewritten(self, source: Archived) -> int:
-        """Count a transcript as rewritten of which capture does not say so; its generation."""
+        """Count a transcript as rewritten, unnoticed by capture; returns the generation."""
         rows = self._database.execute(
             "UPDATE checkpoints SET generation = generation + 1 WHERE id = %s RETURNING generation",
             (source.id,),
@@ -173,7 +172,7 @@ class Pieces:
         return int(rows[0][0])
 
     def is_gone(self, source: Archived) -> None:
-        """Note that a file is no longer there."""
+        """Record that a file no longer exists."""
         if source.latest is None:
             self.begin(source.id, source.number)
         self._database.execute(
@@ -183,7 +182,7 @@ class Pieces:
         )
 
     def generations(self, source_id: int) -> list[Generation]:
-        """Everything that is known of a file, the oldest first."""
+        """All generations of a file, oldest first."""
         rows = self._database.execute(
             f"SELECT {_CURSOR} FROM archive_generations WHERE source_id = %s"  # noqa: S608
             " ORDER BY generation",
@@ -192,9 +191,9 @@ class Pieces:
         return [_generation(source_id, row) for row in rows]
 
     def read(self, of: Generation, start: int = 0) -> Iterator[tuple[int, bytes]]:
-        """(start, bytes) of the pieces, from the one on that holds `start`.
+        """(start, bytes) of the pieces, beginning with the one that contains `start`.
 
-        Raises ArchiveDamaged where a piece is missing or is not what was put in.
+        Raises ArchiveDamaged if a piece is missing or does not match its digest.
         """
         at = start
         while at < of.checkpoint.offset:
@@ -213,12 +212,12 @@ class Pieces:
         return rows[0] if rows and at < rows[0][0] + rows[0][1] else None
 
     def compressed(self, data: bytes) -> tuple[bytes, bytes]:
-        """The digest and the content of a piece that holds this."""
+        """The digest and the compressed content of a piece."""
         return hashlib.sha256(data).digest(), self._compressor.compress(data)
 
 
 def opened(of: Generation, piece: Row) -> bytes:
-    """What a row (start, length, digest, content) holds, proven by its digest."""
+    """The bytes of a row (start, length, digest, content), verified by its digest."""
     start, length, digest, content = piece
     try:
         data = zstandard.ZstdDecompressor().decompress(content, max_output_size=length)

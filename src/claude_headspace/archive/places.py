@@ -1,4 +1,4 @@
-"""Whose session a file is, and where Claude Code keeps it, told by its path."""
+"""The session and the place of a file, derived from its path."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def owners(path: str, sessions: Collection[UUID]) -> frozenset[UUID]:
 
 
 def folder_of(path: str) -> tuple[str, UUID] | None:
-    """The folder of a session's other files, told by its main transcript; None for other files."""
+    """The folder of a session's sidecars, from its main transcript's path; None for other files."""
     stem, extension = os.path.splitext(path)
     name = os.path.basename(stem)
     return (stem, UUID(name)) if extension and _SESSION.fullmatch(name) else None
 
 
 def place_below_root(path: str, session: UUID) -> str:
-    """The path of a session's file below the folder that holds the folders of all projects."""
+    """The path of a session's file below the folder of all projects."""
     parts = path.split(os.sep)
     own = (n for n, part in enumerate(parts) if part.startswith(str(session)))
     return os.sep.join(parts[max(0, next(own, len(parts) - 1) - 1) :])

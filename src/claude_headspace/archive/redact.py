@@ -1,4 +1,4 @@
-"""`claude-headspace redact --existing`: today's patterns applied to what is stored."""
+"""`claude-headspace redact --existing`: applies the current patterns to stored data."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ UPDATE archive_generations SET redacted = true, stored = (SELECT sum(length(cont
     FROM archive_pieces WHERE source_id = %s AND generation = %s)
 FROM changed WHERE source_id = %s AND generation = %s
 """
-# Its words are indexed anew, by the trigger of the update.
+# The update's trigger makes the search index read the row again.
 _UNINDEX = "; DELETE FROM search_parts WHERE event_id = %s"
 
 
 class _Texts(NamedTuple):
-    """Columns of a table that hold words; `redacted` gives their values without secrets."""
+    """Text columns of a table; `redacted` returns their values without secrets."""
 
     name: str
     table: str
@@ -49,7 +49,7 @@ class _Piece:
 
 
 class RedactExisting:
-    """Goes through everything that is stored, a little at a time."""
+    """Goes through all stored data, a little at a time."""
 
     def __init__(
         self, database: Database, redactor: Redactor, progress: Callable[[], None] = lambda: None
@@ -60,7 +60,7 @@ class RedactExisting:
         self._pieces = Pieces(database)
 
     def run(self) -> Counter[str]:
-        """How many rows of what were changed."""
+        """Redact everything; returns the number of changed rows by kind."""
         changed: Counter[str] = Counter()
         for texts in _TEXTS:
             changed[texts.name] += sum(self._store_texts(texts, row) for row in self._rows(texts))
@@ -82,7 +82,7 @@ class RedactExisting:
             self._progress()
 
     def _store_texts(self, texts: _Texts, row: tuple[Any, ...]) -> bool:
-        """Store a row without its secrets, unless it has changed meanwhile; whether it had any."""
+        """Store a row without its secrets, unless it changed meanwhile; whether it had any."""
         key, before = row[: len(texts.key)], row[len(texts.key) :]
         after = texts.redacted(self._redactor, before)
         if list(after) == list(before):
@@ -105,7 +105,7 @@ class RedactExisting:
             yield Generation(source_id, number, Checkpoint(archived))
 
     def _generation(self, of: Generation) -> int:
-        """Lines are searched whole; the pieces keep their bounds."""
+        """Search whole lines; the pieces keep their boundaries."""
         waiting: list[_Piece] = []
         changed = 0
         for start, data in self._pieces.read(of):
@@ -124,7 +124,7 @@ class RedactExisting:
         return changed + self._store(of, waiting, overwritten(self._redactor, whole)[0])
 
     def _store(self, of: Generation, pieces: list[_Piece], after: bytes) -> int:
-        """Store what these pieces hold now; how many were changed."""
+        """Store the new content of these pieces; returns how many changed."""
         changed = at = 0
         for piece in pieces:
             data = after[at : at + len(piece.data)]
@@ -150,7 +150,7 @@ def _event(redactor: Redactor, values: Sequence[Any]) -> Sequence[Any]:
     payload, notes = values
     found = Event("", datetime.now(UTC), payload, NO_SESSION, annotations=notes)
     after = redact_event(redactor, found)
-    if "revised" in notes:  # what it said before
+    if "revised" in notes:  # its earlier texts
         revised = redact_event(redactor, replace(found, payload=notes["revised"])).payload
         after = after.annotated(revised=revised)
     return after.payload, after.annotations
@@ -190,9 +190,9 @@ _TEXTS = (
     _Texts("events", "events", ("payload", "annotations"), _event),
     _Texts("names of sessions", "agents", ("titles",), _titles),
     _Texts("dead letters", "dead_letters", ("content", "detail"), _dead_letter),
-    _Texts("prompts that wait", "checkpoints", ("state", "reread_state"), _open_prompts),
+    _Texts("waiting prompts", "checkpoints", ("state", "reread_state"), _open_prompts),
     _Texts(
-        "calls of tools", "tool_calls", ("input", "input_whole"), _call,
+        "tool calls", "tool_calls", ("input", "input_whole"), _call,
         ("session_uuid", "tool_use_id"), (str(NO_SESSION), ""),
     ),
 )  # fmt: skip

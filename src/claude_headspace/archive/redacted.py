@@ -1,4 +1,4 @@
-"""Secrets in what is archived are overwritten, byte for byte: every offset stays what it was."""
+"""Overwriting secrets in archived bytes; lengths stay the same, so offsets remain valid."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from claude_headspace.events.redaction import Redactor
 
-# A longer line is not searched: all of it is overwritten.
+# A longer line is not searched but overwritten completely.
 LONGEST_BYTES = 4 * 1024 * 1024
 _FILLER = "*"
 
 
 def overwritten(redactor: Redactor, data: bytes) -> tuple[bytes, bool]:
-    """Lines with their secrets overwritten, as long as before; and whether there were any."""
+    """Lines of the same length with secrets overwritten, and whether there were any."""
     lines = [_line(redactor, line) for line in data.split(b"\n")]
     after = b"\n".join(lines)
     return after, after != data
@@ -34,12 +34,12 @@ def _line(redactor: Redactor, line: bytes) -> bytes:
 
 
 def _as_long_as(line: bytes, encoded: bytes) -> bytes:
-    """The record with blanks behind it; a blank record where it has become longer."""
+    """The record padded with blanks; a blank record if it has become longer."""
     return (encoded if len(encoded) <= len(line) else b"{}").ljust(len(line))
 
 
 def _value(redactor: Redactor, value: Any) -> Any:
-    """The same object where nothing is to be overwritten."""
+    """The value without secrets; the same object if it has none."""
     if isinstance(value, str):
         return _text(redactor, value)
     if isinstance(value, list):

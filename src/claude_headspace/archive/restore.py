@@ -1,4 +1,4 @@
-"""`claude-headspace restore`: the files of a session as they were, where Claude Code looks."""
+"""`claude-headspace restore`: restores the files of a session where Claude Code looks for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from claude_headspace.errors import HeadspaceError
 from claude_headspace.store.connection import Database
 
 Fate = Literal["restored", "there already", "differs", "not archived"]
-# Sources whose path is another file's now (see watcher.sources).
+# The path of a source that another file has replaced (see capture.sources).
 _REPLACED = re.compile(r" \(replaced, source \d+\)$")
 _FILES = """
 SELECT id, path, sessions::text[] FROM checkpoints WHERE inode IS NOT NULL
@@ -33,7 +33,7 @@ class NothingArchived(HeadspaceError):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A file of a session that the archive may hold."""
+    """A file of a session that the archive may contain."""
 
     source_id: int
     path: str
@@ -41,7 +41,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What became of a file. `redacted`: secrets in it were overwritten before it was archived."""
+    """The result for a file. `redacted`: its secrets were overwritten in the archive."""
 
     path: str
     fate: Fate
@@ -50,7 +50,7 @@ class Restored:
 
 
 def files_of(database: Database, session: UUID) -> list[Kept]:
-    """Every file of a session that is known, on whatever machine."""
+    """All known files of a session, on any machine."""
     rows = database.execute(database.mogrify(_FILES, {"session": str(session)}))
     return [
         Kept(*row[:2])
@@ -61,9 +61,9 @@ def files_of(database: Database, session: UUID) -> list[Kept]:
 
 
 class Restore:
-    """Writes files out of the archive: below `to`, or else where they stood.
+    """Writes files from the archive: below `to`, or else to their original places.
 
-    A file that stood below none of the roots goes below the first.
+    A file that was not below any of the roots goes below the first.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Restore:
         self._missing_only = missing_only
 
     def run(self, session: UUID) -> Iterator[Restored]:
-        """One file after the other. Raises NothingArchived, and ArchiveDamaged before writing."""
+        """Restore the files one by one. Raises NothingArchived or ArchiveDamaged before writing."""
         found = files_of(self._database, session)
         if not found:
             raise NothingArchived(f"the archive has no file of session {session}")
@@ -103,7 +103,7 @@ class Restore:
         return Restored(path, "there already" if same else "differs", 0, of.redacted)
 
     def _write(self, of: Generation, path: str) -> Restored:
-        """Whole or not at all, and never over another file, even one that comes meanwhile."""
+        """Write a file completely or not at all, never over another file, even a concurrent one."""
         directory = os.path.dirname(path)
         os.makedirs(directory, mode=0o700, exist_ok=True)
         descriptor, fresh = tempfile.mkstemp(prefix=".restore-", dir=directory)
@@ -124,7 +124,7 @@ class Restore:
 
 
 def best(generations: Iterable[Generation]) -> Generation | None:
-    """The newest that holds anything; of a file that was always empty the newest."""
+    """The newest generation that is not empty; else the newest."""
     known = [each for each in generations if each.checkpoint.device is not None]
     filled = [each for each in known if each.checkpoint.offset]
     return next(reversed(filled or known), None)

@@ -1,4 +1,4 @@
-"""Goes through everything that was ever captured, for what the archive has not, or not yet."""
+"""Goes through all captured files to find what is not archived yet."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from claude_headspace.store.connection import Database, Row
 ROUND_SECONDS = 3600.0
 RETRY_SECONDS = 60.0
 _PAGE = 500
-# So long files are looked at in one step.
+# How long one step may take.
 _LOOK_SECONDS = 0.002
-# The oldest first: it is deleted first.
+# Oldest first, because Claude Code deletes those first.
 _BEHIND = """
 SELECT s.id, s.path, coalesce(s.mtime_ns, 0), g.gone_at IS NULL, g.source_id IS NULL OR (
     (g.gone_at IS NULL OR s.updated_at > g.gone_at) AND (
@@ -33,7 +33,7 @@ _BEFORE_ALL = (-(2**63), 0)
 
 
 class Round:
-    """One round at the start, and then one an hour; `due` says when its next step is."""
+    """One round at the start, and then one an hour; `due` says when the next step is due."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Round:
         self.due = 0.0
 
     def follow(self) -> None:
-        """Something was left to the round: another one follows when this one is done."""
+        """Start another round after this one, because something was left to it."""
         self._again = True
         if self._last == _BEFORE_ALL:
             self.due = min(self.due, time.monotonic())
@@ -66,7 +66,7 @@ class Round:
         self.due = 0.0
 
     def step(self, now: float, *, failed: bool) -> None:
-        """Look at some files, and tell of one that is behind, or of a session's folder."""
+        """Look at some files; report one that is behind, or a session's folder."""
         if self._page:
             self._look(now)
             return

@@ -1,4 +1,4 @@
-"""Files that Claude Code keeps for a session beside its transcripts: outputs of tools, and more."""
+"""Sidecars: files of a session beside its transcripts, such as tool outputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from claude_headspace.transcripts.checkpoint import as_stored
 
 
 def changed_files(folder: str, known: Sequence[Archived]) -> tuple[list[str], list[Archived]]:
-    """The files in a session's folder that are not as they were archived, and those that went."""
+    """The files in a session's folder that have changed since they were archived, or are gone."""
     left = {source.path: source for source in known}
     changed = []
     for path, found in _files(folder):

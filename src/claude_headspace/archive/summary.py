@@ -1,4 +1,4 @@
-"""What the archive holds and costs, how far behind it is, and what Claude Code will delete."""
+"""Size and backlog of the archive, and what Claude Code will delete."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-# Of a file its newest generation says whether it is there still, and whether all of it is kept.
+# A file's newest generation says whether the file still exists and is archived completely.
 _SUMMARY = text("""
 WITH unwanted AS (SELECT ARRAY(SELECT session_uuid FROM tombstones
     UNION SELECT session_uuid FROM registrations WHERE NOT wanted) AS sessions),
@@ -35,11 +35,11 @@ SELECT (SELECT count(*) FROM archive_generations WHERE archived > 0),
 
 @dataclass(frozen=True, slots=True)
 class ArchiveSummary:
-    """`stored` bytes hold `bytes`. `behind`: on the disk and not all in the archive.
+    """`bytes` of files take `stored` bytes. `behind`: on disk, but not archived completely.
 
-    `only_in_log`: sessions of which files are gone that were never archived; `only_archived`:
+    `only_in_log`: sessions with deleted files that were never archived; `only_archived`:
     sessions whose transcript is gone and can be restored. `oldest`: the last change of the oldest
-    transcript on the disk.
+    transcript on disk.
     """
 
     generations: int
@@ -54,7 +54,7 @@ class ArchiveSummary:
 
 
 def archive_summary(connection: Connection, machine: str | None) -> ArchiveSummary:
-    """Of all that is stored; what is behind, gone or old is of this machine."""
+    """A summary of the whole archive; backlog, deleted and old files are this machine's."""
     *numbers, oldest = connection.execute(_SUMMARY, {"machine": machine}).one()
     when = None if oldest is None else datetime.fromtimestamp(oldest / 1e9, tz=UTC)
     values: list[Any] = [*numbers, when]

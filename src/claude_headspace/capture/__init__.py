@@ -1,1 +1,1 @@
-"""The way of a line: from its file to its event."""
+"""The way of a line from its file to its event."""

@@ -1,4 +1,4 @@
-"""Gives the lines of a segment to their sessions: what is to be written of them."""
+"""Attributes the lines of a segment to their sessions, and decides what to write."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class Attribution:
-    """Knows whose lines are captured, and learns from each what it says of its session."""
+    """Knows which sessions are captured, and learns about them from each line."""
 
     def __init__(self, sessions: Sessions, redaction: Redaction, in_flight: InFlight) -> None:
         self._sessions = sessions
@@ -38,18 +38,18 @@ class Attribution:
         self._in_flight = in_flight
 
     def batch(self, source: Start, segment: Segment) -> Batch:
-        """What is to be written of a segment. Raises DatabaseUnavailable."""
+        """The batch to write for a segment. Raises DatabaseUnavailable."""
         batch = Batch(source, segment)
         for line in segment.lines:
             batch.counts.lines += line.counts
             for outcome in line.outcomes:
                 self._take_safely(batch, line, outcome)
-        # Now it is known which of the sessions are forks, and of what.
+        # Now it is known which of the sessions are forks, and of which session.
         batch.events += [self._event(batch, told) for told in batch.told]
         return batch
 
     def _take_safely(self, batch: Batch, line: ReadLine, outcome: Outcome) -> None:
-        """What Postgres refuses costs the line; what else goes wrong is known to be its fault."""
+        """Reject a line that Postgres refuses; any other error is marked as the line's fault."""
         try:
             self._take(batch, line, outcome)
         except DatabaseUnavailable:
@@ -90,7 +90,7 @@ class Attribution:
             if not self._sessions.captured(other.session):
                 kind = "not_registered"
             elif session := self._meet(batch, other, other.session):
-                # A line without a time does not say when the session was active.
+                # A line without a time does not show when the session was active.
                 when = other.timestamp or session.last_seen_at or batch.source.file.modified
                 self._hear(batch, session, other, when, line.start)
                 self._take_work(batch, line, other)
@@ -127,19 +127,19 @@ class Attribution:
     def _take_rejected(self, batch: Batch, line: ReadLine, rejected: Rejected) -> None:
         told = batch.dead_letters[-MAX_BROKEN:]
         if len(told) == MAX_BROKEN and told[0].offset >= line.start:
-            # If a line has very many, only the first are stored and logged; all are counted.
+            # Only the first rejections of a line are stored and logged; all are counted.
             batch.counts.rejected[rejected.reason] += 1
             return
         where, why = rejected.offset, rejected.detail
         level = logging.ERROR if rejected.reason == POISON else logging.WARNING
         logger.log(level, "%s: rejected at byte %d: %s", batch.stored.path, where, why)
-        # The line is kept whole once, however many of its parts are broken.
+        # The whole line is stored once, even if several of its parts are broken.
         first = next(found for found in line.outcomes if isinstance(found, Rejected))
         content = line.data if rejected is first else line.data[:KEPT_BYTES]
         batch.reject(where, rejected.reason, why, self._redaction.content(content))
 
     def _event(self, batch: Batch, told: Announced | Said) -> Event:
-        """A copy is marked as one; a fork began when it was forked."""
+        """The event of a turn; a copied turn is marked as a copy."""
         session = told.session
         if isinstance(told, Said):
             return self._sessions.turn_event(told.turn, batch.stored.id, session)

@@ -1,4 +1,4 @@
-"""What one step has made of the lines of a source, to be written and committed together."""
+"""The result of one step: lines of a source, to be written and committed together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A turn, its line and its session."""
+    """A turn with its line and session."""
 
     session: StoredSession
     turn: Turn
@@ -35,7 +35,7 @@ class Said:
 
 @dataclass(slots=True)
 class Batch:
-    """Lines of a source, attributed to sessions: one of `events` for each of `told`."""
+    """Lines of a source, attributed to sessions; `events` has one event for each of `told`."""
 
     source: Start
     segment: Segment
@@ -45,16 +45,16 @@ class Batch:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     sessions: set[UUID] = field(default_factory=set)
     withdrawn: list[Withdrawn] = field(default_factory=list)
-    # Names of sessions by the key of a line of theirs.
+    # Titles of sessions by the key of the line that gave them.
     titles: dict[UUID, str] = field(default_factory=dict)
     work: WorkRows = field(default_factory=WorkRows)
 
     @property
     def stored(self) -> StoredSource:
-        """The row of the source, as it was before."""
+        """The row of the source before this batch."""
         return self.source.stored
 
     def reject(self, offset: int, reason: str, detail: str, content: bytes) -> None:
-        """Count and keep something that is not taken."""
+        """Count and store a rejected line or event."""
         self.counts.rejected[reason] += 1
         self.dead_letters.append(DeadLetter(offset, reason, detail, content))

@@ -1,4 +1,4 @@
-"""What a file is to a source that is known: docs/sources.md draws the table."""
+"""How a file relates to a known source; docs/sources.md has the table."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from claude_headspace.store.checkpoints import StoredSource
 
 # Device and inode.
 FileId = tuple[int, int]
-# How the bytes of a file begin: as those that were committed, as the first of them, or otherwise.
+# How a file begins: with all committed bytes, with some of them, or differently.
 Contents = Literal["same", "shorter", "other"]
 
 
 class Transition(Enum):
-    """What became of a source."""
+    """What happened to a source."""
 
     APPENDED = "was appended to"
     TRUNCATED = "was truncated"
@@ -29,16 +29,16 @@ class Transition(Enum):
 
     @property
     def begins_generation(self) -> bool:
-        """Whether the file is to be read from its first byte."""
+        """Whether the file must be read from its first byte."""
         return self in (Transition.TRUNCATED, Transition.REWRITTEN, Transition.REPLACED)
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A source as it was read last: which row, where, which file, and which of its contents.
+    """A source as it was last read: its row, path, file and generation.
 
-    `file` is None before anything was read. `generation` counts the rewrites of the
-    file; the checksum of the row is that of its content now.
+    `file` is None before anything was read. `generation` counts rewrites of the file; the checksum
+    in the row is that of the current content.
     """
 
     row: int
@@ -48,7 +48,7 @@ class Identity:
 
     @classmethod
     def of(cls, stored: StoredSource) -> Identity:
-        """The identity that a row describes."""
+        """The identity in a row."""
         device, inode = stored.checkpoint.device, stored.checkpoint.inode
         file = None if device is None or inode is None else (device, inode)
         return cls(stored.id, stored.path, file, stored.generation)
@@ -68,7 +68,7 @@ class Seen:
 
 
 def transition(known: Identity, seen: Seen | None) -> Transition:
-    """What became of a source; `seen` is None where its file can be found nowhere."""
+    """What happened to a source; `seen` is None if its file cannot be found."""
     if seen is None:
         return Transition.DELETED
     is_own = known.file in (None, seen.file)

@@ -1,9 +1,9 @@
-"""Remembers, after the process has died, which line killed it.
+"""Remembers which line killed the process.
 
-A line that kills the watcher (a bug, too little memory) would kill every watcher after it. A
-memory-mapped file names the line in flight: that costs almost nothing and outlives the process.
-Deaths are counted by place; a line with two deaths is skipped and reported. Such lines rarely come
-alone: for a while after a death, lines are tried in a child process first.
+A line that kills the watcher (by a bug, or for lack of memory) would kill every later watcher. A
+memory-mapped file names the line in flight: it costs almost nothing and survives the process.
+Deaths are counted per line; a line with two deaths is rejected. Such lines rarely come alone, so
+for a while after a death, lines are tried in a child process first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from claude_headspace.health.status import write_private
 logger = logging.getLogger(__name__)
 
 DEATHS_BEFORE_SETTING_ASIDE = 2
-# Longer than the window of the restart limit, of which lines thus use up one restart at most.
+# Longer than the window of the restart limit, so that lines cost at most one restart of it.
 CAREFUL_SECONDS = 120.0
 _NOTE = struct.Struct("<qq")
 _NOTHING = (0, -1)
@@ -30,10 +30,10 @@ NotedPlace = tuple[int, int]
 
 
 class InFlight:
-    """The line that is being taken apart, by the id of its source and its offset."""
+    """The line that is being classified: the id of its source, and its offset."""
 
     def __init__(self, directory: Path, careful_seconds: float = CAREFUL_SECONDS) -> None:
-        """Opens the note of the process before, and counts its death if it died of a line."""
+        """Open the marker of the previous process, and count its death if a line killed it."""
         self._careful_seconds = careful_seconds
         self._deaths_path = directory / "line-deaths.json"
         self._deaths = self._read_deaths()
@@ -50,25 +50,25 @@ class InFlight:
 
     @property
     def is_careful(self) -> bool:
-        """Whether a line has killed lately, so that others may."""
+        """Whether a line has recently killed a process, so that others may, too."""
         return time.monotonic() < self._careful_until
 
     def take(self, source_id: int, offset: int) -> None:
-        """From here on, a death is this line's."""
+        """From here on, a death counts against this line."""
         _NOTE.pack_into(self._note, 0, source_id, offset)
 
     def put_down(self) -> None:
-        """No line is in flight any more: a death now is not a line's."""
+        """No line is in flight any more; a death counts against none."""
         _NOTE.pack_into(self._note, 0, *_NOTHING)
 
     def is_poison(self, source_id: int, offset: int) -> bool:
-        """Whether this line has killed the watcher as often as is borne."""
+        """Whether this line has killed the watcher too often."""
         if not self._deaths:
             return False
         return self._deaths.get((source_id, offset), 0) >= DEATHS_BEFORE_SETTING_ASIDE
 
     def committed(self, source_id: int, offset: int) -> None:
-        """Every line of the source before the offset is committed, one way or the other."""
+        """Forget deaths at lines of the source before this offset, which are committed."""
         past = [place for place in self._deaths if place[0] == source_id and place[1] < offset]
         for place in past:
             del self._deaths[place]

@@ -1,4 +1,4 @@
-"""Writes events after the fact, with the rows and announcements that the watcher makes."""
+"""Writes missing events later, with the same rows and announcements as the watcher."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
 from claude_headspace.transcripts.secrets import Redaction
 
 APPLICATION_NAME = "claude-headspace repair"
-# The annotation of what is written so.
+# The annotation of events written in this way.
 LATE = "repaired"
 BATCH_EVENTS = 100
 
 
 class LateWriter:
-    """A lost connection ends it: what the writes rest on may no longer be so."""
+    """Writes over one connection; losing it is an error, since what was read may have changed."""
 
     def __init__(self, config: Config) -> None:
         self._log = make_log(config, APPLICATION_NAME)
@@ -36,12 +36,12 @@ class LateWriter:
         self.rebuild = Rebuild(self._log, config)
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         self._log.database.close()
 
     def write_turns(self, source_id: int, path: str, turns: Sequence[Turn]) -> list[WriteResult]:
-        """What became of each turn. Raises DatabaseUnavailable when the database is away."""
-        # A running watcher may have stored other things of these sessions since.
+        """Write turns; returns the result of each. Raises DatabaseUnavailable."""
+        # A running watcher may have updated these sessions meanwhile.
         self.sessions.reload()
         events: list[Event] = []
         numbers: list[int] = []
@@ -57,7 +57,7 @@ class LateWriter:
         return [results[number] for number in numbers]
 
     def write_events(self, events: Sequence[Event]) -> list[WriteResult]:
-        """The same for events; then what was learnt of their sessions is stored."""
+        """The same for events; then store what was learned about their sessions."""
         results: list[WriteResult] = []
         for start in range(0, len(events), BATCH_EVENTS):
             batch = [event.annotated(**{LATE: True}) for event in events[start:][:BATCH_EVENTS]]
@@ -67,7 +67,7 @@ class LateWriter:
         return results
 
     def write_work(self, found: Sequence[Outcome], *place: int) -> None:
-        """Store the rows of tools and models that one line makes; `place` is for LinePlace."""
+        """Store the tool and model calls of one line; `place` is for LinePlace."""
         rows = WorkRows()
         told = {each.session for each in found if isinstance(each, Turn | Other)}
         for session in filter(None, told):
@@ -77,7 +77,7 @@ class LateWriter:
         self._log.database.store(statements, self._precondition)
 
     def write_missing(self, event_type: str, uuid: UUID, reason: str | None) -> bool:
-        """Write the session_registered or session_ended that a session has lost; whether it was."""
+        """Write a missing session_registered or session_ended; returns whether it was written."""
         session = self.sessions.find(uuid)
         if session is None:
             return False

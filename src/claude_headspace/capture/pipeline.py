@@ -1,4 +1,4 @@
-"""One step of capture: lines of one source, through the writer, to a committed checkpoint."""
+"""One step of capture: reads lines of a source, writes their events, commits the checkpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CaptureStep:
-    """What a step did. `more`: there is more to read at once. `unfinished`: bytes without end.
+    """The result of a step. `more`: more can be read now. `unfinished`: bytes without a newline.
 
     `holds_prompts`: prompts wait for a line that reports them.
     """
@@ -44,9 +44,9 @@ class CaptureStep:
 
 @dataclass(eq=False, kw_only=True)
 class Capture:
-    """Reads, classifies, attributes, writes and commits; knows nothing of when.
+    """Reads, classifies, attributes, writes and commits lines when it is called.
 
-    A step raises DatabaseUnavailable with nothing committed when it cannot be written now.
+    A step that cannot be written raises DatabaseUnavailable, with nothing committed.
     """
 
     log: Log
@@ -64,35 +64,35 @@ class Capture:
         self._copies = Copies(self.log.database, self.log.sessions.learnt)
 
     def forget(self) -> None:
-        """Learn everything again from the files and the database."""
+        """Drop everything that is known; files and database are read again."""
         self._ahead.forget()
         self._copies.forget()
 
     def look_at_copies(self) -> bool:
-        """Find out of one session whose turns it repeats; False when none is left."""
+        """Find out whose turns one session repeats; False if no session is left."""
         self._sessions.copies_due = self._sessions.copies_due and self._copies.step()
         return self._sessions.copies_due
 
     def step(self, source: ActiveSource) -> CaptureStep:
-        """Take the next lines of a source in."""
+        """Capture the next lines of a source."""
         return self._advance(source, self._ahead.batch)
 
     def step_unfinished(self, source: ActiveSource) -> CaptureStep:
-        """Take the last line in although its newline is missing, if it is whole."""
+        """Capture the last line without its newline, if it is complete."""
         return self._advance(source, self.reader.read_unfinished)
 
     def step_untold(self, source: ActiveSource) -> CaptureStep:
-        """Make turns of prompts for which no line has come while the file was still."""
+        """Capture waiting prompts for which no line has come."""
         return self._advance(source, self.reader.read_untold)
 
     def _advance(self, source: ActiveSource, read: Callable[[Start], Segment]) -> CaptureStep:
-        """The way of lines into the log. `read` gives them classified."""
+        """Bring lines into the log. `read` returns them classified."""
         start = source.begin(self.beat)
         segment = read(start)
         batch = self._attribution.batch(start, segment)
 
         def meanwhile() -> bool:
-            """While Postgres works, the lines behind these are read."""
+            """Read the next lines while Postgres works."""
             return self._ahead.fill(batch.source, batch.segment)
 
         results = self._write(batch, meanwhile)
@@ -109,7 +109,7 @@ class Capture:
     def _commit(
         self, batch: Batch, results: Sequence[WriteResult], meanwhile: Meanwhile
     ) -> StoredSource:
-        """Store how far the source was read, with everything that was learnt on the way."""
+        """Commit the checkpoint, with everything that was learned from the lines."""
         before = batch.stored
         if batch.segment.end == before.checkpoint:
             return before
@@ -135,7 +135,7 @@ class Capture:
         return stored
 
     def _account(self, batch: Batch, results: Sequence[WriteResult]) -> None:
-        """Count what became of the turns."""
+        """Count the results of the turns."""
         duplicates: list[Event] = []
         for told, event, result in zip(batch.told, batch.events, results, strict=True):
             if not isinstance(told, Said):

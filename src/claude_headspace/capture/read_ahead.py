@@ -1,6 +1,6 @@
-"""Segments of a source that are read before their turn, while Postgres works on a batch.
+"""Segments of a source that are read in advance while Postgres works on a batch.
 
-What was read ahead is bounded like a batch, and dropped when it is not what follows.
+Their size is limited like that of a batch; they are dropped if they do not follow the checkpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from claude_headspace.transcripts.checkpoint import Checkpoint
 
 
 class ReadAhead:
-    """Gives the segments of one source after the other, from memory where they are there."""
+    """Returns segments of a source in order, from memory if they were read ahead."""
 
     def __init__(self, reader: LineReader, beat: Callable[[], None]) -> None:
         self._reader = reader
@@ -30,7 +30,7 @@ class ReadAhead:
         self._source = None
 
     def batch(self, source: Start) -> Segment:
-        """The lines after the source's checkpoint, as many as are written together."""
+        """The lines after the source's checkpoint that form one batch."""
         segment = self.next(source, source.checkpoint)
         while not segment.is_batch:
             self._beat()
@@ -38,20 +38,20 @@ class ReadAhead:
         return segment
 
     def next(self, source: Start, checkpoint: Checkpoint) -> Segment:
-        """The lines of one read after `checkpoint`."""
+        """The lines after `checkpoint` from one read."""
         self._begin(source)
         if not self._ahead or self._ahead[0].start != checkpoint:
             self._ahead.clear()
             return self._reader.read(source, checkpoint)
         segment = self._ahead.popleft()
-        # What it left may have grown since.
+        # The rest of the file may have grown since.
         grown = source.file.stat.st_size > segment.end.offset + segment.unfinished
         return replace(segment, more=True) if grown else segment
 
     def fill(self, source: Start, last: Segment) -> bool:
-        """Read some lines more behind `last`; False when there is nothing to gain.
+        """Read more lines after `last`; False if that is pointless.
 
-        Trouble with the file shows when it is its turn.
+        Errors of the file are reported later, when it is its turn.
         """
         self._begin(source)
         last = self._ahead[-1] if self._ahead else last
@@ -69,7 +69,7 @@ class ReadAhead:
         return turns >= BATCH_EVENTS or sum(each.size for each in self._ahead) >= BATCH_BYTES
 
     def _begin(self, source: Start) -> None:
-        """Drop what is of another file, or was read by other rules."""
+        """Drop segments of another file or of other rules."""
         read_by = (source.file, source.stored.rules)
         if self._source != read_by:
             self.forget()

@@ -1,4 +1,4 @@
-"""Reads lines of a source and says what they are."""
+"""Reads and classifies lines of a source."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from claude_headspace.transcripts.transcript import Transcript
 
 logger = logging.getLogger(__name__)
 
-# A batch ends at whichever comes first; it bounds memory, and how long others wait.
+# A batch ends at whichever comes first; this limits memory, and how long others wait.
 BATCH_EVENTS = 128
 BATCH_BYTES = 1024 * 1024
-# Of a line that is rejected for its length only the beginning is kept.
+# Of a line that is rejected for its length, only the beginning is stored.
 KEPT_BYTES = 64 * 1024
 POISON = "poison"
 TOO_LONG = "too_long"
 
 
 class ReadLine(msgspec.Struct, frozen=True):
-    """A line with the outcomes of its records; `data` is its content, perhaps shortened.
+    """A line with the outcomes of its records; `data` is its content, possibly cut.
 
-    `size`: its bytes in the file. `counts`: it is a line of the file, not prompts that were open
-    at its end.
+    `size`: its bytes in the file. `counts`: it is a real line, not prompts waiting at the end.
     """
 
     start: int
@@ -46,7 +45,7 @@ class ReadLine(msgspec.Struct, frozen=True):
 class Segment:
     """Lines that follow `start`, up to `end`. `more` and `unfinished` are the chunk's.
 
-    `holds_prompts`: prompts wait for the line that reports them.
+    `holds_prompts`: prompts wait for a line that reports them.
     """
 
     start: Checkpoint
@@ -59,27 +58,27 @@ class Segment:
 
     @classmethod
     def nothing(cls, start: Checkpoint) -> Segment:
-        """No lines at all."""
+        """A segment without lines."""
         return cls(start, start, (), 0)
 
     @property
     def size(self) -> int:
-        """Bytes of the source that the lines take."""
+        """The bytes of the lines in the source."""
         return self.end.offset - self.start.offset
 
     @property
     def is_batch(self) -> bool:
-        """Whether it is time to write."""
+        """Whether the segment is large enough for a batch."""
         return self.turns >= BATCH_EVENTS or self.size >= BATCH_BYTES or not self.more
 
     def joined(self, following: Segment) -> Segment:
-        """One segment of this and the one that follows it."""
+        """This segment joined with the following one."""
         lines = [*self.lines, *following.lines]
         return replace(following, start=self.start, lines=lines, turns=self.turns + following.turns)
 
 
 class LineReader:
-    """Knows the lines of sources; knows nothing of Postgres."""
+    """Reads lines of sources; knows nothing of Postgres."""
 
     def __init__(
         self,
@@ -96,12 +95,12 @@ class LineReader:
         self._trial = Trial(in_flight, beat)
 
     def read(self, source: Start, checkpoint: Checkpoint) -> Segment:
-        """The next lines after `checkpoint`, which the source's own lines lead up to."""
+        """The next lines after `checkpoint`, which may be ahead of the source's own."""
         chunk = source.file.read(checkpoint, self._max_line_bytes, self._beat)
         return self._classified(source, checkpoint, chunk)
 
     def read_unfinished(self, source: Start) -> Segment:
-        """The last line without its newline, if every part of it is a whole record."""
+        """The last line without its newline, if every part of it is a complete record."""
         start = source.checkpoint
         chunk = source.file.read_unfinished(start, self._max_line_bytes)
         if chunk is None:
@@ -113,7 +112,7 @@ class LineReader:
         return segment
 
     def read_untold(self, source: Start) -> Segment:
-        """Prompts for which no line has come, as turns."""
+        """Waiting prompts for which no line has come, as turns."""
         start = source.checkpoint
         transcript = self._transcript(source, start)
         outcomes = [self.redaction.outcome(found) for found in transcript.untold(start.offset)]
@@ -144,16 +143,16 @@ class LineReader:
             beginning = source.file.begin(line.start, KEPT_BYTES)
             return ReadLine(line.start, beginning, [Rejected(line.start, TOO_LONG, detail)])
         if self._in_flight.is_poison(source.stored.id, line.start):
-            detail = "the line has killed the watcher repeatedly and is set aside"
+            detail = "the line has killed the watcher repeatedly and is rejected"
             return ReadLine(line.start, line.data, [Rejected(line.start, POISON, detail)])
-        # If this is the end of the process, it will be known of which line.
+        # If this kills the process, the marker names the line.
         self._in_flight.take(source.stored.id, line.start)
         found = self._outcomes(line, transcript)
         self._in_flight.put_down()
         return ReadLine(line.start, line.data, found, line.size)
 
     def _try_first(self, source: Start, start: Checkpoint, chunk: Chunk) -> None:
-        """Have a child find the lines that kill, so that they are set aside here."""
+        """Let a child process find the lines that kill, so that they are rejected here."""
         lines = [line for line in chunk.lines if isinstance(line, Line)]
         transcript = self._transcript(source, start)
 
@@ -163,7 +162,7 @@ class LineReader:
         self._trial.run(source.stored.id, lines, take_apart)
 
     def _outcomes(self, line: Line, transcript: Transcript) -> Sequence[Outcome]:
-        """The line's outcomes; a line that triggers a bug is rejected, as it would do so again."""
+        """The line's outcomes; a line that triggers a bug is rejected."""
         try:
             outcomes = transcript.outcomes(line.data, line.start)
             return [self.redaction.outcome(found) for found in outcomes]

@@ -1,4 +1,4 @@
-"""`claude-headspace rebuild`: calls of tools and replies of models made again, of lines alone."""
+"""`claude-headspace rebuild`: rebuilds tool calls and model calls from the lines alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
 
 _KEYS = {"tool_calls": "tool_use_id", "model_calls": "message_id"}
-# What nobody has written to since it was seen.
+# Only rows that have not changed since they were read.
 _SEE = "SELECT {key}, hashtextextended(t::text, 0) FROM {table} t WHERE session_uuid = %s"
 _DROP = """
 DELETE FROM {table} t USING unnest(%s::text[], %s::bigint[]) AS seen (key, hash)
@@ -38,9 +38,9 @@ _COPIES_DUE = "UPDATE agents SET copies = 'due' WHERE forked_from IS NOT NULL AN
 
 @dataclass(slots=True)
 class Rebuilt:
-    """What was made. `unread`: files that are neither there nor archived as they were captured.
+    """The result. `unread`: files that are neither on disk nor archived as captured.
 
-    No row of their sessions was removed.
+    Rows of their sessions were not removed.
     """
 
     sessions: int = 0
@@ -50,7 +50,7 @@ class Rebuilt:
 
 
 class Rebuild:
-    """Reads the lines of sessions again: of every generation, in the files and in the archive."""
+    """Reads all lines of sessions again: every generation, from the files and the archive."""
 
     def __init__(self, log: Log, config: Config) -> None:
         self._database = log.database
@@ -62,7 +62,7 @@ class Rebuild:
         self.done = Rebuilt()
 
     def sessions(self) -> Iterator[UUID]:
-        """All that are known, on whatever machine."""
+        """All known sessions, of all machines."""
         page = "SELECT session_uuid::text FROM agents WHERE session_uuid > %s ORDER BY 1 LIMIT 500"
         last = str(NO_SESSION)
         while rows := self._database.execute(page, (last,)):
@@ -70,10 +70,10 @@ class Rebuild:
             yield from (UUID(row[0]) for row in rows)
 
     def run(self, sessions: Iterable[UUID]) -> Rebuilt:
-        """Make the rows of these sessions again, beside a running watcher."""
+        """Rebuild the rows of these sessions; the watcher may run meanwhile."""
         for session in sessions:
             self._session(session)
-        # What a session repeats of another without a word shows by comparing them.
+        # Comparing sessions shows what a fork repeats of its original.
         self._database.execute(_COPIES_DUE)
         copies = Copies(self._database, self._sessions.learnt)
         while copies.step():
@@ -91,8 +91,8 @@ class Rebuild:
             unread += source is None or not self._read(source, poison, session, rows)
         statements = self._projections.statements(rows)
         if not unread:
-            # A call keeps its row, which a result may reach meanwhile. Of a reply only a line that
-            # is newer changes the row, so it is made anew.
+            # A call keeps its row, because its result may arrive meanwhile. A reply's row changes
+            # only by a newer line, so it is made again.
             gone = {name: calls[name] for name in calls if (session, name) not in rows.calls}
             drop = (self._drop(*each, session) for each in zip(_KEYS, (gone, replies), strict=True))
             statements = [*drop, *statements]
@@ -112,7 +112,7 @@ class Rebuild:
         return self._database.mogrify(statement, (list(seen), list(seen.values()), str(session)))
 
     def _read(self, source: Archived, poison: list[int], session: UUID, rows: WorkRows) -> bool:
-        """Add what all generations of a source say; False where one of them cannot be read."""
+        """Add the lines of all generations of a source; False if one of them cannot be read."""
         archived = {each.number: each for each in self._pieces.generations(source.id)}
         whole = True
         for number in range(1, source.number + 1):
@@ -131,7 +131,7 @@ class Rebuild:
         return whole
 
     def take(self, rows: WorkRows, found: Iterable[Outcome], session: UUID, *place: int) -> None:
-        """Add what a line says of one session; `place` is for Place."""
+        """Add one session's calls in a line; `place` is for Place."""
         for each in map(self._redaction.outcome, found):
             if isinstance(each, Turn | Other) and each.session == session:
                 self._sessions.take_work(rows, each, *place)
@@ -139,7 +139,7 @@ class Rebuild:
     def _opened(
         self, source: Archived, archived: Generation | None, committed: Checkpoint | None
     ) -> SourceFile | None:
-        """A generation: in its file, as far as it was captured, or else in the archive."""
+        """A generation: from its file, as far as it was captured, else from the archive."""
         if committed is not None:
             with suppress(OSError):
                 file = SourceFile(source.path)
@@ -153,7 +153,7 @@ class Rebuild:
 
 
 def _lines(file: SourceFile, committed: Checkpoint | None, limit: int) -> Iterator[Line]:
-    """The lines that were committed, the last one with or without its newline."""
+    """The committed lines, the last one with or without a newline."""
     end = committed.offset if committed else file.stat.st_size
     at = Checkpoint()
     while at.offset < end:
@@ -168,4 +168,4 @@ def _lines(file: SourceFile, committed: Checkpoint | None, limit: int) -> Iterat
 
 
 def _nothing() -> None:
-    """Nobody waits for a sign of life."""
+    """No heartbeat is needed here."""

@@ -1,8 +1,7 @@
-"""Reads again, while capture continues, what was read by older rules, and corrects the log.
+"""Reads files again that were read by older rules, and corrects the log.
 
 It adds missing turns, revises turns that the new rules read differently, and retracts events that
-they do not make. After a restart it continues where it was. It begins nothing while there is
-something else to do.
+they do not make. After a restart it continues where it was. Capture always comes first.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from claude_headspace.transcripts.tailer import SourceFile
 
 logger = logging.getLogger(__name__)
 
-# One step reads so much, so that a line that is written meanwhile waits for milliseconds only.
+# The bytes of one step, so that a new line waits only for milliseconds.
 STEP_BYTES = 32 * 1024
-# After a step this pauses for so many times as long as it took: longer while sessions are
-# being written, so that hardly a line meets a step.
+# After a step it pauses for this many times its duration: longer while sessions are being
+# written, so that steps hardly delay lines.
 REST = 2.0
 REST_BESIDE_CAPTURE = 20.0
-# Counts that do not come from the lines: they stay as they are.
+# Counts that do not come from the lines and stay as they are.
 _NOT_READ = ("poison", "refused")
 
 
@@ -42,9 +41,9 @@ _NOT_READ = ("poison", "refused")
 class Reread:
     """Goes through the sources whose lines were read by older rules, one step at a time.
 
-    `finished` is called with the path of a source that is done; `is_capturing` says whether lines
-    are being written at this time. `archived` gives what the archive has of a source, by its id
-    and path, once its file is gone.
+    `finished` is called with the path of a completed source; `is_capturing` says whether lines are
+    being written now. `archived` returns the archived copy of a source by its id and path, for when
+    its file is gone.
     """
 
     log: Log
@@ -66,7 +65,7 @@ class Reread:
         self._next = 0.0
 
     def forget(self) -> None:
-        """Learn from the database again what is to be done."""
+        """Drop what is known; the database says again what is to be done."""
         self._let_go()
         self._passed_over.clear()
         self._finished = False
@@ -77,7 +76,7 @@ class Reread:
         return None if self._finished else self._next
 
     def step(self) -> None:
-        """Read one part again, if it is time. A source that fails is left out until `forget`."""
+        """Read one part again, if it is time. A source that fails is skipped until `forget`."""
         try:
             self._step()
         except BaseException:
@@ -102,7 +101,7 @@ class Reread:
         self._next = time.monotonic() + rest * (time.monotonic() - began)
 
     def _source(self) -> tuple[ActiveSource, SourceFile] | None:
-        """What is being read again; None when none is left that can be read."""
+        """The source that is being read again; None if no readable one is left."""
         while True:
             stored = self.log.checkpoints.outdated(self._source_id, sorted(self._passed_over))
             if stored is None:
@@ -146,7 +145,7 @@ class Reread:
         self._file, self._source_id = None, 0
 
     def _advance(self, stored: StoredSource, file: SourceFile) -> StoredSource:
-        """Read one part and set the log right; the row as it is stored then."""
+        """Read one part and correct the log; returns the new row."""
         lines, end = self._lines(stored, file)
         part, state = self._parts.read(stored, lines)
         statements = self._parts.statements(part, end)
@@ -164,7 +163,7 @@ class Reread:
     def _lines(
         self, stored: StoredSource, file: SourceFile
     ) -> tuple[Sequence[Line | TooLong], int]:
-        """The next lines of those that are committed, and where they end."""
+        """The next committed lines, and where they end."""
         start, committed = stored.reread_bytes, stored.checkpoint.offset
         chunk = file.read(Checkpoint(start), self.max_line_bytes, self.beat, STEP_BYTES)
         end = min(chunk.checkpoint.offset, committed)
@@ -173,7 +172,7 @@ class Reread:
         return [line for line in chunk.lines if line.start < committed], end
 
     def _finish(self, stored: StoredSource) -> StoredSource:
-        """Everything that is committed was read by today's rules: from here on the capture is."""
+        """All committed lines have been read by the current rules: record that."""
         state, counts = left_open(stored)
         for reason in _NOT_READ:
             if stored.counts.rejected[reason]:

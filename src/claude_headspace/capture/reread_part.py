@@ -1,4 +1,4 @@
-"""What today's rules make of one part of a source that was read by older ones."""
+"""Applies the current rules to one part of a source that was read by older rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from claude_headspace.transcripts.transcript import Transcript
 
 @dataclass(slots=True)
 class RereadPart:
-    """Committed lines of a source, read again; `counts` is of all lines up to its end."""
+    """Committed lines of a source, read again; `counts` covers all lines up to its end."""
 
     source: StoredSource
     counts: LineCounts
@@ -34,7 +34,7 @@ class RereadPart:
     events: list[Event] = field(default_factory=list)
     work: WorkRows = field(default_factory=WorkRows)
     added: set[TurnName] = field(default_factory=set)
-    # Names of sessions by the key of a line of theirs.
+    # Titles of sessions by the key of the line that gave them.
     titles: dict[UUID, str] = field(default_factory=dict)
 
     @property
@@ -44,7 +44,7 @@ class RereadPart:
 
 
 def left_open(stored: StoredSource) -> tuple[str, LineCounts]:
-    """What the lines that were read again left open, and what they were."""
+    """The open state after the lines that were read again."""
     if not stored.reread_state:
         return "", LineCounts()
     state, counts = json.loads(stored.reread_state)
@@ -52,7 +52,7 @@ def left_open(stored: StoredSource) -> tuple[str, LineCounts]:
 
 
 class PartReader:
-    """Reads parts, and makes the statements that set the log right."""
+    """Reads parts, and makes the statements that correct the log."""
 
     def __init__(self, sessions: Sessions, revisions: Revisions, redaction: Redaction) -> None:
         self._sessions = sessions
@@ -60,7 +60,7 @@ class PartReader:
         self._redaction = redaction
 
     def read(self, source: StoredSource, lines: Sequence[Line | TooLong]) -> tuple[RereadPart, str]:
-        """These lines, which follow those that were read again, and what they leave open."""
+        """Read these lines, which follow those already read again."""
         state, counts = left_open(source)
         part = RereadPart(source, counts)
         transcript = Transcript(state, self._redaction.text)
@@ -108,7 +108,7 @@ class PartReader:
             part.events.append(announcement.annotated(rules=RULES))
 
     def _learn_title(self, part: RereadPart, found: Turn | Other) -> None:
-        """Take note of a name that a line without a time gives its session or another."""
+        """Record a title that a line without a time gives to a session."""
         if found.title is None:
             return
         session = self._sessions.find(found.session) if found.session else None
@@ -118,7 +118,7 @@ class PartReader:
             part.titles[line_key(found.title.leaf)] = found.title.text
 
     def statements(self, part: RereadPart, end: int) -> list[str]:
-        """What sets the log right for a part that ends there; its `events` are to be written."""
+        """The statements that correct the log for a part; its `events` are still to be written."""
         others = {(line_key(o.uuid), o.session) for o in part.others if o.uuid and o.session}
         said = {(turn.key, turn.session) for turn in part.turns}
         logged = self._revisions.logged({key for key, _ in said | others})
@@ -135,7 +135,7 @@ class PartReader:
         return statements
 
     def _set_right(self, part: RereadPart, turn: Turn, known: LoggedTurn | None) -> Collection[str]:
-        """The statements for one turn; if it is missing, its event is added to the part's."""
+        """The statements for one turn; a missing turn is added to the part's events."""
         session = self._sessions.find(turn.session)
         if session is None:
             session = self._sessions.meet_turn(turn, part.source.path)

@@ -1,4 +1,4 @@
-"""`claude-headspace rejected retry`: what was not taken is tried again, after a fix."""
+"""`claude-headspace rejected retry`: tries dead letters again, after a fix."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ RetryFate = Literal[
 
 
 class _Letter(NamedTuple):
-    """One row of dead_letters of a source of this machine."""
+    """A dead letter of a source of this machine."""
 
     id: int
     source_id: int
@@ -56,7 +56,7 @@ class _Letter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What became of one dead letter; `event_ids`: of what stands in the log from it."""
+    """The result for one dead letter; `event_ids`: its events in the log."""
 
     id: int
     path: str
@@ -67,7 +67,7 @@ class Retried:
 
     @property
     def resolved(self) -> bool:
-        """Whether there is nothing left to be fixed."""
+        """Whether nothing is left to fix."""
         return self.fate not in ("still rejected", "unknown")
 
     def __str__(self) -> str:
@@ -84,9 +84,9 @@ def run_retry(
     as_json: bool = False,
     output: TextIO | None = None,
 ) -> int:
-    """Try these dead letters again (None: all that are unresolved) and tell of each.
+    """Try these dead letters again (None: all unresolved ones) and report each.
 
-    The exit status is 0 when none of them is rejected any more. Raises DatabaseError.
+    The exit status is 0 if none of them is still rejected. Raises DatabaseError.
     """
     retry = Retry(config)
     left = 0
@@ -101,7 +101,7 @@ def run_retry(
 
 
 class Retry:
-    """Classifies and writes what was kept, and marks as resolved what is no longer rejected."""
+    """Classifies and writes dead letters, and resolves those that are no longer rejected."""
 
     def __init__(self, config: Config) -> None:
         self._database = Database(lambda: database_url(config), application_name=APPLICATION_NAME)
@@ -114,12 +114,12 @@ class Retry:
         self._redaction = Redaction.of(config.privacy)
 
     def close(self) -> None:
-        """Drop the connections."""
+        """Close the connections."""
         self._writer.close()
         self._database.close()
 
     def run(self, ids: Sequence[int] | None) -> Iterator[Retried]:
-        """One after the other, in the order they were rejected."""
+        """Try them one by one, in the order in which they were rejected."""
         listed = None if ids is None else list(ids)
         last = 0
         found: set[int] = set()
@@ -167,9 +167,9 @@ class Retry:
         return _told(letter, results)
 
     def _line(self, letter: _Letter) -> tuple[int, int, bytes] | None:
-        """The whole line, its generation and start: from its file or the archive, else as kept.
+        """The whole line, its generation and start: from its file or the archive, else as stored.
 
-        Only a record's offset is kept, and of too long lines only the beginning.
+        A dead letter has only the offset of its record, and of a very long line only the beginning.
         """
         for generation, file in self._files(letter):
             with closing(file):
@@ -183,7 +183,7 @@ class Retry:
         return letter.generation, letter.offset - min(first, letter.offset), letter.content
 
     def _files(self, letter: _Letter) -> Iterator[tuple[int, SourceFile]]:
-        """Where the line may stand: in the file, or in what it held before, the newest first."""
+        """Where the line may be: in the file, or in earlier generations, newest first."""
         with suppress(FileNotFoundError):
             yield letter.generation, SourceFile(letter.path)
         for each in reversed(self._pieces.generations(letter.source_id)):
@@ -192,7 +192,7 @@ class Retry:
 
     def _is_same(self, letter: _Letter, line: bytes) -> bool:
         line, kept = self._redaction.content(line), letter.content
-        # The cut may go through a secret or a character that was replaced.
+        # The cut may be inside a secret or a character that was replaced.
         return line.startswith(kept[: len(kept) // 2] if letter.reason == "too_long" else kept)
 
     def _retry_message(self, letter: _Letter) -> Retried:
@@ -207,9 +207,9 @@ class Retry:
 
 
 def line_around(file: SourceFile, offset: int, max_line_bytes: int) -> tuple[int, bytes] | None:
-    """The line that holds the byte at `offset`, with its start.
+    """The line that contains the byte at `offset`, with its start.
 
-    None where there is no such line, or it is longer than the limit.
+    None if there is no such line, or it is longer than the limit.
     """
     low = max(0, offset - max_line_bytes)
     before = file.begin(low, offset - low)

@@ -17,20 +17,20 @@ from claude_headspace.transcripts.tailer import Announce, SourceFile, unannounce
 
 logger = logging.getLogger(__name__)
 
-# Open files at most; the one longest unread is closed first.
+# The most open files; the one that was not read for the longest time is closed first.
 MAX_OPEN = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a step begins: a source's row, whose checkpoint is the file's, and the open file."""
+    """The start of a step: a source's row, whose checkpoint fits the file, and the open file."""
 
     stored: StoredSource
     file: SourceFile
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """Up to where lines are committed."""
+        """The checkpoint of the row."""
         return self.stored.checkpoint
 
 
@@ -43,22 +43,22 @@ class ActiveSource:
 
     @property
     def path(self) -> str:
-        """Where the file was found."""
+        """The current path of the file."""
         return self.stored.path
 
     @property
     def unread(self) -> int:
-        """Bytes that are not committed, as of the last look."""
+        """Bytes that were not committed at the last look."""
         return max(0, self.file.stat.st_size - self.stored.checkpoint.offset)
 
     @property
     def stamp(self) -> int:
-        """What a sighting of the file says while nothing changes."""
+        """The stamp that a sighting has while the file does not change."""
         device, inode = self.file.identity
         return file_stamp(device, inode, self.file.stat.st_size, self.file.mtime_ns)
 
     def begin(self, beat: Callable[[], None]) -> Start:
-        """Check the file again; if its content was replaced, reading starts over."""
+        """Check the file; if its content was replaced, reading starts from the beginning."""
         self.file.refresh()
         contents = _contents(self.file, self.stored.checkpoint, beat)
         seen = Seen(self.path, self.file.identity, contents)
@@ -72,7 +72,7 @@ class ActiveSource:
 class Sources:
     """Opens sources by path and keeps them open.
 
-    `beat` is called in long work, `announce` for what may take long, as of `SourceFile`.
+    `beat` is called during long work, `announce` before it, as for `SourceFile`.
     """
 
     def __init__(
@@ -85,26 +85,26 @@ class Sources:
         self._beat = beat
         self._announce = announce
         self._active: OrderedDict[str, ActiveSource] = OrderedDict()
-        # Deleted or replaced while open: to be read to the end before anything else.
+        # Files deleted or replaced while open, which are read to the end first.
         self.detached: list[ActiveSource] = []
 
     def reopened(self, source: ActiveSource) -> SourceFile:
-        """The file of a source, opened once more. Raises OSError as open does."""
+        """The file of a source, opened again. Raises OSError like open."""
         return SourceFile(source.path, self._announce)
 
     def forget(self) -> None:
-        """Close what can be opened again; checkpoints come from the database again."""
+        """Close files that can be opened again, and read checkpoints from the database again."""
         while self._active:
             self._active.popitem()[1].file.close()
         for source in self.detached:
             source.stored = self._checkpoints.create(source.path)
 
     def open(self, path: str) -> list[ActiveSource]:
-        """What is to be read because something happened at this path.
+        """The sources to read because something happened at this path.
 
-        Usually the source at the path; also the one that was there before, if it was renamed.
-        Nothing when that one is `detached` now: it is to be read to its end first.
-        Raises OSError when a file that is there cannot be opened.
+        Usually the source at the path, and the one that was there before if it was renamed. Empty
+        if that one has become `detached`: it must be read to its end first. Raises OSError if an
+        existing file cannot be opened.
         """
         seen = look(path)
         active = self._active.get(path)
@@ -121,7 +121,7 @@ class Sources:
         return moved if known is None else self._follow(known)
 
     def next_detached(self) -> ActiveSource | None:
-        """The first detached source, as the database knows it now; None when there is none."""
+        """The first detached source, as the database has it now; None if there is none."""
         if not self.detached:
             return None
         source = self.detached[0]
@@ -129,11 +129,11 @@ class Sources:
         return source
 
     def finish_detached(self) -> None:
-        """Close the first detached source, which was read to its end."""
+        """Close the first detached source, which has been read to its end."""
         self.detached.pop(0).file.close()
 
     def _follow(self, known: StoredSource, file: SourceFile | None = None) -> list[ActiveSource]:
-        """A source whose file is gone from its path, if it has another name in the same folder.
+        """A source whose file has a new name in the same folder, if there is one.
 
         `file` is its file, if it is open.
         """
@@ -144,7 +144,7 @@ class Sources:
         if beside is None or (file is None and beside in self._active):
             return []
         found = file or SourceFile(beside, self._announce)
-        # While a file is open no other has its inode.
+        # While a file is open, no other file has its inode.
         contents = "same" if file else _contents(found, known.checkpoint, self._beat)
         if transition(identity, Seen(beside, found.identity, contents)) is Became.RENAMED:
             self._active.pop(known.path, None)
@@ -154,7 +154,7 @@ class Sources:
         return []
 
     def _open_at(self, path: str) -> list[ActiveSource]:
-        """The file at this path; before it the file that was here before a rename."""
+        """The source at this path, after one that was renamed from here."""
         file = SourceFile(path, self._announce)
         try:
             known = self._checkpoints.find(path)
@@ -170,9 +170,9 @@ class Sources:
         return [*moved, self._keep(ActiveSource(stored, file))]
 
     def _row_for(self, path: str, file: SourceFile) -> StoredSource | None:
-        """The row of a file at a path that has none: of a file that was renamed, or a new one.
+        """The row for a file at a path without one: that of a renamed file, or a new row.
 
-        None for a file that is no transcript by its name and was none before it was renamed.
+        None for a file whose name is not a transcript's, and was not before a rename.
         """
         for known in self._checkpoints.find_by_inode(*file.identity):
             stays = _may_be_at(known.path, file.identity)
@@ -208,7 +208,7 @@ def _id(seen: Sighting) -> FileId:
 
 
 def _beside(known: Identity) -> str | None:
-    """Where in its old folder the file of a source is now."""
+    """The new path of a source's file in its old folder."""
     return find_by_inode(os.path.dirname(known.path), *known.file) if known.file else None
 
 
@@ -219,7 +219,7 @@ def _contents(file: SourceFile, checkpoint: Checkpoint, beat: Callable[[], None]
 
 
 def _may_be_at(path: str, file: FileId) -> bool:
-    """Whether the file is at this path, as far as is known."""
+    """Whether the file may be at this path."""
     try:
         seen = look(path)
     except OSError:

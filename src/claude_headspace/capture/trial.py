@@ -1,7 +1,7 @@
-"""Tries lines in a child process first, which dies in the watcher's place.
+"""Tries lines in a child process first, which dies instead of the watcher.
 
-A child tries many lines and marks each as in flight, in memory shared with the watcher. So the
-watcher knows which line killed it, at the cost of one child for each death.
+A child tries many lines and marks each as in flight in memory shared with the watcher. So the
+watcher knows which line killed it, at the cost of one child per death.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from claude_headspace.transcripts.lines import Line
 
 logger = logging.getLogger(__name__)
 
-# As long as the guard lets a line hold the watcher.
+# As long as the guard lets a line block the watcher.
 LINE_SECONDS = 3.0
 _SLICE_SECONDS = 0.1
 
@@ -28,7 +28,7 @@ TakeApart = Callable[[Line], None]
 
 
 class Trial:
-    """Every child's death counts for a line or ends the trial, so there are not many."""
+    """Each death of a child counts against a line or ends the trial, so there are few."""
 
     def __init__(
         self, in_flight: InFlight, beat: Callable[[], None], line_seconds: float = LINE_SECONDS
@@ -38,7 +38,7 @@ class Trial:
         self._line_seconds = line_seconds
 
     def run(self, source_id: int, lines: Sequence[Line], take_apart: TakeApart) -> None:
-        """Try the lines; afterwards `in_flight` knows those that kill as poison."""
+        """Try the lines; afterwards `in_flight` knows which are poison."""
         left = [line for line in lines if not self._in_flight.is_poison(source_id, line.start)]
         while left and not self._child_survives(left, take_apart):
             place = self._in_flight.count_death()
@@ -51,7 +51,7 @@ class Trial:
 
     def _child_survives(self, lines: Sequence[Line], take_apart: TakeApart) -> bool:
         parent = os.getpid()
-        # Its other end is closed with the child, however that ends.
+        # The end of the child closes the other end, whatever its reason.
         ended, alive = os.pipe()
         try:
             pid = _fork()
@@ -66,7 +66,7 @@ class Trial:
         return self._outlives(pid, ended)
 
     def _outlives(self, child: int, ended: int) -> bool:
-        """Wait for the child's end; whether it came by itself."""
+        """Wait for the child to end; returns whether it ended by itself."""
         try:
             while not select.select([ended], [], [], _SLICE_SECONDS)[0]:
                 self._beat()
@@ -80,7 +80,7 @@ class Trial:
         return status == 0
 
     def _try(self, parent: int, lines: Sequence[Line], take_apart: TakeApart) -> NoReturn:
-        """What the child does; an exception ends it at its line, as it would end the watcher."""
+        """The child's work; an exception ends it at the line, as it would end the watcher."""
         try:
             kill_with_parent()
             for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
@@ -96,6 +96,6 @@ class Trial:
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        # Of threads that the child will not have: it needs none.
+        # About threads that the child will not have; it does not need them.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()

@@ -1,4 +1,4 @@
-"""The command line, `claude-headspace`: one module for each group of commands.
+"""The command line, `claude-headspace`: one module per group of commands.
 
 Claude Code waits for `hook`, so that command is dispatched before anything else is loaded.
 """

@@ -1,4 +1,4 @@
-"""Getting at the log that the configuration names."""
+"""Access to the log that the configuration names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_log(config: Config) -> Iterator[Connection]:
 
 @contextmanager
 def open_reader(config: Config) -> Iterator[Reader]:
-    """What the page and the API ask with: it can only read, and each question for 5 s at most."""
+    """The read-only connection that the page and the API use; each query may take 5 s."""
     from claude_headspace.embedded.location import database_url
     from claude_headspace.read.connection import ReadPool
 
@@ -49,7 +49,7 @@ def open_reader(config: Config) -> Iterator[Reader]:
 
 
 def _connect(reader: Reader, config: Config) -> None:
-    """Ask for nothing, so that what is not there is told of with its address."""
+    """Run an empty query, so that an error names the address of the database."""
     from claude_headspace.address import mask_password
     from claude_headspace.embedded.location import database_url
 
@@ -63,7 +63,7 @@ def _connect(reader: Reader, config: Config) -> None:
 def all_pages(
     ask: Callable[[Reader, Any], Page[Row]], reader: Reader, asked: Any, limit: int | None
 ) -> Iterator[Row]:
-    """The rows of as many pages as it takes, up to the limit."""
+    """The rows of all pages, up to the limit."""
     from claude_headspace.read.paging import MOST_ROWS
 
     left = limit

@@ -29,13 +29,13 @@ _FILE = click.argument("file", type=path, metavar="FILE")
     "claude-headspace restore 6f1d0a7e --to /tmp/session",
 )
 @session_argument()
-@option("--to", "DIR", "write below this folder instead", type=path)
-@flag("--missing", "leave files that are there alone, whatever they are")
+@option("--to", "DIR", "write below this folder instead of the original place", type=path)
+@flag("--missing", "skip files that exist, even if they differ")
 def restore(session: str, to: str | None, *, missing: bool) -> int:
-    """Write the files of a session as they were.
+    """Restore the files of a session from the archive.
 
-    Byte for byte, where Claude Code looks for them, never over a file that differs. Then
-    `claude --resume` works. Status 1: a file differs, or is not in the archive.
+    Writes them byte for byte where Claude Code looks for them, so that `claude --resume` works.
+    Never overwrites a file that differs. Exit status 1: a file differs or is not archived.
     """
     config = configured()
     return restore_files(config, session_id(config, session), to, missing=missing)
@@ -64,15 +64,15 @@ def restore_files(config: Config, session: UUID, to: str | None = None, *, missi
     "claude-headspace forget --before 365d --keep-turns",
 )
 @click.argument("names", metavar="SESSION|PROJECT", nargs=-1)
-@option("--before", "DATE", "all silent since then", type=moment)
-@flag("--keep-turns", "delete only their files' archive")
-@flag("--yes", "do it")
+@option("--before", "DATE", "all sessions without lines since then", type=moment)
+@flag("--keep-turns", "delete only the archive of their files")
+@flag("--yes", "delete (default: only show what would be deleted)")
 def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool, yes: bool) -> int:
-    """Delete all that is kept of sessions, for good.
+    """Delete everything stored about sessions, for good.
 
-    Says what would go; --yes has it go, beside a running watcher. What was forgotten does not come
-    back from files, the archive, or another host; `register` lifts that. Files of Claude Code's own
-    are not touched.
+    Shows what would be deleted; --yes deletes it. The watcher may run meanwhile. A forgotten
+    session does not come back from its files, the archive or another host, unless you `register`
+    it. Claude Code's own files are not touched.
     """
     from claude_headspace.archive.forget import Forget, forget_messages
     from claude_headspace.cli.access import inbox_of
@@ -89,7 +89,7 @@ def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool,
         database.close()
     if yes and not keep_turns:
         found["files of the inbox"] = forget_messages(inbox_of(config), sessions)
-    did = "forgotten" if yes else "would be forgotten (--yes does it)"
+    did = "forgotten" if yes else "that would be deleted (use --yes)"
     counts = [f"  {name}: {number}" for name, number in found.items()]
     print_wrapped([f"sessions {did}: {len(sessions)}", *counts])
     return 0
@@ -114,11 +114,11 @@ def _chosen(config: Config, names: tuple[str, ...], before: datetime | None) -> 
 
 
 @command("redact", "claude-headspace redact --existing")
-@flag("--existing", "all that is stored", required=True)
-def redact(*, existing: bool) -> int:  # noqa: ARG001 - it must be said, so that it is meant
-    """Overwrite secrets in what is stored.
+@flag("--existing", "everything stored so far", required=True)
+def redact(*, existing: bool) -> int:  # noqa: ARG001 - required, so that nobody redacts by mistake
+    """Overwrite secrets in the stored log and archive.
 
-    By the ready-made patterns and `privacy.patterns`, whether or not `privacy.redact` is on.
+    Uses the built-in patterns and `privacy.patterns`, whether or not `privacy.redact` is on.
     """
     from claude_headspace.archive.redact import RedactExisting
     from claude_headspace.events.redaction import make_redactor
@@ -140,7 +140,7 @@ def redact(*, existing: bool) -> int:  # noqa: ARG001 - it must be said, so that
 def backup(file: str) -> int:
     """Write the whole log to one file.
 
-    With the pg_dump that fits the server. Capture goes on meanwhile.
+    Uses the pg_dump that fits the server. Capture continues meanwhile.
     """
     from pathlib import Path
 
@@ -158,10 +158,10 @@ def backup(file: str) -> int:
 @command("restore-backup", "claude-headspace restore-backup headspace.dump")
 @_FILE
 def restore_backup(file: str) -> int:
-    """Put a backup into an empty database.
+    """Restore a backup into an empty database.
 
-    Into a server of any supported version, while no watcher runs. The next watcher goes on from
-    what the backup has, and reads what came since from the files.
+    The server may have any supported version. Stop the watcher first. The next watcher continues
+    from the backup and reads newer lines from the files.
     """
     from pathlib import Path
 
@@ -175,12 +175,12 @@ def restore_backup(file: str) -> int:
     server = Server(url)
     read(server, find_clients(server.version, _bundled(config), newest=True), Path(file))
     migrate.upgrade(url)
-    print("the backup is restored; the next watcher goes on from there")
+    print("the backup is restored; the next watcher continues from it")
     return 0
 
 
 def _bundled(config: Config) -> list[Path]:
-    """Where the programs are that came with the embedded server."""
+    """The folders of the programs that came with the embedded server."""
     from contextlib import suppress
 
     from claude_headspace.embedded.binaries import installed

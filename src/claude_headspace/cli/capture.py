@@ -1,4 +1,4 @@
-"""Which sessions are captured, and the watcher in the foreground."""
+"""Choosing which sessions are captured, and the watcher in the foreground."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def register(
 ) -> int:
     """Capture a session, from its first line.
 
-    The session need not exist yet. The watcher begins at once, or when it next runs.
+    The session need not exist yet. The watcher starts at once, or when it next runs.
     """
     return _ask(
         session,
@@ -66,7 +66,7 @@ def _ask(name: str, done: str, **wanted: Any) -> int:
 
 
 def _wait_for_watchers(connection: Connection, session: UUID) -> None:
-    """Until every watcher that runs has taken it up: from then on it holds everywhere."""
+    """Wait until every running watcher has applied it: then it holds on every machine."""
     from claude_headspace.store.requests import watchers_behind
 
     deadline = time.monotonic() + TAKE_UP_SECONDS
@@ -74,7 +74,7 @@ def _wait_for_watchers(connection: Connection, session: UUID) -> None:
         if time.monotonic() >= deadline:
             print(
                 f"Running watchers that have not confirmed within {TAKE_UP_SECONDS:g} s: {behind}."
-                " They follow as soon as they can.",
+                " They will apply it as soon as they can.",
                 file=sys.stderr,
             )
             return

@@ -1,4 +1,4 @@
-"""How a command is declared: `@command`, options that many share, and what their values may be."""
+"""How a command is declared: `@command`, shared options, and the types of their values."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class _Explained(click.Command):
     """Its help ends with examples, which are not wrapped."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """`--debug` is for every command, but told of only once."""
+        """Every command accepts `--debug`; only the main help lists it."""
         debug = click.Option(["--debug"], is_flag=True, hidden=True, expose_value=False)
         return [*super().get_params(ctx), debug]
 
     def get_short_help_str(self, _limit: int = 45) -> str:
-        """The first sentence, whole: a list of commands wraps it."""
+        """The first sentence, uncut: the list of commands wraps it."""
         summary = " ".join((self.help or "").partition("\n\n")[0].split()).rstrip(".")
         return summary[:1].lower() + summary[1:]
 
     def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Examples as they were written, to be copied; what stands before them fits."""
+        """Examples are not wrapped, so that they can be copied; the text before them is."""
         told, example, examples = (self.epilog or "").rpartition("example:")
         for line in told.splitlines():
             formatter.write("\n".join(wrapped(line, formatter.width, hang=6)) + "\n")
@@ -44,17 +44,17 @@ class _Explained(click.Command):
 
 
 class Command(_Explained):
-    """A command of its own."""
+    """A command without subcommands."""
 
 
 class CommandGroup(_Explained, click.Group):
-    """Commands that share a first word."""
+    """A command with subcommands."""
 
     command_class = Command
 
 
 def command(name: str, *examples: str, of: click.Group | None = None, **settings: Any) -> Declare:
-    """Make the function below a command; its docstring is the help, its result the exit status."""
+    """Make a function a command: its docstring is the help, its result the exit status."""
     told = click.command(name, Command, epilog=_told(examples), **settings)
 
     def declare(run: Any) -> click.Command:
@@ -67,7 +67,7 @@ def command(name: str, *examples: str, of: click.Group | None = None, **settings
 
 
 def group(name: str, *examples: str, **settings: Any) -> Declare:
-    """The same for a command that has commands: declare those with `of=`."""
+    """The same for a command with subcommands; declare those with `of=`."""
     told = _told(examples)
     return click.group(name, CommandGroup, epilog=told, no_args_is_help=False, **settings)
 
@@ -77,8 +77,8 @@ def _told(examples: tuple[str, ...]) -> str:
 
 
 def moment(text: str) -> datetime:
-    """A point in time: ISO 8601 (local unless it has a zone), an age (90s, 10m, 2h, 3d, 1w), or
-    the beginning of `today` or `yesterday`.
+    """A point in time: ISO 8601 (local time unless it has a zone), an age (90s, 10m, 2h, 3d, 1w),
+    or the start of `today` or `yesterday`.
     """
     from datetime import UTC, datetime, timedelta
 
@@ -106,14 +106,14 @@ def count(text: str) -> int | None:
 
 
 def path(text: str) -> str:
-    """A path, whole, without following links."""
+    """An absolute path; symbolic links are not followed."""
     return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
 
 
 def option(
     name: str, shown: str, told: str, variable: str | None = None, **settings: Any
 ) -> Declare:
-    """An option with a value, which its help calls by a word in capitals."""
+    """An option with a value; `shown` names the value in the help."""
     names = (name, variable) if variable else (name,)
     return click.option(*names, metavar=shown, help=told, **settings)
 
@@ -136,10 +136,10 @@ def json_output(shape: str) -> Declare:
 
 
 def session_argument() -> Declare:
-    """The session that a command is about; several words are one name."""
+    """The SESSION argument; several words make one name."""
     return click.argument(
         "session", metavar="SESSION", nargs=-1, required=True, callback=_as_one,
-        shell_complete=complete_session, help="its id, the beginning of it, or words of its title",
+        shell_complete=complete_session, help="its id, the start of its id, or words of its title",
     )  # fmt: skip
 
 
@@ -148,22 +148,22 @@ def _as_one(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> st
 
 
 _TIME = "since then: 2026-08-22T14:00, yesterday, or an age such as 10m, 2h, 3d, 1w"
-_SESSION = "only this session: its id, the beginning of it, or words of its title"
+_SESSION = "only this session: its id, the start of its id, or words of its title"
 _PROJECT = "only this project; the end of its path is enough"
 _FILTERS: dict[str, Callable[[str], Declare]] = {
     "session": lambda _: option("--session", "ID", _SESSION, shell_complete=complete_session),
     "project": lambda _: option("--project", "PATH", _PROJECT, shell_complete=complete_project),
     "projects": lambda _: option(
-        "--project", "PATH", "only projects whose paths end so", shell_complete=complete_project
+        "--project", "PATH", "only projects whose path ends so", shell_complete=complete_project
     ),
-    "host": lambda _: option("--host", "NAME", "only what is of this host"),
+    "host": lambda _: option("--host", "NAME", "only this host"),
     "since": lambda what: option("--since", "TIME", f"only {what} {_TIME}", type=moment),
     "until": lambda what: option("--until", "TIME", f"only {what} before then", type=moment),
 }
 
 
-def filters(names: str, what: str = "what was") -> Declare:
-    """Several of --session, --project, --host, --since and --until, for rows of this kind."""
+def filters(names: str, what: str = "rows") -> Declare:
+    """Some of the options --session, --project, --host, --since and --until."""
 
     def declare(run: Any) -> Any:
         for name in reversed(names.split()):

@@ -1,4 +1,4 @@
-"""What makes a shell complete our commands, options, sessions and projects."""
+"""Shell completion of commands, options, sessions and projects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from claude_headspace.cli.command import command
 )
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 def completion(shell: str) -> int:
-    """Print what makes a shell complete commands, options, sessions and projects.
+    """Print the shell script that completes commands, options, sessions and projects.
 
     Names come from the log, if it answers within two seconds.
     """

@@ -1,4 +1,4 @@
-"""The log's database: its schema, its address, a shell on it."""
+"""The log's database: its schema, its address, and psql."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def psql(arguments: tuple[str, ...]) -> int:
 
     config = load_config()
     place = parse_dsn(current_address(url_of(config)))
-    # In the environment, where other users do not see it; psql asks for the rarer ones.
+    # Other users cannot see the environment; psql asks for other, rarer secrets.
     password = place.get("password")
     place = {name: text for name, text in place.items() if name not in SECRETS}
     environment = {**os.environ, "PGPASSWORD": password} if password else os.environ
     program = _client(config)
     sys.stdout.flush()
-    # Python ignores it, and an ignored signal stays ignored in the program that we become.
+    # Python ignores SIGPIPE, and exec would pass that on to the new program.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execve(program, [program, "-d", make_dsn(**place), *arguments], environment)  # noqa: S606
 

@@ -1,4 +1,4 @@
-"""Everything that a support answer would ask."""
+"""Checks of the installation and everything around it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _INDENT = 26
 @command("doctor", "claude-headspace doctor")
 @json_output("one JSON object per finding: check, level, told, remedy")
 def doctor(*, whole: bool) -> int:
-    """Examine the installation, Claude Code and what runs, and say what to do.
+    """Check the installation, Claude Code and the running programs, and say what to fix.
 
-    Every check says ok, warning or broken. Exit status: 0 all well, 1 warnings, 2 something is
-    broken. Nothing is changed.
+    Each check reports ok, warning or broken. Exit status: 0 all well, 1 warnings, 2 something is
+    broken. Changes nothing.
     """
     from dataclasses import asdict
 
@@ -34,7 +34,7 @@ def doctor(*, whole: bool) -> int:
 
 
 def _print(mark: str, told: str) -> None:
-    """One finding beside its mark, or below it where there is little room."""
+    """One finding beside its mark; below it on a narrow terminal."""
     width = terminal_width()
     narrow = width is not None and width < 3 * _INDENT
     lines = wrapped(told, width, " " * (2 if narrow else _INDENT))

@@ -1,4 +1,4 @@
-"""Leaving an event in the inbox from a shell."""
+"""Writing an event to the inbox from a shell."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 )
 @click.argument("kind", metavar="TYPE", help="the type of the event, or `note`")
 @click.argument("words", metavar="[TEXT]...", nargs=-1, help="the text of a note")
-@option("--payload", "JSON", "an object; -: read it from stdin")
+@option("--payload", "JSON", "a JSON object; -: read it from stdin")
 @option("--tag", "TAG", "a tag of a note; may be given more than once", "tags", multiple=True)
-@option("--source", "NAME", "what or who a note comes from")
-@option("--id", "UUID", "its identity (default: a new one)", "identity")
-@option("--timestamp", "TIME", "its time (default: now)", type=moment)
+@option("--source", "NAME", "who or what the note comes from")
+@option("--id", "UUID", "the event's id (default: a new one)", "identity")
+@option("--timestamp", "TIME", "the event's time (default: now)", type=moment)
 @option("--inbox", "DIR", "use this inbox instead of the configured one")
 def emit(
     kind: str, identity: str | None, timestamp: datetime | None, inbox: str | None, **given: Any
 ) -> int:
     """Leave an event in the inbox for the watcher.
 
-    Needs neither Postgres nor the watcher. The event is on disk when its id is printed. An id is
-    stored once, however often it is given. The payload must match its schema; `note TEXT` writes
-    one of type note_added.
+    Needs neither Postgres nor the watcher. The event is on disk when its id is printed. Each id is
+    stored only once. The payload must match the schema of its type; `emit note TEXT` writes an
+    event of type note_added.
     """
     from claude_headspace.inbox.producer import new_id, put
 
@@ -54,7 +54,7 @@ def _note(
     words: tuple[str, ...], tags: tuple[str, ...], source: str | None, payload: str | None
 ) -> dict[str, object]:
     if not words or payload is not None:
-        raise click.UsageError("a note has a text, and no --payload")
+        raise click.UsageError("`emit note` needs TEXT, and takes no --payload")
     payload_of: dict[str, object] = {"text": " ".join(words)}
     if tags:
         payload_of["tags"] = list(tags)
@@ -68,7 +68,7 @@ def _given(payload: str | None, **of_notes: object) -> dict[str, object]:
 
 
 def _inbox(given: str | None) -> str:
-    """The inbox that is meant; InboxError where nobody would ever look into it."""
+    """The inbox to use; InboxError where no watcher would ever read it."""
     from claude_headspace.cli.access import configured_inbox
     from claude_headspace.errors import InboxError
 
@@ -80,7 +80,7 @@ def _inbox(given: str | None) -> str:
         known = inbox.is_dir()
     if not known:
         begin = f"start it with `{START_COMMAND}`"
-        raise InboxError(f"{inbox} is nobody's inbox: no watcher has run there; {begin}")
+        raise InboxError(f"{inbox} is not the inbox of any watcher: none has run there; {begin}")
     return str(inbox)
 
 
@@ -100,7 +100,7 @@ def _payload(given: str) -> dict[str, object]:
 
 
 def _check(event_type: str, payload: dict[str, object], timestamp: datetime | None) -> None:
-    """Say now what the watcher would reject later."""
+    """Report now what the watcher would reject later."""
     from datetime import UTC, datetime
 
     from claude_headspace.events.event import NO_SESSION, Event

@@ -58,8 +58,8 @@ _JSON_FIELDS = (
 def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> int:
     """Show events, newest last.
 
-    Events of one session are shown in the order of the log, all others by their own time. Times are
-    those of this machine's zone. Long lines are cut on a terminal; --json prints everything.
+    Events of one session are in the order of the log, others in order of time. Times are in this
+    machine's time zone. Long lines are cut on a terminal; --json prints everything.
     """
     from claude_headspace.store.queries import newest_events
 
@@ -70,7 +70,7 @@ def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> in
         if not whole:
             _tell_zone()
         live = LiveEvents(config, chosen, show) if follow else None
-        connection.commit()  # a snapshot from before may lack the last of them
+        connection.commit()  # an older snapshot may lack the newest events
         page = newest_events(chosen, limit, last_id=live.shown if live else None)
         stream = connection.execution_options(yield_per=PAGE_ROWS)
         for event in stream.execute(page).mappings():
@@ -108,7 +108,7 @@ def _filter(
 
 
 def _require_known(connection: Connection, event_type: str) -> None:
-    """Raise unless this installation or the log knows such events."""
+    """Raise unless this installation or the log has events of this type."""
     from difflib import get_close_matches
 
     from claude_headspace.events.taxonomy import installed_taxonomy
@@ -119,11 +119,11 @@ def _require_known(connection: Connection, event_type: str) -> None:
         return
     near = get_close_matches(event_type, known, n=1)
     guess = f"; did you mean {near[0]}?" if near else ""
-    raise click.UsageError(f"{event_type!r} is no type of events: {', '.join(known)}{guess}")
+    raise click.UsageError(f"{event_type!r} is not an event type: {', '.join(known)}{guess}")
 
 
 def _tell_zone() -> None:
-    """On a terminal; what reads our output knows the zone of its machine."""
+    """Name the time zone, on a terminal only."""
     if terminal_width():
         now = datetime.now().astimezone()
         print(paint(cut(f"times in {now:%Z} (UTC{now:%z})", terminal_width()), dim=True))
@@ -157,7 +157,7 @@ class _EventPrinter:
 
 
 def describe(event_type: str, payload: Mapping[str, Any]) -> str:
-    """What a person wants to know of a payload."""
+    """The payload in one line, for people."""
     get = payload.get
     if event_type == "turn_detected":
         who = f"{get('actor')} (subagent)" if get("subagent_id") else get("actor")

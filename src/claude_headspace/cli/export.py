@@ -1,4 +1,4 @@
-"""Rows of the log for other programs, and whole conversations."""
+"""Exporting rows of the log, and whole conversations."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ WHAT = ("conversations", "events", "sessions", "tools", "usage")
     "claude-headspace export events --since 30d --format csv > events.csv",
     "claude-headspace export conversations --project my-project --format markdown > all.md",
 )
-@click.argument("what", type=click.Choice(WHAT), help="what the rows are")
+@click.argument("what", type=click.Choice(WHAT), help="what to export")
 @click.option(
     "--format", "shape", type=click.Choice(("jsonl", "csv", "markdown")), default="jsonl",
-    help="JSON Lines (default), CSV, or Markdown (conversations alone)",
+    help="JSON Lines (default), CSV, or Markdown (conversations only)",
 )  # fmt: skip
 @filters("session project host since until")
 @limit("all")
 def export(what: str, shape: str, limit: int | None, session: str | None, **asked: Any) -> int:
-    """Write events, sessions, calls of tools, usage or conversations to standard output.
+    """Write events, sessions, tool calls, usage or conversations to standard output.
 
-    The rows are those of the API, newest first, but for what was said in a conversation. In CSV,
-    text that a spreadsheet would take for a formula begins with an apostrophe.
+    The rows are those of the API, newest first; a conversation is in its own order. In CSV, an
+    apostrophe precedes text that a spreadsheet would read as a formula.
     """
     if shape == "markdown" and what != "conversations":
         raise click.UsageError("--format markdown is for conversations")
@@ -62,7 +62,9 @@ def _rows(reader: Reader, what: str, limit: int | None, asked: dict[str, Any]) -
         question = listed_work.ToolQuestion(**asked)
         return all_pages(listed_work.list_calls, reader, question, limit)
     if asked.pop("session"):
-        raise click.UsageError("usage is not told of one session: see `claude-headspace usage`")
+        raise click.UsageError(
+            "usage takes no --session: see `claude-headspace usage --by session`"
+        )
     return all_pages(listed_work.list_usage, reader, listed_work.UsageQuestion(**asked), limit)
 
 

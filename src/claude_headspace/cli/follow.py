@@ -1,4 +1,4 @@
-"""Showing events as they come, for as long as somebody reads them."""
+"""Showing new events until nobody reads the output any more."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
     Show = Callable[[Mapping[Any, Any]], None]
 
-# How often it is looked whether there is a reader, and events that nobody gave notice of.
+# How often to check that the output is still read, and for events without a notification.
 LOOK_SECONDS = 0.5
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
 
 
 class LiveEvents:
-    """The events that a filter wants of those that are written from now on.
+    """New events that match a filter.
 
-    BrokenPipeError: nobody can read standard output any more.
+    BrokenPipeError: the program that read standard output has closed it.
     """
 
     def __init__(self, config: Config, wanted: EventFilter, show: Show) -> None:
@@ -41,10 +41,10 @@ class LiveEvents:
         self._pause = 0.0
         self._is_lost = False
         self.shown: int = self._follower.skip_to_end()
-        """The id up to which every event is final, and is shown or not wanted."""
+        """The id up to which every event is final, and is shown or filtered out."""
 
     def follow(self) -> NoReturn:
-        """Show them for ever; a database that goes away is waited for."""
+        """Show them for ever; wait for a database that is away."""
         while True:
             try:
                 with open_log(self._config) as connection:
@@ -69,7 +69,7 @@ class LiveEvents:
                 self._follower.wait(LOOK_SECONDS)
 
     def _show_page(self, connection: Connection) -> bool:
-        """Whether the cursor moved; a page that could not be shown is what comes first."""
+        """Whether the cursor moved; a page that failed is read again first."""
         from claude_headspace.store.queries import events_between
 
         if self._follower.cursor == self.shown:
@@ -112,8 +112,8 @@ def _follower(config: Config, wanted: EventFilter) -> Follower:
 
 
 def _require_reader() -> None:
-    """Whoever stops reading has us end without another event, which may be long in coming."""
+    """End as soon as nobody reads the output: the next event may be hours away."""
     output = select.poll()
     output.register(sys.stdout, 0)
     if any(happened & (select.POLLERR | select.POLLHUP) for _, happened in output.poll(0)):
-        raise BrokenPipeError("nobody reads standard output any more")
+        raise BrokenPipeError("the program that read standard output has closed it")

@@ -1,14 +1,14 @@
-"""`claude-headspace hook`, for which Claude Code waits: it loads next to nothing."""
+"""`claude-headspace hook`, for which Claude Code waits: it imports almost nothing."""
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # the module typing would be a good part of a hook's time
+TYPE_CHECKING = False  # importing typing would take a good part of a hook's time
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def run_hook(arguments: Sequence[str]) -> int:
-    """The hook command; 0 and silence whatever happens."""
+    """The hook command; prints nothing and returns 0, whatever happens."""
     from claude_headspace.hooks.command import main
 
     return main(arguments or _inbox_arguments())
@@ -22,4 +22,4 @@ def _inbox_arguments() -> list[str]:
 
         return ["--inbox", str(configured_inbox())]
     except (HeadspaceError, OSError, ImportError):
-        return []  # without an inbox there is no place to say it either
+        return []  # without an inbox there is nowhere to report it

@@ -1,4 +1,4 @@
-"""Claude Code's hooks: the command that they run, and their place in its settings."""
+"""Claude Code's hooks: the command that they run, and its entries in the settings."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def hook(inbox: str | None) -> int:
     """Record one hook call of Claude Code (JSON on standard input).
 
-    For Claude Code's settings, see `hooks install`. Prints nothing and always ends with 0; what
-    goes wrong is noted in hook-errors.log beside the inbox.
+    Claude Code runs this command; `hooks install` adds it to the settings. Prints nothing and
+    always exits with 0; errors go to hook-errors.log beside the inbox.
     """
     return run_hook(["--inbox", inbox] if inbox else [])
 
@@ -34,7 +34,7 @@ def hook(inbox: str | None) -> int:
 def hooks() -> None:
     """Install, remove or check Claude Code's hooks.
 
-    Edits Claude Code's settings, and changes nothing else in them.
+    Changes only our own entries in Claude Code's settings.
     """
 
 
@@ -44,7 +44,7 @@ def _settings_option() -> Declare:
 
 
 def _version_option(**settings: Any) -> Declare:
-    told = "the version of Claude Code (default: it is asked)"
+    told = "the version of Claude Code (default: ask `claude`)"
     return option("--claude-version", "VERSION", told, **settings)
 
 
@@ -91,7 +91,7 @@ def remove_hooks(settings: str | None, *, dry_run: bool, yes: bool) -> int:
 
 
 def _edit(edit: Callable[[bool], EditReport], *, dry_run: bool, yes: bool) -> int:
-    """Show the difference, then write it unless somebody says no."""
+    """Show the changes, then write them unless the user declines."""
     from claude_headspace.cli.terminal import agreed, printable
     from claude_headspace.hooks.install import describe_edit
 

@@ -17,12 +17,12 @@ _SHORT_ID = 8
 
 
 @command("hosts", "claude-headspace hosts")
-@json_output("one JSON object per line, with whole ids")
+@json_output("one JSON object per line, with complete ids")
 def hosts(*, whole: bool) -> int:
-    """Show the machines of the log, and how far each has come.
+    """Show the machines of the log, and how far each has read.
 
-    A machine is alive while its watcher holds its lease; of the others it says what was known when
-    they were seen last. The machine on which this runs has a star.
+    A machine is alive while its watcher holds the lease. For the others, the figures are those of
+    when they were last seen. A star marks this machine.
     """
     from dataclasses import asdict
 

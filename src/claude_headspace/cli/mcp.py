@@ -1,4 +1,4 @@
-"""The log for Claude itself."""
+"""The MCP server."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from claude_headspace.cli.command import command
 
 @command("mcp", "claude mcp add headspace -- claude-headspace mcp")
 def mcp() -> int:
-    """Answer Claude's questions about the log: an MCP server over standard input and output.
+    """Let Claude query the log: an MCP server over standard input and output.
 
-    It finds words, lists sessions, reads one, and says what was worked on. It changes nothing. See
+    Its tools search, list sessions, read one, and report what was worked on. They only read. See
     docs/mcp.md.
     """
     from claude_headspace.config import load_config

@@ -1,4 +1,4 @@
-"""Sessions and projects as people name them on a command line, and what a shell may complete."""
+"""Finding sessions and projects by the names that people type, and completing those names."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _BEGUN = (
 
 
 class SeveralSessions(SelectionError):
-    """Several sessions have the words that were given; `problems` tells of each."""
+    """Several sessions match the words; `problems` lists them."""
 
     def __init__(self, name: str, found: list[Session]) -> None:
         more = ["and others"] if len(found) > SHOWN_CHOICES else []
         shown = [f"{each.uuid[:SHORT_ID]}  {each.title}" for each in found[:SHOWN_CHOICES]]
         self.problems = (*shown, *more)
-        super().__init__(f"more than one session is called {name!r}: name one by its id")
+        super().__init__(f"more than one session matches {name!r}: give the id of one")
 
 
 def find_session(reader: Reader, name: str) -> SessionNamed:
-    """The session of this id, or whose id begins so, or whose title (else path) has these words."""
+    """The session with this id or start of an id, or these words in its title, else in its path."""
     from claude_headspace.read import selection
     from claude_headspace.read.sessions import SessionQuestion, list_sessions
 
@@ -59,7 +59,7 @@ def find_session(reader: Reader, name: str) -> SessionNamed:
 
 
 def session_id(config: Config, name: str) -> UUID:
-    """The id of the session of this name, which the log need not know if it is whole."""
+    """The id of the session of this name; a complete id need not be in the log."""
     from uuid import UUID
 
     from claude_headspace.cli.access import open_reader
@@ -82,7 +82,7 @@ def known_session(reader: Reader, name: str) -> Session:
 
 
 def project_ids(reader: Reader, name: str | None, host: str | None = None) -> tuple[int, ...]:
-    """Ids of the one project of this path, from here or whole, or whose path ends so; on a host."""
+    """Ids of the project with this path (relative, absolute, or its end), on one host or all."""
     from claude_headspace.read.selection import find_projects
 
     if name is None:
@@ -97,7 +97,7 @@ def _from_here(path: str) -> str:
 
 
 def project_paths(reader: Reader, name: str | None) -> tuple[str, ...]:
-    """Paths of the projects of this path, or whose paths end so; of none when none is named."""
+    """Paths of the projects with this path or end of a path; none without a name."""
     from claude_headspace.read.selection import paths_named
 
     if name is None:
@@ -109,7 +109,7 @@ Complete = Callable[["click.Context", "click.Parameter", str], "list[CompletionI
 
 
 def _completing(names: Callable[[Reader, str], Iterator[tuple[str, str]]]) -> Complete:
-    """What a shell offers; nothing when the log does not answer at once."""
+    """The names that a shell offers; none if the log does not answer at once."""
 
     def complete(_: Any, __: Any, begun: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem

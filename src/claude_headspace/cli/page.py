@@ -1,4 +1,4 @@
-"""Getting at the page and the API."""
+"""Access to the page and the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from claude_headspace.errors import START_COMMAND, HeadspaceError
 def open_page(*, print_it: bool) -> int:
     """Open the page in a browser.
 
-    By a link that works once, within an hour; the browser keeps a cookie from then on.
+    The link works once, within an hour; after that a cookie identifies the browser.
     """
     import webbrowser
 
@@ -25,7 +25,7 @@ def open_page(*, print_it: bool) -> int:
     config = configured()
     if answering_instance(config) is None:
         raise HeadspaceError(
-            f"nothing of ours answers at {web_address(config)}: start it with `{START_COMMAND}`"
+            f"no Claude Headspace answers at {web_address(config)}: start it with `{START_COMMAND}`"
         )
     link = one_time_link(config)
     if print_it or not webbrowser.open(link):
@@ -37,11 +37,11 @@ def open_page(*, print_it: bool) -> int:
     "token",
     'curl -H "Authorization: Bearer $(claude-headspace token)" http://127.0.0.1:5055/api/sessions',
 )
-@flag("--new", "make a new one: the old one, and every browser's cookie, end")
+@flag("--new", "make a new token; the old one and all cookies become invalid")
 def token(*, new: bool) -> int:
-    """Print the token with which programs use the API.
+    """Print the token that programs need to use the API.
 
-    Whoever has it can read all that was captured.
+    Whoever has it can read everything that was captured.
     """
     from claude_headspace.access import token_of
 

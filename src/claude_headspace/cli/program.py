@@ -1,4 +1,4 @@
-"""All commands, and the one place where their errors become a line and a status."""
+"""All commands, and the one place that turns errors into a message and an exit status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
 NAME = "claude-headspace"
 COMPLETE = "_CLAUDE_HEADSPACE_COMPLETE"
 DESCRIPTION = "The event log of Claude Code: every turn of every session, in Postgres."
-# Sections of the help, and in which module of this package each command is declared.
+# Sections of the help, and the module of this package that declares each command.
 SECTIONS: dict[str, dict[str, str]] = {
     "Read": {
         "sessions": "sessions", "show": "show", "search": "search", "resume": "sessions",
@@ -45,15 +45,15 @@ EPILOG = """
 exit statuses:
   0   success; for status: healthy; for doctor: all well
   1   failure; for status: degraded; for doctor: warnings; for search: nothing was found;
-      for verify: something is missing; for hooks status and service status: problems found
+      for verify: the log is incomplete; for hooks status and service status: problems found
   2   for status: down; for doctor: something is broken
   64  wrong usage
   65  invalid input: an event, or Claude Code's settings
-  66  no such session, project or rejection in the log, or more than one
-  69  the database, or something it needs, is not available
+  66  no such session, project or dead letter in the log, or more than one match
+  69  the database, or another required program, is not available
   70  internal error: run the command again with --debug
   73  the inbox, or the state directory, cannot be written
-  75  another instance works on the same state directory
+  75  another instance uses the same state directory
   78  the configuration has mistakes
   130 interrupted
   141 the program that read the output closed it
@@ -70,7 +70,7 @@ COMPLETION_SECONDS = 2
 
 
 class Program(CommandGroup):
-    """Loads a command when it is named, and all of them only to list them."""
+    """Imports a command only when it is used or listed."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """The commands of all sections."""
@@ -89,7 +89,7 @@ class Program(CommandGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is named first; NoSuchCommand with names like it."""
+        """The command of the first word; NoSuchCommand suggests similar names."""
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
@@ -97,7 +97,7 @@ class Program(CommandGroup):
             raise click.NoSuchCommand(error.command_name, possibilities=names, ctx=ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """By sections, each in its own order."""
+        """The commands by section, each in its declared order."""
         for title, names in SECTIONS.items():
             found = [(name, self.get_command(ctx, name)) for name in names]
             with formatter.section(title):
@@ -146,7 +146,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _complete(program: Program, asked: str) -> int:
-    """Tell a shell what may stand there; nothing when that takes too long."""
+    """Print completions for a shell; none if that takes too long."""
     import signal
 
     from click.shell_completion import shell_complete
@@ -177,7 +177,7 @@ def _fail(error: Exception, *, debug: bool) -> int:
 
 
 def _wrong_usage(error: click.UsageError) -> int:
-    """One line, with the help of the very command that was called wrongly."""
+    """Print one line, which names the help of the command that was misused."""
     path = error.ctx.command_path if error.ctx else NAME
     near = getattr(error, "possibilities", None)
     told = error.message if near is not None else error.format_message()
@@ -193,18 +193,18 @@ def _complain(problem: str) -> None:
 
 
 def _chain(error: BaseException | None) -> Iterator[str]:
-    """What each error says, from the outermost in, without what was said already."""
+    """The messages of an error and its causes, outermost first, without repetition."""
     said = ""
     while error is not None:
         told = " ".join(str(error).split()) or type(error).__name__
         if told not in said:
             yield told
             said += told
-        # Ours for the database tell what the server said; below them is only our own SQL.
+        # Our database errors quote the server; their causes would add only our own SQL.
         error = None if isinstance(error, DatabaseError) else error.__cause__
 
 
 def _reader_gone() -> int:
-    """Python would flush standard output once more at its end, and complain."""
+    """Keep Python from flushing standard output at exit, which would fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return READER_GONE

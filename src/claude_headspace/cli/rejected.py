@@ -1,4 +1,4 @@
-"""What was rejected, and trying it again."""
+"""Dead letters: showing, retrying and dismissing them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ COUNTED_BYTES = 1024 * 1024
 
 
 @group("rejected", "claude-headspace rejected --limit 10", invoke_without_command=True)
-@flag("--all", "also show what has been resolved", "everything")
+@flag("--all", "also show resolved ones", "everything")
 @limit()
 @json_output(JSON_LINES)
 @click.pass_context
 def rejected(context: click.Context, limit: int | None, *, everything: bool, whole: bool) -> int:
-    """Show what was rejected, and why.
+    """Show rejected lines and events, and why they were rejected.
 
     These are damaged lines, and events that break the rules of their type. `retry` tries them
-    again, `dismiss` has them shown no more.
+    again; `dismiss` hides them.
     """
     return 0 if context.invoked_subcommand else _show(limit, everything=everything, whole=whole)
 
@@ -60,7 +60,7 @@ def _show(limit: int | None, *, everything: bool, whole: bool) -> int:
 
 
 class _Places:
-    """Where something stood, as a person finds it: by the number of its line."""
+    """Describes where something was, for people: by its line number."""
 
     def __init__(self, config: Config) -> None:
         self._host = config.state.host
@@ -77,7 +77,7 @@ class _Places:
 
 
 def _line_number(path: str, offset: int) -> int | None:
-    """None where the file is not there any more, or shorter than that."""
+    """None if the file is gone or shorter than that."""
     lines, left = 1, offset
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - stored paths are plain strings
@@ -103,12 +103,12 @@ def _print_dead_letter(row: Mapping[Any, Any], places: _Places) -> None:
 
 @command("retry", "claude-headspace rejected retry 17 18", of=rejected)
 @click.argument("ids", metavar="ID", type=int, nargs=-1)
-@flag("--all", "everything that is unresolved", "everything")
+@flag("--all", "all unresolved ones", "everything")
 @json_output("one JSON object per line")
 def retry(ids: tuple[int, ...], *, everything: bool, whole: bool) -> int:
     """Try rejected lines and events again, after a fix.
 
-    What is accepted now is marked as resolved. Exit status 1: something is still rejected.
+    Those that are now accepted are marked as resolved. Exit status 1: some are still rejected.
     """
     from claude_headspace.capture.retry import run_retry
 
@@ -121,11 +121,11 @@ def retry(ids: tuple[int, ...], *, everything: bool, whole: bool) -> int:
 
 @command("dismiss", "claude-headspace rejected dismiss 17 18", of=rejected)
 @click.argument("ids", metavar="ID", type=int, nargs=-1)
-@flag("--all", "everything that is unresolved", "everything")
+@flag("--all", "all unresolved ones", "everything")
 def dismiss(ids: tuple[int, ...], *, everything: bool) -> int:
-    """Mark as resolved what need not be tried again.
+    """Mark dead letters as resolved, so that they are not tried again.
 
-    It stays in the log, and `rejected --all` shows it.
+    They stay in the log, and `rejected --all` shows them.
     """
     from claude_headspace.store.requests import dismiss_rejected
 
@@ -133,7 +133,7 @@ def dismiss(ids: tuple[int, ...], *, everything: bool) -> int:
         raise click.UsageError("give either IDs or --all")
     with open_log(configured()) as connection:
         done = dismiss_rejected(connection, None if everything else ids)
-    print(f"{counted(len(done), 'rejection')} dismissed")
+    print(f"{counted(len(done), 'dead letter')} dismissed")
     if missing := [str(each) for each in ids if each not in done]:
-        raise SelectionError(f"nothing unresolved has the ID {', '.join(missing)}")
+        raise SelectionError(f"no unresolved dead letter has the ID {', '.join(missing)}")
     return 0

@@ -1,4 +1,4 @@
-"""What was worked on: today, or over a longer time."""
+"""What was worked on, today or over a longer time."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _OF_MODELS = {"replies": number("replies")} | {title: number(n) for title, n in 
 
 
 @command("today", "claude-headspace today")
-@json_output("one JSON object for each session")
+@json_output("one JSON object per session")
 def today(*, whole: bool) -> int:
-    """Show what was worked on today: where, how long, what it took.
+    """Show today's work: projects, sessions, time and tokens.
 
-    Time is that between the first and the last of a session, without pauses of more than ten
+    Time runs from the first to the last event of a session, without pauses of more than ten
     minutes.
     """
     with open_reader(configured()) as reader:
@@ -49,7 +49,7 @@ def today(*, whole: bool) -> int:
         print(paint(cut(f"{short_path(path)}, {_length(mine)}", terminal_width()), bold=True))
         print_lines(line for each in mine for line in _session(each, known[each.agent_id]))
         print()
-    print(_together(worked) if worked else "Nothing was worked on today.")
+    print(_together(worked) if worked else "No work was recorded today.")
     return 0
 
 
@@ -72,17 +72,17 @@ def _together(worked: Sequence[Worked]) -> str:
 
 
 @command("report", "claude-headspace report --since 30d --by project")
-@filters("since", "what was done")
+@filters("since", "work")
 @click.option(
     "--by", type=click.Choice(("day", "project", "model")), default="day",
-    help="rows for each (default: day)",
+    help="group by (default: day)",
 )  # fmt: skip
-@json_output("one JSON object for each row")
+@json_output("one JSON object per row")
 def report(since: datetime | None, by: str, *, whole: bool) -> int:
-    """Show what was worked on: where, how long, what it took; the last seven days without --since.
+    """Show the work of the last seven days, or since a time, by day, project or model.
 
-    Time is that between the first and the last of a session in a day, without pauses of more than
-    ten minutes. Days are those of this machine's zone.
+    Time runs from the first to the last event of a session in a day, without pauses of more than
+    ten minutes. Days are in this machine's time zone.
     """
     edges = _days(since or moment("today") - timedelta(days=6))
     with open_reader(configured()) as reader:
@@ -91,7 +91,7 @@ def report(since: datetime | None, by: str, *, whole: bool) -> int:
         columns = _OF_MODELS if by == "model" else _OF_WORK
         print_figures("total", rows, by, columns, whole=whole)
     else:
-        print("Nothing was worked on.")
+        print("No work was recorded in that time.")
     return 0
 
 
@@ -134,7 +134,7 @@ def _asked(reader: Reader, edges: Sequence[datetime]) -> tuple[list[Worked], Map
 
 
 def _days(start: datetime) -> list[datetime]:
-    """The beginnings of days from the one in which this is, and now."""
+    """The starts of all days from that of this moment on, and now."""
     day, edges, now = start.astimezone().date(), list[datetime](), datetime.now().astimezone()
     while (edge := datetime(day.year, day.month, day.day).astimezone()) < now:
         edges.append(edge)

@@ -1,4 +1,4 @@
-"""Starting everything and stopping it, and the programs' logs."""
+"""Starting and stopping everything, and the programs' logs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from claude_headspace.cli.terminal import printable
 def up(*, detach: bool) -> int:
     """Start everything: capture, the page, the embedded database.
 
-    It runs until Ctrl-C, or in the background. Once the watcher captures, this says where
-    everything is.
+    Runs until Ctrl-C, or in the background with --detach. Once the watcher captures, it prints
+    where everything is.
     """
     from claude_headspace.config import load_config
     from claude_headspace.deployment import start
@@ -26,7 +26,7 @@ def up(*, detach: bool) -> int:
 
 @command("down", "claude-headspace down")
 def down() -> int:
-    """Stop everything, and return when it has ended."""
+    """Stop everything, and wait until it has ended."""
     from claude_headspace.deployment import stop
 
     stop.down()
@@ -37,7 +37,7 @@ def down() -> int:
 def restart() -> int:
     """Stop everything and start it again, in the background.
 
-    For instance after an upgrade. A service that runs is restarted as such.
+    Needed after an upgrade, for instance. A running service is restarted as a service.
     """
     from claude_headspace.config import load_config
     from claude_headspace.deployment import start
@@ -47,13 +47,13 @@ def restart() -> int:
 
 @command("logs", "claude-headspace logs watcher --follow")
 @click.argument("program", required=False, metavar="[PROGRAM]")
-@flag("--follow", "go on with what is written")
+@flag("--follow", "keep showing new lines")
 @limit(20)
 def logs(program: str | None, limit: int | None, *, follow: bool) -> int:
     """Show the logs of all programs, or of one.
 
-    PROGRAM is supervisord, postgres, migrate, watcher, guard or web. Of each at most the last
-    256 KB are shown.
+    PROGRAM is supervisord, postgres, migrate, watcher, guard or web. Shows at most the last 256 KB
+    of each log.
     """
     from claude_headspace.config import load_config
     from claude_headspace.deployment.logs import log_lines, open_logs
@@ -71,7 +71,7 @@ def logs(program: str | None, limit: int | None, *, follow: bool) -> int:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENT]...")
 def supervisorctl(arguments: tuple[str, ...]) -> int:
-    """Run supervisorctl for this instance, with the file that `status` names."""
+    """Run supervisorctl for this instance, with the configuration file that `status` names."""
     from claude_headspace.config import load_config
     from claude_headspace.deployment.configuration import supervisorctl
 

@@ -1,4 +1,4 @@
-"""Finding what was said and done, grouped by session."""
+"""Searching what was said and done; hits are grouped by session."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ BEHIND_SECONDS = 10
     "claude-headspace search -- cache -redis",
 )
 @click.argument("words", metavar="WORDS...", nargs=-1, required=True)
-@flag("--tools", "look in what tools were asked, and in what they answered")
-@flag("--everything", "look there, in what was said, and in what was thought")
-@flag("--prompts", "look only in what you said")
-@flag("--plain", "look for this very text, small or capital")
-@filters("session project host since until", "what was said")
+@flag("--tools", "search the input and output of tools instead")
+@flag("--everything", "search what was said, thinking, and the input and output of tools")
+@flag("--prompts", "search only your prompts")
+@flag("--plain", "search for exactly this text, in any case")
+@filters("session project host since until", "turns")
 @limit(100)
 @json_output(JSON_LINES)
 def search(limit: int | None, *, whole: bool, session: str | None, **asked: Any) -> int:
-    """Find what was said, by session, newest first.
+    """Search what was said. Hits are grouped by session, newest first.
 
-    All words must be there; an argument of several words is a phrase, `begin*` finds longer words,
-    and after `--`, `-word` must not be there. For each session the command that resumes it. Exit
-    status 1: nothing was found.
+    A hit contains all words. An argument of several words is a phrase, `begin*` matches longer
+    words, and after `--`, `-word` excludes a word. Each session is shown with the command that
+    resumes it. Exit status 1: nothing was found.
     """
     from dataclasses import asdict
 
@@ -71,13 +71,13 @@ def search(limit: int | None, *, whole: bool, session: str | None, **asked: Any)
 
 
 def _unless_behind(reader: Reader) -> str:
-    """What is said last may not be in the index of words yet."""
+    """The search index may not contain the newest turns yet."""
     from claude_headspace.read.search import seconds_behind
 
     behind = seconds_behind(reader)
     if behind < BEHIND_SECONDS:
         return ""
-    return f"; the index of words is {waited(behind)} behind, which --plain does not need"
+    return f"; the search index is {waited(behind)} behind (--plain does not use it)"
 
 
 def _found(
@@ -137,7 +137,7 @@ def _group(uuid: str, session: Session | None, hits: Sequence[Hit]) -> Iterator[
 
 
 def _passage(hit: Hit, width: int | None) -> Iterator[str]:
-    """With the words that were found marked; wrapped without the marks, which have no width."""
+    """The passage with found words highlighted; wrapped first, since highlighting has no width."""
     text = printable("".join(piece for piece, _ in hit.passage))
     found = {printable(piece) for piece, marked in hit.passage if marked}
     for line in wrapped(text, width, "    "):

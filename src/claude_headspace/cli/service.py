@@ -10,9 +10,9 @@ from claude_headspace.cli.terminal import agreed, printable
 
 @group("service", "claude-headspace service install")
 def service() -> None:
-    """Have everything start at login, or at boot.
+    """Start everything at login or at boot.
 
-    By a systemd user unit on Linux, by a launchd agent on macOS.
+    Uses a systemd user unit on Linux and a launchd agent on macOS.
     """
 
 
@@ -21,8 +21,8 @@ def service() -> None:
 def install_service(*, yes: bool) -> int:
     """Write the service's file and start the service.
 
-    Shows the file, and asks for confirmation on a terminal. What was started by hand is stopped
-    and goes on as the service.
+    Shows the file, and asks for confirmation on a terminal. Programs that were started by hand
+    are stopped first.
     """
     from claude_headspace.config import load_config
     from claude_headspace.deployment.managers import manager
@@ -30,14 +30,14 @@ def install_service(*, yes: bool) -> int:
 
     config, found = load_config(), manager()
     if installed_text(found) == found.text() and found.is_active():
-        print(f"{found.path} needs no change, and the service runs.")
+        print(f"{found.path} needs no change, and the service is running.")
     else:
         print(printable(f"{found.path}:"), found.text(), sep="\n\n")
         if not (yes or agreed("Write this and start the service?")):
             print("Nothing was changed.")
             return 1
         install(found, config)
-        print("The service is installed and runs.")
+        print("The service is installed and running.")
     for remark in (*found.remarks(), *unseen(os.environ)):
         print(printable(remark))
     return 0
@@ -46,7 +46,7 @@ def install_service(*, yes: bool) -> int:
 @command("uninstall", "claude-headspace service uninstall", of=service)
 @flag("--yes", "do not ask")
 def uninstall_service(*, yes: bool) -> int:
-    """Stop the service and remove its file; what was captured stays."""
+    """Stop the service and remove its file; captured data stays."""
     from claude_headspace.deployment.managers import manager
     from claude_headspace.deployment.service import installed_text, uninstall
 
@@ -58,13 +58,13 @@ def uninstall_service(*, yes: bool) -> int:
         print("Nothing was changed.")
         return 1
     uninstall(found)
-    print("The service has stopped and is removed.")
+    print("The service is stopped and removed.")
     return 0
 
 
 @command("status", "claude-headspace service status", of=service)
 def service_status() -> int:
-    """Show whether the service is installed and runs.
+    """Show whether the service is installed and running.
 
     Exit status 1 if there are problems.
     """
@@ -73,5 +73,5 @@ def service_status() -> int:
 
     found = manager()
     wrong = list(problems(found, os.environ))
-    print(*map(printable, wrong or [f"{found.path} is installed and runs."]), sep="\n")
+    print(*map(printable, wrong or [f"{found.path} is installed and running."]), sep="\n")
     return 1 if wrong else 0

@@ -1,4 +1,4 @@
-"""Sessions: which there are, and taking one up again."""
+"""Listing sessions, and resuming one."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def sessions(
     project: str | None, host: str | None, limit: int | None, *, open_only: bool, whole: bool,
     **period: Any,
 ) -> int:  # fmt: skip
-    """Show sessions, newest on top.
+    """Show sessions and their state, newest first.
 
-    With their state: working, your turn, needs you, stalled, ended. A turn that several sessions
-    share counts in each of them, and once in the total.
+    The state is working, your turn, needs you, stalled or ended. A turn that several sessions share
+    counts in each of them, but once in the total.
     """
     from claude_headspace.read.done import count_turns
     from claude_headspace.read.sessions import SessionQuestion, list_sessions
@@ -85,7 +85,7 @@ def sessions(
 
 
 def _print_json(reader: Reader, found: Sequence[Session]) -> None:
-    """What the API says of them, and what has been told here before."""
+    """The fields of the API, and those of earlier versions of this command."""
     from dataclasses import asdict
 
     from claude_headspace.read.listed import listed
@@ -115,7 +115,7 @@ def _as_table(found: Sequence[Session]) -> list[str]:
 
 
 def _in_short(found: Sequence[Session]) -> list[str]:
-    """Two lines for each, for narrow terminals."""
+    """Two lines per session, for narrow terminals."""
     width = terminal_width()
     lines = []
     for each in found:
@@ -136,19 +136,19 @@ def _painted(each: Session, line: str) -> str:
 
 
 def state_of(each: Session) -> str:
-    """The state in the words of the page."""
+    """The state, in the words of the page."""
     from claude_headspace.read.state import WORDS
 
     return WORDS[each.state.kind].lower()
 
 
 def age(moment: datetime | None) -> str:
-    """How long ago."""
+    """How long ago it was."""
     return "-" if moment is None else waited((datetime.now(UTC) - moment).total_seconds())
 
 
 def resuming(each: Session) -> str:
-    """The command that resumes it, whole on one line: it is there to be copied."""
+    """The command that resumes it, uncut on one line, so that it can be copied."""
     width = terminal_width()
     command = printable(each.resume)
     if width is None or len(command) <= width - 2:
@@ -157,7 +157,7 @@ def resuming(each: Session) -> str:
 
 
 def short_path(path: str) -> str:
-    """On a terminal, a path in the home directory is told from there."""
+    """On a terminal, a path in the home directory starts with ~."""
     home = os.path.expanduser("~")  # noqa: PTH111 - pathlib is slow to load
     inside = path.startswith(f"{home}/") and terminal_width()
     return f"~{path.removeprefix(home)}" if inside else path
@@ -165,12 +165,12 @@ def short_path(path: str) -> str:
 
 @command("resume", "claude-headspace resume 6f1d0a7e", "claude-headspace resume --exec fix lint")
 @session_argument()
-@flag("--exec", "run it here, restoring files of the session first if they are gone", "run_it")
+@flag("--exec", "run it now; restore the files of the session first if they are gone", "run_it")
 def resume(session: str, *, run_it: bool) -> int:
-    """Print the command with which Claude Code takes a session up again.
+    """Print the command that resumes a session in Claude Code.
 
-    For `eval "$(claude-headspace resume SESSION)"`, or run it with --exec. A session whose files
-    are gone is restored from the archive first.
+    Use `eval "$(claude-headspace resume SESSION)"`, or --exec to run it at once. If the files of
+    the session are gone, they are restored from the archive first.
     """
     from claude_headspace.read.kept import kept_of
 
@@ -191,12 +191,12 @@ def _take_up(config: Config, found: Session, *, gone: bool) -> int:
     from claude_headspace.cli.archive import restore_files
 
     if not os.path.isdir(found.directory):  # noqa: PTH112
-        raise HeadspaceError(f"the session's directory {found.directory} is not there")
+        raise HeadspaceError(f"the session's directory {found.directory} does not exist")
     if gone and (status := restore_files(config, UUID(found.uuid), missing=True)):
         return status
     os.chdir(found.directory)
     sys.stdout.flush()
-    # Python ignores it, and an ignored signal stays ignored in the program that we become.
+    # Python ignores SIGPIPE, and exec would pass that on to the new program.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execvp("claude", ["claude", "--resume", found.uuid])  # noqa: S606

@@ -1,4 +1,4 @@
-"""One session as people read it: its conversation, on the terminal, as Markdown, as JSON."""
+"""The conversation of a session: on the terminal, as Markdown or as JSON."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _COLOURS = {"prompt": "cyan", "answer": "green", "thought": "magenta", "declinin
     "claude-headspace show fix the lint --tools --markdown > lint.md",
 )
 @session_argument()
-@flag("--tools", "also what tools were given and what they answered, and subagents' calls")
-@flag("--thinking", "also what the model thought, where the transcript says it")
+@flag("--tools", "also show the input and output of tools, and subagents' calls")
+@flag("--thinking", "also show thinking, where the transcript has it")
 @flag("--markdown", "print Markdown")
-@json_output("one JSON object for each thing that was said or done")
+@json_output("one JSON object per turn or tool call")
 def show(session: str, *, tools: bool, thinking: bool, markdown: bool, whole: bool) -> int:
     """Show the conversation of a session.
 
-    Wrapped, and through $PAGER on a terminal. Each call of a tool is one line, unless --tools asks
-    for more. Times are those of this machine's zone.
+    On a terminal the text is wrapped and shown in $PAGER. Each tool call is one line; --tools shows
+    more. Times are in this machine's time zone.
     """
     with open_reader(configured()) as reader:
         found = known_session(reader, session)
@@ -61,7 +61,7 @@ def show(session: str, *, tools: bool, thinking: bool, markdown: bool, whole: bo
 def conversation(
     reader: Reader, found: Session, *, tools: bool = False, thinking: bool = False
 ) -> Iterator[Said]:
-    """What was said and done in a session, page by page."""
+    """What was said and done in a session, read page by page."""
     from claude_headspace.read.conversation import read_page
     from claude_headspace.read.lines import Transcripts
     from claude_headspace.read.outline import read_outline
@@ -77,7 +77,7 @@ def conversation(
 
 
 def as_markdown(found: Session, said: Iterator[Said]) -> Iterator[str]:
-    """A document of the conversation, piece by piece."""
+    """The conversation as a Markdown document, in pieces."""
     began = local_time(found.started_at)
     yield f"# {printable(found.title or found.uuid)}\n\n"
     yield f"Session {found.uuid}, {printable(found.project)}, {began}.\n"
@@ -94,7 +94,7 @@ def as_markdown(found: Session, said: Iterator[Said]) -> Iterator[str]:
 
 
 def _code(line: str) -> str:
-    """As code, whatever marks it has."""
+    """As a code block, whatever backticks the text contains."""
     line = printable(line)
     fence = "``" if "`" in line else "`"
     return f"{fence}{line}{fence}" if line else ""
@@ -130,7 +130,7 @@ def _tool_lines(each: Said, width: int | None) -> Iterator[str]:
 
 
 def _text_of(each: Said, width: int | None) -> str:
-    """On a terminal Claude's Markdown as it is meant, everything else as it stands."""
+    """Claude's Markdown is rendered on a terminal; all other text stays as it is."""
     if width is None or each.kind != "answer":
         return _lines(wrapped(each.text.strip(), width, "  "))
     import io
@@ -157,13 +157,13 @@ def _lines(lines: Iterator[str] | list[str]) -> str:
 
 
 def _print_paged(pieces: Iterator[str]) -> None:
-    """Through the pager where somebody looks; it ends by itself if all fits on the screen."""
+    """Use the pager on a terminal; it ends by itself if everything fits on the screen."""
     import os
     import signal
 
     import click
 
     os.environ.setdefault("LESS", "FRX")
-    # Ctrl-C is the pager's while it runs: it must not lose us, who feed it.
+    # Ctrl-C belongs to the pager while it runs, and must not end this process, which feeds it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     click.echo_via_pager(pieces)

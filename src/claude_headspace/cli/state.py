@@ -1,4 +1,4 @@
-"""How the programs are, and with which settings they work."""
+"""Health, settings in effect, and restarts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_config() -> int:
 def restarts(limit: int | None, *, whole: bool) -> int:
     """Show when and why the watcher was restarted.
 
-    The history is kept on disk.
+    The history is stored on disk.
     """
     from dataclasses import asdict
 
@@ -53,14 +53,14 @@ def restarts(limit: int | None, *, whole: bool) -> int:
     return 0
 
 
-@command("status", "claude-headspace status || echo 'Claude Headspace needs a look'")
-@flag("--exact", "count all events, however long that takes")
+@command("status", "claude-headspace status || echo 'Claude Headspace needs attention'")
+@flag("--exact", "count all events, even if that takes long")
 @json_output("one JSON object: the answer of /health, and what has been captured")
 def status(*, exact: bool, whole: bool) -> int:
     """Show health, and what has been captured.
 
-    Exit status: 0 healthy, 1 degraded, 2 down. Works without Postgres and supervisord, too. The
-    event counts of a large log are estimates, unless --exact is given.
+    Exit status: 0 healthy, 1 degraded, 2 down. Works without Postgres and supervisord. The event
+    counts of a large log are estimates, unless --exact is given.
     """
     from dataclasses import asdict
 
@@ -90,7 +90,7 @@ def status(*, exact: bool, whole: bool) -> int:
 def _captured(
     config: Config, verdict: Verdict, *, exactly: bool
 ) -> tuple[Captured | None, ArchiveSummary | None, str | None]:
-    """What the log and the archive hold, or why that cannot be said."""
+    """What the log and the archive hold, or why that is unknown."""
     from claude_headspace.archive.summary import archive_summary
     from claude_headspace.errors import DatabaseError
     from claude_headspace.store.totals import captured
@@ -134,7 +134,7 @@ def _watcher_line(watcher: Mapping[str, Any]) -> str:
 
 
 def _since_start(watcher: Mapping[str, Any]) -> Iterator[str]:
-    """Figures that begin anew with each start of the watcher."""
+    """Figures that start at 0 with each start of the watcher."""
     if "state" not in watcher:
         return
     yield from ("", "since the watcher's start" if watcher["running"] else "in its last run")
@@ -153,7 +153,7 @@ def _when(moment: str | None) -> str:
 
 
 def _backlog_line(left: StatusResult) -> str:
-    """What waits to be read, and how far the reading of it is, where the watcher says so."""
+    """The backlog, and how much of it is read, as the watcher reports it."""
     from claude_headspace.health.status import StatusProblem
 
     if isinstance(left, StatusProblem):
@@ -216,9 +216,10 @@ def _archive_lines(config: Config, archive: ArchiveSummary) -> Iterator[str]:
     if archive.behind_files:
         left = format_bytes(archive.behind_bytes)
         files = counted(archive.behind_files, "file")
-        yield f"          not archived yet: {left} in {files} on the disk"
+        yield f"          not archived yet: {left} in {files} on disk"
     if archive.only_archived:
-        yield f"          {counted(archive.only_archived, 'session')} only there: see `restore`"
+        saved = counted(archive.only_archived, "session")
+        yield f"          {saved} only in the archive: see `restore`"
     if archive.only_in_log:
         lost = counted(archive.only_in_log, "session")
         yield f"          {lost} with lost files that were never archived"

@@ -1,4 +1,4 @@
-"""Text for people: nothing in it can steer the terminal, and nothing runs over its edge."""
+"""Text for people: it cannot control the terminal, and fits its width."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 ELLIPSIS = "…"
-# The last column of a table is given no less.
+# The least width of the last column of a table.
 LEAST_COLUMNS = 16
-# Controls (C0, C1, DEL), what turns the direction of writing, line separators, half characters.
+# Controls (C0, C1, DEL), changes of writing direction, line separators, lone surrogates.
 _STEERING = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
@@ -35,19 +35,19 @@ codecs.register_error(SPELT_OUT, _spell_out)
 
 
 def encode_anything() -> None:
-    """Have output survive an encoding that lacks a character: the character is spelt out."""
+    """Spell out characters that the encoding of the output lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=SPELT_OUT)
 
 
 def printable(text: str) -> str:
-    """The text on one line, with all spelt out that could steer a terminal or that it lacks."""
+    """The text on one line; characters that it lacks or that control the terminal are spelt out."""
     return _encodable(_STEERING.sub(_spell, _BREAK.sub(" ", text)))
 
 
 def printable_lines(text: str) -> list[str]:
-    """The same line by line, with its indentation."""
+    """The same for each line of the text, with its indentation."""
     lines = re.split(r"\r\n|[\n\r\v\f]", text.expandtabs(4))
     return [_encodable(_STEERING.sub(_spell, line)) for line in lines]
 
@@ -64,7 +64,7 @@ def _encodable(text: str) -> str:
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal that standard output is; None when it is none."""
+    """Columns of the terminal on standard output; None if it is not a terminal."""
     if not sys.stdout.isatty():
         return None
     columns = os.environ.get("COLUMNS", "")
@@ -74,7 +74,7 @@ def terminal_width() -> int | None:
 
 
 def paint(text: str, **style: Any) -> str:
-    """The text with colours on a terminal, unless NO_COLOR says that nobody wants any."""
+    """The text in colour on a terminal, unless NO_COLOR is set."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     import click
@@ -83,7 +83,7 @@ def paint(text: str, **style: Any) -> str:
 
 
 def agreed(question: str) -> bool:
-    """Whether the person at the terminal agrees; a script has agreed by its command."""
+    """Ask the person at the terminal; without a terminal the answer is yes."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return True
     try:
@@ -93,10 +93,10 @@ def agreed(question: str) -> bool:
 
 
 def cut(text: str, width: int | None) -> str:
-    """One printable line of at most so many columns, with an ellipsis if it was longer."""
+    """One printable line of at most this many columns; a longer one ends with an ellipsis."""
     if width is None:
         return printable(text)
-    # The text may be megabytes, and indented so deep that much of it folds into one space.
+    # The text may be megabytes long, and much of it may be spaces that fold into one.
     begin = text[: 8 * width]
     line = printable(begin) + (ELLIPSIS if len(text) > len(begin) else "")
     if _columns(line) <= width:
@@ -123,9 +123,9 @@ def _character_columns(character: str, unicodedata: Any) -> int:
 
 
 def wrapped(text: str, width: int | None, indent: str = "", hang: int = 0) -> list[str]:
-    """Printable lines of at most so many columns; a word that is longer is broken.
+    """Printable lines of at most this many columns; a longer word is broken.
 
-    What is left of a line that was too long goes on further in, by `hang`.
+    The rest of a line that was too long is indented by `hang`.
     """
     lines = printable_lines(text)
     if width is None:
@@ -148,7 +148,7 @@ def _parts(line: str, width: int, hang: int) -> list[str]:
 
 
 def _pieces(word: str, width: int) -> list[str]:
-    """The word, in as many pieces as it takes."""
+    """The word, broken into pieces of at most this width."""
     pieces = [""]
     for character in word:
         if _columns((pieces[-1] + character).rstrip()) > width:
@@ -158,9 +158,9 @@ def _pieces(word: str, width: int) -> list[str]:
 
 
 def table(rows: Sequence[Sequence[str]], *right: int) -> list[str]:
-    """Aligned columns, some to the right; the last one takes what is left of the terminal.
+    """Aligned columns, some of them to the right; the last one takes the rest of the width.
 
-    Where too little is left each row is told in lines of its own, by the titles of the first row.
+    Where too little is left, each row becomes lines of its own, labelled by the titles.
     """
     cleaned = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(_columns, column)) for column in list(zip(*cleaned, strict=True))[:-1]]
@@ -187,7 +187,7 @@ def _stacked(rows: Sequence[Sequence[str]], limit: int) -> list[str]:
 
 
 def print_wrapped(lines: Iterable[str]) -> None:
-    """Each on its own line, or on several, below what follows its label, if it is too long."""
+    """Each on its own line; a line that is too long continues below the text after its label."""
     width = terminal_width()
     for line in lines:
         label = re.match(r"\w+: +", line)
@@ -201,7 +201,7 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def local_time(moment: datetime | None, *, precise: bool = False) -> str:
-    """The moment in the zone of this machine; in UTC where that zone's calendar has no such day."""
+    """The moment in this machine's time zone; in UTC where the local calendar cannot express it."""
     if moment is None:
         return "-"
     try:

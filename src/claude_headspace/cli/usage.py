@@ -1,4 +1,4 @@
-"""What was done and spent: calls of tools, and tokens of models."""
+"""What was done and spent: tool calls and tokens."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _ENDS = ("ok", "error", "denied", "interrupted", "unanswered")
 
 
 def _by(default: str) -> Declare:
-    told = f"rows for each (default: {default})"
+    told = f"group by (default: {default})"
     return click.option("--by", type=click.Choice(BY), default=default, help=told)
 
 
 @command("usage", "claude-headspace usage --since 30d --by project")
 @_by("day")
 @filters("project host since", "tokens")
-@json_output("one JSON object a line")
+@json_output("one JSON object per line")
 def usage(by: str, *, whole: bool, **chosen: Any) -> int:
-    """Show the tokens that models took, by day and model.
+    """Show the tokens that models used, by day and model.
 
-    Each reply counts once, in whichever sessions it stands. Days are those of UTC. With `prices` in
-    config.yaml it says what that has cost.
+    Each reply counts once, even if several sessions contain it. Days are in UTC. With `prices` in
+    config.yaml the cost is shown, too.
     """
     from claude_headspace.store.usage import cost
     from claude_headspace.store.usage import usage as ask
@@ -56,11 +56,11 @@ def usage(by: str, *, whole: bool, **chosen: Any) -> int:
 @command("tools", "claude-headspace tools --project my-project --since 7d")
 @_by("total")
 @filters("project host since", "calls")
-@json_output("one JSON object a line")
+@json_output("one JSON object per line")
 def tools(by: str, *, whole: bool, **chosen: Any) -> int:
-    """Show the tools that were called, and how that ended.
+    """Show which tools were called, and how the calls ended.
 
-    A call that a forked session repeats counts once. Days are those of UTC.
+    A call that a forked session repeats counts once. Days are in UTC.
     """
     from claude_headspace.store.usage import tools as ask
 
@@ -89,7 +89,7 @@ def _asked(
 
 
 def number(name: str) -> Callable[[Mapping[Any, Any]], str]:
-    """What prints this figure of a row."""
+    """A function that prints this figure of a row."""
     return lambda row: f"{row[name]:,}"
 
 
@@ -106,7 +106,7 @@ def print_figures(
     *,
     whole: bool,
 ) -> None:
-    """Numbers to the right, then what they are of."""
+    """Print figures, aligned to the right, before the name of what they count."""
     if whole:
         for row in rows:
             print(as_json(dict(row)))

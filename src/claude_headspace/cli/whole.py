@@ -1,4 +1,4 @@
-"""Proving that the log is whole, and writing what is missing in it."""
+"""Proving that the log is complete, and repairing it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from claude_headspace.cli.naming import session_id
 def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: bool) -> int:
     """Compare every transcript with the log, line by line.
 
-    Reads the transcripts again. Exit status 0: nothing is missing and nothing differs.
+    Reads the transcripts again. Exit status 0: the log is complete.
     """
     from claude_headspace.cli.access import open_log
     from claude_headspace.verify.command import run_verify
@@ -32,10 +32,10 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
 @command("rebuild", "claude-headspace rebuild", "claude-headspace rebuild --session 6f1d0a7e")
 @filters("session")
 def rebuild(session: str | None) -> int:
-    """Make the rows of tools and models again, from the archive and the transcripts.
+    """Rebuild the rows of tool calls and model calls from the archive and the transcripts.
 
-    Beside a running watcher. `usage` and `tools` then say what the lines say today. Where a
-    transcript is neither there nor in the archive, its session keeps the rows that it has.
+    The watcher may run meanwhile. Afterwards `usage` and `tools` match the transcripts. If a
+    transcript is neither on disk nor archived, its session keeps its rows.
     """
     from claude_headspace.capture.rebuild import Rebuild
     from claude_headspace.cli.access import open_log
@@ -52,7 +52,7 @@ def rebuild(session: str | None) -> int:
         done = job.run([chosen] if chosen else job.sessions())
     finally:
         log.database.close()
-    print(f"sessions: {done.sessions}, calls of tools: {done.calls}, replies: {done.replies}")
+    print(f"sessions: {done.sessions}, tool calls: {done.calls}, replies: {done.replies}")
     if done.unread:
-        print(f"neither on the disk nor archived, left as they are: files {done.unread}")
+        print(f"neither on disk nor archived, rows unchanged: files {done.unread}")
     return 0

@@ -1,4 +1,4 @@
-"""The configuration: one frozen tree, read once, all of its mistakes reported together.
+"""The configuration: one frozen tree, read once; all mistakes are reported together.
 
 Precedence, lowest first: the defaults, the file, `CLAUDE_HEADSPACE__SECTION__KEY`, `DATABASE_URL`.
 """
@@ -55,7 +55,7 @@ __all__ = [
 
 
 def load_config(environ: Mapping[str, str] | None = None) -> Config:
-    """Read the settings in effect; raise ConfigError with every mistake in them."""
+    """Read the settings in effect; raises ConfigError with all mistakes."""
     environ = os.environ if environ is None else environ
     path = find_file(environ)
     directory = path.parent if path else config_directory()

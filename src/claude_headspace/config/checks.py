@@ -1,4 +1,4 @@
-"""What each setting may be, and what is said of one that is not."""
+"""The valid values of each setting, and messages about invalid ones."""
 
 from __future__ import annotations
 
@@ -142,12 +142,12 @@ _SECTIONS: dict[str, dict[str, fields.Field[Any]]] = {
         "patterns": _texts(_text(validate=_check_pattern)),
     },
 }
-# Of one model; its section has a key for each.
+# The keys of one model's prices.
 _PRICE = {name: _number((int, float), "a number", 0, 1e6) for name in Price.__slots__}
 
 
 def check_settings(tree: Tree, problems: list[str]) -> Tree:
-    """The valid sections; what is wrong with the others is added to the problems."""
+    """The valid sections; mistakes in the others are added to the problems."""
     valid: Tree = {}
     for section, values in tree.items():
         if section == "prices":
@@ -162,7 +162,7 @@ def _checked_prices(prices: Mapping[str, Any], problems: list[str]) -> dict[str,
     for model, values in prices.items():
         name = f"prices.{model}"
         if not isinstance(values, dict):
-            problems.append(f"{name}: must hold keys (got {shown(values)})")
+            problems.append(f"{name}: must contain keys (got {shown(values)})")
             continue
         if "cache_write" in values:
             values = {"cache_write_1h": values["cache_write"], **values}
@@ -203,12 +203,12 @@ def _say(messages: Sequence[str], value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """The value for a message, without a password."""
+    """A value for a message, without passwords."""
     return str(mask_password(repr(value)))
 
 
 def guess(name: object, known: Mapping[str, Any]) -> str:
-    """The known name that an unknown one resembles, as the end of a message."""
+    """A suggestion of a similar known name, for the end of a message."""
     from difflib import get_close_matches
 
     near = get_close_matches(str(name), known, n=1)

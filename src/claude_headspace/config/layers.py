@@ -1,4 +1,4 @@
-"""Where settings come from: the file, and the environment over it."""
+"""The sources of settings: the file, and the environment, which overrides it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OVERRIDE_PREFIX = "CLAUDE_HEADSPACE__"
 
 
 def find_file(environ: Mapping[str, str]) -> Path | None:
-    """The file that is named, or else stands where this installation has its configuration."""
+    """The configuration file: the one that a variable names, else that of this installation."""
     named = environ.get(CONFIG_VARIABLE)
     if named:
         return expand(named, environ).absolute()
@@ -27,7 +27,7 @@ def find_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def read_file(path: Path | None, problems: list[str]) -> Tree:
-    """What the file sets."""
+    """The settings in the file."""
     if path is None:
         return {}
     try:
@@ -42,7 +42,7 @@ def read_file(path: Path | None, problems: list[str]) -> Tree:
 
 
 def _yaml_fault(error: yaml.YAMLError) -> str:
-    """Where and what, without the text that stands there: it may be a password."""
+    """Place and kind of the error, without the text there, which may be a password."""
     problem = re.sub(r"(['\"]).{2,}\1", "…", str(getattr(error, "problem", None) or "unreadable"))
     mark = getattr(error, "problem_mark", None)
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else problem
@@ -66,7 +66,7 @@ def _checked_shape(tree: object, problems: list[str], name: str) -> Tree:
 
 
 def read_overrides(environ: Mapping[str, str], problems: list[str]) -> Tree:
-    """What `CLAUDE_HEADSPACE__SECTION__KEY` variables set."""
+    """The settings in `CLAUDE_HEADSPACE__SECTION__KEY` variables."""
     tree: Tree = {}
     for name in sorted(name for name in environ if name.startswith(OVERRIDE_PREFIX)):
         section, _, key = name[len(OVERRIDE_PREFIX) :].lower().partition("__")
@@ -82,12 +82,12 @@ def read_overrides(environ: Mapping[str, str], problems: list[str]) -> Tree:
 
 def _parse_override(text: str) -> Any:
     value = yaml.safe_load(text)
-    # Plain text is taken as it stands: YAML would cut it at " #".
+    # Plain text is used unchanged: YAML would cut it at " #".
     return text if isinstance(value, str) and text[0] not in "\"'" else value
 
 
 def merge(layers: Sequence[Tree]) -> Tree:
-    """One tree, in which later layers win."""
+    """One tree, in which later layers override earlier ones."""
     merged: Tree = {section: {} for section in DEFAULTS}
     for layer in layers:
         for section, values in layer.items():
@@ -96,7 +96,7 @@ def merge(layers: Sequence[Tree]) -> Tree:
 
 
 def expand(text: str, environ: Mapping[str, str]) -> Path:
-    """The path with `~` replaced by the home that the environment names."""
+    """The path with `~` replaced by the home directory from the environment."""
     home = environ.get("HOME")
     if home and (text == "~" or text.startswith("~/")):
         return Path(home + text[1:])

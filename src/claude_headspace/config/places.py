@@ -1,4 +1,4 @@
-"""Where an installation has its things: in its checkout, or where the platform keeps them."""
+"""Where an installation has its files: in its checkout, or in the platform's folders."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _OF_A_CHECKOUT = ("supervisord.conf", "deploy/launch.py")
 
 
 def checkout() -> Path | None:
-    """The clone whose own `.venv` this program runs from; None where it was installed otherwise."""
+    """The clone in whose `.venv` this program runs; None if it was installed in another way."""
     folder = Path(sys.prefix).parent
     return folder if all((folder / name).is_file() for name in _OF_A_CHECKOUT) else None
 
 
 def config_directory() -> Path:
-    """The folder in which `config.yaml` is looked for when no variable names one."""
+    """The folder in which `config.yaml` is searched if no variable names a file."""
     if root := checkout():
         return root
     from platformdirs import user_config_path
@@ -25,7 +25,7 @@ def config_directory() -> Path:
 
 
 def default_state(config_file: Path | None) -> str:
-    """The state directory where none is set: `var` beside the file, or the platform's for data."""
+    """The default state directory: `var` beside the file, or the platform's data folder."""
     directory = config_directory()
     if checkout() or (config_file and config_file.parent != directory):
         return "var"

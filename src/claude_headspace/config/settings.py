@@ -1,4 +1,4 @@
-"""The settings as the program uses them: one frozen tree."""
+"""The settings in effect, as one frozen tree."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from claude_headspace.machine import machine_id
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """Which Postgres holds the log; None means the embedded one."""
+    """The Postgres that holds the log; None means the embedded one."""
 
     url: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class StateSettings:
-    """Where the program writes, and what this machine is called."""
+    """Where the program writes, and the name of this machine."""
 
     directory: Path
     host: str
 
     @property
     def machine(self) -> str | None:
-        """The id of this machine; None where no watcher has run in this state directory."""
+        """The id of this machine; None if no watcher has run in this state directory."""
         return machine_id(self.directory)
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardSettings:
-    """The central log to which this one is pushed, and how fast at most; None for either."""
+    """The central log to which this one is pushed, and the speed limit; both may be None."""
 
     url: str | None
     bytes_per_second: int | None
@@ -50,21 +50,21 @@ class EventSystemSettings:
 
 @dataclass(frozen=True, slots=True)
 class SupervisionSettings:
-    """What becomes of a watcher that was given up: a try after so many seconds, none for 0."""
+    """How long after giving up the watcher is tried again; 0 means never."""
 
     retry_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class ClaudeSettings:
-    """Where Claude Code keeps its transcripts."""
+    """Where Claude Code writes transcripts."""
 
     projects_path: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FileWatcherSettings:
-    """How files are followed and sessions judged."""
+    """How files are followed, and which sessions are captured."""
 
     rescan_interval_seconds: float
     inactivity_timeout_seconds: float
@@ -76,14 +76,14 @@ class FileWatcherSettings:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveSettings:
-    """Whether the files of sessions are kept, byte for byte."""
+    """Whether the files of sessions are archived, byte for byte."""
 
     enabled: bool
 
 
 @dataclass(frozen=True, slots=True)
 class InboxSettings:
-    """How long files of the inbox are kept after they were taken in, and how many bytes of them."""
+    """How long, and up to how many bytes, consumed files of the inbox are kept."""
 
     keep_seconds: float
     keep_bytes: int
@@ -91,7 +91,7 @@ class InboxSettings:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model costs for a million tokens of each kind, in whatever money."""
+    """The price of a model for a million tokens of each kind, in any currency."""
 
     input: float
     output: float
@@ -102,7 +102,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Where the web application listens: always a loopback address."""
+    """Where the web application listens; always a loopback address."""
 
     host: str
     port: int
@@ -110,14 +110,14 @@ class WebSettings:
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """The command that is run when health changes or a session waits, as an argument list."""
+    """The command that runs when health changes or a session waits, as a list of arguments."""
 
     command: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class LoggingSettings:
-    """How much is logged, and how often the summary of writes comes."""
+    """How much is logged, and how often a summary of writes is logged."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
     summary_interval_seconds: float

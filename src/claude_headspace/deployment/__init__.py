@@ -1,1 +1,1 @@
-"""Having it run: everything started under one supervisord, and stopped again."""
+"""Starting and stopping everything under one supervisord."""

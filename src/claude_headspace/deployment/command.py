@@ -1,4 +1,4 @@
-"""The command line of deploy/launch.py: what the installation asks."""
+"""The command line that deploy/launch.py uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOT_RUNNING = 3
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`check` says which database is wanted, `running` ends with 0 or 3."""
+    """`check` prints which database is configured, `running` exits with 0 or 3."""
     try:
         config = load_config()
         if list(arguments) == ["check"]:

@@ -1,4 +1,4 @@
-"""The state directory made ready for supervisord, and the one file that configures it."""
+"""Preparing the state directory for supervisord, and its configuration file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from claude_headspace.embedded.location import (
 from claude_headspace.errors import HeadspaceError, StateUnusable
 
 NAME = "supervisord.conf"
-# What supervisord's configuration takes for its own: expansions, comments, quotes.
+# Characters with a meaning in supervisord's configuration: expansions, comments, quotes.
 _UNFIT = re.compile(r"[%;\"\\\n]|\s#")
 
 
 def configuration_file(state: Path) -> Path:
-    """The file by which supervisord and supervisorctl work on this state directory."""
+    """The configuration file of supervisord and supervisorctl for this state directory."""
     root = checkout()
     if root and state == root / "var" and supervisor_socket(state).parent == state:
         return root / NAME
@@ -34,16 +34,16 @@ def configuration_file(state: Path) -> Path:
 
 
 def supervisorctl(config: Config, arguments: Sequence[str]) -> NoReturn:
-    """Become supervisorctl for the instance of this configuration."""
+    """Replace this process with supervisorctl for the instance of this configuration."""
     file = configuration_file(config.state.directory)
     if not file.exists():
-        raise HeadspaceError(f"{file} does not exist yet: `{own_command()} up` makes it")
+        raise HeadspaceError(f"{file} does not exist yet: run `{own_command()} up` first")
     command = [sys.executable, "-I", "-m", "supervisor.supervisorctl", "-c", str(file)]
     os.execv(command[0], [*command, *arguments])  # noqa: S606
 
 
 def prepare(state: Path) -> Path:
-    """Make the folders that supervisord insists on; return its configuration file."""
+    """Create the folders that supervisord needs; return its configuration file."""
     _require_fit(state, "set another state.directory")
     _require_fit(Path(sys.executable), "install the program elsewhere")
     try:
@@ -76,7 +76,7 @@ def _require_fit(path: Path, remedy: str) -> None:
 
 
 def _write(target: Path, socket: Path) -> None:
-    """The shipped file, or that of the checkout, with the paths of this installation."""
+    """The shipped file, or that of the checkout, filled in with the paths of this installation."""
     source = (checkout() or Path(__file__).parent) / NAME
     text = source.read_text("utf-8")
     places = {
@@ -87,4 +87,4 @@ def _write(target: Path, socket: Path) -> None:
     for name, path in places.items():
         text = text.replace(name, str(path))
     target.touch(0o600)
-    target.write_text(f"; Made from {source} at each start.\n{text}", "utf-8")
+    target.write_text(f"; Generated from {source} at each start.\n{text}", "utf-8")

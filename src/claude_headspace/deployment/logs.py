@@ -1,4 +1,4 @@
-"""The programs' logs: their last lines, and what comes after them."""
+"""The programs' logs: their last lines, and new ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LAST_BYTES = 256 * 1024
 
 
 class LogFile:
-    """One log, read on from where it was read before, through its rotations."""
+    """One log, read from the last position on, across rotations."""
 
     def __init__(self, path: Path) -> None:
         self.program = path.stem
@@ -24,13 +24,13 @@ class LogFile:
         self._begun = b""
 
     def last(self, count: int) -> list[str]:
-        """Its last lines; what is read on begins behind them."""
+        """Its last lines; reading continues after them."""
         self._file.seek(max(0, os.fstat(self._file.fileno()).st_size - _LAST_BYTES))
         lines = self._read_on()
         return lines[len(lines) - count :] if count < len(lines) else lines
 
     def fresh(self) -> list[str]:
-        """The lines that were written since."""
+        """The lines written since then."""
         lines = self._read_on()
         with suppress(FileNotFoundError):
             now, then = self._path.stat(), os.fstat(self._file.fileno())
@@ -44,7 +44,7 @@ class LogFile:
         return lines
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def _read_on(self) -> list[str]:
@@ -53,18 +53,18 @@ class LogFile:
 
 
 def open_logs(folder: Path, program: str | None) -> list[LogFile]:
-    """The log of one program, or all there are; BadQuestion for a program that has none."""
+    """The log of one program, or all logs; BadQuestion for a program without a log."""
     paths = sorted(folder.glob("*.log"))
     if program is not None:
-        known = ", ".join(path.stem for path in paths) or "none yet: nothing was started"
+        known = ", ".join(path.stem for path in paths) or "none yet: nothing has been started"
         paths = [path for path in paths if path.stem == program]
         if not paths:
-            raise BadQuestion("program", f"{program!r} has no log in {folder} (there is {known})")
+            raise BadQuestion("program", f"{program!r} has no log in {folder} (logs: {known})")
     return [LogFile(path) for path in paths]
 
 
 def log_lines(logs: Sequence[LogFile], count: int, *, follow: bool) -> Iterator[str]:
-    """The last lines of each, then for ever what is added; of several, with the program's name."""
+    """The last lines of each log, then all new ones; with program names if there are several."""
     width = max((len(log.program) for log in logs), default=0)
     lines = [(log, log.last(count)) for log in logs]
     with ExitStack() as stack:

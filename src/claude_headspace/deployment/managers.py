@@ -1,4 +1,4 @@
-"""What starts services here: a systemd of the user's, or launchd; their files and commands."""
+"""The service managers, systemd (user units) and launchd: their files and commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from claude_headspace.config.places import NAME, checkout
 from claude_headspace.deployment.program import own_program
 from claude_headspace.errors import HeadspaceError
 
-# Variables that decide where things are; a service does not see those of a shell.
+# Variables that decide where things are; a service does not see the shell's.
 CARRIED = ("CLAUDE_CONFIG_DIR", "CLAUDE_HEADSPACE_CONFIG", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 PASSING = frozenset({"archive-v0", "environments-v2", ".cache"})
 STOP_SECONDS = 70
@@ -46,7 +46,7 @@ Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What the service runs: in the foreground, and to end that."""
+    """The service's commands: one that runs in the foreground, and one that stops it."""
 
     start: tuple[str, ...]
     stop: tuple[str, ...]
@@ -60,7 +60,7 @@ class ServiceRefused(HeadspaceError):
 
 @dataclass(frozen=True, slots=True)
 class Systemd:
-    """A unit of the user's own systemd."""
+    """A systemd user unit."""
 
     path: Path
     commands: Commands
@@ -68,7 +68,7 @@ class Systemd:
     run: Run
 
     def text(self) -> str:
-        """The file as it should be."""
+        """The file that `service install` writes."""
         lines = [
             f"Environment={_quoted(f'{name}={text}')}\n" for name, text in self.environ.items()
         ]
@@ -84,27 +84,27 @@ class Systemd:
         return self.run(("systemctl", "--user", "is-active", "--quiet", NAME)).returncode == 0
 
     def start(self) -> None:
-        """Have what stands in the file run, now and at each login; ServiceRefused."""
+        """Start the installed file, now and at each login; raises ServiceRefused."""
         _demand(self.run, "systemctl", "--user", "daemon-reload")
         _demand(self.run, "systemctl", "--user", "enable", NAME)
         _demand(self.run, "systemctl", "--user", "restart", NAME)
 
     def stop(self) -> None:
-        """The opposite."""
+        """Stop it, now and for later logins."""
         _demand(self.run, "systemctl", "--user", "disable", "--now", NAME)
 
     def remarks(self) -> Iterator[str]:
-        """What else a person has to know or do."""
+        """What else the user has to know or do."""
         if not (Path("/var/lib/systemd/linger") / pwd.getpwuid(os.getuid()).pw_name).exists():
             yield (
-                "It runs while you are logged in. To have it run from boot on, and after you log"
-                " out: loginctl enable-linger"
+                "It runs while you are logged in. To run it from boot on, and after you log out:"
+                " loginctl enable-linger"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Launchd:
-    """An agent of the user's launchd."""
+    """A launchd agent of the user."""
 
     path: Path
     commands: Commands
@@ -112,7 +112,7 @@ class Launchd:
     run: Run
 
     def text(self) -> str:
-        """The file as it should be."""
+        """The file that `service install` writes."""
         log = str(Path.home() / "Library" / "Logs" / f"{NAME}.log")
         agent = {
             "Label": NAME,
@@ -133,17 +133,17 @@ class Launchd:
         return "state = running" in self.run(("launchctl", "print", self._target())).stdout
 
     def start(self) -> None:
-        """Have what stands in the file run, now and at each login; ServiceRefused."""
+        """Start the installed file, now and at each login; raises ServiceRefused."""
         if self.run(("launchctl", "print", self._target())).returncode == 0:
             self.stop()
         _demand(self.run, "launchctl", "bootstrap", f"gui/{os.getuid()}", str(self.path))
 
     def stop(self) -> None:
-        """The opposite."""
+        """Stop it, now and for later logins."""
         _demand(self.run, "launchctl", "bootout", self._target())
 
     def remarks(self) -> Iterator[str]:
-        """What else a person has to know or do."""
+        """What else the user has to know or do."""
         yield "It runs while you are logged in."
 
     def _target(self) -> str:
@@ -154,7 +154,7 @@ Manager: TypeAlias = Systemd | Launchd
 
 
 def manager(run: Run | None = None, platform: str = sys.platform) -> Manager:
-    """The service manager of this system, for the program that runs now."""
+    """The service manager of this system, for the running program."""
     run = run or _run
     commands = service_commands()
     environ = {name: os.environ[name] for name in CARRIED if os.environ.get(name)}
@@ -166,13 +166,13 @@ def manager(run: Run | None = None, platform: str = sys.platform) -> Manager:
 
 
 def service_commands() -> Commands:
-    """What outlives an upgrade: deploy/run in a checkout, else the command on the path."""
+    """Commands that survive an upgrade: deploy/run in a checkout, else the command on the path."""
     if root := checkout():
         return Commands((str(root / "deploy" / "run"),), (str(root / "deploy" / "stop"),))
     program = own_program()
     if PASSING.intersection(program.resolve().parts):
         raise ServiceRefused(
-            f"{program} is in a cache, and the service would fail once that is emptied: install"
+            f"{program} is in a cache; the service would fail once the cache is emptied: install"
             f" the program, for example with `uv tool install {NAME}`"
         )
     return Commands((str(program), "up"), (str(program), "down"))

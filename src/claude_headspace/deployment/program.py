@@ -1,4 +1,4 @@
-"""The command by which this installation is called, by people and by services."""
+"""The command that calls this installation, for people and services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claude_headspace.config.places import NAME
 
 
 def own_program() -> Path:
-    """The command of this installation, by the name on the path that an upgrade keeps, if any."""
+    """The path of this installation's command, if possible one that an upgrade keeps."""
     own = Path(sysconfig.get_path("scripts")) / NAME
     found = shutil.which(NAME)
     with suppress(OSError):
@@ -21,6 +21,6 @@ def own_program() -> Path:
 
 
 def own_command() -> str:
-    """What to type for it here."""
+    """What to type to call it here."""
     program = str(own_program())
     return NAME if program == shutil.which(NAME) else program

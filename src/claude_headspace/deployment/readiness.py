@@ -1,4 +1,4 @@
-"""Waits until what was started works, and says so, or says what it waits for."""
+"""Waits until everything works and reports it, or reports what is missing."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ Found = TypeVar("Found")
 
 
 class NotReady(HeadspaceError):
-    """It does not work in time; the message says what is missing."""
+    """It did not work in time; the message says what is missing."""
 
 
 class Asked(Protocol):
     """The part of a supervisord's client that waiting needs."""
 
     def process(self, name: str) -> Program:
-        """What it says of one program."""
+        """Its report on one program."""
 
 
 def announce(config: Config, *, stop_by: str) -> None:
-    """Wait until the watcher captures and /health answers, and say so; NotReady what is missing."""
+    """Wait until the watcher captures and /health answers, and report it; else NotReady."""
     launched = time.time()
     supervisor = Supervisor(str(supervisor_socket(config.state.directory)))
     try:
@@ -59,7 +59,7 @@ def announce(config: Config, *, stop_by: str) -> None:
 
 
 def _wake(supervisor: Supervisor) -> None:
-    """Ask as soon as it can answer: its first pass sleeps for a second unless it is asked."""
+    """Send a request as soon as possible: else its first pass sleeps for a second."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while (problem := _mute(supervisor)) is not None:
         if time.monotonic() > deadline:
@@ -76,7 +76,7 @@ def _mute(supervisor: Supervisor) -> HeadspaceError | None:
 
 
 def _wait_for_capture(config: Config, supervisor: Supervisor, launched: float) -> WatcherStatus:
-    """The watcher's first status as capturing."""
+    """The watcher's first status that says it captures."""
     reason = "it has not started"
 
     def capturing() -> WatcherStatus | None:
@@ -93,7 +93,7 @@ def _wait_for_capture(config: Config, supervisor: Supervisor, launched: float) -
 
 
 def wait_for_health(config: Config, supervisor: Asked) -> AnsweringInstance:
-    """The answer of the web application that this supervisord runs, and of no other."""
+    """The answer of the web application of this very supervisord."""
     own = state_key(config.state.directory)
     told = "does not answer"
 
@@ -112,7 +112,7 @@ def wait_for_health(config: Config, supervisor: Asked) -> AnsweringInstance:
 def _wait_for(
     look: Callable[[], Found | None], supervisor: Asked, name: str, problem: Callable[[], str]
 ) -> Found:
-    """What the look gave at last; NotReady with the problem when the program is given up."""
+    """The first result of `look`; NotReady with the problem if the program was given up."""
     deadline = time.monotonic() + WORK_SECONDS
     try:
         while (found := look()) is None:
@@ -128,11 +128,11 @@ def _wait_for(
 
 
 def _describe(config: Config, status: WatcherStatus, stop_by: str) -> str:
-    """What runs and where everything is."""
+    """Print what runs and where everything is."""
     lines = {
         "transcripts": ", ".join(map(str, config.claude.projects_path)),
         "database": _describe_database(config),
-        # In a log, which others may read, a link would let them in.
+        # No link in a log, where others might read it.
         "page": one_time_link(config) if sys.stdout.isatty() else f"{own_command()} open",
         "health": f"{web_address(config)}/health",
         "log": str(config.state.directory / "log"),
@@ -144,7 +144,7 @@ def _describe(config: Config, status: WatcherStatus, stop_by: str) -> str:
 
 
 def _describe_database(config: Config) -> str:
-    """Where the log is kept, without a password."""
+    """Where the log is stored, without a password."""
     if config.database.url:
         return str(mask_password(config.database.url))
     record = server_record(config.state.directory)

@@ -1,4 +1,4 @@
-"""Whether a supervisord works on a state directory."""
+"""Whether a supervisord runs for a state directory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from claude_headspace.supervision.instance import is_locked, require_free
 
 SHUTDOWN_SECONDS = 60.0
 LOOK_SECONDS = 0.02
-# Between binding its socket and answering on it, and between closing it and its end.
+# The time between binding its socket and answering, and between closing it and ending.
 SILENT_SECONDS = 5.0
 
 
@@ -28,7 +28,7 @@ def is_up(config: Config) -> int | None:
 
 
 def running(supervisor: Supervisor, state: Path) -> int | None:
-    """The process id of the supervisord that works on this state; AlreadyRunning if it is mute."""
+    """The process id of the supervisord of this state; AlreadyRunning if it does not answer."""
     pid = answering(supervisor)
     deadline = time.monotonic() + SILENT_SECONDS
     while pid is None and is_locked(state):
@@ -45,10 +45,10 @@ def answering(supervisor: Supervisor) -> int | None:
     while time.monotonic() < deadline:
         try:
             return int(supervisor.call("supervisor.getPID"))
-        except SupervisorFault:  # it refuses everything while it shuts down
+        except SupervisorFault:  # it refuses all requests while it shuts down
             time.sleep(LOOK_SECONDS)
         except SupervisorUnavailable as error:
             if isinstance(error.__cause__, TimeoutError):
-                raise AlreadyRunning(f"{error}: it hangs: kill it and try again") from error
+                raise AlreadyRunning(f"{error}: it hangs; kill it and try again") from error
             return None
     raise AlreadyRunning(f"supervisord has been shutting down for {SHUTDOWN_SECONDS:.0f} s")

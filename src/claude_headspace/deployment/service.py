@@ -1,4 +1,4 @@
-"""The service: its file written and taken up, looked at, and taken away again."""
+"""Installing, checking and removing the service."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from claude_headspace.health.status import write_private
 
 
 def installed_text(service: Manager) -> str:
-    """The file as it stands now; empty if there is none."""
+    """The installed file; empty if there is none."""
     return service.path.read_text("utf-8") if service.path.exists() else ""
 
 
 def active_service() -> Manager | None:
-    """The service that runs this very program now, if one does."""
+    """The active service of this very program, if there is one."""
     try:
         service = manager()
     except ServiceRefused:
@@ -27,7 +27,7 @@ def active_service() -> Manager | None:
 
 
 def install(service: Manager, config: Config) -> None:
-    """Write the file and have the service run, in place of what was started by hand."""
+    """Write the file and start the service, replacing programs that were started by hand."""
     service.path.parent.mkdir(parents=True, exist_ok=True)
     write_private(service.path, service.text())
     if not service.is_active() and is_up(config):
@@ -36,26 +36,26 @@ def install(service: Manager, config: Config) -> None:
 
 
 def uninstall(service: Manager) -> None:
-    """Stop the service, for good; the data stays."""
+    """Stop and remove the service; the data stays."""
     service.stop()
     service.path.unlink()
 
 
 def problems(service: Manager, environ: Mapping[str, str]) -> Iterator[str]:
-    """What keeps the service from doing its work, in sentences."""
+    """What keeps the service from working, in sentences."""
     found = installed_text(service)
     if not found:
         yield "The service is not installed: run `claude-headspace service install`."
         return
     if found != service.text():
-        yield f"{service.path} is not what it should be: run `claude-headspace service install`."
+        yield f"{service.path} is not up to date: run `claude-headspace service install`."
     if not service.is_active():
-        yield "The service does not run."
+        yield "The service is not running."
     yield from unseen(environ)
 
 
 def unseen(environ: Mapping[str, str]) -> Iterator[str]:
-    """A sentence about variables of this shell that set something which a service does not see."""
+    """A sentence about settings in variables of this shell, which a service does not see."""
     own = (name for name in environ if name.startswith("CLAUDE_HEADSPACE__"))
     if names := sorted([*own, *({"DATABASE_URL"} & environ.keys())]):
         yield f"The service does not see {', '.join(names)}: put the settings into config.yaml."

@@ -1,4 +1,4 @@
-"""Starts supervisord with everything under it, in the background or by becoming it."""
+"""Starts supervisord with everything under it, in the background or in this process."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from claude_headspace.errors import HeadspaceError
 from claude_headspace.web.address import answering_instance
 
 INTERRUPTED = 130
-# What supervisord and its programs write is for nobody else.
+# Files of supervisord and its programs are private.
 PRIVATE_UMASK = 0o077
 
 
 def up(config: Config, *, detach: bool) -> int:
-    """Start supervisord and say what runs, unless one runs already."""
+    """Start supervisord and report what runs, unless it runs already."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if pid := is_up(config):
         print(f"Claude Headspace is already running (process {pid}); {told_stop()}.")
@@ -49,12 +49,12 @@ def up(config: Config, *, detach: bool) -> int:
 
 
 def told_stop() -> str:
-    """How what runs is stopped."""
+    """How to stop it."""
     return f"`{own_command()} down` stops it"
 
 
 def restart(config: Config) -> int:
-    """Stop everything and start it in the background, with the code that is installed now."""
+    """Stop everything and start it in the background, with the currently installed code."""
     service = active_service()
     if service is None:
         stop(config.state.directory, config)
@@ -67,13 +67,13 @@ def _announce_detached(config: Config) -> int:
     try:
         announce(config, stop_by=f"{own_command()} down")
     except KeyboardInterrupt:
-        print(f"Interrupted; what was started keeps running: {told_stop()}.", file=sys.stderr)
+        print(f"Interrupted; started programs keep running: {told_stop()}.", file=sys.stderr)
         return INTERRUPTED
     return 0
 
 
 def require_port(config: Config) -> None:
-    """Raise unless the web application can listen, or what listens is an orphan of our own."""
+    """Raise unless the port is free, or an orphaned web application of ours uses it."""
     host, port = config.web.host, config.web.port
     try:
         for family, kind, protocol, _, address in socket.getaddrinfo(
@@ -84,7 +84,7 @@ def require_port(config: Config) -> None:
                 probe.bind(address)
     except OSError as error:
         found = answering_instance(config)
-        # A web application that outlived its supervisord makes way for the next one's.
+        # A web application whose supervisord has ended makes way for the next one.
         if found is None or found.state != state_key(config.state.directory):
             raise HeadspaceError(
                 f"the web application cannot listen on {host} port {port}"
@@ -93,23 +93,23 @@ def require_port(config: Config) -> None:
 
 
 def require_visible() -> None:
-    """Raise where the programs, which see nothing of a user's own packages, could not be loaded."""
+    """Raise if the package is in the user's site-packages, which the programs ignore."""
     own = Path(site.getusersitepackages())
     if own in Path(__file__).parents:
         raise HeadspaceError(
-            f"claude-headspace is installed in {own}, which its programs do not look at:"
+            f"claude-headspace is installed in {own}, where its programs do not look:"
             " install it with pipx, uv tool, or pip in a virtual environment"
         )
 
 
 def _supervisord(configuration: Path) -> list[str]:
-    """supervisord without the reach of PYTHON* variables; root says that it means it."""
+    """The supervisord command, isolated from PYTHON* variables; root must ask to run as root."""
     command = [sys.executable, "-I", "-m", "supervisor.supervisord", "-c", str(configuration)]
     return command if os.getuid() else [*command, "-u", "root"]
 
 
 def _announce_from_aside(config: Config) -> None:
-    """Announce from a process that is nobody's child: this one is about to be supervisord."""
+    """Announce from a detached process: this one is about to become supervisord."""
     sys.stdout.flush()
     child = os.fork()
     if child:

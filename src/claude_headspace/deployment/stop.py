@@ -24,12 +24,12 @@ from claude_headspace.supervision.instance import holder, is_locked
 from claude_headspace.web.address import answering_instance
 
 STOP_SECONDS = 60.0
-# In which the first process takes note of those that ended; some do by the clock, some never.
+# The time for pid 1 to reap ended processes; some do it at intervals, some never.
 LEAVE_SECONDS = 2.5
 
 
 def down() -> None:
-    """Stop what works on the configured state; on the default one when that cannot be read."""
+    """Stop the configured instance; the default one if the configuration cannot be read."""
     try:
         config = load_config()
     except ConfigError:
@@ -41,9 +41,9 @@ def down() -> None:
 
 
 def stop(state: Path, config: Config | None) -> None:
-    """End everything that works on this state; HeadspaceError when something still runs.
+    """End everything that uses this state directory; HeadspaceError if something still runs.
 
-    Without a configuration that can be read, an orphaned web application is not looked for.
+    Without a readable configuration, an orphaned web application is not searched for.
     """
     supervisor = Supervisor(str(supervisor_socket(state)))
     pid = answering(supervisor)
@@ -52,7 +52,7 @@ def stop(state: Path, config: Config | None) -> None:
         programs |= _programs(supervisor)
         supervisor.call("supervisor.shutdown")
     elif programs["supervisord"] is not None:
-        # It works without its socket, which was removed: a signal is as good.
+        # It runs without its socket, which was removed: use a signal instead.
         with suppress(ProcessLookupError):
             os.kill(programs["supervisord"], signal.SIGTERM)
     else:
@@ -69,7 +69,9 @@ def _say_what_is_left(state: Path, config: Config | None) -> None:
     print("Claude Headspace is not running.", flush=True)
     web = answering_instance(config) if config else None
     if web is not None and web.state == state_key(state):
-        raise HeadspaceError(f"its web application has outlived its supervisord: kill {web.pid}")
+        raise HeadspaceError(
+            f"the web application is still running without its supervisord: kill {web.pid}"
+        )
 
 
 def _programs(supervisor: Supervisor) -> dict[str, int | None]:
@@ -93,13 +95,13 @@ def _wait(supervisor: Supervisor, programs: Mapping[str, int]) -> None:
 
 
 def _nudge(supervisor: Supervisor) -> None:
-    """Have it look at once what has ended: by itself it looks once a second."""
+    """Make it check at once for ended processes: by itself it checks once a second."""
     with suppress(SupervisorUnavailable, SupervisorFault):
         supervisor.call("supervisor.getState")
 
 
 def _alive(pid: int) -> bool:
-    """Whether the process works: one that has ended stays listed until its parent looks."""
+    """Whether the process is alive: an ended one stays listed until its parent reaps it."""
     return _is_listed(pid) and not _state(pid).startswith("Z")
 
 
@@ -114,7 +116,7 @@ def _is_listed(pid: int) -> bool:
 
 
 def _state(pid: int) -> str:
-    """The letter that the system gives a process' state; Z has ended."""
+    """The system's letter for the state of a process; Z has ended."""
     listed = Path(f"/proc/{pid}/stat")
     with suppress(OSError):
         return listed.read_text("utf-8", "replace").rpartition(")")[2].strip()

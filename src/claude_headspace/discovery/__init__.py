@@ -1,1 +1,1 @@
-"""Which transcripts there are, and which have something unread."""
+"""Finding transcripts, and those with unread bytes."""

@@ -1,4 +1,4 @@
-"""The first look at everything after a start, knowing what was read of which source before."""
+"""The first scan after a start, which knows what was read of each source before."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from claude_headspace.store.checkpoints import CommittedSource
 
 logger = logging.getLogger(__name__)
 
-# At the start what is found waits for so long, so that the newest of all is read first.
+# At the start, found files wait this long, so that the newest of all is read first.
 START_SECONDS = 1.0
 
 
 class FirstLook:
-    """Begins with every known source; done when each was found or searched for.
+    """Starts with all known sources; done when each has been found or searched for.
 
-    `look` returns the file at a path; `tell_ready` is called when everything was seen once.
+    `look` returns the file at a path; `tell_ready` is called when everything has been seen once.
     """
 
     def __init__(
@@ -34,12 +34,11 @@ class FirstLook:
         self._tell_ready = tell_ready
         self._started_at = 0.0
         self.done = True
-        # Committed bytes of sources not seen yet; negative less one where nothing was read of one
-        # for a day.
+        # Committed bytes of sources not seen yet; -1 - bytes if not read for a day.
         self._unseen: dict[str, int] = {}
 
     def begin(self, stored: Iterable[CommittedSource]) -> None:
-        """Everything is to be seen: these sources, and whatever else there is."""
+        """Start to look for these sources and for new files."""
         self._started_at = time.monotonic()
         self.done = False
         self._unseen.clear()
@@ -54,7 +53,7 @@ class FirstLook:
         return not self.done and time.monotonic() - self._started_at < START_SECONDS
 
     def see(self, seen: Sighting) -> None:
-        """A file was found."""
+        """Record a found file."""
         committed_bytes = _size(self._unseen.pop(seen.path, 0))
         if seen.size or committed_bytes:
             self._work_queue.add_seen(seen, committed_bytes)
@@ -62,17 +61,17 @@ class FirstLook:
             self._work_queue.finish(seen.path, seen.stamp)
 
     def look_for_renamed(self) -> None:
-        """Files that no round finds: deleted, or renamed to a name that is not a transcript's."""
+        """Search for files that no scan finds: deleted, or renamed to another kind of name."""
         budget = Budget(SLICE_CORE_SECONDS)
         while self._unseen:
             self._look_for(*self._unseen.popitem())
             if budget.spent:
                 return
         self.done = True
-        # An emptied dict keeps its table.
+        # An emptied dict keeps its memory.
         self._unseen = {}
         logger.info(
-            "ready: %d files to read (%d bytes), %d read already",
+            "ready: %d files to read (%d bytes), %d already read",
             self._work_queue.backlog_files, self._work_queue.backlog_bytes, self._work_queue.files,
         )  # fmt: skip
         self._tell_ready()

@@ -1,7 +1,7 @@
 """The kernel's notifications of changes in directories, one instance for all of them.
 
-watchdog's own reader watches whole trees in threads, and does not say which directories it had to
-leave out; its bindings are what is used here.
+watchdog's own reader watches whole trees in threads, and does not report directories that it could
+not watch, so only its bindings are used here.
 """
 
 from __future__ import annotations
@@ -48,26 +48,26 @@ class Watching(Protocol):
     """Reports changes in directories."""
 
     def fileno(self) -> int:
-        """Readable when there is something to take."""
+        """Readable when there are changes to take."""
 
     def add(self, path: str) -> int:
         """Watch a directory; raises OSError."""
 
     def remove(self, watch: int) -> None:
-        """Watch it no longer."""
+        """Stop watching it."""
 
     def take(self) -> list[Notice]:
-        """What happened since the last call, without waiting."""
+        """The changes since the last call, without waiting."""
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching everything."""
 
 
 class Inotify:
-    """An instance of inotify. Nothing stays open when it cannot be made."""
+    """An instance of inotify. Nothing stays open if it cannot be created."""
 
     def __init__(self) -> None:
-        """Raises OSError: EMFILE where the user has too many."""
+        """Raises OSError: EMFILE if the user has too many."""
         self._fd = int(inotify_init())
         if self._fd < 0:
             raise _error()
@@ -75,11 +75,11 @@ class Inotify:
         os.set_inheritable(self._fd, False)
 
     def fileno(self) -> int:
-        """Readable when there is something to take."""
+        """Readable when there are changes to take."""
         return self._fd
 
     def add(self, path: str) -> int:
-        """Watch a directory; raises OSError: ENOSPC where no more can be watched."""
+        """Watch a directory; raises OSError: ENOSPC if no more can be watched."""
         watch = int(inotify_add_watch(self._fd, os.fsencode(path), _WANTED))
         if watch < 0:
             raise _error()
@@ -90,7 +90,7 @@ class Inotify:
         inotify_rm_watch(self._fd, WatchDescriptor(watch))
 
     def take(self) -> list[Notice]:
-        """The changes since the last call that one read returns, without waiting."""
+        """The changes since the last call, as many as one read returns, without waiting."""
         try:
             data = os.read(self._fd, _BUFFER_BYTES)
         except BlockingIOError:
@@ -104,7 +104,7 @@ class Inotify:
         return notices
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching everything."""
         os.close(self._fd)
 
 

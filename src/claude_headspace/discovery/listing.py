@@ -1,4 +1,4 @@
-"""Finds transcripts below the project directories, whoever created them."""
+"""Finds transcripts below the project directories."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import NamedTuple
 from claude_headspace.transcripts.checkpoint import as_stored, file_stamp
 
 TRANSCRIPT_SUFFIX = ".jsonl"
-# A slice of a listing ends after so long, so that whatever else is due is done in between.
+# The time of one slice of a listing, after which other work is done.
 SLICE_SECONDS = 0.002
 DANGLING = "a symbolic link to nothing"
 # Workflows write a journal next to their subagents' transcripts; it is not a transcript.
 _NO_TRANSCRIPTS = frozenset({"journal.jsonl"})
 # macOS leaves such a file next to a real one on foreign file systems.
 _SHADOW = "._"
-# What the operating system says of a path at which there is nothing.
+# The operating system's errors for a path that does not exist.
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 Look = Callable[[str], os.stat_result]
 
 
 class Sighting(NamedTuple):
-    """A file as it was seen, unopened."""
+    """A file as it was seen, without opening it."""
 
     path: str
     device: int
@@ -37,12 +37,12 @@ class Sighting(NamedTuple):
 
     @property
     def stamp(self) -> int:
-        """The same while nothing was written to the file and no other took its place."""
+        """A value that changes when the file is written to or replaced."""
         return file_stamp(self.device, self.inode, self.size, self.mtime_ns)
 
 
 class Directory(NamedTuple):
-    """A directory as it was just before it was listed."""
+    """The state of a directory just before it was listed."""
 
     path: str
     device: int
@@ -58,7 +58,7 @@ def is_transcript(path: str) -> bool:
 
 
 def look(path: str, look_at: Look = os.stat) -> Sighting | None:
-    """The regular file at this path, or None; raises OSError if this cannot be found out."""
+    """The regular file at this path, or None; raises OSError if that cannot be determined."""
     try:
         found = look_at(path)
     except ValueError:
@@ -74,12 +74,12 @@ def look(path: str, look_at: Look = os.stat) -> Sighting | None:
 
 
 class Listing:
-    """One walk through directories and everything below them, in slices of a few milliseconds.
+    """A walk through directories and everything below them, in slices of a few milliseconds.
 
-    A directory is read once, however many ways lead to it: real ones before symbolic links, which
-    are followed where they stand for a root or a project's folder. `enter` is called with each
-    directory before it is listed; directories in `known` are not entered from above. `unreadable`
-    says what could not be seen, and why; `gone` names directories that are not there.
+    Each directory is read once, however many paths lead to it: real paths before symbolic links,
+    which are followed only for a root or a project's folder. `enter` is called with each directory
+    before it is listed; directories in `known` are not entered from above. `unreadable` says what
+    could not be read, and why; `gone` names directories that do not exist.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Listing:
         self.gone: list[str] = []
 
     def __iter__(self) -> Iterator[list[Sighting]]:
-        """Slices of what is found; a directory that has nothing gives an empty one."""
+        """Slices of found files; a directory without any gives an empty slice."""
         while self._waiting or self._links:
             if not self._waiting:
                 self._links.sort(reverse=True)
@@ -141,7 +141,7 @@ class Listing:
         return True
 
     def _see(self, entry: os.DirEntry[str], directory: str) -> Sighting | None:
-        """The transcript that an entry is; a directory is put where its turn comes."""
+        """The transcript at an entry; a directory is queued."""
         try:
             if entry.is_dir(follow_symlinks=False):
                 if entry.path not in self._known:
@@ -175,7 +175,7 @@ class Listing:
 
 
 def reason_of(error: OSError) -> str:
-    """What the operating system says, without the path."""
+    """The operating system's message, without the path."""
     return error.strerror or str(error)
 
 
@@ -185,9 +185,9 @@ def sweep(roots: Sequence[str]) -> Iterator[list[Sighting]]:
 
 
 def unreadable(roots: Sequence[str]) -> dict[str, str]:
-    """The places below the roots that cannot be seen, each with the reason: for `verify`.
+    """The paths below the roots that cannot be read, with the reasons; for `verify`.
 
-    Files are tried too: what may not be opened cannot be compared.
+    Files are opened too, because `verify` must read them.
     """
     listing = Listing(roots)
     found = {}
@@ -202,7 +202,7 @@ def unreadable(roots: Sequence[str]) -> dict[str, str]:
 
 
 def find_by_inode(directory: str, device: int, inode: int) -> str | None:
-    """The path of a file in this directory that has this inode, whatever its name is now."""
+    """The path of the file with this inode in this directory, whatever its name."""
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
@@ -216,7 +216,7 @@ def find_by_inode(directory: str, device: int, inode: int) -> str | None:
 
 
 def transcripts_of(roots: Sequence[str], session: str) -> Iterator[Sighting]:
-    """The transcripts of a session below the roots, where Claude Code keeps and names them so."""
+    """The transcripts of a session below the roots, at Claude Code's usual paths."""
     for root in roots:
         for folder in _folders(root):
             with suppress(OSError):
@@ -236,7 +236,7 @@ def _folders(root: str) -> list[str]:
 
 
 def main_transcript(path: str, session: str) -> str:
-    """Where Claude Code keeps the main transcript of a session, told by any file of it."""
+    """The path of a session's main transcript, derived from any file of the session."""
     directory = os.path.dirname(path)
     head, found, _ = directory.partition(f"{os.sep}{session}{os.sep}")
     return os.path.join(head if found else directory, session + TRANSCRIPT_SUFFIX)

@@ -1,4 +1,4 @@
-"""Reports which paths may have changed. These are hints: a rescan finds what they miss."""
+"""Reports which paths may have changed. These are hints; the rescan finds what they miss."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 DOUBT_SECONDS = 600.0
-# In the names of transcripts, renamed ones too, and of the inbox's files.
+# Part of the names of transcripts, renamed ones too, and of the inbox's files.
 OF_INTEREST = ".json"
 
 
 class Waker:
-    """Lets any thread, or a signal handler, end the loop's wait."""
+    """Lets any thread or signal handler end the loop's wait."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -20,15 +20,15 @@ class Waker:
         os.set_blocking(self._writer, False)
 
     def fileno(self) -> int:
-        """Readable once somebody has called."""
+        """Readable after a call of `wake`."""
         return self._reader
 
     def wake(self) -> None:
-        """End the wait that is under way, or the next one."""
+        """End the current wait, or the next one."""
         try:
             os.write(self._writer, b".")
         except BlockingIOError:
-            return  # it is full of calls already
+            return  # the pipe is already full of calls
 
     def clear(self) -> None:
         """Forget all calls."""
@@ -41,9 +41,9 @@ class Waker:
 
 @dataclass(slots=True)
 class Changes:
-    """Paths that may have changed since they were last taken; `lost`: there were more.
+    """Paths that may have changed since the last `take`; `lost`: there were more.
 
-    `others` are new names of neither transcripts nor directories: symbolic links, perhaps.
+    `others` are new names of neither transcripts nor directories, such as symbolic links.
     """
 
     files: dict[str, None] = field(default_factory=dict)
@@ -53,35 +53,35 @@ class Changes:
 
 
 class Notifications(Protocol):
-    """What the loop needs from a source of notifications."""
+    """The interface of a source of notifications."""
 
     @property
     def complete(self) -> bool:
-        """Whether every directory is watched; polling does the rest."""
+        """Whether every directory is watched; else scanning finds the rest."""
 
     def fileno(self) -> int | None:
-        """Readable when there is something to take; None if a waker reports it."""
+        """Readable when there are changes to take; None if a waker reports them."""
 
     def take(self) -> Changes:
-        """What may have changed since the last call."""
+        """The paths that may have changed since the last call."""
 
     def watch(self, directory: str, active_at: int) -> None:
-        """Watch this directory from now on; it was written to last at `active_at`."""
+        """Watch this directory from now on; it was last written at `active_at`."""
 
     def forget(self, directory: str) -> None:
         """Stop watching this directory and those below it."""
 
     def begin_round(self) -> None:
-        """From here on every directory that there is will be named again, until the end."""
+        """A round begins, in which `watch` is called for every existing directory."""
 
     def end_round(self) -> None:
-        """Every directory was named: forget those that were not."""
+        """The round has ended: forget directories that it did not name."""
 
     def doubt(self, path: str) -> None:
-        """A change was found that had not been reported."""
+        """A change was found that was not reported."""
 
     def renew(self) -> bool:
-        """Start if necessary; True if every directory must be named again."""
+        """Start if necessary; True if `watch` must be called again for every directory."""
 
     def stop(self) -> None:
         """Stop watching."""

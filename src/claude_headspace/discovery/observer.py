@@ -1,4 +1,4 @@
-"""Reports which paths may have changed, without inotify: watchdog watches whole trees."""
+"""Reports which paths may have changed on systems without inotify, using watchdog."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _EVENTS: list[type[FileSystemEvent]] = [
 
 
 class _Collector(FileSystemEventHandler):
-    """Runs in the observer's thread; keeps paths, each once, and wakes the loop."""
+    """Runs in the observer's thread; collects paths, each once, and wakes the loop."""
 
     def __init__(self, waker: Waker) -> None:
         self._waker = waker
@@ -63,7 +63,7 @@ class _Collector(FileSystemEventHandler):
 
 
 class TreeNotifier:
-    """Watches the trees of some directories; other directories are named to it in vain."""
+    """Watches the trees of some directories; ignores all other directories."""
 
     def __init__(
         self,
@@ -84,18 +84,18 @@ class TreeNotifier:
 
     @property
     def complete(self) -> bool:
-        """Whether every tree that exists is being watched; polling does the rest."""
+        """Whether every existing tree is being watched; else scanning finds the rest."""
         return self._observer is not None and self._complaint is None
 
     def fileno(self) -> None:
-        """There is nothing to wait for: the waker is called."""
+        """None: the waker is called instead."""
 
     def take(self) -> Changes:
-        """What may have changed since the last call."""
+        """The paths that may have changed since the last call."""
         return self._collector.take()
 
     def watch(self, directory: str, active_at: int) -> None:
-        """Watch the whole tree from now on, if it is one of these."""
+        """Watch the whole tree from now on, if it is one of the given directories."""
         del active_at
         if directory not in self._trees or directory in self._watches or self._observer is None:
             return
@@ -114,18 +114,18 @@ class TreeNotifier:
             self._observer.unschedule(watched)
 
     def begin_round(self) -> None:
-        """Trees are watched as a whole: there is nothing to be done."""
+        """Does nothing, because trees are watched as a whole."""
 
     def end_round(self) -> None:
-        """Trees are watched as a whole: there is nothing to be done."""
+        """Does nothing, because trees are watched as a whole."""
 
     def doubt(self, path: str) -> None:
-        """A change was found that had not been reported; try a new observer after a while."""
+        """A change was found that was not reported; try a new observer after a while."""
         if self.complete:
             self._complain(f"a change of {path} was not reported")
 
     def renew(self) -> bool:
-        """Start if necessary; True if every tree must be named again."""
+        """Start if necessary; True if `watch` must be called again for every tree."""
         if self._observer is not None and not self._all_alive(self._observer):
             self._complain("the observer of directories has ended")
         if self._doubted_until and time.monotonic() > self._doubted_until:

@@ -11,12 +11,12 @@ HOT_SECONDS = 600.0
 HOT_FILES = 100
 WARM_SECONDS = 86_400.0
 WARM_FILES = 2_000
-# Number of the last day's files that are checked each time.
+# How many of the last day's files are checked each time.
 WARM_SHARE = 50
 
 
 class Recent:
-    """Paths with the time, in epoch seconds, of when they were written to last."""
+    """Paths with the time of their last write, in epoch seconds."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -24,7 +24,7 @@ class Recent:
         self._warm: OrderedDict[str, float] = OrderedDict()
 
     def note(self, path: str, when: float | None = None) -> None:
-        """It was written to, now or back then."""
+        """Record a write to a path, now or earlier."""
         now = self._now()
         when = now if when is None else min(when, now)
         if now - when > WARM_SECONDS or when <= max(
@@ -47,7 +47,7 @@ class Recent:
             self._warm.popitem(last=False)
 
     def forget(self, path: str) -> None:
-        """There is nothing at this path any more."""
+        """Forget a path that no longer exists."""
         self._hot.pop(path, None)
         self._warm.pop(path, None)
 

@@ -1,4 +1,4 @@
-"""Notices when a root, or the inbox, comes, goes, or is another directory now."""
+"""Notices when a root or the inbox appears, disappears or is replaced."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from claude_headspace.transcripts.checkpoint import as_stored
 
 
 class Roots:
-    """Remembers which directory each path was."""
+    """Remembers the directory at each path."""
 
     def __init__(self, paths: Sequence[str], look_at: Look) -> None:
         self._paths = paths
@@ -17,11 +17,11 @@ class Roots:
         self._identities: dict[str, tuple[int, int] | None] = {}
 
     def forget(self, path: str) -> None:
-        """Report it again."""
+        """Report this path again at the next call of `changed`."""
         self._identities.pop(path, None)
 
     def changed(self) -> Iterator[str]:
-        """Those that are not what they were; at first all."""
+        """The paths whose directory has changed; all of them at first."""
         for path in self._paths:
             identity = self._identity(path)
             if path not in self._identities or self._identities[path] != identity:

@@ -1,4 +1,4 @@
-"""Finds the files that may have changed: by notifications, and by looking in small slices."""
+"""Finds files that may have changed, by notifications and by scanning in small slices."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from claude_headspace.store.checkpoints import CommittedSource
 
 logger = logging.getLogger(__name__)
 
-# Every file is checked once in this time; recently written ones at every rescan.
+# Every file is checked once in this time, and recently written ones at every rescan.
 SWEEP_SECONDS = 60.0
 NOTIFIED_WITHIN_SECONDS = 5.0
-# Without notifications looking must be quick enough by itself.
+# Without notifications, scanning alone must be quick enough.
 POLLING_RESCAN_SECONDS = 0.25
 POLLING_SWEEP_SECONDS = 0.5
 _ALWAYS = 2**63 - 1
 
 
 class Scanner:
-    """Puts what may have changed into the work queue. `unreadable` names what cannot be read."""
+    """Puts paths that may have changed into the work queue. `unreadable` names unreadable ones."""
 
     def __init__(
         self,
@@ -62,21 +62,21 @@ class Scanner:
         self._unwatched = UnwatchedDirectories(look_at)
         self._walks = Walks(roots, notifier, self._unwatched, look_at)
         self._places: Quarantine[str] = Quarantine()
-        # Files of late that are to be looked at in this turn, the last one first.
+        # Recent files still to check in this turn, last one first.
         self._looks: list[str] = []
 
     @property
     def urgent(self) -> bool:
-        """Whether there is something that is to be listed without delay."""
+        """Whether there is something to list without delay."""
         return bool(not self._first.done or self._walk or self._walks.pending or self._looks)
 
     @property
     def unreadable(self) -> Mapping[str, str]:
-        """What cannot be read, and why."""
+        """The paths that cannot be read, and why."""
         return self._places.reasons
 
     def begin(self, stored: Iterable[CommittedSource]) -> None:
-        """Look at everything, knowing what was read when; `step` does it."""
+        """Start to scan everything, knowing what was read before; `step` does it."""
         self._first.begin(stored)
         self._walk = None
         self._notifier.renew()
@@ -90,19 +90,19 @@ class Scanner:
         self._round = self._walks.round()
 
     def note(self, changes: Changes) -> None:
-        """What was notified comes first."""
+        """Queue reported changes first."""
         for path in changes.files:
             if TRANSCRIPT_SUFFIX in path:
                 self._work_queue.add_fresh(path)
         self._walks.add(changes.directories)
         if changes.lost:
             logger.info("file notifications overflowed: all files are scanned")
-        # A link's target may be known by another path: list all roots to find out.
+        # A link's target may be known under another path: list all roots to find out.
         if changes.lost or any(self._walks.is_folder_link(path) for path in changes.others):
             self._walks.add_roots()
 
     def step(self) -> bool:
-        """List a slice of what is urgent; whether nothing else is to be done before the rest."""
+        """List an urgent slice; returns whether the rest must also be listed first."""
         self._look_at_recent()
         if self._walk is None:
             self._walk = self._walks.next()
@@ -127,7 +127,7 @@ class Scanner:
             self._end(walk)
 
     def _end(self, walk: Walk) -> None:
-        """Know what could not be seen, and look after what stood in what is gone."""
+        """Record unreadable paths, and queue the files of directories that are gone."""
         for path, reason in walk.listing.unreadable.items():
             if path not in self._places:
                 logger.warning("%s cannot be read: %s", path, reason)
@@ -138,12 +138,12 @@ class Scanner:
         for directory in walk.listing.gone:
             self._notifier.forget(directory)
             self._unwatched.forget(directory)
-            # A root that is missing may be a disk that is not there: its files are not gone.
+            # A missing root may be an unmounted disk: its files are not deleted.
             for path in () if directory in self._roots else self._work_queue.below(directory):
                 self._work_queue.add_fresh(path)
 
     def _advance_round(self, walk: Walk) -> bool:
-        """List a slice in the round through everything; False at its end."""
+        """List a slice of the round through everything; False at its end."""
         found = walk.next()
         if found is None:
             self._end_round(walk)
@@ -160,7 +160,7 @@ class Scanner:
             self._add_missed(seen)
 
     def _add_missed(self, seen: Sighting) -> None:
-        """Queue a file that changed; what should have been notified by now raises a doubt."""
+        """Queue a changed file; doubt the notifications if they should have reported it."""
         self.recent.note(seen.path, seen.mtime_ns / 1e9)
         known = self._work_queue.expects(seen.path) or self._troubled(seen.path)
         self._work_queue.add_seen(seen)
@@ -179,14 +179,14 @@ class Scanner:
             self._unwatched.clear()
 
     def _look(self, path: str) -> Sighting | None:
-        """The file there; one that cannot be read is reported when it is its turn."""
+        """The file at a path; an unreadable one is reported when it is read."""
         try:
             return look(path, self._look_at)
         except OSError:
             return None
 
     def rescan(self) -> None:
-        """The net behind the notifications: files of late, and a slice of the rest."""
+        """Find what notifications missed: check recent files, and a slice of the rest."""
         now = time.monotonic()
         if self._notifier.renew():
             self._known_roots.forget(self._inbox)
@@ -207,7 +207,7 @@ class Scanner:
             self._slice_of_round(now, POLLING_SWEEP_SECONDS if polling else SWEEP_SECONDS)
 
     def _renew_roots(self) -> None:
-        """Roots that have appeared, disappeared or changed are listed again."""
+        """List roots again that have appeared, disappeared or changed."""
         for root in self._known_roots.changed():
             self._notifier.forget(root)
             if root == self._inbox:
@@ -220,7 +220,7 @@ class Scanner:
         while self._looks and not budget.spent:
             path = self._looks.pop()
             seen = self._look(path)
-            # What waits in the backlog has its turn there: reading goes on with one file.
+            # Files in the backlog wait for their turn there: one file is read at a time.
             waits = self._work_queue.expects(path)
             if seen is None:
                 self._work_queue.add_fresh(path)

@@ -1,4 +1,4 @@
-"""Directories without notifications: a new name in one changes its time."""
+"""Directories without notifications: a new name changes the directory's time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from claude_headspace.discovery.listing import Look
 from claude_headspace.discovery.walk import Budget
 from claude_headspace.transcripts.checkpoint import as_stored
 
-# So much of a core goes into one look.
+# The share of a core for these checks.
 CORE_SECONDS = 0.0007
 
 
 class UnwatchedDirectories:
-    """Knows when each was changed last, and looks at some of them at a time."""
+    """Knows when each directory last changed, and checks some of them at a time."""
 
     def __init__(self, look_at: Look = os.stat) -> None:
         self._look_at = look_at
@@ -23,23 +23,23 @@ class UnwatchedDirectories:
 
     @property
     def known(self) -> Collection[str]:
-        """All of them."""
+        """All of these directories."""
         return self._changed_at
 
     def note(self, directory: str, mtime_ns: int) -> None:
-        """It was listed when it had been changed then."""
+        """Record that a directory was listed, with its time of change."""
         self._changed_at[directory] = mtime_ns
 
     def forget(self, directory: str) -> None:
-        """It is watched now, or gone."""
+        """Forget a directory that is watched now, or gone."""
         self._changed_at.pop(directory, None)
 
     def clear(self) -> None:
-        """All are watched."""
+        """Forget all, because all are watched."""
         self._changed_at.clear()
 
     def changed(self) -> Iterator[tuple[str, bool]]:
-        """Some that have changed, with True, or cannot be seen, with False; all in turn."""
+        """Check some in turn; returns the changed ones with True, unreadable ones with False."""
         budget = Budget(CORE_SECONDS)
         for _ in range(len(self._changed_at)):
             directory = next(self._turn, None)

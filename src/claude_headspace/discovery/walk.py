@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from claude_headspace.discovery.listing import Listing, Sighting
 
-# Longest time of a slice, and the part of a core that slices may take.
+# The longest time of a slice, and the share of a core for slices.
 SLICE_SECONDS = 0.01
 SLICE_CORE_SECONDS = 0.0015
 
 
 class Walk:
-    """A listing under way."""
+    """A listing in progress."""
 
     def __init__(self, directories: Sequence[str], listing: Listing, *, deep: bool) -> None:
         self._directories = directories
@@ -27,7 +27,7 @@ class Walk:
         return next(self._slices, None)
 
     def covers(self, path: str) -> bool:
-        """Whether it would have come upon this path."""
+        """Whether the listing includes this path."""
         if path in self._directories:
             return True
         return self._deep and any(
@@ -36,7 +36,7 @@ class Walk:
 
 
 class Budget:
-    """So much of a core, and no more than a moment."""
+    """Limits work to a share of a core and a short time."""
 
     def __init__(self, core_seconds: float) -> None:
         self._core_end = time.thread_time() + core_seconds
@@ -44,5 +44,5 @@ class Budget:
 
     @property
     def spent(self) -> bool:
-        """Whether it is time for something else."""
+        """Whether the time is up."""
         return time.thread_time() > self._core_end or time.monotonic() > self._end

@@ -1,4 +1,4 @@
-"""Which directories are to be listed: what was heard of comes before the regular round."""
+"""Chooses the next directories to list: reported ones before the regular round."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from claude_headspace.discovery.walk import Walk
 
 
 class Walks:
-    """Begins walks through directories; each is watched before it is listed."""
+    """Starts walks through directories; each directory is watched before it is listed."""
 
     def __init__(
         self,
@@ -25,17 +25,17 @@ class Walks:
         self._notifier = notifier
         self._unwatched = unwatched
         self._look_at = look_at
-        # To be listed with everything below, and by themselves.
+        # Directories to list with everything below, and without.
         self._deep: dict[str, None] = {}
         self._flat: dict[str, None] = {}
 
     @property
     def pending(self) -> bool:
-        """Whether anything is to be listed without delay."""
+        """Whether anything must be listed without delay."""
         return bool(self._deep or self._flat)
 
     def clear(self) -> None:
-        """A round through everything begins: nothing else is needed."""
+        """Forget all, because a round through everything begins."""
         self._deep.clear()
         self._flat.clear()
 
@@ -44,11 +44,11 @@ class Walks:
         (self._deep if deep else self._flat).update(dict.fromkeys(directories))
 
     def add_roots(self) -> None:
-        """List everything soon, the roots first."""
+        """List everything soon, roots first."""
         self._deep = dict.fromkeys((*self._roots, *self._deep))
 
     def next(self) -> Walk | None:
-        """A walk through what is to be listed now, if anything is."""
+        """A walk through the directories to list now, if there are any."""
         if self._deep:
             directories, self._deep = list(self._deep), {}
             return self._begin(directories, ())
@@ -68,7 +68,7 @@ class Walks:
         return Walk(directories, listing, deep=not known)
 
     def _enter(self, directory: Directory) -> None:
-        """A directory is watched before it is listed: nothing gets lost in between."""
+        """Watch a directory before it is listed, so that no change is missed."""
         self._notifier.watch(directory.path, directory.mtime_ns)
         if self._notifier.complete:
             self._unwatched.forget(directory.path)
@@ -76,5 +76,5 @@ class Walks:
             self._unwatched.note(directory.path, directory.mtime_ns)
 
     def is_folder_link(self, path: str) -> bool:
-        """Whether it is a link beside the projects' folders."""
+        """Whether it is a symbolic link beside the projects' folders."""
         return os.path.dirname(path) in self._roots and os.path.islink(path)

@@ -1,4 +1,4 @@
-"""Reports changes in directories that inotify watches one by one."""
+"""Reports changes in directories, each watched by inotify."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 1.0
 LAST_RETRY_SECONDS = 60.0
-# If a directory cannot be watched for one of these, listing it reports that.
+# If a directory cannot be watched for one of these reasons, listing it reports that.
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP})
 _FULL = frozenset({errno.ENOSPC, errno.ENOMEM})
 _ADVICE = "the rest is scanned; raise fs.inotify.max_user_watches or max_user_instances"
 
 
 class DirectoryNotifier:
-    """Watches directories one by one; where not all can be, those that were written to last."""
+    """Watches each directory; if the limit is too low, the most recently written ones."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class DirectoryNotifier:
         self._watches: dict[str, int] = {}
         self._paths: dict[int, str] = {}
         self._active_at: dict[str, int] = {}
-        # Watched directories, the one longest silent first, as of when they were put here.
+        # Watched directories, the longest silent first, as of when they were added.
         self._silent: list[tuple[int, str]] = []
         self._left_out: set[str] = set()
         self._left_out_before: set[str] = set()
@@ -59,16 +59,16 @@ class DirectoryNotifier:
 
     @property
     def complete(self) -> bool:
-        """Whether every directory is watched; polling does the rest."""
+        """Whether every directory is watched; else scanning finds the rest."""
         left_out = self._left_out or self._left_out_before
         return self._inotify is not None and not left_out and not self._doubted_until
 
     def fileno(self) -> int | None:
-        """Readable when there is something to take."""
+        """Readable when there are changes to take."""
         return None if self._inotify is None else self._inotify.fileno()
 
     def take(self) -> Changes:
-        """What may have changed since the last call, or a part of it."""
+        """The paths that may have changed since the last call, or some of them."""
         changes = Changes()
         if self._inotify is not None:
             for notice in self._inotify.take():
@@ -98,7 +98,7 @@ class DirectoryNotifier:
                 changes.others[path] = None
 
     def watch(self, directory: str, active_at: int) -> None:
-        """Watch this directory from now on; it was written to last at `active_at`."""
+        """Watch this directory from now on; it was last written at `active_at`."""
         if self._inotify is None:
             return
         try:
@@ -133,7 +133,7 @@ class DirectoryNotifier:
         return inotify.add(directory)
 
     def _make_room(self, inotify: Watching, active_at: int) -> bool:
-        """Drop the watch of the longest silent directory, if it was silent longer than this one."""
+        """Drop the watch of the longest silent directory, if this one is more recent."""
         silent = self._longest_silent()
         if silent is None or silent[0] >= active_at:
             return False
@@ -178,28 +178,28 @@ class DirectoryNotifier:
             self._drop(path)
 
     def begin_round(self) -> None:
-        """From here on every directory that there is will be named again, until the end."""
+        """A round begins, in which `watch` is called for every existing directory."""
         self._left_out_before |= self._left_out
         self._left_out = set()
 
     def end_round(self) -> None:
-        """Every directory was named: forget those that were not."""
+        """The round has ended: forget directories that it did not name."""
         self._left_out_before = set()
         if self._complaint is not None and self.complete:
             logger.info("file notifications work again")
             self._complaint = None
 
     def doubt(self, path: str) -> None:
-        """A change was found that had not been reported; try again after a while.
+        """A change was found that was not reported; start again after a while.
 
-        Some file systems do not report what another machine writes.
+        Some file systems do not report writes of other machines.
         """
         if self.complete:
             self._complain(f"a change of {path} was not reported")
             self._doubted_until = time.monotonic() + self._doubt_seconds
 
     def renew(self) -> bool:
-        """Start if necessary; True if every directory must be named again."""
+        """Start if necessary; True if `watch` must be called again for every directory."""
         now = time.monotonic()
         if self._doubted_until and now > self._doubted_until:
             self._doubted_until = 0.0
@@ -214,7 +214,7 @@ class DirectoryNotifier:
             self._pause = min(2 * self._pause, LAST_RETRY_SECONDS)
             return False
         self._pause = FIRST_RETRY_SECONDS
-        # Until a round has ended it is not known what is watched.
+        # Until a round has ended, it is unknown whether everything is watched.
         self._left_out_before.add("")
         return True
 

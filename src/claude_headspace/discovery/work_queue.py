@@ -1,4 +1,4 @@
-"""What is to be read next: what just changed first, then the newest of what waits."""
+"""The work queue: paths that just changed first, then the newest of the backlog."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from claude_headspace.discovery.listing import Sighting
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A file with unread bytes, as far as is known, and when it was written to last.
+    """A file that is known to have unread bytes, and the time of its last write.
 
-    `since` is the moment, in epoch seconds, from which on it has waited.
+    `since` is the time in epoch seconds since which it has waited.
     """
 
     mtime_ns: int
@@ -24,7 +24,7 @@ class Waiting:
 
 
 class WorkQueue:
-    """Paths to visit. A path is in it once, however often it is added."""
+    """Paths to visit, each at most once."""
 
     def __init__(self) -> None:
         self._fresh: dict[str, None] = {}
@@ -32,7 +32,7 @@ class WorkQueue:
         self._heap: list[tuple[int, str]] = []
         self._in_flight: Waiting | None = None
         self._path_in_flight: str | None = None
-        # What a file looked like when it had been read to its end.
+        # The stamp of each file when it had been read to its end.
         self._finished: dict[str, int] = {}
 
     def __bool__(self) -> bool:
@@ -51,7 +51,7 @@ class WorkQueue:
 
     @property
     def waiting_since(self) -> float | None:
-        """From which moment on, in epoch seconds, the file that waits longest has waited."""
+        """Since when, in epoch seconds, the longest waiting file has waited."""
         moments = [waiting.since for waiting in self._backlog.values()]
         if self._in_flight is not None:
             moments.append(self._in_flight.since)
@@ -59,36 +59,36 @@ class WorkQueue:
 
     @property
     def files(self) -> int:
-        """Files that were read to their end."""
+        """The number of files read to their end."""
         return len(self._finished)
 
     def expects(self, path: str) -> bool:
-        """Whether the path is in the work queue already."""
+        """Whether the path is in the queue."""
         return path in self._fresh or path in self._backlog
 
     def is_done(self, seen: Sighting) -> bool:
-        """Whether the file is as it was when it was read to its end."""
+        """Whether the file has not changed since it was read to its end."""
         return self._finished.get(seen.path) == seen.stamp
 
     def below(self, directory: str) -> list[str]:
-        """The files in this directory, or below it, that are known."""
+        """The known files in or below this directory."""
         start = directory.rstrip(os.sep) + os.sep
         known = (*self._finished, *self._backlog)
         return list(dict.fromkeys(path for path in known if path.startswith(start)))
 
     def add_fresh(self, path: str) -> None:
-        """Something just happened at this path."""
+        """Queue a path that just changed."""
         self._fresh[path] = None
 
     def add_seen(self, seen: Sighting, committed_bytes: int = 0) -> bool:
-        """Queue a file unless it is as it was when read to its end; whether it was queued."""
+        """Queue a file unless it is unchanged since it was read; returns whether it was queued."""
         if self.is_done(seen):
             return False
         self.add_backlog(seen.path, Waiting(seen.mtime_ns, max(0, seen.size - committed_bytes)))
         return True
 
     def add_backlog(self, path: str, waiting: Waiting) -> None:
-        """Queue a file that has (more) unread bytes."""
+        """Queue a file with unread bytes."""
         known = self._backlog.get(path)
         before = known or (self._in_flight if path == self._path_in_flight else None)
         self._backlog[path] = replace(waiting, since=before.since) if before else waiting
@@ -96,7 +96,7 @@ class WorkQueue:
             heapq.heappush(self._heap, (-waiting.mtime_ns, path))
 
     def take_fresh(self) -> str | None:
-        """Take a path at which something just happened."""
+        """Take a path that just changed."""
         if not self._fresh:
             return None
         path = next(iter(self._fresh))
@@ -106,7 +106,7 @@ class WorkQueue:
         return path
 
     def take_backlog(self) -> str | None:
-        """Take the newest of the files that wait."""
+        """Take the newest file of the backlog."""
         while self._heap:
             mtime_ns, path = heapq.heappop(self._heap)
             waiting = self._backlog.get(path)
@@ -117,24 +117,24 @@ class WorkQueue:
         return None
 
     def put_down(self) -> None:
-        """What was taken last has been dealt with."""
+        """The path taken last is done."""
         self._in_flight = None
         self._path_in_flight = None
 
     def finish(self, path: str, stamp: int) -> None:
-        """The file was read to its end."""
+        """Record that the file was read to its end."""
         self._finished[path] = stamp
 
     def reopen(self, path: str) -> None:
-        """What is known of the file no longer holds."""
+        """Forget that the file was read to its end."""
         self._finished.pop(path, None)
 
     def finished(self) -> Iterator[str]:
-        """The paths of the files that were read to their end."""
+        """The paths of the files read to their end."""
         return iter(list(self._finished))
 
     def forget(self) -> None:
-        """Nothing is known of any file."""
+        """Forget everything."""
         self._fresh.clear()
         self._backlog.clear()
         self._heap.clear()

@@ -1,1 +1,1 @@
-"""What a support answer would ask first: facts that are gathered, and checks that judge them."""
+"""`doctor`: gathers facts about the installation and checks them."""

@@ -1,4 +1,4 @@
-"""Checks of Claude Code: its version and settings, where it writes, its hooks."""
+"""Checks of Claude Code: version, settings, transcripts and hooks."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ FEW_DAYS = 7
 
 
 def version(_: Config, claude: Claude) -> Iterator[Finding]:
-    """Which Claude Code is on the path."""
+    """The version of Claude Code on the path."""
     if claude.version is None:
         yield Finding(
             "warning",
-            "no `claude` on the path says its version",
-            "nothing is wrong where Claude Code runs inside an editor only",
+            "no `claude` on the path reports a version",
+            "ignore this if Claude Code runs only inside an editor",
         )
     elif claude.version < OLDEST_VERSION:
-        told = f"Claude Code {version_text(claude.version)} is older than any that is supported"
+        told = (
+            f"Claude Code {version_text(claude.version)} is older than the oldest supported version"
+        )
         yield Finding("warning", told, f"update it to {version_text(OLDEST_VERSION)} or newer")
     else:
         yield Finding("ok", f"Claude Code {version_text(claude.version)}")
 
 
 def transcripts(_: Config, claude: Claude) -> Iterator[Finding]:
-    """Each folder of transcripts: configured and readable, or found beside those."""
+    """The folders of transcripts: configured and readable, or found besides."""
     for root in claude.roots:
         count = counted(root.transcripts, "transcript")
         if root.configured and root.problem:
@@ -43,7 +45,7 @@ def transcripts(_: Config, claude: Claude) -> Iterator[Finding]:
 
 
 def notifications(config: Config, claude: Claude) -> Iterator[Finding]:
-    """Whether the system reports changes of so many folders."""
+    """Whether the system reports changes of this many folders."""
     limit = claude.watch_limit
     if not config.file_watcher.notifications:
         yield Finding("ok", "file notifications are turned off: changes are found by scanning")
@@ -58,7 +60,7 @@ def notifications(config: Config, claude: Claude) -> Iterator[Finding]:
 
 
 def cleanup(config: Config, claude: Claude) -> Iterator[Finding]:
-    """What Claude Code deletes, and whether it is archived by then."""
+    """When Claude Code deletes transcripts, and whether they are archived by then."""
     told = f"Claude Code deletes transcripts after {counted(claude.cleanup_days, 'day')}"
     if claude.cleanup_days < FEW_DAYS:
         yield Finding("warning", told, "raise cleanupPeriodDays in Claude Code's settings")
@@ -74,10 +76,10 @@ def hooks(_: Config, claude: Claude) -> Iterator[Finding]:
     if not any(event.configured for event in status.events):
         yield Finding("ok", "no hooks are configured; `claude-headspace hooks install` adds them")
     elif not any(event.last_seen for event in status.events):
-        told = "hooks are configured, but none was ever seen"
-        yield Finding("warning", told, "start a session of Claude Code, and look again")
+        told = "hooks are configured, but none has ever been seen"
+        yield Finding("warning", told, "start a session of Claude Code, then run `doctor` again")
     else:
-        yield Finding("ok", "hooks are configured, and were seen")
+        yield Finding("ok", "hooks are configured and have been seen")
     for problem in status.problems:
         if not problem.startswith("No hooks are configured"):
             yield Finding("warning", problem, "`claude-headspace hooks install`")

@@ -1,4 +1,4 @@
-"""Every check, in the order in which a person would look."""
+"""All checks, in order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEVELS: tuple[Level, ...] = ("ok", "warning", "broken")
 
 
 def examine(facts: Facts) -> Iterator[tuple[str, Finding]]:
-    """What each check finds, under its name."""
+    """The findings of each check, with its name."""
     for check in _MACHINE:
         yield from _named(check, check(facts.machine))
     parts: tuple[tuple[Iterable[Callable[..., Any]], object], ...] = (

@@ -1,4 +1,4 @@
-"""What is judged, as it was found at one moment."""
+"""The facts that are checked, gathered at one moment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Level = Literal["ok", "warning", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence about one thing, and what to do about it where it is not well."""
+    """One sentence about one thing, and the remedy if something is wrong."""
 
     level: Level
     told: str
@@ -26,9 +26,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """The installation and the system, whatever the configuration says.
+    """The installation and the system, independent of the configuration.
 
-    `refusals`: why nothing can be started from this installation.
+    `refusals`: why this installation cannot start anything.
     """
 
     python: Version
@@ -50,9 +50,9 @@ class Root:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """The state directory, the configuration's file, and the room for both.
+    """The state directory, the configuration file, and free disk space.
 
-    `mode` and `config_mode` are the permission bits, None where there is no such thing.
+    `mode` and `config_mode` are permission bits, None if the path does not exist.
     """
 
     writable: bool
@@ -64,7 +64,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claude:
-    """Claude Code as it is installed and configured, and where it writes."""
+    """Claude Code's installation and configuration, and where it writes."""
 
     version: Version | None
     roots: tuple[Root, ...]
@@ -77,7 +77,7 @@ class Claude:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """What the database says of itself; `problem` why it says nothing."""
+    """The database's report on itself; `problem` says why there is none."""
 
     server_version: int = 0
     schema: str | None = None
@@ -87,7 +87,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """What runs: the verdict of health, the log, the page's port, the service."""
+    """The running instance: health, the log, the page's port, the service."""
 
     verdict: Verdict
     log: Log
@@ -97,7 +97,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything; without a valid configuration, only what the machine says."""
+    """All facts; without a valid configuration, only those of the machine."""
 
     machine: Machine
     config: Config | None = None

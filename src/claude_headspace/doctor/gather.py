@@ -1,4 +1,4 @@
-"""Looking at everything that the checks judge; nothing here takes long, and nothing is changed."""
+"""Gathering the facts for the checks, quickly and without changing anything."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FIGURES = (
 
 
 def gather() -> Facts:
-    """Everything that can be found out."""
+    """Gather all facts."""
     try:
         config = load_config()
     except ConfigError as error:
@@ -56,7 +56,7 @@ def gather() -> Facts:
 
 
 def look_at_machine(config: Config | None, config_problems: tuple[str, ...]) -> Machine:
-    """The interpreter, packages, and whether anything can be started."""
+    """The interpreter, the packages, and whether the programs can be started."""
     needed: list[Callable[[], object]] = [require_visible]
     if config and not config.database.url:
         needed.append(binaries.installed)
@@ -70,7 +70,7 @@ def look_at_machine(config: Config | None, config_problems: tuple[str, ...]) -> 
 
 
 def look_at_disk(config: Config) -> Disk:
-    """The state directory, or for one that is not made yet, where it will be."""
+    """The state directory, or the place where it will be created."""
     state = config.state.directory
     place = next(each for each in (state, *state.parents) if each.exists())
     return Disk(
@@ -83,7 +83,7 @@ def look_at_disk(config: Config) -> Disk:
 
 
 def look_at_claude(config: Config, seen: list[tuple[str, datetime]]) -> Claude:
-    """Claude Code's version and settings, and every folder where it writes."""
+    """Claude Code's version and settings, and all folders where it writes."""
     version = claude_version()
     inbox = config.state.directory / "inbox"
     return Claude(
@@ -98,7 +98,7 @@ def look_at_claude(config: Config, seen: list[tuple[str, datetime]]) -> Claude:
 
 
 def look_at_instance(config: Config, log: Log) -> Instance:
-    """What runs, and what its health is."""
+    """The running programs, and their health."""
     return Instance(
         verdict=check_health(config),
         log=log,
@@ -108,7 +108,7 @@ def look_at_instance(config: Config, log: Log) -> Instance:
 
 
 def look_at_log(config: Config) -> tuple[Log, list[tuple[str, datetime]]]:
-    """What the database says of itself, and when each hook was seen last."""
+    """The database's report on itself, and when each hook was last seen."""
     from sqlalchemy import text
 
     from claude_headspace.store.queries import hooks_seen
@@ -174,7 +174,7 @@ def _watch_limit() -> int | None:
 
 
 def _last_error(path: Path) -> str:
-    """The last line of the hooks' errors, if it is of today."""
+    """The last line of the hooks' error log, if it is from today."""
     try:
         if time.time() - path.stat().st_mtime > _RECENT_SECONDS:
             return ""

@@ -1,4 +1,4 @@
-"""Checks of what runs: programs, capture, the guard, the database, the page, the service."""
+"""Checks of programs, capture, the guard, the database, the page and the service."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ UP = "`claude-headspace up`"
 
 
 def programs(_: Config, instance: Instance) -> Iterator[Finding]:
-    """What supervisord runs."""
+    """Checks the programs under supervisord."""
     supervisor = instance.verdict.checks["supervisor"]
     if not supervisor["answers"]:
         yield Finding("broken", supervisor["problem"], UP)
         return
     failed = [name for name, state in supervisor["programs"].items() if state == "FATAL"]
     for name in failed:
-        remedy = f"`claude-headspace logs {name}` says why"
+        remedy = f"`claude-headspace logs {name}` shows why"
         yield Finding("broken", f"{name} has failed too often and was given up", remedy)
     if not failed:
         states = ", ".join(f"{name} {state}" for name, state in supervisor["programs"].items())
@@ -30,7 +30,7 @@ def programs(_: Config, instance: Instance) -> Iterator[Finding]:
 
 
 def capture(_: Config, instance: Instance) -> Iterator[Finding]:
-    """What keeps the watcher from its work, as `status` says it, but for what has its own check."""
+    """The problems of the watcher that `status` shows, except those with a check of their own."""
     verdict = instance.verdict
     supervisor = verdict.checks["supervisor"].get("problem", ELSEWHERE)
     reasons = [each for each in verdict.reasons if not each.startswith((supervisor, ELSEWHERE))]
@@ -44,7 +44,7 @@ def capture(_: Config, instance: Instance) -> Iterator[Finding]:
 
 
 def guard(_: Config, instance: Instance) -> Iterator[Finding]:
-    """What holds the limit of restarts and finds hangs."""
+    """Checks the guard, which limits restarts and detects hangs."""
     if instance.verdict.checks["supervisor"]["answers"]:
         state = instance.verdict.checks["guard"]
         if not state["alive"]:
@@ -55,7 +55,7 @@ def guard(_: Config, instance: Instance) -> Iterator[Finding]:
 
 
 def database(config: Config, instance: Instance) -> Iterator[Finding]:
-    """Whether there is one that can hold the log."""
+    """Whether the database can hold the log."""
     log = instance.log
     if log.problem:
         remedy = "see database.url" if config.database.url else f"{UP}; then see `logs postgres`"
@@ -69,7 +69,7 @@ def database(config: Config, instance: Instance) -> Iterator[Finding]:
 
 
 def schema(_: Config, instance: Instance) -> Iterator[Finding]:
-    """Whether the tables are those of this version."""
+    """Whether the schema fits this version."""
     found = instance.log.schema
     if instance.log.problem:
         return
@@ -79,7 +79,7 @@ def schema(_: Config, instance: Instance) -> Iterator[Finding]:
         told = f"the schema is {found or 'missing'}, this version needs {SCHEMA_VERSION}"
         yield Finding("broken", told, "`claude-headspace migrate`")
     else:
-        told = f"the schema is {found}, this version knows {SCHEMA_VERSION}"
+        told = f"the schema {found} is newer than this version, which needs {SCHEMA_VERSION}"
         yield Finding("broken", told, "update the program")
 
 
@@ -91,13 +91,15 @@ def clock(_: Config, instance: Instance) -> Iterator[Finding]:
     if abs(seconds) > SKEW_SECONDS:
         told = f"this machine's clock is {abs(seconds):.0f} s"
         way = "ahead of" if seconds > 0 else "behind"
-        yield Finding("warning", f"{told} {way} the database's", "have both follow a time server")
+        yield Finding(
+            "warning", f"{told} {way} the database's", "synchronise both with a time server"
+        )
     else:
         yield Finding("ok", "this machine and the database agree on the time")
 
 
 def page(config: Config, instance: Instance) -> Iterator[Finding]:
-    """Whether the page can be had."""
+    """Whether the page can be opened."""
     if instance.port_problem:
         told, _sep, remedy = instance.port_problem.partition(": ")
         yield Finding("broken", told, remedy)
@@ -106,9 +108,9 @@ def page(config: Config, instance: Instance) -> Iterator[Finding]:
 
 
 def service(_: Config, instance: Instance) -> Iterator[Finding]:
-    """A service is optional; one that is installed should run."""
+    """A service is optional; an installed one should run."""
     for problem in instance.service_problems:
         told, _sep, remedy = problem.partition(": ")
         yield Finding("ok" if "not installed" in problem else "warning", told, remedy)
     if not instance.service_problems:
-        yield Finding("ok", "the service is installed and runs")
+        yield Finding("ok", "the service is installed and running")

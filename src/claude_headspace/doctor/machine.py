@@ -14,32 +14,32 @@ OTHERS_READ = 0o066
 
 
 def python(machine: Machine) -> Iterator[Finding]:
-    """The interpreter, and the versions that every report should name."""
+    """The interpreter and versions, which every report should name."""
     told = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     number = ".".join(map(str, machine.python))
     if machine.python[:2] > NEWEST_PYTHON:
         yield Finding(
             "warning",
-            f"Python {number} is newer than any this version was tried with",
+            f"Python {number} is newer than any that this version was tested with",
             "install the program with Python 3.11 to 3.14",
         )
     yield Finding("ok", f"Python {number}; {told}")
 
 
 def encoding(machine: Machine) -> Iterator[Finding]:
-    """Names of files that are no ASCII need UTF-8."""
+    """File names that are not ASCII need UTF-8."""
     if machine.encoding.lower().replace("-", "") != "utf8":
         yield Finding(
             "warning",
             f"file names are read as {machine.encoding}",
-            "set LC_ALL=C.UTF-8, and start everything anew",
+            "set LC_ALL=C.UTF-8, then `claude-headspace restart`",
         )
     else:
         yield Finding("ok", "file names are read as UTF-8")
 
 
 def installation(machine: Machine) -> Iterator[Finding]:
-    """Whether everything can be started from here."""
+    """Whether everything can be started from this installation."""
     for problem in machine.refusals:
         told, _, remedy = problem.rpartition(": ")
         yield Finding("broken", told, remedy)
@@ -56,7 +56,7 @@ def configuration(machine: Machine) -> Iterator[Finding]:
 
 
 def settings_file(config: Config, disk: Disk) -> Iterator[Finding]:
-    """Who may read the file, which may hold a password."""
+    """Who may read the configuration file, which may contain a password."""
     secret = config.database.url is not None and "@" in config.database.url
     if secret and (disk.config_mode or 0) & OTHERS_READ:
         yield Finding(
@@ -69,7 +69,7 @@ def settings_file(config: Config, disk: Disk) -> Iterator[Finding]:
 
 
 def state_directory(config: Config, disk: Disk) -> Iterator[Finding]:
-    """Where everything is written."""
+    """Whether the state directory is writable and private."""
     path = config.state.directory
     if not disk.writable:
         yield Finding("broken", f"{path} cannot be written", "check its owner and mode")
@@ -80,7 +80,7 @@ def state_directory(config: Config, disk: Disk) -> Iterator[Finding]:
 
 
 def room(config: Config, disk: Disk) -> Iterator[Finding]:
-    """How much the disk still takes."""
+    """Whether the disk has free space."""
     free = format_bytes(disk.free_bytes)
     if disk.problem:
         yield Finding("broken", disk.problem, "free some space")

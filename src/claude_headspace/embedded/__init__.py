@@ -1,1 +1,1 @@
-"""A PostgreSQL of our own, from a wheel, as a program under supervisord."""
+"""The embedded PostgreSQL, from a wheel, as a program under supervisord."""

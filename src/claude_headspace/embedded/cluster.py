@@ -1,4 +1,4 @@
-"""The embedded server's folders, made once and never initialised again."""
+"""The embedded server's folders, created and initialised once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOCAL_SETTINGS = "local.conf"
 _INITDB_SECONDS = 120
 
 _SERVER_SETTINGS = f"""\
-# Written anew at each start. Settings of your own go into local.conf beside this file.
+# Rewritten at each start. Put your own settings into local.conf beside this file.
 listen_addresses = ''
 port = {PORT}
 unix_socket_permissions = 0700
@@ -71,7 +71,7 @@ class Cluster:
 
 
 def prepare(state_directory: Path) -> tuple[Cluster, ServerRecord]:
-    """Make whatever is missing, describe it in the record, and return it ready to be started."""
+    """Create whatever is missing, write the record, and return a cluster that can be started."""
     cluster = _locate(state_directory)
     if not (cluster.data / "PG_VERSION").exists():
         _initialise(cluster)
@@ -89,7 +89,7 @@ def prepare(state_directory: Path) -> tuple[Cluster, ServerRecord]:
 
 
 def make_directory(directory: Path, mode: int, user: Owner | None = None) -> None:
-    """Make a folder with exactly this mode; one that is there already stays as it is."""
+    """Create a folder with exactly this mode; an existing one is not changed."""
     try:
         directory.mkdir(mode)
     except FileExistsError:
@@ -100,12 +100,12 @@ def make_directory(directory: Path, mode: int, user: Owner | None = None) -> Non
 
 
 def make_passable(directory: Path) -> None:
-    """Make a folder of ours; root's can be passed through, so that the server's user gets in."""
+    """Create a folder of ours; root's are passable, so that the server's user can enter."""
     make_directory(directory, 0o700 if os.getuid() else 0o711)
 
 
 def write_settings(cluster: Cluster, socket: Path) -> None:
-    """Write the server's settings; to be called as its owner, who controls the folder."""
+    """Write the server's settings; call this as the owner, who controls the folder."""
     users = dict.fromkeys(("root", cluster.owner.name))
     settings = f"{_SERVER_SETTINGS}unix_socket_directories = {_quoted(socket)}\n"
     settings += _found_by_initdb(cluster.data / "postgresql.conf")
@@ -123,7 +123,7 @@ def write_settings(cluster: Cluster, socket: Path) -> None:
 
 
 def _found_by_initdb(settings: Path) -> str:
-    """The kind of shared memory that works here: initdb has tried, and each start hands it on."""
+    """The kind of shared memory that works here: initdb tests it, and each start reuses it."""
     try:
         found = _SHARED_MEMORY.search(settings.read_text("utf-8", "replace"))
     except FileNotFoundError:
@@ -192,7 +192,7 @@ def _run(cluster: Cluster, program: str, *arguments: str, input_text: str = "") 
         umask=0o077,
         **cluster.owner.subprocess_options(),
     )
-    # The single-user server reports a failed statement but still ends with 0.
+    # The single-user server reports a failed statement but still exits with 0.
     if done.returncode or "ERROR:" in done.stdout or "FATAL:" in done.stdout:
         raise EmbeddedServerError(
             f"{program} failed with status {done.returncode}: {done.stdout.strip()[-2000:]}"
@@ -200,7 +200,7 @@ def _run(cluster: Cluster, program: str, *arguments: str, input_text: str = "") 
 
 
 def server_environment() -> dict[str, str]:
-    """Our environment without what would steer PostgreSQL's programs elsewhere."""
+    """Our environment without variables that would redirect PostgreSQL's programs."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("PG", "LC_"))}
     return {**kept, "LC_ALL": "C", "TZ": "UTC"}
 
@@ -232,7 +232,7 @@ def _socket_directory(state_directory: Path, cluster: Cluster) -> Path:
 
 
 def _quoted(path: Path) -> str:
-    # The setting is a list: a path is one item of it only in double quotes.
+    # The setting is a list: a path with commas needs double quotes.
     item = str(path).replace('"', '""').replace("'", "''")
     return f"'\"{item}\"'"
 

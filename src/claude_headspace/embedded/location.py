@@ -1,6 +1,6 @@
-"""Where the embedded server is, and which address the log's database has.
+"""Where the embedded server is, and the address of the log's database.
 
-Imports nothing but the standard library and our own types: every program of ours needs it.
+Imports only the standard library and our own types, because every program needs it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ PORT = 5432
 # sun_path holds 104 bytes on macOS and 108 on Linux, the closing zero included.
 SOCKET_PATH_BYTES = 103
 SERVER_SOCKET = f".s.PGSQL.{PORT}"
-# supervisord binds to its socket's name with ".<pid>" behind it and then renames.
+# supervisord first binds its socket's name with ".<pid>" appended, then renames it.
 SUPERVISOR_SOCKET = "supervisor.sock"
 _PID_SUFFIX = ".4194304"
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRecord:
-    """What others must know of the embedded server: its address, programs, data, system user."""
+    """The embedded server as others see it: its address, programs, data and system user."""
 
     url: str
     bin: Path
@@ -40,7 +40,7 @@ class ServerRecord:
 
 
 def record_path(state_directory: Path) -> Path:
-    """The file in which the embedded server of this state directory is described."""
+    """The file that describes the embedded server of this state directory."""
     return state_directory / "postgres" / "server.json"
 
 
@@ -64,12 +64,12 @@ def server_record(state_directory: Path) -> ServerRecord | None:
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DatabaseUnavailable(
-            f"{path} is damaged ({error!r}): start the embedded Postgres again to have it rewritten"
+            f"{path} is damaged ({error!r}): start the embedded Postgres again to rewrite it"
         ) from error
 
 
 def write_record(state_directory: Path, record: ServerRecord) -> None:
-    """Describe the server for others, in one step."""
+    """Write the description of the server, atomically."""
     path = record_path(state_directory)
     fresh = path.with_suffix(".new")
     fresh.touch(mode=0o600)
@@ -80,8 +80,8 @@ def write_record(state_directory: Path, record: ServerRecord) -> None:
 def database_url(config: Config) -> LogUrl:
     """The log's address for libpq: the configured one, else that of the embedded server.
 
-    Whoever asks is about to connect. `PG*` variables speak of other servers, and an address does
-    not overrule all of them (PGSERVICE), so for the embedded one this process forgets them.
+    `PG*` variables refer to other servers, and an address does not override all of them
+    (PGSERVICE), so for the embedded server they are removed from this process's environment.
     """
     url = LogUrl(_address(config))
     url.seen = config.state.directory / "timelines"
@@ -108,30 +108,30 @@ def socket_url(directory: Path, database: str = NAME) -> str:
 
 
 def state_key(state_directory: Path) -> str:
-    """A short name that no other state directory of this machine has."""
+    """A short name, unique to this state directory on this machine."""
     return hashlib.sha256(os.fsencode(state_directory.resolve())).hexdigest()[:16]
 
 
 def fits_socket(directory: Path, name: str) -> bool:
-    """Whether a unix socket of this name can be made in the directory: its path is limited."""
+    """Whether the path of a unix socket of this name in the directory is short enough."""
     return len(os.fsencode(directory / name)) <= SOCKET_PATH_BYTES
 
 
 def supervisor_socket(state_directory: Path) -> Path:
-    """The socket through which supervisord is asked; in a short place if the state's is long."""
+    """The socket of supervisord; in a short directory if the state directory's path is long."""
     if fits_socket(state_directory, SUPERVISOR_SOCKET + _PID_SUFFIX):
         return state_directory / SUPERVISOR_SOCKET
     return short_directory(state_directory) / SUPERVISOR_SOCKET
 
 
 def short_directory(state_directory: Path) -> Path:
-    """The place of this user's sockets when the state directory's path is too long for them."""
+    """The directory of this user's sockets when the state directory's path is too long."""
     tmp = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())  # noqa: S108
     return tmp / f"claude-headspace-{os.getuid()}-{state_key(state_directory)}"
 
 
 def is_private(directory: Path, uid: int) -> bool:
-    """Whether this is a directory of that user which nobody else can enter."""
+    """Whether this is a directory of that user that nobody else can enter."""
     try:
         found = directory.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""As whom the server runs: Postgres refuses root, so root lends it an ordinary system user."""
+"""The user of the server: Postgres refuses root, so root runs it as an ordinary system user."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Owner:
         return self.uid != os.getuid()
 
     def can_use(self, paths: Sequence[Path]) -> bool:
-        """Whether this user can reach and read all the paths: tried, not computed."""
+        """Whether this user can reach and read all the paths; found by trying."""
         if not self.borrowed:
             return all(map(_usable, paths))
         child = os.fork()
@@ -41,14 +41,14 @@ class Owner:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
     def become(self) -> None:
-        """Turn this process into the user's, for good."""
+        """Make this process run as the user, for good."""
         if self.borrowed:
             os.setgroups([])
             os.setgid(self.gid)
             os.setuid(self.uid)
 
     def subprocess_options(self) -> dict[str, object]:
-        """Arguments with which subprocess starts a program as this user."""
+        """Arguments for subprocess to start a program as this user."""
         if not self.borrowed:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}

@@ -1,4 +1,4 @@
-"""What an earlier server of the same data may have left: a lock file, or itself."""
+"""Dealing with an earlier server on the same data: a running one, or its lock file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from claude_headspace.errors import EmbeddedServerError
 
-# Each signal is asked harder than the one before: fast shutdown, immediate shutdown, kill.
+# Each signal is stronger than the one before: fast shutdown, immediate shutdown, kill.
 _STEPS = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 
 
 def clear_predecessor(data: Path) -> None:
-    """Stop a server that still runs on this data, and free the lock file of one that is gone."""
+    """Stop a server that still runs on this data, and release the lock file of a dead one."""
     lock = data / "postmaster.pid"
     pid = _locked_by(lock)
     if pid is None:
@@ -28,7 +28,7 @@ def clear_predecessor(data: Path) -> None:
 
 
 def serves(pid: int, data: Path) -> bool:
-    """Whether that process is a Postgres on this data directory, and not another with its id."""
+    """Whether that process is a Postgres on this data directory, not another with its id."""
     arguments = _arguments(pid)
     return "postgres" in arguments.partition(" ")[0] and f"-D {data} " in f"{arguments} "
 
@@ -71,10 +71,10 @@ def _stop(pid: int, data: Path) -> None:
 
 
 def _disown(lock: Path) -> None:
-    """Put our own process id into the lock file: Postgres takes that for a stale one.
+    """Put our own process id into the lock file, which makes it stale for Postgres.
 
-    The file must not be removed: it names the shared memory, by which Postgres sees whether
-    children of the dead server are still writing.
+    The file must not be removed: it names the shared memory that shows Postgres whether children
+    of the dead server are still writing.
     """
     _, _, rest = lock.read_text("utf-8").partition("\n")
     lock.write_text(f"{os.getpid()}\n{rest}", "utf-8")

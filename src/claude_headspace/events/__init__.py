@@ -1,1 +1,1 @@
-"""What the log holds: event types, payload schemas, the event itself. No I/O."""
+"""Events: their types, payload schemas and representation. No I/O."""

@@ -1,4 +1,4 @@
-"""An event, and what makes it fit to be written."""
+"""An event, and its conversion for Postgres."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from claude_headspace.errors import EventInvalid
 NO_SESSION = UUID(int=0)
 KEY_NAMESPACE = uuid5(NAMESPACE_URL, "https://claude-headspace.invalid/event-key")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-# What Python's str can hold and Postgres' jsonb cannot.
+# Characters that Python's str can hold but Postgres' jsonb cannot.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def derived_key(*parts: str) -> UUID:
-    """The key of an event that has no id of its own: the same parts, the same key."""
+    """The key of an event without an id of its own: the same parts give the same key."""
     name = "\x1f".join(parts).encode("utf-8", "backslashreplace").decode()
     return uuid5(KEY_NAMESPACE, name)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an event was read: the row of its source, and the byte its record starts at."""
+    """Where an event was read: the row of its source, and the offset of its record."""
 
     source_id: int
     offset: int
@@ -36,10 +36,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the log holds.
+    """An event of the log.
 
-    `timestamp` is the event's own time, with a zone. (`session_uuid`, `key`) is its identity:
-    written once, however often it is given. `annotations` says what was done to it.
+    `timestamp` is the event's own time, with a zone. (`session_uuid`, `key`) is its identity, under
+    which it is written only once. `annotations` says how it was changed.
     """
 
     type: str
@@ -60,7 +60,7 @@ class Event:
 
 
 def storable(text: str) -> tuple[str, int]:
-    """The text with every character that Postgres refuses replaced by U+FFFD, and how many."""
+    """The text with each character that Postgres refuses replaced by U+FFFD, and their number."""
     if text.isascii() and "\x00" not in text:
         return text, 0
     return _UNSTORABLE.subn(REPLACEMENT, text)

@@ -1,9 +1,9 @@
-"""Taking keys, tokens and passwords out of text before it is stored.
+"""Removing keys, tokens and passwords from text before it is stored.
 
-Every pattern of the ready-made list takes time in proportion to the text, whatever the text is:
-each begins at a literal that its own repetitions cannot run across, or at a boundary that a run
-has only once, and a repetition that may fail is bounded or ends at that literal. A token takes in
-all that could be part of it, so that replacing it makes no new beginning for another.
+All built-in patterns take time in proportion to the text, whatever the text is: each begins at a
+literal that its own repetitions cannot match, or at a boundary that a run has only once, and a
+repetition that may fail is bounded or ends at that literal. A token includes everything that could
+be part of it, so that its replacement cannot start another match.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _TYPES_OF_SOURCE_CODE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class SecretPattern:
-    """What one kind of secret looks like.
+    """The pattern of one kind of secret.
 
-    If the expression has named groups, the one that matched is replaced, else all of it. `hints`
-    are lower-case literals one of which stands in every text that can match: a text without any
-    is not searched; no hints means that every text is. `accepts` has the last word on a match.
+    If the expression has named groups, the one that matched is replaced, else the whole match.
+    `hints` are lower-case literals; a text that contains none of them cannot match and is not
+    searched. Without hints every text is searched. `accepts` can refuse a match.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class SecretPattern:
 
 
 class Redactor:
-    """Replaces what its patterns find by `[redacted:<kind>]`."""
+    """Replaces matches of its patterns by `[redacted:<kind>]`."""
 
     def __init__(self, patterns: Sequence[SecretPattern]) -> None:
         self._patterns = tuple(patterns)
@@ -56,7 +56,7 @@ class Redactor:
         return text, total
 
     def overwrite(self, text: str, filler: str) -> str:
-        """The text with each character of its secrets replaced; itself where it has none."""
+        """The text with each character of its secrets replaced; unchanged if it has none."""
         lowered = text.lower()
         for pattern in self._patterns:
             if not pattern.hints or any(hint in lowered for hint in pattern.hints):
@@ -65,14 +65,14 @@ class Redactor:
 
 
 def redact_bytes(redactor: Redactor | None, content: bytes) -> bytes:
-    """Content of any kind as it may be stored; unchanged without a redactor."""
+    """Any content without secrets; unchanged without a redactor."""
     if redactor is None:
         return content
     return redactor.redact(content.decode("utf-8", "replace"))[0].encode()
 
 
 def redact_work(redactor: Redactor, work: Work) -> Work:
-    """What the agent did, without the secrets in what it gave to tools."""
+    """The agent's work, without the secrets in the inputs of tools."""
     calls = tuple(
         msgspec.structs.replace(call, input=redact_json(redactor, bytes(call.input)))
         for call in work.calls
@@ -81,7 +81,7 @@ def redact_work(redactor: Redactor, work: Work) -> Work:
 
 
 def redact_json(redactor: Redactor, content: bytes) -> bytes:
-    """JSON: strings by themselves, in which a secret is not escaped; then all, names included."""
+    """JSON: first each string, where secrets are not escaped; then everything, names included."""
     try:
         value = msgspec.json.decode(content)
         after = _redact_value(redactor, value)
@@ -134,7 +134,7 @@ def _token(kind: str, expression: str, *hints: str) -> SecretPattern:
 
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-    # All of it, or, if its end is missing, the lines that can only be the body of a key.
+    # The whole key, or, if its end is missing, the lines that can only be part of a key.
     r"(?:[^-]*(?:-(?!----)[^-]*){0,64}-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
     r"|(?:(?:\s|\\[nr]){0,8}[A-Za-z0-9+/=]{40,}){1,400})"
 )
@@ -193,12 +193,12 @@ READY_MADE = (
 
 
 def make_redactor(more_patterns: Sequence[str]) -> Redactor:
-    """The ready-made patterns, and a person's own regular expressions on top."""
+    """A redactor with the built-in patterns and the user's own regular expressions."""
     own = tuple(SecretPattern("custom", re.compile(pattern)) for pattern in more_patterns)
     return Redactor(READY_MADE + own)
 
 
-# Fields with few values that programs decide by: a pattern of one's own may match one of them.
+# Fields with few values that programs rely on: a user's pattern might match one of them.
 _CHOICES = frozenset(
     {"actor", "source", "reason", "trigger", "from_state", "to_state", "hook_type",
      "notification_type", "prompt_source", "entrypoint"}
@@ -206,7 +206,7 @@ _CHOICES = frozenset(
 
 
 def redact_event(redactor: Redactor, event: Event) -> Event:
-    """The event without the secrets in its texts, marked; what identifies things stays."""
+    """The event without the secrets in its texts, annotated; identifiers stay."""
     payload: dict[str, Any] = {}
     total = 0
     for name, value in event.payload.items():

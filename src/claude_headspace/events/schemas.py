@@ -1,7 +1,7 @@
 """Payload schemas of the event types, and a fast check derived from them.
 
-A payload is JSON: its numbers are numbers and its strings are strings, nothing is converted.
-Unknown fields are errors.
+A payload is JSON; nothing is converted, so a number must be a number and a string a string. Unknown
+fields are errors.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Instant(Text):
 
 @lru_cache(maxsize=256)
 def parse_instant(text: str) -> datetime:
-    """The moment that an ISO 8601 string with a zone names; ValidationError otherwise.
+    """The moment of an ISO 8601 string with a zone; else ValidationError.
 
-    It can be named in UTC too, in which Postgres hands it to readers.
+    It can also be expressed in UTC, in which readers get it from Postgres.
     """
     if not _ISO_8601.fullmatch(text):
         raise ValidationError(f"must be an ISO 8601 time with a zone, is {text[:40]!r}")
@@ -65,16 +65,16 @@ def parse_instant(text: str) -> datetime:
 
 
 class PayloadSchema(Schema):
-    """What every payload schema is made from."""
+    """The base of all payload schemas."""
 
     class Meta:
-        """Nothing unknown goes into the log."""
+        """Unknown fields are errors."""
 
         unknown = RAISE
 
 
 class SessionRegistered(PayloadSchema):
-    """A session is known, with its project."""
+    """A session and its project have become known."""
 
     session_uuid = Text(required=True)
     project_path = Text(required=True)
@@ -83,7 +83,7 @@ class SessionRegistered(PayloadSchema):
 
 
 class SessionEnded(PayloadSchema):
-    """A session is over; it may speak again."""
+    """A session has ended; it may continue later."""
 
     session_uuid = Text(required=True)
     reason = Text(required=True, validate=validate.OneOf(("timeout", "unregistered", "closed")))
@@ -91,7 +91,7 @@ class SessionEnded(PayloadSchema):
 
 
 class TurnDetected(PayloadSchema):
-    """One exchange: something a person typed, or text that the agent answered."""
+    """A turn: something that the user typed, or a text of the agent."""
 
     session_uuid = Text(required=True)
     actor = Text(required=True, validate=validate.OneOf(("user", "agent")))
@@ -107,7 +107,7 @@ class TurnDetected(PayloadSchema):
 
 
 class StateTransition(PayloadSchema):
-    """A command of an agent went from one state to another."""
+    """An agent's command has changed its state."""
 
     agent_id = WholeNumber(required=True)
     command_id = WholeNumber(required=True)
@@ -132,7 +132,7 @@ class HookReceived(PayloadSchema):
 
 
 class NoteAdded(PayloadSchema):
-    """A person, or a program for one, put something of their own into the log."""
+    """A note that a person or a program has added to the log."""
 
     text = Text(required=True)
     tags = fields.List(Text())
@@ -145,8 +145,8 @@ Check = Callable[[Any], bool]
 def quick_check(schema: Schema) -> Check:
     """A check that accepts only what `schema` accepts, and is many times faster.
 
-    It may refuse what the schema accepts (a kind of field it does not know, a hook): ask the
-    schema then, which also says what is wrong.
+    It may refuse what the schema accepts (for example an unknown kind of field): then use the
+    schema, which also says what is wrong.
     """
     checks = {name: _field_check(field) for name, field in schema.fields.items()}
     if any(schema._hooks.values()) or schema.unknown != RAISE:
@@ -193,7 +193,7 @@ _CHECKS: Mapping[type, Check] = {
 
 
 def _field_check(field: fields.Field[Any]) -> Check:
-    """What a value of this field must be; refuses everything when the field is not a plain one."""
+    """A check of this field's values; it refuses everything if the field is not a plain one."""
     plain = field.data_key is None and not field.dump_only
     if not plain or type(field) not in _CHECKS:
         return _refuse
@@ -207,12 +207,12 @@ def _field_check(field: fields.Field[Any]) -> Check:
 
 
 def check_payload(schema: Schema, payload: Any) -> None:
-    """Raise EventInvalid, naming the first field at fault, unless the schema accepts."""
+    """Raise EventInvalid, which names the first wrong field, unless the schema accepts it."""
     if not isinstance(payload, dict):
         raise EventInvalid("payload", f"must be a JSON object, is {type(payload).__name__}")
     try:
         errors = schema.validate(payload)
-    except (TypeError, AttributeError) as error:  # field names that are no strings
+    except (TypeError, AttributeError) as error:  # field names that are not strings
         raise EventInvalid("payload", f"cannot be checked: {error}") from error
     for name, problems in errors.items():
         told = problems[0] if isinstance(problems, list) else problems

@@ -1,6 +1,6 @@
-"""The event types, and the check that every event passes before it is written.
+"""The event types, and the check of every event before it is written.
 
-Another package adds a type by an entry point in the group `claude_headspace.event_types`: its
+Another package adds a type with an entry point in the group `claude_headspace.event_types`: its
 name is the type, its value a marshmallow Schema class for the payload.
 """
 
@@ -40,7 +40,7 @@ _BUILT_IN: Mapping[str, type[Schema]] = {
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """One type: its schema, and the quick check derived from it."""
+    """One type: its schema and the quick check derived from it."""
 
     name: str
     schema: Schema
@@ -60,7 +60,7 @@ class Taxonomy:
         return iter(self._types.values())
 
     def check(self, event: Event) -> None:
-        """Raise EventInvalid, naming the field at fault, unless the event may be written."""
+        """Raise EventInvalid, which names the wrong field, unless the event may be written."""
         kind = self._types.get(event.type) if isinstance(event.type, str) else None
         if kind is None:
             known = ", ".join(self._types)

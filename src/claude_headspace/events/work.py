@@ -1,15 +1,15 @@
-"""What the agent did and spent by one line: calls of tools, their results, replies of a model."""
+"""What the agent did and used in one line: tool calls, their results, replies of a model."""
 
 from __future__ import annotations
 
 import msgspec
 
-# How a call of a tool ended; of one that is still out nothing is said.
+# How a tool call ended; an open call has no outcome.
 OUTCOMES = ("ok", "error", "denied", "interrupted")
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):
-    """A call of a tool; `input` is the JSON that it was given."""
+    """A tool call; `input` is its input as JSON."""
 
     id: str
     tool: str
@@ -17,7 +17,7 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToolResult(msgspec.Struct, frozen=True, gc=False):
-    """What came of a call; `size` counts the bytes of its content, as JSON."""
+    """The result of a call; `size` is the length of its content as JSON."""
 
     id: str
     outcome: str
@@ -25,7 +25,7 @@ class ToolResult(msgspec.Struct, frozen=True, gc=False):
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """What one reply of a model has cost so far; `cache_write_1h` is part of `cache_write`."""
+    """The tokens of one reply so far; `cache_write_1h` is part of `cache_write`."""
 
     message_id: str
     model: str
@@ -39,7 +39,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Work(msgspec.Struct, frozen=True, gc=False):
-    """All of this that one record says, and the subagent that did it."""
+    """The work in one record, and the subagent that did it."""
 
     subagent: str | None = None
     usage: Usage | None = None

@@ -1,1 +1,1 @@
-"""Pushes what a machine's own log holds to a central one."""
+"""Pushes a machine's own log to a central one."""

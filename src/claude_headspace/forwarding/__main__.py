@@ -1,4 +1,4 @@
-"""The forwarder, a program of supervisord's: `python -I -m claude_headspace.forwarding`."""
+"""The forwarder, a program under supervisord: `python -I -m claude_headspace.forwarding`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main() -> int:
         config = load_config()
         configure_logging(config.logging.level)
         if config.forward.url is None:
-            logger.info("forward.url is not set: nothing is to be forwarded")
+            logger.info("forward.url is not set: nothing to forward")
             return NOT_NEEDED
         make_forwarder(config).run()
     except HeadspaceError as error:

@@ -1,4 +1,4 @@
-"""The central log: writes what a machine sends, each page in one transaction with its cursor."""
+"""The central log: writes pages of a machine, each in one transaction with its cursor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NUMBER = (
     " SELECT %(origin)s, '{kind}', given.id, new.id FROM given JOIN new USING ({key})"
     " ON CONFLICT (origin, kind, local_id) DO UPDATE SET id = excluded.id"
 )
-# A file that has another name now is the same source.
+# A renamed file is still the same source.
 _RENAME = (
     "UPDATE {table} old SET path = r.path FROM ({given}) r JOIN forwarded_ids m"
     " ON m.origin = %(origin)s AND m.kind = 'sources' AND m.local_id = r.id"
@@ -46,7 +46,7 @@ _CURSOR = (
 
 
 class Far:
-    """Writes over one connection, for as long as that lasts."""
+    """Writes over one connection, as long as it lasts."""
 
     def __init__(self, database: Database, origin: str) -> None:
         self._database = database
@@ -56,11 +56,11 @@ class Far:
         self.pages = 0
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         self._database.close()
 
     def begin(self) -> tuple[int, int]:
-        """Connect; up to which event everything is here, and how many pages were written."""
+        """Connect; returns the id up to which all events are here, and the number of pages."""
         self._database.connect()
         self._precondition = self._database.precondition()
         self._columns = dict(self._database.execute(_COLUMNS))
@@ -71,7 +71,7 @@ class Far:
         return event_id, self.pages
 
     def write(self, page: Page) -> None:
-        """All of it or nothing, and on the disk when this returns."""
+        """Write a page completely or not at all; it is on disk when this returns."""
         assert self._precondition is not None  # noqa: S101  begun before
         moved = {"origin": self._origin, "event_id": page.reached, "pages": self.pages + 1}
         statements = [
@@ -112,7 +112,7 @@ class Far:
             or "true",
             key=kind.names(),
             excluded=", ".join(f"excluded.{name}" for name in columns),
-            # Of a session that two machines saw, each event stays as it was told first.
+            # If two machines have a session, each event stays as it was first written.
             where=" WHERE old.source_id IS NOT DISTINCT FROM excluded.source_id"
             if kind.table == "events"
             else "",

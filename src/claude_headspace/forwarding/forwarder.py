@@ -1,4 +1,4 @@
-"""Pushes page after page, for ever; what is away is waited for."""
+"""Pushes page after page, and waits for servers that are away."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Forwarder:
-    """`bytes_per_second` bounds what goes over the line, on average; None: nothing does."""
+    """`bytes_per_second` limits the average rate; None means no limit."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Forwarder:
         self._begun = False
 
     def run(self) -> None:
-        """For ever."""
+        """Run for ever."""
         pause, told = _FIRST_PAUSE_SECONDS, ""
         while True:
             try:
@@ -50,12 +50,12 @@ class Forwarder:
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def close(self) -> None:
-        """Drop both connections."""
+        """Close both connections."""
         self._near.close()
         self._far.close()
 
     def step(self) -> bool:
-        """Push one page; whether there was anything to push."""
+        """Push one page; returns whether there was anything to push."""
         if not self._begun:
             self._near.begin(*self._far.begin())
             self._begun = True

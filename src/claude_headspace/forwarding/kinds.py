@@ -1,4 +1,4 @@
-"""The tables that are pushed, in the order in which their rows can be written."""
+"""The tables to push, in the order in which their rows can be written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 PAGE_ROWS = 200
-# Ids of transcripts' sources and of other files never meet: those are negative.
+# Ids of transcripts and of sidecars never collide: those of sidecars are negative.
 _SOURCES = "sources"
 _OF_SOURCE = {"source_id": _SOURCES}
 
@@ -15,9 +15,9 @@ _OF_SOURCE = {"source_id": _SOURCES}
 class Kind:
     """One table.
 
-    `key`: the columns by which a row is known everywhere, with their types. `numbers`: the kind of
-    its ids, of which each log has its own. `refers`: columns that hold such ids.
-    `needs`: of those, the ones without which there can be no row. `page`: how many at once.
+    `key`: the columns that identify a row in every log, with their types. `numbers`: the kind of
+    its ids, which differ in each log. `refers`: columns with such ids. `needs`: those of them that
+    a row must have. `page`: rows per page.
     """
 
     table: str

@@ -1,4 +1,4 @@
-"""The machine's own log: what in it is not in the central one yet."""
+"""The machine's own log: its rows that are not in the central log yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_headspace.store.follow import Follower
 
 PAGE_ROWS = 1000
 PAGE_BYTES = 2_000_000
-# What was read must not be taken back by a crash: its ids would be another row's then.
+# A crash must not undo rows that were read: other rows would then get their ids.
 _FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace.forwarding', '')"
 _NOTE = """
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -37,7 +37,7 @@ _DUE = (
     " (SELECT seq, key FROM forward_due WHERE kind = '{table}' ORDER BY seq LIMIT {page}) d"
     " LEFT JOIN {table} t ON ({names}) = ({values}){which})"
 )
-# Between the rows that they refer to and the others.
+# Events come between the rows to which they refer and all others.
 _NEW = (
     "(SELECT {place} AS place, 'events' AS kind, e.id AS seq, NULL::jsonb AS key,"
     " to_jsonb(e) AS row FROM events e WHERE e.id > %(event_id)s AND e.id <= %(horizon)s"
@@ -52,7 +52,7 @@ _CUT = (
 
 
 class Due(NamedTuple):
-    """A row as JSON, or None where it is gone; without a key it is a new event."""
+    """A row as JSON, or None if it is gone; without a key it is a new event."""
 
     kind: str
     seq: int
@@ -62,14 +62,14 @@ class Due(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is to be written together; `reached` is the id of the last new event that is in it."""
+    """Rows to write together; `reached` is the id of the last new event among them."""
 
     due: Sequence[Due]
     reached: int
 
 
 class Near:
-    """Reads what is due, and notes what has arrived."""
+    """Reads rows that are due, and records those that have arrived."""
 
     def __init__(self, database: Database, origin: str) -> None:
         self._database = database
@@ -77,11 +77,11 @@ class Near:
         self._follower: Follower | None = None
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         self._database.close()
 
     def begin(self, event_id: int, pages: int) -> None:
-        """Go on after what the central log says it has; everything is due where it was set back."""
+        """Continue after what the central log has; if that was reset, everything is due."""
         triggers = list(_triggers())
         if self._database.execute(_TRIGGERS)[0][0] < len(triggers):
             for statement in (*_functions(), *triggers):
@@ -99,12 +99,12 @@ class Near:
             self._database.execute(_ALL.format(table=kind.table, key=_pairs(kind), which=which))
 
     def _follow(self, event_id: int) -> None:
-        # It says how far ids are final, and reads nothing.
+        # It only finds out how far ids are final.
         self._follower = Follower(self._database, event_id, types=())
         self.event_id = event_id
 
     def read(self) -> Page:
-        """What is due now, perhaps nothing; on the disk, so that no crash takes it back."""
+        """The rows that are due now, if any; they are on disk, so that no crash can undo them."""
         horizon = self._horizon()
         asked = {"event_id": self.event_id, "horizon": horizon}
         found = [Due(*row) for row in self._database.execute(_PAGE, asked)]
@@ -118,13 +118,13 @@ class Near:
         try:
             return self._follower.read().cursor
         except CursorAhead:
-            # This log was set back, as by a backup: what is in both is written over.
+            # This log was reset, for example by a backup: rows in both logs are overwritten.
             self._all_due(0)
             self._follow(0)
             return self._follower.read().cursor
 
     def arrived(self, page: Page, pages: int) -> None:
-        """Note that everything of a page is in the central log, unless it has changed since."""
+        """Record that the rows of a page are in the central log, unless they changed since."""
         self.event_id = page.reached
         seqs = [due.seq for due in page.due if due.key is not None]
         self._database.execute(
@@ -136,7 +136,7 @@ class Near:
         )
 
     def wait(self, seconds: float) -> None:
-        """Until something was written, or so long."""
+        """Wait until something is written, at most this long."""
         if self._follower is not None:
             self._follower.listen()
             self._follower.wait(seconds)
@@ -166,7 +166,7 @@ def _triggers() -> Iterator[str]:
 def _page() -> str:
     def due(place: int, kind: Kind) -> str:
         values = ", ".join(f"(d.key ->> '{name}')::{of}" for name, of in kind.key.items())
-        # New events come by their ids.
+        # New events are found by their ids.
         which = " WHERE t.id IS NULL OR t.id <= %(event_id)s" if kind is EVENTS else ""
         names = kind.names("t.")
         return _DUE.format(

@@ -1,1 +1,1 @@
-"""The status file that the watcher leaves, and the verdict drawn from it."""
+"""The watcher's status file, and the verdict derived from it."""

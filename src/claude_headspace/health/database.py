@@ -1,4 +1,4 @@
-"""One round trip to Postgres that ends in time, whether the server is away, frozen or far."""
+"""One round trip to Postgres with a time limit, even if the server is away, frozen or slow."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class PingDeadline(HeadspaceError):
 
 
 class DatabaseProbe:
-    """Pings in a thread, because looking up a host name cannot be given a time limit.
+    """Pings in a thread, because the look-up of a host name has no time limit.
 
-    Callers at the same moment share one ping, and a hanging one is never joined by a second.
+    Simultaneous callers share one ping; while one hangs, no second one starts.
     """
 
     def __init__(self, url: Callable[[], str], limit_seconds: float = TIME_LIMIT_SECONDS) -> None:
@@ -36,7 +36,7 @@ class DatabaseProbe:
         self._running: _Ping | None = None
 
     def start(self) -> Callable[[], DatabasePing | Problem]:
-        """Begin, and return what waits for the answer, at most for the limit and a little."""
+        """Start, and return a function that waits for the answer, little longer than the limit."""
         with self._lock:
             if self._running is None or not self._running.is_alive():
                 self._running = _Ping(self._url, self._limit)
@@ -66,9 +66,9 @@ class _Ping(threading.Thread):
 
 
 def ping(url: str, limit_seconds: float) -> float:
-    """Seconds for connecting and one statement, at the first host of the address that will do.
+    """Seconds to connect and run one statement, at the first suitable host of the address.
 
-    All of them are asked at once. Raises psycopg2.Error, PingDeadline or DatabaseUnavailable.
+    All hosts are tried at once. Raises psycopg2.Error, PingDeadline or DatabaseUnavailable.
     """
     began = time.monotonic()
     waits: dict[Asking, Wait | None] = {asking(h.dsn, url): None for h in hosts_of(url)}
@@ -92,7 +92,7 @@ def ping(url: str, limit_seconds: float) -> float:
 
 
 def _ready(waits: Mapping[Asking, Wait | None], deadline: float) -> list[Asking]:
-    """Those that have something to do; raises PingDeadline when none has in time."""
+    """The connections that are ready; raises PingDeadline if none is in time."""
     begun = [each for each, wait in waits.items() if wait is None]
     readers = [wait[0] for wait in waits.values() if wait and not wait[1]]
     writers = [wait[0] for wait in waits.values() if wait and wait[1]]

@@ -1,4 +1,4 @@
-"""Whether the disk of the state directory has room; asked of the system, without writing."""
+"""Whether the disk of the state directory has room; checked without writing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LEAST_BYTES = 1_000_000
 
 
 def disk_problem(directory: Path) -> str:
-    """One sentence about a disk that is full, or nothing."""
+    """A sentence about a full disk, or nothing."""
     try:
         found = os.statvfs(directory)
     except OSError as error:

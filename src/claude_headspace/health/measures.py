@@ -1,6 +1,6 @@
-"""What the watcher measures since its start: counts by kind, and how long things took.
+"""What the watcher has measured since its start: counts by kind, and durations.
 
-Light to import: the watcher's own process does.
+Light to import, because the watcher's process imports it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REJECTION_REASONS = ("damaged", "identity", "poison", "refused", "timestamp", "t
 
 @dataclass(slots=True)
 class Histogram:
-    """How often something took how many seconds.
+    """A histogram of durations in seconds.
 
     `counts` are of one bucket each, up to and including its bound; the last has no bound.
     """
@@ -37,12 +37,12 @@ class Histogram:
             raise ValueError("a histogram whose buckets do not fit")
 
     def observe(self, seconds: float) -> None:
-        """Count one."""
+        """Count one duration."""
         self.counts[bisect_left(self.bounds, seconds)] += 1
         self.sum += seconds
 
     def bound_of(self, share: float) -> float | None:
-        """The bound that this share of all did not exceed; None for nothing, or beyond all."""
+        """The bound that this share of all did not exceed; None without values or bound."""
         wanted = share * sum(self.counts)
         reached = 0
         for bound, count in zip(self.bounds, self.counts, strict=False):
@@ -56,8 +56,8 @@ class Histogram:
 class Measures:
     """Events written by type, dead letters by reason, and two durations.
 
-    `write_seconds` is of whole batches, from the first try to what is durable. `lag_seconds` is
-    of live events, from their own time to when they are durable.
+    `write_seconds` is of whole batches, from the first try until they are durable. `lag_seconds` is
+    of live events, from their own time until they are durable.
     """
 
     written: dict[str, Count] = field(default_factory=dict)

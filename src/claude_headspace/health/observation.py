@@ -1,4 +1,4 @@
-"""What a verdict rests on: everything that was seen at one moment."""
+"""The input of a verdict: everything observed at one moment."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class Program:
 
     @property
     def is_running(self) -> bool:
-        """Whether there is a process that is not being stopped."""
+        """Whether it has a process that is not being stopped."""
         return self.state in ("RUNNING", "STARTING") and self.pid > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something could not be asked; one sentence says why."""
+    """Something did not answer; one sentence says why."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardState:
-    """What the guard inside supervisord says of itself.
+    """What the guard inside supervisord reports about itself.
 
-    `next_try_seconds`: how long until a watcher that was given up is tried again, if it is.
+    `next_try_seconds`: how long until a watcher that was given up is tried again, if ever.
     """
 
     restarts: int
@@ -58,12 +58,12 @@ class DatabasePing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """Everything the verdict rests on; `database` is None when nobody asked.
+    """The input of a verdict; `database` is None if it was not checked.
 
-    `dangers` are sentences about what harms the user, whether everything runs or not; `remarks`
-    about what harms nobody, and is worth knowing.
+    `dangers` are sentences about things that harm the user even if everything runs; `remarks` are
+    about harmless things worth knowing.
     `disk` says what is wrong with the disk of the state directory, if anything.
-    `ended` says that the process which wrote the status is no more.
+    `ended` says that the process that wrote the status has ended.
     """
 
     now: float
@@ -96,12 +96,12 @@ class Observation:
         return watcher is not None and watcher.state == "FATAL"
 
     def silence(self, status: WatcherStatus) -> float:
-        """Seconds since the watcher's last sign of life."""
+        """Seconds since the watcher's last heartbeat."""
         return self.now - status.beat_at
 
     @property
     def is_beating(self) -> bool:
-        """Whether that was just now."""
+        """Whether the last heartbeat is recent."""
         status = self.status
         if self.ended or not isinstance(status, WatcherStatus):
             return False

@@ -22,7 +22,7 @@ TICK_SECONDS = 5
 
 
 def reasons(seen: Observation) -> Iterator[str]:
-    """Why this is not healthy; nothing if it is."""
+    """Why this is not healthy; nothing if it is healthy."""
     if seen.disk:
         yield seen.disk
     if isinstance(seen.programs, Problem):
@@ -87,7 +87,7 @@ def _not_running(seen: Observation, watcher: Program) -> str:
 
 
 def next_try(guard: GuardState | Problem) -> str:
-    """A clause about when a watcher that is given up is tried again; nothing where it is not."""
+    """A clause about when a watcher that was given up is tried again; else nothing."""
     if isinstance(guard, Problem) or guard.next_try_seconds is None:
         return ""
     return f"; next try in {max(1.0, guard.next_try_seconds / 60):.0f} min"
@@ -163,7 +163,7 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
 
 
 def notes(seen: Observation) -> Iterator[str]:
-    """What does not change the verdict."""
+    """Remarks that do not change the verdict."""
     programs = () if isinstance(seen.programs, Problem) else seen.programs
     for program in programs:
         if program.state == "FATAL" and program.name not in (seen.watcher, seen.listener):
@@ -178,7 +178,7 @@ def notes(seen: Observation) -> Iterator[str]:
             f" (limit: {status.doing_limit:g} s): {status.doing}"
         )
     if status.poison_lines:
-        yield f"lines set aside because they killed the watcher: {status.poison_lines}"
+        yield f"lines rejected because they killed the watcher: {status.poison_lines}"
     if not status.notifications:
         yield "file notifications are not in use: changes are found by scanning alone"
     if status.capture_total_bytes:

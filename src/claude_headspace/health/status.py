@@ -1,6 +1,6 @@
-"""The small file in which the watcher says how it is, for when nothing else can be asked.
+"""The watcher's status file, which can be read when nothing else answers.
 
-Light to import: the watcher's own process does.
+Light to import, because the watcher's process imports it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ProblemKind = Literal["missing", "unreadable", "torn", "foreign", "future"]
 
 @dataclass(slots=True, kw_only=True)
 class WriteFigures:
-    """What a writer did since it was made; times are epoch seconds."""
+    """What a writer has done since its start; times are epoch seconds."""
 
     written: int = 0
     duplicates: int = 0
@@ -45,14 +45,13 @@ class WriteFigures:
 
 @dataclass(slots=True, kw_only=True)
 class WatcherStatus(WriteFigures):
-    """One moment of the watcher; times are epoch seconds, counts are since its start.
+    """The state of the watcher at one moment; times are epoch seconds, counts are since its start.
 
-    `committed_bytes` only grows, `advanced_at` is when it last did; `oldest_unread_at` is since
-    when the watcher has known of the file that has waited longest. `capture_total_bytes` is set
-    while a large backlog is being read. `measures` is None where another
-    version left something else.
-    `doing` is what the work has announced, `doing_seconds` for how long it has done so at
-    `beat_at`, and `doing_limit` how long it may take.
+    `committed_bytes` only grows, `advanced_at` is when it last did; `oldest_unread_at` is when the
+    watcher found the file that has waited longest. `capture_total_bytes` is set while a large
+    backlog is being read. `measures` is None if another version wrote something else.
+    `doing` is the work that was announced, `doing_seconds` how long it had taken at `beat_at`, and
+    `doing_limit` how long it may take.
     """
 
     pid: int
@@ -80,7 +79,7 @@ class WatcherStatus(WriteFigures):
     measures: Measures | None = None
 
     def to_json(self) -> str:
-        """One line; long texts are cut so that a reader never meets an endless file."""
+        """One line; long texts are cut, so that the file stays small."""
         values = asdict(self)
         for name in ("doing", "reason", "last_error", "trouble"):
             if values[name] is not None:
@@ -88,7 +87,7 @@ class WatcherStatus(WriteFigures):
         return json.dumps(values) + "\n"
 
     def frozen(self) -> WatcherStatus:
-        """A copy that shares nothing that changes, for another thread."""
+        """A copy without shared mutable state, for another thread."""
         return replace(self, measures=copy.deepcopy(self.measures))
 
     @classmethod
@@ -103,7 +102,7 @@ class WatcherStatus(WriteFigures):
 
 @dataclass(frozen=True, slots=True)
 class StatusProblem:
-    """Why there is no status to judge by, in one sentence for a person."""
+    """Why there is no usable status, in one sentence for people."""
 
     kind: ProblemKind
     detail: str
@@ -113,17 +112,17 @@ StatusResult: TypeAlias = WatcherStatus | StatusProblem
 
 
 def status_path(state_directory: Path) -> Path:
-    """Where the watcher of this state directory keeps its status."""
+    """The status file of the watcher of this state directory."""
     return state_directory / FILE_NAME
 
 
 def write_status(path: Path, status: WatcherStatus) -> None:
-    """Replace the file whole; raises OSError (a full disk) with the old file left as it was."""
+    """Replace the file atomically; on OSError (a full disk) the old file is unchanged."""
     write_private(path, status.to_json())
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file only its owner can read, whole or not at all."""
+    """Write a file that only its owner can read, completely or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -133,7 +132,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_status(path: Path, now: float | None = None) -> StatusResult:
-    """Read what the watcher left; never raises for what it finds there."""
+    """Read the watcher's status; never raises, whatever the file contains."""
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST_BYTES)

@@ -1,4 +1,4 @@
-"""From what was seen to a verdict with reasons: pure, so every case can be tried."""
+"""Derives a verdict with reasons from an observation: a pure function, so every case is tested."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Health = Literal["healthy", "degraded", "down"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`reasons` say what is wrong, `notes` what is worth knowing, `checks` hold the figures."""
+    """`reasons` say what is wrong, `notes` what is worth knowing, `checks` contain the figures."""
 
     status: Health
     reasons: tuple[str, ...]

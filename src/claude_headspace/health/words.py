@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Figures for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 def local_time(epoch_seconds: float | None) -> str | None:
-    """ISO 8601 with the zone of this machine."""
+    """ISO 8601 in this machine's time zone."""
     if epoch_seconds is None:
         return None
     return datetime.fromtimestamp(epoch_seconds).astimezone().isoformat(timespec="milliseconds")

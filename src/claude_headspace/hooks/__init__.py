@@ -1,1 +1,1 @@
-"""Claude Code's hooks: the command they run, and the settings that make Claude Code run it."""
+"""Claude Code's hooks: the command that they run, and the settings that install it."""

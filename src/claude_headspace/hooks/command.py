@@ -1,8 +1,8 @@
-"""The command that Claude Code runs at a hook: one `hook_received` event into the inbox.
+"""The command that Claude Code runs at a hook: it puts one `hook_received` event into the inbox.
 
-Claude Code waits for it and reads what it prints, so it is quick, prints nothing and always
-ends with status 0; what goes wrong is noted in a small log beside the inbox. Paths are strings
-and types are not loaded, for the same haste.
+Claude Code waits for it and reads its output, so it is quick, prints nothing and always exits with
+0; errors go to a small log beside the inbox. To be quick, paths are strings and types are not
+imported.
 """
 # ruff: noqa: PTH100, PTH109, PTH118, PTH120
 
@@ -35,11 +35,11 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class HookInputError(HeadspaceError):
-    """What stood on standard input is not what Claude Code gives a hook."""
+    """Standard input is not the input of a hook."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run `--inbox DIR` with the hook's JSON on standard input; 0 whatever happens."""
+    """Run `--inbox DIR` with the hook's JSON on standard input; always returns 0."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox: str | None = None
     try:
@@ -52,9 +52,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def payload_of(received: bytes) -> dict[str, str]:
-    """Return the payload of `hook_received` for the JSON that Claude Code gave the hook.
+    """Return the payload of `hook_received` for the hook's JSON.
 
-    Bytes that are no UTF-8 become U+FFFD: a prompt that was cut within a character is none.
+    Bytes that are not UTF-8 become U+FFFD, such as in a prompt that was cut inside a character.
     """
     text = received.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", "replace")
     try:
@@ -66,7 +66,7 @@ def payload_of(received: bytes) -> dict[str, str]:
     payload = {
         "hook_type": _required(fields, "hook_event_name"),
         "claude_session_id": _required(fields, "session_id"),
-        # Claude Code before 1.0.54 does not say where it works, but runs hooks there.
+        # Claude Code before 1.0.54 does not name its directory, but runs hooks in it.
         "working_directory": _text(fields, "cwd") or os.getcwd(),
     }
     present = {name: _text(fields, name) for name in OPTIONAL_FIELDS}
@@ -98,7 +98,7 @@ def _inbox_from(arguments: Sequence[str]) -> str:
 
 
 def _read_input(descriptor: int) -> bytes:
-    """Read until the end, or what there is when the time is up."""
+    """Read until the end, or until the time is up."""
     deadline = time.monotonic() + INPUT_SECONDS
     received = bytearray()
     while _readable(descriptor, deadline):
@@ -122,7 +122,7 @@ def _note(inbox: str | None, error: Exception) -> None:
     try:
         _append_note(os.path.join(os.path.dirname(os.path.abspath(inbox)), LOG_NAME), error)
     except OSError:
-        return  # there is nowhere left to say it
+        return  # there is nowhere left to report it
 
 
 def _append_note(log: str, error: Exception) -> None:
@@ -139,5 +139,5 @@ def _append_note(log: str, error: Exception) -> None:
 
 
 if __name__ == "__main__":
-    # Straight out: nothing is buffered, and taking the interpreter down costs milliseconds.
+    # Exit directly: nothing is buffered, and a regular exit takes milliseconds.
     os._exit(main(sys.argv[1:]))

@@ -1,7 +1,7 @@
-"""Finding our hook entries of an earlier form, which an older Claude Code turns against its user.
+"""Finding dangerous hook entries that an earlier version of this program wrote.
 
-That form names `/bin/sh` as the command and all else as `args`. A client that does not know `args`
-runs the shell alone, with the hook's input on standard input, and so a prompt as a script.
+They name `/bin/sh` as the command and everything else as `args`. A Claude Code that does not know
+`args` runs the shell alone with the hook's input, and so executes a prompt as a script.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 from claude_headspace.hooks.settings import Settings, configured
 from claude_headspace.hooks.settings_file import default_settings_path
 
-# What Claude Code does where nothing else is set.
+# Claude Code's default.
 CLEANUP_DAYS = 30
 MAX_SETTINGS_BYTES = 4 * 1024 * 1024
 
 
 def settings_paths(projects: Iterable[Path]) -> list[Path]:
-    """Return the settings that matter here: the user's, and those beside captured transcripts."""
+    """Return the relevant settings files: the user's, and those beside captured transcripts."""
     paths = [directory.parent / "settings.json" for directory in projects]
     with suppress(RuntimeError):  # a user without a home
         paths.insert(0, default_settings_path())
@@ -30,25 +30,25 @@ def settings_paths(projects: Iterable[Path]) -> list[Path]:
 
 
 def warnings(paths: Iterable[Path]) -> list[str]:
-    """Return a sentence for each file with dangerous entries; never raises for what is there."""
+    """Return a sentence for each file with dangerous entries; never raises."""
     found = [(path, dangerous_events(_settings_of(path))) for path in paths]
     return [warning(path, events) for path, events in found if events]
 
 
 def cleanup_days(paths: Iterable[Path]) -> int:
-    """Return after how many days Claude Code deletes transcripts, by these settings."""
+    """Return after how many days Claude Code deletes transcripts with these settings."""
     told = [_settings_of(path).get("cleanupPeriodDays") for path in paths]
     days = [each for each in told if type(each) is int and each >= 0]
     return min(days, default=CLEANUP_DAYS)
 
 
 def dangerous_events(settings: Settings) -> list[str]:
-    """Return the events at which an entry of ours in its earlier form stands."""
+    """Return the events that have a dangerous entry of ours."""
     return list(dict.fromkeys(one.event for one in configured(settings) if one.dangerous))
 
 
 def warning(path: Path, events: Sequence[str]) -> str:
-    """Say what is wrong with a file, and what to do."""
+    """Describe what is wrong with a file, and the remedy."""
     return (
         f"{path} contains dangerous hook entries of an earlier version ({', '.join(events)}): "
         "Claude Code before 2.1.139 executes prompts through them; to rewrite them: "
@@ -57,7 +57,7 @@ def warning(path: Path, events: Sequence[str]) -> str:
 
 
 def _settings_of(path: Path) -> Settings:
-    """Read as Claude Code does; what it cannot read holds no danger either."""
+    """Read settings like Claude Code; a file that it cannot read is not dangerous."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:

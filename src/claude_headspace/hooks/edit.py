@@ -1,4 +1,4 @@
-"""Editing Claude Code's settings file: shown before, backed up once, replaced whole, read again."""
+"""Editing Claude Code's settings file: backed up once, replaced atomically, then verified."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ Replace = Callable[[Path, Path], object]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What was done to one settings file, or would be.
+    """An edit of one settings file, done or planned.
 
-    `restored`: it has become, to the byte, what a backup says; `backup` is what it was before.
+    `restored`: the file is now identical to a backup; `backup` is a copy of the previous file.
     """
 
     path: Path
@@ -48,10 +48,10 @@ def edit(
     dry_run: bool = False,
     replace: Replace = os.replace,
 ) -> Edit:
-    """Make the settings what `change` returns for them; `replace` puts a file in another's place.
+    """Replace the settings by what `change` returns; `replace` renames a file over another.
 
-    Where a backup says the same as the wanted settings, the file gets the backup's very bytes; a
-    file that would have nothing in it and has no such backup goes. Raises HookSettingsError.
+    If a backup has the same settings, the file gets the backup's bytes; without such a backup, a
+    file that would be empty is deleted. Raises HookSettingsError.
     """
     before = read_settings(path)
     wanted = change(before.settings)
@@ -68,12 +68,12 @@ def edit(
 
 
 def own_backup(path: Path) -> Path:
-    """Where the one backup of a settings file stands."""
+    """The path of the backup of a settings file."""
     return path.with_name(f"{path.name}.claude-headspace{BACKUP_SUFFIX}")
 
 
 def _kept_bytes(path: Path, wanted: Settings) -> bytes | None:
-    """What a backup beside the file holds, if that says just what is wanted, in its order."""
+    """The bytes of a backup beside the file that has exactly these settings, in its order."""
     written = json.dumps(entries.without_empty(wanted))
     for backup in _backups(path):
         with suppress(HookSettingsError, OSError):
@@ -85,7 +85,7 @@ def _kept_bytes(path: Path, wanted: Settings) -> bytes | None:
 
 
 def _backups(path: Path) -> Iterator[Path]:
-    """Every backup that a version of this program made, ours of today first."""
+    """All backups that versions of this program have made, the current kind first."""
     yield own_backup(path)
     with suppress(OSError):
         beside = [p for p in path.parent.iterdir() if p.name.startswith(f"{path.name}.")]
@@ -93,7 +93,7 @@ def _backups(path: Path) -> Iterator[Path]:
 
 
 def _put_in_place(before: SettingsFile, after: bytes | None, replace: Replace) -> Path | None:
-    """Back the file up where needed, and replace it; return the backup if one was made."""
+    """Back the file up if needed, and replace it; return the backup if one was made."""
     path = before.path
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -119,7 +119,7 @@ def _put_in_place(before: SettingsFile, after: bytes | None, replace: Replace) -
 
 
 def _back_up(before: SettingsFile) -> Path | None:
-    """Keep what the file holds, unless what it was without our entries is kept already."""
+    """Back the file up, unless a backup without our entries exists already."""
     if before.content is None:
         return None
     without_ours = entries.remove(before.settings, None)
@@ -142,7 +142,7 @@ def _check_unchanged(before: SettingsFile) -> None:
 
 
 def _verify(path: Path, after: bytes | None, backup: Path | None) -> None:
-    """A running Claude Code may write the settings that it holds."""
+    """Check the file: a running Claude Code may have written its own copy of the settings."""
     if _content(path) != after:
         kept = f"; the previous version is in {backup}" if backup else ""
         raise HookSettingsError(
@@ -159,7 +159,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def _write_beside(original: Path, path: Path, content: bytes) -> None:
-    """Write a file with the mode and the owner of the original; for its owner alone if new."""
+    """Write a file with the mode and owner of the original; private if it is new."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -190,7 +190,7 @@ def _difference(before: SettingsFile, after: bytes) -> str:
 
 
 def _written_like(content: bytes | None, wanted: Settings) -> bytes:
-    """Write the settings in the manner of the file: indentation, line ends, mark, last newline."""
+    """Write the settings in the file's style: indentation, line ends, BOM, last newline."""
     text = "{\n  \n}\n" if content is None else content.decode("utf-8")
     written = _dumped(wanted, _indentation(text))
     if text.endswith("\n"):
@@ -210,6 +210,6 @@ def _dumped(wanted: Settings, indentation: str) -> str:
     written = json.dumps(wanted, indent=indentation, ensure_ascii=False)
     try:
         written.encode("utf-8")
-    except UnicodeEncodeError:  # half of a surrogate pair, which stands escaped in the file
+    except UnicodeEncodeError:  # a lone surrogate, which is escaped in the file
         return json.dumps(wanted, indent=indentation)
     return written

@@ -18,7 +18,7 @@ VERSION_SECONDS = 15
 
 @dataclass(frozen=True, slots=True)
 class EditReport(Edit):
-    """What an edit did, or with `dry_run` would have done, and the events that it asked for."""
+    """The result of an edit, or with `dry_run` its plan, and the events that it asked for."""
 
     events: tuple[str, ...] = ()
     version: Version | None = None
@@ -26,12 +26,12 @@ class EditReport(Edit):
 
     @property
     def changes(self) -> bool:
-        """Tell whether the file differs from what it should be."""
+        """Whether the file differs from what it should be."""
         return bool(self.diff)
 
 
 def claude_version(program: str = "claude") -> Version | None:
-    """Return the installed version of Claude Code, or None if it cannot be found out."""
+    """Return the installed version of Claude Code, or None if it is unknown."""
     try:
         answer = subprocess.run(
             [program, "--version"],
@@ -46,7 +46,7 @@ def claude_version(program: str = "claude") -> Version | None:
 
 
 def parse_version(text: str) -> Version | None:
-    """Return the version that `claude --version` printed, such as `2.1.240 (Claude Code)`."""
+    """Parse the output of `claude --version`, such as `2.1.240 (Claude Code)`."""
     found = re.match(r"\s*v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})\b", text)
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
@@ -61,7 +61,7 @@ def install(
 ) -> EditReport:
     """Make Claude Code run our hook command at every event that its version knows.
 
-    Raises HookSettingsError, and then has changed nothing.
+    Raises HookSettingsError, with nothing changed.
     """
     if version is not None and version < entries.OLDEST_VERSION:
         raise HookSettingsError(
@@ -77,7 +77,7 @@ def install(
 
 
 def remove(settings_path: Path, inbox: Path | None, *, dry_run: bool = False) -> EditReport:
-    """Take our entries for one inbox out of the settings; all of ours, if `inbox` is None."""
+    """Remove our entries for one inbox from the settings; all of ours if `inbox` is None."""
     done = edit(settings_path, lambda old: entries.remove(old, inbox), dry_run=dry_run)
     return _report(done, (), None, dry_run=dry_run)
 
@@ -89,12 +89,12 @@ def _report(
 
 
 def version_text(version: Version) -> str:
-    """Write a version with dots."""
+    """The version as text with dots."""
     return ".".join(map(str, version))
 
 
 def describe_edit(report: EditReport) -> str:
-    """Say in a few lines what an edit did or would do, with the difference."""
+    """Describe an edit in a few lines, with the difference."""
     if not report.changes:
         return f"{report.path} needs no change."
     lines = [report.diff]
@@ -130,7 +130,7 @@ def _check_absolute(inbox: Path) -> None:
 def _checked_interpreter(interpreter: Path) -> Path:
     if {"archive-v0", "environments-v2"}.intersection(interpreter.parts):
         raise HookSettingsError(
-            f"{interpreter} is in uv's cache, and the hooks would fail once that is emptied: "
+            f"{interpreter} is in uv's cache, and the hooks would fail once the cache is emptied: "
             "install the program, for example with `uv tool install claude-headspace`."
         )
     check = subprocess.run(

@@ -1,4 +1,4 @@
-"""What is configured in Claude Code's settings, and whether hooks were really seen."""
+"""Which hooks are configured in Claude Code's settings, and when they were seen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from claude_headspace.hooks.settings_file import read_settings
 
 @dataclass(frozen=True, slots=True)
 class EventStatus:
-    """One hook event: whether its entry is there, and when one was last taken into the log."""
+    """One hook event: whether it is configured, and when it was last logged."""
 
     event: str
     configured: bool
@@ -37,7 +37,7 @@ class HookStatus:
 
 
 def managed_settings_path(platform: str = sys.platform) -> Path:
-    """Return where an administrator's settings for Claude Code stand."""
+    """Return the path of an administrator's settings for Claude Code."""
     if platform == "darwin":
         return Path("/Library/Application Support/ClaudeCode/managed-settings.json")
     return Path("/etc/claude-code/managed-settings.json")
@@ -51,10 +51,10 @@ def status(
     seen: Iterable[tuple[str, datetime]] = (),
     managed_path: Path | None = None,
 ) -> HookStatus:
-    """Compare the settings with what they should be and with what was really seen.
+    """Compare the settings with what they should be, and with the hooks seen.
 
-    `seen` gives hook types with the time of their last event. Never raises for settings that
-    cannot be read: that is one of the problems.
+    `seen` has the time of the last event of each hook type. Settings that cannot be read are
+    reported as a problem, and raise nothing.
     """
     last_seen = dict(seen)
     problems: list[str] = []
@@ -75,7 +75,7 @@ def status(
 
 
 def describe_status(status: HookStatus) -> str:
-    """Write the status as a table of events and a list of problems."""
+    """The status as a table of events and a list of problems."""
     version = "of unknown version" if status.version is None else version_text(status.version)
     lines = [f"{status.path}, Claude Code {version}", ""]
     lines.append(f"{'event':<18} {'configured':<11} last seen")

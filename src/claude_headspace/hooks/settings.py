@@ -1,9 +1,9 @@
-"""Our entries in Claude Code's settings: added, found and removed, everything else untouched.
+"""Adding, finding and removing our entries in Claude Code's settings.
 
 Nothing here reads or writes a file; settings are the parsed JSON object. An entry is ours if it
-runs our command, and one instance's if it names that instance's inbox, whatever interpreter or
-form it uses, so that a reinstalled program replaces its old entries. Earlier versions wrote the
-command's words as `args`.
+runs our command, and belongs to the instance whose inbox it names, whatever its interpreter or
+form, so that a reinstalled program replaces its old entries. Earlier versions wrote the command's
+words as `args`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Settings = dict[str, Any]
 COMMAND_MODULE = "claude_headspace.hooks.command"
 HOOK_TIMEOUT_SECONDS = 5
 
-# The first version of Claude Code that knows each event we ask for. A name that a version does
-# not know can make it skip the whole settings file. PreCompact is not among them: Claude Code
-# shows the person that it ran.
+# The first version of Claude Code that knows each event that we ask for. An unknown name can make
+# it skip the whole settings file. PreCompact is not among them, because Claude Code shows the user
+# that it ran.
 EVENT_SINCE: dict[str, Version] = {
     "Stop": (1, 0, 41),
     "SubagentStop": (1, 0, 41),
@@ -35,12 +35,12 @@ EVENT_SINCE: dict[str, Version] = {
     "SessionEnd": (1, 0, 85),
     "StopFailure": (2, 1, 78),
 }
-# Before this one, hooks do not say which event they are run for.
+# Hooks of earlier versions do not name their event.
 OLDEST_VERSION: Version = (1, 0, 41)
-# Where no `claude` says its version, there may be one inside an editor, which is not that old.
+# Without a `claude` on the path there may be one inside an editor, which is not that old.
 ASSUMED_VERSION: Version = (1, 0, 85)
 
-# Quiet and successful even when the interpreter is gone; its standard input is the hook's.
+# Silent and successful even if the interpreter is gone; its standard input is the hook's.
 _QUIETLY = 'exec >/dev/null 2>&1; "$0" "$@"; exit 0'
 
 
@@ -52,7 +52,7 @@ class HookCommand:
     inbox: Path
 
     def handler(self) -> dict[str, Any]:
-        """Return the settings entry: one shell string, which every version runs alike."""
+        """Return the settings entry: one shell string, which all versions run in the same way."""
         command = shlex.join(self.argv())
         return {"type": "command", "command": command, "timeout": HOOK_TIMEOUT_SECONDS}
 
@@ -64,10 +64,10 @@ class HookCommand:
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """One of our entries as it stands in the settings.
+    """One of our entries in the settings.
 
-    `dangerous`: it gives a shell its script as `args`, which Claude Code before 2.1.139 ignores;
-    the shell then takes the hook's input, and the prompt in it, for its script.
+    `dangerous`: it passes a script to a shell as `args`, which Claude Code before 2.1.139 ignores;
+    the shell then executes the hook's input, and the prompt in it.
     """
 
     event: str
@@ -76,7 +76,7 @@ class Configured:
 
 
 def events_for(version: Version | None) -> tuple[str, ...]:
-    """Return the events to ask for; for an unknown version, those that any of today's knows."""
+    """Return the events to ask for; for an unknown version, those that all current ones know."""
     known = version or ASSUMED_VERSION
     return tuple(event for event, since in EVENT_SINCE.items() if known >= since)
 
@@ -84,7 +84,7 @@ def events_for(version: Version | None) -> tuple[str, ...]:
 def add(settings: Settings, events: Sequence[str], command: HookCommand) -> Settings:
     """Return the settings with this instance's entries at these events and at no others.
 
-    Dangerous entries are rewritten where they stand, those of other instances too.
+    Dangerous entries are rewritten in place, those of other instances too.
     """
     changed = copy.deepcopy(settings)
     hooks = changed.setdefault("hooks", {})
@@ -119,7 +119,7 @@ def _is_dangerous(handler: object) -> bool:
 
 
 def remove(settings: Settings, inbox: Path | None) -> Settings:
-    """Return the settings without the entries of one inbox, or without all of ours if None."""
+    """Return the settings without the entries of one inbox, or all of ours if None."""
     changed = copy.deepcopy(settings)
     hooks = changed.get("hooks")
     if not isinstance(hooks, dict):
@@ -132,7 +132,7 @@ def remove(settings: Settings, inbox: Path | None) -> Settings:
 
 
 def without_empty(settings: Settings) -> Settings:
-    """Return the settings without hook events that have no hooks, which removing does not keep."""
+    """Return the settings without events that have no hooks, as `remove` leaves them."""
     hooks = settings.get("hooks")
     if not isinstance(hooks, dict):
         return settings
@@ -157,7 +157,7 @@ def configured(settings: Settings) -> list[Configured]:
 
 
 def command_of(handler: object) -> HookCommand | None:
-    """Return what one of our entries runs, or None if the entry is not ours."""
+    """Return the command of one of our entries, or None if the entry is not ours."""
     words = _words(handler)
     if COMMAND_MODULE not in words or words[-2:-1] != ["--inbox"]:
         return None
@@ -176,12 +176,12 @@ def _words(handler: object) -> list[str]:
         return [handler["command"], *map(str, arguments)]
     try:
         return shlex.split(handler["command"])
-    except ValueError:  # a quotation without its end: not written by us
+    except ValueError:  # an unterminated quotation, which we never write
         return []
 
 
 def _handlers(groups: object) -> Iterator[tuple[list[Any], Any]]:
-    """Yield every entry of an event together with the list that it stands in."""
+    """Yield every entry of an event with the list that contains it."""
     for group in groups if isinstance(groups, list) else ():
         handlers = group.get("hooks") if isinstance(group, dict) else None
         if isinstance(handlers, list):
@@ -199,7 +199,7 @@ def _handlers_of(groups: list[Any], inbox: Path) -> list[Any]:
 
 
 def _drop(hooks: dict[str, Any], event: str, inbox: Path | None) -> None:
-    """Take our entries out of an event, and with them what held nothing else."""
+    """Remove our entries from an event, and containers that become empty."""
     groups = hooks[event]
     emptied: list[int] = []
     for handlers, handler in _handlers(groups):

@@ -1,4 +1,4 @@
-"""Claude Code's settings file as it is read before it is edited: strictly, and with its bytes."""
+"""Reading Claude Code's settings file strictly, with its bytes, before an edit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SettingsFile:
 
 
 def default_settings_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the user's settings file, where Claude Code itself looks for it."""
+    """Return the path of the user's settings file."""
     directory = environment.get("CLAUDE_CONFIG_DIR")
     return (Path(directory) if directory else Path.home() / ".claude") / "settings.json"
 
@@ -45,7 +45,7 @@ def read_settings(path: Path) -> SettingsFile:
 
 
 def parse_settings(path: Path, content: bytes) -> Settings:
-    """Return what the content of the file at `path` says; HookSettingsError if it is unclear."""
+    """Parse the content of the file at `path`; HookSettingsError if it is ambiguous."""
     try:
         text = content.decode("utf-8").removeprefix(BYTE_ORDER_MARK)
         settings = json.loads(
@@ -57,7 +57,7 @@ def parse_settings(path: Path, content: bytes) -> Settings:
         ) from error
     if not isinstance(settings, dict):
         raise HookSettingsError(
-            f"{path} holds a {type(settings).__name__}, not an object: correct it first; "
+            f"{path} contains a {type(settings).__name__}, not an object: correct it first; "
             "nothing was changed."
         )
     return settings

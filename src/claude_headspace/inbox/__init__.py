@@ -1,7 +1,7 @@
-"""A directory where any program leaves events for the log, Postgres up or not.
+"""The inbox: a directory in which any program leaves events, even while Postgres is down.
 
-`put` is for the programs that leave them; `claude_headspace.inbox.messages` is for the one that
-takes them in. Importing this loads the standard library alone, and little of it.
+Producers use `put`; the consumer uses `claude_headspace.inbox.messages`. Importing this package
+loads little, and only from the standard library.
 """
 
 from claude_headspace.inbox.producer import put

@@ -1,4 +1,4 @@
-"""The inbox: events that other programs left as files, in the order they came, exactly once."""
+"""The inbox consumer: writes the files of the inbox to the log, in order, exactly once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Written:
-    """What was written of one file: its event as it was given to the writer, and the result."""
+    """The event of one file as it was written, and the result."""
 
     event: Event
     result: WriteResult
@@ -39,7 +39,7 @@ class _Written:
 
 @dataclass(eq=False, kw_only=True)
 class InboxConsumer:
-    """Takes events out of the inbox; a file is moved away once what it says is on the disk."""
+    """Consumes the inbox; a file is moved away once its event is on disk."""
 
     directory: Path
     log: Log
@@ -62,7 +62,7 @@ class InboxConsumer:
 
     @property
     def trouble(self) -> str | None:
-        """What cannot be taken in now, in one sentence."""
+        """What cannot be consumed now, in one sentence."""
         return self.queue.trouble
 
     @property
@@ -71,7 +71,7 @@ class InboxConsumer:
         return self.queue.due
 
     def prepare(self) -> None:
-        """Make the directories, for their owner only, and delete unfinished files."""
+        """Create the directories, private to their owner, and delete unfinished files."""
         for directory in (self.directory, self.watched):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.done.prepare()
@@ -79,19 +79,19 @@ class InboxConsumer:
             remove_leftovers(self.directory)
 
     def forget(self) -> None:
-        """Learn everything again from the directory and the database."""
+        """Drop what is known, and read the directory and the database again."""
         self._source = None
         self._done_is_checked = False
         self.queue.forget()
 
     def look_again(self) -> None:
-        """Something may have arrived."""
+        """New files may have arrived."""
         self.queue.look_again = True
 
     def take(self) -> bool:
-        """Take the next files in; False when there are none.
+        """Consume the next files; False if there are none.
 
-        Raises DatabaseUnavailable with the files left where they are.
+        Raises DatabaseUnavailable; the files then stay where they are.
         """
         if not self._done_is_checked:
             take_back_lost(self.done, self.log.database, self._inbox_source, self.watched)
@@ -108,13 +108,13 @@ class InboxConsumer:
         return self._source
 
     def _write_apart(self, batch: list[Taken]) -> None:
-        """Write them together; after an error one by one, and those that still fail wait."""
+        """Write files together; after an error one by one, and those that still fail wait."""
         try:
             self._write(batch)
         except (DatabaseUnavailable, StopRequested):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the fault of one file
-            # What was learnt from a batch that is not stored must not be taken for stored.
+            # Changes learned from a batch that failed must not count as stored.
             self.log.sessions.forget()
             if len(batch) > 1:
                 for taken in batch:
@@ -144,7 +144,7 @@ class InboxConsumer:
             self._move_away(taken, written.get(taken.path))
 
     def _is_forgotten(self, taken: Taken) -> bool:
-        """Whether a message is of a session that is not to be kept: it goes then."""
+        """Whether a message belongs to a forgotten session; then it is deleted."""
         uuid = session_of(taken.message) if taken.message else None
         if uuid is None or not self.log.sessions.registrations.forgotten(uuid):
             return False
@@ -158,7 +158,7 @@ class InboxConsumer:
         return self.redaction.event(event_of(message, origin, session))
 
     def _finish_one(self, taken: Taken, written: _Written | None) -> list[DeadLetter]:
-        """What is to be kept of one file that cannot be written; sessions that it ends."""
+        """Handle one written or rejected file: its dead letter, and the session that it ends."""
         if written is not None and taken.message and written.result.outcome != "rejected":
             self._news.end(taken.message)
             return []
@@ -179,7 +179,7 @@ class InboxConsumer:
         self.count_rejected(Counter(dead_letter.reason for dead_letter in dead_letters))
 
     def _move_away(self, taken: Taken, written: _Written | None) -> None:
-        """A file that cannot be moved is read again; its event is in the log once."""
+        """Move a file away; if that fails it is read again, but its event is logged once."""
         try:
             self.done.keep(taken.path, self._redacted(taken, written))
         except OSError as error:
@@ -188,7 +188,7 @@ class InboxConsumer:
         self.queue.finish(taken.path)
 
     def _redacted(self, taken: Taken, written: _Written | None) -> bytes | None:
-        """What may be kept of a file, where that is not what it says."""
+        """The content of a file without secrets, if it differs."""
         if written is None or taken.message is None:
             content = _content(taken.path)
             redacted = self.redaction.content(content)

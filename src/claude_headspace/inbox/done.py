@@ -1,6 +1,6 @@
-"""Files of the inbox that were taken in, kept for a while: a failover may lose what they said.
+"""Consumed files of the inbox, kept for a while in case a failover loses their events.
 
-They lie in directories of one minute each, so that the oldest are found without a list of all.
+There is a directory for each minute, so that the oldest are found without listing all files.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 DONE = "done"
 _MINUTE = 60
 _PRUNE_INTERVAL_SECONDS = 5.0
-# At most so many files are deleted at once.
+# The most files to delete at once.
 _SLICE = 256
 
 
 class DoneFiles:
-    """The directory `done/` of an inbox, bounded in time and in bytes.
+    """The directory `done/` of an inbox, limited in time and size.
 
-    Files are kept for `seconds`, none with 0, and the oldest are given up beyond `most_bytes`.
+    Files are kept for `seconds` (0: not at all); beyond `most_bytes` the oldest are deleted.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class DoneFiles:
         return str(self._directory)
 
     def prepare(self) -> None:
-        """Make the directory, for its owner alone, and learn what is in it."""
+        """Create the directory, private to its owner, and read what is in it."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sizes = {p.name: self._size(p.name) for p in sorted(self._directory.iterdir())}
 
@@ -54,18 +54,18 @@ class DoneFiles:
             return 0
 
     def keep(self, path: Path, content: bytes | None = None) -> None:
-        """Move a file here; with `content` it is this that is kept. Raises OSError."""
+        """Move a file here, or write `content` instead, if given. Raises OSError."""
         if self._seconds <= 0:
             path.unlink(missing_ok=True)
             return
         minute = f"{int(self._now()) // _MINUTE:012d}"
-        # Somebody may have removed it to make room.
+        # Somebody may have deleted it to free space.
         (self._directory / minute).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sizes.setdefault(minute, 0)
         target = self._directory / minute / path.name
         with suppress(FileNotFoundError):
             if content is None:
-                # Their order is that in which they were taken in.
+                # Their order is that in which they were consumed.
                 os.utime(path)
                 path.replace(target)
             else:
@@ -74,7 +74,7 @@ class DoneFiles:
             self._sizes[minute] += target.stat().st_size
 
     def newest_first(self) -> Iterator[list[Path]]:
-        """The files kept, one minute after the other, the last one taken in first."""
+        """The files, minute by minute, the last consumed one first."""
         for minute in sorted(self._sizes, reverse=True):
             yield self._latest_first(self._directory / minute)
 
@@ -87,7 +87,7 @@ class DoneFiles:
         return [directory / name for _, name in sorted(found, reverse=True)]
 
     def prune(self) -> None:
-        """Delete some of what is too old or too large, if anything is."""
+        """Delete some of the files that are too old or too many, if any."""
         now = time.monotonic()
         if now < self._next_prune:
             return

@@ -1,4 +1,4 @@
-"""What a message becomes in the log."""
+"""The event of a message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def session_of(message: Message) -> UUID | None:
 
 
 def event_of(message: Message, origin: Origin | None, session: StoredSession | None) -> Event:
-    """The event of its session, referring to its rows, or to those that it names itself."""
+    """The event, with references to the rows of its session, or to those that it names."""
     project_id, agent_id = (session.project_id, session.agent_id) if session else (None, None)
     command_id = None
     if message.type == STATE_TRANSITION:

@@ -1,4 +1,4 @@
-"""Files of the inbox whose events a failover took back: they are taken in once more."""
+"""Consumed files whose events a failover has lost: they are consumed again."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ logger = logging.getLogger(__name__)
 def take_back_lost(
     done: DoneFiles, database: Database, source: Callable[[], StoredSource], arrived: Path
 ) -> None:
-    """Put files that were taken in after the last one whose event is left back to those waiting.
+    """Move files that were consumed after the last surviving event back to the waiting ones.
 
-    `source` gives the row of the inbox, which is made where it is missing.
-    Of the batch of the last one left, sessions' ends may have gone without their events.
+    `source` returns the row of the inbox, which is created if missing.
+    Files of the last surviving event's batch that end sessions are moved, too: the end of a
+    session may be lost although its event is there.
     """
     lost: list[Path] = []
     kept = (path for minute in done.newest_first() for path in minute)
@@ -39,7 +40,7 @@ def take_back_lost(
             break
     _put_back(lost, arrived)
     if lost:
-        logger.warning("inbox: the log has lost %d events: they are taken in again", len(lost))
+        logger.warning("inbox: the log has lost %d events: they are written again", len(lost))
 
 
 def _put_back(paths: Iterable[Path], arrived: Path) -> None:
@@ -49,7 +50,7 @@ def _put_back(paths: Iterable[Path], arrived: Path) -> None:
 
 
 def _known(paths: Collection[Path], database: Database, source: StoredSource) -> set[Path]:
-    """Those of which the log has the event, or the dead letter."""
+    """The files whose event or dead letter is in the log."""
     keys: dict[str, Path] = {}
     for path in paths:
         with suppress(InboxError):

@@ -1,4 +1,4 @@
-"""Taking events out of the inbox: what arrived, in order, and what each file says."""
+"""Reading the inbox: the waiting files in order, and the event in each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIELDS = frozenset({"id", "type", "timestamp", "payload"})
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One event as it was left in the inbox, not yet checked by its type's schema."""
+    """One event of the inbox, not yet checked by the schema of its type."""
 
     id: str
     type: str
@@ -30,15 +30,15 @@ class Message:
 
 
 def inbox_directory(state_directory: Path) -> Path:
-    """Where other programs leave events for the instance with this state."""
+    """The inbox of the instance with this state directory."""
     return state_directory / "inbox"
 
 
 def list_messages(directory: str | os.PathLike[str]) -> list[Path]:
-    """Return the files waiting in the inbox, in order of message; none if there is no inbox.
+    """Return the waiting files, oldest first; none if there is no inbox.
 
-    A directory read while files are added may show a later one without an earlier one. Those
-    before any that it showed are there when it is read again.
+    A directory that is read while files are added may show a later file without an earlier one.
+    The earlier one is there when the directory is read again.
     """
     arrived = Path(directory) / ARRIVED
     latest = max(_names(arrived), default="")
@@ -59,8 +59,8 @@ def _names(arrived: Path) -> list[str]:
 def read_message(path: Path) -> Message:
     """Return the event in one file of the inbox.
 
-    Raises InboxDamaged if it does not hold one whole event, and InboxError if it cannot be read
-    now: it may be readable later.
+    Raises InboxDamaged if it is not one complete event, and InboxError if it cannot be read now,
+    but perhaps later.
     """
     try:
         content = _read_bounded(path)
@@ -72,7 +72,7 @@ def read_message(path: Path) -> Message:
 def remove_leftovers(
     directory: str | os.PathLike[str], older_than_seconds: float = LEFTOVER_SECONDS
 ) -> int:
-    """Delete what producers that died while writing left behind, and return how many files."""
+    """Delete files of producers that died while writing; returns how many."""
     unfinished = Path(directory) / UNFINISHED
     newest = time.time() - older_than_seconds
     removed = 0
@@ -104,7 +104,7 @@ def _read_bounded(path: Path) -> bytes:
 
 
 def parsed_message(content: bytes, path: Path) -> Message:
-    """The event in the content of such a file. Raises InboxDamaged, which names `path`."""
+    """The event in the content of a file. Raises InboxDamaged, which names `path`."""
     try:
         event = json.loads(content, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:

@@ -1,11 +1,11 @@
-"""Leaving one event in the inbox, durably, as mail is left in a maildir.
+"""Leaving one event durably in the inbox, as in a maildir.
 
-The event is written whole under `tmp/`, flushed to disk, renamed into `new/`, and the directory
-is flushed: a process killed between any two of these steps leaves either nothing in `new/` or
-the whole event. Names in `new/` sort in the order of message.
+The event is written to `tmp/`, flushed to disk and renamed into `new/`, and the directory is
+flushed: a process that is killed between any two steps leaves either nothing in `new/` or the
+complete event. Names in `new/` sort in the order of the calls.
 
-Paths are strings here, because a hook loads this each time it runs and pathlib alone would be a
-tenth of its time.
+Paths are strings here, because every run of a hook imports this module, and pathlib alone would
+take a tenth of its time.
 """
 # ruff: noqa: PTH100, PTH102, PTH104, PTH108, PTH112, PTH118, PTH120
 
@@ -32,10 +32,10 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class _Order:
-    """Gives out names that sort as they were given, whatever the clock does meanwhile.
+    """Returns names that sort in the order of the calls, even if the clock is set back.
 
-    Its lock is held from the name to the rename, so that no thread of this process makes a
-    later name visible before an earlier one.
+    Its lock is held from the name to the rename, so that no thread of this process shows a later
+    name before an earlier one.
     """
 
     def __init__(self, clock_ns: Callable[[], int] = time.time_ns) -> None:
@@ -51,7 +51,7 @@ class _Order:
         return f"{self._last_ns:020d}-{os.getpid():010d}-{self._count:08d}-{unlikely}.json"
 
     def forget_holder(self) -> None:
-        """A child made by fork has the parent's lock but not the thread that would release it."""
+        """Reset the lock in a forked child, which lacks the thread that would release it."""
         self.lock = threading.Lock()
 
 
@@ -93,7 +93,7 @@ def put(
 
 
 def new_id() -> str:
-    """Return a random UUID (version 4), without loading the module that usually makes them."""
+    """Return a random UUID (version 4) without importing the module uuid."""
     raw = bytearray(os.urandom(16))
     raw[6] = raw[6] & 0x0F | 0x40
     raw[8] = raw[8] & 0x3F | 0x80
@@ -102,7 +102,7 @@ def new_id() -> str:
 
 
 def is_event_id(value: object) -> bool:
-    """Tell whether `value` is a UUID written in the usual 36 lower-case characters."""
+    """Whether `value` is a UUID in the usual 36 lower-case characters."""
     if not isinstance(value, str):
         return False
     groups = value.split("-")
@@ -143,7 +143,7 @@ def _discard(draft: str) -> None:
 
 
 def make_private(directory: str) -> None:
-    """Make the directory and those above it that are missing, for their owner alone."""
+    """Create the directory and missing parents, private to their owner."""
     if os.path.isdir(directory):
         return
     above = os.path.dirname(os.path.abspath(directory))
@@ -157,7 +157,7 @@ def make_private(directory: str) -> None:
 
 
 def flush_directory(directory: str) -> None:
-    """Flush the names in a directory to disk."""
+    """Flush a directory's names to disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

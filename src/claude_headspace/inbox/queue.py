@@ -1,4 +1,4 @@
-"""Which files of the inbox come next, and what they say."""
+"""The next files of the inbox, and their messages."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 # A batch ends at whichever comes first.
 BATCH_FILES = 128
 BATCH_BYTES = 1024 * 1024
-# Number of files that are read before other work gets its turn.
+# How many files are read before other work is done.
 _LOOKS = 1024
 SESSION_END = "SessionEnd"
-# Seconds after which a session's end that waits for its lines is checked again.
+# Seconds until a session's end that waits for its lines is checked again.
 HOLD_SECONDS = 0.05
 _HOLD_PER_LOOK = 4.0
 _PLACE_DIGITS = 20
@@ -34,7 +34,7 @@ _PLACE_DIGITS = 20
 
 @dataclass(slots=True)
 class Taken:
-    """One file of the inbox with what it says, or why it says nothing."""
+    """One file of the inbox with its message, or the reason why it has none."""
 
     path: Path
     offset: int
@@ -43,11 +43,11 @@ class Taken:
 
 
 class InboxQueue:
-    """The files in order of message.
+    """The files, oldest first.
 
     A session's end, and later messages of the session, wait while `unread` says that files of the
-    session have lines that are not in the log yet. A file that was set aside is skipped until its
-    retry is due.
+    session have lines that are not in the log yet. A file in quarantine is skipped until its retry
+    is due.
     """
 
     def __init__(self, directory: Path, unread: Callable[[UUID], bool]) -> None:
@@ -58,16 +58,16 @@ class InboxQueue:
         self._held: set[UUID] = set()
         self._began = 0.0
         self._hold_until: float | None = None
-        # Why the inbox cannot be read now, if it cannot.
+        # Why the inbox cannot be read now; None if it can.
         self._complaint: str | None = None
         self.look_again = True
 
     @property
     def trouble(self) -> str | None:
-        """What cannot be taken in now, in one sentence."""
+        """What cannot be consumed now, in one sentence."""
         if self._complaint is not None:
             return f"the inbox cannot be read: {self._complaint}"
-        return told("files of the inbox are set aside", self._quarantine.reasons)
+        return told("files of the inbox are in quarantine", self._quarantine.reasons)
 
     @property
     def due(self) -> float | None:
@@ -83,12 +83,12 @@ class InboxQueue:
         return bool(self._paths)
 
     def forget(self) -> None:
-        """Learn everything again from the directory."""
+        """Drop what is known, and read the directory again."""
         self._paths.clear()
         self.look_again = True
 
     def next_batch(self) -> list[Taken]:
-        """The next files, to be written together; none when there are none now."""
+        """The next files, to be written together; empty if there are none now."""
         if not self._paths and self._is_time():
             self._list()
         batch: list[Taken] = []
@@ -107,12 +107,12 @@ class InboxQueue:
         return batch
 
     def set_aside(self, path: Path, reason: str) -> None:
-        """Leave a file where it is and go on; it is tried again later."""
+        """Put a file into quarantine: it stays where it is and is tried again later."""
         if self._quarantine.put(path, reason):
-            logger.warning("inbox: %s is set aside: %s", path.name, reason)
+            logger.warning("inbox: %s is in quarantine: %s", path.name, reason)
 
     def finish(self, path: Path) -> None:
-        """The file was dealt with."""
+        """A file is done."""
         self._quarantine.clear(path)
 
     def _is_time(self) -> bool:
@@ -134,13 +134,13 @@ class InboxQueue:
         self._quarantine.keep(self._paths)
 
     def _end_look(self) -> None:
-        """Waiting files are checked again soon, but most of the time goes to other work."""
+        """Set when to look again: soon for waiting files, but other work gets most of the time."""
         if self._held and self._hold_until is None:
             now = time.monotonic()
             self._hold_until = now + max(HOLD_SECONDS, _HOLD_PER_LOOK * (now - self._began))
 
     def _read(self, path: Path) -> Taken | None:
-        """None where the file has gone or cannot be read now."""
+        """The message of a file; None if the file is gone or cannot be read now."""
         offset = place(path.name)
         try:
             return Taken(path, offset, message=read_message(path))
@@ -161,7 +161,7 @@ class InboxQueue:
 
 
 def hook_type(message: Message) -> str | None:
-    """Which hook a message is, if it is one."""
+    """The hook type of a message, if it is a hook."""
     named = message.payload.get("hook_type")
     return named if message.type == HOOK_RECEIVED and isinstance(named, str) else None
 
@@ -179,7 +179,7 @@ def _size(path: Path) -> int:
 
 
 def place(name: str) -> int:
-    """Where a file stands in the inbox: its time of message, or a number of its own."""
+    """The position of a file in the inbox: the time in its name, or a number of its own."""
     prefix = name.partition("-")[0]
     if prefix.isascii() and prefix.isdecimal() and len(prefix) <= _PLACE_DIGITS:
         return int(prefix) % 2**63

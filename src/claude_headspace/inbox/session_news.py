@@ -1,4 +1,4 @@
-"""The beginnings and ends of sessions that messages report."""
+"""Starts and ends of sessions that messages report."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SESSION_START = "SessionStart"
 
 
 class SessionNews:
-    """Makes rows of sessions and their events, in the order of the messages.
+    """Creates rows and events of sessions, in the order of the messages.
 
-    `unread` stands for the transcript of a session of which no file is known. `precondition`
-    gives what the writes rest on.
+    `unread` is the path that stands for the transcript of a session without known files.
+    `precondition` returns the precondition of the writes.
     """
 
     def __init__(self, log: Log, unread: Path, precondition: Callable[[], Precondition]) -> None:
@@ -33,7 +33,7 @@ class SessionNews:
         self._precondition = precondition
 
     def announcements(self, message: Message) -> list[Event]:
-        """A session is registered by its first hook, whether its transcript is there yet or not."""
+        """Register sessions at their first hook, even before their transcript exists."""
         uuid = session_of(message)
         if uuid is None:
             return []
@@ -51,7 +51,7 @@ class SessionNews:
         return [announcement] if announcement else []
 
     def _begins(self, uuid: UUID, message: Message) -> bool:
-        """Whether a message is a hook that starts a session, or the first one heard of it."""
+        """Whether a message is a hook that starts a session, or the first hook of it."""
         kind = hook_type(message)
         if kind == SESSION_START:
             return self._sessions.registrations.begin(uuid)
@@ -61,7 +61,7 @@ class SessionNews:
         return session is None or not session.announced
 
     def _introduce(self, uuid: UUID, message: Message) -> None:
-        """Register the session that an event from elsewhere announces; not if it is refused."""
+        """Register the session that another program's event announces, unless it is refused."""
         with suppress(EventInvalid):
             installed_taxonomy().check(event_of(message, None, None))
             if self._sessions.registrations.begin(uuid):
@@ -69,7 +69,7 @@ class SessionNews:
                 self._sessions.saw_line(session, message.timestamp, None)
 
     def end(self, message: Message) -> None:
-        """End the session, if the message, which is in the log now, says so."""
+        """End the session, if the message says so and is in the log."""
         uuid = session_of(message)
         session = None if uuid is None else self._sessions.find(uuid)
         if session is None:

@@ -1,1 +1,1 @@
-"""The log for Claude itself: an MCP server that answers questions and changes nothing."""
+"""The MCP server: lets Claude query the log, read-only."""

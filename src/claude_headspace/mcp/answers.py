@@ -1,4 +1,4 @@
-"""The answers, as text that a model reads: each of a bounded size, with how to go on."""
+"""The answers as text for a model, of limited size, with directions to continue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from claude_headspace.read.sessions import (
 )
 from claude_headspace.read.worked import Worked, worked_between
 
-# A client takes about 25,000 tokens of an answer, and complains of more than 10,000.
+# A client accepts about 25,000 tokens, and warns about more than 10,000.
 MOST_CHARACTERS = 24_000
 LONGEST_TEXT = 6_000
 ROWS = 20
@@ -33,7 +33,7 @@ _WHO = {"prompt": "Person", "answer": "Claude", "declining": "Person", "thought"
 
 
 def found_words(reader: Reader, asked: SearchQuestion) -> str:
-    """Turns, or calls of tools, in which something was found."""
+    """Turns or tool calls that match a search."""
     page = search(reader, asked)
     ids = [hit.agent_id for hit in page.rows if hit.agent_id is not None]
     known = find_sessions(reader, ids, datetime.now(UTC))
@@ -53,7 +53,7 @@ def _hit(hit: Hit, session: Session | None) -> str:
 def sessions(reader: Reader, asked: SessionQuestion) -> str:
     """Sessions, the newest first."""
     page = list_sessions(reader, asked)
-    return _list([_session(each) for each in page.rows], "There are no such sessions.", page.next)
+    return _list([_session(each) for each in page.rows], "No session matches.", page.next)
 
 
 def _session(session: Session) -> str:
@@ -65,12 +65,12 @@ def _session(session: Session) -> str:
 
 
 def conversation(reader: Reader, name: str, begin: str) -> str:
-    """A session from a place on: `12` is the twelfth prompt, `12.40` the 40th thing after it."""
+    """A session from a place on: `12` is the twelfth prompt, `12.40` the 40th item after it."""
     prompt, skipped = _place(begin)
     named = find_session(reader, name)
     session = one_session(reader, UUID(named.uuid), datetime.now(UTC))
     if session is None:
-        raise SelectionError(f"the log knows no session {name}")
+        raise SelectionError(f"the log has no session {name}")
     outline = read_outline(reader, session.id)
     prompts = counted(len(outline.prompts), "prompt")
     about = f"Session {session.uuid}, {session.project}, {session.state.kind}, {prompts}."
@@ -81,7 +81,7 @@ def conversation(reader: Reader, name: str, begin: str) -> str:
             continue
         text = _said(each)
         if size + len(text) > MOST_CHARACTERS:
-            told.append(f"\nThere is more: read on with begin={number}.{at}")
+            told.append(f"\nThere is more: continue with begin={number}.{at}")
             break
         told.append(text)
         size += len(text)
@@ -91,14 +91,16 @@ def conversation(reader: Reader, name: str, begin: str) -> str:
 def _place(begin: str) -> tuple[int, int]:
     prompt, _, at = begin.partition(".")
     if not (prompt.isdecimal() and (at or "0").isdecimal()) or len(begin) > 20:
-        raise BadQuestion("begin", f"{begin!r} is no place: give 1, or what an answer named")
+        raise BadQuestion(
+            "begin", f"{begin!r} is not a place: give 1, or the place that an answer named"
+        )
     return int(prompt), int(at or 0)
 
 
 def _said_from(
     reader: Reader, session: Session, outline: Outline, prompt: int
 ) -> Iterator[tuple[int, int, Said]]:
-    """Number of the prompt and of the thing after it, and the thing itself."""
+    """The number of the prompt, the number of the item after it, and the item."""
     telling = Telling(None, session.directory)
     first = 1
     for page, prompts in enumerate(outline.pages or [()]):
@@ -122,7 +124,7 @@ def _said(each: Said) -> str:
 
 
 def work_done(reader: Reader, project: str | None, since: datetime, until: datetime) -> str:
-    """What was worked on between two moments, by day and session."""
+    """The work between two moments, by day and session."""
     edges = _days(since, until)
     worked = worked_between(reader, edges)
     known = find_sessions(reader, [each.agent_id for each in worked], datetime.now(UTC))
@@ -132,13 +134,13 @@ def work_done(reader: Reader, project: str | None, since: datetime, until: datet
         for each in worked
         if each.agent_id in known and (paths is None or known[each.agent_id].project in paths)
     ]
-    return _list(lines, "Nothing was worked on in that time.", None)
+    return _list(lines, "No work was recorded in that time.", None)
 
 
 def _days(since: datetime, until: datetime) -> list[datetime]:
-    """The edges of the days, local ones, between two moments."""
+    """The edges of the local days between two moments."""
     if not since < until or until - since > timedelta(days=MOST_DAYS):
-        raise BadQuestion("since", f"must lie before until, by at most {MOST_DAYS} days")
+        raise BadQuestion("since", f"must be before until, by at most {MOST_DAYS} days")
     edges = [since]
     day = since.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     while (day := (day.replace(tzinfo=None) + timedelta(days=1)).astimezone()) < until:
@@ -151,22 +153,24 @@ def _worked(each: Worked, edges: Sequence[datetime], session: Session) -> str:
     long = counted(round(each.seconds / 60), "minute")
     return (
         f"- {day}: {session.title or 'without a title'}; {long},"
-        f" {counted(each.prompts, 'prompt')}, {counted(each.calls, 'call')} of tools,"
+        f" {counted(each.prompts, 'prompt')}, {counted(each.calls, 'tool call')},"
         f" {each.failed} failed; session {session.uuid}, {session.project}"
     )
 
 
 def _list(lines: Sequence[str], nothing: str, following: str | None) -> str:
-    """As many lines as there is room for."""
+    """As many lines as fit."""
     told, size = list[str](), 0
     for line in lines:
         size += len(line) + 1
         if size > MOST_CHARACTERS:
-            told.append(f"({len(lines) - len(told)} more: ask for a shorter time, or less)")
+            told.append(
+                f"({len(lines) - len(told)} more: narrow the query, for example to a shorter time)"
+            )
             break
         told.append(line)
     if following and len(told) == len(lines):
-        told.append(f"There is more: ask again with cursor={following}")
+        told.append(f"There is more: call again with cursor={following}")
     return "\n".join(told) or nothing
 
 

@@ -1,1 +1,1 @@
-"""Questions to the log, for pages, API and commands. Only reads; imports no ORM."""
+"""Queries of the log for the page, the API and the commands. Read-only; imports no ORM."""

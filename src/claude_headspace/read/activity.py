@@ -1,4 +1,4 @@
-"""Turns, calls and tokens over a stretch of time, and when each session was at work."""
+"""Turns, calls and tokens over a stretch of time, and when each session was working."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Part(NamedTuple):
 
 @dataclass(slots=True)
 class Lane:
-    """When one session was at work: spans and prompts, and waits for an answer of the person."""
+    """When one session was working: spans and prompts, and waits for the user's answer."""
 
     agent_id: int
     spans: list[Span] = field(default_factory=list)
@@ -95,7 +95,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """A stretch of time: sums of the whole, of each part, of each project and model."""
+    """A stretch of time: sums in total, and by part, project and model."""
 
     buckets: Buckets
     whole: Sums

@@ -1,7 +1,7 @@
-"""What tools put out and what was thought: looked for in the archive, the newest source first.
+"""Searching tool outputs and thinking in the archive, the newest source first.
 
-A request reads for a limited time, a stretch of a few MB at once; its cursor says where the next
-one goes on.
+A request reads for a limited time, a few MB at once; its cursor says where the next request
+continues.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from claude_headspace.read.selection import find_projects, find_session
 STRETCH = 2_000_000
 LONGEST_LINE = 8_000_000
 _MARKS = {"outputs": b'"tool_result"', "thinking": b'"thinking"'}
-# As JSON writes them there are no other ways to write these.
+# JSON has no other way to write these characters.
 _PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
-# What is not in the archive can be had from the files of this machine.
+# What is not archived yet is read from the files of this machine.
 _SOURCES = (
     "SELECT c.id, size FROM checkpoints c LEFT JOIN (SELECT DISTINCT ON (source_id) source_id,"
     " archived FROM archive_generations ORDER BY source_id, generation DESC) g"
@@ -49,7 +49,7 @@ _TOOLS = (
 
 
 class _Place(NamedTuple):
-    """Where to go on: a line of a source, and how much of what stands in it was found before."""
+    """Where to continue: a line of a source, and how many hits in it were found before."""
 
     source: int
     offset: int
@@ -57,7 +57,7 @@ class _Place(NamedTuple):
 
 
 def search_archive(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
-    """What was found in this time, and how far that is."""
+    """The hits found in this time, and how far the search has come."""
     search = _Search(reader, asked)
     sources = search.sources()
     begin = _Place(*read_cursor(asked.cursor, int, int, int)) if asked.cursor else None
@@ -69,7 +69,7 @@ def search_archive(reader: Reader, asked: SearchQuestion, seconds: float) -> Pag
 
 
 class _Search:
-    """One question."""
+    """The state of one search."""
 
     def __init__(self, reader: Reader, asked: SearchQuestion) -> None:
         self._reader = reader
@@ -86,7 +86,7 @@ class _Search:
         self._files = Transcripts(reader)
 
     def sources(self) -> list[tuple[int, int]]:
-        """(id, bytes) of the transcripts that may hold it, in the order of the search."""
+        """(id, bytes) of the transcripts that may contain it, in the order of the search."""
         which: list[str] = ["true"]
         values: dict[str, Any] = {"machine": self._reader.machine}
         for name, condition, value in (
@@ -106,7 +106,7 @@ class _Search:
     def look(
         self, sources: Sequence[tuple[int, int]], begin: _Place | None, until: float
     ) -> tuple[list[Hit], _Place | None]:
-        """What is found from there on, and where to go on; None at the end."""
+        """The hits from a place on, and where to continue; None at the end."""
         hits: list[Hit] = []
         for source, size in sources:
             if begin and source > begin.source:
@@ -127,7 +127,7 @@ class _Search:
         return hits, None
 
     def _lines(self, source: int, start: int, size: int) -> Iterator[tuple[int, bytes]]:
-        """Lines that may hold it, with their offsets; an empty one tells how far this is."""
+        """Lines that may contain it, with their offsets; an empty line reports progress."""
         length = STRETCH
         while start < size:
             data = self._files.stretch(source, start, min(size, start + length))
@@ -184,7 +184,7 @@ class _Search:
         return marked_places(text[begin : begin + AROUND], self._wanted)
 
     def placed(self, hits: Sequence[Hit]) -> Iterator[Hit]:
-        """The same with what the log knows of their sessions and calls."""
+        """The same hits with what the log knows about their sessions and calls."""
         asked = {"uuids": [hit.session for hit in hits], "projects": self._projects}
         known = {row[0]: row[1:] for row in self._reader.rows(_SESSIONS, asked)} if hits else {}
         calls = [[hit.session for hit in hits if hit.call], [hit.call for hit in hits if hit.call]]

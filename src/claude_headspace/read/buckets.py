@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-# Steps that a person reads without thinking, in seconds; from a day on they are days.
+# Round steps in seconds; from a day on they are days.
 STEPS = (10, 30, 60, 180, 600, 1800, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
 DAY = 86400
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -15,7 +15,7 @@ FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Edges in the local zone, one more than there are parts."""
+    """Edges in the local time zone, one more than there are parts."""
 
     edges: tuple[datetime, ...]
 
@@ -42,7 +42,7 @@ class Buckets:
         return Buckets(tuple(edges))
 
     def spread(self, rows: Iterable[Sequence[Any]]) -> list[int]:
-        """Counts for each part from rows of (number of the part from 1, count)."""
+        """Counts per part, from rows of (number of the part from 1, count)."""
         counts = [0] * (len(self.edges) - 1)
         for number, count in rows:
             if 1 <= number <= len(counts):
@@ -50,15 +50,15 @@ class Buckets:
         return counts
 
     def share(self, moment: datetime) -> float:
-        """Where a moment lies, 0 at the start and 1 at the end."""
+        """The position of a moment, 0 at the start and 1 at the end."""
         whole = (self.end - self.start).total_seconds()
         return min(1.0, max(0.0, (moment - self.start).total_seconds() / whole))
 
 
 def cut(start: datetime, end: datetime, most: int = 60) -> Buckets:
-    """The stretch from start to end in some parts, about so many, the edges on round local times.
+    """The stretch from start to end in about this many parts, with edges on round local times.
 
-    It does not begin before the first transcripts were written, nor end long after now.
+    It does not begin before there were transcripts, nor end long after now.
     """
     latest = datetime.now(UTC) + timedelta(days=366)
     start, end = (min(max(each, FIRST), latest) for each in (start, end))
@@ -80,7 +80,7 @@ def _floor(moment: datetime, step: int) -> datetime:
 
 
 def _days(days: int) -> Callable[[datetime], datetime]:
-    """So many days on, at the same hour on the wall."""
+    """The same local time this many days later."""
 
     def advance(edge: datetime) -> datetime:
         return (edge.replace(tzinfo=None) + timedelta(days=days)).astimezone()

@@ -1,7 +1,7 @@
-"""Connections that can only read, few of them, each statement with a limit of time.
+"""A few read-only connections with a time limit for each statement.
 
-Every statement is a transaction of its own: nothing here holds back the server's vacuum, and
-nothing is asked on the watcher's connection.
+Every statement is its own transaction: nothing here holds back the server's vacuum or uses the
+watcher's connection.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from claude_headspace.store.patience import Patience
 READER_ROLE = "claude_headspace_reader"
 STATEMENT_SECONDS = 5.0
 CONNECTIONS = 4
-# An idle connection is a server process; after so long it is given back.
+# An idle connection costs a server process; after this time it is closed.
 IDLE_SECONDS = 60.0
 _CANCELLED = "(SQLSTATE 57014)"
 _SETTINGS = (
     "SET default_transaction_read_only = on; SET statement_timeout = {milliseconds};"
     " SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '1s'; SET jit = off"
 )
-# What SET ROLE does, where the role is there and may be taken.
+# SET ROLE, if the role exists and may be used.
 _TAKE_ROLE = (
     "SELECT set_config('role', rolname, false) FROM pg_roles"
     " WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')"
@@ -37,29 +37,29 @@ Made = TypeVar("Made")
 
 
 class Reader:
-    """One connection of the pool, for as long as one question takes."""
+    """One connection of the pool, for the time of one query."""
 
     def __init__(self, database: Database, machine: str | None = None) -> None:
         self._database = database
         self.machine = machine
 
     def rows(self, statement: str, values: Values = (), seconds: float = 0) -> list[Row]:
-        """Rows of one statement, values as %s or %(name)s; QuestionTooLong after its time."""
+        """Rows of one statement, values as %s or %(name)s; QuestionTooLong after its time limit."""
         limit = f"SET LOCAL statement_timeout = {max(1, int(1000 * seconds))}; " if seconds else ""
         try:
             return self._database.execute(limit + statement, values)
         except DatabaseUnavailable as error:
             if _CANCELLED in str(error):
                 raise QuestionTooLong(
-                    f"this question takes more than {seconds or STATEMENT_SECONDS:g} s: it was"
-                    " stopped so that nothing else waits; ask for less, such as a shorter time"
+                    f"this query took more than {seconds or STATEMENT_SECONDS:g} s and was stopped:"
+                    " narrow it, for example to a shorter time"
                 ) from error
             raise
 
     def fetch(
         self, make: Callable[..., Made], statement: str, values: Values = (), seconds: float = 0
     ) -> list[Made]:
-        """The same rows, each made into one thing from its columns in order."""
+        """The same rows, each made into an object from its columns in order."""
         return [make(*row) for row in self.rows(statement, values, seconds)]
 
     def first(self, statement: str, values: Values = ()) -> Row | None:
@@ -76,8 +76,8 @@ class Reader:
 class ReadPool:
     """Lends connections to threads: `with pool.reading() as reader: reader.rows(...)`.
 
-    `url` is asked at each new connection; files of `machine` are here. Who finds all of
-    them lent waits for one, no longer than a statement may take; then DatabaseUnavailable.
+    `url` is called for each new connection; files of `machine` are on this machine. If all
+    connections are lent, a caller waits as long as a statement may take; then DatabaseUnavailable.
     """
 
     def __init__(
@@ -94,9 +94,9 @@ class ReadPool:
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
-        """A connection for one question."""
+        """A connection for one query."""
         if not self._free.acquire(timeout=STATEMENT_SECONDS):
-            raise DatabaseUnavailable("too many questions at once: ask again in a moment")
+            raise DatabaseUnavailable("too many queries at once: try again in a moment")
         try:
             database = self._take()
             try:
@@ -107,7 +107,7 @@ class ReadPool:
             self._free.release()
 
     def close_idle(self, seconds: float = IDLE_SECONDS) -> None:
-        """Close connections that nobody has used for so long."""
+        """Close connections that have been idle for this time."""
         before = time.monotonic() - seconds
         with self._lock:
             old = [database for used, database in self._idle if used <= before]
@@ -134,6 +134,6 @@ class ReadPool:
 
 
 def only_reads(database: Database) -> None:
-    """Make a connection one that can only read, and no longer than it may."""
+    """Make a connection read-only, with a time limit for statements."""
     database.execute(_SETTINGS.format(milliseconds=int(STATEMENT_SECONDS * 1000)))
     database.execute(_TAKE_ROLE, [READER_ROLE])

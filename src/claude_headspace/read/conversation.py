@@ -1,4 +1,4 @@
-"""One session as people read it: its prompts, and what came of each, in the transcript's order."""
+"""The conversation of a session: its prompts and their replies, in the transcript's order."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def read_page(
 ) -> list[Exchange]:
     """The exchanges of a page of the outline (see `Outline.pages`), from 0.
 
-    With the transcripts at hand, what was thought is read from them.
+    Thinking is read from the transcripts, if they are given.
     """
     pages = outline.pages
     if not pages:
         return _exchanges(reader, agent_id, (), (0, _LAST), (None, None), files)
     page = pages[number]
     after = pages[number + 1][0] if number + 1 < len(pages) else None
-    # What stands before the first prompt belongs to the first page.
+    # Everything before the first prompt belongs to the first page.
     ids = (0 if number == 0 else page[0].id, after.id if after else _LAST)
     times = (None if number == 0 else page[0].at, after.at if after else None)
     return _exchanges(reader, agent_id, page, ids, times, files)
@@ -73,7 +73,7 @@ def _exchanges(
 
 @dataclass(slots=True)
 class _Part:
-    """A prompt and what stands between it and the next."""
+    """A prompt, and everything up to the next one."""
 
     prompt: Prompt | None
     said: Turn | None
@@ -93,7 +93,7 @@ def _split(entries: Sequence[Entry], prompts: Mapping[int, Prompt]) -> list[_Par
 
 
 def _thoughts(files: Transcripts, entries: Sequence[Turn | Call], *, last: bool) -> list[Thought]:
-    """What was thought between the first and the last of what was said and done, by file."""
+    """The thinking between the first and the last turn or call, by file."""
     found: list[Thought] = []
     places: dict[int, list[int]] = {}
     for entry in entries:
@@ -108,7 +108,7 @@ def _thoughts(files: Transcripts, entries: Sequence[Turn | Call], *, last: bool)
 def _in_order(
     turns: Sequence[Turn], calls: Sequence[Call], thoughts: Sequence[Thought]
 ) -> list[Entry]:
-    """By place in the file, the files in the order of what was said in them; else by time."""
+    """Ordered by place in the file, the files by their first turn; else by time."""
     ranks: dict[int | None, int] = {}
     for turn in turns:
         ranks.setdefault(turn.source_id, len(ranks))
@@ -121,8 +121,8 @@ def _in_order(
 def _inner(
     entries: Sequence[Entry], parts: Sequence[_Part], files: Transcripts | None
 ) -> dict[str, list[Entry]]:
-    """What each subagent did, by the id of the call that started it, as its result says; without
-    that, by the first call that was out when it began.
+    """What each subagent did, by the id of the call that started it, according to the result; else
+    by the first open call when it began.
     """
     subagents: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda each: each.at):
@@ -176,7 +176,7 @@ def _exchange(part: _Part, inner: Mapping[str, Sequence[Entry]]) -> Exchange:
 
 
 def _items(entries: Sequence[Entry], inner: Mapping[str, Sequence[Entry]]) -> tuple[Item, ...]:
-    """Words one by one, calls in runs; what a subagent did within the call that started it."""
+    """Texts one by one, calls in runs; a subagent's work inside the call that started it."""
     items: list[Item] = []
     for is_call, run in groupby(entries, lambda entry: isinstance(entry, Call)):
         if is_call:

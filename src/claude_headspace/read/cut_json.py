@@ -1,4 +1,4 @@
-"""JSON whose end was cut off, read as far as it goes."""
+"""Reading JSON whose end was cut off."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TRIES = 40
 
 
 def read_cut(text: str) -> Mapping[str, Any]:
-    """The object that begins here; a value in which it was cut ends there with an ellipsis."""
+    """The object that begins here; the value that was cut ends with an ellipsis."""
     found = _load(text)
     if found is None:
         text, closers = _closed(text)

@@ -1,4 +1,4 @@
-"""What was done in sessions, counted: once for every last line of a session."""
+"""Counts of what was done in sessions; counted again only when a session has a new line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LINES = (
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done in a session; None where nothing says it."""
+    """What was done in a session; None if it is unknown."""
 
     prompts: int = 0
     turns: int = 0
@@ -41,7 +41,7 @@ class Done:
 
 
 class Counted(NamedTuple):
-    """A session as it is when it is counted."""
+    """The state of a session when it was counted."""
 
     id: int
     uuid: str
@@ -64,7 +64,7 @@ def count_done(reader: Reader, sessions: Sequence[Counted]) -> _Known:
 
 
 def count_turns(reader: Reader, agent_ids: Sequence[int]) -> int:
-    """Turns of these sessions together; one that stands in several counts once."""
+    """Turns of these sessions together; a turn in several of them counts once."""
     return int(reader.value(_TOGETHER, [list(agent_ids)]))
 
 

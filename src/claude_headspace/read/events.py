@@ -1,4 +1,4 @@
-"""Events of the log, newest first, page by page, each page by an index."""
+"""Events of the log, newest first, in pages that use an index."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ COLUMNS = (
     " p.path, p.host, e.payload, e.annotations, e.agent_id, e.command_id, e.turn_id, e.source_id,"
     " e.source_offset"
 )
-# Retracted events count nowhere.
+# Retracted events do not count.
 STANDING = "e.retracted_at IS NULL"
 _BETWEEN = (
     f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id"
     f" WHERE e.id > %s AND e.id <= %s AND {STANDING} ORDER BY e.id LIMIT %s"
 )
 _ONE = f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id WHERE e.id = %s"
-# Sorted by the leading column and compared as a range, a page leaves the planner no other index,
-# such as that of all timestamps, in which a project of last year comes after all of this one.
+# Sorting by the leading column and comparing it as a range forces the planner to use its index.
+# With the index of all timestamps, a project of last year comes after everything of this year.
 _LED = (
     "SELECT {columns} FROM unnest(%(leading)s::{kind}[]) AS led (value), LATERAL (SELECT * FROM"
     " events e WHERE e.{column} >= led.value AND e.{column} <= led.value AND {conditions}"
@@ -51,7 +51,7 @@ _PLAIN = (
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as readers see it; `project` is a path, `key` and `session` its identity."""
+    """One event for readers; `project` is a path, `key` and `session` are its identity."""
 
     id: int
     type: str
@@ -72,10 +72,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class EventQuestion:
-    """Which events; what is None or empty does not matter."""
+    """A filter of events; None or empty means any."""
 
-    session: Annotated[str, Meta(description="uuid, or its beginning")] | None = None
-    project: Annotated[str, Meta(description="path, or its end")] | None = None
+    session: Annotated[str, Meta(description="uuid, or the start of it")] | None = None
+    project: Annotated[str, Meta(description="path, or the end of it")] | None = None
     host: str | None = None
     type: Annotated[tuple[str, ...], Meta(description="one of these types")] = ()
     actor: Literal["user", "agent"] | None = None
@@ -86,7 +86,7 @@ class EventQuestion:
 
 
 def list_events(reader: Reader, asked: EventQuestion) -> Page[Event]:
-    """A page, newest first: one session's in the order of the log, others by their own time."""
+    """A page, newest first: one session's by order of the log, others by time."""
     plan = _plan(reader, asked)
     return page_of(reader.fetch(Event, plan.statement(), plan.values), asked.limit, plan.key)
 
@@ -104,7 +104,7 @@ def events_between(reader: Reader, after_id: int, last_id: int, limit: int) -> l
 
 @dataclass(slots=True)
 class _Plan:
-    """One statement in the making."""
+    """One statement under construction."""
 
     values: dict[str, Any]
     leading: tuple[str, str] | None = None
@@ -116,7 +116,7 @@ class _Plan:
         self.values |= values
 
     def lead(self, column: str, kind: str, wanted: Sequence[Any]) -> None:
-        """By this column, whose index has the order of the page behind it."""
+        """Lead by this column, whose index continues with the order of the page."""
         if self.leading is None:
             self.leading = (column, kind)
             self.values["leading"] = list(wanted)
@@ -165,7 +165,7 @@ def _plan(reader: Reader, asked: EventQuestion) -> _Plan:
 
 
 def _lead_by_session(reader: Reader, plan: _Plan, name: str) -> None:
-    """A session that has no row of its own (any more) is not indexed."""
+    """Sessions without a row of their own are not indexed."""
     found = find_session(reader, name)
     plan.by_id = True
     if found.agent_id is None:

@@ -1,4 +1,4 @@
-"""Parts of a conversation, as they are shown."""
+"""The parts of a conversation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_headspace.read.tools import Call
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What somebody said."""
+    """A turn: what the user or the agent said."""
 
     id: int
     at: datetime
@@ -29,7 +29,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Words of Claude, or of the person while a call waited (`declining`)."""
+    """A text of Claude, or of the user while a call waited (`declining`)."""
 
     turn: Turn
     kind: Literal["answer", "declining"] = "answer"
@@ -37,7 +37,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A call, with what its subagent did; `words` are said when it was declined."""
+    """A call, with its subagent's work; `words` is what the user said when declining it."""
 
     call: Call
     inner: tuple[Item, ...] = ()
@@ -45,7 +45,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """What a subagent did of which it is not known what call started it."""
+    """The work of a subagent whose call is unknown."""
 
     subagent: str
     items: tuple[Item, ...]
@@ -56,7 +56,7 @@ Item: TypeAlias = Words | Thought | Stray | tuple[Step, ...]
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A prompt and all that came of it; without a prompt what stood before the first."""
+    """A prompt and the reply to it; without a prompt, everything before the first one."""
 
     prompt: Prompt | None
     said: Turn | None
@@ -68,7 +68,7 @@ class Exchange:
 
     @property
     def seconds(self) -> float | None:
-        """From the prompt to the last that is known of the reply."""
+        """From the prompt to the last known moment of the reply."""
         if self.said is None or self.last_at is None:
             return None
         return max(0.0, (self.last_at - self.said.at).total_seconds())

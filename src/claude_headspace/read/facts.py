@@ -1,4 +1,4 @@
-"""The last facts of sessions, from rows: what their state is derived from."""
+"""The latest facts about sessions, from which their state is derived."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WHERE a.id = ANY (%s)
 """
 
 
-# What changes with every line or event of a session: facts are read again when it does.
+# Changes with every line or event of a session: then its facts are read again.
 _AGE = (
     "SELECT a.id, a.session_uuid::text, a.last_seen_at, a.ended_at,"
     " (SELECT max(e.id) FROM events e WHERE e.agent_id = a.id) FROM agents a"
@@ -42,7 +42,7 @@ MOST_KEPT = 2000
 
 
 class KnownFacts:
-    """Facts of sessions as they were read last, for as long as they are true."""
+    """A cache of facts about sessions, valid until they change."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[tuple[Any, ...], LastFacts]] = {}

@@ -1,4 +1,4 @@
-"""What things are called that happen, and where they stand: as events, and as calls of tools."""
+"""The kinds of happenings and their sources: events and tool calls."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _KINDS = {
 
 
 def kind_and_actor(event: Event) -> tuple[str, str]:
-    """What an event is called here, and whose it is."""
+    """The kind of an event here, and its actor."""
     if event.type != "turn_detected":
         return _KINDS.get(event.type, "other"), "system"
     if event.payload.get("actor") == "user":

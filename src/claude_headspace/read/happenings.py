@@ -1,7 +1,7 @@
-"""What happened, newest first: the log's events by their human names, calls and results between.
+"""What happened, newest first: events under readable names, with tool calls and results.
 
-Read in stretches of time from the newest back, each whole before the next, until a page is full,
-or for so long: what is rare is looked for further back by the next page.
+Reads stretches of time from the newest back, each completely before the next, until a page is
+full or the time is up; the next page continues further back.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from claude_headspace.read.selection import find_session
 from claude_headspace.read.stretches import stretches_of
 
 COUNT_SECONDS = 2.0
-# Joined when there are few rows left.
+# Joined last, when few rows are left.
 _PLACED = " h LEFT JOIN agents s ON s.id = h.agent_id LEFT JOIN places p ON p.id = s.project_id"
 
 
 @dataclass(frozen=True, slots=True)
 class HappeningQuestion:
-    """What happened; what is empty does not matter. `log`: the log's own events alone.
+    """A filter of happenings; empty means any. `log`: only events of the log.
 
-    A value that begins with "-" is one that is not wanted.
+    A value that begins with "-" is excluded.
     """
 
     q: str = ""
@@ -62,7 +62,7 @@ class HappeningQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One row; of a call or its result `text` is the JSON that it was given."""
+    """One row; for a call or its result, `text` is the JSON of its input."""
 
     key: str
     at: datetime
@@ -139,12 +139,12 @@ def _source(reader: Reader, asked: HappeningQuestion) -> tuple[list[str], str, d
 
 
 def _apart(values: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Those that are wanted, and those that are not."""
+    """The values to include, and those to exclude."""
     unwanted = [value[1:] for value in values if value.startswith("-")]
     return [value for value in values if not value.startswith("-")], unwanted
 
 
-# Nothing chosen is all of them.
+# No value means all of them.
 _PROJECTS = (
     "SELECT id FROM places WHERE (%(path)s = '{}' OR path = ANY (%(path)s))"
     " AND path <> ALL (%(no_path)s)"
@@ -154,7 +154,7 @@ _PROJECTS = (
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts of a stretch of time: in each part all and those that failed, and by facet."""
+    """Counts of a stretch of time: all and failed in each part, and by facet."""
 
     counts: list[int]
     failed: list[int]
@@ -172,9 +172,9 @@ FACETS: tuple[Literal["type", "actor", "project", "host"], ...] = (
 
 
 def tally(reader: Reader, asked: HappeningQuestion, buckets: Buckets) -> Tally | None:
-    """What happened in a stretch of time, counted; its own filters of time left out.
+    """Counts of what happened in a stretch of time, whatever the filter's own times.
 
-    None where that takes too long.
+    None if that takes too long.
     """
     branches, conditions, values = _source(reader, asked)
     source = f" FROM ({' UNION ALL '.join(branches)}) h WHERE {conditions}"

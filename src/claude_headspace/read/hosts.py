@@ -1,4 +1,4 @@
-"""The machines of the log: which are there, and how far each has come."""
+"""The machines of the log, and how far each has read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from claude_headspace.read.paging import PAGE_ROWS, Cursor, Limit, Page, page_of
 from claude_headspace.store.leases import HELD_LEASES, LEASE_KEY
 
 _LEASE = LEASE_KEY.format(machine="id")
-# What a machine that is gone had not read is as of when it was seen last.
+# The backlog of a machine that is not alive dates from when it was last seen.
 HOSTS = f"""
 WITH known AS (SELECT *, {_LEASE} IN ({HELD_LEASES}) AS alive FROM machines),
 read AS (SELECT machine, sum(committed_offset)::bigint AS bytes FROM checkpoints GROUP BY machine),
@@ -28,7 +28,7 @@ ORDER BY alive DESC, label, m.id
 
 @dataclass(frozen=True, slots=True)
 class HostQuestion:
-    """All of them, page by page."""
+    """A query for all machines, in pages."""
 
     cursor: Cursor | None = None
     limit: Limit = PAGE_ROWS
@@ -36,9 +36,9 @@ class HostQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One machine. `alive`: its watcher holds the lease. `bytes` are those that were read.
+    """One machine. `alive`: its watcher holds the lease. `bytes`: how much was read.
 
-    `lag_seconds`: for how long the first of `backlog_bytes` has waited.
+    `lag_seconds`: how long the oldest of `backlog_bytes` has waited.
     """
 
     host: str
@@ -54,7 +54,7 @@ class Host:
 
 
 def list_hosts(reader: Reader, asked: HostQuestion) -> Page[Host]:
-    """A page; those that are alive first."""
+    """A page; live machines first."""
     skip = read_cursor(asked.cursor, int)[0] if asked.cursor else 0
     rows = reader.fetch(Host, f"{HOSTS} OFFSET %s LIMIT %s", (skip, asked.limit + 1))
     return page_of(rows, asked.limit, lambda _: (skip + asked.limit,))

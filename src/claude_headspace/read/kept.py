@@ -1,4 +1,4 @@
-"""How whole a session is kept: its lines by the accounting of its files, and the files."""
+"""How much of a session is captured: its files, and the lines counted in them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FACTS = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of the session; `on_disk` is None where this machine cannot see it."""
+    """A file of the session; `on_disk` is None if it is on another machine."""
 
     path: str
     machine: str
@@ -41,7 +41,7 @@ class Source:
 
     @property
     def gone(self) -> bool:
-        """Whether the file is not there any more."""
+        """Whether the file no longer exists."""
         return self.on_disk == -1
 
 
@@ -59,22 +59,22 @@ class Kept:
 
     @property
     def lost(self) -> int:
-        """Lines of which something could not be read; their bytes are kept."""
+        """Lines that could not be read completely; they are stored as dead letters."""
         return sum(source.lost for source in self.sources)
 
     @property
     def unread(self) -> int:
-        """Bytes on disk that were not read yet."""
+        """Bytes on disk that have not been read yet."""
         return sum(max(0, (source.on_disk or 0) - source.read_bytes) for source in self.sources)
 
     @property
     def gone(self) -> bool:
-        """Whether its main file, the first that was read, is not there any more."""
+        """Whether its main file, the first that was read, no longer exists."""
         return bool(self.sources) and self.sources[0].gone
 
 
 def kept_of(reader: Reader, session: str) -> Kept:
-    """What is known of the files of a session."""
+    """The files of a session."""
     sources = tuple(
         replace(source, on_disk=_size(source.path) if source.machine == reader.machine else None)
         for source in reader.fetch(Source, _SOURCES, [session])
@@ -99,7 +99,7 @@ def branches_of(reader: Reader, sessions: Sequence[str]) -> dict[str, str]:
 
 @lru_cache(maxsize=500)
 def _facts(path: str, read_bytes: int) -> Mapping[str, str]:
-    """What the last whole line says that has a branch or a version."""
+    """Branch and version from the last complete line that has them."""
     try:
         with Path(path).open("rb") as file:
             file.seek(max(0, read_bytes - TAIL_BYTES))

@@ -1,4 +1,4 @@
-"""Lines of transcripts as they were written: from the file while it is there."""
+"""Original lines of transcripts, from the archive or the file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EXIT_CODE = re.compile(r"(?:Error: )?Exit code (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """What the model thought, where it stands in its file."""
+    """A thinking block, and its place in the file."""
 
     source_id: int
     offset: int
@@ -37,20 +37,20 @@ class Thought:
 
 
 class Transcripts:
-    """Bytes of transcripts: from the archive, and what is not in it yet from files here."""
+    """Bytes of transcripts: from the archive, and from local files what is not archived yet."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._paths: dict[int, str | None] = {}
 
     def line(self, source_id: int | None, offset: int | None, length: int | None) -> dict[str, Any]:
-        """The record of one line; empty where it cannot be had any more."""
+        """The record of one line; empty if it is no longer available."""
         if source_id is None or offset is None or length is None:
             return {}
         return record_of(self.stretch(source_id, offset, offset + length))
 
     def stretch(self, source_id: int, start: int, end: int) -> bytes:
-        """The bytes between two offsets, as far as they can be had; at most 8 MB."""
+        """The bytes between two offsets, as far as they are available; at most 8 MB."""
         end = min(end, start + LONGEST_STRETCH)
         data = b""
         for at, length, content in self._reader.rows(_PIECES, [source_id, end, start]):
@@ -72,7 +72,7 @@ class Transcripts:
             return b""
 
     def thoughts(self, source_id: int, start: int, end: int) -> Iterator[Thought]:
-        """What the model thought in a stretch of a transcript."""
+        """The thinking in a stretch of a transcript."""
         offset = start
         for line in self.stretch(source_id, start, end).split(b"\n"):
             if _THINKING in line:
@@ -91,7 +91,7 @@ def _opened(content: Any, length: int) -> bytes:
 
 
 def record_of(line: bytes) -> dict[str, Any]:
-    """The record of a line; empty where it is none."""
+    """The record of a line; empty if the line is not a record."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -100,7 +100,7 @@ def record_of(line: bytes) -> dict[str, Any]:
 
 
 def moment_of(record: Mapping[str, Any]) -> datetime:
-    """When it was written; the beginning of time where it does not say."""
+    """When it was written; the earliest possible time if it does not say."""
     try:
         return parse_instant(str(record.get("timestamp")))
     except ValidationError:
@@ -108,7 +108,7 @@ def moment_of(record: Mapping[str, Any]) -> datetime:
 
 
 def thoughts_of(record: Mapping[str, Any]) -> Iterator[str]:
-    """What the model thought."""
+    """The thinking in a record."""
     for block in _blocks(record):
         text = block.get("thinking") if block.get("type") == "thinking" else None
         if isinstance(text, str) and text.strip():
@@ -116,7 +116,7 @@ def thoughts_of(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def outputs_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(id of the call, text) of everything that came back from tools."""
+    """(id of the call, text) of all tool results in a record."""
     for block in _blocks(record):
         if block.get("type") == "tool_result":
             yield str(block.get("tool_use_id", "")), _text(block.get("content"))
@@ -130,21 +130,21 @@ def _blocks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def asked_in(record: Mapping[str, Any], call_id: str) -> Any:
-    """What the call of this id was given, whole; None where this is not its line."""
+    """The complete input of the call with this id; None if this is not its line."""
     return next((each.get("input") for each in _blocks(record) if each.get("id") == call_id), None)
 
 
 def answered_in(record: Mapping[str, Any], call_id: str) -> str | None:
-    """What came back for the call of this id, as text; None where this is not its line."""
+    """The result of the call with this id, as text; None if this is not its line."""
     return next((text for name, text in outputs_of(record) if name == call_id), None)
 
 
 def failure_words(answer: str) -> str:
-    """Why a call failed, in a few words: its exit code, or that it never ran."""
+    """Why a call failed, in short: its exit code, or that it never ran."""
     if matched := _EXIT_CODE.match(answer):
         return f"exit {matched[1]}"
     if "Sibling tool call errored" in answer[:200]:
-        return "not run: a call beside it failed"
+        return "not run: a parallel call failed"
     return "failed"
 
 
@@ -158,5 +158,5 @@ def _text(content: Any) -> str:
         if isinstance(block, dict) and isinstance(block.get("text"), str):
             parts.append(block["text"])
         elif isinstance(block, dict):
-            parts.append(f"[{block.get('type', 'something')} that is no text]")
+            parts.append(f"[{block.get('type', 'something')} that is not text]")
     return "\n".join(parts)

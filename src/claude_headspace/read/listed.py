@@ -1,4 +1,4 @@
-"""Sessions and turns as flat rows, for programs; their names stay."""
+"""Sessions and turns as flat rows for programs; the names of their fields are stable."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from claude_headspace.read.paging import (
 from claude_headspace.read.selection import SessionNamed, find_session
 from claude_headspace.read.state import Kind
 
-Name = Annotated[str, Meta(description="uuid, or its beginning")]
-Path = Annotated[str, Meta(description="path, or its end")]
+Name = Annotated[str, Meta(description="uuid, or the start of it")]
+Path = Annotated[str, Meta(description="path, or the end of it")]
 
 
 @dataclass(frozen=True, slots=True)
 class ListedSession:
-    """One session; `calls`, `failed` and `tokens_out` are None where nothing says them."""
+    """One session; `calls`, `failed` and `tokens_out` are None if they are unknown."""
 
     session: str
     title: str
@@ -54,7 +54,7 @@ class ListedSession:
 
 
 def list_sessions(reader: Reader, asked: sessions.SessionQuestion) -> Page[ListedSession]:
-    """A page, the one with the newest line first."""
+    """A page; the session with the newest line comes first."""
     page = sessions.list_sessions(reader, asked)
     return Page(tuple(map(listed, page.rows)), page.next)
 
@@ -82,7 +82,7 @@ def listed(each: sessions.Session) -> ListedSession:
 
 @dataclass(frozen=True, slots=True)
 class TurnQuestion:
-    """Turns of one session."""
+    """A query for the turns of one session."""
 
     session: Name
     actor: Literal["user", "agent"] | None = None
@@ -92,7 +92,7 @@ class TurnQuestion:
 
 @dataclass(frozen=True, slots=True)
 class ListedTurn:
-    """What somebody said; `copy_of`: the session that the turn was copied from."""
+    """One turn; `copy_of`: the session that it was copied from."""
 
     id: int
     timestamp: datetime
@@ -114,7 +114,7 @@ _TURNS = (
 
 
 def list_turns(reader: Reader, asked: TurnQuestion) -> Page[ListedTurn]:
-    """A page, in the order of the log, which is that of the conversation."""
+    """A page in the order of the log, which is the order of the conversation."""
     values = {
         "agent": _known(reader, asked.session).agent_id,
         "after": read_cursor(asked.cursor, int)[0] if asked.cursor else 0,

@@ -1,4 +1,4 @@
-"""Calls of tools and usage of models as flat rows, for programs; their names stay."""
+"""Tool calls and token usage as flat rows for programs; the names of their fields are stable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from claude_headspace.read.selection import filters_of
 
 @dataclass(frozen=True, slots=True)
 class ToolQuestion:
-    """Which calls of tools; what is None or empty does not matter."""
+    """A filter of tool calls; None or empty means any."""
 
     session: Name | None = None
     project: Path | None = None
@@ -40,7 +40,7 @@ class ToolQuestion:
 
 @dataclass(frozen=True, slots=True)
 class ListedCall:
-    """One call; `outcome` is None while it is out. `input` is JSON, of a long one the beginning."""
+    """One call; `outcome` is None until it ends. `input` is JSON, cut if it is long."""
 
     id: str
     session: str
@@ -66,7 +66,7 @@ _CALLS = (
 
 
 def list_calls(reader: Reader, asked: ToolQuestion) -> Page[ListedCall]:
-    """A page, newest first; a call that a fork repeats is there once."""
+    """A page, newest first; a call that a fork repeats is listed once."""
     conditions, values = _placed(reader, asked)
     if asked.tool:
         conditions.append("tool = ANY (%(tools)s)")
@@ -84,7 +84,7 @@ def list_calls(reader: Reader, asked: ToolQuestion) -> Page[ListedCall]:
 
 @dataclass(frozen=True, slots=True)
 class UsageQuestion:
-    """What models were used for, added up."""
+    """A query for sums of token usage."""
 
     by: Literal["day", "project", "session", "model"] = "day"
     project: Path | None = None
@@ -97,7 +97,7 @@ class UsageQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Sums of one model in one day (of UTC), project or session; what it is not by is None."""
+    """Sums of one model in one day (in UTC), project or session; the other fields are None."""
 
     day: date | None
     project: str | None
@@ -123,12 +123,12 @@ _USAGE = (
     " WHERE {conditions} GROUP BY {key}, 1, 2, 3, 4, model ORDER BY {key} DESC, 3, model"
     " OFFSET %(skip)s LIMIT %(rows)s"
 )
-# Days are added up in stretches of so many, from the newest back.
+# So many days are summed per query, from the newest back.
 _STRETCH = timedelta(days=32)
 
 
 def list_usage(reader: Reader, asked: UsageQuestion) -> Page[Usage]:
-    """A page; by day the newest first."""
+    """A page; by day, newest first."""
     conditions, values = _placed(reader, asked)
     if asked.by == "day":
         return _by_day(reader, asked, conditions, values)
@@ -146,7 +146,7 @@ def _usage_sql(asked: UsageQuestion, conditions: list[str]) -> str:
 def _by_day(
     reader: Reader, asked: UsageQuestion, conditions: list[str], values: dict[str, Any]
 ) -> Page[Usage]:
-    """The cursor is a day, and how many of its rows were on pages before."""
+    """The cursor is a day, and how many of its rows were on earlier pages."""
     row = reader.first("SELECT min(started_at), max(started_at) FROM model_calls")
     if row is None or row[0] is None:
         return Page(())
@@ -173,7 +173,9 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise BadQuestion("cursor", f"{text!r} is no day: begin without") from error
+        raise BadQuestion(
+            "cursor", f"{text!r} is not a cursor of this list: start without one"
+        ) from error
 
 
 def _midnight(day: date) -> datetime:

@@ -1,6 +1,6 @@
-"""Plain text in turns and in what tools were asked: looked through, the newest first.
+"""Searching plain text in turns and tool inputs by scanning them, the newest first.
 
-Where the text holds whole words the index narrows down what is looked through.
+If the text contains whole words, the index narrows the scan.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from claude_headspace.read.stretches import stretches_of
 from claude_headspace.store.connection import Row
 from claude_headspace.store.words import LONGEST_WORD, words_of
 
-# Around the place where it was found, in characters.
+# Around the hit, in characters.
 BEFORE, AROUND = 200, 600
 _CALL = (
     "e.call_offset, e.tool_use_id, e.started_at, e.session_uuid::text, a.id, p.path,"
@@ -43,7 +43,7 @@ _CALL = (
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A text that can be looked through: of which rows, and what orders them."""
+    """A text that can be scanned: its rows, and their order."""
 
     text: str
     columns: str
@@ -67,19 +67,19 @@ _INPUTS = _Text(
 
 
 def needles_of(asked: SearchQuestion) -> dict[str, bool]:
-    """The texts to look for, and whether each is wanted; without an index, words are found inside
-    of longer ones too.
+    """The texts to search for, and whether each is included or excluded; without an index, words
+    also match inside longer ones.
     """
     if asked.match == "words":
         read_query(asked.q)
         return {term.rstrip("*"): wanted for wanted, term in terms_of(asked.q)}
     if not asked.q.strip():
-        raise BadQuestion("q", "says no text that is to be found")
+        raise BadQuestion("q", "contains no text to search for")
     return {asked.q: True}
 
 
 def look_through(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
-    """A page of what was found in this time."""
+    """A page of the hits found in this time."""
     place = _INPUTS if asked.where == "inputs" else _TURNS
     wanted = [needle for needle, is_wanted in needles_of(asked).items() if is_wanted]
     sql, values = _statement(reader, asked, place, wanted[0])
@@ -141,7 +141,7 @@ def _statement(
 
 
 def _whole_words(needle: str) -> str:
-    """As much of plain text as the index can be asked: words that begin and end in it."""
+    """The part of plain text that the index can find: words that begin and end in it."""
     words = words_of(needle)
     if not words or any(len(word) >= LONGEST_WORD for word in words):
         return ""

@@ -1,4 +1,4 @@
-"""The prompts of a session, in order: what it is read by."""
+"""The outline of a session: its prompts in order."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ CallTimes: TypeAlias = tuple[datetime, datetime | None, bool]
 
 @dataclass(slots=True)
 class Prompt:
-    """One line of the outline. `pause`: seconds of silence before it, where they are many.
+    """One line of the outline. `pause`: seconds of silence before it, if it was long.
 
-    `turns`: how many there are up to the next prompt. `abandoned`: the conversation went back to
-    before it.
+    `turns`: the number of turns up to the next prompt. `abandoned`: the user went back to before
+    this prompt.
     """
 
     number: int
@@ -50,7 +50,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Outline:
-    """All prompts, how many turns are copies of which session, and how many were retracted."""
+    """All prompts, the number of turns copied from each session, and of retracted turns."""
 
     prompts: tuple[Prompt, ...]
     copies: tuple[tuple[str, int], ...] = ()
@@ -58,7 +58,7 @@ class Outline:
 
     @cached_property
     def pages(self) -> list[tuple[Prompt, ...]]:
-        """The prompts that are shown together."""
+        """The prompts of each page."""
         pages: list[list[Prompt]] = []
         room = 0
         for prompt in self.prompts:
@@ -71,7 +71,7 @@ class Outline:
 
 
 def read_outline(reader: Reader, agent_id: int) -> Outline:
-    """Every prompt of a session; what was copied or retracted is counted beside them."""
+    """Every prompt of a session; copied and retracted turns are only counted."""
     age = (*(reader.first(_AGE, [agent_id]) or ()), time.monotonic() // KNOWN_SECONDS)
     known = _known.get(agent_id)
     if known is None or known[0] != age:
@@ -81,7 +81,7 @@ def read_outline(reader: Reader, agent_id: int) -> Outline:
     return known[1]
 
 
-# What a session goes on with is a line; what else changes of it shows a little later.
+# A session continues with a line; its other changes show a little later.
 _AGE = (
     "SELECT last_seen_at, (SELECT max(id) FROM events WHERE agent_id = a.id) FROM agents a"
     " WHERE id = %s"
@@ -125,14 +125,14 @@ def _latest_ends(calls: Sequence[CallTimes]) -> list[datetime | None]:
 
 
 def _long(at: datetime, *before: datetime | None) -> float | None:
-    """The silence before a prompt, if it was one."""
+    """The silence before a prompt, if it was a long one."""
     last = max((moment for moment in before if moment is not None), default=at)
     seconds = (at - last).total_seconds()
     return seconds if seconds >= PAUSE_SECONDS else None
 
 
 def _abandon(prompts: list[Prompt], parents: dict[str, int], parent: str | None) -> None:
-    """Two prompts that follow the same line: the person went back, and the earlier is no more."""
+    """Of two prompts that follow the same line, the user abandoned the earlier one."""
     if parent is None:
         return
     for prompt in prompts[parents.get(parent, len(prompts) - 1) : -1]:

@@ -1,4 +1,4 @@
-"""Pages of a list by key: what follows a page is named by an opaque cursor, not by a number."""
+"""Pages of a list by key: an opaque cursor, not a number, names the next page."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ PAGE_ROWS = 50
 MOST_ROWS = 1000
 Item = TypeVar("Item")
 Key = tuple[Any, ...]
-# What questions are asked with; the descriptions stand in the API's document.
-Limit = Annotated[int, Meta(ge=1, le=MOST_ROWS, description="rows of a page")]
-Cursor = Annotated[str, Meta(description="`next` of the page before")]
+# Parameters that queries share; their descriptions appear in the OpenAPI document.
+Limit = Annotated[int, Meta(ge=1, le=MOST_ROWS, description="rows per page")]
+Cursor = Annotated[str, Meta(description="`next` of the previous page")]
 Moment = Annotated[datetime, Meta(tz=True, description="ISO 8601 with a zone")]
 Until = Annotated[Moment, Meta(description="not including it")]
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """How far a search has got that no index helps: by bytes of transcripts, or back in time."""
+    """Progress of a search without an index: bytes of transcripts, or how far back in time."""
 
     bytes: int | None = None
     of_bytes: int | None = None
@@ -35,9 +35,9 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """Rows of one page, and the cursor of what follows; None when nothing does.
+    """Rows of one page, and the cursor of the next page; None on the last page.
 
-    With `looked` a page that is not full may be followed by more.
+    With `looked`, a page that is not full may be followed by more.
     """
 
     rows: tuple[Item, ...]
@@ -46,25 +46,27 @@ class Page(Generic[Item]):
 
 
 def page_of(found: Sequence[Item], limit: int, key: Callable[[Item], Key]) -> Page[Item]:
-    """A page from one row more than it holds: ask with `LIMIT limit + 1`."""
+    """A page from the rows of a query with `LIMIT limit + 1`."""
     rows = tuple(found[:limit])
     return Page(rows, write_cursor(key(rows[-1])) if len(found) > limit and rows else None)
 
 
 def write_cursor(key: Key) -> str:
-    """The key of a row, as text for an address."""
+    """The key of a row as text for a URL."""
     values = [item.isoformat() if isinstance(item, datetime) else item for item in key]
     text = json.dumps(values, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str, *kinds: type) -> Key:
-    """The key again, if it has values of these kinds (int, str, datetime); else BadQuestion."""
+    """The key of a cursor, if its values have these types; else BadQuestion."""
     try:
         values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         return tuple(_value(kind, item) for kind, item in zip(kinds, values, strict=True))
     except (ValueError, TypeError) as error:
-        raise BadQuestion("cursor", f"{text!r} is no cursor of this list: begin without") from error
+        raise BadQuestion(
+            "cursor", f"{text!r} is not a cursor of this list: start without one"
+        ) from error
 
 
 def _value(kind: type, item: object) -> Any:

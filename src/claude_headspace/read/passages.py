@@ -1,4 +1,4 @@
-"""The part of a text that shows best why it was found."""
+"""The passage of a text that best shows why it was found."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ WORDS_SHOWN = 40
 WORDS_BEFORE = 8
 # In characters.
 _LONG, _NEAR = 2000, 300
-# A piece of the text, and whether it is what was looked for.
+# A piece of the text, and whether it matched.
 Passage = tuple[tuple[str, bool], ...]
 
 
 def passage_of(text: str, terms: Sequence[tuple[str, ...]]) -> tuple[Passage, float]:
-    """Some forty words with the found ones marked, and how good they are: the more, the better."""
+    """About forty words with matches marked, and a score: the higher, the better."""
     text = _surroundings(text, terms)
     places = list(word_places(text))
     marked = _marked([same_word(place) for place in places], terms)
@@ -32,7 +32,7 @@ def passage_of(text: str, terms: Sequence[tuple[str, ...]]) -> tuple[Passage, fl
 
 
 def _surroundings(text: str, terms: Sequence[tuple[str, ...]]) -> str:
-    """Of a long text the part around the most of what was looked for, as far as that is plain."""
+    """The part of a long text with the most literal matches."""
     if len(text) <= _LONG:
         return text
     words = [re.escape(word.rstrip("*")) for term in terms for word in term]
@@ -49,7 +49,7 @@ def _surroundings(text: str, terms: Sequence[tuple[str, ...]]) -> str:
 
 
 def marked_places(text: str, needles: Sequence[str]) -> tuple[Passage, float]:
-    """The text with all that is one of these marked, small or capital, and how often that is."""
+    """The text with these texts marked, in any case, and the number of matches."""
     pattern = re.compile("|".join(map(re.escape, needles)), re.IGNORECASE)
     pieces, end = list[tuple[str, bool]](), 0
     for found in pattern.finditer(text):
@@ -59,7 +59,7 @@ def marked_places(text: str, needles: Sequence[str]) -> tuple[Passage, float]:
 
 
 def _marked(words: Sequence[str], terms: Sequence[tuple[str, ...]]) -> dict[int, int]:
-    """Places of words that were looked for, each with the number of its term."""
+    """Places of matching words, each with the number of its term."""
     found: dict[int, int] = {}
     for number, term in enumerate(terms):
         for at in _places_of(term[0], words):
@@ -90,7 +90,7 @@ def _near(marked: dict[int, int], at: int) -> list[int]:
 def _pieces(
     text: str, places: Sequence[re.Match[str]], begin: int, end: int, marked: set[int]
 ) -> Passage:
-    """Neighbours that are marked are one piece, with what stands between them."""
+    """Adjacent matches become one piece, with the text between them."""
     pieces: list[tuple[str, bool]] = []
     reached = places[begin].start()
     for at in range(begin, end):

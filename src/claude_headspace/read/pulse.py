@@ -1,4 +1,4 @@
-"""How busy sessions were in the last hour, and what was said in them last."""
+"""How busy sessions were in the last hour, and their last words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Pulse:
 
     @property
     def told(self) -> str:
-        """The same for who cannot see it."""
+        """The same in words, for screen readers."""
         busy = [number for number, count in enumerate(self.counts) if count]
         if not busy:
             return "silent for an hour"
@@ -70,7 +70,7 @@ def pulses_of(reader: Reader, agent_ids: Sequence[int], now: datetime) -> dict[i
 
 
 def last_words(reader: Reader, agent_ids: Sequence[int]) -> dict[int, str]:
-    """What Claude said last in each of these sessions."""
+    """Claude's last words in each of these sessions."""
     if not agent_ids:
         return {}
     rows = reader.rows(_LAST_WORDS, [SHOWN_WORDS, list(agent_ids)])

@@ -1,4 +1,4 @@
-"""What is searched for, as it is asked, understood and found."""
+"""A search: the question, its parsed form, and its hits."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
 RARE = 8000
 CANDIDATE_SECONDS = 0.25
 _CANDIDATES = "SELECT event_id FROM search_parts WHERE words @@ to_tsquery('simple', %s) LIMIT %s"
-# The copy of a turn is found in the session that it was copied from, if that is there.
+# A copied turn is found in its original session, if the log has that.
 _ONCE = (
     "NOT (e.annotations ? 'copy_of' AND EXISTS (SELECT FROM events o WHERE o.event_key ="
     " e.event_key AND o.session_uuid <> e.session_uuid AND o.retracted_at IS NULL"
     " AND o.session_uuid::text = e.annotations ->> 'copy_of'))"
 )
 STANDING_TURN = ("e.event_type = 'turn_detected'", "e.retracted_at IS NULL", _ONCE)
-# The columns of a hit of a turn, but for its passage.
+# The columns of a hit in a turn, except its passage.
 TURN = (
     "e.id, '', e.timestamp, e.session_uuid::text, e.agent_id, p.path, p.host,"
     " e.payload ->> 'actor', e.payload ->> 'subagent_id', {text}"
@@ -40,21 +40,21 @@ ALL_EVENTS = "events e"
 
 
 Place = Literal["turns", "prompts", "inputs", "outputs", "thinking"]
-# How parameters are called in an address, where their name is a word of Python.
+# Names of parameters in a URL that differ from the field, because they are Python keywords.
 ASKED_AS = {"where": "in"}
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuestion:
-    """What is to be found, and where."""
+    """What to search for, and where."""
 
-    q: Annotated[str, Meta(description='words, "phrases", begin*, and -what must not be there')]
+    q: Annotated[str, Meta(description='words, "phrases", begin*, and -excluded')]
     match: Annotated[
-        Literal["words", "plain"], Meta(description="plain: this very text, small or capital")
+        Literal["words", "plain"], Meta(description="plain: exactly this text, in any case")
     ] = "words"
     where: Place = "turns"
-    session: Annotated[str, Meta(description="uuid, or its beginning")] | None = None
-    project: Annotated[str, Meta(description="path, or its end")] | None = None
+    session: Annotated[str, Meta(description="uuid, or the start of it")] | None = None
+    project: Annotated[str, Meta(description="path, or the end of it")] | None = None
     host: str | None = None
     since: Moment | None = None
     until: Until | None = None
@@ -64,10 +64,10 @@ class SearchQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One turn, or call of a tool (then `call` is its id), and the passage that was found.
+    """One turn or tool call (then `call` is its id), and the matching passage.
 
-    `id` is the event's, `actor` who said it or the tool, `score` higher for a better passage. Of
-    what stands in transcripts alone, `id` is the line's place in the file of `source`.
+    `id` is the event's, `actor` the speaker or the tool; `score` is higher for a better passage.
+    For a hit that is only in a transcript, `id` is the line's place in the file of `source`.
     """
 
     id: int
@@ -86,19 +86,19 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What was typed, understood: each term is a word or a phrase."""
+    """A parsed query: each term is a word or a phrase."""
 
     wanted: tuple[tuple[str, ...], ...]
     unwanted: tuple[tuple[str, ...], ...] = ()
 
     def as_tsquery(self) -> str:
-        """The same for Postgres."""
+        """The same as a tsquery of Postgres."""
         terms = [phrase_of(term) for term in self.wanted]
         return " & ".join([*terms, *(f"!({phrase_of(term)})" for term in self.unwanted)])
 
 
 def read_query(text: str) -> Query:
-    """Understand what was typed; BadQuestion when nothing is to be found."""
+    """Parse a query; BadQuestion if it contains no word."""
     terms: dict[bool, list[tuple[str, ...]]] = {True: [], False: []}
     for wanted, term in terms_of(text):
         words = words_of(term)
@@ -106,12 +106,12 @@ def read_query(text: str) -> Query:
             begins = words[-1] + "*" * term.endswith("*")
             terms[wanted].append((*words[:-1], begins))
     if not terms[True]:
-        raise BadQuestion("q", "says no word that is to be found")
+        raise BadQuestion("q", "contains no word to search for")
     return Query(tuple(terms[True]), tuple(terms[False]))
 
 
 def terms_of(text: str) -> Iterator[tuple[bool, str]]:
-    """Each term as it was typed, and whether it is wanted."""
+    """Each term as typed, and whether it is included or excluded."""
     for minus, phrase, other_minus, word in _TERM.findall(text):
         yield not (minus or other_minus), phrase or word
 
@@ -123,7 +123,7 @@ def conditions_of(
     project: str = "e.project_id",
     agent: str = "e.agent_id",
 ) -> tuple[list[str], dict[str, Any]]:
-    """Filters that all kinds of search share, and where the page begins."""
+    """Filters that all kinds of search share, and the start of the page."""
     conditions, given = filters_of(
         reader, asked, at=key[0], session="e.session_uuid", project=project, agent=agent
     )
@@ -135,7 +135,7 @@ def conditions_of(
 
 
 def narrowed(reader: Reader, query: str, values: dict[str, Any]) -> str:
-    """The events `e` of a FROM: those alone that have these words, if the words are rare."""
+    """The events `e` of a FROM clause; if the words are rare, only events that have them."""
     if not query:
         return ALL_EVENTS
     try:
@@ -149,23 +149,23 @@ def narrowed(reader: Reader, query: str, values: dict[str, Any]) -> str:
 
 
 def key_of(hit: Hit) -> Key:
-    """What hits are ordered by."""
+    """The sort key of a hit."""
     return hit.timestamp, hit.id
 
 
 def make_hit(row: Row, passage: Passage, score: float) -> Hit:
-    """From the columns of a hit, of which the last is the text."""
+    """A hit from its columns; the last one is the text."""
     values: tuple[Any, ...] = (*row[:-1], passage, score)
     return Hit(*values)
 
 
 def phrase_of(term: tuple[str, ...]) -> str:
-    """Words that stand behind one another, as Postgres reads them in a query."""
+    """A phrase in the syntax of a tsquery."""
     return " <-> ".join(
         quoted(word[:-1]) + ":*" if word.endswith("*") else quoted(word) for word in term
     )
 
 
 def quoted(word: str) -> str:
-    """A word as Postgres reads it in a query."""
+    """A word in the syntax of a tsquery."""
     return f"'{word}'"

@@ -1,4 +1,4 @@
-"""A conversation as a row of things that were said and done, one after the other."""
+"""A conversation as a flat sequence of turns, thinking and calls."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from claude_headspace.read.tools import Call
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One thing: words, a thought, or a call of a tool in one line.
+    """One item: a text, a thinking block, or a tool call in one line.
 
-    `given` and `answer` of a call are there when they were asked for; `depth` is 1 within a
-    subagent.
+    `given` and `answer` of a call are set on request; `depth` is 1 within a subagent.
     """
 
     kind: Literal["prompt", "answer", "declining", "thought", "tool"]
@@ -35,13 +34,13 @@ class Said:
     session: str = ""
 
     def fields(self) -> dict[str, Any]:
-        """What there is of it, for programs."""
+        """The fields that are set, for programs."""
         return {name: value for name, value in asdict(self).items() if value not in ("", None)}
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """How much is told: with `files` what tools were given and answered, and subagents' work."""
+    """How much to include: with `files`, the input and output of tools, and subagents' work."""
 
     files: Transcripts | None
     folder: str
@@ -49,7 +48,7 @@ class Telling:
 
 
 def said_in(exchange: Exchange, asked: Telling) -> Iterator[Said]:
-    """What was said and done after one prompt."""
+    """The items of one exchange."""
     if exchange.said is not None:
         yield Said("prompt", exchange.said.at, exchange.said.text)
     yield from _of(exchange.items, asked, 0)
@@ -83,7 +82,7 @@ def _call(call: Call, asked: Telling, depth: int) -> Said:
 
 
 def _details(call: Call, files: Transcripts) -> tuple[str, str]:
-    """What the transcript says of the call; of what it was given else what the log keeps."""
+    """Input and output of the call from the transcript; else the input from the log."""
     given = asked_in(files.line(call.source_id, call.offset, call.length), call.id)
     result = files.line(call.result_source_id, call.result_offset, call.result_length)
     answer = answered_in(result, call.id)

@@ -1,4 +1,4 @@
-"""Finding words and phrases in what was said, by an index that is a little behind the log."""
+"""Searching turns for words and phrases, by an index that lags slightly behind the log."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _BY_WORDS = (
     " WHERE {conditions} AND ts_match_vq(s.words, to_tsquery('simple', %(query)s))"
     " ORDER BY e.timestamp DESC, e.id DESC, s.part LIMIT %(rows)s"
 )
-# Of events that have the words all the same: their parts are looked up for a page alone.
+# For events that are known to match: their parts are looked up for one page only.
 _NEWEST = (
     "(SELECT e.* FROM {events} WHERE {conditions} ORDER BY e.timestamp DESC, e.id DESC"
     " LIMIT %(rows)s) e"
@@ -44,7 +44,7 @@ _NEWEST = (
 
 
 def search(reader: Reader, asked: SearchQuestion, seconds: float = LOOK_SECONDS) -> Page[Hit]:
-    """A page of hits, the newest first; what no index helps is looked through for so long."""
+    """A page of hits, newest first; a scan without an index takes at most this time."""
     if asked.where in ("outputs", "thinking"):
         return search_archive(reader, asked, seconds)
     if asked.where == "inputs" or asked.match == "plain":
@@ -53,7 +53,7 @@ def search(reader: Reader, asked: SearchQuestion, seconds: float = LOOK_SECONDS)
 
 
 def seconds_behind(reader: Reader) -> float:
-    """How old the oldest turn is that the index does not hold yet; 0 when it holds them all."""
+    """The age of the oldest turn that is not in the index yet; 0 if it has all."""
     found = reader.value(
         "SELECT extract(epoch FROM clock_timestamp() - recorded_at)::float8 FROM events"
         " WHERE id > (SELECT event_id FROM search_cursor) AND event_type = 'turn_detected'"
@@ -63,7 +63,7 @@ def seconds_behind(reader: Reader) -> float:
 
 
 def _search_words(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
-    """What is common is soon found from the newest back; the rest, if it is rare, by the index."""
+    """Common words are soon found from the newest back, rare words by the index."""
     query = read_query(asked.q)
     if reader.value(_ESTIMATE, [query.as_tsquery()])[0]["Plan"]["Plan Rows"] < RARE:
         return _among(reader, asked, query, seconds, narrow=True)

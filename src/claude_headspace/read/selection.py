@@ -1,4 +1,4 @@
-"""What was meant by the name of a session, project or host."""
+"""Resolving the names of sessions, projects and hosts."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _PROJECTS = (
 
 @dataclass(frozen=True, slots=True)
 class SessionNamed:
-    """A session; `agent_id` is None when it has no row (any more)."""
+    """A session; `agent_id` is None if it has no row."""
 
     uuid: str
     agent_id: int | None
 
 
 def find_session(reader: Reader, name: str) -> SessionNamed:
-    """The session of this uuid, known or not, or the one whose uuid begins so."""
+    """The session of this uuid, known or not, or the one whose uuid starts with this text."""
     digits = name.lower().replace("-", "")
     if not re.fullmatch(f"[0-9a-f]{{1,{_UUID_DIGITS}}}", digits):
-        raise SelectionError(f"{name!r} is not a session: give a uuid or the beginning of one")
+        raise SelectionError(f"{name!r} is not a session: give a uuid or the start of one")
     first, last = (str(UUID(digits.ljust(_UUID_DIGITS, end))) for end in "0f")
     found = reader.fetch(SessionNamed, _SESSIONS, (first, last, _SHOWN_CHOICES + 1))
     if not found and len(digits) == _UUID_DIGITS:
@@ -47,9 +47,9 @@ def find_session(reader: Reader, name: str) -> SessionNamed:
 
 
 def find_projects(reader: Reader, name: str | None, host: str | None = None) -> tuple[int, ...]:
-    """Ids of the project (one for each host) with this path, or the one path that ends so.
+    """Ids of the project (one per host) with this path, or with the one path that ends so.
 
-    Without a name: those of all projects of the host: a label, or the beginning of a machine's id.
+    Without a name: all projects of the host, which is a label or the start of a machine's id.
     """
     tail = None if name is None else "/" + name.strip("/")
     values = {"name": name, "tail": tail, "length": len(tail or ""), "host": host}
@@ -67,7 +67,7 @@ def find_projects(reader: Reader, name: str | None, host: str | None = None) -> 
 def filters_of(
     reader: Reader, asked: Any, *, at: str, session: str, project: str, agent: str = ""
 ) -> tuple[list[str], dict[str, Any]]:
-    """What a question asks of session, project, host and time, as SQL over these columns."""
+    """A query's filters of session, project, host and time, as SQL over these columns."""
     conditions, values = ["true"], dict[str, Any]()
     if getattr(asked, "session", None) is not None:
         conditions.append(f"{session} = %(session)s::uuid")
@@ -87,7 +87,7 @@ def filters_of(
 
 
 def paths_named(reader: Reader, *names: str) -> tuple[str, ...]:
-    """Paths of all projects that have one of these paths, or else end so."""
+    """All project paths that equal one of these names, or else end with it."""
     tails = ["/" + name.strip("/") for name in names]
     found = reader.rows(
         "SELECT DISTINCT path, path = ANY (%(names)s) FROM projects WHERE path = ANY (%(names)s)"
@@ -107,7 +107,7 @@ def sessions_of(reader: Reader, project_ids: Sequence[int]) -> tuple[str, ...]:
 
 
 def sessions_silent_since(reader: Reader, moment: datetime) -> tuple[str, ...]:
-    """The sessions that have not spoken after this moment."""
+    """The sessions without a line after this moment."""
     asked = "SELECT session_uuid::text FROM agents WHERE last_seen_at < %s"
     return tuple(row[0] for row in reader.rows(asked, [moment]))
 
@@ -118,4 +118,6 @@ def _require_one(what: str, found: list[str]) -> None:
     if len(found) > 1:
         listed = ", ".join(found[:_SHOWN_CHOICES])
         more = " and others" if len(found) > _SHOWN_CHOICES else ""
-        raise SelectionError(f"there is more than one {what}: {listed}{more}; say more of it")
+        raise SelectionError(
+            f"there is more than one {what}: {listed}{more}; give more of the name"
+        )

@@ -1,4 +1,4 @@
-"""Sessions counted: by state, project and host, and their turns over time."""
+"""Counts of sessions by state, project and host, and of their turns over time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Counts:
 
 
 class _Kind(NamedTuple):
-    """So many sessions that are alike."""
+    """A number of sessions with the same facets."""
 
     state: str
     project: str
@@ -79,7 +79,7 @@ def _by(name: str, kinds: Sequence[_Kind], asked: SessionQuestion) -> dict[str, 
 
 @dataclass(slots=True)
 class _Chart:
-    """Turns in each part, counted up to an event; those that come are added."""
+    """Turns in each part, counted up to an event; later ones are added."""
 
     counts: list[int]
     upto: int = 0
@@ -92,7 +92,7 @@ _charts: dict[tuple[datetime, ...], _Chart] = {}
 
 
 def turns_in(reader: Reader, buckets: Buckets) -> list[int]:
-    """Turns in each part of a stretch of time; all of them are counted again now and then."""
+    """Turns in each part of a stretch of time; all are recounted from time to time."""
     chart = _charts.get(buckets.edges)
     if chart is None or time.monotonic() - chart.begun > COUNTED_SECONDS:
         chart = _Chart([0] * (len(buckets.edges) - 1))
@@ -106,6 +106,6 @@ def turns_in(reader: Reader, buckets: Buckets) -> list[int]:
     counts = [a + b for a, b in zip(chart.counts, buckets.spread(rows), strict=True)]
     if len(_charts) > MOST_CHARTS:
         _charts.clear()
-    # An event that is committed after a later one is counted when all are counted again.
+    # An event that is committed after one with a higher id is counted by the next recount.
     _charts[buckets.edges] = _Chart(counts, last, chart.begun)
     return counts

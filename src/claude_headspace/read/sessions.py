@@ -1,4 +1,4 @@
-"""Sessions as a list: with their state and what was done in them; by filters, by pages, counted."""
+"""Lists of sessions with their state and counts; filtered, in pages."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _SORTS = {
 
 @dataclass(frozen=True, slots=True)
 class SessionQuestion:
-    """Which sessions; what is empty does not matter. `q`: words of title or path.
+    """A filter of sessions; empty means any. `q`: words of title or path.
 
-    `since` and `until` take what was alive in between. `sort` is newest or longest first.
+    `since` and `until` select sessions that were alive in between. `sort`: newest or longest first.
     """
 
     q: Annotated[str, Meta(description="words of its title, project or directory")] = ""
@@ -82,7 +82,7 @@ class Session:
 
     @property
     def resume(self) -> str:
-        """The command that takes it up again."""
+        """The command that resumes it."""
         from shlex import quote
 
         return f"cd {quote(self.directory)} && claude --resume {self.uuid}"
@@ -118,7 +118,7 @@ def find_sessions(reader: Reader, ids: Sequence[int], now: datetime) -> dict[int
 
 
 def one_session(reader: Reader, uuid: UUID, now: datetime) -> Session | None:
-    """The session of this uuid, with all that is known of it."""
+    """The session of this uuid, with its state and counts."""
     found = reader.fetch(
         _session, f"SELECT {_COLUMNS}{FROM} WHERE a.session_uuid = %s", [str(uuid)]
     )

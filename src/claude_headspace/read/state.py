@@ -1,6 +1,6 @@
-"""The state of a session, derived from what the log says of it last, with its reason.
+"""The state of a session and its reason, derived from the latest facts in the log.
 
-Pages, API and command line ask the same function; its cases stand in a table of its test.
+The page, the API and the command line use the same function; its test lists all cases.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ WORDS: dict[Kind, str] = {
 }  # fmt: skip
 
 STALLED_AFTER = timedelta(minutes=5)
-# Old clients write no reason why a reply stopped: words with nothing after them for so long.
+# Old clients do not write why a reply stopped: then a text is the end after this much silence.
 QUIET_AFTER = timedelta(seconds=60)
 ASKING_TOOLS = {"AskUserQuestion": "question", "ExitPlanMode": "plan"}
 IDLE_NOTIFICATION = "idle_prompt"
-# Why a reply stopped, where it goes on after a tool's result.
+# Stop reasons after which the reply continues with a tool's result.
 GOES_ON = ("tool_use", "pause_turn")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
-    """A tool call that has no result yet; `telling` is what it was asked, in one line."""
+    """A tool call without a result yet; `telling` is its input in one line."""
 
     tool: str
     since: datetime
@@ -38,11 +38,11 @@ class OpenCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastFacts:
-    """What the log says last of one session; of `open_calls` the one that went out last is last.
+    """The latest facts about one session; the newest of `open_calls` is last.
 
-    `prompted_at`: the last prompt. `answered_at`: the last words of the agent itself after it.
-    `stopped_at`, `stop_reason`: the last reply of the model after it. `over_at`: that the turn is
-    over, by the client's own word (hook or system line). `interrupted_at`: a call that the user
+    `prompted_at`: the last prompt. `answered_at`: the last text of the main agent after it.
+    `stopped_at`, `stop_reason`: the last reply of the model after it. `over_at`: when the client
+    said that the turn is over (by a hook or a system line). `interrupted_at`: a call that the user
     stopped. `notified_at`: the last Notification hook.
     """
 
@@ -64,9 +64,9 @@ class LastFacts:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a session does, since when, and the fact that says so.
+    """What a session does, since when, and why we think so.
 
-    `call` is the call that is out or asks; `asks` is "question" or "plan" where one waits.
+    `call` is the call that is open or asks; `asks` is "question" or "plan" if one waits.
     """
 
     kind: Kind
@@ -102,8 +102,8 @@ def _needs_you(facts: LastFacts) -> State | None:
 
 
 def _waits_since(facts: LastFacts, notified: datetime) -> bool:
-    """Whether nothing has answered a notification: a call is out that was before it, or no line
-    came after it.
+    """Whether a notification is unanswered: a call from before it is still open, or no line came
+    after it.
     """
     if any(call.subagent is None and call.since <= notified for call in facts.open_calls):
         return True
@@ -144,7 +144,7 @@ def _quiet(facts: LastFacts, begun: datetime, now: datetime) -> State | None:
         return None
     if line is None or now - line < QUIET_AFTER:
         return None
-    return State("turn", answered, "answered, and no line since")
+    return State("turn", answered, "answered; no line since")
 
 
 def _at_work(facts: LastFacts, now: datetime) -> State:
@@ -152,6 +152,6 @@ def _at_work(facts: LastFacts, now: datetime) -> State:
     line = facts.last_line_at or facts.prompted_at
     if line is not None and now - line >= STALLED_AFTER:
         limit = call.limit_seconds if call else None
-        over = f", though its limit of {limit:g} s is over" if limit else ""
+        over = f", although its limit of {limit:g} s has passed" if limit else ""
         return State("stalled", line, f"No line since {line.astimezone():%H:%M:%S}{over}.", call)
     return State("work", call.since if call else facts.prompted_at, "", call)

@@ -1,4 +1,4 @@
-"""Looking through what no index narrows down: from the newest back, for a limited time."""
+"""Scanning without an index: from the newest back, for a limited time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOK_SECONDS = 1.0
 STATEMENT_SECONDS = 0.5
 FIRST = timedelta(minutes=15)
 LONGEST = timedelta(days=16)
-# A stretch that took less makes the next one longer, one that took more makes it shorter.
+# After a faster stretch the next one is longer, after a slower one it is shorter.
 _QUICK, _SLOW = 0.05, 0.2
 _GROWTH = 4
 _INSTANT = timedelta(microseconds=1)
@@ -26,10 +26,10 @@ _BOUNDS = (
 
 
 class Stretches:
-    """(begin, end) of stretches of time, each before the one before it.
+    """(begin, end) of stretches of time, from the newest back.
 
-    `reached` is how far back the last one went that was looked through whole; `unfinished` says
-    whether the time was up before all of them were.
+    `reached` is how far back the scan was complete; `unfinished` says whether the time was up
+    before the scan was.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Stretches:
         self.unfinished = False
 
     def rows(self, reader: Reader, statement: str, values: Mapping[str, Any]) -> list[Row]:
-        """Rows of a statement about the last stretch; none where that takes too long: the next
-        stretch is then the beginning of the same.
+        """Rows of a statement about the current stretch; none if it takes too long. The next
+        stretch is then the newer part of the same one.
         """
         try:
             return reader.rows(statement, values, STATEMENT_SECONDS)
@@ -60,7 +60,7 @@ class Stretches:
             return []
 
     def __iter__(self) -> Iterator[tuple[datetime, datetime]]:
-        """For as long as there is time; at least one."""
+        """Stretches until the time is up; at least one."""
         while self.reached > self._oldest:
             began = time.monotonic()
             begin = max(self._oldest, self.reached - self._span)
@@ -87,9 +87,9 @@ def stretches_of(
     *,
     whole: bool = False,
 ) -> Stretches:
-    """Those of the log, as far as they are asked for: back from a moment, that included.
+    """The stretches of the log, back from a moment (included).
 
-    With `whole` the first is all of it.
+    With `whole`, the first stretch is the whole time.
     """
     oldest, newest = reader.rows(_BOUNDS)[0]
     if oldest is None or newest is None:

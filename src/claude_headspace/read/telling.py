@@ -1,4 +1,4 @@
-"""What a tool was asked, in one line: the one input that tells."""
+"""A tool call in one line: its most telling input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MCP = re.compile(r"mcp__(.+?)__(.+)")
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """The line: the tool's short name, what it was asked, and what stands dimmed beside it."""
+    """The line: the tool's short name, its input, and a dimmed aside."""
 
     name: str
     text: str
@@ -37,7 +37,7 @@ def line_of(tool: str, asked: str, folder: str = "") -> Telling:
 
 
 def telling(tool: str, given: Mapping[str, Any] | None, folder: str = "") -> Telling:
-    """The line for a call; paths below the session's folder are told from there."""
+    """The line for a call; paths below the session's folder are relative to it."""
     given = given or {}
     if matched := _MCP.fullmatch(tool):
         return Telling(matched[1], matched[2], _first_text(given))
@@ -81,7 +81,7 @@ def _option(option: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def plan_title(given: Mapping[str, Any] | None) -> str:
-    """The first words of a plan, without their marks."""
+    """The first words of a plan, without Markdown."""
     plan = (given or {}).get("plan")
     lines = plan.splitlines() if isinstance(plan, str) else []
     return next((line.strip("#* \t") for line in lines if line.strip("#* \t")), "a plan")
@@ -102,7 +102,7 @@ def _quarantine(tool: str, given: Mapping[str, Any], folder: str) -> str:
 
 
 def changed_lines(tool: str, given: Mapping[str, Any]) -> tuple[int, int]:
-    """How many lines an edit adds and takes away."""
+    """How many lines an edit adds and removes."""
     edits = given.get("edits") if tool == "MultiEdit" else [given]
     added = removed = 0
     for edit in edits if isinstance(edits, list) else []:

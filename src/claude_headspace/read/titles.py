@@ -1,4 +1,4 @@
-"""What sessions are called, and finding them by what they are called."""
+"""Titles of sessions, and finding sessions by them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from claude_headspace.read.connection import Reader
 
 TITLE_KINDS = ("custom-title", "ai-title", "summary", "agent-name")
-# A session that begins with a command of the client is named by what was asked after it.
+# A session that begins with a slash command is named after the next prompt.
 _FIRST_PROMPTS = (
     "SELECT left(e.payload->>'text', 1000) AS text, e.id FROM events e WHERE e.agent_id = a.id"
     " AND e.event_type = 'turn_detected' AND e.retracted_at IS NULL"
@@ -29,12 +29,12 @@ _NEXT = (
     " JOIN projects p ON p.id = a.project_id WHERE (a.last_seen_at, a.id) > (%s, %s)"
     f" ORDER BY a.last_seen_at, a.id LIMIT {_STEP}"
 )
-# A title may be given to a session after its last line.
+# A session may get its title after its last line.
 _AGAIN = timedelta(hours=1)
 
 
 def title_of(words: str) -> str:
-    """The first line, without marks; of a plan to be carried out, the plan's."""
+    """The first line without Markdown; of a prompt with a plan, the plan's title."""
     lines = [line.strip("#*> \t") for line in words.splitlines()]
     lines = [line for line in lines if line and line.lower() not in _NO_TITLES]
     line = " ".join((lines or [""])[0].split())
@@ -42,7 +42,7 @@ def title_of(words: str) -> str:
 
 
 class KnownTitles:
-    """Title, directory and project of every session: read once, then what is new."""
+    """Title, directory and project of every session; read once, then updated."""
 
     def __init__(self) -> None:
         self._known: dict[int, str] = {}
@@ -51,7 +51,7 @@ class KnownTitles:
         self._lock = threading.Lock()
 
     def having(self, reader: Reader, words: Sequence[str]) -> list[int]:
-        """The sessions whose title, directory or project has all of these words."""
+        """The sessions whose title, directory or project contains all of these words."""
         wanted = [word.lower() for word in words]
         with self._lock:
             if self._learn(reader) or wanted != self._last[0]:
@@ -61,7 +61,7 @@ class KnownTitles:
             return self._last[1]
 
     def _learn(self, reader: Reader) -> bool:
-        """Read what is new; whether there was anything."""
+        """Read new titles; returns whether there were any."""
         news = False
         while True:
             rows = reader.rows(_NEXT, self._reached)

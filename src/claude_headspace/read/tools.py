@@ -1,6 +1,6 @@
-"""Calls of tools and of the model, as the projections keep them.
+"""Tool calls and model calls, from the projections.
 
-The one place that knows the columns of `tool_calls` and `model_calls`.
+Only this module knows the columns of `tool_calls` and `model_calls`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ FROM = " FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a tool; `outcome` is None while it is out: ok, error, denied, interrupted.
+    """One tool call; `outcome` is ok, error, denied or interrupted, and None until it ends.
 
-    `asked` is the JSON that it was given, of a long one the beginning.
+    `asked` is its input as JSON, cut if it is long.
     """
 
     id: str
@@ -50,24 +50,24 @@ class Call:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took."""
+        """Its duration."""
         return None if self.ended_at is None else (self.ended_at - self.at).total_seconds()
 
     @property
     def failed(self) -> bool:
-        """Whether it went wrong; a call that the user declined did not."""
+        """Whether it failed; a call that the user declined did not fail."""
         return self.outcome == "error"
 
     @property
     def given(self) -> Mapping[str, Any]:
-        """What it was asked, as far as it is kept."""
+        """Its input, as far as it is stored."""
         return read_cut(self.asked)
 
 
 def calls_between(
     reader: Reader, agent_id: int, start: datetime | None, end: datetime | None
 ) -> list[Call]:
-    """The calls of a session in a stretch of time, which may be open, oldest first."""
+    """The calls of a session in a stretch of time (either end may be open), oldest first."""
     return reader.fetch(
         Call,
         f"SELECT {COLUMNS}{FROM} WHERE a.id = %(agent)s"
@@ -89,7 +89,7 @@ def one_call(reader: Reader, session: str, call_id: str) -> Call | None:
 
 
 def call_times(reader: Reader, agent_id: int) -> list[tuple[datetime, datetime | None, bool]]:
-    """(out, back, failed) of every call of the session, oldest first."""
+    """(start, end, failed) of every call of the session, oldest first."""
     rows = reader.rows(
         "SELECT c.started_at, c.ended_at, c.outcome IS NOT DISTINCT FROM 'error'"
         f"{FROM} WHERE a.id = %s ORDER BY c.started_at",
@@ -124,7 +124,7 @@ def _open(call: Call) -> OpenCall:
 
 
 def last_replies(reader: Reader, agent_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Of each session how the model and its calls stopped last, as fields of LastFacts."""
+    """How the model and its calls last stopped in each session, as fields of LastFacts."""
     rows = reader.rows(
         "SELECT a.id, m.ended_at, m.stop_reason, (SELECT max(c.ended_at)"
         " FROM tool_calls c WHERE c.session_uuid = a.session_uuid AND c.subagent IS NULL"
@@ -140,7 +140,7 @@ def last_replies(reader: Reader, agent_ids: Sequence[int]) -> dict[int, dict[str
 
 
 def usage_of(reader: Reader, agent_ids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
-    """Calls, failed calls and tokens put out, of each session."""
+    """Calls, failed calls and output tokens of each session."""
     if not agent_ids:
         return {}
     rows = reader.rows(
@@ -156,7 +156,7 @@ def usage_of(reader: Reader, agent_ids: Sequence[int]) -> dict[int, tuple[int, i
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a model has used in a session."""
+    """Tokens of a model in a session."""
 
     model: str
     input_tokens: int
@@ -165,7 +165,7 @@ class Spent:
 
 
 def models_of(reader: Reader, session: str) -> list[Spent]:
-    """By model, the one that has said most first."""
+    """Tokens by model; the model with the most output first."""
     return reader.fetch(
         Spent,
         "SELECT model, sum(input_tokens)::bigint, sum(output_tokens)::bigint,"
@@ -178,7 +178,7 @@ def models_of(reader: Reader, session: str) -> list[Spent]:
 def call_minutes(
     reader: Reader, agent_ids: Sequence[int], start: datetime, end: datetime
 ) -> list[tuple[Any, ...]]:
-    """(session, minute since start, calls, False) of the minutes in which calls went out."""
+    """(session, minute since start, calls, False) of the minutes in which calls started."""
     return list(
         reader.rows(
             "SELECT a.id, floor(extract(epoch FROM c.started_at - %(start)s) / 60)::int,"

@@ -1,4 +1,4 @@
-"""What was worked on: by day and session, how long, what was said and done, what it took."""
+"""Work by day and session: time, turns, calls and tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNION ALL SELECT a.id, m.started_at, 0, 0, 0, 0, m.output_tokens
  FROM model_calls m JOIN agents a ON a.session_uuid = m.session_uuid
  WHERE m.started_at >= %(start)s AND m.started_at < %(end)s
 """
-# What lies between two things that happened was work, unless it was a pause.
+# The time between two happenings was work, unless it was a pause.
 _WORKED = """
 SELECT width_bucket(at, %(edges)s::timestamptz[]) AS day, agent, sum(turn), sum(prompt),
  sum(called), sum(failed), sum(tokens)::bigint,
@@ -38,7 +38,7 @@ FROM (SELECT *, extract(epoch FROM at - lag(at) OVER (PARTITION BY agent ORDER B
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """One session in one part of the time, counted from 1; `seconds` without longer pauses."""
+    """One session in one part of the time, counted from 1; `seconds` excludes longer pauses."""
 
     part: int
     agent_id: int
@@ -50,13 +50,13 @@ class Worked:
     seconds: float = 0.0
 
     def __add__(self, other: Worked) -> Worked:
-        """Both together."""
+        """The sum of both."""
         names = ("turns", "prompts", "calls", "failed", "tokens_out", "seconds")
         sums = (getattr(self, name) + getattr(other, name) for name in names)
         return Worked(self.part, self.agent_id, *sums)
 
 
 def worked_between(reader: Reader, edges: Sequence[datetime]) -> list[Worked]:
-    """What was done between the edges, of which there is one more than parts."""
+    """The work between the edges, of which there is one more than parts."""
     asked = {"edges": list(edges), "start": edges[0], "end": edges[-1], "pause": PAUSE_SECONDS}
     return reader.fetch(Worked, _WORKED.format(moments=_TURNS + _WORK), asked)

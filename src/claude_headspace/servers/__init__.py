@@ -1,1 +1,1 @@
-"""Which server is the log's: the hosts of its address, and what a server says of itself."""
+"""Finding the log's server: the hosts of its address, and the identity of a server."""

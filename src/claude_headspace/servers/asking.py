@@ -1,4 +1,4 @@
-"""Asks a server which it is, step by step: whoever goes through the steps waits as it likes."""
+"""Asks a server for its identity in steps, so that the caller decides how to wait."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from psycopg2.extensions import POLL_OK, POLL_READ
 from claude_headspace.servers.identity import QUESTION, Server, require_current
 
 Wait: TypeAlias = tuple[int, bool]
-"""A descriptor, and whether to wait until it takes bytes, not until it has some."""
+"""A descriptor, and whether to wait until it is writable instead of readable."""
 Asking: TypeAlias = Generator[Wait, None, Server]
 
 
 def asking(address: str, url: str) -> Asking:
-    """Connect, ask, and disconnect; `url` is the address of which this is one.
+    """Connect, ask, and disconnect; `url` is the whole address of which this is one host.
 
     Raises psycopg2.Error, and ReplacedServer.
     """
@@ -36,7 +36,7 @@ def asking(address: str, url: str) -> Asking:
 
 
 def finished(steps: Asking, seconds: float) -> Server | None:
-    """What the steps come to; None when that takes longer."""
+    """The result of the steps; None if they take longer."""
     deadline = time.monotonic() + seconds
     try:
         while (left := deadline - time.monotonic()) > 0:
@@ -54,6 +54,6 @@ def finished(steps: Asking, seconds: float) -> Server | None:
 
 
 def finishing(connection: Any) -> Generator[Wait, None, None]:
-    """Until an asynchronous connection has done what it was asked for."""
+    """Steps until an asynchronous connection has completed its request."""
     while (wanted := connection.poll()) != POLL_OK:
         yield connection.fileno(), wanted != POLL_READ

@@ -1,7 +1,7 @@
-"""The hosts of a database's address, to be tried one after the other.
+"""The hosts of a database address, to be tried in order.
 
-libpq walks a list of hosts by itself, but on an asynchronous connection without any limit of
-time: a first host that is frozen would never be left.
+libpq can try a list of hosts itself, but on an asynchronous connection without a time limit: it
+would wait for ever for a first host that is frozen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import make_dsn, parse_dsn
 
-# For each of several hosts; an address may say `connect_timeout`.
+# For each of several hosts; an address may set `connect_timeout`.
 CONNECT_SECONDS = 5.0
 
 _LISTS = ("host", "hostaddr", "port")
@@ -18,14 +18,14 @@ _LISTS = ("host", "hostaddr", "port")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host's own address; `seconds`: how long to wait for it, None for as long as ever."""
+    """One host's own address; `seconds`: how long to wait for it, None for no limit."""
 
     dsn: str
     seconds: float | None = None
 
 
 def hosts_of(address: str) -> list[Host]:
-    """Each host of the address alone, in order; of several only one that takes writes will do."""
+    """Each host of the address, in order; of several, only one that accepts writes is suitable."""
     given = parse_dsn(address)
     lists = {name: given[name].split(",") for name in _LISTS if given.get(name)}
     count = max((len(lists.get(name, ())) for name in ("host", "hostaddr")), default=0)
@@ -37,7 +37,7 @@ def hosts_of(address: str) -> list[Host]:
 
 
 def _of(lists: dict[str, list[str]], number: int) -> dict[str, str]:
-    """What the lists say of one host; a single port is every host's."""
+    """The parameters of one host; a single port applies to all hosts."""
     return {
         name: values[number] if len(values) > 1 else values[0] for name, values in lists.items()
     }

@@ -1,7 +1,7 @@
-"""What a server says of itself, and which servers were replaced.
+"""The identity of a server, and recognising replaced primaries.
 
-A standby that becomes the primary begins a new timeline of the same history. Who was there keeps
-its number, so that the old primary, should it come back as if nothing had happened, is known.
+A standby that becomes the primary begins a new timeline of the same history. The newest timeline
+seen is stored, so that an old primary is recognised when it comes back.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ QUESTION = (
 
 
 _SHARED = (
-    "the pooler in between gives each transaction another connection, and locks, notifications and"
-    " settings need one of their own: set pool_mode = session for this database, or name the"
-    " server itself in database.url"
+    "the pooler gives each transaction another connection, but locks, notifications and settings"
+    " need one connection: set pool_mode = session for this database, or name the server itself in"
+    " database.url"
 )
 
 
 class Server(NamedTuple):
-    """`timeline` is None of a standby; `backend` is the process that serves the connection."""
+    """`timeline` is None for a standby; `backend` is the process that serves the connection."""
 
     backend: int
     system: str
@@ -35,18 +35,18 @@ class Server(NamedTuple):
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Server:
-        """From the answer to QUESTION."""
+        """The server from its answer to QUESTION."""
         return cls(row[0], row[1], int(row[2][:8], 16) if row[2] else None)
 
 
 def require_unshared(*, ours: bool) -> None:
-    """Raise SharedConnection where the server's end of a connection is not its client's alone."""
+    """Raise SharedConnection if the server's process serves other clients, too."""
     if not ours:
         raise SharedConnection(_SHARED)
 
 
 def require_current(server: Server, url: str) -> None:
-    """Raise ReplacedServer for a timeline that is older than one seen at this address before."""
+    """Raise ReplacedServer for a timeline older than one seen before at this address."""
     directory: Path | None = getattr(url, "seen", None)
     if directory is None or server.timeline is None:
         return
@@ -55,14 +55,14 @@ def require_current(server: Server, url: str) -> None:
         raise ReplacedServer(
             f"this is an old primary that was replaced: it is on timeline {server.timeline}, and"
             f" timeline {newest} was seen; stop it, or make it a standby of the new one (if it is"
-            f" the right server all the same, remove {directory}/{server.system}-*)"
+            f" the right server nevertheless, remove {directory}/{server.system}-*)"
         )
     if server.timeline > newest:
         _remember(directory, server)
 
 
 def _newest(directory: Path, system: str) -> int:
-    """The names of files say it: whoever makes one takes back no other's."""
+    """The newest timeline in the names of files; creating one never undoes another."""
     found = [0]
     with suppress(OSError):
         found += [int(path.name.rpartition("-")[2]) for path in directory.glob(f"{system}-*")]
@@ -70,7 +70,7 @@ def _newest(directory: Path, system: str) -> int:
 
 
 def _remember(directory: Path, server: Server) -> None:
-    # Who may read the log, but not write here, has only what the watcher remembers.
+    # A reader that cannot write here relies on what the watcher has stored.
     with suppress(OSError):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         (directory / f"{server.system}-{server.timeline}").touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""Opens a plain connection to the log's server, for programs that may wait in the driver."""
+"""Opens a plain connection to the log's server, for programs that may block in the driver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from claude_headspace.servers.identity import (
 
 
 def current_address(url: str) -> str:
-    """The address of the one host that will do now, for a program that knows nothing of ours."""
+    """The address of the one suitable host, for other programs such as psql."""
     if len(hosts_of(url)) == 1:
         return url
     host, connection = _found(url, {})
@@ -29,7 +29,7 @@ def current_address(url: str) -> str:
 
 
 def open_on(url: str, **options: Any) -> Any:
-    """A connection of psycopg2's to the first host of the address that will do, in autocommit."""
+    """A psycopg2 connection to the first suitable host of the address, in autocommit mode."""
     return _found(url, options)[1]
 
 
@@ -69,7 +69,7 @@ def _asked(connection: Any) -> Server:
 
 
 def _require_session(connection: Any, server: Server, host: Host, url: str) -> None:
-    """There is a pooler: while we ask for nothing it must give our server to nobody else."""
+    """Require that the pooler does not give our idle server connection to anybody else."""
     with suppress(psycopg2.Error):
         beside = finished(asking(host.dsn, url), CONNECT_SECONDS)
         require_unshared(ours=beside is None or beside.backend != server.backend)

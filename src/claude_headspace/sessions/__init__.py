@@ -1,1 +1,1 @@
-"""What is known of sessions, for everything that writes events of theirs."""
+"""What is known about sessions, for everything that writes their events."""

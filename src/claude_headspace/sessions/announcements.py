@@ -1,4 +1,4 @@
-"""The events of a session's beginning and of its end."""
+"""The events of a session's start and end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from claude_headspace.store.sessions import Registration, StoredSession
 def registered_event(
     session: StoredSession, asked: Registration | None, when: datetime, origin: Origin | None
 ) -> Event:
-    """The session_registered event of a session, one for each time that it is asked for."""
+    """The session_registered event of a session, one per registration."""
     payload = {
         "session_uuid": str(session.uuid),
         "project_path": session.project_path,

@@ -1,4 +1,4 @@
-"""Sessions as the database has them, cached, with what is not stored yet."""
+"""A cache of the sessions in the database, with changes that are not stored yet."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from claude_headspace.events.event import derived_key, storable
 from claude_headspace.store.sessions import SessionRows, StoredSession
 from claude_headspace.transcripts.directories import repository_of
 
-# An entry of a btree index holds at most 2704 bytes, the machine's id included.
+# A btree index entry holds at most 2704 bytes, including the machine's id.
 LONGEST_PROJECT_BYTES = 2000
-# Sessions in the cache; others are looked up again when they have new lines.
+# The most sessions in the cache; others are read again when they have new lines.
 _CACHED = 1000
 
 
 class SessionCache:
-    """Rows of sessions, and the changes to them that are to be stored."""
+    """Rows of sessions, and changes to them that are still to be stored."""
 
     def __init__(self, rows: SessionRows) -> None:
         self._rows = rows
@@ -29,7 +29,7 @@ class SessionCache:
         return len(self._known)
 
     def forget(self) -> None:
-        """Drop the cache, and what was learnt but not stored."""
+        """Drop the cache and all changes that are not stored."""
         self._known.clear()
         self._changed.clear()
         self._moved.clear()
@@ -43,17 +43,17 @@ class SessionCache:
         return None if found is None else self._keep(found)
 
     def find_anew(self, session: UUID) -> StoredSession | None:
-        """The session as the database has it by now."""
+        """The session as it now is in the database."""
         self._known.pop(session, None)
         return self.find(session)
 
     def find_own(self, session: UUID) -> StoredSession | None:
-        """The session as the database has it by now, if its project is this machine's."""
+        """The session as it now is in the database, if its project is this machine's."""
         found = self.find_anew(session)
         return found if found is not None and self._rows.is_here(found.machine) else None
 
     def take_changes(self) -> list[str]:
-        """The statements that store what was learnt since the last call."""
+        """The statements that store the changes since the last call."""
         statements = [self._rows.update(session) for session in self._changed.values()]
         statements += self._moved
         self._changed.clear()
@@ -82,7 +82,7 @@ class SessionCache:
         return self._keep(self._rows.create(session, project, directory, pane, seen_at))
 
     def _move(self, session: StoredSession, cwd: str) -> None:
-        """Give a session the project of another directory, in its events too."""
+        """Move a session, and its events, to the project of another directory."""
         project, directory = indexable(storable(repository_of(cwd))[0]), storable(cwd)[0]
         if (session.project_path, session.working_directory) == (project, directory):
             return
@@ -94,7 +94,7 @@ class SessionCache:
 def indexable(path: str) -> str:
     """The path; if it is longer than Postgres can index, its start and a digest.
 
-    Otherwise one line with such a directory would block everything after it for ever.
+    Otherwise a line with such a directory would block everything after it.
     """
     encoded = path.encode()
     if len(encoded) <= LONGEST_PROJECT_BYTES:

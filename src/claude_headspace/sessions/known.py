@@ -1,4 +1,4 @@
-"""What is known of sessions: who they are, whether they are captured, when they end."""
+"""Sessions: their rows, whether they are captured, and their ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class Sessions(LearningSessions):
-    """Makes the rows of sessions and the events that announce them."""
+    """Creates the rows of sessions and the events that announce them."""
 
     def __init__(self, rows: SessionRows, mode: Mode) -> None:
         super().__init__(rows, Registrations(rows, mode))
@@ -30,7 +30,7 @@ class Sessions(LearningSessions):
         self._shared: set[UUID] = set()
 
     def reload(self) -> None:
-        """Forget everything and learn again what people asked for."""
+        """Forget everything, and read registrations again."""
         self.forget()
         self.copies_due = True
         self.registrations.reload()
@@ -38,7 +38,7 @@ class Sessions(LearningSessions):
     def meet(
         self, session: UUID, cwd: str | None, path: str, when: datetime | None = None
     ) -> StoredSession | None:
-        """The session of a line in the file at `path`; its rows are made once a cwd is known."""
+        """The session of a line in the file at `path`; its rows exist once a cwd is known."""
         known = self.find(session)
         if known is not None and not self._rows.is_here(known.machine):
             self._tell_shared(known)
@@ -50,20 +50,20 @@ class Sessions(LearningSessions):
         return self._make(session, cwd, when)
 
     def _tell_shared(self, session: StoredSession) -> None:
-        """Once: a home that machines share, or that is copied between them."""
+        """Log once that another machine has the session: their home is shared or copied."""
         if session.uuid not in self._shared:
             self._shared.add(session.uuid)
             logger.debug(
-                "session %s stands on another machine too (%s): it is one session",
+                "session %s is on another machine too (%s): it is one session",
                 session.uuid, session.machine[:8],
             )  # fmt: skip
 
     def meet_turn(self, turn: Turn, path: str) -> StoredSession:
-        """The session of a turn, whether or not it ever named a directory."""
+        """The session of a turn, even if no line has named a directory."""
         found = self.meet(turn.session, turn.cwd, path, turn.timestamp)
         found = found or self.meet(turn.session, UNKNOWN_DIRECTORY, path)
         if found is None:
-            raise LookupError(f"the rows of session {turn.session} could not be made")
+            raise LookupError(f"the rows of session {turn.session} could not be created")
         return found
 
     def hear(
@@ -75,19 +75,19 @@ class Sessions(LearningSessions):
         *,
         again: bool = False,
     ) -> Event | None:
-        """Learn what a line says of its session, and announce the session if that is still due."""
+        """Learn about a session from a line, and announce the session if that is still due."""
         announcement = self.announcement(session, when, origin)
         self.learn(session, found, when, again=again)
         return announcement
 
     def turn_event(self, turn: Turn, source_id: int, session: StoredSession) -> Event:
-        """The event of a turn, marked as a copy if that is known already."""
+        """The event of a turn, marked as a copy if that is known."""
         event = turn.event(source_id, session.project_id, session.agent_id)
         original = self.original(session, turn)
         return event if original is None else event.annotated(copy_of=str(original))
 
     def introduce(self, session: UUID, given: Mapping[str, str]) -> StoredSession:
-        """The session of a session_registered event from elsewhere, which announces it."""
+        """The session that another program's session_registered event announces."""
         found = self.find(session)
         if found is None:
             pane = given.get("iterm_pane_id")
@@ -98,11 +98,11 @@ class Sessions(LearningSessions):
         return found
 
     def spoke_after(self, session: StoredSession, when: datetime) -> bool:
-        """Whether the session is known to have gone on after this moment."""
+        """Whether the session is known to have continued after this moment."""
         return session.last_seen_at is not None and session.last_seen_at > when
 
     def end(self, session: StoredSession, reason: str, when: datetime) -> str | None:
-        """The statement that ends a session; None if it has ended, or has newer lines."""
+        """The statement that ends a session; None if it has ended or has newer lines."""
         when = min(when, datetime.now(UTC))
         if session.ended_at is not None or self.spoke_after(session, when):
             return None
@@ -137,14 +137,13 @@ class Sessions(LearningSessions):
     def silent(
         self, now: datetime, timeout: timedelta, limit: int, except_for: Sequence[UUID]
     ) -> list[UUID]:
-        """Open sessions whose last line is older than the timeout, and that are nobody else's."""
+        """Open sessions without a line for the timeout, except those of another watcher."""
         return self._rows.silent_since(now - timeout, limit, except_for)
 
     def restored(self, event: Event) -> Event:
-        """The event of a session whose rows were deleted while the watcher ran, with new ones.
+        """The event of a session whose rows were deleted while the watcher ran, with new rows.
 
-        What refers to rows by itself is as it was given; what spoke of a session from outside
-        loses its references.
+        References that the event names itself stay; other events from outside lose theirs.
         """
         if event.type == STATE_TRANSITION:
             return event
@@ -168,14 +167,14 @@ class Sessions(LearningSessions):
         return session
 
     def registered(self, registration: Registration) -> StoredSession | None:
-        """The rows of a session that was registered, as far as its directory is known.
+        """The rows of a registered session, as far as its directory is known.
 
-        Only if it is this machine's to keep them: None for sessions of others.
+        None for sessions of other machines.
         """
         known = self.find_own(registration.session)
         directory = registration.working_directory or registration.project_path
         if known is not None and not known.announced:
-            # Unregistered before and wanted again: it is open until its lines say otherwise.
+            # Unregistered before and registered again: it is open until its lines show otherwise.
             known.ended_at = None
             self._change(known)
         if known is not None or registration.session in self._known:
@@ -185,6 +184,6 @@ class Sessions(LearningSessions):
         return self._make(registration.session, directory)
 
     def unannounce(self, session: StoredSession) -> None:
-        """When the session is registered again, that is announced again."""
+        """Announce the session again when it is registered again."""
         session.announced = False
         self._change(session)

@@ -1,4 +1,4 @@
-"""What lines say of their sessions: when they spoke, their directory, name and original."""
+"""Learning about sessions from their lines: times, directory, title and original."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class LearningSessions(SessionCache):
     def __init__(self, rows: SessionRows, registrations: Registrations) -> None:
         super().__init__(rows)
         self.registrations = registrations
-        # Whether the log may have sessions of which it is not known whose turns they repeat.
+        # Whether the log may have sessions whose originals are unknown.
         self.copies_due = True
 
     def learn(
         self, session: StoredSession, found: Turn | Other, when: datetime, *, again: bool = False
     ) -> None:
-        """Learn all that a line says about its session; `again`: the line was read before."""
+        """Learn everything about a session from a line; `again`: the line was read before."""
         seen_at = session.project_seen_at
         if found.cwd is not None and (seen_at is None or when < seen_at):
             self._learn_directory(session, found.cwd, when, again)
@@ -48,26 +48,26 @@ class LearningSessions(SessionCache):
             self.saw_directory(session, cwd, when)
 
     def original(self, session: StoredSession, found: Turn | Other) -> UUID | None:
-        """The session that a record was copied from, by its own word or its neighbours'."""
+        """The session from which a record was copied, according to it or its neighbours."""
         if found.copy_of is not None or found.timestamp is None:
             return found.copy_of
         return session.forked_from if self.is_copied(session, found.timestamp) else None
 
     def take_work(self, rows: WorkRows, found: Turn | Other, *place: int) -> None:
-        """Add what a line says was done and spent, in a session that has rows; for Place."""
+        """Add the work of a line in a session that has rows; for Place."""
         session = found.work and found.session and self.find(found.session)
         if session and found.work and found.timestamp:
             original = self.original(session, found)
             rows.take(found.work, session.uuid, found.timestamp, LinePlace(*place), original)
 
     def began(self, session: StoredSession, at_the_latest: datetime) -> None:
-        """A fork with only copied lines began when these were written."""
+        """When a session began; a fork with only copied lines began when they were written."""
         if session.started_at is None:
             session.started_at = session.last_seen_at = at_the_latest
             self._change(session)
 
     def saw_directory(self, session: StoredSession, cwd: str, when: datetime) -> None:
-        """Take note of a line's directory: the earliest of all names the session's project."""
+        """Record a line's directory: the earliest one names the session's project."""
         if session.project_seen_at is not None and when >= session.project_seen_at:
             return
         session.project_seen_at = when
@@ -77,24 +77,24 @@ class LearningSessions(SessionCache):
             self._move(session, cwd)
 
     def saw_title(self, session: StoredSession, kind: str, title: str) -> None:
-        """Take note of a name that the session is given."""
+        """Record a title of the session."""
         title = storable(title)[0][:LONGEST_TITLE]
         if session.titles.get(kind) != title:
             session.titles[kind] = title
             self._change(session)
 
     def saw_titles_of_lines(self, titles: Mapping[UUID, str], kind: str) -> None:
-        """The same for names that are given by the key of a line of the session."""
+        """The same for titles that name the session by the key of one of its lines."""
         for key, uuid in self._rows.of_lines(list(titles)).items():
             if (session := self.find(uuid)) is not None:
                 self.saw_title(session, kind, titles[key])
 
     def saw_copy(self, session: StoredSession, original: UUID, when: datetime) -> None:
-        """Take note of a line that says that it was copied: the session began after it."""
+        """Record that a line says it was copied: the session began after it."""
         if session.fork_told and session.copied_until and when <= session.copied_until:
             return
         if not session.fork_told and (other := self.find(original)) is not None:
-            # It may have been taken for the copy as long as nothing was said.
+            # Until now it may have been taken for the copy.
             self.shares(other, shared=other.forked_from == session.uuid)
         session.forked_from, session.fork_told, session.copied_until = original, True, when
         session.copies = None
@@ -103,11 +103,11 @@ class LearningSessions(SessionCache):
         self._change(session)
 
     def is_copied(self, session: StoredSession, when: datetime) -> bool:
-        """Whether a line of this time is one that was copied when the session was forked."""
+        """Whether a line of this time was copied when the session was forked."""
         return session.copied_until is not None and when <= session.copied_until
 
     def shares(self, session: StoredSession, *, shared: bool) -> None:
-        """Take note of a turn that other sessions have too, or that no other has."""
+        """Record whether other sessions share a turn."""
         if session.fork_told or session.copies == DUE:
             return
         if shared or session.copies == OPEN:
@@ -116,14 +116,14 @@ class LearningSessions(SessionCache):
             self._change(session)
 
     def learnt(self, uuid: UUID, original: UUID | None, copies: str | None) -> None:
-        """Take note of what the log says by now of a session's copies."""
+        """Record what the log now says about a session's copies."""
         if (session := self._known.get(uuid)) is not None:
             session.forked_from, session.copies = original, copies
 
     def saw_line(self, session: StoredSession, when: datetime, line: str | None) -> None:
-        """Take note of a line: it may be the first, the last, or the one that reopens.
+        """Record a line: it may be the first, the last, or one that reopens the session.
 
-        A line from the future is as good as one of this moment: it must not keep the session open.
+        A line from the future counts as one of now, so that it cannot keep the session open.
         """
         when = min(when, datetime.now(UTC))
         if self.is_copied(session, when):

@@ -1,4 +1,4 @@
-"""The log as one program writes it, over one connection and for one machine."""
+"""The log for a program that writes to it over one connection, for one machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from claude_headspace.store.writer import EventWriter, Measure
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What goes into the log together: events, checkpoints, and what is known of sessions."""
+    """The parts that write to the log: events, checkpoints and sessions."""
 
     database: Database
     writer: EventWriter
@@ -36,7 +36,7 @@ def make_log(
     pause: Callable[[float], None] = time.sleep,
     measure: Measure | None = None,
 ) -> Log:
-    """The log of this configuration. What is asked of a lost connection fails: see Database."""
+    """The log of this configuration. Requests on a lost connection fail: see Database."""
     database = Database(
         lambda: database_url(config),
         application_name=application_name,

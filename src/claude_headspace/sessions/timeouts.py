@@ -1,4 +1,4 @@
-"""How sessions end, and how people start and end their capture."""
+"""Ending sessions, and applying registrations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from claude_headspace.store.sessions import Registration
 
 logger = logging.getLogger(__name__)
 
-# How often silent sessions are looked for, at most and at least.
+# The shortest and longest time between searches for silent sessions.
 LONGEST_INTERVAL_SECONDS = 30.0
 _INTERVALS_PER_TIMEOUT = 4
 _BATCH = 100
@@ -29,7 +29,7 @@ def _now() -> datetime:
 
 
 class SessionTimeouts:
-    """Ends sessions that are silent or no longer wanted. Called when every file is committed."""
+    """Ends silent and unregistered sessions. Called when every file is committed."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class SessionTimeouts:
 
     @property
     def trouble(self) -> str | None:
-        """Which sessions cannot be ended or registered now, in one sentence."""
+        """The sessions that cannot be ended or registered now, in one sentence."""
         sentences = (
             told("sessions cannot be ended", self._quarantine.reasons),
             told("sessions cannot be registered", self._failed.reasons),
@@ -58,14 +58,14 @@ class SessionTimeouts:
         return "; ".join(filter(None, sentences)) or None
 
     def reload(self) -> None:
-        """Learn everything again from the database."""
+        """Read everything again from the database."""
         self._sessions.reload()
         self._next = 0.0
 
     def look(self, unread: Collection[str] = ()) -> None:
         """End the sessions that have been silent for the timeout.
 
-        Except those with a file, by its path, that cannot be read: it may have newer lines.
+        Except those with a file that cannot be read, because it may have newer lines.
         """
         if time.monotonic() < self._next:
             return
@@ -80,7 +80,7 @@ class SessionTimeouts:
             self._next = time.monotonic() + self._interval
 
     def _end_apart(self, silent: list[UUID], precondition: Precondition) -> None:
-        """End them together; after an error one by one, and those that still fail wait."""
+        """End sessions together; after an error one by one, and those that still fail wait."""
         try:
             ended = [each for session in silent for each in self._timed_out(session)]
             self._write(ended, precondition)
@@ -101,23 +101,23 @@ class SessionTimeouts:
         session = self._sessions.find_anew(uuid)
         if session is None or session.last_seen_at is None:
             return []
-        # The moment it became inactive, whenever it is noticed.
+        # The time at which it timed out, whenever that is noticed.
         return [self._sessions.ended(session, "timeout", session.last_seen_at + self._timeout)]
 
     def _set_aside(self, session: UUID, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
         if self._quarantine.put(session, reason):
-            logger.warning("session %s is set aside: %s", session, reason)
+            logger.warning("session %s is in quarantine: %s", session, reason)
 
     @property
     def retries_registrations(self) -> bool:
-        """Whether a registration that went wrong is to be tried again."""
+        """Whether a registration that failed is due again."""
         return any(not self._failed.holds(session) for session in self._failed)
 
     def apply_registrations(self) -> list[str]:
-        """Do what people asked for.
+        """Apply registrations.
 
-        Returns the paths, as they are stored, that are to be read from their start.
+        Returns the stored paths of files that must be read from the beginning.
         """
         rewound: list[str] = []
         precondition = self._log.database.precondition()
@@ -171,7 +171,7 @@ class SessionTimeouts:
         self._log.database.store(self._sessions.take_changes(), precondition)
 
     def _write(self, told: Sequence[tuple[Event, str | None]], precondition: Precondition) -> None:
-        """Write events, and then what they come with."""
+        """Write events, and then the statements that go with them."""
         results = self._log.writer.write_or_raise([event for event, _ in told], precondition)
         refused = next((result for result in results if result.outcome == "rejected"), None)
         if refused is not None:

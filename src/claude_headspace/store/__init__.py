@@ -1,1 +1,1 @@
-"""Postgres out: tables, the writer, checkpoints, migrations, queries."""
+"""The log in Postgres: tables, the writer, checkpoints, migrations, queries."""

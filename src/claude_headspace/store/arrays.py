@@ -1,10 +1,10 @@
-"""Arrays as Postgres reads them: cheaper than the driver's own, which quote item by item."""
+"""Array literals for Postgres, cheaper than the driver's, which quotes each item."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Characters from which memory counts for more than time.
+# From this many characters on, memory matters more than time.
 LONG_TEXTS = 1024 * 1024
 
 
@@ -14,7 +14,7 @@ def array(items: Sequence[object]) -> str:
 
 
 def text_array(items: Sequence[str | None]) -> str | list[str | None]:
-    """An array of texts. Of long ones the driver's own makes three copies fewer."""
+    """An array of texts. For long ones the driver's own makes three copies fewer."""
     if sum(len(item) for item in items if item is not None) > LONG_TEXTS:
         return list(items)
     return "{" + ",".join(["NULL" if item is None else _quoted(item) for item in items]) + "}"

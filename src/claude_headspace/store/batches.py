@@ -1,4 +1,4 @@
-"""A batch as the arguments of the procedure that writes it."""
+"""A batch as arguments of the procedure that writes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from claude_headspace.store.arrays import array, text_array
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An event that passed the checks, with its payload encoded."""
+    """An event that passed the checks, with encoded payload."""
 
     event: Event
     payload: str
@@ -30,7 +30,7 @@ def encode_notes(event: Event) -> str:
 
 
 def arguments_of(batch: Sequence[Prepared]) -> tuple[str | list[str | None], ...]:
-    """One array for each argument, an item for each event."""
+    """One array per argument, with one item per event."""
     events = [item.event for item in batch]
     origins = [event.origin for event in events]
     return (

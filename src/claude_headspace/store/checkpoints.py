@@ -1,4 +1,4 @@
-"""Where reading continues, stored in the database with the events."""
+"""Checkpoints of sources, stored in the database with the events."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from claude_headspace.store.dead_letters import DeadLetter
 from claude_headspace.store.precondition import NOTHING_READ, Precondition, ReadRow
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint, LineCounts, file_stamp
 
-# An entry of a btree index holds about 2,700 bytes.
+# A btree index entry holds about 2,700 bytes.
 MAX_PATH_BYTES = 1000
-# So many rows are fetched at once where all are asked for.
+# Rows per fetch when all are read.
 PAGE_ROWS = 1000
 
 _COLUMNS = (
@@ -38,9 +38,9 @@ _REWIND = (
 class StoredSource:
     """One row of checkpoints; `path` is the file's own.
 
-    `rules`: those that its lines were read by. Up to `reread_bytes` they were read again by
-    newer ones, which left `reread_state` open there. `generation` counts how often the file turned
-    out to hold something else. `precondition`: the row as the database has it.
+    `rules`: the version by which its lines were read. Up to `reread_bytes` they were read again
+    by a newer one, with `reread_state` as the open state there. `generation` counts rewrites of
+    the file. `precondition`: the row as it is in the database.
     """
 
     id: int
@@ -55,13 +55,13 @@ class StoredSource:
     precondition: Precondition = NOTHING_READ
 
     def next_generation(self) -> StoredSource:
-        """The same row for a file that holds something else now: everything in it is new."""
+        """The row for rewritten content of the file: everything in it is new."""
         fresh = StoredSource(self.id, self.path, sessions=self.sessions)
         return replace(fresh, generation=self.generation + 1, precondition=self.precondition)
 
 
 class CommittedSource(NamedTuple):
-    """A source as it was read last; `recent`: a day ago at most; `open`: prompts wait."""
+    """A source as it was last read; `recent`: within a day; `open`: prompts wait."""
 
     path: str
     device: int
@@ -73,12 +73,12 @@ class CommittedSource(NamedTuple):
 
     @property
     def stamp(self) -> int:
-        """What a sighting of the file says while nothing has changed."""
+        """The stamp that a sighting has while the file does not change."""
         return file_stamp(self.device, self.inode, self.size, self.mtime_ns)
 
 
 def stored_path(path: str) -> str:
-    """A path as the database can hold it.
+    """A path in the form in which the database can store it.
 
     Bytes that are not UTF-8 are escaped; a path too long for an index ends with a digest.
     """
@@ -102,14 +102,13 @@ class Checkpoints:
         return replace(found[0], path=path) if found else None
 
     def find_by_inode(self, device: int, inode: int) -> list[StoredSource]:
-        """Sources that were this file when they were read last; their paths as stored."""
+        """Sources that were this file when they were last read; with stored paths."""
         return self._select("inode = %s AND device = %s", inode, device)
 
     def create(self, path: str) -> StoredSource:
-        """The source at this path, which begins at its first byte if it is new.
+        """The source at this path; a new one starts at its first byte.
 
-        A crash of Postgres may take a new row back, and its id, until something after it was
-        committed to the disk.
+        A crash of Postgres may undo a new row and its id until a later commit is on disk.
         """
         insert = self._database.mogrify(
             "INSERT INTO checkpoints (machine, path, rules) VALUES (%s, %s, %s)"
@@ -119,7 +118,7 @@ class Checkpoints:
         return replace(self._select("path = %s", stored_path(path), first=insert)[0], path=path)
 
     def rename(self, source: StoredSource, path: str) -> StoredSource:
-        """The same source under its new path."""
+        """Give the source its new path."""
         self._database.execute_durably(
             "UPDATE checkpoints SET path = %s WHERE id = %s",
             (stored_path(path), source.id),
@@ -127,7 +126,7 @@ class Checkpoints:
         return replace(source, path=path)
 
     def committed(self) -> Iterator[CommittedSource]:
-        """Every source as it was when it was read last, fetched a page at a time."""
+        """All sources as they were last read, fetched in pages."""
         after = ""
         while page := self._committed(after):
             yield from page
@@ -144,13 +143,13 @@ class Checkpoints:
         return [CommittedSource._make(row) for row in rows]
 
     def rewind(self, paths: Sequence[str]) -> None:
-        """Have these sources read again from their first byte."""
+        """Reset these sources, so that they are read from their first byte."""
         spelt = [stored_path(path) for path in paths]
         rewind = f"{_REWIND} AND path = ANY (%s)"
         self._database.execute_durably(rewind, (RULES, self._machine, spelt))
 
     def rewind_session(self, session: UUID) -> list[str]:
-        """The same with those in which the session has lines; their paths as they are stored."""
+        """Reset the sources with lines of this session; returns their stored paths."""
         rewind = f"{_REWIND} AND %s::uuid = ANY (sessions) RETURNING path"
         rows = self._database.execute_durably(rewind, (RULES, self._machine, str(session)))
         return [row[0] for row in rows]
@@ -162,7 +161,7 @@ class Checkpoints:
         statements: Sequence[str] = (),
         meanwhile: Meanwhile | None = None,
     ) -> StoredSource:
-        """Store where a source is now, what was not taken from it, and what else goes with it."""
+        """Commit a source's checkpoint with its dead letters and other statements."""
         p = source.checkpoint
         values = {
             "committed_offset": p.offset, "device": p.device, "inode": p.inode,
@@ -178,7 +177,7 @@ class Checkpoints:
         )
 
     def reread(self, source: StoredSource, statements: Sequence[str]) -> StoredSource:
-        """Store how far a source was read again, and what goes with it, as `commit` does."""
+        """Commit how far a source was read again, with other statements."""
         values = {"reread_bytes": source.reread_bytes, "reread_state": source.reread_state}
         return self._update(source, "", values, statements)
 
@@ -203,11 +202,11 @@ class Checkpoints:
         return replace(source, precondition=precondition)
 
     def reject(self, source: StoredSource, dead_letters: Sequence[DeadLetter]) -> list[str]:
-        """The statements that keep what was not taken from a source."""
+        """The statements that store dead letters of a source."""
         return [each.keep(self._database, source.id) for each in dead_letters]
 
     def outdated(self, current: int, passed_over: Sequence[int]) -> StoredSource | None:
-        """A source whose lines were read by older rules: the current one, else the newest."""
+        """A source that was read by older rules: the current one, else the newest."""
         found = self._select(
             "rules < %s AND inode IS NOT NULL AND NOT id = ANY (%s)"
             " ORDER BY id = %s DESC, mtime_ns DESC NULLS LAST LIMIT 1",
@@ -216,7 +215,7 @@ class Checkpoints:
         return found[0] if found else None
 
     def unresolved(self, reason: str) -> int:
-        """How many dead letters for this reason nobody has resolved yet, on this machine."""
+        """The number of unresolved dead letters with this reason on this machine."""
         rows = self._database.execute(
             "SELECT count(*) FROM dead_letters r JOIN checkpoints s ON s.id = r.source_id"
             " WHERE r.reason = %s AND r.resolved_at IS NULL AND s.machine = %s",

@@ -1,7 +1,7 @@
-"""One connection to Postgres on which nothing ever waits blindly.
+"""A connection to Postgres on which every wait is limited.
 
-psycopg2's blocking calls hang with a frozen server, and Python's signal handlers with them. So
-the connection is asynchronous, and every wait is ours: bounded, and interrupted by `beat`.
+psycopg2's blocking calls hang with a frozen server, and Python's signal handlers with them. So the
+connection is asynchronous, and every wait is our own, with a limit and regular calls of `beat`.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from claude_headspace.store.opener import Opened, Opener
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.precondition import Precondition
 
-# Of a connection that a pooler may come to share, how often that is asked.
+# How often to check whether a pooler shares the connection.
 _ASK_AGAIN_SECONDS = 2.0
 _DURABLY = "SELECT set_config('synchronous_commit', 'on', true); "
 
 Row = tuple[Any, ...]
-# Called while an answer is not there, until it returns False.
+# Called while waiting for an answer, until it returns False.
 Meanwhile = Callable[[], bool]
 
 
 class Database:
-    """A connection that is made when needed, and made anew after it was lost.
+    """A connection that is opened when needed, and reopened after a loss.
 
-    `generation` grows with every new connection: what was learnt on an older one may have been
-    taken back by a crash or a failover. `prepare` is run on each new connection; when it raises,
-    the connection is dropped. With `by_itself` false, only `connect` connects: what is asked of a
-    lost connection fails, so that nothing that was read before goes on over a new one.
+    `generation` grows with every new connection: a crash or failover may have undone what was read
+    over an older one. `prepare` runs on each new connection; if it raises, the connection is
+    closed. With `by_itself` false, only `connect` connects: requests on a lost connection fail, so
+    that work based on an old connection does not continue on a new one.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Database:
 
     @property
     def timeline(self) -> int | None:
-        """Of the server behind the connection; None for a standby's, or without a connection."""
+        """The server's timeline; None for a standby, or without a connection."""
         return self._opened.server.timeline if self._opened else None
 
     @property
@@ -73,33 +73,33 @@ class Database:
         return self._connection is not None and not self._connection.closed
 
     def precondition(self) -> Precondition:
-        """What is read from here on may be written as long as this connection lasts."""
+        """The precondition of writes based on what is read over this connection."""
         self._be_connected()
         return Precondition(self.generation)
 
     def holds(self, precondition: Precondition | None) -> bool:
-        """Whether a write may be tried; without a precondition, whether that may succeed."""
+        """Whether a precondition holds; without one, whether a connection may succeed."""
         if precondition is None:
             return self._by_itself or self.connected
         return self.connected and precondition.connection == self.generation
 
     def require(self, precondition: Precondition | None) -> None:
-        """Raises DatabaseUnavailable where a write must not be tried."""
+        """Raises DatabaseUnavailable unless the precondition holds."""
         if not self.holds(precondition):
             raise DatabaseUnavailable("the connection to the database was lost")
 
     def fileno(self) -> int | None:
-        """The connection's socket, readable when a notification has come."""
+        """The connection's socket, readable when a notification has arrived."""
         if not self.connected:
             return None
         descriptor: int = self._connection.fileno()
         return descriptor
 
     def connect(self) -> None:
-        """Connect unless connected; DatabaseUnavailable when that fails.
+        """Connect unless connected; raises DatabaseUnavailable.
 
-        Of several hosts in the address the first is taken that answers, takes writes and was not
-        replaced by another.
+        Of several hosts in the address, the first one is used that answers, accepts writes and was
+        not replaced by another.
         """
         if self.connected:
             return
@@ -114,7 +114,7 @@ class Database:
                 raise
 
     def _require_own_if_due(self) -> None:
-        """Behind a pooler: a connection that became somebody else's too is given up."""
+        """Behind a pooler, close a connection that has come to be shared."""
         opened = self._opened
         if opened and opened.pooled and time.monotonic() >= self._asked_at + _ASK_AGAIN_SECONDS:
             try:
@@ -129,7 +129,7 @@ class Database:
         self.connect()
 
     def close(self) -> None:
-        """Drop the connection; what is under way on it may or may not happen."""
+        """Close the connection; pending statements may or may not take effect."""
         opened, self._opened = self._opened, None
         if opened is not None:
             with suppress(psycopg2.Error):
@@ -143,10 +143,9 @@ class Database:
     ) -> list[Row]:
         """Run one statement, or several without values as one transaction; rows of the last.
 
-        `meanwhile` is called while the answer is not there, until it returns False; it must not
-        use this connection.
-        Raises DatabaseRefused where Postgres refuses the values, DatabaseUnavailable for all
-        else, with the connection dropped.
+        `meanwhile` is called while waiting for the answer, until it returns False; it must not use
+        this connection. Raises DatabaseRefused if Postgres refuses the values; for all other errors
+        DatabaseUnavailable, with the connection closed.
         """
         self._be_connected()
         self._require_own_if_due()
@@ -170,7 +169,7 @@ class Database:
         durably: bool = False,
         meanwhile: Meanwhile | None = None,
     ) -> list[Row]:
-        """Run statements as one transaction, if what they rest on holds; rows of the last."""
+        """Run statements as one transaction, if the precondition holds; rows of the last."""
         self.require(precondition)
         if not statements:
             return []
@@ -178,9 +177,9 @@ class Database:
         return self.execute(statement, meanwhile=meanwhile)
 
     def execute_durably(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
-        """The same, and what it changed is on the disk when this returns.
+        """The same, with the changes on disk when this returns.
 
-        For rows that others refer to by their id: a crash of Postgres must not take them back.
+        For rows to which others refer by id: a crash of Postgres must not undo them.
         """
         return self.execute(_DURABLY + statement, values)
 

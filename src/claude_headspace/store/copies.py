@@ -1,13 +1,13 @@
-"""Turns that several sessions have: which session copied them from which.
+"""Turns that several sessions share: finding out which session copied them from which.
 
-A session forked from another, or resumed into a new file, repeats the other's lines under its
-own id. Newer lines say so; this is for those that do not. A copy continues with its own lines
-right after what it repeats, while the original has no lines of its own, or later ones (somebody
+A session forked from another, or resumed into a new file, repeats the other's lines under its own
+id. Newer lines say so; this module is for lines that do not. A copy continues with its own lines
+right after the repeated ones, while the original has no lines of its own, or later ones (the user
 came back to it). So of the sessions that share a turn, the original is the one whose first own
 turn is the latest, or that has none.
 
-A session whose turns turn out to be shared is due. It is examined once, when there is nothing
-else to do, and once more if it had no turn of its own then and gets one.
+A session whose turns are found to be shared is due. It is examined once, when nothing else is to
+be done, and again if it had no turn of its own then and later gets one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from uuid import UUID
 from claude_headspace.store.connection import Database
 
 DUE, OPEN = "due", "open"
-# What was found of a session: its original, if it is a copy, and whether that may change.
+# The result for a session: its original, if it is a copy, and whether that may change.
 Learnt = Callable[[UUID, UUID | None, str | None], None]
 
 _FIRST_DUE = "SELECT session_uuid::text FROM agents WHERE copies = 'due' ORDER BY id LIMIT 1"
@@ -32,7 +32,7 @@ _FAMILY = """
     JOIN agents o ON o.session_uuid = other.session_uuid AND NOT o.fork_told
     WHERE a.session_uuid = %s AND mine.retracted_at IS NULL AND other.retracted_at IS NULL
 """
-# For each session its first turn that no other session has.
+# The first turn of each session that no other session has.
 _OWN = """
     SELECT a.session_uuid::text, min(e.timestamp)
     FROM agents a JOIN events e ON e.agent_id = a.id AND e.event_type = 'turn_detected'
@@ -41,7 +41,7 @@ _OWN = """
         WHERE o.event_key = e.event_key AND o.session_uuid <> e.session_uuid)
     GROUP BY a.session_uuid
 """
-# The family is ordered, the original first; a shared turn is marked with the first that has it.
+# The family is ordered, original first; a shared turn is marked with the first session that has it.
 _MARK = """
     WITH shared AS (
         SELECT e.id, e.annotations, nullif((
@@ -63,8 +63,8 @@ _MARK = """
     UPDATE agents SET copies = %s, forked_from = (SELECT original FROM shared ORDER BY id LIMIT 1)
     WHERE session_uuid = %s RETURNING forked_from::text
 """
-# What was done and spent by copied lines belongs to the first of the family that has it too. All
-# of a copy's replies up to the last turn that it shares are of the session that it shares it with.
+# The work of copied lines belongs to the first session of the family that has it. All replies of a
+# copy up to its last shared turn belong to the session with which it shares that turn.
 _GIVE_BACK = """
     UPDATE tool_calls t SET copy_of = o.original
     FROM (SELECT c.tool_use_id, (
@@ -90,7 +90,7 @@ _GIVE_BACK = """
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """A session to be marked, in its family; `own`: it has turns of its own."""
+    """A session to mark, with its family; `own`: it has turns of its own."""
 
     session: UUID
     family: tuple[UUID, ...]
@@ -98,7 +98,7 @@ class _Ranked:
 
 
 class Copies:
-    """Marks copied turns, for people; counting goes by the turn's key and needs no mark."""
+    """Marks copied turns, for people; counts use the turns' keys and need no marks."""
 
     def __init__(self, database: Database, learnt: Learnt) -> None:
         self._database = database
@@ -106,11 +106,11 @@ class Copies:
         self._waiting: deque[_Ranked] = deque()
 
     def forget(self) -> None:
-        """Learn from the database again what is due."""
+        """Drop what is known; the database says again what is due."""
         self._waiting.clear()
 
     def step(self) -> bool:
-        """Look into one session; False when none is due."""
+        """Examine one session; False if none is due."""
         if not self._waiting:
             due = self._database.execute(_FIRST_DUE)
             if not due:
@@ -126,7 +126,7 @@ class Copies:
         without = sorted(members - own.keys(), key=lambda member: member.int)
         latest_first = sorted(own, key=lambda member: (own[member], member.int), reverse=True)
         family = (*without, *latest_first)
-        # A copy of a copy gives back to the one, and that then to its original.
+        # A copy of a copy returns its work to that copy, which then returns it to its original.
         return [_Ranked(member, family, member in own) for member in reversed(family)]
 
     def _mark(self, ranked: _Ranked) -> None:

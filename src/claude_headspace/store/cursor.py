@@ -1,4 +1,4 @@
-"""Where a reader of the log stands, and what it reads."""
+"""The cursor of a reader of the log, and the events that it reads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from uuid import UUID
 
 
 class Cursor(int):
-    """The last id that was dealt with, and the timeline of the server that it was read from.
+    """The last processed id, and the timeline of the server from which it was read.
 
-    As a number it is the id alone; `text` holds both, and is read again by `Cursor.read`.
+    As a number it is only the id; `text` contains both, and `Cursor.read` reads it.
     """
 
     timeline: int | None = None
@@ -26,7 +26,7 @@ class Cursor(int):
 
     @classmethod
     def read(cls, saved: int | str) -> Cursor:
-        """A cursor as it was saved: its text, or an id alone; else ValueError."""
+        """A saved cursor, from its text or only an id; else ValueError."""
         if not isinstance(saved, str):
             return cls.at(saved, getattr(saved, "timeline", None))
         event_id, _, timeline = saved.partition("@")
@@ -34,7 +34,7 @@ class Cursor(int):
 
     @property
     def text(self) -> str:
-        """To be saved."""
+        """The text to save."""
         return str(int(self)) if self.timeline is None else f"{int(self)}@{self.timeline}"
 
 
@@ -60,9 +60,9 @@ class LoggedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Events that follow a cursor, and the cursor that follows them.
+    """Events after a cursor, and the cursor after them.
 
-    Save `cursor.text` together with what the events were used for; reading goes on from there.
+    Save `cursor.text` together with your results; reading continues from there.
     """
 
     events: Sequence[LoggedEvent]

@@ -1,4 +1,4 @@
-"""Lines and events that were not taken, kept with their reason."""
+"""Dead letters: rejected lines and events, stored with the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEEP = """
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A rejected line or event, stored for inspection and another try."""
+    """A rejected line or event, stored for inspection and a retry."""
 
     offset: int
     reason: str
@@ -25,6 +25,6 @@ class DeadLetter:
     content: bytes
 
     def keep(self, database: Database, source_id: int) -> str:
-        """The statement that keeps it."""
+        """The statement that stores it."""
         detail = storable(self.detail)[0]
         return database.mogrify(_KEEP, (source_id, self.offset, self.reason, detail, self.content))

@@ -1,4 +1,4 @@
-"""The log is UTF-8 on both ends of every connection, whatever environment and server say."""
+"""Every connection uses UTF-8, whatever the environment and the server say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from claude_headspace.errors import WrongEncoding
 
-# What an address, PGCLIENTENCODING, PGOPTIONS or the role's settings ask for gives way to this.
+# Overrides the address, PGCLIENTENCODING, PGOPTIONS and the role's settings.
 CLIENT_ENCODING = {"client_encoding": "UTF8"}
 
 
@@ -15,7 +15,7 @@ def require_utf8(connection: Any) -> None:
     found = connection.get_parameter_status("server_encoding")
     if found not in ("UTF8", None):
         raise WrongEncoding(
-            f"the database {connection.info.dbname} is encoded in {found}, and only UTF8 takes"
-            " every text: make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0,"
+            f"the database {connection.info.dbname} is encoded in {found}, and only UTF8 can store"
+            " every text: create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0,"
             " and name it in database.url"
         )

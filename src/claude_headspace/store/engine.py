@@ -1,4 +1,4 @@
-"""SQLAlchemy engines for migrations and readers; the watcher does without."""
+"""SQLAlchemy engines for migrations and readers; the watcher does not use them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from claude_headspace.store.failures import translate
 
 
 def make_engine(url: str) -> Engine:
-    """An engine over psycopg2 for any form of PostgreSQL URL, one with several hosts included."""
+    """An engine over psycopg2 for any form of PostgreSQL URL, including several hosts."""
     return create_engine(
         "postgresql+psycopg2://", creator=lambda: open_connection(url), poolclass=NullPool
     )
 
 
 def open_connection(url: str) -> Any:
-    """A connection of psycopg2's that speaks UTF-8 and UTC; WrongEncoding if it cannot."""
+    """A psycopg2 connection that uses UTF-8 and UTC; raises WrongEncoding."""
     connection = open_on(url, **CLIENT_ENCODING)
     try:
         require_utf8(connection)
-        # In other zones the first and the last moments have years that Python lacks.
+        # In other time zones, the first and last moments have years that Python does not support.
         with connection.cursor() as cursor:
             cursor.execute("SET timezone = 'UTC'")
         connection.autocommit = False
@@ -38,7 +38,7 @@ def open_connection(url: str) -> Any:
 
 @contextmanager
 def reading(url: str) -> Iterator[Connection]:
-    """A connection for queries; database errors come out as DatabaseError."""
+    """A connection for queries; errors of the database are raised as DatabaseError."""
     engine = make_engine(url)
     try:
         with engine.connect() as connection:

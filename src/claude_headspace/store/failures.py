@@ -1,4 +1,4 @@
-"""Driver errors translated: what may pass by itself, and what Postgres will never take."""
+"""Translating driver errors into temporary ones and refusals that never change."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import psycopg2
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
 
-# SQLSTATE classes that speak about this very event: data exception, integrity violation, program
-# limit exceeded. Everything else (connection, privileges, missing tables, full disk …) holds.
+# SQLSTATE classes about the event itself: data exception, integrity violation, program limit
+# exceeded. All others (connection, privileges, missing tables, full disk …) stop all writes.
 _PERMANENT_CLASSES = ("22", "23", "54")
-# A server that works says these of the moment: rollback of a transaction, too few resources,
-# an object in use, a statement that was cancelled. Its connection is as good as before.
+# Temporary errors of a working server: transaction rollback, insufficient resources, object in
+# use, statement cancelled. The connection remains usable.
 _OF_THE_MOMENT = ("40", "53", "55", "57014")
 FOREIGN_KEY_VIOLATION = "23503"
 
 
 def translate(error: BaseException | None) -> DatabaseError:
-    """The error of ours for a psycopg2 error."""
+    """Our error for a psycopg2 error."""
     sqlstate = getattr(error, "pgcode", None)
     told = _told(error)
     if sqlstate and sqlstate[:2] in _PERMANENT_CLASSES:
@@ -26,23 +26,23 @@ def translate(error: BaseException | None) -> DatabaseError:
         # psycopg2 itself refuses a string with a NUL character.
         return DatabaseRefused(f"the driver refuses it: {told}", "22021")
     code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
-    return DatabaseUnavailable(f"the database cannot take it now: {told}{code}")
+    return DatabaseUnavailable(f"the database cannot store it now: {told}{code}")
 
 
 def passes_in_place(error: BaseException | None) -> bool:
-    """Whether the same may succeed later on the same connection."""
+    """Whether the same statement may succeed later on the same connection."""
     sqlstate = getattr(error, "pgcode", None)
     return bool(sqlstate) and str(sqlstate).startswith(_OF_THE_MOMENT)
 
 
 def _told(error: BaseException | None) -> str:
-    """One line: what the server says, without the context of our own SQL."""
+    """The server's message on one line, without the context of our SQL."""
     diagnostics = getattr(error, "diag", None)
     primary = getattr(diagnostics, "message_primary", None)
     if primary:
         detail = getattr(diagnostics, "message_detail", None)
         return f"{primary} ({detail})" if detail else str(primary)
-    return "no reason" if error is None else told_by_driver(error)
+    return "no reason given" if error is None else told_by_driver(error)
 
 
 DriverError = (psycopg2.Error, ValueError)

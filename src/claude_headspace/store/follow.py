@@ -1,8 +1,8 @@
-"""Reads the log from a saved id on: every event once, in the order of ids, none too early.
+"""Follows the log from a saved id: every event once, in the order of ids, when it is final.
 
-Ids become visible out of order when several programs write, and an id whose commit was not yet on
-the disk can be given to another event after a crash of Postgres. So a reader goes no further than
-a horizon up to which every id is final.
+If several programs write, ids become visible out of order, and after a crash of Postgres an id
+whose commit was not on disk may be reused. So a reader stops at a horizon up to which every id is
+final.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from claude_headspace.store.patience import Patience
 from claude_headspace.store.writer import EVENTS_CHANNEL
 
 PAGE_EVENTS = 500
-# The net behind the notifications.
+# How often to look for events without a notification.
 POLL_SECONDS = 1.0
-# How often it is asked whether a transaction has ended, or the log is on the disk.
+# How often to check whether a transaction has ended, or the log is on disk.
 _ASK_AGAIN_SECONDS = 0.01
 _ASK_AGAIN_AT_MOST_SECONDS = 0.2
 
@@ -40,21 +40,20 @@ _PAGE = (
     " AND (%s::text[] IS NULL OR event_type = ANY (%s))"
     " AND (%s::uuid IS NULL OR session_uuid = %s::uuid) ORDER BY id LIMIT %s"
 )
-# A transaction that wrote something to the write-ahead log, and nothing else: its synchronous
-# commit takes everything before it to the disk.
+# A transaction that writes only to the write-ahead log: its synchronous commit flushes everything
+# before it to disk.
 _FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace.follow', '')"
-# An asynchronous commit of nothing: the server's own writer takes it to the disk before long.
+# An asynchronous commit of nothing, which the server's WAL writer soon flushes to disk.
 _FLUSH_SOON = "SELECT txid_current()"
 
 
 class Follower:
-    """Reads on from `cursor`, the last that was saved or an id alone; 0 is the beginning.
+    """Reads from `cursor` on, a saved cursor or only an id; 0 is the beginning.
 
-    A cursor that knows its timeline is held against that of the server: OtherTimeline says that a
-    standby took over, and that what follows the id may not be what followed it before.
-    `types` and `session` narrow what is read. `nudge`: have the server write to its disk at once
-    what is waiting there, rather than within its `wal_writer_delay` (200 ms).
-    Every call may raise DatabaseUnavailable; calling again goes on where it was.
+    A cursor with a timeline is compared with the server's: OtherTimeline means that a standby took
+    over, and that other events may follow the id than before. `types` and `session` filter the
+    events. `nudge`: make the server flush to disk at once instead of within its `wal_writer_delay`
+    (200 ms). Every call may raise DatabaseUnavailable; the next call continues where it was.
     """
 
     def __init__(
@@ -80,23 +79,23 @@ class Follower:
 
     @classmethod
     def at(cls, url: str, cursor: int | str = 0, **options: Any) -> Follower:
-        """A follower with a connection of its own."""
+        """A follower with its own connection."""
         database = Database(
             lambda: url, application_name="claude-headspace follow", patience=Patience()
         )
         return cls(database, cursor, **options)
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         self._database.close()
 
     def read(self) -> Page:
-        """The next events that are final, as many as a page holds; perhaps none.
+        """The next final events, at most one page; may be empty.
 
-        Waits for programs that are writing events at this moment, and for nothing else.
+        Waits only for programs that are writing events at this moment.
         """
         self._database.connect()
-        # Another connection may be to a server that knows nothing of this horizon.
+        # A new connection may lead to a server that does not know this horizon.
         if self.cursor >= self._horizon or self._database.generation != self._horizon_of:
             self._horizon = self._next_horizon()
         events = self._events()
@@ -104,7 +103,7 @@ class Follower:
         return Page(events, self._move_to(events[-1].id if full else self._horizon))
 
     def skip_to_end(self) -> Cursor:
-        """Pass over all that was written by now, waiting as `read` does; returns the cursor."""
+        """Skip all events written so far, waiting like `read`; returns the cursor."""
         self._horizon = self._next_horizon()
         return self._move_to(self._horizon)
 
@@ -113,7 +112,7 @@ class Follower:
         return cursor
 
     def follow(self, poll_seconds: float = POLL_SECONDS) -> Iterator[Page]:
-        """Pages with events in them, for ever; waits for more where there are none."""
+        """Pages with events, for ever; waits when there are none."""
         while True:
             self.listen()
             page = self.read()
@@ -123,15 +122,15 @@ class Follower:
                 self.wait(poll_seconds)
 
     def listen(self) -> None:
-        """From now on `wait` notices what is written."""
+        """From now on `wait` notices new events."""
         self._database.connect()
         if self._listening != self._database.generation:
-            self._require_primary()  # a standby refuses to listen, in words of its own
+            self._require_primary()  # a standby refuses LISTEN with its own message
             self._database.execute(f"LISTEN {EVENTS_CHANNEL}")
             self._listening = self._database.generation
 
     def wait(self, seconds: float) -> bool:
-        """Until events were written since the last call, or for so long; whether there were."""
+        """Wait for events written since the last call, at most this long; whether any were."""
         deadline = time.monotonic() + seconds
         while EVENTS_CHANNEL not in self._database.notified():
             left = deadline - time.monotonic()
@@ -142,10 +141,10 @@ class Follower:
         return True
 
     def _next_horizon(self) -> int:
-        """An id up to which every id is given for good, or never will be.
+        """An id up to which every id is final, or will never be used.
 
-        An error on the way means that nothing is known: after a crash the sequence may have gone
-        back. That is why nothing here tries again on another connection.
+        After an error nothing is known, because after a crash the sequence may have been reset. So
+        nothing here is retried on another connection.
         """
         self._require_primary()
         generation = self._database.generation
@@ -153,7 +152,7 @@ class Follower:
         last = int(self._value(_LAST_ID))
         if last < self.cursor:
             raise CursorAhead(
-                f"the log ends at id {last}, before the saved id {self.cursor}: it was set back"
+                f"the log ends at id {last}, before the saved id {self.cursor}: it was reset"
                 " (restored from a backup, or another server); read it again from 0"
             )
         if last > self.cursor:
@@ -167,20 +166,20 @@ class Follower:
         if self.timeline is not None and now != self.timeline:
             raise OtherTimeline(
                 f"the saved id {self.cursor} is of timeline {self.timeline}, and the log is on"
-                f" timeline {now}: another server took over, and later ids may have been given"
-                " again; read again from 0, or from an id that was surely there before"
+                f" timeline {now}: another server took over, and later ids may have been reused;"
+                " read again from 0, or from an id that certainly existed before"
             )
         self.timeline = now
 
     def _require_primary(self) -> None:
         if self._value("SELECT pg_is_in_recovery()"):
             raise NotPrimary(
-                "this server is a standby, on which ids are not known to be final: follow the log"
+                "this server is a standby, which does not know which ids are final: follow the log"
                 " on the primary"
             )
 
     def _wait_for_writers(self) -> None:
-        """Until every transaction that may hold one of the ids read before has ended."""
+        """Wait until every transaction has ended that may hold one of the ids read before."""
         writing = [row[0] for row in self._database.execute(_WRITING)]
         for _ in _growing_pauses():
             if not writing:
@@ -191,10 +190,10 @@ class Follower:
             writing = [row[0] for row in rows]
 
     def _wait_for_disk(self) -> None:
-        """Until everything committed by now survives a crash."""
+        """Wait until everything committed by now survives a crash."""
         checkpoint = self._value("SELECT pg_current_wal_insert_lsn()::text")
         flushed = "SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn"
-        # A synchronous standby has what a commit has waited for.
+        # With a synchronous standby, a commit has waited for it.
         alone = " AND current_setting('synchronous_standby_names') = ''" if self._nudge else ""
         if self._value(flushed + alone, checkpoint):
             return

@@ -1,8 +1,8 @@
-"""Leases of machines: advisory locks that watchers hold as long as their connections last."""
+"""Leases of machines: advisory locks that watchers hold for as long as their connections last."""
 
 from __future__ import annotations
 
-# The keys of all that are held in this database; that of a machine is LEASE_KEY of its id.
+# The keys of all leases held in this database; a machine's key is LEASE_KEY of its id.
 HELD_LEASES = (
     "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -10,7 +10,7 @@ HELD_LEASES = (
 )
 LEASE_KEY = "hashtext({machine}::text)::oid"
 TAKE_LEASE = "SELECT pg_try_advisory_lock(hashtext('claude_headspace.watcher'), hashtext(%s))"
-# Of what was asked for sessions, how often a watcher that runs has not done it yet.
+# How many running watchers have not applied a registration yet.
 LEASES_BEHIND = (
     f"SELECT count(*) FROM ({HELD_LEASES}) l JOIN registrations r ON {{which}} WHERE NOT EXISTS"  # noqa: S608
     " (SELECT FROM registration_hosts h WHERE h.session_uuid = r.session_uuid"

@@ -1,7 +1,7 @@
-"""Looks up the names of database servers beside the work: the system's look-up has no time limit.
+"""Looks up names of database servers in threads: the system's look-up has no time limit.
 
-libpq would look them up itself, in the middle of our process, for as long as a name server keeps
-it waiting. It does not when it is given addresses.
+libpq would look them up itself, and block our process for as long as a name server does not answer.
+It does not if it is given addresses.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def system_lookup(name: str) -> Sequence[str]:
 
 
 class Names:
-    """Turns the names in a database's address into numbers, never waiting longer than it may.
+    """Resolves the names in a database address, with a limit on every wait.
 
-    A look-up that hangs is waited for again, not joined by a second one.
+    While a look-up hangs, no second one is started for the same name.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Names:
         self._running: dict[str, _Answer] = {}
 
     def resolved(self, address: str, left: Callable[[float], float]) -> str:
-        """The same address with numbers beside its names.
+        """The same address with numeric addresses beside its names.
 
-        `left(started)`, asked several times a second in a wait, says for how many seconds more it
-        may last. Raises DatabaseUnavailable when no name of several has an answer in time.
+        `left(started)`, called several times a second during a wait, says how many seconds more it
+        may take. Raises DatabaseUnavailable if no name is resolved in time.
         """
         values = parse_dsn(address)
         named = values.get("host") or os.environ.get("PGHOST", "")
@@ -76,7 +76,7 @@ class Names:
         return servers
 
     def _ask(self, name: str) -> _Answer:
-        """The answer under way, one that came too late for the last who asked, or a new one."""
+        """The pending look-up, one that finished too late for its caller, or a new one."""
         answer = self._running.get(name)
         if answer is None:
             answer = self._running[name] = _Answer(name, self._lookup)
@@ -103,7 +103,7 @@ class _Server:
 
 
 class _Answer(threading.Thread):
-    """One look-up. Nobody can end it; it ends with the process at the latest."""
+    """One look-up. It cannot be cancelled, and ends with the process at the latest."""
 
     def __init__(self, name: str, lookup: Lookup) -> None:
         super().__init__(name=name, daemon=True)
@@ -123,11 +123,11 @@ class _Answer(threading.Thread):
         if self.is_alive() or getattr(error, "errno", None) == socket.EAI_AGAIN:
             return f"no name server has answered for {self.name}"
         told = getattr(error, "strerror", None) or error or "it has no address"
-        return f"the name {self.name} is not known: {told}"
+        return f"the name {self.name} cannot be resolved: {told}"
 
 
 def _is_name(host: str) -> bool:
-    """Whether there is something to look up: no socket's folder, no number."""
+    """Whether this is a name to look up, not a socket's folder or a number."""
     if not host or host[0] in "/@":
         return False
     try:

@@ -1,4 +1,4 @@
-"""Opens a connection of ours: to the right server, and shared with nobody."""
+"""Opens connections to the right server that are shared with nobody."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from claude_headspace.store.names import Names
 from claude_headspace.store.patience import Patience
 
 _SETTINGS = {
-    # Commits wait for the disk where it is said so: see write_events and EventWriter.
+    # Commits wait for the disk only where requested: see write_events and EventWriter.
     "synchronous_commit": "off",
     "timezone": "UTC",
     "lock_timeout": "10s",
-    # A server learns of a client that vanished without a word, and lets go of its lock.
+    # Lets a server notice a client that vanished, and release its lock.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 class Opened(NamedTuple):
-    """`pooled`: a pooler stands in between, which may at any time share what is ours."""
+    """`pooled`: there is a pooler, which may share our connection at any time."""
 
     connection: Any
     server: Server
@@ -50,7 +50,7 @@ class Opened(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """Opens connections to an address, of which every wait is bounded by `patience`."""
+    """Opens connections to an address; `patience` limits every wait."""
 
     url: Callable[[], str]
     application_name: str
@@ -58,9 +58,9 @@ class Opener:
     names: Names
 
     def open(self) -> Opened:
-        """Connect to the first host that answers, takes writes and was not replaced by another.
+        """Connect to the first host that answers, accepts writes and was not replaced by another.
 
-        Raises DatabaseUnavailable where there is none.
+        Raises DatabaseUnavailable if there is none.
         """
         url = self.url()
         errors: list[DatabaseUnavailable] = []
@@ -72,7 +72,7 @@ class Opener:
         raise _unreachable(errors)
 
     def require_own(self, opened: Opened) -> None:
-        """Raise SharedConnection where another process of the server serves us by now."""
+        """Raise SharedConnection if another process of the server now serves us."""
         (now,) = self._ask(opened.connection, _BACKEND)
         require_unshared(ours=now == opened.server.backend)
 
@@ -94,9 +94,9 @@ class Opener:
             raise
 
     def _meet(self, connection: Any, url: str, address: str, seconds: float | None) -> Opened:
-        """Learn which server this is, and set what ours have set."""
+        """Identify the server, and apply our settings to the connection."""
         backend = connection.info.backend_pid
-        # What is set stays for whoever gets the connection next: it must be ours alone.
+        # Settings stay for the next client of the connection, so it must be ours alone.
         mine = f"CASE WHEN pg_backend_pid() = {backend} THEN concat({_SET}) END"
         server = Server.of(self._ask(connection, f"{QUESTION}, {mine}", seconds))
         require_current(server, url)
@@ -107,7 +107,7 @@ class Opener:
         return opened
 
     def _require_session(self, opened: Opened, url: str, address: str) -> None:
-        """While we ask for nothing the pooler must give our server to nobody else."""
+        """Require that the pooler does not give our idle server connection to anybody else."""
         try:
             beside = self.patience.finish(asking(address, url), CONNECT_SECONDS)
         except (*DriverError, DatabaseUnavailable) as error:

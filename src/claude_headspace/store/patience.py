@@ -1,4 +1,4 @@
-"""How long a wait for Postgres may last, and what goes on meanwhile."""
+"""How long a wait for Postgres may last, and what is called meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Got = TypeVar("Got")
 
 
 def _no_beat() -> None:
-    """For callers that have no sign of life to give."""
+    """For callers without a heartbeat."""
 
 
 def _no_end() -> float | None:
@@ -26,10 +26,10 @@ def _no_end() -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How a wait for Postgres behaves.
+    """The limits of waits for Postgres.
 
-    `beat` is called several times a second in every wait. `end`, asked as often, may give a
-    moment on the monotonic clock after which to give up, earlier than `answer_seconds` says.
+    `beat` is called several times a second during every wait. `end`, called as often, may return a
+    time on the monotonic clock at which to give up, earlier than `answer_seconds`.
     """
 
     beat: Callable[[], None] = _no_beat
@@ -37,25 +37,25 @@ class Patience:
     answer_seconds: float = ANSWER_SECONDS
 
     def left(self, started: float) -> float:
-        """Seconds until a wait that began at `started` must be given up."""
+        """Seconds left for a wait that began at `started`."""
         limit = started + self.answer_seconds
         end = self.end()
         return (limit if end is None else min(limit, end)) - time.monotonic()
 
     def look(self, started: float) -> float:
-        """The same, with a sign of life."""
+        """The same, with a heartbeat."""
         self.beat()
         return self.left(started)
 
     def wait_for(self, connection: Any, seconds: float | None = None) -> None:
-        """Until the connection has nothing more to do for the current request.
+        """Wait until the connection has completed the current request.
 
-        Raises DatabaseUnavailable after so many seconds, if not before.
+        Raises DatabaseUnavailable after this many seconds at the latest.
         """
         self.finish(finishing(connection), seconds)
 
     def finish(self, steps: Generator[Wait, None, Got], seconds: float | None = None) -> Got:
-        """What these steps come to, waiting in between; raises like `wait_for`."""
+        """The result of these steps, waiting in between; raises like `wait_for`."""
         patience = self
         if seconds is not None:
             patience = replace(self, answer_seconds=min(seconds, self.answer_seconds))

@@ -1,4 +1,4 @@
-"""What a write rests on: it is not done where that no longer holds."""
+"""The precondition of a write: if it no longer holds, the write is not done."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class ReadRow(NamedTuple):
-    """A row of checkpoints as it was read."""
+    """A row of `checkpoints` as it was read."""
 
     id: int
     generation: int
@@ -17,10 +17,10 @@ class ReadRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """What was read before a write, and must not have changed when it is made.
+    """What a write is based on, and must not have changed since it was read.
 
-    `connection`: the number of the connection to Postgres over which it was read. On a later one
-    any suffix of history may be gone. `row`: the checkpoint from which lines were read on.
+    `connection`: the number of the connection over which it was read; on a later one, recent
+    history may be lost. `row`: the checkpoint from which lines were read.
     """
 
     connection: int

@@ -1,7 +1,7 @@
-"""What was done and spent, as rows: calls of tools, and replies of models.
+"""Work as rows: tool calls, and replies of models.
 
-Both are made of the lines alone. Whenever lines are read once more, the same rows result: of a
-call by its session and id, of a reply by its id, whichever sessions repeat it.
+Both are derived from the lines alone, so reading lines again results in the same rows: for a call
+by its session and id, for a reply by its id, whichever sessions repeat it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from claude_headspace.events.event import REPLACEMENT
 from claude_headspace.events.work import ToolCall, Usage, Work
 from claude_headspace.store.connection import Database
 
-# Longer inputs are cut. With the rest of its row this is just short of what Postgres would
-# compress and store apart.
+# Longer inputs are cut. A row with this much is just short of what Postgres would compress and
+# store separately.
 INPUT_BYTES = 1600
 
 
 class LinePlace(NamedTuple):
-    """A line in a source: a pointer into its archive."""
+    """The place of a line in a source and its archive."""
 
     source_id: int
     generation: int
@@ -34,7 +34,7 @@ class LinePlace(NamedTuple):
 
 
 class _Result(msgspec.Struct, gc=False):
-    """A row of tool_calls as far as the result of the call says."""
+    """The columns of tool_calls that come from the result."""
 
     session_uuid: UUID
     tool_use_id: str
@@ -48,7 +48,7 @@ class _Result(msgspec.Struct, gc=False):
 
 
 class _Call(_Result, kw_only=True, gc=False):
-    """A whole row of tool_calls."""
+    """A complete row of tool_calls."""
 
     tool: str
     subagent: str | None
@@ -86,7 +86,7 @@ _Key = tuple[UUID, str]
 
 @dataclass(slots=True)
 class WorkRows:
-    """What lines of one batch say, a row for each call, result and reply."""
+    """The rows of one batch of lines: one for each call, result and reply."""
 
     calls: dict[_Key, _Call] = field(default_factory=dict)
     results: dict[_Key, _Result] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class WorkRows:
     def take(
         self, work: Work, session: UUID, when: datetime, place: LinePlace, copy_of: UUID | None
     ) -> None:
-        """Add what a record says; `copy_of` is the session whose record it repeats."""
+        """Add the work of a record; `copy_of` is the session whose record it repeats."""
         for call in work.calls:
             row = _called(call, session, work.subagent, when, place, copy_of)
             self.calls[session, call.id] = row
@@ -106,7 +106,7 @@ class WorkRows:
             self._take_reply(_replied(work.usage, session, work.subagent, when))
 
     def _take_reply(self, reply: _Reply) -> None:
-        """Lines of one reply repeat its usage as far as it was known; the last is right."""
+        """Add a reply: its lines repeat the usage known so far, and the last one is right."""
         known = self.replies.get(reply.message_id)
         if known is not None:
             began = min(known.started_at, reply.started_at)
@@ -130,7 +130,7 @@ def _called(
 
 
 def cut_input(given: msgspec.Raw | bytes) -> str:
-    """As much of an input as is kept in its row."""
+    """The part of an input that is stored in its row."""
     begin = bytes(memoryview(given)[:INPUT_BYTES]).decode("utf-8", "replace")
     return begin.replace("\0", REPLACEMENT)
 
@@ -159,7 +159,7 @@ def _insert(table: str, columns: Sequence[str]) -> str:
 
 _CALL_KEY = ("session_uuid", "tool_use_id")
 _RESULT = _columns(_Result, but=_CALL_KEY)
-# Another reading of the call knows nothing of a result that stands elsewhere.
+# Reading the call again must not remove a result that is on another line.
 _KEPT = (*_RESULT, "copy_of")
 _NEW = _columns(_Call, but=(*_CALL_KEY, *_KEPT))
 _INSERT_CALLS = (
@@ -173,7 +173,7 @@ _UPDATE_RESULTS = (
     " WHERE t.session_uuid = r.session_uuid AND t.tool_use_id = r.tool_use_id"
 )
 _USAGE = _columns(_Reply, but=("message_id", "session_uuid", "subagent", "started_at"))
-# A reply that stands in several sessions is the one's that the others were forked from.
+# A reply in several sessions belongs to the one from which the others were forked.
 _INSERT_REPLIES = (
     f"{_insert('model_calls', _columns(_Reply))} ON CONFLICT (message_id) DO UPDATE"
     f" SET ({_listed(_USAGE)}) = ROW ({_listed(_USAGE, 'excluded.')}),"
@@ -188,7 +188,7 @@ _INSERT_REPLIES = (
 
 
 class Projections:
-    """Makes the statements that store rows of work; they belong with those of a checkpoint."""
+    """Makes the statements that store rows of work, to run with those of a checkpoint."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -206,7 +206,7 @@ class Projections:
         ]
 
     def _statement(self, statement: str, rows: Sequence[Any]) -> list[str]:
-        """Rows as JSON cost a fourth of what arrays do on their way."""
+        """One statement; rows as JSON are four times cheaper than arrays."""
         if not rows:
             return []
         return [self._database.mogrify(statement, (msgspec.json.encode(rows).decode(),))]

@@ -1,8 +1,8 @@
-"""The queries of readers. Every statement for one page uses an index.
+"""Queries of readers. Every statement for one page uses an index.
 
-Events of one session come in the order of the log, which is the order of its transcript; all
-others in the order of their timestamps. A turn that is in several sessions has the same
-`event_key` in all of them: counts use it.
+Events of one session are in the order of the log, which is the order of its transcript; all others
+are in the order of their timestamps. A turn in several sessions has the same `event_key` in all of
+them, which counts use.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from claude_headspace.store.tables import (
 
 RECENT_HOOKS = 10_000
 
-# From one type to the next in the index, however many events lie between.
+# Skips from one type to the next in the index, however many events there are.
 _ALL_TYPES = text(
     "WITH RECURSIVE types(type) AS ((SELECT min(event_type) FROM events) UNION ALL"
     " SELECT (SELECT min(event_type) FROM events WHERE event_type > type) FROM types"
@@ -51,15 +51,15 @@ _MACHINES = text(
 _WATCHERS_BEHIND = text(LEASES_BEHIND.format(which="r.session_uuid = :session"))
 
 
-# What was retracted counts nowhere.
+# Retracted events do not count.
 STANDING = events.c.retracted_at.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events are wanted; a filter that is None or empty does not apply.
+    """A filter of events; a field that is None or empty does not apply.
 
-    `session` is for a session that has no row (any more): it is not indexed.
+    `session` is for a session without a row, and is not indexed.
     """
 
     agent_id: int | None = None
@@ -90,17 +90,17 @@ class EventFilter:
         return wanted
 
     def order(self) -> tuple[str, ...]:
-        """Columns that the events are sorted by."""
+        """The columns by which events are sorted."""
         one_session = self.agent_id is not None or self.session is not None
         order = ("id",) if one_session else ("timestamp", "id")
         leading = self._leading()
         return order if leading is None else (leading[0].name, *order)
 
     def _leading(self) -> tuple[Column[Any], Any] | None:
-        """The first column of the index to be used, and its one value.
+        """The first column of the index to use, and its one value.
 
-        Sorted by and compared as a range, it leaves the planner no other index, such as that of
-        all timestamps, in which a project of last year comes after everything of this one.
+        Sorting by it and comparing it as a range forces the planner to use this index. With the
+        index of all timestamps, a project of last year comes after everything of this year.
         """
         if self.agent_id is not None:
             return events.c.agent_id, self.agent_id
@@ -114,7 +114,7 @@ class EventFilter:
 def newest_events(
     wanted: EventFilter, limit: int | None, *, last_id: int | None = None
 ) -> Select[Any]:
-    """The newest events (up to an id), newest last; all of them without a limit."""
+    """The newest events (up to an id), newest last; all if there is no limit."""
     chosen = select(events).where(*wanted.conditions())
     if last_id is not None:
         chosen = chosen.where(events.c.id <= last_id)
@@ -125,7 +125,7 @@ def newest_events(
 
 
 def types_in(connection: Connection) -> list[str]:
-    """The types of all events that the log holds."""
+    """The types of all events in the log."""
     return list(connection.scalars(_ALL_TYPES))
 
 
@@ -149,7 +149,7 @@ def _with_projects(chosen: Select[Any], order: Sequence[str]) -> Select[Any]:
 def newest_dead_letters(
     *, resolved_too: bool, limit: int | None, content_bytes: int | None
 ) -> Select[Any]:
-    """What was not taken, newest last, with the beginning of its content or all of it."""
+    """Dead letters, newest last, with all or the beginning of their content."""
     content: ColumnElement[bytes] = dead_letters.c.content
     if content_bytes is not None:
         content = func.substring(dead_letters.c.content, 1, content_bytes)
@@ -170,7 +170,7 @@ def newest_dead_letters(
 
 
 def hooks_seen(connection: Connection) -> list[tuple[str, datetime]]:
-    """Kinds of hooks among the newest that were received, with the time of the last of each."""
+    """Hook types among the newest hook events, with the time of the last of each."""
     recent = (
         select(events.c.payload["hook_type"].astext.label("kind"), events.c.timestamp)
         .where(events.c.event_type == HOOK_RECEIVED)

@@ -1,4 +1,4 @@
-"""What people ask for: that a session be captured, or not; that what was rejected be let be."""
+"""Requests of users: to capture a session or not, and to dismiss dead letters."""
 
 from __future__ import annotations
 
@@ -35,11 +35,10 @@ def ask_for(
     iterm_pane_id: str | None = None,
     machine: str | None = None,
 ) -> bool:
-    """Note that a session is to be captured or not, and wake the watchers.
+    """Register or unregister a session, and wake the watchers.
 
-    One that was forgotten may come back then.
-
-    `machine` is where it is asked. Returns whether that changes anything; commits.
+    A forgotten session that is registered may come back. `machine` is the machine of the request.
+    Returns whether this changes anything; commits.
     """
     given = {
         "project_path": project_path,
@@ -73,14 +72,14 @@ def ask_for(
 
 
 def watchers_behind(connection: Connection, session: UUID) -> int:
-    """How many of the watchers that run have not yet done what was asked for the session."""
+    """How many running watchers have not yet applied the session's registration."""
     counted: int = connection.execute(_WATCHERS_BEHIND, {"session": session}).scalar_one()
     connection.commit()
     return counted
 
 
 def dismiss_rejected(connection: Connection, ids: Sequence[int] | None) -> list[int]:
-    """Mark as resolved what is not yet (None: all); returns the ids of those that were; commits."""
+    """Mark unresolved dead letters as resolved (None: all); returns their ids; commits."""
     c = dead_letters.c
     chosen = update(dead_letters).where(c.resolved_at.is_(None))
     if ids is not None:

@@ -1,4 +1,4 @@
-"""What became of events that were given to the writer."""
+"""Results of the event writer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ WriteOutcome = Literal["written", "again", "duplicate", "rejected", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What became of one event.
+    """The result for one event.
 
-    written: in the log, with `event_id`. again: it was in the log already, from this very place.
-    duplicate: another event of its identity is in the log. rejected: it can never be written as
-    it is; `error` says why. failed: the database is away; nothing is known to be written.
-    `shared`: the log has an event with this key under another session too. `asked`: Postgres was.
+    written: in the log, with `event_id`. again: already in the log, from this very place.
+    duplicate: another event of the same identity is in the log. rejected: it can never be written;
+    `error` says why. failed: the database is unavailable; whether the event is written is unknown.
+    `shared`: another session has an event with this key, too. `asked`: Postgres was asked.
     """
 
     outcome: WriteOutcome
@@ -29,17 +29,17 @@ class WriteResult:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether there is nothing left to try."""
+        """Whether nothing is left to try."""
         return self.outcome != "failed"
 
 
 class WriteCounters(WriteFigures):
-    """Counts what becomes of events."""
+    """Counts results."""
 
     __slots__ = ()
 
     def count(self, result: WriteResult) -> None:
-        """Take one result in."""
+        """Count one result."""
         if result.outcome == "written":
             self.written += 1
         elif result.outcome == "duplicate":
@@ -58,5 +58,5 @@ class WriteCounters(WriteFigures):
             self.failing_since = None
 
     def at_rest(self) -> None:
-        """Nothing waits to be written: what failed was committed, or has gone."""
+        """Nothing waits to be written: failed events were written later, or are gone."""
         self.failing_since = None

@@ -1,4 +1,4 @@
-"""What today's rules make of turns that are in the log already."""
+"""Correcting turns in the log that the current rules read differently."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WITHDRAW = """
     UPDATE events SET retracted_at = clock_timestamp() WHERE event_key = %s
         AND session_uuid = %s AND event_type = 'turn_detected' AND retracted_at IS NULL
 """
-# Of lines that could not be taken before and can be now.
+# For lines that could not be read before and now can.
 _RESOLVE = """
     UPDATE dead_letters SET resolved_at = clock_timestamp()
     WHERE source_id = %s AND source_offset >= %s AND source_offset < %s AND resolved_at IS NULL
@@ -41,7 +41,7 @@ TurnName = tuple[UUID, UUID]
 
 @dataclass(frozen=True, slots=True)
 class LoggedTurn:
-    """A turn as the log has it."""
+    """A turn in the log."""
 
     id: int
     payload: Mapping[str, Any]
@@ -55,7 +55,7 @@ def _origin(source_id: int | None, offset: int | None) -> Origin | None:
 
 
 class Revisions:
-    """Reads turns by their keys, and makes the statements that set them right."""
+    """Reads turns by their keys, and makes the statements that correct them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -76,7 +76,7 @@ class Revisions:
     def revise(
         self, turn: LoggedTurn, payload: bytes, annotations: Mapping[str, Any], timestamp: Any
     ) -> str:
-        """The statement that gives a turn another payload; it counts, if it did not."""
+        """The statement that gives a turn another payload; a retracted turn counts again."""
         notes = msgspec.json.encode(annotations).decode()
         return self._database.mogrify(_REVISE, (payload.decode(), notes, timestamp, turn.id))
 
@@ -85,9 +85,9 @@ class Revisions:
         return [self._database.mogrify(_RETRACT, (list(ids),))] if ids else []
 
     def withdraw(self, key: UUID, session: UUID) -> str:
-        """The statement that retracts a turn, by its identity, that was made too early."""
+        """The statement that retracts a turn, by its identity, that was written too early."""
         return self._database.mogrify(_WITHDRAW, (str(key), str(session)))
 
     def resolve(self, source_id: int, start: int, end: int, still: Collection[int]) -> str:
-        """The statement that closes dead letters in a part of a source that are none any more."""
+        """The statement that resolves dead letters of lines that are no longer rejected."""
         return self._database.mogrify(_RESOLVE, (source_id, start, end, list(still)))

@@ -1,4 +1,4 @@
-"""Keeps the words of turns up to date behind the log, and out of the watcher's way."""
+"""Keeps the search index up to date, without getting in the watcher's way."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from claude_headspace.store.words import parts_of
 PAGE_EVENTS = 500
 PAGE_BYTES = 2_000_000
 POLL_SECONDS = 1.0
-# While the watcher reads a backlog, for each second of work so many of rest.
+# While the watcher reads a backlog: seconds of pause per second of work.
 BACKLOG_REST = 25
 _REST_SECONDS = 5.0
-# One program keeps the index, of whatever host.
+# One program on one host updates the index.
 _ELECTED = "SELECT pg_try_advisory_lock(hashtext('claude_headspace.search'), 0)"
 _CURSOR = "SELECT event_id FROM search_cursor"
 _TURNS = (
     "SELECT id, payload ->> 'actor' = 'user', payload ->> 'text' FROM events"
     " WHERE event_type = 'turn_detected' AND payload ? 'text' AND {which} ORDER BY id LIMIT %s"
 )
-# At least one, and no more than so many bytes.
+# At least one turn, and at most this many bytes.
 _PAGE = (
     "SELECT id, prompt, text FROM (SELECT *, sum(octet_length(text)) OVER (ORDER BY id)"
     " - octet_length(text) AS before FROM ("
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 class SearchIndex:
-    """Follows the log for ever with `keep`; `busy` says whether the watcher reads a backlog."""
+    """`keep` follows the log for ever; `busy` says whether the watcher reads a backlog."""
 
     def __init__(self, url: Callable[[], str], busy: Callable[[], bool]) -> None:
         self._database = Database(
@@ -65,7 +65,7 @@ class SearchIndex:
         self._busy = busy
 
     def keep(self) -> None:
-        """Index what comes, for ever; a database that is away is waited for."""
+        """Index new turns for ever; waits for a database that is unavailable."""
         told = ""
         while True:
             try:
@@ -88,19 +88,19 @@ class SearchIndex:
                 follower.wait(POLL_SECONDS)
 
     def _follower(self) -> Follower:
-        """It says how far ids are final, and reads nothing; the disk is not hurried."""
+        """A follower that only finds out how far ids are final, without forcing a flush."""
         cursor = int(self._database.execute(_CURSOR)[0][0])
         try:
             follower = Follower(self._database, cursor, types=(), nudge=False)
             follower.read()
         except CursorAhead:
-            # The log was set back further than the index: what is in both is written over.
+            # The log was reset to before the index: common entries are overwritten.
             self._database.execute("UPDATE search_cursor SET event_id = 0")
             return Follower(self._database, 0, types=(), nudge=False)
         return follower
 
     def catch_up(self, follower: Follower) -> bool:
-        """Index all events that are final, and revised ones; return whether there were any."""
+        """Index all final and all revised events; returns whether there were any."""
         final = follower.read().cursor
         cursor = int(self._database.execute(_CURSOR)[0][0])
         worked = cursor < final
@@ -120,7 +120,7 @@ class SearchIndex:
 
     @staticmethod
     def _more_than(turns: Sequence[Row]) -> bool:
-        """Whether more may follow than the page took."""
+        """Whether more may follow this page."""
         size = sum(len(turn[2].encode()) for turn in turns)
         return len(turns) == PAGE_EVENTS or size >= PAGE_BYTES
 

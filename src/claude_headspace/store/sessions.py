@@ -28,12 +28,11 @@ _FIND = (
 
 @dataclass(slots=True)
 class StoredSession:
-    """One row of agents with its project's path.
+    """One row of `agents` with its project's path.
 
     `announced`: its session_registered is written. `project_seen_at`: the time of the line that
-    named the project. `copies`: whether it has to be found out whose turns it repeats (see
-    store.copies); of a session with `fork_told` its own lines say it, up to `copied_until`.
-    `machine`: its project's.
+    named the project. `copies`: whether its original must be found out (see store.copies); with
+    `fork_told`, its own lines name it, up to `copied_until`. `machine`: its project's.
     """
 
     uuid: UUID
@@ -57,7 +56,7 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What somebody asked for a session: to be captured or not; `machine`: where."""
+    """A request to capture a session or not; `machine`: where it was made."""
 
     session: UUID
     wanted: bool
@@ -88,10 +87,9 @@ class SessionRows:
         pane: str | None = None,
         project_seen_at: datetime | None = None,
     ) -> StoredSession:
-        """The session's rows, made where they are missing.
+        """The session's rows, created if missing.
 
-        A crash of Postgres may take new rows back, and their ids, until something after them was
-        committed to the disk.
+        A crash of Postgres may undo new rows and their ids until a later commit is on disk.
         """
         rows = self._database.execute(
             "INSERT INTO projects (machine, path) VALUES (%s, %s)"  # noqa: S608
@@ -108,7 +106,7 @@ class SessionRows:
         return _session(rows[0])
 
     def update(self, session: StoredSession) -> str:
-        """The statement that stores what was learnt of a session."""
+        """The statement that stores what was learned about a session."""
         return self._database.mogrify(
             "UPDATE agents SET announced = %s, started_at = %s,"
             " last_seen_at = %s, last_line = %s, ended_at = %s, titles = %s, project_seen_at = %s,"
@@ -125,7 +123,7 @@ class SessionRows:
         )  # fmt: skip
 
     def project(self, path: str) -> int:
-        """The id of the project at this path, made where it is missing."""
+        """The id of the project at this path, created if missing."""
         rows = self._database.execute(
             "INSERT INTO projects (machine, path) VALUES (%s, %s)"
             " ON CONFLICT (machine, path) DO NOTHING;"
@@ -135,7 +133,7 @@ class SessionRows:
         return int(rows[0][0])
 
     def move(self, session: StoredSession) -> str:
-        """The statements that store a session's project, in its events too."""
+        """The statements that store a session's project, also in its events."""
         return self._database.mogrify(
             "UPDATE agents SET project_id = %(project)s, working_directory = %(directory)s"
             " WHERE id = %(agent)s;"
@@ -152,7 +150,7 @@ class SessionRows:
         )
 
     def of_lines(self, keys: Sequence[UUID]) -> dict[UUID, UUID]:
-        """The sessions of events by their keys, as far as the log has them."""
+        """The sessions of events, by their keys, as far as the log has them."""
         rows = self._database.execute(
             "SELECT event_key::text, session_uuid::text FROM events"
             " WHERE event_key = ANY (%s::uuid[]) AND retracted_at IS NULL ORDER BY id",
@@ -172,7 +170,7 @@ class SessionRows:
     ) -> list[UUID]:
         """Open sessions without a line after `moment`, the longest silent first.
 
-        Those of this machine, and of others that have had no watcher since then.
+        Sessions of this machine, and of machines without a watcher since then.
         """
         rows = self._database.execute(
             "SELECT a.session_uuid::text FROM agents a JOIN projects p ON p.id = a.project_id"  # noqa: S608
@@ -186,11 +184,11 @@ class SessionRows:
         return [UUID(row[0]) for row in rows]
 
     def is_here(self, machine: str | None) -> bool:
-        """Whether a machine is this one; one that is not known may be."""
+        """Whether a machine is this one; an unknown one may be."""
         return machine in (None, self._machine)
 
     def registrations(self, *, waiting_only: bool) -> list[Registration]:
-        """What people asked for sessions; only what this machine has not seen to yet, or all."""
+        """All registrations, or only those that this machine has not applied yet."""
         rows = self._database.execute(
             "SELECT r.session_uuid::text, r.wanted, r.generation, r.project_path,"
             " r.working_directory, r.iterm_pane_id, r.machine FROM registrations r"
@@ -201,12 +199,12 @@ class SessionRows:
         return [Registration(UUID(row[0]), *row[1:]) for row in rows]
 
     def tombstones(self) -> dict[UUID, bool]:
-        """The sessions that were forgotten, and whether their turns are kept."""
+        """The forgotten sessions, and whether their turns are kept."""
         rows = self._database.execute("SELECT session_uuid::text, keep_turns FROM tombstones")
         return {UUID(session): keep_turns for session, keep_turns in rows}
 
     def register(self, session: UUID) -> None:
-        """Note that the session asked for its capture itself, unless a person has decided."""
+        """Register a session by its own hook, unless the user has decided."""
         self._database.execute_durably(
             "INSERT INTO registrations (session_uuid, wanted, machine) VALUES (%s, true, %s)"
             " ON CONFLICT (session_uuid) DO NOTHING; SELECT pg_notify(%s, %s)",
@@ -214,7 +212,7 @@ class SessionRows:
         )
 
     def apply(self, registration: Registration) -> str:
-        """The statement that notes a registration as seen to by this machine."""
+        """The statement that records that this machine has applied a registration."""
         return self._database.mogrify(
             "INSERT INTO registration_hosts AS h (machine, session_uuid, generation)"
             " VALUES (%s, %s, %s) ON CONFLICT (session_uuid, machine)"

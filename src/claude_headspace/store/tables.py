@@ -1,7 +1,7 @@
-"""The tables that readers ask of, as migrations have made them. The watcher does not import this.
+"""The tables that readers query, as the migrations create them. The watcher does not import this.
 
-The others (calls of tools and models, the archive, the search index) are asked in SQL alone, and
-stand in the migrations.
+The others (tool calls, model calls, the archive, the search index) are used only in SQL, and are
+defined in the migrations.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ COPIES = ("due", "open")
 TURN_ACTORS = ("user", "agent")
 TURN_INTENTS = ("command", "answer", "question", "completion", "progress")
 
-# Whoever takes the lease says here who it is; `holder` is where (see machine.Place). No foreign key
-# points here: a command may write under an id before its watcher has run.
+# The holder of the lease describes itself here; `holder` is its place (see machine.Place). No
+# foreign key refers to it: a command may write under an id before its watcher has run.
 machines = Table(
     "machines",
     metadata,
@@ -61,7 +61,7 @@ machines = Table(
     Column("holder", JSONB),
     Column("first_seen_at", INSTANT, nullable=False, server_default=NOW),
     Column("seen_at", INSTANT),
-    # Of its transcripts when it was seen last: bytes not committed, and since when the first waits.
+    # When it was last seen: uncommitted bytes of its transcripts, and since when the first waits.
     Column("backlog_bytes", BigInteger, nullable=False, server_default="0"),
     Column("behind_since", INSTANT),
 )
@@ -76,7 +76,7 @@ projects = Table(
     UniqueConstraint("machine", "path"),
 )
 
-# A view: projects with the labels of their machines.
+# A view of projects with the labels of their machines.
 places = table("places", column("id"), column("machine"), column("host"), column("path"))
 
 agents = Table(
@@ -93,17 +93,17 @@ agents = Table(
     Column("last_line", Text),
     Column("ended_at", INSTANT),
     Column("end_reason", Text),
-    # The session whose turns this one repeats; no foreign key: either may be deleted alone.
+    # The session whose turns this one repeats; no foreign key, as either may be deleted alone.
     Column("forked_from", UUID),
-    # Names of the session by the type of the record that gave them.
+    # Titles of the session by the type of the record that gave them.
     Column("titles", JSONB, nullable=False, server_default=EMPTY_OBJECT),
-    # The time of the line that named the project's directory: an earlier line knows better.
+    # The time of the line that named the project's directory; an earlier line overrides it.
     Column("project_seen_at", INSTANT),
-    # Lines up to this time are copies of forked_from's, which the lines themselves say.
+    # Lines up to this time are copies of forked_from's lines, as they say themselves.
     Column("copied_until", INSTANT),
     Column("fork_told", Boolean, nullable=False, server_default="false"),
-    # Of a session that shares turns without a word whose they are: due, to be looked into; open,
-    # looked into when it had no turn of its own yet.
+    # For a session with shared turns whose lines name no original. due: to be examined; open:
+    # examined when it had no turn of its own yet.
     Column("copies", Text),
     _one_of("copies", COPIES),
     Index(None, "project_id"),
@@ -153,13 +153,13 @@ checkpoints = Table(
     Column("tail", BigInteger, nullable=False, server_default="0"),
     Column("counts", JSONB, nullable=False, server_default=EMPTY_OBJECT),
     Column("sessions", ARRAY(UUID), nullable=False, server_default=text("'{}'::uuid[]")),
-    # What the committed lines left open, and the rules that they were read by.
+    # The open state after the committed lines, and the rules by which they were read.
     Column("state", Text, nullable=False, server_default=text("''")),
     Column("rules", Integer, nullable=False, server_default="1"),
-    # How far they were read again by newer rules, and what the lines up to there left open.
+    # How far they were read again by newer rules, and the open state there.
     Column("reread_bytes", BigInteger, nullable=False, server_default="0"),
     Column("reread_state", Text, nullable=False, server_default=text("''")),
-    # Grows by one when the file turns out to be rewritten.
+    # Grows by one when the file was rewritten.
     Column("generation", Integer, nullable=False, server_default="1"),
     Column("updated_at", INSTANT, nullable=False, server_default=NOW),
     UniqueConstraint("machine", "path"),
@@ -168,7 +168,7 @@ checkpoints = Table(
     Index(None, "sessions", postgresql_using="gin"),
 )
 
-# An event outlives what it refers to: the audit trail stays when a project is deleted.
+# An event survives the rows to which it refers: the log stays when a project is deleted.
 events = Table(
     "events",
     metadata,
@@ -186,9 +186,9 @@ events = Table(
     Column("source_offset", BigInteger),
     Column("recorded_at", INSTANT, nullable=False, server_default=NOW),
     Column("annotations", JSONB, nullable=False, server_default=EMPTY_OBJECT),
-    # When it was found that today's rules would not make this event; it counts nowhere.
+    # When the current rules were found not to make this event; it does not count.
     Column("retracted_at", INSTANT),
-    # The line's uuid first: copies of one turn in several sessions stand side by side.
+    # event_key first, so that copies of one turn in several sessions are adjacent.
     UniqueConstraint("event_key", "session_uuid"),
     Index(None, "timestamp"),
     Index(None, "event_type", "timestamp"),
@@ -222,11 +222,11 @@ registrations = Table(
     Column("working_directory", Text),
     Column("iterm_pane_id", Text),
     Column("requested_at", INSTANT, nullable=False, server_default=NOW),
-    # Where it was asked: that machine makes the rows of a session of which no line is known.
+    # The machine of the request, which creates the rows of a session without known lines.
     Column("machine", UUID),
 )
 
-# Sessions that were forgotten on purpose. keep_turns: all but their events.
+# Sessions that were forgotten on purpose. keep_turns: everything except their events.
 tombstones = Table(
     "tombstones",
     metadata,

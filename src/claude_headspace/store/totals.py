@@ -1,4 +1,4 @@
-"""How much the log holds: counts and estimates."""
+"""The size of the log: counts and estimates."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _COMMON_TYPES = text(
 
 @dataclass(frozen=True, slots=True)
 class EventCounts:
-    """Events by type, and turns counted once; not `exact`: from the server's statistics."""
+    """Events by type, and distinct turns; not `exact`: from the server's statistics."""
 
     by_type: Mapping[str, int]
     turns: int | None
@@ -50,10 +50,10 @@ class EventCounts:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What the log holds, of all hosts; bytes and lines are those of committed sources.
+    """The contents of the log, of all machines; bytes and lines are of committed sources.
 
-    `unknown_machines`: messages of machines of kinds that nobody has thought of, by kind.
-    `older_rules`: sources whose lines were read by the rules of an earlier version.
+    `unknown_machines`: messages of programs of unknown kinds, by kind. `older_rules`: sources that
+    were read by the rules of an earlier version.
     """
 
     events: EventCounts
@@ -71,7 +71,7 @@ class Captured:
 def captured(
     connection: Connection, *, exactly: bool = False, known_machines: Collection[str] = ()
 ) -> Captured:
-    """What the log holds. A large table is not counted, unless `exactly`: see EventCounts."""
+    """The contents of the log. A large table is only counted with `exactly`: see EventCounts."""
     sessions, unended = connection.execute(
         select(func.count(), func.count().filter(agents.c.ended_at.is_(None))).select_from(agents)
     ).one()
@@ -97,7 +97,7 @@ def captured(
 
 
 def count_events(connection: Connection, *, exactly: bool) -> EventCounts:
-    """Events by type: counted while the table is small, otherwise estimated if it can be."""
+    """Events by type: counted while the table is small, else estimated if possible."""
     size = connection.execute(select(func.pg_relation_size(text("'events'::regclass")))).scalar()
     if not exactly and (size or 0) > COUNTED_BYTES:
         estimated = _estimate_events(connection)
@@ -115,7 +115,7 @@ def count_events(connection: Connection, *, exactly: bool) -> EventCounts:
 
 
 def _estimate_events(connection: Connection) -> dict[str, int]:
-    """The server's statistics; types too rare to be in them are counted, which is quick."""
+    """Estimates from the server's statistics; types too rare for them are counted quickly."""
     common = {row[0]: row[1] for row in connection.execute(_COMMON_TYPES)}
     if not common:
         return {}

@@ -1,4 +1,4 @@
-"""What readers ask of the calls of tools and of models: sums by day, project, session and more."""
+"""Sums of tool calls and model calls by day, project, session and more."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOKENS = (
     "cache_write_tokens",
     "cache_write_1h_tokens",
 )
-# What may be grouped by, and the columns for it.
+# The possible groupings, and their columns.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "day": ("day",),
     "project": ("host", "project"),
@@ -78,7 +78,7 @@ def _rows(
 
 
 def cost(prices: Mapping[str, Price], row: Mapping[Any, Any]) -> float | None:
-    """What a row of `usage` has cost; None where no price is given for its model."""
+    """The cost of a row of `usage`; None if its model has no price."""
     names = [name for name in prices if f"{row['model']}-".startswith(f"{name}-")]
     if not names:
         return None

@@ -1,4 +1,4 @@
-"""Text as words, the same for what is indexed and for what is searched."""
+"""Splitting text into words, in the same way for the index and for queries."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 PART_WORDS = 8_000
 PART_CHARACTERS = 100_000
-# Number of words that two parts share, so that each phrase is complete in one of them.
+# The number of words that two parts share, so that each phrase is complete in one of them.
 SHARED_WORDS = 32
-# What is longer is not a word but data.
+# A longer sequence is data, not a word.
 LONGEST_WORD = 200
 _ASCII_WORD = re.compile(r"[A-Za-z0-9]+")
-# With the accents that stand behind their letters in decomposed text.
+# Includes accents, which follow their letters in decomposed text.
 _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
 
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """A stretch of a text: where it begins, how long it is, and its words."""
+    """A part of a text: its start, its length, and its words."""
 
     begins: int
     length: int
@@ -28,7 +28,7 @@ class TextPart:
 
 
 def words_of(text: str) -> list[str]:
-    """Its words in small letters; signs and underscores part them."""
+    """The words of a text in lower case, separated by punctuation and underscores."""
     return [_plain(found[0]) for found in word_places(text)]
 
 
@@ -39,12 +39,12 @@ def word_places(text: str) -> Iterator[re.Match[str]]:
 
 
 def same_word(found: re.Match[str]) -> str:
-    """The word at a place, as `words_of` gives it."""
+    """The word at a place, as `words_of` returns it."""
     return _plain(found[0])
 
 
 def parts_of(text: str) -> Iterator[TextPart]:
-    """The text in parts that are fit to be indexed; none of a text without words."""
+    """The parts of a text for the index; none for a text without words."""
     if len(text) <= PART_CHARACTERS:
         pattern = _ASCII_WORD if text.isascii() else _WORD
         words = [word for word in pattern.findall(text) if len(word) <= LONGEST_WORD]

@@ -1,4 +1,4 @@
-"""Writes events: one transaction each, in order, each exactly once."""
+"""Writes events in order, each exactly once and in its own transaction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from claude_headspace.store.results import WriteCounters, WriteOutcome, WriteRes
 logger = logging.getLogger(__name__)
 
 EVENTS_CHANNEL = "claude_headspace_events"
-# Sent once a round trip, after its events are on the disk; readers wait for it.
+# Sent once per round trip, after its events are on disk; readers wait for it.
 NOTIFICATION = f"NOTIFY {EVENTS_CHANNEL}"
 
 
@@ -39,11 +39,11 @@ _CALL = (
 
 
 class EventWriter:
-    """Writes events through one connection of its own.
+    """Writes events through its own connection.
 
-    `pause(seconds)` waits between tries. `restore`, if given, is asked once for an event whose
-    references do not exist (any more) and returns it with references that do. `measure` is told
-    of every batch: its events, what became of them, and after how many seconds.
+    `pause(seconds)` waits between tries. `restore`, if given, is called once for an event whose
+    references do not exist, and returns it with references that do. `measure` is called with every
+    batch: its events, their results, and the seconds that it took.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class EventWriter:
 
     @classmethod
     def at(cls, url: str, answer_seconds: float = 5.0) -> EventWriter:
-        """A writer for a program of its own, that waits at most so long for each answer."""
+        """A writer for another program, which waits at most this long for each answer."""
         patience = Patience(answer_seconds=answer_seconds)
         return cls(Database(lambda: url, application_name="claude-headspace", patience=patience))
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Close the connection."""
         self._database.close()
 
     def write(self, event: Event) -> WriteResult:
-        """Write one event durably. Never raises for what the event or the database does."""
+        """Write one event durably. Errors of the event or the database are in the result."""
         return self.write_all([event])[0]
 
     def write_all(
@@ -88,9 +88,9 @@ class EventWriter:
     ) -> list[WriteResult]:
         """Write events in order, each in its own transaction; durable when this returns.
 
-        `precondition`: what the events were made from; nothing is tried where it does not hold.
+        `precondition`: what the events are based on; if it does not hold, nothing is tried.
         `meanwhile` is called while Postgres works, until it returns False.
-        After the first failed event nothing more is tried: all later events have failed too.
+        After the first failed event nothing more is tried, and all later events fail, too.
         """
         began = time.monotonic()
         prepared = [self._prepare(event) for event in events]
@@ -109,7 +109,7 @@ class EventWriter:
         precondition: Precondition,
         meanwhile: Meanwhile | None = None,
     ) -> list[WriteResult]:
-        """The same; raises DatabaseUnavailable where one failed."""
+        """The same; raises DatabaseUnavailable if an event failed."""
         results = self.write_all(events, precondition, meanwhile)
         if results and not results[-1].acknowledged:
             raise DatabaseUnavailable(results[-1].error or "the write failed")
@@ -141,7 +141,7 @@ class EventWriter:
                 self._before_retry(attempt, error)
                 attempt += 1
             else:
-                # The answer to an earlier try may have been lost on its way back.
+                # The answer to an earlier try may have been lost.
                 return results if attempt == 1 else _as_tried_before(batch, results)
         return []
 
@@ -162,7 +162,7 @@ class EventWriter:
     def _write_in_order(
         self, batch: Sequence[Prepared], meanwhile: Meanwhile | None = None
     ) -> list[WriteResult]:
-        """All of them in one round trip; one by one where one of them is refused."""
+        """Write all of them in one round trip; one by one if one of them is refused."""
         try:
             return self._call(batch, meanwhile)
         except DatabaseRefused as error:
@@ -171,7 +171,7 @@ class EventWriter:
         return self._write_one_by_one(batch)
 
     def _write_one_by_one(self, batch: Sequence[Prepared]) -> list[WriteResult]:
-        """After a try that was refused in the middle: what it committed is written again."""
+        """After a refusal in the middle of a batch: events that it committed are tried again."""
         results = [self._write_in_order([item])[0] for item in batch]
         known = list(takewhile(lambda result: result.outcome in _IN_LOG_BEFORE, results))
         return _as_tried_before(batch, known) + results[len(known) :]
@@ -204,9 +204,9 @@ class EventWriter:
 def _as_tried_before(
     batch: Sequence[Prepared], results: Sequence[WriteResult]
 ) -> list[WriteResult]:
-    """What became of events that may have been written by a try before.
+    """The results of events that an earlier try may have written.
 
-    An event without a place in a source looks like a duplicate of itself then.
+    An event without a place in a source then looks like a duplicate of itself.
     """
     return [
         replace(result, outcome="again")

@@ -1,1 +1,1 @@
-"""What keeps the watcher running, and stops it when that is hopeless."""
+"""Keeping the watcher running, and stopping it in a crash loop."""

@@ -1,4 +1,4 @@
-"""Running the user's command when something needs attention, without waiting for it."""
+"""Running the user's alert command in the background."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Alerts:
-    """One command at a time, each for a limited time; the others wait their turn."""
+    """Runs one command at a time, each with a time limit; the others wait."""
 
     def __init__(
         self,
@@ -37,17 +37,17 @@ class Alerts:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a command runs, as far as `advance` has seen."""
+        """Whether a command was running at the last `advance`."""
         return self._running is not None
 
     def raise_alert(self, kind: AlertKind, reason: str, session: str = "") -> None:
-        """Run the command, told by HEADSPACE_ALERT, HEADSPACE_REASON and HEADSPACE_SESSION."""
+        """Run the command with HEADSPACE_ALERT, HEADSPACE_REASON and HEADSPACE_SESSION set."""
         if self._command:
             self._waiting.append((kind, reason, session))
             self.advance()
 
     def advance(self) -> None:
-        """Take note of an end, end what takes too long, begin the next; call it now and then."""
+        """Handle ended commands, kill those that take too long, start the next; call regularly."""
         if self._running is not None and not self._has_ended(self._running):
             return
         self._running = None
@@ -57,7 +57,7 @@ class Alerts:
     def _has_ended(self, process: subprocess.Popen[bytes]) -> bool:
         status = process.poll()
         if status is None and self._clock() >= self._deadline:
-            log.error("alerts.command is killed: it was still running after %g s", self._limit)
+            log.error("alerts.command was killed: it was still running after %g s", self._limit)
             os.killpg(process.pid, signal.SIGKILL)
             status = process.wait()
         elif status:

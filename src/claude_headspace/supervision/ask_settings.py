@@ -1,4 +1,4 @@
-"""The guard's limits, asked of its own supervisord."""
+"""The guard's limits, as its supervisord has them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EnforcerMissing(HeadspaceError):
 
 @dataclass(frozen=True, slots=True)
 class ListenerSettings:
-    """What the listener needs to know."""
+    """The settings that the listener needs."""
 
     state_directory: Path
     beats: Path
@@ -30,9 +30,9 @@ class ListenerSettings:
 
 
 def ask_settings(supervisor: Supervisor, beats: Path, program: str) -> ListenerSettings:
-    """From the plugin in supervisord, which has read the configuration already.
+    """Get the settings from the plugin in supervisord, which has read the configuration.
 
-    Raises EnforcerMissing where there is none, and SupervisorUnavailable.
+    Raises EnforcerMissing if there is no plugin, and SupervisorUnavailable.
     """
     try:
         answer = supervisor.call("guard.getSettings")

@@ -1,7 +1,7 @@
 """The watcher's heartbeats: datagrams on a unix socket next to supervisord's.
 
-The guard binds the socket, the watcher sends to its path. Nothing else writes there, neither of
-the two needs the disk, and each can be restarted at any time.
+The guard binds the socket, the watcher sends to its path. Nothing else writes there. Neither
+needs the disk, and each can be restarted at any time.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _LONGEST_TEXT = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    """One sign of life: what the work does, since when, and for how long it may at most.
+    """One heartbeat: what the watcher does, for how long, and how long that may take.
 
-    `overdue` is said by the sender, who knows whether it was itself on time.
+    `overdue` is set by the sender, which knows whether it was itself on time.
     """
 
     pid: int
@@ -54,16 +54,16 @@ class Beat:
 
 
 def beats_path() -> Path | None:
-    """The socket of the guard that watches this process; None when supervisord has none.
+    """The socket of the guard that watches this process; None without a supervisord.
 
-    supervisord tells its programs where its own socket is, which is in a short and private place.
+    supervisord tells its programs the path of its own socket, in a short and private directory.
     """
     url = os.environ.get("SUPERVISOR_SERVER_URL", "")
     return Path(url.removeprefix("unix://")).with_suffix(SUFFIX) if url[:7] == "unix://" else None
 
 
 class BeatSender:
-    """Sends without waiting, and without minding whether somebody listens."""
+    """Sends without waiting, whether or not anybody listens."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
@@ -71,7 +71,7 @@ class BeatSender:
         self._socket.setblocking(False)
 
     def __call__(self, beat: Beat) -> None:
-        """Never raises: a guard that is away or busy misses a beat, no more."""
+        """Never raises: a guard that is away or busy only misses a beat."""
         with suppress(OSError):
             self._socket.sendto(beat.encode(), self._path)
 
@@ -87,7 +87,7 @@ def beat_sender() -> BeatSender | None:
 
 
 class BeatReceiver:
-    """The socket's other end."""
+    """The receiving end of the socket."""
 
     def __init__(self, path: Path) -> None:
         """Raises OSError when the socket cannot be made."""
@@ -99,14 +99,14 @@ class BeatReceiver:
         return self._socket.fileno()
 
     def beats(self) -> Iterator[Beat]:
-        """What has come by now, oldest first."""
+        """The beats received by now, oldest first."""
         while (data := self._receive()) is not None:
             beat = Beat.decode(data)
             if beat is not None:
                 yield beat
 
     def heal(self) -> bool:
-        """Bind again if the path leads elsewhere (a cleaned directory); return whether it did.
+        """Bind again if the path is gone or changed (a cleaned directory); return whether it was.
 
         Raises OSError if that fails.
         """
@@ -117,7 +117,7 @@ class BeatReceiver:
         return True
 
     def close(self) -> None:
-        """Release the socket; its name stays for the next one."""
+        """Close the socket; its path stays for the next one."""
         self._socket.close()
 
     def _bind(self) -> socket.socket:

@@ -1,4 +1,4 @@
-"""How many restarts are left: at most `limit` in any window, whatever the mix of deaths."""
+"""The restart budget: at most `limit` restarts in any window, for whatever reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ WINDOW_SECONDS = 60.0
 
 
 class RestartBudget:
-    """A sliding window over the restarts granted; times are seconds of one monotonic clock."""
+    """A sliding window over granted restarts; times are seconds of one monotonic clock."""
 
     def __init__(
         self, limit: int, window_seconds: float = WINDOW_SECONDS, granted: Iterable[float] = ()
@@ -23,7 +23,7 @@ class RestartBudget:
         return len(self._granted)
 
     def is_spent(self, now: float) -> bool:
-        """Whether one more restart now would be one too many."""
+        """Whether another restart now would exceed the limit."""
         return self.used(now) >= self.limit
 
     def grant(self, now: float) -> int:
@@ -33,7 +33,7 @@ class RestartBudget:
         return len(self._granted)
 
     def granted(self) -> tuple[float, ...]:
-        """The restarts still remembered, oldest first."""
+        """The restarts in the window, oldest first."""
         return tuple(self._granted)
 
     def _forget(self, now: float) -> None:

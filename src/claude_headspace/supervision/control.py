@@ -1,4 +1,4 @@
-"""Asking supervisord over its unix socket, never for longer than a time limit."""
+"""Requests to supervisord over its unix socket, with a time limit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SupervisorFault(HeadspaceError):
 
 
 class Supervisor:
-    """A client of one supervisord; no wait for it is longer than the limit."""
+    """A client of one supervisord; no request takes longer than the limit."""
 
     def __init__(self, socket_path: str, limit_seconds: float = TIME_LIMIT_SECONDS) -> None:
         self._socket_path = socket_path
@@ -53,7 +53,7 @@ class Supervisor:
         return result
 
     def all_processes(self) -> tuple[Program, ...]:
-        """Every program it knows."""
+        """All programs."""
         return tuple(_process(info) for info in self.call("supervisor.getAllProcessInfo"))
 
     def process(self, name: str) -> Program:
@@ -84,7 +84,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def socket_path(config: Config) -> str:
-    """The socket of the supervisord we run under, or of the one of this configuration."""
+    """The socket of our parent supervisord, or of the one of this configuration."""
     url = os.environ.get("SUPERVISOR_SERVER_URL", "")
     if url.startswith("unix://"):
         return url.removeprefix("unix://")

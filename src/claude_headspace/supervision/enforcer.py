@@ -1,8 +1,8 @@
-"""The guard's plugin in supervisord, which holds the restart limit.
+"""The guard's plugin in supervisord, which enforces the restart limit.
 
-Listeners learn of a death after the respawn; a subscriber is called in between, so only it can
-grant exactly so many restarts. An exception that escapes from it would end supervisord: every
-entry is closed off, and a fault shows in the state that health asks for.
+Listeners learn of a death only after the respawn; a subscriber is called in between, so only it
+can grant an exact number of restarts. An exception that escapes from it would end supervisord:
+every entry point catches exceptions, and reports them in the state that health reads.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from claude_headspace.supervision.settings import GuardSettings, shorten
 LONGEST_DELAY_SECONDS = 1.5
 _ATTRIBUTE = "claude_headspace_enforcer"
 _CRASHED = (events.ProcessStateExitedEvent, events.ProcessStateBackoffEvent)
-# From FATAL it is our own try or an operator's start: neither makes room for more restarts.
+# A start from FATAL, by our own retry or an operator, counts as a restart, too.
 _RESPAWNED_FROM = (ProcessStates.EXITED, ProcessStates.BACKOFF, ProcessStates.FATAL)
 
 
@@ -66,7 +66,7 @@ class Enforcer:
         self._on_trial = False
 
     def install(self) -> None:
-        """Take up the settings and the memory, and subscribe."""
+        """Load the settings and the recorded restarts, and subscribe."""
         self.closed(self.read_settings)()
         self.closed(self._recall)()
         self.closed(self._exit_codes.install)()
@@ -132,7 +132,7 @@ class Enforcer:
             self._remember()
 
     def _on_tick(self, _event: Any) -> None:
-        """Once in a long while, see whether the reason for giving up has gone."""
+        """At long intervals, try a program again that was given up."""
         wait = self.next_try_seconds()
         is_working = self._supervisord.options.mood == SupervisorStates.RUNNING
         if wait is None or wait > 0 or not is_working or self.budget.is_spent(self._clock()):
@@ -142,7 +142,7 @@ class Enforcer:
                 self._try_again(process)
 
     def next_try_seconds(self) -> float | None:
-        """How long until the program is tried again; None where nothing of the kind is due."""
+        """How long until the program is tried again; None if it is not to be."""
         if self._given_up_at is None or not self.settings.retry_seconds:
             return None
         return max(0.0, self._given_up_at + self.settings.retry_seconds - self._clock())
@@ -196,7 +196,7 @@ class Enforcer:
         return "see the watcher's log"
 
     def _hasten(self, process: Subprocess) -> None:
-        """Keep each pause short, and the decision to give up here."""
+        """Keep supervisord's pauses short, and its own limit out of the way."""
         if process.state == ProcessStates.BACKOFF:
             process.delay = min(process.delay, time.time() + LONGEST_DELAY_SECONDS)
             process.backoff = min(process.backoff, process.config.startretries)
@@ -215,7 +215,7 @@ class Enforcer:
     def _announce(
         self, pid: int, reason: str, outcome: RestartOutcome, attempt: int, detail: str = ""
     ) -> None:
-        """Tell the listeners what their own events leave out."""
+        """Send the listeners what supervisord's events leave out."""
         message = {
             "at": time.time(),
             "pid": pid,
@@ -246,5 +246,5 @@ def make_enforcer(
     return GuardInterface(enforcer, supervisord, listener)
 
 
-# Outlives a reload even when the state directory cannot be written.
+# Survives a reload even if the state directory cannot be written.
 _restarts_in_process: dict[str, tuple[float, ...]] = {}

@@ -1,4 +1,4 @@
-"""The mark by which the watcher knows that its supervisord holds the restart limit."""
+"""The variable that tells the watcher that its supervisord enforces the restart limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Unguarded(HeadspaceError):
 
 
 def check_guarded() -> None:
-    """Raise Unguarded in a supervisord without the guard's plugin, which sets the mark."""
+    """Raise Unguarded in a supervisord without the guard's plugin, which sets the variable."""
     if os.environ.get("SUPERVISOR_PROCESS_NAME") == PROGRAM and MARK not in os.environ:
         raise Unguarded(
             "supervisord has no working [rpcinterface:guard], so nothing would limit restarts:"

@@ -1,4 +1,4 @@
-"""Listening to the watcher's beats, and ending it when it hangs."""
+"""Receiving the watcher's heartbeats, and killing it when it hangs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = logging.getLogger("claude_headspace.guard")
 
 
 class Hangs:
-    """Hears one program; ends it by SIGKILL, which is a crash like any other.
+    """Watches one program and kills it when it hangs, which counts as a crash.
 
-    `has_events` says whether supervisord has sent something that may change the picture, and
-    `has_written` whether a process has written its status: one whose beats cannot be heard does.
+    `has_events` says whether supervisord has sent an event that is not handled yet, and
+    `has_written` whether a process has written its status: it may live although no beat arrives.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Hangs:
         self.listen()
 
     def listen(self) -> None:
-        """Make sure of a socket; a process that was not heard meanwhile is not silent."""
+        """Make sure that the socket exists; silence while it did not exist does not count."""
         try:
             if self._receiver is None:
                 self._receiver = BeatReceiver(self._path)
@@ -62,22 +62,22 @@ class Hangs:
             log.error("hangs cannot be detected: %s: %s", self._path, error)  # noqa: TRY400
 
     def descriptors(self) -> tuple[int, ...]:
-        """What is readable when a beat has come."""
+        """The descriptors that become readable when a beat arrives."""
         return () if self._receiver is None else (self._receiver.fileno(),)
 
     def close(self) -> None:
-        """Hear nothing more."""
+        """Close the socket."""
         if self._receiver is not None:
             self._receiver.close()
 
     def take_beats(self) -> None:
-        """Hear what has come; before news of a process, since it is what came before them."""
+        """Read the received beats; call this before handling news of a process, which is newer."""
         if self._receiver is not None:
             for beat in self._receiver.beats():
                 self.pulse.beat(beat, self._clock())
 
     def look(self, overslept_seconds: float) -> None:
-        """End the process if it hangs."""
+        """Kill the process if it hangs."""
         self.take_beats()
         if overslept_seconds > STARVED_SECONDS:
             self.pulse.forgive(self._clock())
@@ -98,7 +98,7 @@ class Hangs:
             self.pulse.forgive(self._clock())
 
     def _is_still_stuck(self, pid: int) -> bool:
-        """Once more, after supervisord has answered and the socket is known to be in place."""
+        """Check again, after supervisord has answered and the socket is known to exist."""
         self.listen()
         self.take_beats()
         last = self.pulse.last

@@ -1,4 +1,4 @@
-"""When a change of health is worth an alert."""
+"""Alerts about changes of health."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger("claude_headspace.guard")
 
 
 class HealthWatch:
-    """Alerts when the verdict has changed and stays so; remembers the last alert."""
+    """Alerts when the verdict changes lastingly; remembers the last alert."""
 
     def __init__(self, path: Path, alerts: Alerts) -> None:
         self._path = path
@@ -22,7 +22,7 @@ class HealthWatch:
         self._told = self._recall()
 
     def take(self, verdict: Verdict) -> None:
-        """One check of health; two equal ones in a row count, so a restart raises no alert."""
+        """Handle one verdict; only two equal ones in a row count, so a restart raises no alert."""
         is_well = verdict.status == "healthy"
         current = "recovered" if is_well else "degraded"
         steady, self._previous = current == self._previous, current
@@ -34,7 +34,7 @@ class HealthWatch:
             self._tell("degraded", "; ".join(verdict.reasons))
 
     def gave_up(self, reason: str) -> None:
-        """The watcher stays down: alert at once, and only once until it has recovered."""
+        """The watcher stays down: alert at once, but only once until it has recovered."""
         if self._told != "gave up":
             self._tell("gave up", reason)
 

@@ -1,4 +1,4 @@
-"""The history of restarts: one JSON line each, bounded, outliving every process."""
+"""The history of restarts: a file of limited size with one JSON line per restart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Literal
 from claude_headspace.health.status import write_private
 
 FILE_NAME = "restarts.jsonl"
-# Of the message inside supervisord that brings a record to whoever keeps it.
+# The type of the message inside supervisord that carries a record to the listener.
 MESSAGE_TYPE = "headspace-guard"
 LARGEST_BYTES = 256 * 1024
 KEPT_RECORDS = 500
@@ -23,9 +23,9 @@ RestartOutcome = Literal["restarted", "gave up", "tried again"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartRecord:
-    """One end of the watcher: why, after how long, and what was done about it.
+    """One end of the watcher: why, after how long, and what followed.
 
-    Or, with the outcome "tried again", a start long after it was given up.
+    With the outcome "tried again": a start long after the watcher was given up.
     `at` is epoch seconds; `attempt` counts restarts within the window; `number` counts the
     restarts since the history began; `key` tells apart two deliveries of one event.
     """
@@ -44,12 +44,12 @@ class RestartRecord:
 
 
 def history_path(state_directory: Path) -> Path:
-    """Where the history of this state directory is kept."""
+    """The history file of this state directory."""
     return state_directory / FILE_NAME
 
 
 def append_restart(path: Path, record: RestartRecord) -> None:
-    """Add one record; raises OSError when it cannot be kept."""
+    """Add one record; raises OSError if it cannot be stored."""
     line = json.dumps(asdict(record)) + "\n"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     try:
@@ -64,7 +64,7 @@ def append_restart(path: Path, record: RestartRecord) -> None:
 
 
 def read_restarts(path: Path, count: int = KEPT_RECORDS) -> list[RestartRecord]:
-    """The newest records, oldest first; lines that are not records are passed over."""
+    """The newest records, oldest first; lines that are not records are skipped."""
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """One supervisord per state directory, and a supervisorctl that finds it.
 
-The socket does not prove that there is one: it may be in the temporary folder, and be deleted while
-supervisord runs. A lock in the state directory lasts as long as the process.
+The socket is no proof: it may be in the temporary folder, and be deleted while supervisord runs. A
+lock in the state directory lasts as long as the process.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _held: dict[Path, int] = {}
 
 
 class Instance:
-    """Stands in supervisord's configuration for the lock; it has no methods to call."""
+    """The plugin that takes the lock; it has no remote methods."""
 
     def __init__(self, state: Path) -> None:
         hold(state)
 
 
 def make_instance(supervisord: Any) -> Instance:
-    """Called by supervisord, which ends when this raises: somebody else works on the state."""
+    """Called by supervisord, which ends if this raises because another one uses the state."""
     try:
         return Instance(Path(supervisord.options.pidfile).parent)
     except AlreadyRunning as error:
@@ -47,7 +47,7 @@ def hold(state: Path) -> None:
 
 
 def require_free(state: Path) -> None:
-    """Raise AlreadyRunning while a supervisord works on this state, reachable or not."""
+    """Raise AlreadyRunning while a supervisord uses this state, reachable or not."""
     if is_locked(state):
         raise AlreadyRunning(
             f"{_explain(state)}, but does not answer: run `claude-headspace down`, then start again"
@@ -55,7 +55,7 @@ def require_free(state: Path) -> None:
 
 
 def is_locked(state: Path) -> bool:
-    """Whether a supervisord works on this state."""
+    """Whether a supervisord uses this state directory."""
     try:
         descriptor = _try_lock(state / LOCK_NAME, os.O_RDWR)
     except (FileNotFoundError, NotADirectoryError):
@@ -66,7 +66,7 @@ def is_locked(state: Path) -> bool:
 
 
 def holder(state: Path) -> int | None:
-    """The process of the supervisord that works on this state, if there is one that says so."""
+    """The process id of the supervisord that uses this state directory, if it is known."""
     if not is_locked(state):
         return None
     try:
@@ -86,7 +86,7 @@ def _try_lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
 
 
 def _is_held(path: Path) -> bool:
-    """A reload calls again in the same process, and has closed what was open, lock included."""
+    """A reload calls again in the same process, after closing all files, lock included."""
     try:
         return os.path.samestat(os.fstat(_held[path]), path.stat())
     except (KeyError, OSError):
@@ -100,14 +100,14 @@ def _explain(state: Path) -> str:
 
 
 class _NoCommands:
-    """A plugin of supervisorctl's that adds nothing to type."""
+    """A plugin of supervisorctl that adds no commands."""
 
     def __init__(self, controller: Any) -> None:
         self.ctl = controller
 
 
 def reach_configured(controller: Any) -> _NoCommands:
-    """Called by supervisorctl: has it ask the instance that config.yaml beside its file names."""
+    """Called by supervisorctl: selects the instance that config.yaml beside its file names."""
     from claude_headspace.config import CONFIG_VARIABLE, load_config
     from claude_headspace.embedded.location import SUPERVISOR_SOCKET, supervisor_socket
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class GuardInterface:
-    """The remote calls `guard.*`: reading only."""
+    """The remote calls `guard.*`, which only read."""
 
     def __init__(self, enforcer: Enforcer, supervisord: Any, listener: str) -> None:
         self._enforcer = enforcer
@@ -20,7 +20,7 @@ class GuardInterface:
         self._listener = listener
 
     def getState(self) -> dict[str, Any]:  # noqa: N802  the style of supervisord's own calls
-        """Return what the enforcer counts and whether its listener keeps up."""
+        """Return the enforcer's counts and whether its listener keeps up."""
         enforcer = self._enforcer
         next_try = enforcer.next_try_seconds()
         return {
@@ -35,7 +35,7 @@ class GuardInterface:
         }
 
     def getSettings(self) -> dict[str, Any]:  # noqa: N802  as above
-        """Return what the listener needs to know, so that it need not read the configuration."""
+        """Return the listener's settings, so that it need not read the configuration."""
         settings = self._enforcer.settings
         return {
             "state_directory": str(settings.state_directory),
@@ -43,7 +43,7 @@ class GuardInterface:
         }
 
     def _waiting_ticks(self) -> int:
-        """Ticks of five seconds that the listener has not taken."""
+        """Ticks of five seconds that the listener has not received."""
         group = self._supervisord.process_groups.get(self._listener)
         waiting = getattr(group, "event_buffer", ())
         return sum(isinstance(event, events.Tick5Event) for event in waiting)

@@ -1,6 +1,6 @@
 """The guard's process: a supervisord event listener.
 
-It writes down every restart, ends a watcher that hangs, and raises alerts.
+It records every restart, kills a watcher that hangs, and raises alerts.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ log = logging.getLogger("claude_headspace.guard")
 
 
 class Listener:
-    """Takes events one by one; `wait_seconds` says when it wants to be woken without one."""
+    """Handles events one by one; `wait_seconds` says when to call `on_wake` without one."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class Listener:
 
     @property
     def is_deaf(self) -> bool:
-        """Whether supervisord has stopped sending: a fresh process is asked for events again."""
+        """Whether supervisord has stopped sending: a new process receives events again."""
         return self._clock() - self._heard_tick > DEAF_SECONDS
 
     def wait_seconds(self) -> float:
-        """How long to wait for an event before `on_wake` wants to be called."""
+        """How long to wait for an event before calling `on_wake`."""
         deadline = self._heard_tick + DEAF_SECONDS + 0.1
         if self.hangs.pulse.deadline is not None:
             deadline = min(deadline, self.hangs.pulse.deadline)
@@ -94,7 +94,7 @@ class Listener:
             self._on_state(event.name.removeprefix("PROCESS_STATE_"))
 
     def on_wake(self, overslept_seconds: float) -> None:
-        """A beat has come, or no event in time."""
+        """Handle a beat, or the lack of an event in time."""
         self.hangs.look(overslept_seconds)
 
     def _on_state(self, state: str) -> None:
@@ -151,7 +151,7 @@ class Listener:
         return not isinstance(status, StatusProblem) and status.pid == pid
 
     def _arm_if_running(self) -> None:
-        """A process that began before this listener is watched from now on."""
+        """Watch a process that started before this listener."""
         try:
             info = self._supervisor.process(self._settings.program)
         except (SupervisorUnavailable, SupervisorFault):
@@ -179,7 +179,7 @@ def serve(stream: EventStream, listener: Listener, clock: Callable[[], float]) -
 
 
 def _survive(handle: Callable[..., None], argument: object) -> None:
-    """An event that fails once would fail again after every restart of this listener."""
+    """Log exceptions: an event that fails once would fail after every restart of this listener."""
     try:
         handle(argument)
     except Exception:
@@ -187,7 +187,7 @@ def _survive(handle: Callable[..., None], argument: object) -> None:
 
 
 def _take_stdout() -> int:
-    """Keep standard output for the protocol: one stray line on it would end all delivery."""
+    """Reserve standard output for the protocol: one stray line would stop all events."""
     protocol = os.dup(1)
     os.dup2(2, 1)
     return protocol

@@ -1,4 +1,4 @@
-"""Looking at everything there is to see, within a time limit, and judging it."""
+"""Observing everything within a time limit, and judging it."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from claude_headspace.health.database import DatabaseProbe
 
 
-# A watcher that does not run for so long may miss what was deleted meanwhile.
+# A watcher that stands still this long may miss files that are deleted meanwhile.
 _SHORT_DAYS = 7
 
 
 def check_health(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
-    """The verdict of this moment, in under a second whatever hangs."""
+    """The current verdict, in under a second whatever hangs."""
     if probe is None:
         probe = database_probe(config)
     answer = probe.start()
@@ -52,7 +52,7 @@ def check_health(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
 
 
 def _machine(config: Config) -> dict[str, str | None]:
-    """Of which machine the verdict speaks."""
+    """The machine that the verdict is about."""
     machine = None
     with suppress(StateUnusable):
         machine = config.state.machine
@@ -81,7 +81,7 @@ def observe(
     database: Callable[[], DatabasePing | Problem] | None = None,
     program: str = PROGRAM,
 ) -> Observation:
-    """What supervisord, the guard, the watcher's status file and Postgres say."""
+    """Observe supervisord, the guard, the watcher's status file and Postgres."""
     programs = _programs(supervisor)
     guard = programs if isinstance(programs, Problem) else ask_guard(supervisor)
     now = time.time()
@@ -104,7 +104,7 @@ def _is_process(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # somebody else's
+        return True  # of another program
     return True
 
 

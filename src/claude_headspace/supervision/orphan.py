@@ -1,4 +1,4 @@
-"""One watcher at a time, and none that outlives its supervisord."""
+"""One watcher at a time, which ends with its supervisord."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def parent_check() -> Callable[[], bool]:
-    """Return a check that says whether the supervisord we were started by is gone."""
+    """Return a function that says whether the supervisord that started us is gone."""
     if "SUPERVISOR_ENABLED" not in os.environ:
         return lambda: False
     parent = os.getppid()
@@ -26,10 +26,10 @@ def parent_check() -> Callable[[], bool]:
 
 
 def die_with_parent() -> Callable[[], bool]:
-    """Under supervisord, arrange to be killed when it dies; return the check of `parent_check`.
+    """Under supervisord, arrange to be killed when it dies; return the result of `parent_check`.
 
-    The check is for systems that cannot tell a child by a signal. SIGKILL, because a process that
-    hangs must not keep its successor waiting.
+    The check is for systems that cannot signal a child. SIGKILL, because a process that hangs must
+    not keep its successor waiting.
     """
     is_orphaned = parent_check()
     if "SUPERVISOR_ENABLED" in os.environ:
@@ -40,7 +40,7 @@ def die_with_parent() -> Callable[[], bool]:
 
 
 def kill_with_parent() -> None:
-    """Arrange to be killed when the parent dies, on systems that can tell."""
+    """Arrange to be killed when the parent dies, on systems that support it."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
@@ -61,7 +61,7 @@ class OneWatcher:
             os.close(descriptor)
             return False
         self._descriptor = descriptor
-        # The pid is for people: on a full disk the lock holds without it.
+        # The pid is for people: on a full disk the lock works without it.
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -82,7 +82,7 @@ class OneWatcher:
             self._descriptor = None
 
     def holder(self) -> int | None:
-        """The pid that the holder wrote down."""
+        """The pid that the holder wrote into the file."""
         try:
             return int(self._path.read_text("ascii"))
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""How soon supervisord should look again: its second of sleep is long where a step is due."""
+"""Shortening supervisord's sleep of a second when a step is due."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESPAWN_SECONDS = 5.0
 
 
 class Pace:
-    """Deaths do not wake supervisord's poll, so its time limit is cut where one may matter."""
+    """Deaths do not wake supervisord's poll, so its time limit is cut when one is expected."""
 
     def __init__(self, supervisord: Any, processes: Callable[[], Iterable[Subprocess]]) -> None:
         self._supervisord = supervisord
@@ -39,7 +39,7 @@ class Pace:
         self._seconds = self.limit(self._seconds)
 
     def limit(self, seconds: float) -> float:
-        """What the next poll may take of so many seconds."""
+        """How many of these seconds the next poll may take."""
         if self._is_first:
             self._is_first = False
             return 0.0
@@ -49,7 +49,7 @@ class Pace:
 
 
 def _patience(process: Subprocess) -> float:
-    """Seconds until this process may need the next step of supervisord's loop."""
+    """Seconds until this process may need supervisord's loop."""
     if process.state == ProcessStates.BACKOFF:
         return max(SHORTEST_POLL_SECONDS, float(process.delay) - time.time())
     if process.state == ProcessStates.STOPPING:

@@ -1,4 +1,4 @@
-"""supervisord's event listener protocol over two file descriptors, with a time limit on waits."""
+"""supervisord's event listener protocol over two file descriptors, with limited waits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SupervisorEvent:
 
 
 class EventStream:
-    """Reads events and acknowledges them; supervisord sends the next after the last is done."""
+    """Reads and acknowledges events; supervisord sends one at a time."""
 
     def __init__(self, read_from: int, write_to: int) -> None:
         self._read_from = read_from
@@ -38,11 +38,11 @@ class EventStream:
         os.write(self._write_to, _OK)
 
     def has_input(self) -> bool:
-        """Whether supervisord has sent something that is not read yet."""
+        """Whether supervisord has sent data that is not read yet."""
         return bool(self._buffer) or self._wait(0)
 
     def read(self, timeout_seconds: float, others: Sequence[int] = ()) -> SupervisorEvent | None:
-        """The next event; None when none begins in time, or one of the others is readable first.
+        """The next event; None if none begins in time, or another descriptor is readable first.
 
         Raises EOFError at the end.
         """

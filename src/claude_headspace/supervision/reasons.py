@@ -8,9 +8,9 @@ from typing import Any
 
 
 class ExitCodes:
-    """The exit status of the process that ended last, or minus the number of its signal.
+    """The exit status of the last ended process, or minus the number of its signal.
 
-    supervisord forgets the status of an early death before it tells anyone.
+    supervisord drops the status of an early death before it notifies anybody.
     """
 
     def __init__(self, options: Any) -> None:
@@ -18,7 +18,7 @@ class ExitCodes:
         self._last: tuple[int, int] | None = None
 
     def install(self) -> None:
-        """Listen to supervisord's own waiting from now on."""
+        """Record what supervisord's own waitpid returns from now on."""
         waitpid = self._options.waitpid
 
         def remembering() -> tuple[int | None, int | None]:
@@ -30,7 +30,7 @@ class ExitCodes:
         self._options.waitpid = remembering
 
     def of(self, pid: int) -> int | None:
-        """That of this process, if it is the one."""
+        """The status of this process, if it was the last."""
         return self._last[1] if self._last and self._last[0] == pid else None
 
 

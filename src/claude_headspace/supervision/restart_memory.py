@@ -1,4 +1,4 @@
-"""The guard's record of restarts on disk, so that neither its death nor a reload loses them."""
+"""The guard's record of restarts on disk, which survives its death and a reload."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_id() -> str:
-    """Which run of this machine this is; empty where the system does not say."""
+    """The id of this boot of the machine; empty if the system has none."""
     try:
         return _BOOT_ID.read_text("ascii").strip()
     except OSError:
@@ -22,7 +22,7 @@ def boot_id() -> str:
 
 
 class RestartMemory:
-    """Moments of the monotonic clock, kept with what is needed to trust them in a later process."""
+    """Moments of the monotonic clock, stored so that a later process can check and convert them."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class RestartMemory:
         write_private(self._path, json.dumps(saved) + "\n")
 
     def load(self) -> tuple[float, ...]:
-        """The moments as this process's clock counts them; none when they cannot be trusted."""
+        """The moments in this process's clock; none if they cannot be trusted."""
         try:
             saved = json.loads(self._path.read_text("utf-8"))
             moments = [float(moment) for moment in saved["restarts"]]
@@ -54,7 +54,7 @@ class RestartMemory:
         return tuple(moment + shift for moment in moments if moment + shift <= now)
 
     def _shift(self, boot: str, wall_offset: float) -> float:
-        """Seconds to add: none within one boot, the difference of the wall clocks otherwise."""
+        """Seconds to add: 0 within one boot, else the difference of the wall clocks."""
         if boot and boot == self._boot():
             return 0.0
         return wall_offset - (self._wall_clock() - self._clock())

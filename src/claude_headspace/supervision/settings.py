@@ -1,4 +1,4 @@
-"""What the configuration says to the guard inside supervisord, and to supervisord through it."""
+"""The settings of the guard inside supervisord, and those that it passes to supervisord."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RETRY_SECONDS_DEFAULT = 900.0
 
 
 class GuardSettings:
-    """The settings that were read last; the defaults until some could be read.
+    """The last settings that could be read; at first the defaults.
 
     `problem` says why they cannot be read now.
     """
@@ -31,7 +31,7 @@ class GuardSettings:
         self.state_directory = self._socket_directory()
 
     def read(self) -> None:
-        """Take them from the configuration, and apply them to the program as it runs."""
+        """Read the configuration, and apply it to the running program."""
         from claude_headspace.config import load_config
 
         try:
@@ -51,7 +51,7 @@ class GuardSettings:
             self.apply(group.config)
 
     def apply(self, group_config: Any) -> None:
-        """Set what supervisord itself needs to know of the program."""
+        """Set supervisord's own settings of the program."""
         for config in group_config.process_configs:
             if config.name == self._program:
                 config.startretries = self.restarts
@@ -60,7 +60,7 @@ class GuardSettings:
                     config.stopwaitsecs = self._stop_seconds
 
     def before_each_reread(self, reread: Callable[[], None]) -> None:
-        """Have `reread` called, which applies our values: then only edits show as differences."""
+        """Make supervisord's reread apply our values, so that only edits show as differences."""
         compare = self._supervisord.diff_to_active
 
         def comparing() -> Any:
@@ -70,16 +70,16 @@ class GuardSettings:
         self._supervisord.diff_to_active = comparing
 
     def apply_to_reread(self) -> None:
-        """Apply them to what supervisord has just read again."""
+        """Apply them to the configuration that supervisord has just read again."""
         for group_config in self._supervisord.options.process_group_configs:
             self.apply(group_config)
 
     def _socket_directory(self) -> Path:
-        """The state directory as far as it can be known without a configuration."""
+        """The state directory, as far as it is known without a configuration."""
         return Path(str(self._supervisord.options.serverurl).removeprefix("unix://")).parent
 
 
 def shorten(problems: tuple[str, ...]) -> str:
-    """The first of some problems, for one line of a message."""
+    """The first of several problems, in one line."""
     first = " ".join(problems[0].split())[:200]
     return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"

@@ -1,4 +1,4 @@
-"""Whether a process that was beating hangs: it fell silent, or says itself that it is late."""
+"""Whether a process hangs: its heartbeats stopped, or report that it is overdue."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ STARVED_SECONDS = 1.0
 
 
 class Pulse:
-    """Armed by a start or a beat; times are seconds of one monotonic clock.
+    """The state of one process's heartbeats; times are seconds of one monotonic clock.
 
-    A new process has much longer for its first beat. `ever_heard`: whether any process was; until
-    then silence may only mean that nobody passes the beats on.
+    A new process has much longer for its first beat. `ever_heard`: whether any beat ever arrived;
+    until then silence may only mean that beats are not delivered.
     """
 
     def __init__(
@@ -29,37 +29,37 @@ class Pulse:
         self._limit = silence_seconds
 
     def started(self, now: float) -> None:
-        """A new process."""
+        """A new process has started."""
         self._begin(self._first_beat_seconds, now)
 
     def beat(self, beat: Beat, now: float) -> None:
-        """A sign of life."""
+        """A heartbeat has arrived."""
         self.armed(now)
         self.last = beat
 
     def armed(self, now: float) -> None:
-        """The process is known to have beaten."""
+        """Whether the process has sent a beat."""
         self.ever_heard = True
         self._limit = self._silence_seconds
         self.deadline = now + self._limit
 
     def gone(self) -> None:
-        """The process ended or is being stopped."""
+        """The process has ended or is being stopped."""
         self._begin(self._silence_seconds, None)
 
     def forgive(self, now: float) -> None:
-        """Start the wait again, because nobody was listening."""
+        """Start the wait again, because beats were not received."""
         self.last = None
         if self.deadline is not None:
             self.deadline = now + self._limit
 
     def is_stuck(self, now: float) -> bool:
-        """Whether the process has been silent for too long, or does one thing for too long."""
+        """Whether the process has been silent, or has done one thing, for too long."""
         return self.is_overdue or (self.deadline is not None and now >= self.deadline)
 
     @property
     def is_overdue(self) -> bool:
-        """Whether the last beat said that what it does takes longer than was announced."""
+        """Whether the last beat reported that the work takes longer than announced."""
         return self.last is not None and self.last.overdue
 
     def explain(self) -> str:

@@ -1,1 +1,1 @@
-"""Files in: finding transcripts, noticing changes, reading lines, classifying them."""
+"""Reading transcripts: lines, records, and their classification."""

@@ -1,4 +1,4 @@
-"""How far into a source its lines are committed, and what they were."""
+"""How far a source is committed, and counts of its lines."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-# The rules by which lines are told apart (see transcripts.classify). What was read by older ones is
-# read again.
+# The version of the rules that classify lines (see transcripts.classify). Lines that were read by
+# older rules are read again.
 RULES = 3
 _HALF = 2**63
 
@@ -20,8 +20,8 @@ class Checkpoint:
     """Where reading continues, and how to recognise the file that was read.
 
     `offset` counts committed bytes. `checksum` is the CRC-32 of all of them, `head` and `tail` of
-    the first and the last of them (see transcripts.tailer). `mtime_ns` is that of the last read.
-    `state` is what the lines before it left open (see transcripts.transcript).
+    the first and last of them (see transcripts.tailer). `mtime_ns` is the time of the last read.
+    `state` is the open state after these lines (see transcripts.transcript).
     """
 
     offset: int = 0
@@ -34,14 +34,14 @@ class Checkpoint:
     state: str = ""
 
 
-# Other lines are counted by type; of a source with more types than this the rest in one sum.
+# Other lines are counted by type; types beyond this number are counted together.
 MAX_KINDS = 100
 MORE_KINDS = "of further types"
 
 
 @dataclass(slots=True)
 class LineCounts:
-    """What the committed lines of a source were; each record of a line counts."""
+    """Counts of a source's committed lines; each record of a line counts."""
 
     lines: int = 0
     turns: int = 0
@@ -51,7 +51,7 @@ class LineCounts:
     rejected: Counter[str] = field(default_factory=Counter)
 
     def add(self, more: LineCounts) -> None:
-        """Count `more` on top."""
+        """Add the counts of `more`."""
         self.lines += more.lines
         self.turns += more.turns
         self.duplicates += more.duplicates
@@ -62,13 +62,13 @@ class LineCounts:
         self.rejected.update(more.rejected)
 
     def as_json(self) -> dict[str, Any]:
-        """The counts as the database keeps them."""
+        """The counts as the database stores them."""
         counts: dict[str, Any] = msgspec.to_builtins(self)
         return counts
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> LineCounts:
-        """The counts out of what `as_json` made."""
+        """The counts from the result of `as_json`."""
         lines, turns, duplicates, rescued = (
             int(stored.get(name, 0)) for name in ("lines", "turns", "duplicates", "rescued")
         )
@@ -77,14 +77,14 @@ class LineCounts:
 
 
 def as_stored(number: int) -> int:
-    """A number of the operating system as a signed number of 64 bits, which Postgres can hold.
+    """A number of the operating system as a signed 64-bit number, which Postgres can store.
 
-    Inodes may have 64 bits without a sign, and times in nanoseconds pass 2^63 in the year 2262.
+    Inodes may be unsigned 64-bit numbers, and times in nanoseconds exceed 2^63 in the year 2262.
     They wrap around, so different numbers stay different.
     """
     return (number + _HALF) % (2 * _HALF) - _HALF
 
 
 def file_stamp(device: int, inode: int, size: int, mtime_ns: int) -> int:
-    """The same while nothing is written to a file and no other takes its place."""
+    """A value that changes when a file is written to or replaced."""
     return hash((device, inode, size, mtime_ns))

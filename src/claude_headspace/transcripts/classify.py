@@ -1,4 +1,4 @@
-"""Whether a record is a turn. What the client says of it decides before what it looks like."""
+"""Classifies records. What the client says about a record takes precedence over its text."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from claude_headspace.transcripts.typed import (
     unwrapped,
 )
 
-# Who sent a prompt, of a person: with one of these nothing in the text is interpreted.
+# Sources of prompts of a person: with one of these, the text is not interpreted.
 TYPED_SOURCES = frozenset({"typed", "queued", "sdk", "suggestion_accepted"})
 HUMAN = "human"
-# Agents that the client runs for itself: compaction, suggested prompts, side questions.
+# Agents that the client runs for its own purposes: compaction, suggested prompts, side questions.
 _INTERNAL_AGENTS = ("acompact", "aprompt_suggestion", "aside_question")
-# Kinds of messages by machines are counted under this, so that new ones are seen.
+# Kinds of messages of programs are counted under this prefix, so that new ones are noticed.
 MACHINE = "machine:"
 KNOWN_MACHINES = frozenset(
     MACHINE + kind
@@ -43,12 +43,12 @@ KNOWN_MACHINES = frozenset(
         "task-notification", "meta", "bash",
     )
 )  # fmt: skip
-# Types are counted by name; names of our own making or from damaged lines must not pile up.
+# Types are counted by name; this limits names from damaged lines.
 _MAX_KIND_LENGTH = 60
 
 
 class Classified(msgspec.Struct, frozen=True, gc=False):
-    """What a record is: `text` and `actor` of a turn, or else the `kind` it is counted under."""
+    """The class of a record: `text` and `actor` of a turn, or the `kind` under which it counts."""
 
     kind: str
     actor: str = ""
@@ -56,7 +56,7 @@ class Classified(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_turn(self) -> bool:
-        """Whether somebody said something."""
+        """Whether the record is a turn."""
         return bool(self.actor)
 
 
@@ -69,7 +69,7 @@ _ATTACHMENT = Classified("attachment")
 
 
 def classify(record: Record, body: Body) -> Classified:
-    """What this record is."""
+    """Classify a record."""
     rule = _RULES.get(record.type or "")
     return _of_type(record.type) if rule is None or body is None else rule(record, body)
 
@@ -106,7 +106,7 @@ def _user(record: Record, message: MessageBody) -> Classified:
 
 
 def _with_feedback(record: Record, text: str) -> str:
-    """With the words that a person typed when they declined a call."""
+    """Add the text that a person typed when declining a call."""
     feedback = record.userFeedback if record.holdsPersonsWords else None
     return "\n".join(part for part in (feedback, text) if part and part.strip())
 
@@ -121,7 +121,7 @@ def _attachment(record: Record, attachment: Attachment) -> Classified:
 
 
 def _queued_by_machine(record: Record, attachment: Attachment) -> str | None:
-    """The kind of machine that queued this prompt; None where a person did."""
+    """The kind of program that queued this prompt; None if a person did."""
     origin = _origin_kind(attachment.origin)
     if origin not in (None, HUMAN):
         return origin
@@ -159,7 +159,7 @@ def _kind(name: str) -> str:
 
 
 Titles = Mapping[str, Callable[[Details], str | None]]
-# Records that name a session, the first in this order being the one that is shown.
+# Records that name a session; the first in this order is shown.
 TITLES: Titles = {
     "custom-title": lambda details: details.customTitle,
     "ai-title": lambda details: details.aiTitle,
@@ -169,14 +169,14 @@ TITLES: Titles = {
 
 
 def title_of(record: Record, body: Body) -> str | None:
-    """The title that a record gives its session, without the space around it."""
+    """The title that a record gives its session, stripped."""
     title = TITLES.get(record.type or "")
     if title is None or not isinstance(body, Details):
         return None
     return (title(body) or "").strip() or None
 
 
-# A body is of the kind that goes with its record's type (see transcripts.records).
+# The kind of a body depends on its record's type (see transcripts.records).
 _RULES: Mapping[str, Callable[[Record, Any], Classified]] = {
     "assistant": _assistant,
     "user": _user,

@@ -1,4 +1,4 @@
-"""Which directory a session was started in, and which project that is."""
+"""The directory in which a session was started, and its project."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_headspace.transcripts.records import quick_record
 from claude_headspace.transcripts.tailer import SourceFile
 
 FIRST_DIRECTORY_BYTES = 256 * 1024
-# Where Claude Code makes the worktrees of a repository.
+# Where Claude Code creates worktrees of a repository.
 _WORKTREES = "/.claude/worktrees/"
 
 
@@ -25,13 +25,13 @@ class SeenDirectory(NamedTuple):
 
 
 def repository_of(directory: str) -> str:
-    """The repository that a directory belongs to: a worktree belongs to where it was made."""
+    """The repository of a directory: a worktree belongs to the one in which it was created."""
     repository, found, name = directory.partition(_WORKTREES)
     return repository if found and repository and name.strip("/") else directory
 
 
 def first_directory(path: str, session: UUID) -> SeenDirectory | None:
-    """The first directory that the file names for the session; None when it is not soon found."""
+    """The first directory that the file names for the session; None if it is not found soon."""
     try:
         file = SourceFile(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Records made of any JSON value: fields of another kind than expected count as absent."""
+"""Records from any JSON value: fields of an unexpected type count as absent."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _DETAILS = _names(Details, str | None)
 
 @dataclass(frozen=True, slots=True)
 class FoundRecord:
-    """A whole record of a line that was not simply one record.
+    """A complete record of a line that was not simply one record.
 
-    `offset` is in bytes from the line's start. `body` is decoded already.
+    `offset` is in bytes from the line's start. `body` is already decoded.
     """
 
     offset: int
@@ -56,7 +56,7 @@ class Broken:
 
 
 def found(offset: int, value: Any, *, rescued: bool) -> FoundRecord | Broken:
-    """The record that a JSON value is; what does not fit is left out."""
+    """The record in a JSON value; unfit parts are omitted."""
     if not isinstance(value, dict):
         return Broken(offset, f"a {type(value).__name__} where a JSON object was expected")
     record = Record(origin=_origin(value.get("origin")), forkedFrom=_fork(value.get("forkedFrom")))

@@ -1,4 +1,4 @@
-"""What is read of a file: lines of bytes."""
+"""Lines of bytes, as read from a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from claude_headspace.transcripts.long_lines import TooMuchText, thinned
 class Line(msgspec.Struct, frozen=True, gc=False):
     """One line without its newline; `start` is the offset of its first byte in the file.
 
-    `thinned`: what makes the line long, `length` bytes, is left out of `data`.
+    `thinned`: the line has `length` bytes; the parts that make it long are omitted from `data`.
     """
 
     start: int
@@ -24,13 +24,13 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def size(self) -> int:
-        """Bytes of the line in the file."""
+        """The bytes of the line in the file."""
         return self.length or len(self.data)
 
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A line over the limit, `length` bytes long; it was skipped without being held."""
+    """A line over the limit, `length` bytes long; it was skipped without holding it in memory."""
 
     start: int
     length: int
@@ -38,9 +38,9 @@ class TooLong:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Whole lines that follow a checkpoint, and the checkpoint after them.
+    """Complete lines after a checkpoint, and the checkpoint after them.
 
-    `more`: more whole lines may be there already. `unfinished`: bytes that wait for a newline.
+    `more`: there may be more complete lines. `unfinished`: bytes that wait for a newline.
     """
 
     lines: Sequence[Line | TooLong]
@@ -52,7 +52,7 @@ class Chunk:
 def split(
     committed: bytes, start: int, unterminated: bool, max_line_bytes: int
 ) -> Iterator[Line | TooLong]:
-    """The lines of a block that ends with a newline; a late newline alone is no line."""
+    """The lines of a block that ends with a newline; a late newline alone is not a line."""
     pieces = committed.split(b"\n")
     pieces.pop()
     for number, piece in enumerate(pieces):
@@ -64,7 +64,7 @@ def split(
 
 
 def thin(start: int, length: int, blocks: Iterable[bytes], limit: int) -> Line | TooLong:
-    """One long line without what makes it long, if that is within the limit then."""
+    """A long line without the parts that make it long, if it is then within the limit."""
     try:
         return Line(start, thinned(blocks, limit), thinned=True, length=length)
     except TooMuchText:

@@ -1,7 +1,7 @@
-"""Shortens a long line by what makes it long: pictures, outputs of tools and the like.
+"""Shortens a long line by the parts that make it long, such as images and tool outputs.
 
-The words of a person or the agent, and the fields that identify the line, stay complete. The line
-is read in blocks and is never in memory whole.
+The texts of a person or the agent, and the fields that identify the line, stay complete. The line
+is read in blocks, and is never in memory as a whole.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# Other strings than a turn's own text are kept up to this length, in bytes, and emptied beyond.
+# Strings other than a turn's own text are emptied if they are longer than this, in bytes.
 SHORT_BYTES = 1024
 _MARK = re.compile(rb'["{}\[\],:]')
 _OPENING, _CLOSING = b"{[", b"}]"
-# Containers to search: those of the record, and those of its message or attachment.
+# Containers to search: those of the record, and of its message or attachment.
 _OF_RECORD = frozenset({b"message", b"attachment", b"origin", b"forkedFrom"})
 _LISTS = {b"message": b"content", b"attachment": b"prompt"}
 _TEXTS_OF_RECORD = frozenset({b"content", b"userFeedback"})
@@ -21,11 +21,11 @@ _BLOCK_DEPTH = 4
 
 
 class TooMuchText(Exception):
-    """What is to be kept of the line is over the limit."""
+    """The line is over the limit even without the parts that make it long."""
 
 
 def thinned(blocks: Iterable[bytes], limit: int) -> bytes:
-    """The line that the blocks make up, thinned; TooMuchText when over `limit` bytes are left."""
+    """The line in these blocks, thinned; TooMuchText if more than `limit` bytes are left."""
     thinner = _Thinner(limit)
     for block in blocks:
         thinner.feed(block)
@@ -33,7 +33,7 @@ def thinned(blocks: Iterable[bytes], limit: int) -> bytes:
 
 
 class _Thinner:
-    """Follows the structure of JSON, of which it keeps what matters."""
+    """Follows the structure of JSON, and keeps the parts that matter."""
 
     def __init__(self, limit: int) -> None:
         self.kept = bytearray()
@@ -44,11 +44,11 @@ class _Thinner:
         self._last_string = b""
         self._in_string = self._escaped = False
         self._is_text = False
-        # The part of the current string that is kept; None once it is dropped.
+        # The kept part of the current string; None once it is dropped.
         self._string: bytearray | None = None
 
     def feed(self, block: bytes) -> None:
-        """Take the next bytes of the line in."""
+        """Process the next bytes of the line."""
         at = 0
         while at < len(block):
             at = self._inside(block, at) if self._in_string else self._outside(block, at)
@@ -115,7 +115,7 @@ class _Thinner:
         return in_list if depth < _BLOCK_DEPTH else self._key == b"text"
 
     def _inside(self, block: bytes, at: int) -> int:
-        """Read a string on to its end, or to that of the block; returns where that is."""
+        """Read a string to its end or the end of the block; returns the position there."""
         end = self._end_of_string(block, at)
         self._take(block[at : end if end >= 0 else len(block)])
         if end < 0:
@@ -124,7 +124,7 @@ class _Thinner:
         return end + 1
 
     def _end_of_string(self, block: bytes, at: int) -> int:
-        """Where its closing quote is in the block; -1 where it is not in there."""
+        """The position of its closing quote in the block; -1 if it is not in the block."""
         at += self._escaped
         self._escaped = False
         quote = block.find(b'"', at)

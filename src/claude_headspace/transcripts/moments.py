@@ -1,4 +1,4 @@
-"""Times as the operating system reports them."""
+"""Times from the operating system."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def instant(epoch_seconds: float) -> datetime:
-    """A moment of the operating system's, which knows years that no calendar of ours has."""
+    """A time of the operating system, limited to the years that datetime supports."""
     try:
         return datetime.fromtimestamp(epoch_seconds, tz=UTC)
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""Makes the outcome of a record: whose it is, from when, and by which key it is known."""
+"""Makes the outcome of a record: its session, time and key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def outcome_of(
     rescued: bool,
     work: Work | None,
 ) -> Outcome:
-    """What a record is, by its verdict."""
+    """The outcome of a classified record."""
     if verdict.actor:
         return _turn(record, body, verdict, offset, rescued, work)
     session = _session_or_none(record.sessionId)
@@ -43,7 +43,7 @@ def _title(record: Record, details: Details) -> Title | None:
 
 
 def _copy_of(record: Record, session: UUID | None) -> UUID | None:
-    """The session that this line was copied from, by its own word."""
+    """The session from which this line says it was copied."""
     told = record.forkedFrom.sessionId if record.forkedFrom else record.requestSessionId
     origin = _session_or_none(told)
     return None if origin == session else origin
@@ -95,7 +95,7 @@ def _turn(
 
 
 def prompt_turn(session_text: str, prompt: Prompt, offset: int) -> Outcome:
-    """The turn of a prompt that has no line of its own."""
+    """The turn of a prompt without a line of its own."""
     placed = _placed(session_text, prompt.when, offset)
     if isinstance(placed, Rejected):
         return placed
@@ -107,12 +107,12 @@ def prompt_turn(session_text: str, prompt: Prompt, offset: int) -> Outcome:
 
 
 def prompt_key(prompt: Prompt) -> UUID:
-    """The key of a prompt that has no line of its own."""
+    """The key of a prompt without a line of its own."""
     return derived_key("prompt", prompt.when, str(prompt.ordinal), prompt.digest)
 
 
 def _placed(session_text: str, when: str, offset: int) -> tuple[UUID, datetime] | Rejected:
-    """A turn's session and time, or why it has none."""
+    """A turn's session and time, or the reason why it has none."""
     try:
         session = session_of(session_text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a record of a transcript can turn out to be."""
+"""The possible outcomes of a record."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from claude_headspace.events.work import Work
 
 
 class Turn(msgspec.Struct, frozen=True, gc=False):
-    """A turn: what the log stores as turn_detected.
+    """A turn, which the log stores as turn_detected.
 
-    `uuid` is None for a prompt that has no line of its own. `copy_of`: the session from which the
+    `uuid` is None for a prompt without a line of its own. `copy_of`: the session from which the
     line was copied, if the line says so.
     """
 
@@ -39,7 +39,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     rescued: bool = False
     redacted: int = 0
     work: Work | None = None
-    # What a turn never has.
+    # A turn never has a title.
     title: ClassVar[None] = None
 
     def event(self, source_id: int, project_id: int, agent_id: int) -> Event:
@@ -57,7 +57,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
         )
 
     def payload(self) -> dict[str, Any]:
-        """The payload of the event; what the line does not say is left out."""
+        """The payload of the event; fields that the line lacks are omitted."""
         payload: dict[str, Any] = {
             "session_uuid": str(self.session),
             "actor": self.actor,
@@ -88,7 +88,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
 
 
 class Title(NamedTuple):
-    """A name for a session, by the type of its record; `leaf`: a line of the session meant."""
+    """A title for a session, with the type of its record; `leaf`: a line of that session."""
 
     kind: str
     text: str
@@ -96,7 +96,7 @@ class Title(NamedTuple):
 
 
 class Other(msgspec.Struct, frozen=True, gc=False):
-    """A record that is not a turn: counted by its kind, and proof that its session is active."""
+    """A record that is not a turn: counted by kind, and shows that its session is active."""
 
     kind: str
     session: UUID | None = None
@@ -111,7 +111,7 @@ class Other(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A line, or a part of one, that could not be taken: counted by reason, kept, logged."""
+    """A rejected line or part of a line: counted by reason, stored and logged."""
 
     offset: int
     reason: str
@@ -120,7 +120,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """A turn that was made without its own line, which has come now."""
+    """A turn that was written without its own line, which has now come."""
 
     session: UUID
     key: UUID
@@ -130,7 +130,7 @@ Outcome = Turn | Other | Rejected | Withdrawn
 
 
 def line_key(uuid: str) -> UUID:
-    """The key of a line's event: its own uuid where it is one."""
+    """The key of a line's event: its own uuid, if it has one."""
     try:
         return UUID(uuid)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Prompts typed while the agent works, from clients that write no line of their own for them.
+"""Prompts typed while the agent works, for which some clients write no line of their own.
 
 A prompt is queued (`enqueue`) and leaves the queue in one of these ways: `dequeue` (a user line
 follows), `popAll` (taken back), `remove` with a reason (an attachment repeats it), or `remove`
@@ -6,10 +6,10 @@ without one. The last means that it went to the agent. In some versions an attac
 after, repeats it, and a command is written again when it runs. So such a prompt waits until the
 agent's next reply, a command until the next prompt, and then becomes a turn unless its own line
 has come. Operations are matched first in, first out, or by content if they have any. Two prompts
-may have the same timestamp; one given as blocks has no content.
+may have the same timestamp; a prompt of blocks has no content.
 
-The result depends on the lines alone, whenever they are read. The state is a value: it is stored
-with the offset up to which it was read.
+The result depends only on the lines, whenever they are read. The state is a value, stored with the
+offset up to which lines were read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from claude_headspace.events.event import derived_key
 from claude_headspace.transcripts.typed import EDITOR_WRAPPERS, command, is_machines, unwrapped
 
-# Of a file in which nobody ever answers the newest prompts are kept.
+# Only the newest prompts are kept in a file without answers.
 MAX_WAITING = 500
 MAX_CHARACTERS = 16_000_000
 
@@ -30,8 +30,8 @@ MAX_CHARACTERS = 16_000_000
 class Prompt:
     """A queued prompt. `ordinal` distinguishes prompts with the same time and content.
 
-    `digest` is the content's and `said_digest` that of the words in it, so that `said`, the
-    words, can be redacted where they are kept. `told`: an attachment has told it already.
+    `digest` is of the content and `said_digest` of its text, so that the text, `said`, can be
+    redacted where it is stored. `told`: an attachment has already repeated it.
     """
 
     when: str
@@ -43,23 +43,23 @@ class Prompt:
 
     @classmethod
     def queued(cls, when: str, content: str | None) -> Prompt:
-        """A prompt as it is put into the queue."""
+        """A prompt as it enters the queue."""
         said = _said(content or "")
         return cls(when, digest_of(content or ""), digest_of(said), said)
 
     @property
     def is_command(self) -> bool:
-        """Whether the client may run it itself, and write that."""
+        """Whether it is a command, which the client may run and write itself."""
         return self.said.startswith("/")
 
 
 def digest_of(text: str) -> str:
-    """Represents a text where only equality matters."""
+    """A digest of a text, for comparisons."""
     return derived_key("prompt", text).hex
 
 
 def _said(content: str) -> str:
-    """The words of a person; empty where it is a machine's, or given as blocks."""
+    """The text of a person; empty for a program's prompt or one of blocks."""
     text = content.strip()
     if is_machines(text):
         return ""
@@ -71,8 +71,8 @@ def _said(content: str) -> str:
 class PromptQueue:
     """The queue of one session.
 
-    `held`: removed, but not a turn yet. `early`: made a turn because no line had come for a
-    while; its line may still come. `expected`: digests of dequeued prompts.
+    `held`: removed, but not a turn yet. `early`: made a turn because no line had come for a while;
+    its line may still come. `expected`: digests of dequeued prompts.
     """
 
     waiting: tuple[Prompt, ...] = ()
@@ -83,7 +83,7 @@ class PromptQueue:
     def operate(
         self, operation: str | None, when: str | None, text: str | None, *, reason: bool
     ) -> PromptQueue:
-        """The queue after one operation of a line."""
+        """The queue after a queue operation of a line."""
         if operation == "enqueue":
             return self._enqueued(Prompt.queued(when or "", text))
         if operation == "popAll":
@@ -107,7 +107,7 @@ class PromptQueue:
         return replace(self, waiting=_newest((*self.waiting, replace(prompt, ordinal=same))))
 
     def _place(self, content: str | None) -> int | None:
-        """The index of the prompt that an operation means: the first, or by its content."""
+        """The index of the prompt of an operation: by its content, else the first."""
         if content is None:
             return 0 if self.waiting else None
         for digest in (digest_of(content), _NO_CONTENT):
@@ -117,7 +117,7 @@ class PromptQueue:
         return None
 
     def attachment(self, text: str) -> tuple[PromptQueue, Prompt | None]:
-        """The queue after an attachment with this text, and the prompt made a turn too early."""
+        """The queue after an attachment with this text, and a prompt that was a turn too early."""
         if (known := self._told_by_line(text)) is not None:
             return known
         digest = digest_of(text)
@@ -129,7 +129,7 @@ class PromptQueue:
         return self, None
 
     def typed(self, text: str) -> tuple[PromptQueue, Prompt | None]:
-        """The queue after a line with this text, and the prompt made a turn too early."""
+        """The queue after a line with this text, and a prompt that was a turn too early."""
         digest = digest_of(text)
         if digest in self.expected:
             at = self.expected.index(digest)
@@ -153,7 +153,7 @@ class PromptQueue:
 
     @property
     def pending(self) -> bool:
-        """Whether the next reply or prompt changes anything."""
+        """Whether the next reply or prompt changes the queue."""
         return bool(self.held or self.early or self.expected)
 
     def replied(self) -> tuple[PromptQueue, Sequence[Prompt]]:
@@ -164,26 +164,26 @@ class PromptQueue:
         return PromptQueue(self.waiting, held, early), answered
 
     def prompted(self) -> tuple[PromptQueue, Sequence[Prompt]]:
-        """The queue before a prompt that is none of it, and the prompts that stand before that."""
+        """The queue before a prompt that is not in it, and the prompts that precede that."""
         return replace(self, held=(), early=()), self.held
 
     def told_early(self) -> tuple[PromptQueue, Sequence[Prompt]]:
-        """The queue once what is held is told although no line has come, and what that is."""
+        """The queue after its held prompts become turns without their lines, and these prompts."""
         return replace(self, held=(), early=_newest((*self.early, *self.held))), self.held
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is to be remembered."""
+        """Whether there is nothing to remember."""
         return self == PromptQueue()
 
     def as_json(self, redact: Callable[[str], str]) -> list[Any]:
-        """The state as the database keeps it."""
+        """The state as the database stores it."""
         groups = (self.waiting, self.held, self.early)
         return [*([_as_json(p, redact) for p in group] for group in groups), list(self.expected)]
 
     @classmethod
     def from_json(cls, stored: Sequence[Any]) -> PromptQueue:
-        """The state out of what `as_json` made."""
+        """The state from the result of `as_json`."""
         groups = [tuple(Prompt(*each) for each in group) for group in stored[:3]]
         return cls(groups[0], groups[1], groups[2], tuple(stored[3]))
 

@@ -1,4 +1,4 @@
-"""The record on an undamaged line of a transcript, decoded as far as necessary."""
+"""The record of an undamaged line, decoded as far as necessary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ABSENT = msgspec.Raw(b"")
 
 
 class MessageOrigin(msgspec.Struct):
-    """Who made a message, as newer clients say: `human`, or the kind of a machine."""
+    """The author of a message in newer clients: `human`, or the kind of a program."""
 
     kind: str | None = None
 
@@ -22,7 +22,7 @@ class ForkedFrom(msgspec.Struct):
 
 
 class Block(msgspec.Struct):
-    """One block of a message's content; what a tool is given or gives back is left as it is."""
+    """One block of a message's content; the input and output of a tool stay undecoded."""
 
     type: str = ""
     text: str | None = None
@@ -38,7 +38,7 @@ Content = str | list[Block | str] | None
 
 
 class MessageBody(msgspec.Struct):
-    """The part of a message that says whether it is a turn, and what it cost."""
+    """The part of a message that shows whether it is a turn, and its tokens."""
 
     content: Content = None
     id: str | None = None
@@ -48,7 +48,7 @@ class MessageBody(msgspec.Struct):
 
 
 class Attachment(msgspec.Struct):
-    """What a client attached to a message; `prompt` is what a person typed while it worked."""
+    """A client's attachment; `prompt` is what a person typed while the agent worked."""
 
     type: str | None = None
     prompt: Content = None
@@ -62,7 +62,7 @@ class _AttachmentType(msgspec.Struct):
 
 
 class Record(msgspec.Struct):
-    """One record, as far as necessary; raw parts are decoded only where they matter."""
+    """The needed fields of a record; raw parts are decoded only where they matter."""
 
     type: str | None = None
     message: msgspec.Raw = ABSENT
@@ -89,9 +89,9 @@ class Record(msgspec.Struct):
 
 
 class Details(msgspec.Struct):
-    """Fields of the few records that have neither a message nor an attachment to be read.
+    """Fields of the few records without a message or attachment to decode.
 
-    Apart from `Record`, whose every field costs time with every line.
+    Separate from `Record`, because each of its fields costs time with every line.
     """
 
     content: msgspec.Raw = ABSENT
@@ -106,16 +106,16 @@ class Details(msgspec.Struct):
 
     @property
     def text(self) -> str | None:
-        """The content, where it is a text."""
+        """The content, if it is a text."""
         return None if self.content == ABSENT else text_or_none(_decode_any(self.content))
 
 
-# Where a record of a type has its further fields.
+# The further fields of each type of record.
 Body = MessageBody | Attachment | Details | None
 
 
 class Undecodable(Exception):
-    """The quick way does not do; `take_apart` has to look."""
+    """Quick decoding failed; use `take_apart`."""
 
 
 _decode_record = msgspec.json.Decoder(Record).decode
@@ -125,7 +125,7 @@ _decode_attachment = msgspec.json.Decoder(Attachment).decode
 _decode_details = msgspec.json.Decoder(Details).decode
 _decode_any = msgspec.json.Decoder(Any).decode
 _FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-# The type of attachment that holds what a person typed.
+# The type of attachment with what a person typed.
 QUEUED_PROMPT = "queued_command"
 WITH_MESSAGE = frozenset({"user", "assistant"})
 WITH_DETAILS = frozenset(
@@ -134,7 +134,7 @@ WITH_DETAILS = frozenset(
 
 
 def quick_record(line: bytes) -> Record | None:
-    """The record of an undamaged line; None where `take_apart` has to look."""
+    """The record of an undamaged line; None if `take_apart` must be used."""
     try:
         return _decode_record(line)
     except _FAILURES:
@@ -142,7 +142,7 @@ def quick_record(line: bytes) -> Record | None:
 
 
 def quick_body(record: Record, line: bytes) -> Body:
-    """What an undamaged line's record says. Raises Undecodable where `take_apart` must look."""
+    """The body of an undamaged record. Raises Undecodable if `take_apart` must be used."""
     kind = record.type
     try:
         if kind in WITH_MESSAGE:
@@ -163,5 +163,5 @@ def _quick_attachment(record: Record) -> Attachment:
 
 
 def text_or_none(value: Any) -> str | None:
-    """The value where it is a text."""
+    """The value, if it is a text."""
     return value if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""Takes a damaged line apart and returns every complete record.
+"""Rescues all complete records from a damaged line.
 
 A line may hold several records, a record after a truncated one, runs of NUL bytes, bytes that are
 not UTF-8, or NaN.
@@ -13,24 +13,24 @@ from typing import Any
 
 from claude_headspace.transcripts.lenient import Broken, FoundRecord, found
 
-# What is decoded in vain while whole records are searched for behind a broken one, as a multiple
-# of the line's length: so the search is linear, whatever the line holds.
+# The limit of failed decoding during the search for complete records after a broken one, as a
+# multiple of the line's length: it makes the search linear for any line.
 RESCUE_FACTOR = 32
-# Of a line with more broken parts than this, only the first are reported.
+# Only this many broken parts of a line are reported.
 MAX_BROKEN = 100
-# A line that repeats `{}` a million times would else become a million objects.
+# Otherwise a line that repeats `{}` a million times would become a million objects.
 MAX_RECORDS = 10_000
-# What is nested deeper is of no interest to the log, and too deep for the decoder.
+# Deeper nesting is irrelevant to the log, and too deep for the decoder.
 MAX_DEPTH = 64
 _RECORD_START = re.compile(r'\{\s*"')
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
-# One of these is in every record that can be recognised behind a broken one.
+# Every record that can be recognised after a broken one has one of these.
 _IDENTIFYING = ("uuid", "operation")
 _decoder = json.JSONDecoder(strict=False, parse_int=float)
 
 
 class _OneLine(str):
-    """A text without line breaks: the decoder's errors need not count them from the start."""
+    """A text without line breaks, so that the decoder's errors need not count them."""
 
     __slots__ = ()
 
@@ -42,7 +42,7 @@ class _OneLine(str):
 
 
 def take_apart(line: bytes) -> Iterator[FoundRecord | Broken]:
-    """Every whole record of any line of bytes, and the parts that are none."""
+    """Every complete record of any line of bytes, and the broken parts."""
     broken = records = 0
     for part in _parts(line):
         if isinstance(part, Broken):
@@ -60,7 +60,7 @@ def take_apart(line: bytes) -> Iterator[FoundRecord | Broken]:
 def _parts(line: bytes) -> Iterator[FoundRecord | Broken]:
     # surrogateescape keeps one character for each undecodable byte, so offsets stay exact.
     text = _OneLine(line.decode("utf-8", "surrogateescape"))
-    # NULs between tokens count as space; those inside a string are its own.
+    # NULs between tokens count as space; those inside a string belong to it.
     readings = (text, _OneLine(text.replace("\0", " "))) if "\0" in text else (text,)
     offsets = _Offsets(text)
     budget = RESCUE_FACTOR * len(text)
@@ -81,7 +81,7 @@ def _parts(line: bytes) -> Iterator[FoundRecord | Broken]:
 
 
 class _Offsets:
-    """Where characters stand in bytes; asked from left to right."""
+    """Converts positions of characters to bytes; call it from left to right."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -94,7 +94,7 @@ class _Offsets:
 
 
 def _decode_at(readings: tuple[str, ...], at: int) -> tuple[Any, int, str | None]:
-    """What is at a place, in the first reading of the line in which it decodes."""
+    """The value at a position, in the first variant of the line in which it decodes."""
     for text in readings:
         value, end, problem = _decode_plainly(text, at)
         if problem is None:
@@ -113,7 +113,7 @@ def _decode_plainly(text: str, at: int) -> tuple[Any, int, str | None]:
 
 
 def _decode_deep(text: str, at: int) -> tuple[Any, int, str | None]:
-    """The value at a place without what is nested too deep in it, which becomes null."""
+    """The value at a position; parts that are nested too deeply become null."""
     kept: list[str] = []
     depth, copied = 0, at
     for token in _TOKEN.finditer(text, at):
@@ -141,7 +141,7 @@ def _decode_shallow(text: str, end: int) -> tuple[Any, int, str | None]:
 
 
 def _next_record(readings: tuple[str, ...], start: int, budget: int) -> tuple[int, int] | None:
-    """Where the next record that decodes and names itself starts, and what budget is left."""
+    """The start of the next decodable, recognisable record, and the remaining budget."""
     text = readings[0]
     last = max(str.rfind(text, f'"{name}"') for name in _IDENTIFYING)
     for match in _RECORD_START.finditer(text, start):

@@ -1,4 +1,4 @@
-"""What was read, without its secrets: as it may be stored."""
+"""Removing secrets from what was read before it is stored."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
 
 
 class Redaction:
-    """Removes secrets from what lines say, if there is a redactor."""
+    """Removes secrets from lines, if there is a redactor."""
 
     def __init__(self, redactor: Redactor | None) -> None:
         self.redactor = redactor
 
     @classmethod
     def of(cls, privacy: PrivacySettings) -> Redaction:
-        """What the configuration asks for."""
+        """The redaction that the configuration asks for."""
         return cls(make_redactor(privacy.patterns) if privacy.redact else None)
 
     def turn(self, turn: Turn) -> Turn:
-        """A turn, with how many secrets were taken out of it."""
+        """A turn without secrets, and their number."""
         if self.redactor is None:
             return turn
         text, redacted = self.redactor.redact(turn.text)
         return msgspec.structs.replace(turn, text=text, redacted=redacted) if redacted else turn
 
     def outcome(self, outcome: Outcome) -> Outcome:
-        """Whatever a record turned out to be."""
+        """The outcome of a record without secrets."""
         if self.redactor is None or not isinstance(outcome, Turn | Other):
             return outcome
         if outcome.work is not None and outcome.work.calls:
@@ -44,13 +44,13 @@ class Redaction:
         return self.turn(outcome) if isinstance(outcome, Turn) else outcome
 
     def event(self, event: Event) -> Event:
-        """An event from elsewhere."""
+        """An event of another program without secrets."""
         return event if self.redactor is None else redact_event(self.redactor, event)
 
     def text(self, text: str) -> str:
-        """Any other text."""
+        """Any other text without secrets."""
         return text if self.redactor is None else self.redactor.redact(text)[0]
 
     def content(self, content: bytes) -> bytes:
-        """The content of a line, or of a file of the inbox, that is rejected."""
+        """The content of a rejected line or inbox file without secrets."""
         return redact_bytes(self.redactor, content)

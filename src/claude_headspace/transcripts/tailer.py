@@ -1,7 +1,7 @@
 """Reads the new complete lines of a file, and notices when its content was replaced.
 
-Bytes, never text: a read may end inside a character. A line ends with `\\n` and with nothing
-else. Nothing is kept in memory between reads but the checkpoint.
+Works on bytes, because a read may end inside a character. Only `\\n` ends a line. Between reads,
+only the checkpoint is in memory.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from claude_headspace.transcripts.moments import instant
 
 CHUNK_BYTES = 128 * 1024
 SCAN_BYTES = 1024 * 1024
-# A rewritten file differs from the one that was read in its first or its last committed bytes,
-# or else (same size, another time) the whole is compared.
+# A rewritten file differs in its first or last committed bytes; if they are equal but the time
+# changed without growth, all bytes are compared.
 EDGE_BYTES = 1024
-# A line over the limit is read if what is to be kept of it is within the limit: pictures go.
+# A line over the limit is read if it is within the limit without parts such as images.
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 
-# So long one call of the operating system may take before it is taken for a hang.
+# How long one system call may take before it counts as a hang.
 SLOW_SECONDS = 60.0
 
 Comparison = Literal["same", "rewritten"]
-# Called with what is done and the seconds that it may take.
+# Called with a description of work, and the seconds that it may take.
 Announce = Callable[[str, float], AbstractContextManager[None]]
 
 
 def unannounced(_what: str, _seconds: float) -> AbstractContextManager[None]:
-    """For those whom nobody watches."""
+    """For callers that nobody watches."""
     return nullcontext()
 
 
@@ -43,15 +43,15 @@ class SourceFile:
     """An open source file. Open files follow their content, whatever happens to the name."""
 
     def __init__(self, path: str, announce: Announce = unannounced) -> None:
-        """Raises OSError as open does. Each read is announced: a disk may be slow."""
+        """Raises OSError like open. Each read is announced, because a disk may be slow."""
         self.path = path
         self._announce = announce
         self.stat = self._open()
-        # How far the line that begins at an offset was searched for its end in vain, and the
-        # last bytes of what was searched: the line may have been cut and written anew.
+        # The line that begins at an offset has no end up to here; with the last searched bytes,
+        # because the line may have been cut and rewritten.
         self._searched: tuple[int, int, bytes] = (0, 0, b"")
-        # The last committed bytes before an offset. What was compared is carried on, not read
-        # again: a file rewritten in between must not vouch for itself.
+        # The last committed bytes before an offset. Compared bytes are reused, not read again,
+        # because the file may have been rewritten in between.
         self._before: tuple[int, bytes] = (0, b"")
 
     def _open(self) -> os.stat_result:
@@ -63,11 +63,11 @@ class SourceFile:
             return os.pread(self._fd, length, at)
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         os.close(self._fd)
 
     def refresh(self) -> os.stat_result:
-        """Look at size and times again."""
+        """Read size and times again."""
         self.stat = os.fstat(self._fd)
         return self.stat
 
@@ -78,12 +78,12 @@ class SourceFile:
 
     @property
     def mtime_ns(self) -> int:
-        """When it was written to last, as of the last look."""
+        """The time of its last write, as of the last `refresh`."""
         return as_stored(self.stat.st_mtime_ns)
 
     @property
     def modified(self) -> datetime:
-        """The same as a time of day; a date beyond the calendar is its first or its last."""
+        """The same as a datetime, limited to the supported years."""
         return instant(self.stat.st_mtime)
 
     def compare(self, checkpoint: Checkpoint, beat: Callable[[], None]) -> Comparison:
@@ -100,7 +100,7 @@ class SourceFile:
         return "same" if whole == checkpoint.checksum else "rewritten"
 
     def _doubtful(self, checkpoint: Checkpoint) -> bool:
-        """Another file under the same name, or one written to without having grown."""
+        """Whether it may be another file of the same name, or was written to without growing."""
         moved = (checkpoint.device, checkpoint.inode) != self.identity
         still = self.stat.st_size == checkpoint.offset
         return moved or (still and checkpoint.mtime_ns != self.mtime_ns)
@@ -119,7 +119,7 @@ class SourceFile:
         beat: Callable[[], None],
         chunk_bytes: int = CHUNK_BYTES,
     ) -> Chunk:
-        """The whole lines after `checkpoint`: up to about `chunk_bytes`, or one longer line."""
+        """The complete lines after `checkpoint`: about `chunk_bytes`, or one longer line."""
         start, size = checkpoint.offset, self.stat.st_size
         data = self._read_at(min(chunk_bytes, size - start), start) if size > start else b""
         cut = data.rfind(b"\n") + 1
@@ -134,7 +134,7 @@ class SourceFile:
     def _read_long(
         self, checkpoint: Checkpoint, data: bytes, limit: int, beat: Callable[[], None]
     ) -> Chunk:
-        """One line longer than a chunk: whole up to the limit, thinned or skipped beyond it."""
+        """A line longer than a chunk: complete up to the limit, else thinned or skipped."""
         start, size = checkpoint.offset, self.stat.st_size
         end = self._find_newline(start, start + len(data), beat)
         if end is None:
@@ -171,7 +171,7 @@ class SourceFile:
         return self._advanced(passed, self._read_at(end + 1 - tail_start, tail_start))
 
     def _find_newline(self, start: int, at: int, beat: Callable[[], None]) -> int | None:
-        """The offset of the first newline at or after `at`; what was searched is remembered."""
+        """The offset of the first newline at or after `at`; remembers how far it searched."""
         at = max(at, self._searched_to(start))
         while at < self.stat.st_size:
             data = self._read_at(min(SCAN_BYTES, self.stat.st_size - at), at)
@@ -186,16 +186,16 @@ class SourceFile:
         return None
 
     def _searched_to(self, start: int) -> int:
-        """How far the line from `start` need not be searched again."""
+        """Up to where the line from `start` need not be searched again."""
         searched, at, last = self._searched
         if searched != start or self._read_at(len(last), at - len(last)) != last:
             return 0
         return at
 
     def take(self, checkpoint: Checkpoint, limit: int) -> tuple[bytes, Checkpoint]:
-        """The bytes that follow a checkpoint, lines or not, and the checkpoint after them.
+        """The bytes after a checkpoint, complete lines or not, and the checkpoint after them.
 
-        `compare` found the checkpoint to be the file's.
+        Call `compare` first.
         """
         start = checkpoint.offset
         data = self._read_at(max(0, min(limit, self.stat.st_size - start)), start)
@@ -206,7 +206,7 @@ class SourceFile:
         return self._advanced(checkpoint, data)
 
     def checksum(self, checkpoint: Checkpoint, end: int) -> int:
-        """The CRC-32 of all bytes before `end`, which lies behind a checkpoint that was read to."""
+        """The CRC-32 of all bytes before `end`, which is after a checkpoint read before."""
         return self._checksum(checkpoint.checksum, checkpoint.offset, end, lambda: None)
 
     def _checksum(self, checksum: int, at: int, end: int, beat: Callable[[], None]) -> int:
@@ -216,11 +216,11 @@ class SourceFile:
         return checksum
 
     def begin(self, start: int, length: int) -> bytes:
-        """The first bytes from an offset on, for showing them."""
+        """The first bytes from an offset on, to show them."""
         return self._read_at(length, start)
 
     def read_unfinished(self, checkpoint: Checkpoint, max_line_bytes: int) -> Chunk | None:
-        """The last line although its newline is missing; None when it is longer than the limit."""
+        """The last line without its newline; None if it is longer than the limit."""
         start, size = checkpoint.offset, self.stat.st_size
         if not 0 < size - start <= max_line_bytes:
             return None
@@ -230,7 +230,7 @@ class SourceFile:
         return Chunk([Line(start, data)], self._advanced(checkpoint, data), False, 0)
 
     def _unterminated(self, start: int) -> bool:
-        """Whether the byte before `start` is committed without having been a newline."""
+        """Whether the byte before `start` is committed although it is not a newline."""
         return start > 0 and not self._bytes_before(start).endswith(b"\n")
 
     def _bytes_before(self, offset: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What a line of a transcript is: a turn, a line of another kind, or one to be rejected."""
+"""The outcomes of a transcript's lines: turns, other records, rejected lines."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ NO_QUEUES: Queues = MappingProxyType({})
 class Transcript:
     """Reads the lines of one transcript in order.
 
-    `state` is what the lines before left open, as text: it belongs to the offset that was read
-    to. None: it is not known, so prompts without a line of their own are skipped.
+    `state` is the open state after the lines before, as text; it belongs to their end offset. None:
+    it is unknown, so prompts without a line of their own are skipped.
     """
 
     def __init__(self, state: str | None = "", redact: Callable[[str], str] = str) -> None:
@@ -50,16 +50,16 @@ class Transcript:
 
     @property
     def state(self) -> str:
-        """What the lines up to here left open; words in it are redacted."""
+        """The open state after the lines so far, without secrets."""
         if self.queues is not self._stored:
             self._stored = self.queues
             self._state = _as_text(self.queues, self._redact)
         return self._state or ""
 
     def outcomes(self, line: bytes, start: int) -> Sequence[Outcome]:
-        """What the records of one line are; `start` is the line's offset in its source, in bytes.
+        """The outcomes of one line; `start` is the line's offset in its source, in bytes.
 
-        To be asked for one line after the other.
+        Call this for each line in order.
         """
         record = quick_record(line)
         if record is None:
@@ -83,7 +83,7 @@ class Transcript:
         return found
 
     def untold(self, offset: int) -> Iterator[Outcome]:
-        """Prompts that went to the agent and have stood unanswered, told at this offset."""
+        """Prompts that went to the agent and have no answer, as turns at this offset."""
         for session, queue in self.queues.items():
             after, prompts = queue.told_early()
             self._keep(session, after)
@@ -91,7 +91,7 @@ class Transcript:
 
     @property
     def holds_prompts(self) -> bool:
-        """Whether prompts wait for the line that reports them."""
+        """Whether prompts wait for a line that reports them."""
         return any(queue.held for queue in self.queues.values())
 
     def _read(
@@ -118,7 +118,7 @@ class Transcript:
     def _prompts_before(
         self, record: Record, body: Body, verdict: Classified, offset: int
     ) -> Iterator[Outcome]:
-        """Prompts that this record answers, or that stand before it."""
+        """Prompts that this record answers, or that precede it."""
         session, queue = record.sessionId or "", self.queues[record.sessionId or ""]
         if not queue.pending:
             return
@@ -132,7 +132,7 @@ class Transcript:
         yield from (prompt_turn(session, prompt, offset) for prompt in prompts)
 
     def _withdrawn(self, record: Record, verdict: Classified) -> Iterator[Withdrawn]:
-        """A turn of a person is crossed off the queue; what was told too early is withdrawn."""
+        """Remove a person's turn from the queue; withdraw a turn that was written too early."""
         session = record.sessionId or ""
         queue = self.queues.get(session)
         if queue is None or verdict.actor != "user":
@@ -151,7 +151,7 @@ class Transcript:
 
 
 def redacted_state(state: str, redact: Callable[[str], str]) -> str:
-    """What lines left open, with its words redacted."""
+    """The open state without secrets."""
     return _as_text(_queues(state), redact) if state else ""
 
 
@@ -165,7 +165,7 @@ def _queues(state: str) -> Queues:
 
 
 def _is_prompt(record: Record, body: Body) -> bool:
-    """Whether a person's record is a prompt, not an answer next to a tool's result."""
+    """Whether a person's record is a prompt, not an answer beside a tool's result."""
     if not isinstance(body, MessageBody):
         return record.type == "system"
     blocks = body.content if isinstance(body.content, list) else []

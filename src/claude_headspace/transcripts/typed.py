@@ -1,4 +1,4 @@
-"""What a person typed, without what programs put around it. No more is taken away than that."""
+"""The text that a person typed, without what programs added around it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from claude_headspace.transcripts.records import Block, Content
 
 _ATTRIBUTES = r"(?:\s[^<>]*)?"
 _EDITOR = ("ide_opened_file", "ide_selection", "ide_diagnostics")
-# By the editor alone; and, in lines that say nothing of their source, by the client too.
+# Tags of the editor; in lines without a source, also of the client.
 EDITOR_WRAPPERS = re.compile(f"<({'|'.join(_EDITOR)}){_ATTRIBUTES}>")
 WRAPPERS = re.compile(f"<({'|'.join((*_EDITOR, 'system-reminder'))}){_ATTRIBUTES}>")
-# The client's tags say which paste they are around; others were typed.
+# The client's tags have the number of their paste; others were typed.
 _PASTE = re.compile(r"<pasted_content\s[^<>]*>")
 _PASTE_END = re.compile(f"</pasted_content{_ATTRIBUTES}>")
 _COMMAND_ENDS = ("</command-name>", "</command-message>", "</command-args>", "</bash-input>")
@@ -36,7 +36,7 @@ _TASK = '{"task_id"'
 
 
 def text_of(content: Content) -> str:
-    """The text of a message: its blocks of text joined, blank ones left out."""
+    """The text of a message: its text blocks joined, without blank ones."""
     if isinstance(content, list):
         return "\n".join(_texts(content))
     return content or ""
@@ -50,28 +50,28 @@ def _texts(blocks: Iterable[Block | str]) -> Iterable[str]:
 
 
 def is_injected(text: str) -> bool:
-    """Whether the text begins as only a program's does."""
+    """Whether the text begins like that of a program."""
     return _INJECTED.match(text) is not None
 
 
 def is_pasted(text: str) -> bool:
-    """Whether the text begins with what a person has pasted."""
+    """Whether the text begins with a paste."""
     return _PASTE.match(text.lstrip()) is not None
 
 
 def is_machines(queued: str) -> bool:
-    """Whether a queued prompt of which nothing is known was queued by a program."""
+    """Whether a queued prompt without further information is a program's."""
     return is_injected(queued) or queued.startswith(_TASK)
 
 
 def unwrapped(text: str, wrappers: re.Pattern[str]) -> str:
-    """The text without wrapped blocks and without the tags around pastes, its ends stripped."""
+    """The text without injected blocks and tags around pastes, stripped."""
     text, pastes = _PASTE.subn("", _without_blocks(text, wrappers))
     return (_PASTE_END.sub("", text) if pastes else text).strip()
 
 
 def _without_blocks(text: str, wrappers: re.Pattern[str]) -> str:
-    """In time that grows with the text's length only."""
+    """The text without blocks, in time linear in its length."""
     kept: list[str] = []
     at = 0
     unclosed: set[str] = set()
@@ -92,7 +92,7 @@ _CLOSINGS = {name: re.compile(f"</{name}{_ATTRIBUTES}>") for name in (*_EDITOR, 
 
 
 def command(text: str) -> str | None:
-    """A slash command or a shell command as the person typed it; None where the text is none."""
+    """A slash or shell command as the person typed it; None if the text is not a command."""
     if text.startswith("<bash-input>"):
         typed = _inside(text, "bash-input")
         return None if typed is None else f"! {typed}"
@@ -103,7 +103,7 @@ def command(text: str) -> str | None:
 
 
 def only_command(text: str) -> str | None:
-    """The command that a text is and nothing else; None where there is more in it."""
+    """The command, if the text contains nothing else; else None."""
     return command(text) if text.endswith(_COMMAND_ENDS) else None
 
 

@@ -1,4 +1,4 @@
-"""What a record says of tools and of usage. What it says oddly is left out; it fails no line."""
+"""Tool calls and tokens in a record. Unexpected values are skipped, and never reject a line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from claude_headspace.events.event import storable
 from claude_headspace.events.work import ToolCall, ToolResult, Usage, Work
 from claude_headspace.transcripts.records import ABSENT, Block, MessageBody, Record
 
-# Names and ids are keys of indexes; real ones have 30 characters.
+# The limit of names and ids, which are index keys; real ones have 30 characters.
 LONGEST_NAME = 200
-# What stands for a model where the client itself has answered: nobody is paid for it.
+# The "model" of answers by the client itself, which cost nothing.
 SYNTHETIC = "<synthetic>"
 _NOT_RUN = ("interrupted", "cancelled")
-# The words of clients that do not say it in a field of their own. They begin the result.
+# Beginnings of results, from clients that have no field for this.
 _ERROR_BYTES = 200
 _DENIED = re.compile(
     rb"The user doesn't want to |Permission to use .{1,100} has been denied"
@@ -25,11 +25,11 @@ _DENIED = re.compile(
 _INTERRUPTED = re.compile(
     rb"(?:Exit code \d+\\n)?\[Request interrupted by user|Permission prompt was aborted"
 )
-# Stands behind what a tool has put out, near the line's end.
+# Follows a tool's output, near the end of the line.
 _STOPPED = b'"interrupted":true'
 _END_BYTES = 4096
 
-# Of a damaged line, all numbers are read as floating ones.
+# In a damaged line, all numbers are read as floats.
 Tokens = Annotated[float, msgspec.Meta(ge=0, le=2**53)] | None
 
 

@@ -1,1 +1,1 @@
-"""Proof that the log is whole: the transcripts read again and compared, and what repairs it."""
+"""Proving that the log is complete, by reading all transcripts again; and repairing it."""

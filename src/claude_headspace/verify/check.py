@@ -23,18 +23,18 @@ from claude_headspace.verify.report import Finding, FindingKind, Report
 
 # Dead letters of a whole line; others are of one of its records.
 _WHOLE_LINE = frozenset({"too_long", "poison", "refused"})
-# What was written so lately may still wait: a prompt for its line, all else for the watcher.
+# Newer bytes may still wait: a prompt for its line, everything else for the watcher.
 _RECENT_SECONDS = 60.0
-# Notes of a file of which the log knows no source are of this one.
+# Stands for the source of a file that the log does not know.
 _NO_SOURCE = 0
 
 
 @dataclass(eq=False)
 class FileCheck:
-    """One file against the log. `only` narrows the check to the turns of one session;
+    """Compares one file with the log. `only` limits the check to the turns of one session;
     `watched`: a watcher runs.
 
-    After `run`: `missing`, whether turns are to be written, and `wrong`, whether the file has to be
+    After `run`: `missing`, whether turns must be written, and `wrong`, whether the file must be
     read again.
     """
 
@@ -51,13 +51,13 @@ class FileCheck:
         self._committed = self.source.checkpoint.offset if self.source else 0
         self._recent = False
         self._older = self.source is not None and self.source.rules != RULES
-        # By older rules: turns that reading again will set right.
+        # Read by older rules: turns that the watcher will correct when it reads them again.
         self._to_set_right = 0
         self.missing = False
         self.wrong = False
 
     def run(self, expected: Expected) -> list[str]:
-        """Read it all; returns where its stored checkpoint contradicts what was found."""
+        """Check the file; returns how its stored checkpoint contradicts it, if it does."""
         self._recent = time.time() - expected.modified < _RECENT_SECONDS
         for batch in expected.batches():
             self._check(batch)
@@ -73,7 +73,7 @@ class FileCheck:
         if self._older:
             why = (
                 f"read by older rules, will be read again ({self.source.reread_bytes} of"
-                f" {self._committed} bytes are done, {self._to_set_right} turns to correct)"
+                f" {self._committed} bytes done, {self._to_set_right} turns to correct)"
             )
             report.tell(Finding("older_rules", why, self.path))
         if self.only is not None:
@@ -117,7 +117,7 @@ class FileCheck:
         logged: Sequence[EventOfTurn],
         kept: Sequence[Explanation],
     ) -> Iterator[NotedLine]:
-        """A turn compared with the events of its key."""
+        """Compare a turn with the events of its key."""
         noted = NotedLine(
             place.line, turn.offset, turn.key, turn.session, turn.uuid, None, "missing"
         )
@@ -136,16 +136,16 @@ class FileCheck:
         state: LineState = "here" if here else "elsewhere"
         yield noted._replace(event_id=own.id, state=state, in_order=in_order)
         if fields := differences(turn, own):
-            why = f"not what the line says: {', '.join(fields)}"
+            why = f"differs from the line: {', '.join(fields)}"
             self._tell_differs(place, turn, own, why)
 
     def _is_here(self, event: EventOfTurn, turn: Turn) -> bool:
-        # A prompt without a line of its own is told where the file was still, or at a later line.
+        # A prompt without a line of its own is written when the file is idle, or at a later line.
         here = turn.uuid is None or event.source_offset == turn.offset
         return self.source is not None and event.source_id == self.source.id and here
 
     def _is_missing(self, place: ExpectedRecord, turn: Turn, kept: Sequence[Explanation]) -> bool:
-        """Whether a turn without an event was read, and nothing explains that it is not there."""
+        """Whether a turn without an event was read, and nothing explains its absence."""
         tally = self.report.sessions[turn.session]
         if not self.captured(turn.session):
             tally.not_captured += 1
@@ -163,7 +163,7 @@ class FileCheck:
         return False
 
     def _check_kept(self, rejected: Sequence[ExpectedRecord], kept: Sequence[Explanation]) -> None:
-        """Whether what is rejected is kept, as far as this was read."""
+        """Check that rejected lines that were read have dead letters."""
         known = {each.offset for each in kept}
         longer = self.source is None or not self.source.counts.rejected["too_long"]
         for place in rejected:
@@ -171,10 +171,10 @@ class FileCheck:
             is_read = told.offset < self._committed and self.only is None and not self._older
             if isinstance(told, Turn) or not is_read or told.offset in known:
                 continue
-            # Long lines may have been taken when this source was read.
+            # Long lines may have been accepted when this source was read.
             if told.reason != "too_long" or not longer:
                 self.wrong = True
-                why = f"rejected, but there is no dead letter: {told.reason}: {told.detail}"
+                why = f"rejected, but its dead letter is missing: {told.reason}: {told.detail}"
                 finding = Finding("dead_letter", why, self.path, place.line, told.offset)
                 self.report.tell(finding)
 
@@ -200,6 +200,6 @@ class FileCheck:
 
 
 def _explains(kept: Explanation, place: ExpectedRecord, turn: Turn) -> bool:
-    """Whether a dead letter that is not resolved speaks of this turn, or of its whole line."""
+    """Whether an unresolved dead letter is for this turn, or for its whole line."""
     whole = kept.reason in _WHOLE_LINE and kept.offset == place.start
     return not kept.resolved and (whole or kept.offset == turn.offset)

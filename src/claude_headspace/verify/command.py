@@ -1,4 +1,4 @@
-"""`claude-headspace verify`: every transcript read again and compared with the log."""
+"""`claude-headspace verify`: reads every transcript again and compares it with the log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from claude_headspace.verify.repair import Repair, agreed
 from claude_headspace.verify.report import Finding, Report
 
 APPLICATION_NAME = "claude-headspace verify"
-# Comparing a large log takes its time on the server.
+# Comparing a large log takes long on the server.
 ANSWER_SECONDS = 3600.0
 
 
@@ -48,11 +48,11 @@ def run_verify(
     terminal: TextIO | None = None,
     answers: TextIO | None = None,
 ) -> int:
-    """Check, tell, and return the exit status: 0 when nothing is missing and nothing differs.
+    """Check, report, and return the exit status: 0 if the log is complete.
 
-    `repair` writes what is missing, with `yes` without asking; questions are asked on `terminal`
-    and answered on `answers`. `everything`: the text lists sessions too that are whole.
-    Raises DatabaseError when the database cannot be asked.
+    `repair` writes missing events, with `yes` without asking; questions go to `terminal`, answers
+    come from `answers`. `everything`: the text also lists complete sessions.
+    Raises DatabaseError.
     """
     output, terminal, answers = output or sys.stdout, terminal or sys.stderr, answers or sys.stdin
     database = Database(
@@ -75,7 +75,7 @@ def run_verify(
 
 
 class Verifier:
-    """One check of all sources of a machine, or of those of one session."""
+    """A check of all sources of a machine, or of one session."""
 
     def __init__(
         self, config: Config, only: UUID | None, database: Database, terminal: TextIO
@@ -97,7 +97,7 @@ class Verifier:
         self._unreadable: dict[str, str] = {}
 
     def run(self) -> Report:
-        """The whole check."""
+        """Run the whole check."""
         started = time.monotonic()
         report = self._report
         self._unreadable = unreadable(self._roots)
@@ -110,7 +110,7 @@ class Verifier:
                 report.tell(Finding("archive", each.problem, each.path))
         for path, why in self._unreadable.items():
             report.tell(Finding("unreadable", f"cannot be read: {why}", path))
-        # Whoever may still speak, or has nobody who would end it, is not expected to have ended.
+        # A session that may continue, or that no watcher could end, is not expected to have ended.
         ends = self._watcher_runs and not report.unread_bytes
         timeout = self._config.file_watcher.inactivity_timeout_seconds
         conclude(self._log, report, timeout if ends else None)
@@ -118,7 +118,7 @@ class Verifier:
         return report
 
     def repair(self, agreed: Callable[[Sequence[str]], bool]) -> None:
-        """Write what is missing, and have read again what has to be, if that is agreed to."""
+        """Write missing events and reset wrong checkpoints, if the user agrees."""
         plan = self._repair.plan(self._report)
         if not plan:
             return
@@ -136,7 +136,9 @@ class Verifier:
             return
         self._checkpoints.rewind(self._repair.doubtful)
         self._report.rewound = self._repair.doubtful
-        notes.append("the watcher will read these files from their start: run it, then verify")
+        notes.append(
+            "the watcher will read these files from the beginning: run it, then verify again"
+        )
 
     def _check_files(self) -> None:
         total = sum(seen.size for found in sweep(self._roots) for seen in found)
@@ -146,7 +148,7 @@ class Verifier:
                 self._check_file(path, bar.update)
 
     def _paths(self) -> Iterator[str]:
-        """Every transcript, and every source known under another name or in another place."""
+        """Every transcript, and every known source with another name or place."""
         for found in sweep(self._roots):
             yield from (seen.path for seen in found)
         for path in self._log.paths():
@@ -200,7 +202,7 @@ class Verifier:
     def _judge(
         self, source: StoredSource, check: FileCheck, problems: Sequence[str], *, archived: bool
     ) -> None:
-        """What is wrong with a file as a whole, and what is to be done about it."""
+        """Judge a file as a whole, and decide what to do about it."""
         if check.missing:
             self._repair.files[source.id] = source.path
         if archived:
@@ -212,7 +214,7 @@ class Verifier:
         if problems or check.wrong:
             self._repair.doubtful.append(source.path)
         now = self._checkpoints.find(source.path) if problems else None
-        # Otherwise the watcher has begun the file anew meanwhile.
+        # Otherwise the watcher has started the file again meanwhile.
         if now is not None and now.checkpoint.offset >= source.checkpoint.offset:
             for problem in problems:
                 self._report.tell(Finding("checkpoint", problem, source.path))

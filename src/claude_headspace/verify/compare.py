@@ -1,4 +1,4 @@
-"""What a turn in a file and its event in the log have to have in common."""
+"""Comparing a turn in a file with its event in the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REDACTED = re.compile(r"\[redacted:[^\]\s]+\]")
 
 
 def differences(turn: Turn, logged: EventOfTurn) -> list[str]:
-    """The names of the fields in which the event is not what the line says."""
+    """The names of the fields in which the event differs from the line."""
     expected, stored = turn.payload(), logged.payload
     names = [*expected, *(name for name in stored if name not in expected)]
     found = [n for n in names if not _agrees(n, expected.get(n), stored.get(n), turn, logged)]
@@ -39,7 +39,7 @@ def _agrees(name: str, expected: Any, stored: Any, turn: Turn, logged: EventOfTu
 
 
 def is_redacted_form(original: str, redacted: str) -> bool:
-    """Whether the text is the original, or that with parts of it replaced by markers."""
+    """Whether the text is the original, possibly with parts replaced by markers."""
     if original == redacted:
         return True
     first, *rest = _REDACTED.split(redacted)

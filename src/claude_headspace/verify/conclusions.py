@@ -1,6 +1,6 @@
-"""What shows when all files were read: turns that are missing, and events that nothing explains.
+"""Conclusions after all files were read: missing turns, and events that nothing explains.
 
-Every statement adds rows to `verify_findings`, or counts; they read what `logged` has noted.
+Every statement adds rows to `verify_findings` or counts; they read the tables of `logged`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from claude_headspace.events.taxonomy import SESSION_ENDED, SESSION_REGISTERED
 from claude_headspace.verify.logged import LogSide
 from claude_headspace.verify.report import PLACES_TOLD, Finding, Report
 
-# What a running watcher needs at most to see to a silent session.
+# The longest time that a running watcher needs to end a silent session.
 GRACE_SECONDS = 120.0
 _IS_LATE = "annotations ?| ARRAY['repaired', 'rules']"
 
@@ -24,7 +24,7 @@ CREATE TEMPORARY TABLE verify_seen AS
     WHERE event_id IS NOT NULL GROUP BY event_id;
 CREATE INDEX ON verify_seen (event_id); ANALYZE verify_seen; ANALYZE verify_files
 """
-# A turn that stands in several places is missing once.
+# A turn in several places is missing once.
 _MISSING = """
 INSERT INTO verify_findings
 SELECT DISTINCT ON (event_key, session_uuid) 'missing', 'read, but not in the log', c.path, line,
@@ -40,8 +40,8 @@ FROM (SELECT *, lag(event_id) OVER (PARTITION BY source_id, session_uuid ORDER B
     FROM verify_lines WHERE in_order) l JOIN checkpoints c ON c.id = l.source_id
 WHERE event_id < before
 """
-# Turns of this machine's files that were found nowhere, or not where they say, which is there.
-# `judged`: the file stands and has been read by today's rules as far as the event's place.
+# Turns of this machine's files that were found nowhere, or not at the place that they name.
+# `judged`: the file exists and was read by the current rules up to the event's place.
 _ODD = """
 CREATE TEMPORARY TABLE verify_odd AS
 SELECT e.id AS event_id, e.session_uuid, e.source_id, e.source_offset, s.path,
@@ -58,8 +58,8 @@ WHERE s.machine = %s AND e.event_type = 'turn_detected' AND e.id <= %s AND e.ret
     AND (v.event_id IS NULL OR (
         NOT v.here AND f.judged AND e.source_offset < f.size))
 """
-# A file is read forwards. What was written later from the same place of it or from before it
-# shows that the file was read anew: the event is of its former contents.
+# A file is read forwards. A later event from the same or an earlier place in it shows that the file
+# was rewritten, and that the event is from its earlier content.
 _REPLACED = f"""
 WITH later AS (
     SELECT e.id, min(e.source_offset) FILTER (WHERE v.here AND NOT {_IS_LATE}) OVER (
@@ -81,11 +81,11 @@ INSERT INTO verify_findings
 SELECT CASE WHEN found THEN 'misplaced' WHEN doubled THEN 'doubled' ELSE 'invented' END,
     CASE WHEN found THEN 'the event names this place, but its line is elsewhere'
         WHEN doubled THEN 'another event is of the same line'
-        ELSE 'no line says what this event says' END,
+        ELSE 'no line has the content of this event' END,
     path, NULL::int, source_offset, session_uuid, NULL::text, event_id, event_id
 FROM verify_odd WHERE stands AND judged AND NOT replaced
 """
-# Two statements of a watcher, of which one may be seen and the other not yet, are a minute apart.
+# One minute, in case only one of two statements of a watcher is visible yet.
 _SESSIONS = f"""
 CREATE TEMPORARY TABLE verify_sessions AS
 WITH told AS (
@@ -107,14 +107,14 @@ SELECT a.session_uuid, a.end_reason, CASE
         WHEN t.registered IS NULL AND (a.announced OR t.turns > 0)
             THEN 'its session_registered is missing'
         WHEN t.registered > t.first AND NOT t.late
-            THEN 'its session_registered stands after its first turn'
+            THEN 'its session_registered comes after its first turn'
     END AS registration, CASE
-        WHEN a.ended_at < t.spoke THEN 'it is noted as ended before its last turn'
+        WHEN a.ended_at < t.spoke THEN 'it is marked as ended before its last turn'
         WHEN a.ended_at IS NOT NULL AND (t.ended IS NULL OR t.ended < t.spoke)
-            THEN 'it has ended, and its session_ended is missing'
+            THEN 'it has ended, but its session_ended is missing'
         WHEN a.ended_at IS NULL AND a.last_seen_at < clock_timestamp() - %s * interval '1 second'
             AND t.recorded < clock_timestamp() - %s * interval '1 second'
-            THEN 'it is silent, and nothing says that it has ended'
+            THEN 'it is silent, but not marked as ended'
     END AS ending
 FROM agents a JOIN projects p ON p.id = a.project_id LEFT JOIN told t USING (session_uuid)
 WHERE p.machine = %s AND (%s::uuid IS NULL OR a.session_uuid = %s::uuid);
@@ -148,10 +148,10 @@ WHERE {column} LIKE '%is missing'
 
 
 def conclude(log: LogSide, report: Report, silent_seconds: float | None) -> None:
-    """All files were read: count, and tell of what only all of them together show.
+    """After all files were read: count, and report findings that need all of them.
 
-    `silent_seconds`: after so long without a line a session should have ended; None where nobody
-    is there to end it.
+    `silent_seconds`: a session should have ended after this time without a line; None if no watcher
+    could end it.
     """
     run = log.database.execute
     run(f"{_PREPARE}; {_MISSING}; {_ORDER}")
@@ -179,7 +179,7 @@ def _count(log: LogSide, report: Report) -> None:
 
 
 def lost_events(log: LogSide) -> list[tuple[str, UUID, str | None]]:
-    """The events of sessions that are missing: type, session, reason of an end."""
+    """The missing events of sessions: type, session, reason of an end."""
     return [
         (event_type, UUID(session), reason)
         for event_type, column in ((SESSION_REGISTERED, "registration"), (SESSION_ENDED, "ending"))

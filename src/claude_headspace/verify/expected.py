@@ -1,6 +1,6 @@
-"""What the log should hold of a transcript: the file read from its first byte, as capture reads.
+"""The expected events of a transcript: reads the file from its first byte, like capture.
 
-The same functions as capture's on purpose: a second parser would only have faults of its own.
+It uses capture's functions on purpose: a second parser would only add its own bugs.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from claude_headspace.transcripts.rescue import MAX_BROKEN
 from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
 
-# As much is read and compared at once; it bounds memory.
+# The bytes read and compared at once; limits memory.
 BATCH_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedRecord:
-    """What one record tells. `line` counts from 1; `start` is its line's first byte.
+    """The outcome of one record. `line` counts from 1; `start` is its line's first byte.
 
-    `line` is 0 where a prompt waits at the end of the file for a line that tells of it.
+    `line` is 0 for a prompt that waits at the end of the file for its line.
     """
 
     line: int
@@ -33,7 +33,7 @@ class ExpectedRecord:
 
 @dataclass(slots=True)
 class ExpectedBatch:
-    """Lines in the order of the file, up to the byte `end`. `others`: records that are no turns."""
+    """Lines in the order of the file up to the byte `end`. `others`: records that are not turns."""
 
     start: int
     end: int
@@ -42,7 +42,7 @@ class ExpectedBatch:
     others: int = 0
 
     def take(self, line: int, start: int, outcomes: Iterable[Outcome]) -> None:
-        """Add a line; of one with very many dead letters, those that are kept."""
+        """Add a line; if it has very many dead letters, only those that are stored."""
         self.lines += 1
         broken = 0
         for outcome in outcomes:
@@ -55,11 +55,11 @@ class ExpectedBatch:
 
 @dataclass(eq=False)
 class Expected:
-    """One reading of a file as long as it is when it is opened.
+    """Reads a file up to its length when it was opened.
 
-    `poison`: offsets of lines that are not to be touched, because they killed the watcher.
-    After `batches`: `checksum` is that of the first `committed` bytes, and `unfinished` counts
-    bytes after the last newline that are no whole record yet.
+    `poison`: offsets of lines to skip, because they killed the watcher.
+    After `batches`: `checksum` is of the first `committed` bytes, and `unfinished` counts bytes
+    after the last newline that are not a complete record yet.
     """
 
     file: SourceFile
@@ -77,11 +77,11 @@ class Expected:
         self.unfinished = 0
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self.file.close()
 
     def batches(self) -> Iterator[ExpectedBatch]:
-        """All lines, the last one also without its newline, and what waits at the end."""
+        """All lines, the last one also without its newline, and prompts that wait at the end."""
         checkpoint, more = Checkpoint(), True
         while more:
             before = checkpoint
@@ -103,7 +103,7 @@ class Expected:
         if isinstance(line, TooLong):
             return [Rejected(line.start, "too_long", f"{line.length} bytes")]
         if line.start in self.poison:
-            return [Rejected(line.start, "poison", "set aside")]
+            return [Rejected(line.start, "poison", "killed the watcher")]
         return self._transcript.outcomes(line.data, line.start)
 
     def _at_end(self, checkpoint: Checkpoint) -> ExpectedBatch:
@@ -117,7 +117,7 @@ class Expected:
         return batch
 
     def _unfinished_line(self, line: Line) -> Iterable[Outcome]:
-        """The last line if it is whole; else what was read of it before more was written to it."""
+        """The last line if it is complete; else what was read of it before it grew."""
         tried = Transcript(self._transcript.state)
         outcomes = tried.outcomes(line.data, line.start)
         if any(isinstance(outcome, Rejected) for outcome in outcomes):
@@ -127,4 +127,4 @@ class Expected:
 
 
 def _no_beat() -> None:
-    """A check has nobody who waits for its heartbeat."""
+    """A check needs no heartbeat."""

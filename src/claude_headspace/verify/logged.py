@@ -1,4 +1,4 @@
-"""The log's side of a check. What was read is kept in temporary tables, so memory stays bounded."""
+"""The log's side of a check. Results go to temporary tables, which limits memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from claude_headspace.store.leases import HELD_LEASES, LEASE_KEY
 from claude_headspace.store.revisions import TurnName
 
 PAGE_ROWS = 500
-# Annotations of events that were written later than their place in the file says.
+# Annotations of events that were written later than their place in the file implies.
 _LATE_NOTES = (LATE, "rules")
 
 _TURNS = """
@@ -40,13 +40,13 @@ INSERT INTO verify_lines (source_id, line, source_offset, event_key, session_uui
 SELECT %s, * FROM unnest(%s::int[], %s::bigint[], %s::uuid[], %s::uuid[], %s::text[],
     %s::bigint[], %s::text[], %s::boolean[])
 """
-# here: at the place that its event names. elsewhere: its event names another place. other: an
-# event of this place is of another session. missing: it was read, and has no event.
+# here: at the place that its event names. elsewhere: its event names another place. other: the
+# event of this place is of another session. missing: it was read, but has no event.
 LineState = Literal["here", "elsewhere", "other", "missing"]
 
 
 class EventOfTurn(NamedTuple):
-    """An event as it stands in the log, with the session and the project its agent has."""
+    """An event in the log, with the session and project of its agent."""
 
     id: int
     session: str
@@ -63,12 +63,12 @@ class EventOfTurn(NamedTuple):
 
     @property
     def late(self) -> bool:
-        """Whether it was written after what follows it in its file."""
+        """Whether it was written after events that follow it in the file."""
         return any(note in self.annotations for note in _LATE_NOTES)
 
 
 class NotedLine(NamedTuple):
-    """A turn of a file and what the log has of it; `in_order`: its event's id tells its order."""
+    """A turn of a file and its event; `in_order`: the event's id shows its order."""
 
     line: int
     offset: int
@@ -81,7 +81,7 @@ class NotedLine(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """A row of dead_letters as far as it explains a line."""
+    """The part of a dead letter that explains a line."""
 
     offset: int
     reason: str
@@ -89,17 +89,17 @@ class Explanation(NamedTuple):
 
 
 class LogSide:
-    """What the log says, and what of it was found in files so far."""
+    """The log's events, and which of them were found in files so far."""
 
     def __init__(self, database: Database, machine: str | None, session: UUID | None) -> None:
         self.database = database
         self.machine = machine
         self.only = None if session is None else str(session)
-        # What is written from now on was not there for the files that were read before it.
+        # Later events could not be found in files that were read before them.
         self.ceiling = int(database.execute(_PREPARE)[0][0])
 
     def turns(self, keys: Iterable[UUID]) -> dict[UUID, list[EventOfTurn]]:
-        """The events that have these keys, whatever their session."""
+        """The events with these keys, of any session."""
         found: dict[UUID, list[EventOfTurn]] = {}
         if listed := [str(key) for key in keys]:
             for row in self.database.execute(_TURNS, (listed,)):
@@ -107,7 +107,7 @@ class LogSide:
         return found
 
     def note(self, source_id: int, found: Sequence[NotedLine]) -> None:
-        """Keep lines of a source with what was found of them."""
+        """Store the results for lines of a source."""
         if found:
             line, offset, key, session, uuid, event, state, in_order = zip(*found, strict=True)
             columns = (
@@ -117,7 +117,7 @@ class LogSide:
             self.database.execute(_NOTE, (source_id, *columns))
 
     def dead_letters(self, source_id: int, start: int, end: int) -> list[Explanation]:
-        """What was kept of the lines from `start` up to `end`."""
+        """The dead letters of the lines from `start` to `end`."""
         rows = self.database.execute(
             "SELECT source_offset, reason, resolved_at IS NOT NULL FROM dead_letters"
             " WHERE source_id = %s AND source_offset BETWEEN %s AND %s",
@@ -126,28 +126,28 @@ class LogSide:
         return [Explanation(*row) for row in rows]
 
     def poison(self, source_id: int) -> frozenset[int]:
-        """Where lines of this source start that killed the watcher."""
+        """The offsets of lines of this source that killed the watcher."""
         letters = self.dead_letters(source_id, 0, 2**63 - 1)
         return frozenset(
             o for o, reason, resolved in letters if reason == "poison" and not resolved
         )
 
     def reject(self, source_id: int, offsets: Sequence[int]) -> None:
-        """Note where a file has what is rejected by today's rules."""
+        """Store where a file has lines that the current rules reject."""
         self.database.execute(
             "INSERT INTO verify_rejected SELECT %s, * FROM unnest(%s::bigint[])",
             (source_id, list(offsets)),
         )
 
     def finish_file(self, source_id: int, size: int, *, judged: bool) -> None:
-        """Note that a source was read; `judged`: its lines should explain its events."""
+        """Record that a source was read; `judged`: its lines should explain its events."""
         self.database.execute(
             "INSERT INTO verify_files VALUES (%s, %s, %s) ON CONFLICT (source_id) DO NOTHING",
             (source_id, size, judged),
         )
 
     def missing(self, source_id: int, keys: Iterable[UUID]) -> set[TurnName]:
-        """Those of the turns with these keys that were missed in this source."""
+        """Those of the turns with these keys that are missing in this source."""
         rows = self.database.execute(
             "SELECT event_key::text, session_uuid::text FROM verify_lines"
             " WHERE source_id = %s AND state = 'missing' AND event_key = ANY (%s::uuid[])",

@@ -1,4 +1,4 @@
-"""A report for people, and one for programs."""
+"""Reports for people and for programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from claude_headspace.verify.report import (
     SessionTally,
 )
 
-# Of each kind; --json has more.
+# Places of each kind; --json has more.
 PLACES_SHOWN = 20
 
 _LEGEND = """\
@@ -32,7 +32,7 @@ _WIDTHS = {name: max(8, len(name)) + 2 for name in TALLIES}
 
 
 def print_text(report: Report, output: TextIO, *, everything: bool = False) -> None:
-    """What was checked, incomplete sessions (or all), places, and the verdict."""
+    """Print what was checked, incomplete sessions (or all), findings, and the verdict."""
     titles = "".join(name.replace("_", " ").rjust(width) for name, width in _WIDTHS.items())
     output.write(f"{'session':36}{titles}\n")
     for session, tally in sorted(report.sessions.items()):
@@ -50,7 +50,7 @@ def print_text(report: Report, output: TextIO, *, everything: bool = False) -> N
 
 
 def print_json(report: Report, output: TextIO) -> None:
-    """One JSON object with every session in it."""
+    """Print one JSON object with all sessions."""
     values = {name: getattr(report, name) for name in Report.__slots__}
     values["findings"] = [
         {name: value for name, value in asdict(finding).items() if value is not None}
@@ -63,7 +63,7 @@ def print_json(report: Report, output: TextIO) -> None:
 
 
 def verdict(report: Report) -> str:
-    """One sentence."""
+    """The verdict in one sentence."""
     if report.wrong <= 0:
         turns = counted(report.totals.in_log + report.totals.repaired, "turn")
         done = _repaired(report)
@@ -75,7 +75,7 @@ def verdict(report: Report) -> str:
 
 
 def shown(text: str) -> str:
-    """Text out of files, on one line and harmless to a terminal."""
+    """Text from files, on one line and harmless to a terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

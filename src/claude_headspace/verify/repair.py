@@ -1,4 +1,4 @@
-"""Has what a check found set right: written now, or read again by the watcher."""
+"""Repairs findings: writes missing events, and lets the watcher read files again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from claude_headspace.verify.report import Report
 
 @dataclass(slots=True)
 class Repair:
-    """`files` have turns that are missing; `doubtful` are to be read again from their start."""
+    """`files` have missing turns; `doubtful` files must be read again from the beginning."""
 
     config: Config
     log: LogSide
@@ -30,7 +30,7 @@ class Repair:
     doubtful: list[str] = field(default_factory=list)
 
     def plan(self, report: Report) -> list[str]:
-        """What will be done, a sentence each; empty where there is nothing to do."""
+        """What will be done, in sentences; empty if there is nothing to do."""
         found = []
         if turns := report.totals.missing:
             sessions = sum(tally.missing > 0 for tally in report.sessions.values())
@@ -42,7 +42,7 @@ class Repair:
         return found
 
     def write(self, report: Report) -> None:
-        """Write what is missing, and count it."""
+        """Write missing events, and count them."""
         writer = LateWriter(self.config)
         try:
             for source_id, path in self.files.items():
@@ -51,7 +51,7 @@ class Repair:
                 except OSError as error:
                     report.notes.append(f"{path} cannot be read: {error.strerror}")
             report.of_sessions = sum(writer.write_missing(*each) for each in lost_events(self.log))
-            # Where turns were missing, what their lines say of tools and models may be, too.
+            # If turns are missing, tool and model calls of their lines may be missing, too.
             repaired = [each for each, tally in report.sessions.items() if tally.repaired]
             if repaired:
                 writer.rebuild.run(repaired)

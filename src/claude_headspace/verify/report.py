@@ -1,4 +1,4 @@
-"""What a check found, in numbers and with the first places of each kind."""
+"""The result of a check: counts, and the first findings of each kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 from uuid import UUID
 
-# Places told of each kind; more are only counted.
+# Stored findings of each kind; more are only counted.
 PLACES_TOLD = 100
 
 FindingKind = Literal[
@@ -15,13 +15,13 @@ FindingKind = Literal[
     "registration", "ending", "checkpoint", "dead_letter", "unreadable", "older_rules",
     "archive", "unproven",
 ]  # fmt: skip
-# Not a fault: the watcher is about to read these sources again, or nobody can read them any more.
+# Not faults: the watcher will read these sources again, or they no longer exist.
 HARMLESS: frozenset[FindingKind] = frozenset({"older_rules", "unproven"})
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One place where file and log are not the same.
+    """One place where file and log differ.
 
     `line` counts from 1, `offset` is in bytes; `why` is for people.
     """
@@ -38,14 +38,13 @@ class Finding:
 
 @dataclass(slots=True)
 class SessionTally:
-    """The turns of one session, counted.
+    """Counts of one session's turns.
 
-    in_log: in a file and in the log. repeated: in the files once more. missing: in a file, read,
-    and not in the log. unread: not read yet. rejected: not in the log, and kept with a reason.
-    not_captured: of a session that is not to be captured. differs: in the log, and not the same.
-    file_gone: in the log, and their file or their part of it is gone. file_replaced: in the log,
-    and their file was rewritten since. invented: in the log, and no line of their file explains
-    them. repaired: missing, and written now.
+    in_log: in a file and in the log. repeated: another time in the files. missing: in a file and
+    read, but not in the log. unread: not read yet. rejected: a dead letter. not_captured: of a
+    session that is not captured. differs: in the log, but different. file_gone: in the log, but
+    their file or their part of it is gone. file_replaced: in the log, but their file was rewritten.
+    invented: in the log, but no line of their file explains them. repaired: missing, now written.
     """
 
     in_log: int = 0
@@ -66,11 +65,11 @@ TALLIES = tuple(field.name for field in fields(SessionTally))
 
 @dataclass(slots=True)
 class Report:
-    """A whole check.
+    """The result of a check.
 
-    `unfinished_bytes`: after the last newline, and no whole record yet. `of_sessions`: so many
-    session_registered and session_ended events were missing, and are written now.
-    `from_archive`: so many of the files are gone, and were read in the archive.
+    `unfinished_bytes`: after the last newline, not a complete record yet. `of_sessions`: missing
+    session_registered and session_ended events that were written. `from_archive`: files that are
+    gone and were read from the archive.
     """
 
     host: str
@@ -96,13 +95,13 @@ class Report:
     counts: Counter[FindingKind] = field(default_factory=Counter)
 
     def tell(self, finding: Finding) -> None:
-        """Count a finding, and keep it if it is one of the first of its kind."""
+        """Count a finding, and store it if it is one of the first of its kind."""
         self.counts[finding.kind] += 1
         if self.counts[finding.kind] <= PLACES_TOLD:
             self.findings.append(finding)
 
     def tell_first(self, finding: Finding, total: int) -> None:
-        """The same for one of the first of a kind, of which there are so many."""
+        """The same for one of the first of a kind, with the total of the kind."""
         self.counts[finding.kind] = total
         self.findings.append(finding)
 
@@ -114,6 +113,6 @@ class Report:
 
     @property
     def wrong(self) -> int:
-        """How many findings are left that are faults and were not repaired."""
+        """The number of findings that are faults and were not repaired."""
         found = sum(n for kind, n in self.counts.items() if kind not in HARMLESS)
         return found - self.totals.repaired - self.of_sessions

@@ -1,1 +1,1 @@
-"""Where source and store meet: the background process."""
+"""The watcher: the background process that captures transcripts."""

@@ -7,7 +7,7 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # Until the watcher listens itself there is nothing to finish: a stop is a stop at once.
+    # Until the watcher handles signals there is nothing to finish, so a signal stops it at once.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
 

@@ -1,4 +1,4 @@
-"""The watcher put together from the configuration."""
+"""Assembling the watcher from the configuration."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from claude_headspace.watcher.unread import Unread
 
 
 class Parts:
-    """Everything that captures, wired together from the configuration."""
+    """All parts of the watcher, wired together."""
 
     def __init__(self, config: Config, is_orphaned: Callable[[], bool]) -> None:
         self._config = config
@@ -80,7 +80,7 @@ class Parts:
         self.loop = self._make_loop()
 
     def _find_files(self) -> None:
-        """What knows of files, and which of them wait."""
+        """Create the parts that find files and queue them."""
         settings = self._config.file_watcher
         self._work_queue = WorkQueue()
         self._quarantine: Quarantine[str] = Quarantine()
@@ -100,7 +100,7 @@ class Parts:
         )
 
     def _take_them_in(self) -> None:
-        """What brings their lines into the log."""
+        """Create the parts that bring their lines into the log."""
         settings = self._config.file_watcher
         self._sources = Sources(self.log.checkpoints, self._pause.beat, self.heartbeat.doing)
         self._capture = Capture(
@@ -232,7 +232,7 @@ class Parts:
         )
 
     def _learn_anew(self) -> None:
-        """What work that failed half way left in memory is learnt from the database."""
+        """Drop what failed work left in memory, and read it from the database again."""
         self._sources.forget()
         self._capture.forget()
         self._timeouts.reload()

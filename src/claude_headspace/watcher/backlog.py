@@ -10,13 +10,13 @@ from claude_headspace.watcher.meter import Meter
 
 logger = logging.getLogger(__name__)
 
-# A smaller backlog is gone before anybody could read about it.
+# A smaller backlog is read before anybody could notice it.
 WORTH_TELLING_BYTES = 20_000_000
 INTERVAL_SECONDS = 5.0
 
 
 class BacklogProgress:
-    """Follows one backlog from its discovery to its end; `total_bytes` is None without one."""
+    """The progress of one backlog; `total_bytes` is None without one."""
 
     def __init__(self, work_queue: WorkQueue, meter: Meter) -> None:
         self._work_queue = work_queue
@@ -26,7 +26,7 @@ class BacklogProgress:
         self.total_bytes: float | None = None
 
     def begin(self) -> None:
-        """Everything was seen once: what waits is known."""
+        """Start, once everything was seen and the backlog is known."""
         found = self._work_queue.backlog_bytes
         self.total_bytes = float(found) if found >= WORTH_TELLING_BYTES else None
         self._started_at = time.monotonic()
@@ -35,7 +35,7 @@ class BacklogProgress:
 
     @property
     def rate(self) -> float | None:
-        """How fast this backlog is being read, in bytes per second; None when there is none."""
+        """The rate at which this backlog is read, in bytes per second; None without one."""
         if self.total_bytes is None:
             return None
         return self._read / max(time.monotonic() - self._started_at, 0.001)
@@ -45,7 +45,7 @@ class BacklogProgress:
         return self._meter.committed_bytes - self._committed_before
 
     def advance(self) -> None:
-        """Note the progress of capture; log it now and then."""
+        """Record the progress of capture, and log it at intervals."""
         if self.total_bytes is None:
             return
         if not self._work_queue.backlog_files:

@@ -1,4 +1,4 @@
-"""The watcher's signs of life: beats for the guard, and a status file for everybody."""
+"""The watcher's heartbeat: beats for the guard, and the status file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from claude_headspace.watcher.liveness import Liveness
 
 logger = logging.getLogger(__name__)
 
-# A little less than the longest wait of the loop, which would else miss every second turn.
+# Slightly less than the longest wait of the loop, which would otherwise miss every second turn.
 STATUS_SECONDS = 0.9
 REPEAT_SECONDS = 1.5
 FINISH_SECONDS = 0.5
 
 
 class StatusWriter:
-    """Writes the status file in a thread of its own, so that a hanging disk blocks no work.
+    """Writes the status file in a separate thread, so that a hanging disk does not block work.
 
-    Without news from the work it repeats the last status, with the current time and with what the
-    work is busy with.
+    Without news it repeats the last status, with the current time and the current work.
     """
 
     def __init__(
@@ -42,16 +41,16 @@ class StatusWriter:
         self._thread = threading.Thread(target=self._run, name="status", daemon=True)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start writing."""
         self._thread.start()
 
     def write(self, status: WatcherStatus) -> None:
-        """Have it written at once, without waiting."""
+        """Write this status soon, without waiting for it."""
         self._latest = status.frozen()
         self._wake.set()
 
     def finish(self, seconds: float = FINISH_SECONDS) -> None:
-        """Write what was said last and end; wait for it for so long at most."""
+        """Write the last status and end; wait for that at most this long."""
         self._ended = True
         self._wake.set()
         self._thread.join(seconds)
@@ -85,7 +84,7 @@ class StatusWriter:
 
 
 class Heartbeat:
-    """`beat` is called from the loop that does the work and from every wait of it."""
+    """`beat` is called by the working loop and in all of its waits."""
 
     def __init__(
         self,
@@ -101,32 +100,32 @@ class Heartbeat:
         self._reason: str | None = None
 
     def start(self) -> None:
-        """Begin to give signs of life."""
+        """Start sending heartbeats."""
         self._liveness.start()
         self._writer.start()
 
     def beat(self) -> None:
-        """The work goes on. Cheap enough for the inside of any loop."""
+        """Report progress. Cheap enough for the inside of any loop."""
         self._liveness.beat()
         if time.monotonic() >= self._next:
             self.tell()
 
     def doing(self, what: str, seconds: float) -> AbstractContextManager[None]:
-        """Announce something that may take so long; a beat inside restarts the time."""
+        """Announce work that may take this long; a beat inside restarts the time."""
         return self._liveness.doing(what, seconds)
 
     def become(self, state: WatcherState, reason: str | None = None) -> None:
-        """Enter a state; a new one is told at once."""
+        """Enter a state; a new one is reported at once."""
         changed = (state, reason) != (self._state, self._reason)
         self._state, self._reason = state, reason
         if changed:
             self.tell()
 
     def tell(self) -> None:
-        """Have the status file written now. A full disk does not stop the capture."""
+        """Write the status file now. A full disk does not stop capture."""
         self._next = time.monotonic() + STATUS_SECONDS
         self._writer.write(self._snapshot(self._state, self._reason))
 
     def finish(self) -> None:
-        """The last status, on the disk if that answers."""
+        """Write the last status, if the disk responds."""
         self._writer.finish()

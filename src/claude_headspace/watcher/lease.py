@@ -1,4 +1,4 @@
-"""What a connection must show before the watcher works on it: the right schema, and no rival."""
+"""Checks of a connection before the watcher uses it: the schema, and the lease."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 from claude_headspace.store.version import SCHEMA_VERSION
 
 APPLICATION_NAME = "claude-headspace watcher"
-# A server lets go of a client that vanished within a minute: until then it may be our predecessor.
+# A server notices within a minute that a client vanished; until then it may be our predecessor.
 COPY_SECONDS = 120.0
 
 
 class Lease:
-    """Held by one connection per machine and database, for as long as the connection lasts."""
+    """The lease of a machine, held by one connection for as long as it lasts."""
 
     def __init__(
         self, state: Path, machine: str, label: str, copy_seconds: float = COPY_SECONDS
@@ -35,9 +35,9 @@ class Lease:
         self._refused_since: float | None = None
 
     def take(self, database: Database) -> None:
-        """Raises DatabaseUnavailable while the schema does not fit or another watcher works.
+        """Raises DatabaseUnavailable while the schema does not fit or another watcher runs.
 
-        StateCopied where this state directory is a copy of that watcher's, and has a new id now.
+        StateCopied if this state directory is a copy of that watcher's; it then has a new id.
         """
         self._check_schema(database)
         rows = database.execute(TAKE_LEASE, (self._machine,))
@@ -71,7 +71,7 @@ class Lease:
             )
 
     def _wait_or_part(self, database: Database) -> NoReturn:
-        """Another holds the lease: wait for its end, or take another id where this is a copy."""
+        """Another watcher holds the lease: wait for its end, or take a new id if this is a copy."""
         now = time.monotonic()
         self._refused_since = self._refused_since or now
         rows = database.execute("SELECT holder FROM machines WHERE id = %s", (self._machine,))
@@ -87,11 +87,11 @@ class Lease:
             )
         if now - self._refused_since < self._copy_seconds:
             raise DatabaseUnavailable(
-                f"{told}; {self._state} is a copy of that, or the other way round: waiting for the"
-                f" other to end, for {self._copy_seconds:.0f} s"
+                f"{told}; {self._state} is a copy of its state directory, or vice versa: waiting"
+                f" {self._copy_seconds:.0f} s for the other to end"
             )
         fresh = renew_machine_id(self._state)
         raise StateCopied(
-            f"{told}, and {self._state} is a copy of that: it is machine {fresh[:8]} from now on,"
-            " and reads its transcripts as such when it is started again"
+            f"{told}, and {self._state} is a copy of its state directory: it is machine"
+            f" {fresh[:8]} from now on, and reads its transcripts as that after the next start"
         )

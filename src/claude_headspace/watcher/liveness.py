@@ -1,7 +1,7 @@
-"""Reports what the work does and how long that may take, in a thread that does nothing else.
+"""Reports the current work and how long it may take, in a separate thread.
 
-The work makes announcements; the thread sends them to the guard. Only a silent thread or an overdue
-announcement is a hang: a slow disk is not.
+The working thread makes announcements; this one sends them to the guard. Only a silent thread or an
+overdue announcement is a hang; a slow disk is not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WORK_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What is done, for how long now, and for how long it may be done at most."""
+    """The current work, how long it has taken, and how long it may take."""
 
     doing: str
     seconds: float
@@ -32,12 +32,12 @@ class Activity:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it takes longer than was announced."""
+        """Whether it takes longer than announced."""
         return self.seconds > self.limit
 
 
 class Liveness:
-    """Announcements are for the one thread that works; `beat` and `doing` are cheap."""
+    """Only the working thread makes announcements; `beat` and `doing` are cheap."""
 
     def __init__(
         self,
@@ -54,30 +54,30 @@ class Liveness:
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Begin to beat, if there is anybody to hear it."""
+        """Start sending beats, if there is a receiver."""
         if self._send is not None:
             threading.Thread(target=self._run, name="beat", daemon=True).start()
 
     def stop(self) -> None:
-        """End the beats; the guard takes that for a hang unless the process ends as well."""
+        """Stop sending beats; the guard takes that for a hang unless the process ends, too."""
         self._ended.set()
 
     def beat(self) -> None:
-        """The work goes on: what was announced last may take its whole time from now on."""
+        """Report progress: the last announcement may take its whole time again."""
         doing, limit, _ = self._current
         self._current = (doing, limit, self._clock())
 
     def doing(self, what: str, seconds: float) -> AbstractContextManager[None]:
-        """Announce something that may take so long, until it ends or `beat` is called again."""
+        """Announce work that may take this long, until it ends or `beat` is called again."""
         return _Doing(self, what, seconds)
 
     def announced(self) -> Activity:
-        """What is announced at this moment."""
+        """The current announcement."""
         doing, limit, since = self._current
         return Activity(doing, self._clock() - since, limit)
 
     def tell(self) -> None:
-        """Send one beat. Overdue counts at the second look only: the process may have slept."""
+        """Send one beat. Overdue must be seen twice, because the process may have slept."""
         current = self._current
         doing, limit, since = current
         seconds = self._clock() - since
@@ -90,13 +90,13 @@ class Liveness:
             )
 
     def enter(self, what: str, seconds: float) -> tuple[str, float, float]:
-        """Announce; returns what was announced before."""
+        """Announce; returns the previous announcement."""
         before = self._current
         self._current = (what, seconds, self._clock())
         return before
 
     def leave(self, before: tuple[str, float, float]) -> None:
-        """Go back to what was announced before, with its whole time."""
+        """Return to the previous announcement, with its whole time."""
         self._current = (before[0], before[1], self._clock())
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""The watcher's loop: decides what is next, and has it done."""
+"""The watcher's loop, which decides what to do next."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LONGEST_WAIT_SECONDS = 1.0
 LONGEST_HOLD_SECONDS = 1.0
 SHORTEST_HOLD_SECONDS = 0.1
 
-# Work that is of no one source, as it is named when it fails.
+# Names of work that belongs to no single source, for messages.
 INBOX = "the inbox"
 TIMEOUTS = "session timeouts"
 COPIES = "marking copies of turns"
@@ -47,7 +47,7 @@ ARCHIVING = "the archive"
 
 @dataclass(eq=False, kw_only=True)
 class Loop:
-    """Runs until asked to stop. Everything it works with is given to it."""
+    """Runs until a stop is requested, with the parts that it is given."""
 
     log: Log
     capture: Capture
@@ -81,7 +81,7 @@ class Loop:
         self._hold = SHORTEST_HOLD_SECONDS
 
     def run(self) -> None:
-        """Capture until asked to stop."""
+        """Capture until a stop is requested."""
         while not self.stop.requested:
             self.heartbeat.beat()
             try:
@@ -94,7 +94,7 @@ class Loop:
                 return
 
     def _connect(self) -> None:
-        """Make sure of a connection; after a new one, learn everything again from the database."""
+        """Make sure of a connection; after a new one, read everything from the database again."""
         self._database.connect()
         if self._database.generation == self._generation:
             return
@@ -111,7 +111,7 @@ class Loop:
         self.heartbeat.become("capturing")
 
     def _work(self) -> None:
-        """Whatever is due; waits when nothing is."""
+        """Do what is due, or wait."""
         self.presence.tell()
         self._take_notifications()
         if time.monotonic() >= self.scanner.due:
@@ -122,9 +122,9 @@ class Loop:
         self.reading.take_unfinished()
         if self.archiver.late:
             self.boundary.run_when_due(ARCHIVING, self.archiver.step)
-        # What a hook says of a session comes before the lines that were noticed together with it.
+        # A session's hooks are handled before lines that were noticed at the same time.
         taken = self._take_inbox()
-        # A session that a hook asked for is read from its first byte before any new line of it.
+        # A session that a hook has registered is read from its first byte before new lines of it.
         self.rewinding.look()
         if (path := self.work_queue.take_fresh()) is not None:
             self.reading.visit(path)
@@ -136,13 +136,13 @@ class Loop:
             self._idle()
 
     def _idle(self) -> None:
-        """Everything is read: what is done at leisure, and then a wait."""
+        """Everything is read: do low-priority work, then wait."""
         if not self.unfinished:
             self.boundary.run_when_due(TIMEOUTS, self._look_at_timeouts)
         self.boundary.run_when_due(ARCHIVING, self.archiver.step)
         if self.reread.due is not None:
             self.boundary.run_when_due(REREADING, self.reread.step)
-        # What a session repeats shows when all sessions are read by the rules of today.
+        # Copies are only recognised once all sessions are read by the current rules.
         elif self.boundary.run_when_due(COPIES, self.capture.look_at_copies):
             return
         self._counters.at_rest()
@@ -162,7 +162,7 @@ class Loop:
         self.scanner.note(changes)
 
     def _rescan(self) -> None:
-        """The net behind the notifications."""
+        """Scan for changes that notifications missed."""
         with self.heartbeat.doing("scanning for transcripts", SLOW_SECONDS):
             self.scanner.rescan()
         self.consumer.look_again()
@@ -170,7 +170,7 @@ class Loop:
             self.work_queue.add_fresh(path)
 
     def _wait(self) -> None:
-        """Until something happens, or the next thing is due."""
+        """Wait until something happens or is due."""
         now = time.monotonic()
         jobs = (self.unfinished, self.reread, self.archiver, self.consumer)
         due = [self.scanner.due, now + LONGEST_WAIT_SECONDS]
@@ -178,7 +178,7 @@ class Loop:
         self.pause.until_called(min(due) - now, self._database.fileno(), self.notifier.fileno())
 
     def _wait_for_database(self, error: DatabaseUnavailable) -> None:
-        """Reading stops; the files keep what they have."""
+        """Wait for the database; unread lines stay in the files."""
         reason = str(error)
         self.heartbeat.become("waiting", reason)
         if reason != self._waiting_for:

@@ -1,4 +1,4 @@
-"""Takes the measure of what is read, written and rejected; a few hundred nanoseconds an event."""
+"""Measures reading, writing and rejecting, in a few hundred nanoseconds per event."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from claude_headspace.events.taxonomy import installed_taxonomy
 from claude_headspace.health.measures import Measures
 from claude_headspace.store.results import WriteResult
 
-# Older events are history that is caught up with; their age says nothing of the watcher.
+# Older events are history; their age says nothing about the watcher.
 LIVE = timedelta(minutes=1)
 REFUSED = "refused"
-# For so long after a line was read, lines are taken to be being written.
+# How long after a line was read sessions count as being written.
 CAPTURING_SECONDS = 2.0
 _ANSWERED = frozenset({"written", "again", "duplicate"})
 
 
 class Meter:
-    """Counts what it is told of since the start; `advanced_at` is when a line was read last."""
+    """Counts since the start; `advanced_at` is when a line was last read."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -33,11 +33,11 @@ class Meter:
 
     @property
     def is_capturing(self) -> bool:
-        """Whether something was read within the last seconds."""
+        """Whether lines were read within the last seconds."""
         return self._now() - (self.advanced_at or 0.0) < CAPTURING_SECONDS
 
     def read(self, step: CaptureStep) -> None:
-        """Take in what one step with a file has committed."""
+        """Count what one step with a file has committed."""
         self.committed_bytes += step.bytes
         self.committed_lines += step.lines
         self.poison_lines += step.poison
@@ -45,7 +45,7 @@ class Meter:
             self.advanced_at = self._now()
 
     def wrote(self, events: Sequence[Event], results: Sequence[WriteResult], took: float) -> None:
-        """Take in what became of one batch, which has just been written in so many seconds."""
+        """Count the results of a batch, and the seconds that it took."""
         if any(result.outcome in _ANSWERED for result in results):
             self.measures.write_seconds.observe(took)
         done = self._now()
@@ -59,7 +59,7 @@ class Meter:
                 self.measures.rejected[REFUSED] += 1
 
     def rejected(self, reasons: Mapping[str, int]) -> None:
-        """Count lines that were not taken; what the log refused was counted with its batch."""
+        """Count rejected lines; events that the log refused were counted with their batch."""
         for reason, count in reasons.items():
             if reason != REFUSED:
                 self.measures.rejected[reason] = self.measures.rejected.get(reason, 0) + count

@@ -1,4 +1,4 @@
-"""Waiting, for time to pass or for something to happen."""
+"""Waiting for a time or for something to happen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SLICE_SECONDS = 0.5
 
 
 class Pause:
-    """Called with seconds, it waits for so long, with signs of life; a stop ends it."""
+    """Waits for the given seconds, with heartbeats; a stop ends the wait."""
 
     def __init__(self, waker: Waker, stop: Stop, heartbeat: Heartbeat) -> None:
         self._waker = waker
@@ -22,20 +22,20 @@ class Pause:
         self._heartbeat = heartbeat
 
     def __call__(self, seconds: float) -> None:
-        """Changes of files that are reported meanwhile are not lost."""
+        """Wait; file changes that are reported meanwhile are not lost."""
         end = time.monotonic() + seconds
         while not self._stop.requested and (left := end - time.monotonic()) > 0:
             self._heartbeat.beat()
             self.until_called(min(left, _SLICE_SECONDS))
 
     def beat(self) -> None:
-        """A sign of life in long work of which nothing is kept until it is done; may end it."""
+        """A heartbeat in long work that stores nothing before its end; raises to end it."""
         self._heartbeat.beat()
         if self._stop.requested:
             raise StopRequested
 
     def until_called(self, seconds: float, *others: int | None) -> None:
-        """Until the waker is called, one of the other descriptors is readable, or for so long."""
+        """Wait until the waker is called or a descriptor is readable, at most this long."""
         called_by = [self._waker.fileno(), *(each for each in others if each is not None)]
         if self._waker.fileno() in select.select(called_by, [], [], max(0.0, seconds))[0]:
             self._waker.clear()

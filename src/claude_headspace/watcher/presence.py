@@ -1,4 +1,4 @@
-"""Says in the log that this machine is there, and how much it has not read yet."""
+"""Records in the log that this machine is alive, and its backlog."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ AT_REST_SECONDS = 60.0
 
 
 class Presence:
-    """For whoever asks which machines there are, and for the end of sessions of those that went."""
+    """For lists of machines, and for ending the sessions of machines that are gone."""
 
     def __init__(self, database: Database, machine: str, work_queue: WorkQueue) -> None:
         self._database = database
@@ -22,7 +22,7 @@ class Presence:
         self._behind = False
 
     def tell(self) -> None:
-        """If it is time; often while something waits to be read."""
+        """Record it if it is time; more often while there is a backlog."""
         now = time.monotonic()
         if now - self._told < BEHIND_SECONDS:
             return

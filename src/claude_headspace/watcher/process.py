@@ -1,4 +1,4 @@
-"""The watcher as a process: put together, run, and ended in order."""
+"""The watcher as a process: assembled, run, and stopped cleanly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _make(config: Config, is_orphaned: Callable[[], bool]) -> Parts:
     except OSError as error:
         directory = config.state.directory
         raise StateUnusable(
-            f"{directory} cannot be written to: {error}: make room or set another state.directory"
+            f"{directory} cannot be written: {error}: free space or set another state.directory"
         ) from error
 
 
@@ -42,14 +42,14 @@ def _only_one(directory: Path) -> Iterator[None]:
 
 
 def _run(config: Config, parts: Parts) -> None:
-    """Capture until a signal asks for the end; returns with everything in flight stored."""
+    """Capture until a signal; returns when everything in flight is stored."""
     parts.stop.listen()
     projects = ", ".join(str(path) for path in config.claude.projects_path)
     logger.info("start: pid %d, capturing %s", os.getpid(), projects)
     for danger in warnings(settings_paths(config.claude.projects_path)):
         logger.warning("%s", danger)
     parts.heartbeat.become("starting")
-    # What was imported stays; looking through it again and again finds nothing.
+    # Imported modules stay; garbage collection need not examine them again.
     gc.collect()
     gc.freeze()
     try:

@@ -1,4 +1,4 @@
-"""Steps with files: changed, deleted or replaced ones, and those with open ends."""
+"""Steps with files: changed, deleted or replaced ones, and unfinished ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Reading:
     meter: Meter
 
     def visit(self, path: str) -> None:
-        """Take one step with what is at a path."""
+        """Take one step with the file at a path."""
         if self.quarantine.holds(path):
             self.quarantine.nudge(path)
             self.work_queue.put_down()
@@ -47,7 +47,7 @@ class Reading:
             self.recent.forget(path)
 
     def _step_at(self, path: str) -> bool:
-        """Whether there was anything at the path."""
+        """Take a step; returns whether there was a file at the path."""
         found = self._open(path)
         if self.sources.detached:
             self.read_detached()
@@ -87,7 +87,7 @@ class Reading:
             self.work_queue.add_fresh(source.path)
 
     def _read_to_end(self, source: ActiveSource) -> bool:
-        """Everything in it, its last line too if that is whole: no more will come."""
+        """Read the rest of it, and its last line if that is complete: the file will not grow."""
         more = True
         while more:
             step = self.capture.step(source)
@@ -114,6 +114,6 @@ class Reading:
         return True
 
     def _take_end(self, source: ActiveSource) -> None:
-        """What is open at the end of a file that does not change: a last line, prompts."""
+        """Read the unfinished end of a file that does not change: a last line, prompts."""
         self.meter.read(self.capture.step_unfinished(source))
         self.meter.read(self.capture.step_untold(source))

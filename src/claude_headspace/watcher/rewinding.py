@@ -1,4 +1,4 @@
-"""What people asked for sessions: those that were just registered are read from the first byte."""
+"""Applying registrations: newly registered sessions are read from their first byte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REGISTRATIONS = "session registrations"
 
 @dataclass(eq=False, kw_only=True)
 class Rewinding:
-    """Applies registrations when one is notified, or when one that failed is due again."""
+    """Applies registrations when notified, or when a failed one is due again."""
 
     database: Database
     timeouts: SessionTimeouts
@@ -27,14 +27,14 @@ class Rewinding:
     boundary: Boundary
 
     def look(self) -> None:
-        """Apply what was asked for meanwhile."""
+        """Apply new registrations, if there are any."""
         notified = REGISTRATION_CHANNEL in self.database.notified()
         failed = REGISTRATIONS in self.boundary.put_off
         if notified or failed or self.timeouts.retries_registrations:
             self.apply()
 
     def apply(self) -> None:
-        """Apply what was asked for, notified or not."""
+        """Apply all registrations, notified or not."""
         self.boundary.run_when_due(REGISTRATIONS, self._apply)
 
     def _apply(self) -> None:
@@ -44,7 +44,7 @@ class Rewinding:
         self.sources.forget()
         paths = set(rewound)
         if not all(_may_be_there(path) for path in rewound):
-            # Stored under another spelling than its own: see `stored_path`.
+            # The stored path may differ from the file's path: see `stored_path`.
             paths.update(p for p in self.work_queue.finished() if stored_path(p) in paths)
         for path in paths:
             self.work_queue.reopen(path)
@@ -52,7 +52,7 @@ class Rewinding:
 
 
 def _may_be_there(path: str) -> bool:
-    """Whether there is a file at the path, as far as is known."""
+    """Whether there may be a file at the path."""
     try:
         return look(path) is not None
     except OSError:

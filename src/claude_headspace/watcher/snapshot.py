@@ -1,4 +1,4 @@
-"""One moment of the watcher, for the status file."""
+"""The watcher's current status, for the status file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from claude_headspace.watcher.meter import Meter
 
 @dataclass(eq=False, kw_only=True)
 class Snapshot:
-    """Called with the watcher's state, it gives the whole status."""
+    """Returns the whole status for a state of the watcher."""
 
     log: Log
     meter: Meter
@@ -40,7 +40,7 @@ class Snapshot:
         self._started_at = time.time()
 
     def __call__(self, state: WatcherState, reason: str | None) -> WatcherStatus:
-        """What the status file says now."""
+        """The current status."""
         self.progress.advance()
         meter, work_queue = self.meter, self.work_queue
         writes = asdict(self.log.writer.counters)
@@ -71,7 +71,7 @@ class Snapshot:
         """What cannot be read now, in one sentence."""
         sentences = [
             told("folders cannot be read", self.scanner.unreadable),
-            told("files are set aside and tried again", self.quarantine.reasons),
+            told("files are in quarantine and tried again", self.quarantine.reasons),
             self.consumer.trouble,
             self.timeouts.trouble,
             told("files cannot be archived", self.archiver.trouble),

@@ -1,4 +1,4 @@
-"""The request to stop, and the time that is left for it."""
+"""The request to stop, and the time allowed for it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from types import FrameType
 
 from claude_headspace.discovery.notifier import Waker
 
-# Of the time allowed for stopping, this share may be spent waiting for Postgres.
+# The share of the time allowed for stopping that may be spent waiting for Postgres.
 _WRITING_SHARE = 0.6
 
 
 class Stop:
-    """Set by a signal; everything else looks at it."""
+    """Set by a signal, and checked by everything else."""
 
     def __init__(self, timeout_seconds: float, waker: Waker) -> None:
         self._timeout = timeout_seconds
@@ -23,11 +23,11 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether to stop."""
+        """Whether a stop was requested."""
         return self._requested_at is not None
 
     def end(self) -> float | None:
-        """The moment, on the monotonic clock, after which no answer is waited for."""
+        """The time on the monotonic clock after which waits for Postgres end."""
         if self._requested_at is None:
             return None
         return self._requested_at + self._timeout * _WRITING_SHARE
@@ -43,6 +43,6 @@ class Stop:
         self.request()
 
     def listen(self) -> None:
-        """Have SIGTERM and SIGINT ask for the stop."""
+        """Make SIGTERM and SIGINT request a stop."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)

@@ -1,4 +1,4 @@
-"""The periodic line in the log that says what was written."""
+"""The periodic summary of writes in the watcher's log file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class Summary:
-    """Logs what the writer did since the last summary."""
+    """Logs what the writer has done since the last summary."""
 
     def __init__(self, counters: WriteCounters, interval_seconds: float) -> None:
         self._counters = counters
@@ -20,13 +20,13 @@ class Summary:
         self._told = (0, 0, 0, 0, 0)
 
     def tell_if_due(self) -> None:
-        """Log once per interval, and only if there was something."""
+        """Log once per interval, if anything was written."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self._interval
             self.tell()
 
     def tell(self) -> None:
-        """Log now, unless there was nothing."""
+        """Log now, if anything was written."""
         c = self._counters
         now = (c.written, c.duplicates, c.rejected, c.failed, c.retries)
         if now == self._told:

@@ -1,4 +1,4 @@
-"""Files whose end leaves something open: a line without its newline, a prompt without a line."""
+"""Files with an unfinished end: a line without a newline, or a prompt without a line."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from claude_headspace.capture.sources import ActiveSource
 
 
 class Unfinished:
-    """Knows how long each has been still; after `wait_seconds` it is to be taken as it is."""
+    """Knows how long each file has been idle; after `wait_seconds` its end is read as it is."""
 
     def __init__(self, wait_seconds: float) -> None:
         self._wait = wait_seconds
-        # The size when last seen, and when it is due.
+        # The size when last seen, and when its end is due.
         self._files: dict[str, tuple[int, float]] = {}
 
     def __len__(self) -> int:
@@ -25,11 +25,11 @@ class Unfinished:
 
     @property
     def due(self) -> float | None:
-        """When, on the monotonic clock, the next one is to be taken."""
+        """When, on the monotonic clock, the next one is due."""
         return min((due for _, due in self._files.values()), default=None)
 
     def note(self, source: ActiveSource, step: CaptureStep) -> None:
-        """A file was read as far as it goes now."""
+        """Record that a file was read to its current end."""
         if not step.unfinished and not step.holds_prompts:
             self.forget(source.path)
             return
@@ -41,11 +41,11 @@ class Unfinished:
             self._files[source.path] = (seen.st_size, due)
 
     def forget(self, path: str) -> None:
-        """Nothing of this file is open any more."""
+        """Forget a file whose end is complete."""
         self._files.pop(path, None)
 
     def take_due(self) -> Iterator[tuple[str, int]]:
-        """Path and size of each that has been still for long enough."""
+        """Path and size of each file that has been idle for long enough."""
         now = time.monotonic()
         for path in [path for path, (_, due) in self._files.items() if due <= now]:
             yield path, self._files.pop(path)[0]

@@ -1,4 +1,4 @@
-"""Which files may have lines that are not in the log yet, for callers that must wait."""
+"""Files that may have lines that are not in the log yet, for callers that must wait."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from claude_headspace.discovery.work_queue import WorkQueue
 from claude_headspace.quarantine import Quarantine
 from claude_headspace.watcher.unfinished import Unfinished
 
-# What is to come after a file that cannot be read waits for so many tries: the file that took its
-# place, the end of its session.
+# For how many tries of an unreadable file the file that replaced it, and the end of its session,
+# wait.
 PATIENT_TRIES = 5
 
 
 class Unread:
-    """Asks the files of a session, and whatever keeps files from being read."""
+    """Knows the files of a session, and what keeps files from being read."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Unread:
         self._unfinished = unfinished
 
     def of_session(self, session: UUID) -> bool:
-        """Whether files of the session have lines that are not in the log; they are next then."""
+        """Whether files of the session have lines that are not in the log; these are read next."""
         waiting = False
         for seen in transcripts_of(self._roots, str(session)):
             if seen.path in self._quarantine:
@@ -44,7 +44,7 @@ class Unread:
         return waiting
 
     def paths(self, unreadable: Iterable[str]) -> set[str]:
-        """Files that cannot be read, and those at or below places that cannot be seen."""
+        """Unreadable files, and files at or below unreadable places."""
         unread = set(self._quarantine)
         for place in unreadable:
             unread.update((place, *self._work_queue.below(place)))

@@ -32,7 +32,7 @@ from claude_headspace.web.stream import Streams
 from claude_headspace.web.waiting import watch_waits
 
 ORPHAN_CHECK_SECONDS = 0.5
-# Of transcripts that wait to be read; what one live session writes at once is less.
+# A backlog of transcripts; what one live session writes at once is less.
 BACKLOG_BYTES = 4_000_000
 
 log = logging.getLogger("claude_headspace.web")
@@ -83,7 +83,7 @@ def _make_entrance(config: Config, pool: ReadPool) -> Entrance:
 
 
 def _make_way_for_a_successor(supervisor: Supervisor) -> None:
-    """Without its supervisord this goes on telling so, until the next one wants the port."""
+    """After its supervisord has ended, keep reporting that until the next one needs the port."""
     is_orphan = parent_check()
 
     def watch() -> None:

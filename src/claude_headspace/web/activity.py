@@ -30,7 +30,7 @@ MOST_BARS = {"hour": 60, "day": 144, "month": 31, "year": 53}
 
 @dataclass(frozen=True, slots=True)
 class ActivityQuestion:
-    """Which stretch of time: the range that holds `at`, else the newest."""
+    """The stretch of time: the range that contains `at`, else the newest."""
 
     range: Range = "day"
     at: Moment | None = None
@@ -93,7 +93,7 @@ def _newest(reader: Reader) -> datetime | None:
 
 
 def _bounds(range_: Range, at: datetime) -> tuple[datetime, datetime]:
-    """The hour, day, month or year on the wall in which a moment lies."""
+    """The hour, day, month or year of local time that contains a moment."""
     at = at.replace(minute=0, second=0, microsecond=0)
     if range_ == "hour":
         return at, at + timedelta(hours=1)
@@ -110,7 +110,7 @@ def _bounds(range_: Range, at: datetime) -> tuple[datetime, datetime]:
 
 
 def _busy_hours(reader: Reader, start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """Of a day the six or twelve hours in which all of it happened, where they are enough."""
+    """Six or twelve hours of a day, where they contain everything that happened in it."""
     row = reader.first(
         "SELECT min(timestamp), max(timestamp) FROM events WHERE event_type = 'turn_detected'"
         " AND timestamp >= %s AND timestamp < %s",
@@ -132,7 +132,7 @@ def _exactly(start: datetime, end: datetime) -> Buckets:
 
 
 def _zoom(asked: ActivityQuestion, since: datetime, until: datetime) -> str:
-    """A bar leads one range deeper; of an hour, to what happened in it."""
+    """The link of a bar: one range deeper; in an hour, the events."""
     if asked.range in SMALLER:
         return with_query(range=SMALLER[asked.range], at=since.isoformat())
     return address("events.show", since=since.isoformat(), until=until.isoformat())
@@ -166,7 +166,7 @@ def _drawn(lane: Lane, session: Session, buckets: Buckets, now: datetime) -> Dra
     stalled = kind == "stalled" and last < now and buckets.start <= now < buckets.end
     told += ", stalled since" * stalled
     return DrawnLane(
-        session, f"At work {told}", [place(span) for span in lane.spans],
+        session, f"Working {told}", [place(span) for span in lane.spans],
         [place(span) for span in lane.waits],
         [round(buckets.share(at) * WIDTH, 1) for at in lane.prompts],
         kind == "work" and buckets.start <= now < buckets.end,

@@ -1,4 +1,4 @@
-"""Where the web application is, who answers there, and a way in. Imports no web framework."""
+"""The web application's address, who answers there, and a login link. Imports no framework."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LIMIT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class AnsweringInstance:
-    """Who answers on the web port: the key of its state directory, and its process."""
+    """Who answers on the web port: the key of the state directory, and the process."""
 
     state: str
     pid: int
 
 
 def answering_instance(config: Config) -> AnsweringInstance | None:
-    """The instance of ours that answers on the web port, if there is one."""
+    """The Claude Headspace that answers on the web port, if any."""
     connection = http.client.HTTPConnection(config.web.host, config.web.port, timeout=LIMIT_SECONDS)
     try:
         connection.request("GET", "/health")
@@ -40,5 +40,5 @@ def web_address(config: Config) -> str:
 
 
 def one_time_link(config: Config) -> str:
-    """What opens the page in a browser, once, within an hour."""
+    """A link that opens the page in a browser, once, within an hour."""
     return f"{web_address(config)}/open?code={new_link_code(config.state.directory)}"

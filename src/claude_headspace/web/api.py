@@ -1,4 +1,4 @@
-"""The API: the questions of `claude_headspace.read`, as JSON, CSV and JSON Lines."""
+"""The API: the queries of `claude_headspace.read`, as JSON, CSV and JSON Lines."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 
 
 _ID_DIGITS = 20
-# Numbers would be taken for seconds since 1970.
+# Plain numbers would be read as seconds since 1970.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list of the API: what it is asked with, what one row is, and who answers."""
+    """A list of the API: its parameters, its rows, and the function that answers."""
 
     name: str
     summary: str
@@ -62,13 +62,13 @@ class Listing:
 
     @property
     def path(self) -> str:
-        """Where it is, without the ending that names a format."""
+        """Its path, without the ending that names a format."""
         return f"/api/{self.below}{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """One thing of the API by its name."""
+    """A single object of the API, by its name."""
 
     path: str
     parameter: str
@@ -84,7 +84,7 @@ def _event(reader: Reader, name: str) -> Event | None:
 
 LISTINGS: tuple[Listing, ...] = (
     Listing(
-        "sessions", "Sessions, the newest line first", SessionQuestion, ListedSession, list_sessions
+        "sessions", "Sessions, newest line first", SessionQuestion, ListedSession, list_sessions
     ),
     Listing(
         "turns",
@@ -102,10 +102,10 @@ LISTINGS: tuple[Listing, ...] = (
         Happening,
         list_happenings,
     ),
-    Listing("tools", "Calls of tools, newest first", ToolQuestion, ListedCall, list_calls),
-    Listing("usage", "What models were used for", UsageQuestion, Usage, list_usage),
-    Listing("hosts", "Machines, those that are alive first", HostQuestion, Host, list_hosts),
-    Listing("search", "What was found, newest first", SearchQuestion, Hit, search),
+    Listing("tools", "Tool calls, newest first", ToolQuestion, ListedCall, list_calls),
+    Listing("usage", "Tokens used, by model", UsageQuestion, Usage, list_usage),
+    Listing("hosts", "Machines, live ones first", HostQuestion, Host, list_hosts),
+    Listing("search", "Search results, newest first", SearchQuestion, Hit, search),
 )
 SINGLES: tuple[Single, ...] = (
     Single("/api/sessions/<session>", "session", "One session", ListedSession, one_listed_session),
@@ -114,7 +114,7 @@ SINGLES: tuple[Single, ...] = (
 
 
 def api_routes(pool: ReadPool, look: Callable[[], Verdict]) -> Blueprint:
-    """All of `/api` but the stream of events, which is no affair of a thread."""
+    """All of `/api` except the event stream, which needs no thread."""
     routes = Blueprint("api", __name__)
     for listing in LISTINGS:
         for ending in ("", *FORMATS):
@@ -163,20 +163,22 @@ def _add_single(routes: Blueprint, pool: ReadPool, single: Single) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Nothing:
-    """A question without any parameter."""
+    """A query without parameters."""
 
 
 def read_question(kind: type, names: Mapping[str, str]) -> Any:
-    """The question in the request's address; BadQuestion says which part cannot be read."""
+    """The query in the request's address; BadQuestion names the part that is wrong."""
     hints = get_type_hints(kind)
     known = {ASKED_AS.get(field.name, field.name): field.name for field in fields(kind)}
     given: dict[str, Any] = dict(names)
     for asked, values in request.args.lists():
         name = known.get(asked)
         if name is None or name in names:
-            raise BadQuestion(asked, f"is no parameter here: {', '.join(sorted(known)) or 'none'}")
+            raise BadQuestion(
+                asked, f"unknown parameter (known: {', '.join(sorted(known)) or 'none'})"
+            )
         if datetime in get_args(hints[name]) and not _DATE.match(values[-1]):
-            raise BadQuestion(name, f"{values[-1][:40]!r} is no ISO 8601 time with a zone")
+            raise BadQuestion(name, f"{values[-1][:40]!r} is not an ISO 8601 time with a zone")
         given[name] = values if _is_list(hints[name]) else values[-1]
     try:
         return msgspec.convert(given, kind, strict=False)

@@ -1,4 +1,4 @@
-"""The web application: health, figures, the API, and how a browser gets in."""
+"""The web application: health, metrics, the API, and the login of a browser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from claude_headspace.read.connection import ReadPool
 
 _DATA = (".json", ".jsonl", ".csv")
-# Not a redirect: a link that was clicked on another site's page would come without its cookie.
+# Not a redirect: after a click on another site the browser would not send the new cookie.
 _WELCOME = '<!doctype html><meta http-equiv="refresh" content="0; url=/"><a href="/">Open</a>'
 
 
@@ -58,11 +58,11 @@ def _guard_requests(app: Flask, guard: Guard) -> None:
 
     @app.get(LINK_PATH)
     def enter() -> tuple[Response, int] | Response:
-        """What `claude-headspace open` opens."""
+        """The page that `claude-headspace open` opens."""
         value = guard.cookie_for(request.args.get("code", ""))
         if value is None:
-            told = "this link was used already or is over an hour old"
-            return answer(Problem(403, "used_link", told, "get one: `claude-headspace open`"))
+            told = "this link has been used or is over an hour old"
+            return answer(Problem(403, "used_link", told, "get a new one: `claude-headspace open`"))
         response = Response(_WELCOME)
         response.set_cookie(
             guard.cookie, value, max_age=COOKIE_SECONDS, httponly=True, samesite="Strict"
@@ -87,7 +87,7 @@ def _tell(error: HeadspaceError) -> tuple[Response, int]:
 
 
 def _tell_http(error: HTTPException) -> Response | tuple[Response, int]:
-    if error.response is not None:  # such as a redirect, which has its own
+    if error.response is not None:  # such as a redirect, which has its own response
         return Response(error.get_response())  # type: ignore[arg-type]
     kind = error.name.lower().replace(" ", "_")
     told = (

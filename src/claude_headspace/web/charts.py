@@ -1,4 +1,4 @@
-"""Charts that the server draws: geometry for SVG, each bar a link that is a filter."""
+"""Charts that the server draws: geometry for SVG; each bar links to a filter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One part of the time: what it holds, and where it is drawn."""
+    """One part of the time: its count, and where it is drawn."""
 
     label: str
     count: int
@@ -28,7 +28,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """A histogram: `selected` is (x, width) of the stretch that is filtered by."""
+    """A histogram; `selected` is (x, width) of the filtered stretch of time."""
 
     bars: tuple[Bar, ...]
     ticks: tuple[str, ...]
@@ -50,7 +50,7 @@ def bars_of(
     chosen: tuple[datetime | None, datetime | None] = (None, None),
     height: float = 52,
 ) -> Bars:
-    """The parts as bars, the tallest of this height; a bar that is not empty can be seen."""
+    """The parts as bars, the tallest of this height; every bar that is not empty is visible."""
     most = max(counts, default=0)
     scale = height / most if most else 0
     bars = []

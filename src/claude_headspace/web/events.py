@@ -1,4 +1,4 @@
-"""Events: what happened, newest first, live."""
+"""The view Events: what happened, newest first, live."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A happening as it is shown: `lead` stands before the text, `code` says it is a machine's."""
+    """A row of the view: `lead` precedes the text, `code` marks text of a machine."""
 
     what: Happening
     title: str
@@ -48,7 +48,7 @@ class Row:
 
     @property
     def payload(self) -> str:
-        """Where all of it is."""
+        """The address of the whole payload."""
         if self.what.event_id is not None:
             return address("events.show_one", event_id=self.what.event_id)
         return address("session.show_call", uuid=self.what.session, call_id=self.what.call_id or "")
@@ -56,7 +56,7 @@ class Row:
 
 @view.get("/events")
 def show() -> str:
-    """A page of what happened, with counts of the time around it."""
+    """A page of what happened, with a chart of the time around it."""
     asked = read_question(HappeningQuestion, {})
     with frame().pool.reading() as reader:
         moment = as_of(reader)
@@ -88,7 +88,7 @@ def show() -> str:
 
 
 def _stretch(asked: HappeningQuestion, rows: Sequence[Happening]) -> Buckets:
-    """The time that the chart shows: some hours up to the newest, or what was chosen, with
+    """The time that the chart shows: some hours up to the newest event, or the chosen stretch and
     twice as much before it.
     """
     newest = rows[0].at if rows else datetime.now(UTC)
@@ -117,7 +117,7 @@ def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
 
 @view.get("/events/<int:event_id>")
 def show_one(event_id: int) -> str:
-    """One event, all of it; the body of its row for the script."""
+    """One event in full; for the script, only the body of its row."""
     with frame().pool.reading() as reader:
         event = find_event(reader, event_id)
     if event is None:

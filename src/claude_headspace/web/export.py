@@ -1,4 +1,4 @@
-"""A whole session as Markdown, to be kept or given away: secrets are masked as far as known."""
+"""A whole session as Markdown, to store or share; known kinds of secrets are masked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OUTCOMES = {None: "no result", "ok": "", "error": "failed", "denied": "declined
 
 
 def as_markdown(session: Session, exchanges: Sequence[Exchange]) -> str:
-    """Prompts as headings, answers as they were said, a line for each call."""
+    """Prompts as headings, answers unchanged, one line per call."""
     told = [f"# {session.title or session.uuid}", ""]
     began = f", {moment(session.started_at)}" if session.started_at else ""
     told.append(f"{session.project} on {session.host}{began}. Session {session.uuid}.")

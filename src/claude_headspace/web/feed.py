@@ -1,7 +1,8 @@
-"""New events for all open streams: one connection listens, and the newest are kept encoded.
+"""New events for all open streams: one connection listens, and the newest are held encoded.
 
-The thread of the feed reads in the safe order of the log; streams of the event loop take what
-they lack, each at its own pace. One that is further behind than the feed remembers asks the log.
+The feed's thread reads the log in its safe order. Streams in the event loop take the events that
+they lack, each at its own pace. A stream that is further behind than the feed remembers reads the
+log.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ log = logging.getLogger("claude_headspace.web")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One event, encoded for all who want it."""
+    """One event, encoded once for all streams."""
 
     id: int
     type: str
@@ -44,7 +45,7 @@ class Line:
 
 
 class Feed:
-    """What streams share. All but the thread's own methods belong to the event loop."""
+    """What streams share. Only the thread's own methods run outside the event loop."""
 
     def __init__(self, url: Callable[[], str], pool: ReadPool) -> None:
         self._pool = pool
@@ -60,10 +61,10 @@ class Feed:
         self._bytes = 0
         self._begins = 0
         self._streams = 0
-        # Counts the times that streams came where there were none.
+        # Counts how often a first stream has joined.
         self._round = 0
         self._changed = asyncio.Event()
-        # Up to here every id is given for good, and every event was handed on; None: not known.
+        # Up to here every id is final, and every event was handed on; None: unknown.
         self.horizon: Cursor | None = None
 
     @property
@@ -72,7 +73,7 @@ class Feed:
         return self._streams
 
     def join(self) -> None:
-        """One more stream wants events; the first one those from now on."""
+        """Add a stream; the first one receives events from now on."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             threading.Thread(target=self._work, name="feed", daemon=True).start()
@@ -83,18 +84,18 @@ class Feed:
         self._wanted.set()
 
     def leave(self) -> None:
-        """One stream fewer; without any, nobody asks the log."""
+        """Remove a stream; without streams the log is not read."""
         self._streams -= 1
         if not self._streams:
             self._wanted.clear()
 
     @property
     def changed(self) -> asyncio.Event:
-        """Is set as soon as there is more, or the horizon is another; take it before looking."""
+        """Set as soon as there are new events or another horizon; take it before looking."""
         return self._changed
 
     async def after(self, cursor: int) -> tuple[Sequence[Line], int]:
-        """What follows this id, and the id up to which that is all."""
+        """The events after this id, and the id up to which they are complete."""
         horizon = self.horizon or 0
         if cursor >= self._begins:
             return [line for line in self._lines if line.id > cursor], horizon
@@ -112,15 +113,15 @@ class Feed:
             try:
                 self._follow(this)
             except CursorAhead as error:
-                log.warning("streams go on from the end: %s", error)
+                log.warning("the log was reset: streams continue from its new end: %s", error)
                 self._tell(self._forget, this, None)
             except HeadspaceError as error:
                 log.warning("streams wait: %s", error)
                 time.sleep(_REST_SECONDS)
 
     def _follow(self, this: int) -> None:
-        """Hand on what is final, for as long as anybody wants it."""
-        # Without types it finds out how far ids are final, and reads nothing.
+        """Hand on final events while there are streams."""
+        # Without types the follower only finds out how far ids are final.
         follower = Follower(self._database, self.horizon or 0, types=())
         follower.listen()
         if self.horizon is None:
@@ -155,7 +156,7 @@ class Feed:
         self._wake()
 
     def _forget(self, this: int, horizon: Cursor | None) -> None:
-        """Begin anew: what comes is what follows this id."""
+        """Start again with the events after this id."""
         if this != self._round:
             return
         self._lines.clear()

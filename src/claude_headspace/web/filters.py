@@ -1,4 +1,4 @@
-"""Filters as links: chips that take one away, facets that add one."""
+"""Filters as links: chips remove one, facets add one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_headspace.web.words import moment, place
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A filter in effect, and this view without it."""
+    """A filter in effect, and the link that removes it."""
 
     name: str
     value: str
@@ -22,7 +22,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A value that can be filtered by: a click adds it, or takes it away."""
+    """A value to filter by: a click adds or removes it."""
 
     value: str
     label: str
@@ -44,7 +44,7 @@ _LABELS: Mapping[str, Callable[[str], str]] = {"project": place}
 
 
 def label_of(name: str, value: str) -> str:
-    """A value as it is shown; one with a minus is not wanted."""
+    """A value as it is shown; a minus excludes it."""
     if value.startswith("-"):
         return f"not {label_of(name, value[1:])}"
     return _LABELS.get(name, str)(value)
@@ -58,7 +58,7 @@ def facet_of(
     *,
     one: bool = False,
 ) -> Facet:
-    """The field's values with their counts; with `one`, a choice replaces the one before."""
+    """The field's values with their counts; with `one`, a choice replaces the previous one."""
     wanted = [value for value in chosen if not value.startswith("-")]
     values = {**dict.fromkeys(wanted, 0), **counts}
     return Facet(
@@ -84,7 +84,7 @@ def _toggled(chosen: Sequence[str], value: str, *, one: bool) -> list[str]:
 
 
 def chips_of(asked: Any, names: Mapping[str, str]) -> list[Chip]:
-    """A chip for each value of these fields of a question; titles by name."""
+    """A chip for each value of these fields of a query; titles by name."""
     chips = []
     for name, title in names.items():
         given = getattr(asked, name)
@@ -109,7 +109,7 @@ def period_chips(since: datetime | None, until: datetime | None) -> list[Chip]:
 
 
 def choose(name: str, title: str, labels: Mapping[str, str], chosen: str) -> Facet:
-    """One of several, without counts."""
+    """A choice of one among several, without counts."""
     return Facet(
         name,
         title,

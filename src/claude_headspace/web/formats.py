@@ -1,4 +1,4 @@
-"""A page of rows as CSV or as JSON Lines; what follows it is named in the header `Link`."""
+"""A page of rows as CSV or JSON Lines; the header `Link` names the next page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flask import Response, request
 from claude_headspace.read.paging import Page
 
 FORMATS = (".json", ".csv", ".jsonl")
-# What a spreadsheet would take for a formula.
+# What a spreadsheet would read as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -36,7 +36,7 @@ def as_table(page: Page[Any], ending: str, name: str) -> Response:
 
 
 def csv_lines(rows: Iterable[Any]) -> Iterator[str]:
-    """Rows, which are all of one dataclass, with a line of their names before them."""
+    """Rows of one dataclass, after a line with the names of its fields."""
     line = io.StringIO()
     writer = csv.writer(line)
     for number, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""What stands around every view: names of views, health in words, keys; and how errors look."""
+"""The frame of every view: navigation, health in words, keys; and error pages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pages = Blueprint("pages", __name__, template_folder="templates", static_folder=
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the views work with: the log, the verdict of this moment, the settings."""
+    """What the views use: the log, the current verdict, the settings."""
 
     config: Config
     pool: ReadPool
@@ -66,21 +66,21 @@ def add_pages(app: Flask, frame: Frame) -> None:
 
 
 def frame() -> Frame:
-    """Of the application that answers this request."""
+    """The frame of the application that answers this request."""
     found: Frame = current_app.extensions[EXTENSION]
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """What a view is as of: the newest event, and the newest line of a session that goes on."""
+    """The state that a view shows: the newest event, and the newest line of an open session."""
 
     event_id: int
     line: str
 
 
 def as_of(reader: Reader) -> AsOf:
-    """Ask this before what a view shows: whatever comes after it is news."""
+    """Read this before the data of a view: everything after it is new."""
     return reader.fetch(AsOf, _AS_OF)[0]
 
 
@@ -110,7 +110,7 @@ def health_strip(seconds: float = VERDICT_SECONDS) -> Strip:
 
 
 def told(problem: Problem) -> str:
-    """A problem as a page."""
+    """The page for a problem."""
     kind, title = _TITLES.get(problem.kind, ("", problem.message))
     return render_template(
         "told.html", view="", views=VIEWS, needing=0, kind=kind, title=title, problem=problem,
@@ -121,16 +121,16 @@ def told(problem: Problem) -> str:
 _TITLES = {
     "no_token": ("", "Open this page with your own link"),
     "used_link": ("", "This link was used before"),
-    "too_long": ("warn", "This question takes more than 5 s"),
+    "too_long": ("warn", "This query took more than 5 s"),
     "database_unavailable": ("broken", "This page can’t be read now"),
-    "bad_request": ("warn", "This can’t be asked"),
-    "not_found": ("", "There is nothing of this name"),
+    "bad_request": ("warn", "Invalid request"),
+    "not_found": ("", "Not found"),
 }
 
 
 @cache
 def icon(name: str) -> Markup:
-    """One of the shapes that stand at the head of every page."""
+    """One of the icons that every page defines."""
     kind = "i fold" if name == "fold" else "i"
     return Markup('<svg class="{}" aria-hidden="true"><use href="#{}"/></svg>').format(kind, name)
 

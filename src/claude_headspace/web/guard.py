@@ -1,6 +1,6 @@
 """Which requests are answered, and the headers of every answer.
 
-A port of 127.0.0.1 is open to every user and to every web page of the machine.
+A port of 127.0.0.1 is open to every user of the machine and to every web page in their browsers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-# They say nothing of what is in the log.
+# They reveal nothing of the log.
 OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
 LINK_PATH = "/open"
 STATIC = "/static/"
@@ -38,12 +38,12 @@ _BEARER = "Bearer "
 
 
 class Guard:
-    """Decides from the headers of a request; their names are in small letters."""
+    """Decides from the headers of a request, whose names are in lower case."""
 
     def __init__(self, state_directory: Path, own_name: str) -> None:
         self._state = state_directory
         self._names = _LOCAL_NAMES | {own_name.lower()}
-        # Cookies know no ports: each instance on this machine has a name of its own.
+        # Cookies ignore ports: each instance on this machine needs a name of its own.
         self.cookie = f"claude_headspace_{state_key(state_directory)[:8]}"
 
     def refusal(self, path: str, headers: Mapping[str, str]) -> Problem | None:
@@ -60,23 +60,25 @@ class Guard:
         return Problem(
             401,
             "no_token",
-            "this needs the token of the instance",
+            "the instance's token is required",
             "open the page with `claude-headspace open`; a program sends"
             " `Authorization: Bearer $(claude-headspace token)`",
         )
 
     def foreign(self, headers: Mapping[str, str]) -> Problem | None:
-        """A request under another name than ours, or from a page of somebody else's."""
+        """Why a request for another host name, or from another site's page, is refused."""
         host, origin = headers.get("host", ""), headers.get("origin")
         if _name_in(f"//{host}") not in self._names:
             problem = "this server answers only under its own local name"
             return Problem(403, "foreign_host", problem)
         if origin is not None and origin.lower() != f"http://{host.lower()}":
-            return Problem(403, "foreign_origin", "only pages of this server may ask it")
+            return Problem(
+                403, "foreign_origin", "only pages of this server may send requests to it"
+            )
         return None
 
     def knows(self, headers: Mapping[str, str]) -> bool:
-        """Whether the one who asks has the token, or the cookie that was given for a link."""
+        """Whether the request has the token, or a cookie that was given for a link."""
         token = token_of(self._state)
         given = headers.get("authorization", "")
         if given.startswith(_BEARER):
@@ -85,7 +87,7 @@ class Guard:
         return same(kept, cookie_value(token))
 
     def cookie_for(self, code: str) -> str | None:
-        """What a browser is to keep that comes with the code of a link, if that is good."""
+        """The cookie for a browser that brings the code of a link, if the code is valid."""
         return cookie_value(token_of(self._state)) if redeem(self._state, code) else None
 
 

@@ -1,4 +1,4 @@
-"""Health for people and monitors, figures for Prometheus; strangers learn nothing private."""
+"""Health for people and monitors, metrics for Prometheus; without a token, nothing private."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from claude_headspace.config import Config
     from claude_headspace.health.verdict import Verdict
 
-# Where a reason goes on to name what it is about: a path, a host, what Postgres said.
+# Where a reason begins to name private things: a path, a host, a message of Postgres.
 _DETAILS = (": ", "; ", " (", ", ")
 _PRIVATE = ("/", '"', "'")
 _TOLD_TO_ALL = frozenset({"state", "supervisor_state", "listener", "enforcer", "status_problem"})
@@ -65,7 +65,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def for_strangers(verdict: Verdict) -> dict[str, Any]:
-    """The same without paths, names, and words of others: figures, and what is wrong in short."""
+    """The same without paths, names and quoted messages: figures and short reasons."""
     return {
         "status": verdict.status,
         "reasons": [in_short(reason) for reason in verdict.reasons],
@@ -75,7 +75,7 @@ def for_strangers(verdict: Verdict) -> dict[str, Any]:
 
 
 def in_short(reason: str) -> str:
-    """A reason up to the part that names a path or quotes somebody."""
+    """A reason up to the part that names a path or quotes a message."""
     private = min((reason.find(mark) for mark in _PRIVATE if mark in reason), default=None)
     if private is None:
         return reason

@@ -1,6 +1,6 @@
-"""Markdown of a transcript as HTML that can do nothing: it is text that anybody may have written.
+"""Markdown of a transcript as harmless HTML: anybody may have written the text.
 
-No HTML passes, no picture is fetched, and links lead to http and https alone.
+HTML is escaped, images are not loaded, and links lead only to http and https.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SAFE_LINK = re.compile(r"https?://", re.IGNORECASE)
 
 @lru_cache(maxsize=2048)
 def rendered(text: str) -> Markup:
-    """The text as HTML; of a very long one the rest stands as it is."""
+    """The text as HTML; the rest of a very long text stays plain."""
     if not _SPECIAL.search(text):
         parts = (part.strip("\n") for part in re.split(r"\n{2,}", text))
         return Markup("".join(f"<p>{escape(part)}</p>" for part in parts if part))
@@ -36,7 +36,7 @@ def rendered(text: str) -> Markup:
 
 @lru_cache(maxsize=1024)
 def inline(text: str) -> Markup:
-    """One line of it, without links and blocks: for words inside a link or a row."""
+    """One line of Markdown without links and blocks, for use inside a link or a row."""
     parts = re.split(r"`([^`\n]+)`", _MARKS.sub(" ", text).strip())
     return Markup(
         "".join(f"<code>{escape(p)}</code>" if n % 2 else escape(p) for n, p in enumerate(parts))
@@ -60,7 +60,7 @@ def _parser() -> MarkdownIt:
 
 
 def _code(tokens: Sequence[Token], index: int, *_: Any) -> str:
-    """A block with its own button, in reach of the keyboard since it may scroll."""
+    """A code block with a copy button, focusable because it may scroll."""
     token = tokens[index]
     name = escape(token.info.split()[0][:30]) if token.info.strip() else ""
     caption = f"<figcaption><b>{name}</b>{_COPY}</figcaption>" if name else _COPY
@@ -75,7 +75,7 @@ _COPY = '<button class="btn bare" type="button" data-copy="code" hidden>Copy</bu
 
 
 def _heading(tokens: Sequence[Token], index: int, *_: Any) -> str:
-    """The page's own headings come first: those of a text begin at the third level."""
+    """Headings of a text begin at the third level, below the page's own."""
     level = "h3" if tokens[index].tag in ("h1", "h2") else "h4"
     return f"<{'' if tokens[index].nesting > 0 else '/'}{level}>"
 
@@ -86,7 +86,7 @@ def _link(tokens: Sequence[Token], index: int, *_: Any) -> str:
 
 
 def _cell(tokens: Sequence[Token], index: int, *_: Any) -> str:
-    """Without the style that aligns it: the page's policy allows none."""
+    """A cell without its alignment style, which the page's security policy forbids."""
     return f"<{tokens[index].tag}>"
 
 

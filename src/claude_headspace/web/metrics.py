@@ -1,6 +1,6 @@
-"""The verdict's figures in Prometheus' names; no label takes unbounded values.
+"""The verdict's figures as Prometheus metrics; no label takes unbounded values.
 
-Every series is there at any time, at 0 where nothing is known: what is absent raises no alarm.
+Every series always exists, at 0 where nothing is known: an absent series raises no alarm.
 """
 
 from __future__ import annotations
@@ -30,28 +30,34 @@ _COUNTERS = {
     "duplicates": ("events_duplicate", "Events that were in the log already."),
     "failed_writes": ("write_failures", "Events whose write failed after all retries."),
     "retries": ("write_retries", "Retries of writes."),
-    "committed_bytes": ("read_bytes", "Bytes of transcripts that are accounted for."),
-    "committed_lines": ("read_lines", "Lines of transcripts that are accounted for."),
+    "committed_bytes": ("read_bytes", "Bytes of transcripts that are committed."),
+    "committed_lines": ("read_lines", "Lines of transcripts that are committed."),
 }
 _GAUGES = {
-    "poison_lines": ("poison_lines", "Lines set aside because they killed the watcher."),
-    "backlog_bytes": ("unread_bytes", "Bytes on disk that are not accounted for yet."),
+    "poison_lines": ("poison_lines", "Lines rejected because they killed the watcher."),
+    "backlog_bytes": ("unread_bytes", "Bytes on disk that are not committed yet."),
     "backlog_files": ("unread_files", "Files with such bytes."),
     "files": ("files_active", "Files being followed."),
     "sessions": ("sessions_active", "Sessions being followed."),
     "uptime_seconds": ("watcher_uptime_seconds", "Age of the watcher's process."),
 }
-# All of these are 0 for never.
+# All of these are 0 if it never happened.
 _MOMENTS = {
-    "last_write": ("last_write_timestamp_seconds", "When an event was last written."),
-    "last_heartbeat": ("heartbeat_timestamp_seconds", "When the watcher last gave a sign of life."),
-    "failing_since": ("failing_since_timestamp_seconds", "Since when writes have been failing."),
-    "oldest_unread": ("oldest_unread_timestamp_seconds", "Since when the oldest line waits."),
+    "last_write": ("last_write_timestamp_seconds", "Time of the last written event."),
+    "last_heartbeat": ("heartbeat_timestamp_seconds", "Time of the watcher's last heartbeat."),
+    "failing_since": (
+        "failing_since_timestamp_seconds",
+        "Time since which writes have been failing.",
+    ),
+    "oldest_unread": (
+        "oldest_unread_timestamp_seconds",
+        "Time since which the oldest line has waited.",
+    ),
 }
 
 
 def registry_of(verdict: Verdict, restarts: int, measures: Measures | None) -> CollectorRegistry:
-    """A registry for one scrape; `restarts` counts all that the history knows of."""
+    """A registry for one scrape; `restarts` counts all restarts in the history."""
     registry = CollectorRegistry()
     registry.register(_Figures(verdict, restarts, measures or Measures()))
     return registry
@@ -66,9 +72,9 @@ class _Figures(Collector):
     def collect(self) -> Iterator[Metric]:
         yield _labelled("build_info", "The version.", {"version": {_version(): 1}})
         machine = str(self._verdict.checks.get("machine", {}).get("id") or "")
-        yield _labelled("machine_info", "Whose figures these are.", {"machine": {machine: 1}})
+        yield _labelled("machine_info", "The machine of these figures.", {"machine": {machine: 1}})
         states = {status: float(status == self._verdict.status) for status in _STATUSES}
-        yield _labelled("health", "The verdict, one series each.", {"status": states})
+        yield _labelled("health", "The verdict, one series per status.", {"status": states})
         yield from _watcher(self._verdict.checks["watcher"])
         yield from _measures(self._measures)
         yield from _guard(self._verdict.checks["guard"])
@@ -78,7 +84,9 @@ class _Figures(Collector):
 
 def _watcher(check: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("up", "Whether the watcher runs.", check["running"])
-    yield _gauge("watcher_crash_loop", "Whether the watcher is given up.", check["tripped"])
+    yield _gauge(
+        "watcher_crash_loop", "Whether the guard has given the watcher up.", check["tripped"]
+    )
     text = "Whether the watcher's status file could be read; else its figures are 0."
     yield _gauge("watcher_status_readable", text, "status_problem" not in check)
     for key, (name, text) in _COUNTERS.items():
@@ -95,11 +103,11 @@ def _measures(measures: Measures) -> Iterator[Metric]:
     text = "Events written since the watcher's start."
     yield _counters("events_written", text, "event_type", written)
     rejected = dict.fromkeys(REJECTION_REASONS, 0) | measures.rejected
-    text = "Lines and events that were not taken."
+    text = "Lines and events that were rejected."
     yield _counters("events_rejected", text, "reason", rejected)
-    text = "One batch of events, with its retries, until it is durable."
+    text = "Time to write one batch of events durably, retries included."
     yield _histogram("write_duration_seconds", text, measures.write_seconds)
-    text = "Events read within a minute of their own time: from that time until they are durable."
+    text = "Time from an event to its durable write, for events read within a minute."
     yield _histogram("event_lag_seconds", text, measures.lag_seconds)
 
 
@@ -111,7 +119,7 @@ def _guard(check: dict[str, Any]) -> Iterator[Metric]:
 
 def _database(check: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("database_up", "Whether Postgres answers.", bool(check["reachable"]))
-    text = "Connecting to Postgres and one statement; NaN without an answer."
+    text = "Time to connect to Postgres and run one statement; NaN without an answer."
     yield _gauge("database_round_trip_seconds", text, check.get("round_trip_seconds", math.nan))
 
 

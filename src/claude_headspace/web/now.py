@@ -1,4 +1,4 @@
-"""Now: who works, and who waits for the person who looks, and why."""
+"""The view Now: which sessions work, which wait for you, and why."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDED_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A session on this view: how long it has waited, and what it says."""
+    """A session in this view: how long it has waited, and its last words."""
 
     session: Session
     waited: float
@@ -31,20 +31,20 @@ class Card:
 
     @property
     def questions(self) -> list[dict[str, object]]:
-        """What it asks, with the options to choose from."""
+        """The questions that it asks, with their options."""
         call = self.session.state.call
         return questions(call.asks) if call and self.session.state.asks == "question" else []
 
     @property
     def plan(self) -> str:
-        """The head of the plan that waits for approval."""
+        """The title of the plan that waits for approval."""
         call = self.session.state.call
         return plan_title(call.asks) if call and self.session.state.asks == "plan" else ""
 
 
 @view.get("/")
 def show() -> str:
-    """Every session that is alive, those first that wait longest."""
+    """All live sessions, the longest waits first."""
     now = datetime.now(UTC)
     with frame().pool.reading() as reader:
         moment = as_of(reader)
@@ -67,7 +67,7 @@ def show() -> str:
 
 
 def _cards(reader: Reader, alive: Sequence[Session], kind: str, now: datetime) -> list[Card]:
-    """Those of one state: the longest wait first, of those whose turn it is the last ended."""
+    """The sessions of one state: the longest wait first; the newest first if it is your turn."""
     chosen = [session for session in alive if session.state.kind == kind]
     chosen.sort(key=lambda each: each.state.since or now, reverse=kind in ("turn", "work"))
     words = last_words(reader, [each.id for each in chosen]) if kind == "turn" else {}
@@ -90,11 +90,11 @@ def _headline(needing: int) -> str:
 
 
 def _rest(counts: Mapping[str, int]) -> str:
-    """The other states in a sentence each."""
+    """The other states, in one sentence each."""
     told = (
         ("stalled", "is stalled", "are stalled"),
         ("turn", "waits for your next prompt", "wait for your next prompt"),
-        ("work", "is at work", "are at work"),
+        ("work", "is working", "are working"),
     )
     return " ".join(
         f"{spelled(counts[kind]).capitalize()} {one if counts[kind] == 1 else many}."

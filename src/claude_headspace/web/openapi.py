@@ -1,4 +1,4 @@
-"""The API's own description, made from the questions and rows that it is made of."""
+"""The OpenAPI description, generated from the queries and rows of the API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REFERENCE = "#/components/schemas/{name}"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What went wrong: a name for programs, a sentence, and what to do."""
+    """What is wrong: a name for programs, a sentence, and what to do."""
 
     kind: str
     message: str
@@ -30,7 +30,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """The body of every answer that is none."""
+    """The body of every error response."""
 
     error: Fault
 
@@ -51,7 +51,7 @@ def document(listings: Sequence[Listing], singles: Sequence[Single]) -> Document
         path = single.path.replace("<", "{").replace(">", "}")
         reference = {"$ref": _reference(single.row)}
         paths[path] = _get(single.summary, [_in_path(single.parameter)], _json(reference))
-    paths["/api/health"] = _get("What `claude-headspace status` says", [], _json({}))
+    paths["/api/health"] = _get("The health that `claude-headspace status` shows", [], _json({}))
     paths["/api/events/stream"] = _stream()
     return {
         "openapi": "3.1.0",
@@ -85,7 +85,7 @@ def _listing(each: Listing, question: Document) -> Iterable[tuple[str, Document]
         "properties": {
             each.name: {"type": "array", "items": row},
             "next": {"type": ["string", "null"], "description": "cursor of the next page"},
-            "looked": {"$ref": _reference(Looked), "description": "how far a search has got"},
+            "looked": {"$ref": _reference(Looked), "description": "how far the search has come"},
         },
         "required": [each.name, "next"],
     }
@@ -101,11 +101,11 @@ def _stream() -> Document:
     names = ("session", "project", "type", "after")
     query = [{"name": n, "in": "query", "schema": {"type": "string"}} for n in names]
     last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}}
-    return _get("Events as they come, by server-sent events", [*query, last], text)
+    return _get("New events, as server-sent events", [*query, last], text)
 
 
 def _get(summary: str, parameters: list[Document], answer: Document) -> Document:
-    problem = {"description": "no answer", **_json({"$ref": "#/components/schemas/Error"})}
+    problem = {"description": "error", **_json({"$ref": "#/components/schemas/Error"})}
     responses = {"200": {"description": summary, **answer}, "default": problem}
     return {"get": {"summary": summary, "parameters": parameters, "responses": responses}}
 

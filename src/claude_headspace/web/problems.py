@@ -1,4 +1,4 @@
-"""What went wrong with a request, in the one form that every answer of the API has."""
+"""Problems with requests, in the one form that the whole API uses."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from claude_headspace.errors import (
     SelectionError,
 )
 
-_AWAY = "see `claude-headspace status`; capturing may go on"
-_SLOW = "ask for less, such as a shorter time"
+_AWAY = "see `claude-headspace status`; capture may continue"
+_SLOW = "narrow the query, for example to a shorter time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class Problem:
 
 
 def problem_of(error: HeadspaceError) -> Problem:
-    """What an error of ours is to the one who asked."""
+    """The problem that an error of ours means to a client."""
     if isinstance(error, BadQuestion):
-        return Problem(400, "bad_request", str(error), "/api/openapi.json names what can be asked")
+        return Problem(400, "bad_request", str(error), "see /api/openapi.json")
     if isinstance(error, DatabaseRefused):
-        return Problem(400, "bad_request", str(error), "/api/openapi.json names what can be asked")
+        return Problem(400, "bad_request", str(error), "see /api/openapi.json")
     if isinstance(error, SelectionError):
-        return Problem(404, "not_found", str(error), "/api/sessions lists what there is")
+        return Problem(404, "not_found", str(error), "/api/sessions lists all sessions")
     if isinstance(error, QuestionTooLong):
         return Problem(504, "too_long", str(error), _SLOW)
     if isinstance(error, DatabaseError):

@@ -1,4 +1,4 @@
-"""Search: where was that? Hits by session, the best passages first."""
+"""The view Search: hits grouped by session, the best passages first."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Found:
 
 @view.get("/search")
 def show() -> str:
-    """What was found."""
+    """The hits of a search."""
     if not request.args.get("q", "").strip():
         return page("search.html", "search", asked=None)
     asked = replace(read_question(SearchQuestion, {}), limit=SHOWN_HITS)
@@ -84,7 +84,7 @@ def show() -> str:
 
 
 def _search(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
-    """What is found; nothing where the question holds no word."""
+    """The hits; none if the query contains no word."""
     try:
         return search(reader, asked, seconds)
     except BadQuestion as error:
@@ -94,7 +94,7 @@ def _search(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
 
 
 def _count(asked: SearchQuestion, hits: Page[Hit]) -> str:
-    """How many there are, as words; more than a page are not counted."""
+    """The number of hits, in words; no more than a page is counted."""
     if hits.next is None and asked.cursor is None:
         return counted(len(hits.rows), NOUNS[asked.where])
     if hits.looked and len(hits.rows) < asked.limit:
@@ -118,7 +118,7 @@ def _by_session(
 
 
 def _address(hit: Hit) -> str:
-    """The place of a hit in its session."""
+    """The address of a hit in its session."""
     if hit.call:
         return address("session.show", uuid=hit.session, call=hit.call, _anchor=f"c{hit.call}")
     if hit.source is not None:
@@ -129,7 +129,7 @@ def _address(hit: Hit) -> str:
 
 @view.get("/search/elsewhere")
 def show_elsewhere() -> str:
-    """Where else it is, as plain text: looked through when nothing was found."""
+    """Where else the plain text occurs; shown when nothing was found."""
     asked = replace(read_question(SearchQuestion, {}), limit=SHOWN_HITS, cursor=None)
     found = []
     with frame().pool.reading() as reader:

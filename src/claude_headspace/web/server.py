@@ -1,4 +1,4 @@
-"""The server: streams wait in one event loop, all else is answered by a few threads."""
+"""The server: one event loop serves all streams, a few threads answer everything else."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from flask import Flask
 
 THREADS = 8
-# Health answers while every other thread waits for the database.
+# So that health answers while all other threads wait for the database.
 HEALTH_THREADS = 2
-# The answers' date is of the second.
+# The Date header changes once a second.
 _TICK_SECONDS = 1.0
 
 
 class Entrance:
-    """Takes every request to who answers it."""
+    """Routes every request to the application that answers it."""
 
     def __init__(self, app: Flask, streams: Streams) -> None:
         self._health = WSGIMiddleware(app, workers=HEALTH_THREADS)  # type: ignore[arg-type]
@@ -45,7 +45,7 @@ class Entrance:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's, ended by a signal at once, as befits what only reads; idle is idle."""
+    """Uvicorn's server, but a signal ends it at once, and it does no work while idle."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -53,14 +53,14 @@ class Server(uvicorn.Server):
         yield
 
     async def main_loop(self) -> None:
-        """Until the process ends."""
+        """Run until the process ends."""
         while True:
             await self.on_tick(0)
             await asyncio.sleep(_TICK_SECONDS)
 
 
 def serve(entrance: Entrance, listening: socket.socket) -> None:
-    """Answer what comes to this socket until the process ends."""
+    """Serve requests on this socket until the process ends."""
     settings = uvicorn.Config(
         entrance,
         loop="asyncio",

@@ -1,4 +1,4 @@
-"""Session: one conversation as people read it, with what was done and what is kept of it."""
+"""The view Session: one conversation, with its tool calls and its files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OUTCOMES = {"denied": "You declined", "interrupted": "interrupted"}
 
 @view.get("/sessions/<uuid>")
 def show(uuid: str) -> str:
-    """The page of the conversation that holds a prompt: `?prompt=`; else its end or beginning."""
+    """The page of the conversation that contains `?prompt=`; else its last or first page."""
     now = datetime.now(UTC)
     shows = request.args.get("show", "all")
     with frame().pool.reading() as reader:
@@ -73,7 +73,7 @@ def show(uuid: str) -> str:
 
 @view.get("/sessions/<uuid>.md")
 def export(uuid: str) -> Response:
-    """All of it as Markdown."""
+    """The whole session as Markdown."""
     with frame().pool.reading() as reader:
         session = _find(reader, uuid, datetime.now(UTC))
         outline = read_outline(reader, session.id)
@@ -112,14 +112,14 @@ def _page_number(outline: Outline, session: Session, call: Call | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Calls that stand together; `told` says what a fold holds."""
+    """Consecutive calls; `told` summarises a fold."""
 
     steps: tuple[Step, ...]
     told: str = ""
 
 
 def runs(steps: Sequence[Step], only_failed: bool = False) -> list[Run]:
-    """The calls to be shown, and of a long run the rest in folds; never one that failed."""
+    """The calls to show; a long run is folded, except for failed calls."""
     if only_failed:
         failed = tuple(step for step in steps if step.call.failed)
         return [Run(failed)] if failed else []
@@ -146,11 +146,11 @@ def _fold_words(steps: Sequence[Step]) -> str:
         name = telling(step.call.tool, None).name
         names[name] = names.get(name, 0) + 1
     listed = ", ".join(f"{number} {name}" for name, number in names.items())
-    return f"{listed}, all worked"
+    return f"{listed}, all succeeded"
 
 
 def _failures(files: Transcripts, found: Sequence[Exchange]) -> dict[str, str]:
-    """Why calls failed, by their ids, as far as their results can be had."""
+    """Why calls failed, by their ids, as far as their results are available."""
     steps = [item for each in found for item in each.items if isinstance(item, tuple)]
     calls = [step.call for run in steps for step in run if step.call.failed]
     told = {}
@@ -178,7 +178,7 @@ def outcome_of(
 
 @view.get("/sessions/<uuid>/calls/<call_id>")
 def show_call(uuid: str, call_id: str) -> str:
-    """What a call was given and what came back, whole; the body of its fold for the script."""
+    """The whole input and output of a call; for the script, only the body of its fold."""
     with frame().pool.reading() as reader:
         session = _find(reader, uuid, datetime.now(UTC))
         call = one_call(reader, session.uuid, call_id)
@@ -201,7 +201,7 @@ def show_call(uuid: str, call_id: str) -> str:
 
 
 def _shown_input(tool: str, given: Mapping[str, Any]) -> str:
-    """What was given as one reads it: a command plain, everything else as JSON."""
+    """The input for people: a command as plain text, everything else as JSON."""
     if tool == "Bash" and isinstance(given.get("command"), str):
         return str(given["command"])
     if tool == "Write" and isinstance(given.get("content"), str):

@@ -1,4 +1,4 @@
-"""Sessions: a list to find one in."""
+"""The view Sessions: a list with filters."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def show() -> str:
 
 
 def _by_day(rows: Sequence[Session], sort: str) -> list[tuple[datetime | None, list[Session]]]:
-    """Sessions of each local day; all in one where the list is sorted otherwise."""
+    """Sessions by local day; one group if the list is sorted by something else."""
 
     def day_of(row: Session) -> datetime | None:
         if row.last_line_at is None or sort != "last":
@@ -64,7 +64,7 @@ def _by_day(rows: Sequence[Session], sort: str) -> list[tuple[datetime | None, l
 
 
 def _chart(reader: Reader, asked: SessionQuestion, now: datetime) -> Bars:
-    """Turns a day: of what is asked for, or of the last weeks."""
+    """Turns per day: of the chosen time, or of the last weeks."""
     end = asked.until or now
     start = asked.since or end - timedelta(days=CHART_DAYS - 1)
     if asked.since and end - start < timedelta(days=CHART_DAYS):

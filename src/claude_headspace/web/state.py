@@ -11,7 +11,7 @@ from claude_headspace.web.frame import LAST_LINE, frame, health_strip, page
 from claude_headspace.web.strip import strip_of
 
 view = Blueprint("state", __name__)
-# For all pages that are open, one question in so many seconds.
+# The shortest time between two queries for all open pages.
 PULSE_SECONDS = 0.4
 _pulse: list[Any] = [0.0, ""]
 
@@ -29,7 +29,7 @@ KEYS: tuple[tuple[str, str], ...] = (
 
 @view.get("/status")
 def show() -> str:
-    """Everything that health rests on."""
+    """All checks of health."""
     verdict = frame().verdict()
     return page("status.html", "", verdict=verdict, strip=strip_of(verdict, time.time()))
 
@@ -42,7 +42,7 @@ def strip() -> str:
 
 @view.get("/status/pulse")
 def pulse() -> str:
-    """Another text whenever a session has gone on: a call that goes out is no event."""
+    """A text that changes whenever a session writes a line: a new tool call is not an event."""
     now = time.monotonic()
     if now - _pulse[0] > PULSE_SECONDS:
         with frame().pool.reading() as reader:

@@ -1,4 +1,4 @@
-"""`/api/events/stream`: server-sent events, resumed exactly where a connection broke."""
+"""`/api/events/stream`: server-sent events that resume exactly where a connection broke."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ BEAT_SECONDS = 15.0
 _PARAMETERS = frozenset({"session", "project", "type", "after"})
 _CURSOR = re.compile(r"[0-9]{1,19}(@[0-9]{1,10})?")
 _BEGIN = b"retry: 2000\n: open\n\n"
-# The log was set back, as by a restored backup, or another server took over: what follows has ids
-# that may have been given before.
+# The log was reset, for example by a restored backup, or another server took over: the ids that
+# follow may have been used before.
 _RESET = b"event: reset\ndata: {}\n"
 
 Scope = MutableMapping[str, Any]
@@ -68,15 +68,15 @@ class Streams:
         if scope["method"] != "GET":
             return Problem(405, "method_not_allowed", "this can only be read: use GET")
         if unknown := set(asked) - _PARAMETERS:
-            told = f"{min(unknown)}: is no parameter here: {', '.join(sorted(_PARAMETERS))}"
+            told = f"{min(unknown)}: unknown parameter (known: {', '.join(sorted(_PARAMETERS))})"
             return Problem(400, "bad_request", told)
         after = headers.get("last-event-id") or asked.get("after", [""])[-1]
         if after and not (_CURSOR.fullmatch(after) and Cursor.read(after) < 2**63):
-            told = f"{after[:40]!r} is no id of an event"
-            return Problem(400, "bad_request", told, "give the id of the last one received")
+            told = f"{after[:40]!r} is not an event id"
+            return Problem(400, "bad_request", told, "give the id of the last event received")
         if self._feed.streams >= MOST_STREAMS:
             told = f"{MOST_STREAMS} streams are open already"
-            return Problem(503, "too_many_streams", told, "close some")
+            return Problem(503, "too_many_streams", told, "close one first")
         return None
 
     async def _send_all(
@@ -101,7 +101,7 @@ class Streams:
                 await send(_part(b": beat\n" + _mark(cursor)))
 
     async def _send_on(self, send: Send, wanted: _Wanted, cursor: Cursor) -> Cursor:
-        """Send what there is after the cursor; returns how far that goes."""
+        """Send the events after the cursor; returns the new cursor."""
         horizon = self._feed.horizon or Cursor()
         if cursor > horizon or cursor.timeline not in (None, horizon.timeline):
             await send(_part(_RESET + _mark(horizon)))
@@ -114,7 +114,7 @@ class Streams:
 
 
 class _Wanted:
-    """What one stream is to hold."""
+    """The filter of one stream."""
 
     def __init__(self, asked: Mapping[str, list[str]]) -> None:
         self._types = frozenset(asked.get("type", ()))
@@ -134,7 +134,7 @@ class _Wanted:
 
 
 async def _either(change: asyncio.Event, gone: asyncio.Future[None], seconds: float) -> bool:
-    """Whether one of them happened in time."""
+    """Whether one of the two happened in time."""
     waiter = asyncio.ensure_future(change.wait())
     either: set[asyncio.Future[Any]] = {waiter, gone}
     done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -153,7 +153,7 @@ def _message(line: Line, timeline: int | None) -> bytes:
 
 
 def _mark(cursor: Cursor | None) -> bytes:
-    """An id without data: no event for the client, and where it goes on after a break."""
+    """An id without data: not an event for the client, but where it resumes after a break."""
     return b"\n" if cursor is None else b"id: %b\n\n" % cursor.text.encode()
 
 

@@ -1,4 +1,4 @@
-"""Health in words: one verdict, what is the case, and the remedy."""
+"""Health in words: the verdict, the reason, and the remedy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COMMAND = re.compile(r"`([^`]+)`|(claude-headspace supervisorctl start \w+)")
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """What the strip says; `command` is what to run, `figures` stand beside a good verdict."""
+    """The text of the strip; `command` is what to run, `figures` accompany a good verdict."""
 
     kind: Literal["ok", "warn", "broken"]
     verdict: str
@@ -44,7 +44,7 @@ def strip_of(verdict: Verdict, now: float) -> Strip:
     if verdict.reasons:
         return _degraded(verdict.reasons)
     backlog = watcher.get("backlog_bytes") or 0
-    if any(note.startswith("a backlog is read") for note in verdict.notes) and backlog:
+    if any(note.startswith("reading a backlog") for note in verdict.notes) and backlog:
         left = format_bytes(backlog)
         return Strip(
             "warn", "Catching up.", f"{left} to read. Nothing is lost: the files are the queue."
@@ -58,7 +58,7 @@ def _since(iso: str | None) -> str:
 
 def _degraded(reasons: tuple[str, ...]) -> Strip:
     head, _, rest = reasons[0].partition(": ")
-    more = f" {counted(len(reasons) - 1, 'more trouble')}." if len(reasons) > 1 else ""
+    more = f" {counted(len(reasons) - 1, 'more problem')}." if len(reasons) > 1 else ""
     found = _COMMAND.search(reasons[0])
     command = next((group for group in found.groups() if group), "") if found else ""
     stop = ":" if rest else "."
@@ -86,5 +86,5 @@ def _healthy(watcher: Mapping[str, Any], now: float) -> Strip:
         )
     )
     return Strip(
-        "ok", "Everything is kept.", detail, figures=(figures,) if watcher.get("files") else ()
+        "ok", "Everything is captured.", detail, figures=(figures,) if watcher.get("files") else ()
     )

@@ -1,4 +1,4 @@
-"""Runs `alerts.command` when a session begins to need the person: once for each beginning."""
+"""Runs `alerts.command` when a session starts to wait for the user, once per wait."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from claude_headspace.web.words import place
 
 LOOK_SECONDS = 1.0
 MOST_REMEMBERED = 500
-STATE_NAME = "waiting-told"
+STATE_NAME = "waiting-alerts.json"
 
 log = logging.getLogger("claude_headspace.web")
 
 
 class Waiting:
-    """Remembers, in a file too, which waits were told; those of before its first look are not."""
+    """Remembers, in a file too, which waits were reported; waits before its first look are not."""
 
     def __init__(self, path: Path, alerts: Alerts) -> None:
         self._path = path
@@ -33,7 +33,7 @@ class Waiting:
         self._told = self._recall()
 
     def take(self, sessions: Sequence[Session]) -> None:
-        """One look at the sessions that need the person now."""
+        """Look at the sessions that need the user now."""
         self._alerts.advance()
         first, known = self._told is None, self._told or []
         begun = [each for each in sessions if not _names(each) & set(known)]
@@ -41,7 +41,7 @@ class Waiting:
         if not first and not names:
             return
         self._told = [*known, *names][-MOST_REMEMBERED:]
-        # Written before it is told: after a crash it is rather not told than told twice.
+        # Written before the alert: after a crash, an alert is rather lost than sent twice.
         if self._write() and not first:
             for each in begun:
                 self._alerts.raise_alert("waiting", _reason(each), each.uuid)
@@ -50,7 +50,11 @@ class Waiting:
         try:
             write_private(self._path, json.dumps(self._told))
         except OSError as error:
-            log.warning("%s cannot be written, so nobody is told who waits: %s", self._path, error)
+            log.warning(
+                "%s cannot be written, so no alert is sent for waiting sessions: %s",
+                self._path,
+                error,
+            )
             return False
         return True
 
@@ -62,7 +66,7 @@ class Waiting:
 
 
 def _names(session: Session) -> set[str]:
-    """Of one wait: what is waited for may be known after the hook, and hooks may repeat."""
+    """The names of one wait: its call may become known after its hook, and hooks may repeat."""
     call, since = session.state.call, session.state.since
     return {f"{session.uuid} {at.isoformat()}" for at in (since, call and call.since) if at}
 
@@ -75,7 +79,7 @@ def _reason(session: Session) -> str:
 
 
 def watch_waits(pool: ReadPool, alerts: Alerts, state_directory: Path) -> None:
-    """Look once a second, in a thread of its own, for as long as the process lives."""
+    """Look once a second in a separate thread until the process ends."""
     waiting = Waiting(state_directory / STATE_NAME, alerts)
 
     def look() -> None:
@@ -85,7 +89,7 @@ def watch_waits(pool: ReadPool, alerts: Alerts, state_directory: Path) -> None:
                     now = datetime.now(UTC)
                     found = find_sessions(reader, needing(reader, now), now)
             except HeadspaceError:
-                log.debug("who waits is not known now", exc_info=True)
+                log.debug("it is unknown which sessions wait", exc_info=True)
             else:
                 waiting.take([each for each in found.values() if each.state.kind == "needs"])
             time.sleep(LOOK_SECONDS)

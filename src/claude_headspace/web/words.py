@@ -1,4 +1,4 @@
-"""Times, lengths and numbers as the page says them, in this machine's zone."""
+"""Times, lengths and numbers in the words of the page, in this machine's time zone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def minute(moment: datetime) -> str:
 
 
 def day(moment: datetime, now: datetime | None = None) -> str:
-    """`7 February`, with the year where it is another one."""
+    """`7 February`, with the year if it is not the current one."""
     when, today = local(moment), local(now or datetime.now(UTC))
     year = "" if when.year == today.year else f" {when.year}"
     return f"{when.day} {when:%B}{year}"
@@ -72,7 +72,7 @@ def length(seconds: float | timedelta | None) -> str:
 
 
 def waited(seconds: float) -> str:
-    """A length to be felt: `8 min`, never its seconds beside minutes."""
+    """A rough length: `8 min`, without seconds from a minute on."""
     whole = max(0, round(seconds))
     if whole < _HOUR:
         return f"{whole} s" if whole < _MINUTE else f"{whole // 60} min"
@@ -110,7 +110,7 @@ def spelled(count: int) -> str:
 
 
 def iso_length(seconds: float) -> str:
-    """For `datetime=` of a time that is a length: `PT480S`."""
+    """A length for the attribute `datetime`: `PT480S`."""
     return f"PT{max(0, round(seconds))}S"
 
 
@@ -122,6 +122,6 @@ def place(project: str, directory: str = "") -> str:
     known = [part for part in project.split("/") if part]
     if parts[: len(known)] == known and len(parts) > len(known):
         return f"{known[-1]} / {parts[-1]}"
-    # What stands right below a home says nothing.
+    # The first folder below a home directory says little.
     above = known[-2:-1] if len(known) > 3 else []
     return " / ".join([*above, *known[-1:]]) or project

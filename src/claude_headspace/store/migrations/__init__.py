@@ -13,14 +13,14 @@ from claude_headspace.errors import SchemaMismatch
 from claude_headspace.store.engine import make_engine
 from claude_headspace.store.version import SCHEMA_VERSION
 
-# Any constant that nothing else in this database locks on.
+# A constant that nothing else in this database uses as a lock.
 _LOCK = 7_221_954_014_551
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the schema of the database to this version; concurrent calls wait for each other.
+    """Upgrade the schema of the database to this version; concurrent calls wait for each other.
 
-    Raises SchemaMismatch when it has a version that this program does not know.
+    Raises SchemaMismatch if it has a version that this program does not know.
     """
     engine = make_engine(url)
     try:
@@ -40,13 +40,13 @@ def _require_known(connection: Connection, settings: Config) -> None:
     found = connection.scalars(text("SELECT version_num FROM alembic_version"))
     if unknown := set(found) - known:
         raise SchemaMismatch(
-            f"the database has schema {', '.join(sorted(unknown))}, and this program knows none"
-            f" after {SCHEMA_VERSION}: update the program"
+            f"the database has schema {', '.join(sorted(unknown))}, and this program knows only"
+            f" schemas up to {SCHEMA_VERSION}: update the program"
         )
 
 
 def alembic_config(connection: Connection) -> Config:
-    """Alembic's configuration for running our migrations over an open connection."""
+    """Alembic's configuration to run our migrations over an open connection."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.set_main_option("path_separator", "os")

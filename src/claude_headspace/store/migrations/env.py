@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations over the connection that the caller opened."""
+"""Alembic's entry point: runs the migrations over the caller's connection."""
 
 from __future__ import annotations
 

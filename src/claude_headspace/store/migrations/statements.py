@@ -1,4 +1,4 @@
-"""Statements of migrations, which stand in files of SQL beside this."""
+"""Running the SQL files of migrations."""
 
 from __future__ import annotations
 

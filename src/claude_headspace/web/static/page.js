@@ -1,5 +1,5 @@
-// Live updates, keys, copying and folds. Without it everything reads, folds, filters and pages.
-// The server draws all of the page: what changes is asked for again and put in its place.
+// Live updates, keys, copying and folds. Without this script everything can be read and filtered.
+// The server renders the whole page: changed parts are fetched again and replaced.
 
 const view = document.body.dataset.view;
 const streams = "stream" in document.body.dataset;
@@ -12,7 +12,7 @@ say.className = "vh";
 say.setAttribute("role", "status");
 document.body.append(say);
 
-// ---------- what the server has drawn since ----------
+// ---------- replacing what the server has rendered since ----------
 
 async function fetched(address, options = {}) {
   const answer = await fetch(address, { credentials: "same-origin", ...options });
@@ -28,7 +28,7 @@ const rememberAll = (root = document) => {
   for (const element of $$("[data-live], [data-live-list] > *", root)) drawn.set(element, plain(element));
 };
 
-// A new element takes over which folds are open, what was loaded into them, and the focus.
+// A new element keeps open folds, what was loaded into them, and the focus.
 function put(old, fresh) {
   drawn.set(fresh, plain(fresh));
   for (const fold of $$("details[data-key]", old)) {
@@ -85,7 +85,7 @@ async function refresh() {
   connected();
 }
 
-// ---------- the feed: nothing is ever put above what is being read ----------
+// ---------- the feed: nothing is inserted above what the user reads ----------
 
 function feed(fresh) {
   const list = document.getElementById(fresh.id);
@@ -150,7 +150,7 @@ function follow() {
   following();
 }
 
-// ---------- the stream says that something happened; what, the server draws ----------
+// ---------- the stream announces changes; the server renders them ----------
 
 let timer = null;
 let busy = false;
@@ -206,10 +206,10 @@ function lost(error) {
   const place = $("#connection");
   const long = Date.now() - brokeAt > 60000;
   const words = error instanceof Refused
-    ? ["", "Open this page with your own link", "The token is another one now. In a terminal: claude-headspace open"]
+    ? ["", "Open this page with your own link", "The token has changed. Run in a terminal: claude-headspace open"]
     : long
-      ? ["broken", "Claude Headspace does not answer", "It has not answered for a minute. Capturing may go on: the page and the watcher are separate. Look with: claude-headspace status"]
-      : ["warn", `Not connected since ${brokeAt.toTimeString().slice(0, 8)}`, "This page shows the state of then. It tries again by itself; what is missed meanwhile arrives in order."];
+      ? ["broken", "Claude Headspace does not answer", "It has not answered for a minute. Capture may continue: the page and the watcher are separate. Run: claude-headspace status"]
+      : ["warn", `Not connected since ${brokeAt.toTimeString().slice(0, 8)}`, "This page shows the state of that time. It reconnects by itself, and then shows what it missed, in order."];
   if (place.dataset.words === words[1]) return;
   place.dataset.words = words[1];
   place.innerHTML = '<div class="note"><h2></h2><p></p></div>';
@@ -225,7 +225,7 @@ function connected() {
   delete place.dataset.words;
 }
 
-// The strip is asked by the clock: when Postgres is away no event comes.
+// The strip is fetched at intervals: without Postgres no event comes.
 async function look() {
   if (document.hidden) return;
   try {
@@ -251,7 +251,7 @@ async function look() {
   }
 }
 
-// Calls of tools are no events of the log; that a session has gone on shows in its last line.
+// Tool calls are not events of the log; the last line of a session shows its progress.
 async function feel() {
   if (document.hidden) return;
   try {
@@ -259,11 +259,11 @@ async function feel() {
     if (fresh !== pulse) happened();
     pulse = fresh;
   } catch {
-    // The strip and the stream tell what is wrong.
+    // The strip and the stream report what is wrong.
   }
 }
 
-// ---------- folds that are read when they are opened ----------
+// ---------- folds that are loaded when they are opened ----------
 
 document.addEventListener("toggle", async (event) => {
   const body = event.target.open && $(":scope > [data-load]", event.target);
@@ -325,7 +325,7 @@ function keysOff(button) {
   button.setAttribute("aria-pressed", String(off));
 }
 
-// ---------- dragging over a chart chooses a stretch of time ----------
+// ---------- dragging over a chart selects a stretch of time ----------
 
 for (const chart of $$("[data-drag-since]")) {
   let from = null;
@@ -364,7 +364,7 @@ function select(row) {
   target.focus({ preventScroll: true });
 }
 
-// The next one after where the reader is, in either direction; at the end it stays.
+// The next one after the reader's position, in either direction; stays at the end.
 function step(direction, wanted = () => true) {
   const all = rows();
   const here = all.indexOf(current?.isConnected ? current : nearest(all));
@@ -466,7 +466,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// ---------- the outline marks the prompt that is being read ----------
+// ---------- the outline highlights the prompt that is being read ----------
 
 function mark() {
   const turns = $$("#turns [data-turn]");
@@ -483,7 +483,7 @@ if ($("#outline")) {
   mark();
 }
 
-// ---------- typing finds ----------
+// ---------- search while typing ----------
 
 for (const form of $$("form[data-typing]")) {
   let typing = null;
@@ -498,7 +498,7 @@ for (const form of $$("form[data-typing]")) {
   });
 }
 
-// ---------- a search that takes long goes on by itself until it is stopped ----------
+// ---------- a long search continues by itself until it is stopped ----------
 
 async function goOn() {
   const link = $("[data-go-on]");
@@ -516,7 +516,7 @@ async function goOn() {
   }
   const looked = $("#looked", page);
   if (looked) $("#looked").replaceWith(document.adoptNode(looked));
-  else $("#looked span").innerHTML = "Looked through all of it, <b></b>.";
+  else $("#looked span").innerHTML = "Searched everything: <b></b>.";
   $("#looked b").textContent = `${$$("#found .hit").length} found`;
   $("#how")?.remove();
   $("#found").append(...$$("#found > .pager, #found > .note", page).map((each) => document.adoptNode(each)));
@@ -529,12 +529,12 @@ for (const later of $$("[data-later]")) {
   fetched(later.dataset.later, part).then((html) => html.trim() && (later.innerHTML = html)).catch(() => {});
 }
 
-// What needs this script is hidden until it runs.
+// Parts that need this script are hidden until it runs.
 function prepare(root) {
   for (const element of $$("[data-copy], [data-copy-text], .theme, .keys-switch", root)) element.hidden = false;
 }
 
-// A link to a call, or to what stands in a fold, opens what it leads to.
+// A link to a call or into a fold opens its target.
 function openTarget() {
   const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;

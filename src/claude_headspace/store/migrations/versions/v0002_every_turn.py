@@ -1,4 +1,4 @@
-"""Prompts held at an offset, rules of reading, retracted events, titles, forks by their word."""
+"""Open state of sources, versions of rules, retracted events, titles, and forks."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     run("0002_down.sql")

@@ -1,4 +1,4 @@
-"""What a registration has been applied to is known of each host."""
+"""Records for each host which registrations it has applied."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     run("0003_down.sql")

@@ -1,4 +1,4 @@
-"""Tables and counts get the names that the field uses: checkpoints and dead letters."""
+"""Renames tables and counts to the usual terms: checkpoints and dead letters."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     run("0004_down.sql")

@@ -1,4 +1,4 @@
-"""The archive: what stands in the files of sessions, byte for byte; and what was forgotten."""
+"""The archive of sessions' files, and tombstones."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     run("0005_down.sql")

@@ -1,4 +1,4 @@
-"""What was done and spent: calls of tools, replies of models, and views that add them up."""
+"""Tool calls, model calls, and views that sum them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     run("usage_views_down.sql")
     run("0006_down.sql")

@@ -1,4 +1,4 @@
-"""A full-text index that follows the log, and a role that can only read."""
+"""A full-text index of turns, and a read-only role."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     run("0007_down.sql")

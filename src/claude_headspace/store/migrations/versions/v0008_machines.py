@@ -1,4 +1,4 @@
-"""Projects, sources and registrations belong to machines, whatever those are called."""
+"""Projects, sources and registrations belong to machines, independent of host names."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _create_machines() -> None:
 
 
 def downgrade() -> None:
-    """Take back."""
+    """Revert."""
     run("usage_views_down.sql")
     op.execute("DROP VIEW source_positions")
     op.execute("DROP VIEW places")
