@@ -57,7 +57,7 @@ FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
 
 
 class Sums(NamedTuple):
-    """What was said, done and spent."""
+    """Counts of turns, calls and tokens."""
 
     turns: int = 0
     prompts: int = 0
@@ -68,7 +68,7 @@ class Sums(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """Sums of what is alike in one part of the time; `replies` are the model's."""
+    """Sums of one project, and model, in one part of the time; `replies` are the model's."""
 
     project: str
     model: str | None
@@ -77,7 +77,7 @@ class Counted(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What was counted in one part of the time; `turns`: (session, how many, project)."""
+    """Counts of one part of the time; `turns`: (session, number of turns, project)."""
 
     rows: list[Counted]
     turns: list[tuple[int, int, str]]
@@ -113,7 +113,7 @@ class Activity:
 def activity_in(
     reader: Reader, buckets: Buckets, fine: Buckets | None, projects: Sequence[str] = ()
 ) -> Activity:
-    """What happened between the edges; lanes are drawn from finer ones, if any."""
+    """What happened between the edges; lanes use finer edges, if given."""
     parts: list[list[Sums]] = [[] for _ in buckets.edges[1:]]
     by_project, by_model = defaultdict[str, list[Sums]](list), defaultdict[str, list[Sums]](list)
     turns: dict[int, int] = defaultdict(int)
@@ -147,15 +147,15 @@ AT_ONCE = 28
 OVER = timedelta(days=2)
 KEPT_SECONDS = 3600.0
 MOST_DAYS = 800
-# What commits late may have a lower id than what was seen before.
+# An event that is committed late may have a lower id than events seen before.
 _LATE_IDS = 1000
 _NEWS = "SELECT max(id), array_agg(DISTINCT date_trunc('day', timestamp)) FROM events WHERE id > %s"
 
 
 class KnownDays:
-    """What was counted of days that are over; again when anything of them comes, and by the hour.
+    """Counts of past days. A day is counted again when an event of it arrives, and after an hour.
 
-    Only what is changed about an old day without any event shows as late as that.
+    What changes without an event shows at most an hour later.
     """
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ class KnownDays:
         self._seen: int | None = None
 
     def of(self, reader: Reader, days: Buckets) -> Iterator[tuple[datetime, Part]]:
-        """Each day's start, and what was counted in it."""
+        """The start of each day, and its counts."""
         self._drop_old(reader)
         spans = list(zip(days.edges, days.edges[1:], strict=False))
         missing = [number for number, span in enumerate(spans) if span not in self._rows]
@@ -200,7 +200,7 @@ def _in_parts(reader: Reader, buckets: Buckets) -> Iterable[tuple[int, Part]]:
 
 
 def _runs(numbers: Iterable[int]) -> Iterator[list[int]]:
-    """Numbers that follow each other, so many at once."""
+    """Runs of consecutive numbers, at most AT_ONCE long."""
     run: list[int] = []
     for number in numbers:
         if run and (number != run[-1] + 1 or len(run) == AT_ONCE):
@@ -212,7 +212,7 @@ def _runs(numbers: Iterable[int]) -> Iterator[list[int]]:
 
 
 def _read(reader: Reader, edges: Sequence[datetime]) -> list[Part]:
-    """What is in the parts between these edges."""
+    """The counts of the parts between these edges."""
     parts = [Part([], []) for _ in edges[1:]]
     asked = {"edges": list(edges), "start": edges[0], "end": edges[-1]}
     for number, agents, turns, path, model, *sums, replies in reader.rows(_COUNTED, asked):
@@ -223,7 +223,7 @@ def _read(reader: Reader, edges: Sequence[datetime]) -> list[Part]:
 
 
 def _lanes(reader: Reader, agents: Sequence[int], fine: Buckets | None) -> tuple[Lane, ...]:
-    """Those of these sessions, the one that was at work last first."""
+    """The lanes of these sessions, the one that worked last first."""
     if fine is None or not agents:
         return ()
     asked = {
@@ -236,7 +236,7 @@ def _lanes(reader: Reader, agents: Sequence[int], fine: Buckets | None) -> tuple
         lanes[agent].spans.append((start, end))
         if prompted:
             lanes[agent].prompts.append(start)
-    # Calls that took long are work, too; questions are waits.
+    # Long calls are work; questions are waits.
     for agent, start, end, asks in reader.rows(_AT_WORK, asked):
         span = max(start, fine.start), min(max(start, end), fine.end)
         (lanes[agent].waits if asks else lanes[agent].spans).append(span)
@@ -247,7 +247,7 @@ def _lanes(reader: Reader, agents: Sequence[int], fine: Buckets | None) -> tuple
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
-    """Spans that touch are one."""
+    """Merge spans that touch."""
     joined: list[Span] = []
     for start, end in spans:
         if joined and start <= joined[-1][1]:

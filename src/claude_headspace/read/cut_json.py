@@ -34,7 +34,7 @@ def _load(text: str) -> Any:
 
 
 def _closed(text: str) -> tuple[str, str]:
-    """The text without a half escape at its end, and what would close it."""
+    """The text without an incomplete escape at its end, and the characters that close it."""
     open_brackets, in_string = list[str](), False
     for token in _TOKEN.finditer(text):
         mark = text[token.start()]

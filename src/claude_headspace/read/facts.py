@@ -48,7 +48,7 @@ class KnownFacts:
         self._known: dict[int, tuple[tuple[Any, ...], LastFacts]] = {}
 
     def of(self, reader: Reader, agent_ids: Sequence[int]) -> dict[int, LastFacts]:
-        """What the log says last of each of these sessions."""
+        """The latest facts about each of these sessions."""
         return self._of(reader, "a.id = ANY (%s)", [list(agent_ids)]) if agent_ids else {}
 
     def of_alive(self, reader: Reader) -> dict[int, LastFacts]:

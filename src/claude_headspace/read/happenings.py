@@ -88,7 +88,7 @@ _COLUMNS = (
 
 
 def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]:
-    """A page, newest first; one that is not full may have a next all the same."""
+    """A page, newest first; a page that is not full may still have a next one."""
     branches, conditions, values = _source(reader, asked)
     before = read_cursor(asked.cursor, datetime, str) if asked.cursor else None
     more = " AND (h.at, h.key) < (%(at)s, %(key)s)" if before else ""
@@ -98,7 +98,7 @@ def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]
     page = f"SELECT * FROM ({' UNION ALL '.join(parts)}) h {newest}"
     statement = f"SELECT {_COLUMNS} FROM ({page}){_PLACED} ORDER BY h.at DESC, h.key DESC"
     found: list[Happening] = []
-    # What nothing filters is soon found: each kind's own index has the order of the page.
+    # Without filters a page is found at once: each index has the order of the page.
     whole = bool(asked.session) or not any(getattr(asked, name) for name in ("q", *FACETS))
     stretches = stretches_of(reader, asked.since, asked.until, values["at"], whole=whole)
     for lo, hi in stretches:
@@ -113,7 +113,7 @@ def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]
 
 
 def _source(reader: Reader, asked: HappeningQuestion) -> tuple[list[str], str, dict[str, Any]]:
-    """What is asked, between %(lo)s and %(hi)s: statements, conditions for all of them, values."""
+    """Statements about the time between %(lo)s and %(hi)s, conditions for all of them, and values."""
     kinds = set(_apart(asked.type)[0])
     branches = [EVENT_ROWS] if not kinds or kinds - CALL_KINDS else []
     if not asked.log and (not kinds or CALL_KINDS & kinds):

@@ -19,7 +19,7 @@ from claude_headspace.store.connection import Row
 from claude_headspace.store.words import words_of
 
 _TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
-# What more parts hold is not looked for by the index of words, but from the newest back.
+# Words that more parts contain are searched from the newest back, not by the search index.
 RARE = 8000
 CANDIDATE_SECONDS = 0.25
 _CANDIDATES = "SELECT event_id FROM search_parts WHERE words @@ to_tsquery('simple', %s) LIMIT %s"
@@ -140,7 +140,7 @@ def narrowed(reader: Reader, query: str, values: dict[str, Any]) -> str:
         return ALL_EVENTS
     try:
         found = reader.rows(_CANDIDATES, (query, RARE), CANDIDATE_SECONDS)
-    except QuestionTooLong:  # a phrase of words that are common
+    except QuestionTooLong:  # a phrase of common words
         return ALL_EVENTS
     if len(found) == RARE:
         return ALL_EVENTS

@@ -27,9 +27,10 @@ from claude_headspace.read.stretches import LOOK_SECONDS
 from claude_headspace.store.connection import Row
 
 GLANCE_SECONDS = 0.02
+# The planner's estimate of how common the words are costs nothing.
 _ESTIMATE = "EXPLAIN (FORMAT JSON) SELECT FROM search_parts WHERE words @@ to_tsquery('simple', %s)"
-# Of a text in several parts the first that fits. Not the operator: the index of words is asked by
-# itself, where it helps.
+# Of a text in several parts, the first that matches. A function, not an operator: the search
+# index is queried separately, where it helps.
 _BY_WORDS = (
     "SELECT DISTINCT ON (e.timestamp, e.id) {columns} FROM {events}"
     " JOIN search_parts s ON s.event_id = e.id LEFT JOIN places p ON p.id = e.project_id"

@@ -18,7 +18,7 @@ from claude_headspace.read.state import derive_state
 FACETS = ("state", "project", "host")
 SHOWN_VALUES = 12
 _STATES = ("needs", "turn", "work", "stalled", "ended")
-# Those that are alive once more by themselves: the index of projects counts them all.
+# All by project, by its index alone, and then each of those that have not ended.
 _COUNTED = (
     "SELECT alive, p.path, p.host, number FROM (SELECT NULL::int AS alive, a.project_id, count(*)"
     " AS number FROM agents a WHERE {conditions} GROUP BY 2 UNION ALL SELECT a.id, a.project_id, 1"
@@ -29,7 +29,7 @@ _COUNTED = (
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many sessions there are, of how many whatever their state and place; and by facet."""
+    """The number of sessions: with all filters, without those of facets, and by facet."""
 
     fitting: int
     of: int
@@ -46,7 +46,7 @@ class _Kind(NamedTuple):
 
 
 def count_sessions(reader: Reader, asked: SessionQuestion, now: datetime) -> Counts:
-    """How many there are; a facet counts without its own filter."""
+    """The numbers of sessions; a facet ignores its own filter."""
     conditions, values = conditions_of(reader, replace(asked, state=(), project=(), host=()), now)
     rows = reader.rows(_COUNTED.format(conditions=" AND ".join(conditions)), [*values, *values])
     known = facts_of(reader, [row[0] for row in rows if row[0] is not None])

@@ -134,7 +134,7 @@ def alive_sessions(reader: Reader, now: datetime) -> list[Session]:
 
 
 def needing(reader: Reader, now: datetime) -> list[int]:
-    """The sessions that need the person who looks."""
+    """The sessions that need the user."""
     known = facts_of_alive(reader).items()
     return [agent for agent, facts in known if derive_state(facts, now).kind == "needs"]
 

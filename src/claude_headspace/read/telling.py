@@ -32,7 +32,7 @@ class Telling:
 
 @lru_cache(maxsize=2048)
 def line_of(tool: str, asked: str, folder: str = "") -> Telling:
-    """The line for a call by the JSON that it was given, of a long one the beginning."""
+    """The line for a call, from its input as JSON, which may be cut off."""
     return telling(tool, read_cut(asked), folder)
 
 

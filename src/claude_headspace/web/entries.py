@@ -1,4 +1,4 @@
-"""The outline as HTML: hundreds of entries, for which a template takes ten times as long."""
+"""The outline as HTML: for hundreds of entries a template takes several times as long."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_headspace.web.words import length
 
 
 def entries_of(prompts: Iterable[Prompt], shows: str) -> Markup:
-    """A link to each prompt, with the silence before it and what failed after it."""
+    """A link to each prompt, with the pause before it and the number of failed calls."""
     more = "" if shows == "all" else f"&amp;show={escape(shows)}"
     failed = f'<span class="x">{icon("fail")}<span class="vh">failed calls: </span>'
     entries = "".join(_entry(prompt, more, failed) for prompt in prompts)

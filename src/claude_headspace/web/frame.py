@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 EXTENSION = "claude_headspace.pages"
 _SEEN = "claude_headspace.verdict"
 VERDICT_SECONDS = 1.0
-# A page asks for a newer strip by itself, some seconds after it was shown.
+# The script of a page requests a newer strip within seconds.
 PAGE_SECONDS = 5.0
 THEMES = ("light", "dark")
 VIEWS = (("now", "Now"), ("sessions", "Sessions"), ("events", "Events"), ("activity", "Activity"))
@@ -102,7 +102,7 @@ def _around() -> dict[str, Any]:
 
 
 def health_strip(seconds: float = VERDICT_SECONDS) -> Strip:
-    """The verdict in words, at most so old: all open pages ask for it."""
+    """The verdict in words, at most so many seconds old; all open pages share it."""
     seen = current_app.extensions.get(_SEEN)
     if seen is None or time.monotonic() - seen[0] > seconds:
         seen = current_app.extensions[_SEEN] = time.monotonic(), frame().verdict()

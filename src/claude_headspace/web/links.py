@@ -1,4 +1,4 @@
-"""Addresses of the views: a page has hundreds of them, so they are put together from the rules."""
+"""Addresses of the views: a page has hundreds of them, so they are built directly from the routes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLAIN = "!$'()*,/:;?@"
 
 
 def address(endpoint: str, /, *, _anchor: str = "", **values: Any) -> str:
-    """Where a view is, with these values in its path or behind it; None says nothing."""
+    """The address of a view, with these values in its path or query; None is left out."""
     path = _PLACE.sub(lambda place: quote(str(values.pop(place[1])), _PLAIN), _rule(endpoint))
     given = {name: value for name, value in values.items() if value is not None}
     query = f"?{urlencode(given, doseq=True, safe=_PLAIN)}" if given else ""
@@ -24,7 +24,7 @@ def address(endpoint: str, /, *, _anchor: str = "", **values: Any) -> str:
 
 
 def with_query(endpoint: str = "", /, **changes: Any) -> str:
-    """This view with other filters: None takes one away, a list gives it several values."""
+    """This view with other filters: None removes one, a list gives it several values."""
     query: dict[str, Any] = {name: request.args.getlist(name) for name in request.args}
     query.pop("cursor", None)
     query.update(changes)
@@ -35,7 +35,7 @@ def with_query(endpoint: str = "", /, **changes: Any) -> str:
 
 @cache
 def asset(name: str) -> str:
-    """The address of a file of ours, another one when its contents are."""
+    """The address of a static file, which changes with its contents."""
     contents = (Path(__file__).parent / "static" / name).read_bytes()
     mark = hashlib.blake2s(contents, digest_size=6).hexdigest()
     return address("pages.static", filename=name, v=mark)
