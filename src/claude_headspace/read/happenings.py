@@ -113,7 +113,7 @@ def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]
 
 
 def _source(reader: Reader, asked: HappeningQuestion) -> tuple[list[str], str, dict[str, Any]]:
-    """Statements about the time between %(lo)s and %(hi)s, conditions for all of them, and values."""
+    """Statements about the time from %(lo)s to %(hi)s, conditions for all of them, and values."""
     kinds = set(_apart(asked.type)[0])
     branches = [EVENT_ROWS] if not kinds or kinds - CALL_KINDS else []
     if not asked.log and (not kinds or CALL_KINDS & kinds):

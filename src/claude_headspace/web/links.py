@@ -1,4 +1,4 @@
-"""Addresses of the views: a page has hundreds of them, so they are built directly from the routes."""
+"""Addresses of the views: a page has hundreds of them, so they are built from the routes."""
 
 from __future__ import annotations
 
