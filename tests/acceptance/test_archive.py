@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from archived import (
     archived_bytes,
     assert_archived,
     assert_contiguous,
+    command,
     history,
     missing_bytes,
 )
@@ -162,6 +164,8 @@ def test_what_was_captured_before_there_was_an_archive_is_filled_up(
     with watcher.running():
         wait_until(lambda: len(log.turns()) == len(projects.turns()), "the turns")
     assert log.value("SELECT count(*) FROM archive_generations") == 0
+    told = command(watcher, "status").stdout
+    assert re.search(r"not archived yet: .* in 10 files of 5 sessions on disk", told)
     watcher.settings["ARCHIVE__ENABLED"] = True
     with watcher.running():
         assert_archived(log, projects.root)

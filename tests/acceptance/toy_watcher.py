@@ -98,7 +98,7 @@ def extra(state: Path) -> dict[str, object]:
 
 def do(state: Path, deed: str, started_at: float) -> int:
     if deed == "bad configuration":
-        report(state, started_at, state="failed", reason="web.port: must be less", exit_status=78)
+        report(state, started_at, state="stopping", reason="web.port: must be less")
         return 78
     if deed == "hang":
         os.kill(os.getpid(), signal.SIGSTOP)

@@ -25,6 +25,7 @@ SELECT (SELECT count(*) FROM archive_generations WHERE archived > 0),
     (SELECT coalesce(sum(stored), 0)::bigint FROM archive_generations),
     (SELECT count(*) FROM archive_generations WHERE redacted),
     (SELECT count(*) FROM behind),
+    (SELECT count(DISTINCT session) FROM behind, unnest(sessions) session),
     (SELECT coalesce(sum(committed_offset - coalesce(archived, 0)), 0)::bigint FROM behind),
     (SELECT count(DISTINCT session) FROM lost, unnest(sessions) session),
     (SELECT count(DISTINCT session) FROM files, unnest(sessions) session WHERE archived > 0
@@ -47,6 +48,7 @@ class ArchiveSummary:
     stored: int
     redacted: int
     behind_files: int
+    behind_sessions: int
     behind_bytes: int
     only_in_log: int
     only_archived: int

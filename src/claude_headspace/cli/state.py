@@ -216,7 +216,8 @@ def _archive_lines(config: Config, archive: ArchiveSummary) -> Iterator[str]:
     if archive.behind_files:
         left = format_bytes(archive.behind_bytes)
         files = counted(archive.behind_files, "file")
-        yield f"          not archived yet: {left} in {files} on disk"
+        of = counted(archive.behind_sessions, "session")
+        yield f"          not archived yet: {left} in {files} of {of} on disk"
     if archive.only_archived:
         saved = counted(archive.only_archived, "session")
         yield f"          {saved} only in the archive: see `restore`"
