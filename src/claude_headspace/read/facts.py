@@ -35,8 +35,7 @@ WHERE a.id = ANY (%s)
 # Changes with every line or event of a session: then its facts are read again.
 _AGE = (
     "SELECT a.id, a.session_uuid::text, a.last_seen_at, a.ended_at,"
-    " (SELECT max(e.id) FROM events e WHERE e.agent_id = a.id) FROM agents a"
-    " WHERE "
+    " (SELECT max(e.id) FROM events e WHERE e.agent_id = a.id) FROM agents a WHERE "
 )
 MOST_KEPT = 2000
 

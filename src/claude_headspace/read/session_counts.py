@@ -52,9 +52,7 @@ def count_sessions(reader: Reader, asked: SessionQuestion, now: datetime) -> Cou
     known = facts_of(reader, [row[0] for row in rows if row[0] is not None])
     states = {agent: derive_state(facts, now).kind for agent, facts in known.items()}
     kinds = [_Kind(states.get(agent, "ended"), *rest) for agent, *rest in rows]
-    kinds += [
-        _Kind("ended", *place, -number) for agent, *place, number in rows if agent is not None
-    ]
+    kinds += [_Kind("ended", path, host, -one) for agent, path, host, one in rows if agent]
     facets = {name: _by(name, kinds, asked) for name in FACETS}
     fitting = sum(kind.number for kind in kinds if _fits(kind, asked))
     return Counts(fitting, sum(kind.number for kind in kinds), facets)
@@ -74,7 +72,8 @@ def _by(name: str, kinds: Sequence[_Kind], asked: SessionQuestion) -> dict[str, 
             counts[getattr(kind, name)] += kind.number
     if name == "state":
         return dict(counts)
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_VALUES])
+    shown = sorted(+counts, key=lambda value: (-counts[value], value))[:SHOWN_VALUES]
+    return {value: counts[value] for value in shown}
 
 
 @dataclass(slots=True)
