@@ -9,7 +9,6 @@ from typing import Any
 
 import psycopg2
 import pytest
-from claude_headspace.servers.opening import open_on
 
 from benchmarks.page import free_port
 from claude_headspace.cli.program import run
@@ -19,6 +18,8 @@ from claude_headspace.store import migrations
 from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import make_engine, reading
 from claude_headspace.store.grants import grants
+from claude_headspace.store.plain_opener import open_on
+from claude_headspace.store.version import SCHEMA_VERSION
 from commanded import Commands
 from faults.machine import query
 from harness import HOST, Log, Projects, Watcher, assert_exactly_captured, wait_until
@@ -115,7 +116,7 @@ def test_what_only_reads_works_as_the_reader_and_what_changes_is_refused(
         assert page.run("migrate", "--no-wait").status == 69
     finally:
         query(fleet.maintenance, "UPDATE alembic_version SET version_num = %s",
-              (migrations.SCHEMA_VERSION,))  # fmt: skip
+              (SCHEMA_VERSION,))  # fmt: skip
     for words in (each for each in CHANGING[:-1] if "redact" not in each):  # nothing is secret
         ended = page.run(*words.format(session=session).split())
         assert ended.status == 69, (words, ended)

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from claude_headspace.archive.pieces import Pieces
-from claude_headspace.archive.places import folder_of, owners
+from claude_headspace.archive.session_paths import folder_of, owners
 from claude_headspace.archive.sidecars import changed_files
 from claude_headspace.config import Config
 from claude_headspace.discovery.listing import Sighting, sweep, unreadable
