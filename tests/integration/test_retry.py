@@ -15,7 +15,7 @@ import lines
 from captured import capture, query, settings, watching
 from claude_headspace.capture.retry import run_retry
 from claude_headspace.config import load_config
-from claude_headspace.verify.command import run_verify
+from claude_headspace.verify.run import run_verify
 from harness import wait_until
 
 SESSION = str(uuid.UUID(int=1))

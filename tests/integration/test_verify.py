@@ -24,9 +24,9 @@ from captured import capture, query, settings, watching
 from claude_headspace.capture.retry import line_around
 from claude_headspace.config import load_config
 from claude_headspace.transcripts.tailer import SourceFile
-from claude_headspace.verify.command import run_verify
 from claude_headspace.verify.compare import is_redacted_form
 from claude_headspace.verify.output import conclusions, figures, print_json
+from claude_headspace.verify.run import run_verify
 from servers import PostgresServer
 
 FIRST, SECOND, FORK = (str(uuid.UUID(int=number)) for number in (1, 2, 3))

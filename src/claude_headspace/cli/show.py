@@ -73,7 +73,7 @@ def conversation(
     outline = read_outline(reader, found.id)
     telling = Telling(files if tools else None, found.directory, thinking, subagents=tools)
     looked_at = files if tools or thinking else None
-    for number in range(max(1, len(outline.pages()))):
+    for number in range(max(1, len(outline.pages))):
         for exchange in read_page(reader, found.id, outline, number, looked_at):
             yield from said_in(exchange, telling)
 

@@ -23,14 +23,12 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
 
     Reads the transcripts again. Exit status 0: the log is complete.
     """
-    from claude_headspace.cli.access import open_log
-    from claude_headspace.verify.command import run_verify
     from claude_headspace.verify.output import conclusions, figures, print_json
+    from claude_headspace.verify.run import run_verify
 
     config = configured()
     chosen = session_id(config, session) if session else None
-    with open_log(config):
-        report = run_verify(config, chosen, repair=repair, yes=yes)
+    report = run_verify(config, chosen, repair=repair, yes=yes)
     if whole:
         print_json(report, sys.stdout)
     else:
@@ -49,15 +47,13 @@ def rebuild(session: str | None) -> int:
     transcript is neither on disk nor archived, its session keeps its rows.
     """
     from claude_headspace.capture.rebuild import Rebuild
-    from claude_headspace.cli.access import open_log
     from claude_headspace.sessions.log import make_log
 
     config = configured()
     chosen = session_id(config, session) if session else None
     log = make_log(config, "claude-headspace rebuild")
     try:
-        with open_log(config):
-            log.database.connect()
+        log.database.connect()
         log.sessions.reload()
         job = Rebuild(log, config)
         done = job.run([chosen] if chosen else job.sessions())

@@ -76,8 +76,8 @@ def describe(config: Config) -> str:
     import yaml
 
     tree = {section: _plain(getattr(config, section)) for section in DEFAULTS}
-    for section in ("database", "forward"):
-        tree[section]["url"] = mask_password(tree[section]["url"])
+    for section, key in (("database", "url"), ("database", "reader_url"), ("forward", "url")):
+        tree[section][key] = mask_password(tree[section][key])
     source = config.path or "none found: defaults"
     body = yaml.safe_dump(tree, sort_keys=False, default_flow_style=False, allow_unicode=True)
     return f"# file: {source}\n{body}"

@@ -45,7 +45,7 @@ def faults(name: str, setting: Setting, value: object) -> Iterator[str]:
 def _fault(name: str, check: Check, value: object) -> Iterator[str]:
     problem = "must not be empty" if value is None else check(value)
     if problem:
-        given = shown_address(value) if name.endswith(".url") else shown(value)
+        given = shown_address(value) if name.endswith("url") else shown(value)
         yield f"{name}: {problem} (got {given})"
 
 

@@ -30,7 +30,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 Tree = dict[str, dict[str, Any]]
 
 SETTINGS: dict[str, dict[str, Setting]] = {
-    "database": {"url": Setting(None, address)},
+    "database": {"url": Setting(None, address), "reader_url": Setting(None, address)},
     "state": {"directory": Setting("var", some_text), "host": Setting(None, some_text)},
     "forward": {
         "url": Setting(None, address),

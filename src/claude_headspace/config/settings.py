@@ -12,9 +12,13 @@ from claude_headspace.machine import machine_id
 
 
 class DatabaseSettings(Struct, frozen=True):
-    """The Postgres that holds the log; None means the embedded one."""
+    """The Postgres that holds the log; None means the embedded one.
+
+    `reader_url` is the address for everything that only reads; None means `url`.
+    """
 
     url: str | None
+    reader_url: str | None
 
 
 class StateSettings(Struct, frozen=True):

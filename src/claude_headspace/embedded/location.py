@@ -82,7 +82,17 @@ def database_url(config: Config) -> LogUrl:
     `PG*` variables refer to other servers, and an address does not override all of them
     (PGSERVICE), so for the embedded server they are removed from this process's environment.
     """
-    url = LogUrl(_address(config))
+    return _remembering(config, _address(config))
+
+
+def reader_url(config: Config) -> LogUrl:
+    """The address at which those ask that only read: the same, unless another is configured."""
+    given = config.database.reader_url
+    return _remembering(config, libpq_url(given)) if given else database_url(config)
+
+
+def _remembering(config: Config, address: str) -> LogUrl:
+    url = LogUrl(address)
     url.seen = config.state.directory / "timelines"
     return url
 

@@ -103,7 +103,7 @@ def _said_from(
     """The number of the prompt, the number of the item after it, and the item."""
     telling = Telling(None, session.directory, subagents=True)
     first = 1
-    for page, prompts in enumerate(outline.pages() or [()]):
+    for page, prompts in enumerate(outline.pages or [()]):
         if prompt < first + len(prompts) or not prompts:
             for exchange in read_page(reader, session.id, outline, page):
                 number = exchange.prompt.number if exchange.prompt else 0

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from claude_headspace.read.exchange import Exchange, Item, Stray, Words
 from claude_headspace.read.lines import Thought, Transcripts, answered_in, asked_in
-from claude_headspace.read.telling import telling
+from claude_headspace.read.telling import line_of
 from claude_headspace.read.tools import Call
 
 
@@ -73,7 +73,7 @@ def _of(items: Sequence[Item], asked: Telling, depth: int) -> Iterator[Said]:
 
 
 def _call(call: Call, asked: Telling, depth: int) -> Said:
-    told = telling(call.tool, call.given, asked.folder)
+    told = line_of(call.tool, call.asked, asked.folder)
     how = {None: "no answer yet", "ok": ""}.get(call.outcome, call.outcome or "")
     line = "  ".join(filter(None, (told.text, told.aside, how)))
     given, answer = _details(call, asked.files) if asked.files else ("", "")

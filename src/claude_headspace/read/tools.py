@@ -14,7 +14,7 @@ from msgspec import Struct
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.cut_json import read_cut
 from claude_headspace.read.state import ASKING_TOOLS, OpenCall
-from claude_headspace.read.telling import telling
+from claude_headspace.read.telling import line_of
 
 COLUMNS = (
     "c.tool_use_id, a.id, c.session_uuid::text, c.tool, c.input, c.input_bytes, c.subagent,"
@@ -116,7 +116,7 @@ def _open(call: Call) -> OpenCall:
     return OpenCall(
         call.tool,
         call.at,
-        telling(call.tool, call.given).text,
+        line_of(call.tool, call.asked).text,
         limit / 1000 if isinstance(limit, int | float) else None,
         call.subagent,
         call.given if call.tool in ASKING_TOOLS else None,

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TextIO
 
 from claude_headspace.health.words import counted
-from claude_headspace.verify.report import (
+from claude_headspace.verify.findings import (
     HARMLESS,
     TALLIES,
     Finding,

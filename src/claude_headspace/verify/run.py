@@ -12,9 +12,9 @@ from uuid import UUID
 
 import click
 
-from claude_headspace.archive.check import proven_files
 from claude_headspace.archive.file import ArchivedFile, open_kept
 from claude_headspace.archive.pieces import Pieces
+from claude_headspace.archive.proof import proven_files
 from claude_headspace.config import Config
 from claude_headspace.discovery.listing import is_transcript, look, sweep, unreadable
 from claude_headspace.embedded.location import database_url
@@ -23,12 +23,13 @@ from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.sessions import SessionRows
+from claude_headspace.store.version import require_schema
 from claude_headspace.verify.check import FileCheck
 from claude_headspace.verify.conclusions import conclude
 from claude_headspace.verify.expected import Expected
+from claude_headspace.verify.findings import Finding, Report
 from claude_headspace.verify.logged import LogSide
 from claude_headspace.verify.repair import Repair, agreed
-from claude_headspace.verify.report import Finding, Report
 
 APPLICATION_NAME = "claude-headspace verify"
 # Comparing a large log takes long on the server.
@@ -54,6 +55,7 @@ def run_verify(
         lambda: database_url(config),
         application_name=APPLICATION_NAME,
         patience=Patience(answer_seconds=ANSWER_SECONDS),
+        prepare=require_schema,
     )
     with closing(database):
         verifier = Verifier(config, session, database, terminal)
