@@ -17,8 +17,9 @@ OURS = """
     cli.terminal config config.checks config.known config.layers config.places config.settings
     embedded embedded.location read read.connection read.cut_json read.done read.facts read.paging
     read.selection read.sessions read.state read.telling read.titles read.tools servers
-    servers.asking servers.hosts servers.identity store store.connection store.encoding
-    store.failures store.names store.opener store.patience store.precondition web web.words
+    servers.asking servers.address_hosts servers.identity store store.connection store.encoding
+    store.failures store.names store.opener store.patience store.precondition store.version web
+    web.words
 """
 
 

@@ -59,6 +59,8 @@ GOOD: tuple[tuple[str, int], ...] = (
     ("forget 9d440bfc", 0),
     ("hooks status --claude-version 2.1.240", 1),
     ("verify --all", 0),
+    ("doctor", 2),
+    ("service status", 1),
 )
 # Printed to be copied, or for programs: never cut.
 WHOLE: tuple[tuple[str, int], ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from claude_headspace.cli.command import command, flag, group
-from claude_headspace.cli.terminal import agreed, printable
+from claude_headspace.cli.terminal import agreed, print_wrapped, printable
 
 
 @group("service", "claude-headspace service install")
@@ -38,8 +38,7 @@ def install_service(*, yes: bool) -> int:
             return 1
         install(found, config)
         print("The service is installed and running.")
-    for remark in (*found.remarks(), *unseen(os.environ)):
-        print(printable(remark))
+    print_wrapped((*found.remarks(), *unseen(os.environ)))
     return 0
 
 
@@ -73,5 +72,5 @@ def service_status() -> int:
 
     found = manager()
     wrong = list(problems(found, os.environ))
-    print(*map(printable, wrong or [f"{found.path} is installed and running."]), sep="\n")
+    print_wrapped(wrong or [f"{found.path} is installed and running."])
     return 1 if wrong else 0
