@@ -14,10 +14,10 @@ import psycopg2
 
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url
-from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
+from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError, SchemaMismatch
 from claude_headspace.logs import configure_logging
-from claude_headspace.servers.opening import open_on
 from claude_headspace.store.failures import translate
+from claude_headspace.store.plain_opener import open_on
 from claude_headspace.supervision.orphan import die_with_parent
 
 LONGEST_PAUSE_SECONDS = 5.0
@@ -46,14 +46,19 @@ def main() -> int:
         return INTERNAL_ERROR
 
 
-def upgrade_when_there(config: Config) -> int:
-    """Retry until it succeeds, with growing pauses; the same problem is logged once."""
+def upgrade_when_there(config: Config, *, newer_too: bool = True) -> int:
+    """Retry until it succeeds, with growing pauses; the same problem is logged once.
+
+    Without `newer_too`, a schema that is newer than this program raises SchemaMismatch.
+    """
     pause = 0.05
     told = ""
     while True:
         try:
             upgrade(database_url(config))
         except DatabaseError as error:
+            if isinstance(error, SchemaMismatch) and not newer_too:
+                raise
             if str(error) != told:
                 told = str(error)
                 _log.warning("waiting: %s", told)

@@ -15,8 +15,13 @@ from pathlib import Path
 import pytest
 
 from captured import query
+from claude_headspace.access import token_of
 from claude_headspace.cli.program import SECTIONS
+from claude_headspace.config import load_config
 from claude_headspace.inbox.messages import list_messages, read_message
+from claude_headspace.read.connection import ReadPool
+from claude_headspace.store.version import SCHEMA_VERSION
+from claude_headspace.web.app import create_app
 from commanded import ASKS, CODE, LINT, WIDE, Commands, columns_of, commanded
 from commands_page import documented_calls
 from servers import PostgresServer
@@ -47,11 +52,13 @@ GOOD: tuple[tuple[str, int], ...] = (
     ("tools", 0),
     ("tools --by project", 0),
     ("rejected", 0),
+    ("rejected --host here", 0),
     ("restarts", 0),
     ("hosts", 0),
     ("status", 2),
     ("forget 9d440bfc", 0),
     ("hooks status --claude-version 2.1.240", 1),
+    ("verify --all", 0),
 )
 # Printed to be copied, or for programs: never cut.
 WHOLE: tuple[tuple[str, int], ...] = (
@@ -61,13 +68,14 @@ WHOLE: tuple[tuple[str, int], ...] = (
     ("show fix lint --markdown", 0),
     ("database-url", 0),
     ("check-config", 0),
+    ("grants", 0),
     ("export events", 0),
     ("export sessions --format csv", 0),
     ("export tools --session 9d440bfc", 0),
     ("export usage --format csv --project /home/me/my-project", 0),
     ("export conversations --format markdown --limit 1", 0),
     ("completion fish", 0),
-    ("verify --all", 0),
+    ("verify --json", 0),
     ("sessions --json", 0),
 )
 BAD: tuple[tuple[str, int, str], ...] = (
@@ -91,6 +99,7 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("export events --format markdown", 64, "is for conversations"),
     ("export usage --session 9d440bfc", 64, "usage takes no --session"),
     ("usage --by year", 64, "'total'"),
+    ("rejected --host nowhere", 66, "has no host named nowhere"),
     ("rejected retry", 64, "give either IDs or --all"),
     ("rejected dismiss", 64, "give either IDs or --all"),
     ("rejected dismiss 999", 66, "no unresolved dead letter has the ID 999"),
@@ -124,10 +133,25 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("rebuild --sessions x", 64, "did you mean --session?"),
     ("logs --all", 64, "no such option"),
     ("doctor --jsn", 64, "did you mean --json?"),
+    ("grants --applied", 64, "did you mean --apply?"),
     ("mcp now", 64, "unexpected extra argument"),
     ("service", 64, "missing command"),
     ("service instal", 64, "did you mean install?"),
 )
+
+NEWER = (
+    "sessions", "show 9d440bfc", "search lint", "resume 9d440bfc", "today", "report", "events",
+    "events --follow", "export events", "usage", "tools", "hosts", "rejected",
+    "rejected retry --all", "rejected dismiss --all", "verify", "restore 9d440bfc --to {place}",
+    "register 9d440bfc", "unregister 9d440bfc", "forget 9d440bfc --yes", "redact --existing",
+    "rebuild", "migrate", "migrate --no-wait", "grants --apply",
+)  # fmt: skip
+# These ask no log, copy it as it is, or say what they found in words of their own.
+ANY_SCHEMA = (
+    "open", "psql", "status", "doctor", "restarts", "emit", "backup", "restore-backup", "up",
+    "down", "restart", "logs", "supervisorctl", "watcher", "hook", "service", "hooks", "mcp",
+    "completion", "check-config", "database-url", "token",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +221,39 @@ def test_without_the_database_each_says_so(commands: Commands) -> None:
             ended = commands.run(*line.split(), env=AWAY)
             assert (ended.status, ended.out) == (69, ""), line
             assert ended.err.count("\n") == 1, line
+
+
+@pytest.fixture
+def newer(commands: Commands) -> Iterator[Commands]:
+    """The same log, in which a newer version of the program has migrated."""
+    query(commands.url, "UPDATE alembic_version SET version_num = '9999'")
+    yield commands
+    query(commands.url, "UPDATE alembic_version SET version_num = %s", SCHEMA_VERSION)
+
+
+def test_with_a_newer_schema_each_says_so(newer: Commands, tmp_path: Path) -> None:
+    told = "the database has schema 9999"
+    for line in NEWER:
+        ended = newer.run(*line.format(place=tmp_path).split())
+        assert (ended.status, ended.out, ended.err.count("\n")) == (69, "", 1), (line, ended)
+        assert told in ended.err, line
+        assert "update th" in ended.err, line
+    tried = {line.split()[0] for line in NEWER}
+    assert {name for names in SECTIONS.values() for name in names} - tried == {*ANY_SCHEMA}
+    assert (newer.run("status").status, newer.run("doctor").status) == (2, 2)
+    assert told in newer.run("status").out
+    assert "the schema is 9999" in newer.run("doctor").out
+    assert told in newer.run("hooks", "status").err
+
+
+def test_with_a_newer_schema_the_page_says_so(newer: Commands) -> None:
+    config = load_config({**newer.environment, "DATABASE_URL": newer.url})
+    client = create_app(config, ReadPool(lambda: newer.url)).test_client()
+    token = {"Authorization": f"Bearer {token_of(config.state.directory)}"}
+    for path, kind in (("/api/sessions", "*/*"), ("/sessions", "text/html"), ("/", "text/html")):
+        answer = client.get(path, headers={**token, "Accept": kind}, base_url="http://127.0.0.1")
+        assert answer.status_code == 503, path
+        assert "the database has schema 9999" in answer.text, path
 
 
 def test_sessions_are_shown_newest_first_with_their_state(commands: Commands) -> None:
@@ -304,9 +361,26 @@ def test_events_between_two_times(commands: Commands) -> None:
     assert len(commands.json(*turns, "--since", "yesterday")) == 1
     assert len(commands.json(*turns, "--since", "1w", "--until", "yesterday")) == 0
     assert len(commands.json(*turns, "--session", "fix lint")) == 2
-    zone = commands.run(*turns, columns=100, env={"TZ": "UTC"}).lines[0]
-    assert zone == "times in UTC (UTC+0000)"
+    assert commands.run(*turns, columns=100).lines[0] == "times in UTC (UTC+0000)"
     assert commands.run(*turns).lines[0].startswith("2025-06-01 12:00:00.000")
+
+
+def test_the_zone_of_times_is_told_once_and_where_somebody_looks(commands: Commands) -> None:
+    there = {"TZ": "Asia/Tokyo"}
+    for line in (("show", LINT), ("search", "lint"), ("events",)):
+        shown = commands.run(*line, columns=80, env=there).lines
+        assert [each for each in shown if "times in" in each] == ["times in JST (UTC+0900)"], line
+        assert "times in" not in commands.run(*line, env=there).out
+    markdown = commands.run("show", LINT, "--markdown", env=there).out
+    assert ", 2025-06-01 21:00:00; times in JST (UTC+0900)." in markdown
+
+
+def test_days_are_local(commands: Commands) -> None:
+    for zone, day in (("Pacific/Kiritimati", "2025-06-02"), ("America/New_York", "2025-06-01")):
+        there = {"TZ": zone}
+        for line in (("usage",), ("tools", "--by", "day"), ("report", "--since", "2025-01-01")):
+            rows = commands.json(*line, env=there)
+            assert {row["day"] for row in rows} & {"2025-06-01", "2025-06-02"} == {day}, line
 
 
 def test_rows_are_exported(commands: Commands) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from faults import fleet as fleet
 from faults import surroundings
 from faults.cell import FAULTS, SETTINGS, WHOLE, Cell, Scale, fault
 from faults.count import Count

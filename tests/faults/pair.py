@@ -42,6 +42,7 @@ class Server:
     owner: dict[str, object]
     process: subprocess.Popen[bytes] | None = None
     frozen: list[int] = field(default_factory=list)
+    port: int = 5432
 
     @property
     def data(self) -> Path:
@@ -49,7 +50,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"postgresql://{SUPERUSER}@/{DATABASE}?host={self.home}"
+        return f"postgresql://{SUPERUSER}@/{DATABASE}?host={self.home}&port={self.port}"
 
     def run(self, program: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs to its end."""
@@ -87,7 +88,7 @@ class Server:
         wait_for(self.answers, "the server does not answer")
 
     def answers(self) -> bool:
-        url = f"postgresql://{SUPERUSER}@/postgres?host={self.home}"
+        url = f"postgresql://{SUPERUSER}@/postgres?host={self.home}&port={self.port}"
         try:
             psycopg2.connect(url).close()
         except psycopg2.OperationalError:

@@ -10,23 +10,21 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.forwarding.far import Far
 from claude_headspace.forwarding.forwarder import Forwarder
-from claude_headspace.forwarding.kinds import KINDS, Kind
 from claude_headspace.forwarding.near import Near, Page
 from claude_headspace.store.connection import Database
 from faults.machine import query
+from forwarded import assert_same, order
+from growing import run, statements
 from harness import Log, Projects, Watcher, wait_until
 from servers import PostgresServer
 
 ORIGIN = str(uuid.uuid4())
-# What differs by its nature: ids of either log, and when either wrote.
-_OWN = {"id", "recorded_at", "command_id", "turn_id"}
 
 
 @pytest.fixture
@@ -63,22 +61,6 @@ def push_all(near: str, far: str) -> int:
         while it.step():
             pages += 1
     return pages
-
-
-def held(url: str, kind: Kind) -> list[str]:
-    """The rows of a table as both logs must have them, in the order of their keys."""
-    hidden = _OWN - set(kind.key) | set(kind.refers)
-    rows = query(url, f"SELECT (to_jsonb(t) - %s::text[])::text FROM {kind.table} t", ([*hidden],))
-    return sorted(row[0] for row in rows)
-
-
-def assert_same(near: str, far: str) -> None:
-    for kind in KINDS:
-        assert held(far, kind) == held(near, kind), kind.table
-
-
-def order(url: str) -> list[Any]:
-    return query(url, "SELECT event_key::text, session_uuid::text FROM events ORDER BY id")
 
 
 def test_everything_arrives_in_order_and_refers_to_its_own(captured: str, central: str) -> None:
@@ -176,6 +158,22 @@ def test_two_machines_of_one_session_tell_it_once(captured: str, central: str) -
     with closing(it):
         while it.step():
             pass
+    assert_same(captured, central)
+
+
+def test_the_events_of_the_central_log_may_be_partitioned(captured: str, central: str) -> None:
+    before, change, _ = statements("Partitions by time")
+    run(central, before)
+    run(central, change)
+    push_all(captured, central)
+    query(captured, "UPDATE events SET timestamp = timestamp + interval '2 years' WHERE id % 9 = 0")
+    query(captured, 'UPDATE events SET payload = payload || \'{"text": "new"}\' WHERE id % 5 = 0')
+    query(captured, "DELETE FROM events WHERE id % 7 = 0")
+    push_all(captured, central)
+    assert_same(captured, central)
+    assert query(central, "SELECT count(DISTINCT tableoid)::int FROM events") == [(2,)]
+    query(central, "UPDATE forwarders SET pages = 0, event_id = 0")
+    push_all(captured, central)
     assert_same(captured, central)
 
 

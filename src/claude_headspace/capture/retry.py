@@ -22,6 +22,7 @@ from claude_headspace.inbox.messages import inbox_directory, parsed_message
 from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.store.connection import Database
 from claude_headspace.store.results import WriteResult
+from claude_headspace.store.version import require_schema
 from claude_headspace.transcripts.outcomes import Rejected, Turn
 from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.tailer import SourceFile
@@ -104,7 +105,9 @@ class Retry:
     """Classifies and writes dead letters, and resolves those that are no longer rejected."""
 
     def __init__(self, config: Config) -> None:
-        self._database = Database(lambda: database_url(config), application_name=APPLICATION_NAME)
+        self._database = Database(
+            lambda: database_url(config), application_name=APPLICATION_NAME, prepare=require_schema
+        )
         self._machine = config.state.machine
         self._limit = config.file_watcher.max_line_bytes
         self._inbox = stored_path(str(inbox_directory(config.state.directory)))

@@ -20,28 +20,30 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
-_NO_TABLE = "(SQLSTATE 42P01)"
-
 
 @contextmanager
-def open_log(config: Config) -> Iterator[Connection]:
-    """A connection to the log's database."""
-    from claude_headspace.embedded.location import database_url
+def open_log(config: Config, *, writing: bool = False) -> Iterator[Connection]:
+    """A connection to the log's database, of those that only read unless something is written."""
+    from claude_headspace.embedded.location import database_url, reader_url
     from claude_headspace.store.engine import reading
+    from claude_headspace.store.version import VERSION, require_version
 
-    with _schema_expected(), reading(database_url(config)) as connection:
+    url = database_url(config) if writing else reader_url(config)
+    with reading(url) as connection:
+        require_version(connection.exec_driver_sql(VERSION).all())
+        connection.rollback()
         yield connection
 
 
 @contextmanager
-def open_reader(config: Config) -> Iterator[Reader]:
-    """The read-only connection that the page and the API use; each query may take 5 s."""
-    from claude_headspace.embedded.location import database_url
+def open_reader(config: Config, seconds: float = 5) -> Iterator[Reader]:
+    """The read-only connection that the page and the API use; each query may take so long."""
+    from claude_headspace.embedded.location import reader_url
     from claude_headspace.read.connection import ReadPool
 
-    pool = ReadPool(lambda: database_url(config), lambda: config.state.machine, 1)
+    pool = ReadPool(lambda: reader_url(config), lambda: config.state.machine, 1, seconds)
     try:
-        with _schema_expected(), pool.reading() as reader:
+        with pool.reading() as reader:
             _connect(reader, config)
             yield reader
     finally:
@@ -51,12 +53,14 @@ def open_reader(config: Config) -> Iterator[Reader]:
 def _connect(reader: Reader, config: Config) -> None:
     """Run an empty query, so that an error names the address of the database."""
     from claude_headspace.address import mask_password
-    from claude_headspace.embedded.location import database_url
+    from claude_headspace.embedded.location import reader_url
 
     try:
         reader.rows("SELECT")
+    except SchemaMismatch:
+        raise
     except DatabaseUnavailable as error:
-        told = f"{error} ({mask_password(str(database_url(config)))})"
+        told = f"{error} ({mask_password(str(reader_url(config)))})"
         raise type(error)(told) from error
 
 
@@ -75,18 +79,6 @@ def all_pages(
             return
         left = None if left is None else left - len(page.rows)
         asked = replace(asked, cursor=page.next)
-
-
-@contextmanager
-def _schema_expected() -> Iterator[None]:
-    try:
-        yield
-    except DatabaseUnavailable as error:
-        if _NO_TABLE in str(error):
-            raise SchemaMismatch(
-                "the database holds no event log: run `claude-headspace migrate` first"
-            ) from error
-        raise
 
 
 def configured() -> Config:

@@ -58,7 +58,7 @@ def _ask(name: str, done: str, **wanted: Any) -> int:
 
     config = configured()
     session = session_id(config, name)
-    with open_log(config) as connection:
+    with open_log(config, writing=True) as connection:
         changed = ask_for(connection, session, machine=config.state.machine, **wanted)
         _wait_for_watchers(connection, session)
     print(f"{session} is {done}." if changed else f"{session} was already {done}.")

@@ -32,14 +32,50 @@ def migrate(database: str | None, *, no_wait: bool) -> int:
     from claude_headspace.embedded.location import database_url as url_of
     from claude_headspace.logs import configure_logging
 
-    given = {"DATABASE_URL": database} if database else {}
-    config = load_config({**os.environ, **given})
+    config = load_config(_environment(database))
     configure_logging(config.logging.level)
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     if no_wait:
         program.upgrade(url_of(config))
         return 0
-    return program.upgrade_when_there(config)
+    return program.upgrade_when_there(config, newer_too=False)
+
+
+def _environment(database: str | None) -> dict[str, str]:
+    """With another address of the database."""
+    return {**os.environ, **({"DATABASE_URL": database} if database else {})}
+
+
+@command(
+    "grants",
+    "claude-headspace grants --database postgresql://postgres@db.example/headspace --apply",
+)
+@option("--database", "URL", "use this database instead of the configured one")
+@option("--owner", "ROLE", "the role of migrations (default: claude_headspace_owner)")
+@option("--writer", "ROLE", "the role of watchers (default: claude_headspace_writer)")
+@option("--reader", "ROLE", "the role of readers (default: claude_headspace_reader)")
+@option("--schema", "NAME", "where the log is (default: public)", default="public")
+@flag("--apply", "run the statements instead of printing them")
+def grants(database: str | None, schema: str, *, apply: bool, **roles: str | None) -> int:
+    """Print SQL that gives each role the privileges that it needs, and no more.
+
+    It creates missing roles, without login, and makes one of them the owner of all tables. Run it
+    as a superuser, or as the owner of the database with CREATEROLE.
+    """
+    from claude_headspace.cli.access import open_log
+    from claude_headspace.config import load_config
+    from claude_headspace.store.grants import grants as statements
+
+    given = {name: role for name, role in roles.items() if role}
+    sql = statements(schema=schema, **given)
+    if not apply:
+        print(sql, end="")
+        return 0
+    with open_log(load_config(_environment(database)), writing=True) as connection:
+        connection.exec_driver_sql(sql)
+        connection.commit()
+    print("the roles have their privileges: see docs/servers.md")
+    return 0
 
 
 @command("database-url", 'DATABASE_URL="$(claude-headspace database-url)" my-reader')
@@ -69,7 +105,7 @@ def psql(arguments: tuple[str, ...]) -> int:
     from claude_headspace.address import SECRETS
     from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url as url_of
-    from claude_headspace.servers.opening import current_address
+    from claude_headspace.store.plain_opener import current_address
 
     config = load_config()
     place = parse_dsn(current_address(url_of(config)))

@@ -97,13 +97,13 @@ class LiveEvents:
 
 
 def _follower(config: Config, wanted: EventFilter) -> Follower:
-    from claude_headspace.embedded.location import database_url
+    from claude_headspace.embedded.location import reader_url
     from claude_headspace.store.connection import Database
     from claude_headspace.store.follow import Follower
     from claude_headspace.store.patience import Patience
 
     database = Database(
-        lambda: database_url(config),
+        lambda: reader_url(config),
         application_name="claude-headspace events",
         patience=Patience(beat=_require_reader),
     )

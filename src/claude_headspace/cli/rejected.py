@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from claude_headspace.cli.access import configured, inbox_of, open_log
-from claude_headspace.cli.command import command, flag, group, json_output, limit
+from claude_headspace.cli.access import configured, inbox_of, open_log, open_reader
+from claude_headspace.cli.command import command, filters, flag, group, json_output, limit
 from claude_headspace.cli.events import PAGE_ROWS
 from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import as_json, cut, local_time, terminal_width
@@ -24,27 +24,34 @@ COUNTED_BYTES = 1024 * 1024
 
 @group("rejected", "claude-headspace rejected --limit 10", invoke_without_command=True)
 @flag("--all", "also show resolved ones", "everything")
+@filters("host")
 @limit()
 @json_output(JSON_LINES)
 @click.pass_context
-def rejected(context: click.Context, limit: int | None, *, everything: bool, whole: bool) -> int:
+def rejected(context: click.Context, /, **wanted: Any) -> int:
     """Show rejected lines and events, and why they were rejected.
 
     These are damaged lines, and events that break the rules of their type. `retry` tries them
     again; `dismiss` hides them.
     """
-    return 0 if context.invoked_subcommand else _show(limit, everything=everything, whole=whole)
+    return 0 if context.invoked_subcommand else _show(**wanted)
 
 
-def _show(limit: int | None, *, everything: bool, whole: bool) -> int:
+def _show(limit: int | None, host: str | None, *, everything: bool, whole: bool) -> int:
+    from claude_headspace.read.selection import find_machines
     from claude_headspace.store.queries import newest_dead_letters
 
+    config = configured()
+    of = None
+    if host:
+        with open_reader(config) as reader:
+            of = find_machines(reader, host)
     page = newest_dead_letters(
         resolved_too=everything,
         limit=limit,
         content_bytes=None if whole else SHOWN_CONTENT_BYTES,
+        of=of,
     )
-    config = configured()
     with open_log(config) as connection:
         stream = connection.execution_options(yield_per=PAGE_ROWS)
         places = _Places(config)
@@ -114,9 +121,7 @@ def retry(ids: tuple[int, ...], *, everything: bool, whole: bool) -> int:
 
     if bool(ids) == everything:
         raise click.UsageError("give either IDs or --all")
-    config = configured()
-    with open_log(config):
-        return run_retry(config, None if everything else ids, as_json=whole)
+    return run_retry(configured(), None if everything else ids, as_json=whole)
 
 
 @command("dismiss", "claude-headspace rejected dismiss 17 18", of=rejected)
@@ -131,7 +136,7 @@ def dismiss(ids: tuple[int, ...], *, everything: bool) -> int:
 
     if bool(ids) == everything:
         raise click.UsageError("give either IDs or --all")
-    with open_log(configured()) as connection:
+    with open_log(configured(), writing=True) as connection:
         done = dismiss_rejected(connection, None if everything else ids)
     print(f"{counted(len(done), 'dead letter')} dismissed")
     if missing := [str(each) for each in ids if each not in done]:

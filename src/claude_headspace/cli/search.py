@@ -22,6 +22,7 @@ from claude_headspace.cli.terminal import (
     printable,
     terminal_width,
     wrapped,
+    zone_told,
 )
 from claude_headspace.web.words import counted, place, waited
 
@@ -110,6 +111,7 @@ def _phrase(word: str) -> str:
 def _by_session(reader: Reader, hits: Sequence[Hit]) -> Iterator[str]:
     from claude_headspace.read.sessions import find_sessions
 
+    yield from zone_told()
     groups: dict[str, list[Hit]] = {}
     for hit in hits:
         groups.setdefault(hit.session, []).append(hit)

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -83,7 +82,17 @@ def database_url(config: Config) -> LogUrl:
     `PG*` variables refer to other servers, and an address does not override all of them
     (PGSERVICE), so for the embedded server they are removed from this process's environment.
     """
-    url = LogUrl(_address(config))
+    return _remembering(config, _address(config))
+
+
+def reader_url(config: Config) -> LogUrl:
+    """The address at which those ask that only read: the same, unless another is configured."""
+    given = config.database.reader_url
+    return _remembering(config, libpq_url(given)) if given else database_url(config)
+
+
+def _remembering(config: Config, address: str) -> LogUrl:
+    url = LogUrl(address)
     url.seen = config.state.directory / "timelines"
     return url
 
@@ -126,6 +135,8 @@ def supervisor_socket(state_directory: Path) -> Path:
 
 def short_directory(state_directory: Path) -> Path:
     """The directory of this user's sockets when the state directory's path is too long."""
+    import tempfile  # loads what compresses files
+
     tmp = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())  # noqa: S108
     return tmp / f"claude-headspace-{os.getuid()}-{state_key(state_directory)}"
 

@@ -37,6 +37,16 @@ _RENAME = (
     " WHERE old.id = m.id AND old.path <> r.path AND NOT EXISTS"
     " (SELECT FROM {table} o WHERE o.machine = r.machine AND o.path = r.path)"
 )
+# Where events are partitioned by time their key has the time too: first each goes to its new one.
+_PARTITIONED = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'events'::regclass"
+_MOVE = (
+    "UPDATE events old SET timestamp = r.timestamp FROM ({given}) r WHERE {same}"
+    " AND old.source_id IS NOT DISTINCT FROM {source}"
+)
+_OTHERWISE = (
+    "old.event_key = r.event_key AND old.session_uuid = r.session_uuid"
+    " AND old.timestamp <> r.timestamp"
+)
 _DELETE = "DELETE FROM {table} t USING ({given}) r WHERE ({names}) = ({values})"
 _CURSOR = (
     "INSERT INTO forwarders (origin, event_id, pages) VALUES (%(origin)s, %(event_id)s, %(pages)s)"
@@ -52,6 +62,7 @@ class Far:
         self._database = database
         self._origin = origin
         self._columns: Mapping[str, Sequence[str]] = {}
+        self._partitioned = False
         self._precondition: Precondition | None = None
         self.pages = 0
 
@@ -64,6 +75,7 @@ class Far:
         self._database.connect()
         self._precondition = self._database.precondition()
         self._columns = dict(self._database.execute(_COLUMNS))
+        self._partitioned = self._database.execute(_PARTITIONED)[0][0]
         rows = self._database.execute(
             "SELECT event_id, pages FROM forwarders WHERE origin = %s", (self._origin,)
         )
@@ -104,13 +116,19 @@ class Far:
             if (name != "id" or "id" in kind.key) and name not in ("command_id", "turn_id")
         ]  # fmt: skip
         given = _GIVEN.format(table=kind.table)
+        possible = [f"{_value(kind, name, 'r.')} IS NOT NULL" for name in kind.needs] or ["true"]
+        key = kind.names()
+        if kind.table == "events" and self._partitioned:
+            source = _value(kind, "source_id", "r.")
+            yield _MOVE.format(given=given, same=_OTHERWISE, source=source)
+            possible.append(f"NOT EXISTS (SELECT FROM events old WHERE {_OTHERWISE})")
+            key += ", timestamp"
         write = _WRITE.format(
             table=kind.table,
             columns=", ".join(columns),
             values=", ".join(_value(kind, name, "r.") for name in columns),
-            possible=" AND ".join(f"{_value(kind, n, 'r.')} IS NOT NULL" for n in kind.needs)
-            or "true",
-            key=kind.names(),
+            possible=" AND ".join(possible),
+            key=key,
             excluded=", ".join(f"excluded.{name}" for name in columns),
             # If two machines have a session, each event stays as it was first written.
             where=" WHERE old.source_id IS NOT DISTINCT FROM excluded.source_id"

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from claude_headspace.config import Config
 from claude_headspace.config.places import NAME
-from claude_headspace.embedded.location import database_url
+from claude_headspace.embedded.location import reader_url
 from claude_headspace.errors import BadQuestion, HeadspaceError
 from claude_headspace.mcp import answers
 from claude_headspace.read.connection import ReadPool
@@ -88,7 +88,7 @@ class Tools:
             str, Field(description="the number of a prompt, or a place that an answer named")
         ] = "1",
     ) -> str:
-        """Read a session's conversation, long ones in parts; each tool call is one line."""
+        """Read a session's conversation, and its subagents' words; each tool call is one line."""
         with self._pool.reading() as reader:
             return answers.conversation(reader, session, begin)
 
@@ -137,7 +137,7 @@ def _moment(name: str, text: str | None) -> datetime | None:
 
 def serve(config: Config) -> None:
     """Answer over standard input and output until the client disconnects."""
-    pool = ReadPool(lambda: database_url(config), lambda: config.state.machine, connections=2)
+    pool = ReadPool(lambda: reader_url(config), lambda: config.state.machine, connections=2)
     try:
         build_server(pool).run("stdio")
     finally:

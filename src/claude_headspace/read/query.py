@@ -16,7 +16,7 @@ from claude_headspace.read.paging import PAGE_ROWS, Cursor, Key, Limit, Moment, 
 from claude_headspace.read.passages import Passage
 from claude_headspace.read.selection import filters_of
 from claude_headspace.store.connection import Row
-from claude_headspace.store.words import words_of
+from claude_headspace.store.search_words import words_of
 
 _TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
 # Words that more parts contain are searched from the newest back, not by the search index.

@@ -40,11 +40,12 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """How much to include: with `files`, the input and output of tools, and subagents' work."""
+    """How much to include: with `files`, the input and output of tools."""
 
     files: Transcripts | None
     folder: str
     thinking: bool = False
+    subagents: bool = False
 
 
 def said_in(exchange: Exchange, asked: Telling) -> Iterator[Said]:
@@ -62,12 +63,12 @@ def _of(items: Sequence[Item], asked: Telling, depth: int) -> Iterator[Said]:
             if asked.thinking:
                 yield Said("thought", item.at, item.text, depth)
         elif isinstance(item, Stray):
-            if asked.files:
+            if asked.subagents:
                 yield from _of(item.items, asked, depth + 1)
         else:
             for step in item:
                 yield _call(step.call, asked, depth)
-                if asked.files:
+                if asked.subagents:
                     yield from _of(step.inner, asked, depth + 1)
 
 

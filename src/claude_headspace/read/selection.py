@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.read.connection import Reader
@@ -18,15 +19,18 @@ _SESSIONS = (
     "SELECT session_uuid::text, id FROM agents WHERE session_uuid BETWEEN %s AND %s"
     " ORDER BY session_uuid LIMIT %s"
 )
+_NAMED = (
+    "{label} = %(host)s OR (length(%(host)s) >= 8 AND starts_with({id}::text, lower(%(host)s)))"
+)
+_MACHINES = f"SELECT id::text FROM machines WHERE {_NAMED.format(label='label', id='id')}"
 _PROJECTS = (
-    "SELECT id, path FROM places WHERE (%(host)s::text IS NULL OR host = %(host)s"
-    " OR (length(%(host)s) >= 8 AND starts_with(machine::text, lower(%(host)s))))"
+    "SELECT id, path FROM places WHERE (%(host)s::text IS NULL"
+    f" OR {_NAMED.format(label='host', id='machine')})"
     " AND (%(name)s::text IS NULL OR path = %(name)s OR right(path, %(length)s) = %(tail)s)"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SessionNamed:
+class SessionNamed(Struct, frozen=True):
     """A session; `agent_id` is None if it has no row."""
 
     uuid: str
@@ -62,6 +66,14 @@ def find_projects(reader: Reader, name: str | None, host: str | None = None) -> 
         return tuple(same)
     _require_one(f"project named {name}", sorted({row[1] for row in rows}))
     return tuple(row[0] for row in rows)
+
+
+def find_machines(reader: Reader, host: str) -> list[str]:
+    """Ids of the machines with this label, or the one whose id begins so."""
+    rows = reader.rows(_MACHINES, {"host": host})
+    if not rows:
+        raise SelectionError(f"the log has no host named {host}")
+    return [row[0] for row in rows]
 
 
 def filters_of(

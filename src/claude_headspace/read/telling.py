@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from claude_headspace.read.cut_json import read_cut
 
@@ -21,8 +22,7 @@ _FIELDS = {
 _MCP = re.compile(r"mcp__(.+?)__(.+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(Struct, frozen=True):
     """The line: the tool's short name, its input, and a dimmed aside."""
 
     name: str

@@ -6,9 +6,10 @@ Only this module knows the columns of `tool_calls` and `model_calls`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.cut_json import read_cut
@@ -23,8 +24,7 @@ COLUMNS = (
 FROM = " FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One tool call; `outcome` is ok, error, denied or interrupted, and None until it ends.
 
     `asked` is its input as JSON, cut if it is long.
@@ -154,8 +154,7 @@ def usage_of(reader: Reader, agent_ids: Sequence[int]) -> dict[int, tuple[int, i
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """Tokens of a model in a session."""
 
     model: str

@@ -14,6 +14,7 @@ from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.sessions import SessionRows
+from claude_headspace.store.version import require_schema
 from claude_headspace.store.writer import EventWriter, Measure
 
 
@@ -36,12 +37,15 @@ def make_log(
     pause: Callable[[float], None] = time.sleep,
     measure: Measure | None = None,
 ) -> Log:
-    """The log of this configuration. Requests on a lost connection fail: see Database."""
+    """The log of this configuration. Requests on a lost connection fail: see Database.
+
+    `prepare` must check the schema; without it, this is all that is done on a new connection.
+    """
     database = Database(
         lambda: database_url(config),
         application_name=application_name,
         patience=patience,
-        prepare=prepare,
+        prepare=prepare or require_schema,
         by_itself=False,
     )
     machine = make_machine_id(config.state.directory)

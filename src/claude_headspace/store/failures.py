@@ -5,7 +5,12 @@ from __future__ import annotations
 import psycopg2
 
 from claude_headspace.address import told_by_driver
-from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
+from claude_headspace.errors import (
+    DatabaseError,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    SchemaMismatch,
+)
 
 # SQLSTATE classes about the event itself: data exception, integrity violation, program limit
 # exceeded. All others (connection, privileges, missing tables, full disk …) stop all writes.
@@ -14,6 +19,9 @@ _PERMANENT_CLASSES = ("22", "23", "54")
 # use, statement cancelled. The connection remains usable.
 _OF_THE_MOMENT = ("40", "53", "55", "57014")
 FOREIGN_KEY_VIOLATION = "23503"
+_NO_RIGHT = "42501"
+# A table, a column or a function that is not there.
+_OTHER_SCHEMA = ("42P01", "42703", "42883")
 
 
 def translate(error: BaseException | None) -> DatabaseError:
@@ -26,6 +34,15 @@ def translate(error: BaseException | None) -> DatabaseError:
         # psycopg2 itself refuses a string with a NUL character.
         return DatabaseRefused(f"the driver refuses it: {told}", "22021")
     code = f" (SQLSTATE {sqlstate})" if sqlstate else ""
+    if sqlstate in _OTHER_SCHEMA:
+        return SchemaMismatch(
+            f"the database holds no event log of this version: {told}{code}: run"
+            " `claude-headspace migrate`"
+        )
+    if sqlstate == _NO_RIGHT:
+        return DatabaseUnavailable(
+            f"the role of this address may not do this: {told}{code}: see `claude-headspace grants`"
+        )
     return DatabaseUnavailable(f"the database cannot store it now: {told}{code}")
 
 

@@ -147,9 +147,16 @@ def _with_projects(chosen: Select[Any], order: Sequence[str]) -> Select[Any]:
 
 
 def newest_dead_letters(
-    *, resolved_too: bool, limit: int | None, content_bytes: int | None
+    *,
+    resolved_too: bool,
+    limit: int | None,
+    content_bytes: int | None,
+    of: Sequence[str] | None = None,
 ) -> Select[Any]:
-    """Dead letters, newest last, with all or the beginning of their content."""
+    """Dead letters, newest last, with all or the beginning of their content.
+
+    `of`: only those of these machines' files.
+    """
     content: ColumnElement[bytes] = dead_letters.c.content
     if content_bytes is not None:
         content = func.substring(dead_letters.c.content, 1, content_bytes)
@@ -160,6 +167,9 @@ def newest_dead_letters(
     )  # fmt: skip
     if not resolved_too:
         chosen = chosen.where(dead_letters.c.resolved_at.is_(None))
+    if of is not None:
+        theirs = select(checkpoints.c.id).where(checkpoints.c.machine.in_(of))
+        chosen = chosen.where(c.source_id.in_(theirs))
     page = chosen.order_by(dead_letters.c.id.desc()).limit(limit).subquery("page")
     return (
         select(page, machines.c.label.label("host"), checkpoints.c.path)

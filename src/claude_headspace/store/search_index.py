@@ -11,7 +11,8 @@ from claude_headspace.errors import CursorAhead, HeadspaceError
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.follow import Follower
 from claude_headspace.store.patience import Patience
-from claude_headspace.store.words import parts_of
+from claude_headspace.store.search_words import parts_of
+from claude_headspace.store.version import require_schema
 
 PAGE_EVENTS = 500
 PAGE_BYTES = 2_000_000
@@ -60,7 +61,10 @@ class SearchIndex:
 
     def __init__(self, url: Callable[[], str], busy: Callable[[], bool]) -> None:
         self._database = Database(
-            url, application_name="claude-headspace search", patience=Patience()
+            url,
+            application_name="claude-headspace search",
+            patience=Patience(),
+            prepare=require_schema,
         )
         self._busy = busy
 

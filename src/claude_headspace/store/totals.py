@@ -30,12 +30,18 @@ from claude_headspace.transcripts.checkpoint import RULES
 COUNTED_BYTES = 64 * 1024 * 1024
 
 
+# The table itself, or the parts of a partitioned one.
+_PARTS = (
+    "(SELECT relid FROM pg_partition_tree('events') WHERE isleaf"
+    " UNION SELECT 'events'::regclass) parts"
+)
+_SIZE = text(f"SELECT sum(pg_relation_size(relid))::bigint FROM {_PARTS}")  # noqa: S608
 _COMMON_TYPES = text(
-    "SELECT v.type, (c.reltuples * v.share)::bigint"
-    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    f"SELECT v.type, sum(c.reltuples * v.share)::bigint FROM {_PARTS}"  # noqa: S608
+    " JOIN pg_class c ON c.oid = relid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname,"
     " unnest(s.most_common_vals::text::text[], s.most_common_freqs) AS v(type, share)"
-    " WHERE c.oid = 'events'::regclass AND s.attname = 'event_type' AND c.reltuples > 0"
+    " WHERE c.relkind = 'r' AND s.attname = 'event_type' AND c.reltuples > 0 GROUP BY 1"
 )
 
 
@@ -98,8 +104,7 @@ def captured(
 
 def count_events(connection: Connection, *, exactly: bool) -> EventCounts:
     """Events by type: counted while the table is small, else estimated if possible."""
-    size = connection.execute(select(func.pg_relation_size(text("'events'::regclass")))).scalar()
-    if not exactly and (size or 0) > COUNTED_BYTES:
+    if not exactly and (connection.scalar(_SIZE) or 0) > COUNTED_BYTES:
         estimated = _estimate_events(connection)
         if estimated:
             return EventCounts(estimated, None, exact=False)

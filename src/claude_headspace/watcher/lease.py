@@ -9,12 +9,12 @@ from typing import NoReturn
 
 import msgspec
 
-from claude_headspace.errors import DatabaseUnavailable, SchemaMismatch, StateCopied
+from claude_headspace.errors import DatabaseUnavailable, StateCopied
 from claude_headspace.machine import MACHINE_FILE, Place, renew_machine_id
 from claude_headspace.store.connection import Database
 from claude_headspace.store.leases import TAKE_LEASE
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
-from claude_headspace.store.version import SCHEMA_VERSION
+from claude_headspace.store.version import require_schema
 
 APPLICATION_NAME = "claude-headspace watcher"
 # A server notices within a minute that a client vanished; until then it may be our predecessor.
@@ -39,7 +39,7 @@ class Lease:
 
         StateCopied if this state directory is a copy of that watcher's; it then has a new id.
         """
-        self._check_schema(database)
+        require_schema(database)
         rows = database.execute(TAKE_LEASE, (self._machine,))
         if not rows[0][0]:
             self._wait_or_part(database)
@@ -55,20 +55,6 @@ class Lease:
             ),
         )  # fmt: skip
         database.execute(f"LISTEN {REGISTRATION_CHANNEL}")
-
-    def _check_schema(self, database: Database) -> None:
-        if database.execute("SELECT to_regclass('alembic_version')")[0][0] is None:
-            raise SchemaMismatch(
-                f"the database has no event log yet (this program knows schema {SCHEMA_VERSION}):"
-                " run claude-headspace migrate"
-            )
-        rows = database.execute("SELECT version_num FROM alembic_version")
-        found = rows[0][0] if rows else "none"
-        if found != SCHEMA_VERSION:
-            raise SchemaMismatch(
-                f"the database has schema {found}, this program knows {SCHEMA_VERSION}: run"
-                " claude-headspace migrate with the newer of the two versions, or update this one"
-            )
 
     def _wait_or_part(self, database: Database) -> NoReturn:
         """Another watcher holds the lease: wait for its end, or take a new id if this is a copy."""

@@ -11,18 +11,13 @@ import time
 
 from claude_headspace.access import token_of
 from claude_headspace.config import Config, load_config
-from claude_headspace.embedded.location import database_url
+from claude_headspace.embedded.location import database_url, reader_url
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
 from claude_headspace.read.connection import ReadPool
 from claude_headspace.store.search_index import SearchIndex
 from claude_headspace.supervision.alerts import Alerts
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-    connect,
-)
+from claude_headspace.supervision.control import Supervisor, SupervisorError, connect
 from claude_headspace.supervision.orphan import parent_check
 from claude_headspace.web.app import create_app
 from claude_headspace.web.feed import Feed
@@ -46,7 +41,7 @@ def main() -> int:
     try:
         config = load_config()
         token_of(config.state.directory)
-        pool = ReadPool(lambda: database_url(config), lambda: config.state.machine)
+        pool = ReadPool(lambda: reader_url(config), lambda: config.state.machine)
         entrance = _make_entrance(config, pool)
     except HeadspaceError as error:
         log.error("%s", error)  # noqa: TRY400  a message for people, no traceback
@@ -78,7 +73,7 @@ def _keep_the_search_index(config: Config) -> None:
 
 def _make_entrance(config: Config, pool: ReadPool) -> Entrance:
     guard = Guard(config.state.directory, config.web.host)
-    feed = Feed(lambda: database_url(config), pool)
+    feed = Feed(lambda: reader_url(config), pool)
     return Entrance(create_app(config, pool), Streams(feed, guard))
 
 
@@ -98,7 +93,7 @@ def _make_way_for_a_successor(supervisor: Supervisor) -> None:
 def _answers(supervisor: Supervisor) -> bool:
     try:
         supervisor.call("supervisor.getState")
-    except (SupervisorUnavailable, SupervisorFault):
+    except SupervisorError:
         return False
     return True
 

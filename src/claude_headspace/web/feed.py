@@ -41,6 +41,7 @@ class Line:
     type: str
     session: str
     project: str
+    host: str
     data: bytes
 
 
@@ -172,4 +173,4 @@ class Feed:
 
 def _line(event: Event) -> Line:
     data = msgspec.json.encode(event)
-    return Line(event.id, event.type, event.session, event.project or "", data)
+    return Line(event.id, event.type, event.session, event.project or "", event.host or "", data)

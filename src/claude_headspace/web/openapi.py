@@ -98,7 +98,7 @@ def _listing(each: Listing, question: Document) -> Iterable[tuple[str, Document]
 
 def _stream() -> Document:
     text = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
-    names = ("session", "project", "type", "after")
+    names = ("session", "project", "host", "type", "after")
     query = [{"name": n, "in": "query", "schema": {"type": "string"}} for n in names]
     last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}}
     return _get("New events, as server-sent events", [*query, last], text)

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, render_template
 
+from claude_headspace.read.hosts import HostQuestion, list_hosts
 from claude_headspace.web.frame import LAST_LINE, frame, health_strip, page
 from claude_headspace.web.strip import strip_of
 
@@ -29,9 +30,12 @@ KEYS: tuple[tuple[str, str], ...] = (
 
 @view.get("/status")
 def show() -> str:
-    """All checks of health."""
+    """All checks of health, and all machines."""
     verdict = frame().verdict()
-    return page("status.html", "", verdict=verdict, strip=strip_of(verdict, time.time()))
+    with frame().pool.reading() as reader:
+        hosts = list_hosts(reader, HostQuestion()).rows
+    strip = strip_of(verdict, time.time())
+    return page("status.html", "", verdict=verdict, strip=strip, hosts=hosts)
 
 
 @view.get("/status/strip")

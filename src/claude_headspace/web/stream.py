@@ -19,7 +19,7 @@ from claude_headspace.web.problems import Problem
 STREAM_PATH = "/api/events/stream"
 MOST_STREAMS = 500
 BEAT_SECONDS = 15.0
-_PARAMETERS = frozenset({"session", "project", "type", "after"})
+_PARAMETERS = frozenset({"session", "project", "host", "type", "after"})
 _CURSOR = re.compile(r"[0-9]{1,19}(@[0-9]{1,10})?")
 _BEGIN = b"retry: 2000\n: open\n\n"
 # The log was reset, for example by a restored backup, or another server took over: the ids that
@@ -119,6 +119,7 @@ class _Wanted:
     def __init__(self, asked: Mapping[str, list[str]]) -> None:
         self._types = frozenset(asked.get("type", ()))
         self._session = asked.get("session", [""])[-1].lower()
+        self._host = asked.get("host", [""])[-1]
         self._project = asked.get("project", [""])[-1].rstrip("/")
 
     def of(self, lines: Iterable[Line]) -> Iterable[Line]:
@@ -126,6 +127,7 @@ class _Wanted:
             if (
                 (not self._types or line.type in self._types)
                 and line.session.startswith(self._session)
+                and self._host in ("", line.host)
                 and f"/{line.project}".endswith(
                     f"/{self._project.lstrip('/')}" * bool(self._project)
                 )

@@ -15,6 +15,11 @@ from claude_headspace.store.version import SCHEMA_VERSION
 
 # A constant that nothing else in this database uses as a lock.
 _LOCK = 7_221_954_014_551
+# What is new belongs to whom all belongs: who migrates may be a member of that role.
+_AS_OWNER = (
+    "SELECT set_config('role', tableowner, true) FROM pg_tables WHERE tablename ="
+    " 'alembic_version' AND schemaname = current_schema() AND pg_has_role(tableowner, 'MEMBER')"
+)
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -28,6 +33,7 @@ def upgrade(url: str, revision: str = "head") -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             settings = alembic_config(connection)
             _require_known(connection, settings)
+            connection.execute(text(_AS_OWNER))
             command.upgrade(settings, revision)
     finally:
         engine.dispose()
