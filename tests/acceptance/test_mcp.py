@@ -163,7 +163,7 @@ def test_hits_go_on_where_they_stopped(call: Call) -> None:
 def test_what_was_worked_on(call: Call) -> None:
     told, _ = call("work_done", since="2025-06-01", until="2025-06-03", project="app")
     assert re.fullmatch(
-        rf"- 2025-06-01: Where is the needle\?; 0 minutes, 1 prompt, 1 call of tools, 0 failed;"
+        rf"- 2025-06-01: Where is the needle\?; 0 minutes, 1 prompt, 1 tool call, 0 failed;"
         rf" session {SHORT}, /home/u/app",
         told,
     )

@@ -46,6 +46,7 @@ def fleet(bench: Bench, result: Result) -> None:
                     started = [_started(stack, home, log) for home in homes]
                     for watcher in started:
                         watcher.wait_ready()
+                    _begin(bench, log, sessions)
                     _all_at_once(bench, result, name, log, sessions)
                     _in_turns(bench, result, name, log, sessions)
                     result.add(f"{name}, connections", log.value(_CONNECTIONS), "")

@@ -46,7 +46,7 @@ BEHIND_SECONDS = 10
 @flag("--everything", "search what was said, thinking, and the input and output of tools")
 @flag("--prompts", "search only your prompts")
 @flag("--plain", "search for exactly this text, in any case")
-@filters("session project host since until", "turns")
+@filters("session project host since until", "hits")
 @limit(100)
 @json_output(JSON_LINES)
 def search(limit: int | None, *, whole: bool, session: str | None, **asked: Any) -> int:
