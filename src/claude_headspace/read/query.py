@@ -20,7 +20,7 @@ from claude_headspace.store.search_words import words_of
 
 _TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
 # Words that more parts contain are searched from the newest back, not by the search index.
-RARE = 8000
+RARE, FEW = 4000, 1000
 CANDIDATE_SECONDS = 0.25
 _CANDIDATES = "SELECT event_id FROM search_parts WHERE words @@ to_tsquery('simple', %s) LIMIT %s"
 # A copied turn is found in its original session, if the log has that.
@@ -134,15 +134,15 @@ def conditions_of(
     return conditions, given
 
 
-def narrowed(reader: Reader, query: str, values: dict[str, Any]) -> str:
+def narrowed(reader: Reader, query: str, values: dict[str, Any], most: int = RARE) -> str:
     """The events `e` of a FROM clause; if the words are rare, only events that have them."""
     if not query:
         return ALL_EVENTS
     try:
-        found = reader.rows(_CANDIDATES, (query, RARE), CANDIDATE_SECONDS)
+        found = reader.rows(_CANDIDATES, (query, most), CANDIDATE_SECONDS)
     except QuestionTooLong:  # a phrase of common words
         return ALL_EVENTS
-    if len(found) == RARE:
+    if len(found) == most:
         return ALL_EVENTS
     values["candidates"] = sorted({row[0] for row in found})
     return "unnest(%(candidates)s::bigint[]) AS found (id) JOIN events e ON e.id = found.id"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 from claude_headspace.read.archive_search import search_archive
 from claude_headspace.read.connection import Reader
@@ -11,6 +14,7 @@ from claude_headspace.read.paging import Page
 from claude_headspace.read.passages import passage_of
 from claude_headspace.read.query import (
     ALL_EVENTS,
+    FEW,
     RARE,
     STANDING_TURN,
     TEXT,
@@ -66,29 +70,34 @@ def seconds_behind(reader: Reader) -> float:
 def _search_words(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
     """Common words are soon found from the newest back, rare words by the index."""
     query = read_query(asked.q)
-    if reader.value(_ESTIMATE, [query.as_tsquery()])[0]["Plan"]["Plan Rows"] < RARE:
-        return _among(reader, asked, query, seconds, narrow=True)
+    text, values = query.as_tsquery(), dict[str, Any]()
+    if reader.value(_ESTIMATE, [text])[0]["Plan"]["Plan Rows"] < RARE:
+        events = narrowed(reader, text, values, FEW)
+        if events != ALL_EVENTS:
+            return _among(reader, asked, query, seconds, events, values)
     first = _among(reader, asked, query, GLANCE_SECONDS)
     room = asked.limit - len(first.rows)
     if first.looked is None or room <= 0:
         return first
     rest = replace(asked, cursor=first.next, limit=room)
-    page = _among(reader, rest, query, seconds, narrow=True)
+    events = narrowed(reader, text, values)
+    page = _among(reader, rest, query, seconds, events, values)
     return Page(first.rows + page.rows, page.next, page.looked)
 
 
 def _among(
-    reader: Reader, asked: SearchQuestion, query: Query, seconds: float, *, narrow: bool = False
-) -> Page[Hit]:
+    reader: Reader, asked: SearchQuestion, query: Query, seconds: float,
+    events: str = ALL_EVENTS, candidates: Mapping[str, Any] = MappingProxyType({}),
+) -> Page[Hit]:  # fmt: skip
     conditions, values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
     conditions += [*STANDING_TURN, "e.timestamp >= %(lo)s", "e.timestamp < %(hi)s"]
     if asked.where == "prompts":
         conditions.append("e.payload ->> 'actor' = 'user'")
     values["query"] = query.as_tsquery()
-    events, every = ALL_EVENTS, " AND ".join(conditions)
-    if narrow and (events := narrowed(reader, values["query"], values)) != ALL_EVENTS:
+    every, whole = " AND ".join(conditions), events != ALL_EVENTS or asked.session is not None
+    if events != ALL_EVENTS:
+        values |= candidates
         events = _NEWEST.format(events=events, conditions=every)
-    whole = events != ALL_EVENTS or asked.session is not None
     columns = TURN.format(text=f"substr({TEXT}, s.begins + 1, s.length)")
     sql = _BY_WORDS.format(columns=columns, events=events, conditions=every)
 
