@@ -19,6 +19,7 @@ from claude_headspace.store import migrations
 from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import make_engine, reading
 from claude_headspace.store.grants import grants
+from claude_headspace.store.version import SCHEMA_VERSION
 from commanded import Commands
 from faults.machine import query
 from harness import HOST, Log, Projects, Watcher, assert_exactly_captured, wait_until
@@ -119,7 +120,7 @@ def test_what_only_reads_works_as_the_reader_and_what_changes_is_refused(
         assert page.run("migrate", "--no-wait").status == 69
     finally:
         query(fleet.maintenance, "UPDATE alembic_version SET version_num = %s",
-              (migrations.SCHEMA_VERSION,))  # fmt: skip
+              (SCHEMA_VERSION,))  # fmt: skip
     for words in REFUSED:
         ended = page.run(*words.format(session=session).split())
         assert ended.status == 69, (words, ended)

@@ -28,7 +28,7 @@ COUNTED_BYTES = 1024 * 1024
 @limit()
 @json_output(JSON_LINES)
 @click.pass_context
-def rejected(context: click.Context, **wanted: Any) -> int:
+def rejected(context: click.Context, /, **wanted: Any) -> int:
     """Show rejected lines and events, and why they were rejected.
 
     These are damaged lines, and events that break the rules of their type. `retry` tries them
