@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from claude_headspace.deployment.command import main
+from claude_headspace.deployment.launch import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

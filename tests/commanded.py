@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -137,12 +138,15 @@ class Commands:
             patch.setattr(sys, "stdin", io.StringIO(given))
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
+            time.tzset()
             status = run(arguments)
+        time.tzset()
         return Ended(status, out.text(), err.text())
 
-    def json(self, *arguments: str) -> list[dict[str, Any]]:
+    def json(self, *arguments: str, env: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """The objects that a command prints, one on a line."""
-        ended = self.run(*arguments, *(["--json"] if arguments[0] != "export" else []))
+        asked = [*arguments, *(["--json"] if arguments[0] != "export" else [])]
+        ended = self.run(*asked, env=env)
         assert (ended.status, ended.err) == (0, "")
         return [json.loads(line) for line in ended.out.splitlines()]
 

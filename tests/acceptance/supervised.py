@@ -20,7 +20,7 @@ import yaml
 from claude_headspace.config import Config, load_config
 from claude_headspace.supervision.control import (
     Supervisor,
-    SupervisorFault,
+    SupervisorError,
     SupervisorUnavailable,
     socket_path,
 )
@@ -155,7 +155,7 @@ class Supervised:
     def pids(self) -> list[int]:
         try:
             return [each.pid for each in self.supervisor.all_processes() if each.pid]
-        except (SupervisorUnavailable, SupervisorFault):
+        except SupervisorError:
             return []
 
     def ctl(self, *arguments: str) -> str:
@@ -173,7 +173,7 @@ class Supervised:
     def state_of(self, program: str = "watcher") -> str:
         try:
             return self.supervisor.process(program).state
-        except (SupervisorUnavailable, SupervisorFault):
+        except SupervisorError:
             return "unknown"
 
     def pid_of(self, program: str = "watcher") -> int:

@@ -58,6 +58,7 @@ GOOD: tuple[tuple[str, int], ...] = (
     ("status", 2),
     ("forget 9d440bfc", 0),
     ("hooks status --claude-version 2.1.240", 1),
+    ("verify --all", 0),
 )
 # Printed to be copied, or for programs: never cut.
 WHOLE: tuple[tuple[str, int], ...] = (
@@ -74,7 +75,7 @@ WHOLE: tuple[tuple[str, int], ...] = (
     ("export usage --format csv --project /home/me/my-project", 0),
     ("export conversations --format markdown --limit 1", 0),
     ("completion fish", 0),
-    ("verify --all", 0),
+    ("verify --json", 0),
     ("sessions --json", 0),
 )
 BAD: tuple[tuple[str, int, str], ...] = (
@@ -360,9 +361,26 @@ def test_events_between_two_times(commands: Commands) -> None:
     assert len(commands.json(*turns, "--since", "yesterday")) == 1
     assert len(commands.json(*turns, "--since", "1w", "--until", "yesterday")) == 0
     assert len(commands.json(*turns, "--session", "fix lint")) == 2
-    zone = commands.run(*turns, columns=100, env={"TZ": "UTC"}).lines[0]
-    assert zone == "times in UTC (UTC+0000)"
+    assert commands.run(*turns, columns=100).lines[0] == "times in UTC (UTC+0000)"
     assert commands.run(*turns).lines[0].startswith("2025-06-01 12:00:00.000")
+
+
+def test_the_zone_of_times_is_told_once_and_where_somebody_looks(commands: Commands) -> None:
+    there = {"TZ": "Asia/Tokyo"}
+    for line in (("show", LINT), ("search", "lint"), ("events",)):
+        shown = commands.run(*line, columns=80, env=there).lines
+        assert [each for each in shown if "times in" in each] == ["times in JST (UTC+0900)"], line
+        assert "times in" not in commands.run(*line, env=there).out
+    markdown = commands.run("show", LINT, "--markdown", env=there).out
+    assert ", 2025-06-01 21:00:00; times in JST (UTC+0900)." in markdown
+
+
+def test_days_are_local(commands: Commands) -> None:
+    for zone, day in (("Pacific/Kiritimati", "2025-06-02"), ("America/New_York", "2025-06-01")):
+        there = {"TZ": zone}
+        for line in (("usage",), ("tools", "--by", "day"), ("report", "--since", "2025-01-01")):
+            rows = commands.json(*line, env=there)
+            assert {row["day"] for row in rows} & {"2025-06-01", "2025-06-02"} == {day}, line
 
 
 def test_rows_are_exported(commands: Commands) -> None:

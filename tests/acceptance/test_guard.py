@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from supervised import Supervised, free_port, kill, supervised, wait_for
 
-from claude_headspace.supervision.control import SupervisorFault, SupervisorUnavailable
+from claude_headspace.supervision.control import SupervisorError
 from claude_headspace.supervision.observe import ask_guard, observe
 
 LIMIT = 5
@@ -101,7 +101,7 @@ def test_the_limit_holds_while_the_listener_is_killed(state_directory: Path) -> 
 def kill_listener(it: Supervised) -> bool:
     try:
         pid = it.pid_of("guard")
-    except (SupervisorUnavailable, SupervisorFault):
+    except SupervisorError:
         return False
     if pid:
         kill(pid, signal.SIGKILL)

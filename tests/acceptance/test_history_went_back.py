@@ -75,7 +75,7 @@ def left(it: Watched, *numbers: int, **more: Any) -> None:
     wait_for(lambda: not list((it.inbox / "new").iterdir()), "the inbox is not taken in", 30)
 
 
-def test_a_batch_in_hand_is_not_written_where_its_position_has_gone_back(
+def test_a_batch_in_flight_is_not_written_where_its_checkpoint_has_gone_back(
     tmp_path: Path, database_url: str
 ) -> None:
     with watched(tmp_path, database_url) as it:

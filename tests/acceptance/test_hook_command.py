@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from claude_headspace.hooks.entries import HookCommand
 from claude_headspace.hooks.install import install
-from claude_headspace.hooks.settings import HookCommand
 from claude_headspace.inbox.messages import Message, list_messages, read_message
 
 ENOUGH_SECONDS = 60

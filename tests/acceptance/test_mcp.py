@@ -45,12 +45,20 @@ def url(
             lines.assistant(SHORT, "In the haystack.", at=4),
         ),
     )
+    within: dict[str, Any] = {"isSidechain": True, "agentId": "a1"}
+    projects.append(
+        projects.path(SHORT).with_suffix("") / "subagents" / "agent-a1.jsonl",
+        lines.joined(
+            lines.user(SHORT, "Look into the barn", at=3, **within),
+            lines.assistant(SHORT, "Nothing but pitchforks.", at=3, **within),
+        ),
+    )
     words = [f"prompt{number:02d} " + "x" * 2000 for number in range(PROMPTS)]
     projects.say(LONG, *words, "y" * 3 * LONGEST_TEXT, at=10, cwd="/home/u/other")
     with postgres_server.database(schema_template) as url:
         log = Log(url)
         with Watcher(place, url, projects.root).running():
-            wait_until(lambda: len(log.turns()) == PROMPTS + 3, "the turns")
+            wait_until(lambda: len(log.turns()) == PROMPTS + 4, "the turns")
         database = Database(lambda: url, application_name="test")
         index = SearchIndex(lambda: url, busy=lambda: False)
         index.catch_up(Follower(database, 0, types=(), nudge=False))
@@ -111,12 +119,20 @@ def test_sessions_are_listed(call: Call) -> None:
     told, _ = call("list_sessions")
     assert [line[2:10] for line in told.splitlines()] == [LONG[:8], SHORT[:8]]
     told, _ = call("list_sessions", project="app")
-    assert re.search(rf"^- {SHORT}: Where is the needle\?; \w+, 2 turns, last .*/home/u/app$", told)
+    assert re.search(rf"^- {SHORT}: Where is the needle\?; \w+, 3 turns, last .*/home/u/app$", told)
 
 
 def test_a_session_is_read_with_its_tools(call: Call) -> None:
     told, _ = call("read_session", session=SHORT[:4])
     parts = ("## Person", "Where is the needle?", "- Bash: ls", "## Claude", "In the haystack.")
+    assert re.search(".*".join(map(re.escape, parts)), told, re.DOTALL)
+
+
+def test_what_only_a_subagent_said_is_read_where_it_was_found(call: Call) -> None:
+    found, _ = call("search", words="pitchforks")
+    assert f"session {SHORT}" in found
+    told, _ = call("read_session", session=SHORT)
+    parts = ("## Subagent", "Nothing but pitchforks.")
     assert re.search(".*".join(map(re.escape, parts)), told, re.DOTALL)
 
 
@@ -147,7 +163,7 @@ def test_hits_go_on_where_they_stopped(call: Call) -> None:
 def test_what_was_worked_on(call: Call) -> None:
     told, _ = call("work_done", since="2025-06-01", until="2025-06-03", project="app")
     assert re.fullmatch(
-        rf"- 2025-06-01: Where is the needle\?; 0 minutes, 1 prompt, 1 call of tools, 0 failed;"
+        rf"- 2025-06-01: Where is the needle\?; 0 minutes, 1 prompt, 1 tool call, 0 failed;"
         rf" session {SHORT}, /home/u/app",
         told,
     )

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -74,3 +76,30 @@ def test_damage_is_told_and_nothing_is_written(
     assert "the archive of source" in done.stderr
     assert not files_below(tmp_path / "there")
     assert path.exists()
+
+
+def test_claude_is_run_where_the_session_was_with_its_files_back(
+    projects: Projects, watcher: Watcher, log: Log, tmp_path: Path
+) -> None:
+    there, programs = tmp_path / "a project", tmp_path / "bin"
+    there.mkdir()
+    programs.mkdir()
+    path = projects.say(SESSION, "Hello", "there", cwd=str(there))
+    whole = path.read_bytes()
+    claude = programs / "claude"
+    claude.write_text(f'#!/bin/sh\npwd\necho "$@"\ncat "{path}"\nexit 7\n')
+    claude.chmod(0o755)
+    with watcher.running():
+        assert_archived(log, projects.root)
+    shutil.rmtree(projects.root)
+    projects.root.mkdir()
+    asked = [sys.executable, "-m", "claude_headspace.cli", "resume", "--exec", SESSION[:8]]
+    environ = {**watcher.environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
+    for told in (f"restored: {path}\n", ""):
+        done = subprocess.run(asked, env=environ, capture_output=True, check=False, timeout=60)
+        ran = f"{told}{there}\n--resume {SESSION}\n".encode() + whole
+        assert (done.returncode, done.stderr, done.stdout) == (7, b"", ran)
+    there.rmdir()
+    refused = subprocess.run(asked, env=environ, capture_output=True, check=False, timeout=60)
+    assert refused.returncode == 1
+    assert b"a project is not there" in refused.stderr

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import arrival, capturing, footprint, growth, page, viewers
+from benchmarks import arrival, capturing, fleet, footprint, growth, page, viewers
 from benchmarks.bench import FULL, QUICK, Bench, Row, Scale
 from benchmarks.figures import Result, table
 from benchmarks.machine import condition, describe
@@ -38,6 +38,8 @@ ROWS = (
     Row("page", "the page and the API over a million turns", page.page),
     Row("arrival", "from an append until it is seen", arrival.arrival),
     Row("watched", "the watcher with pages open and a search a second", page.watched),
+    Row("fleet", "1 to 100 watchers on one server", fleet.fleet),
+    Row("distance", "a server that is far away, with and without forwarding", fleet.distance),
     Row("viewers", "the same transcripts in this and in agentsview", viewers.viewers),
 )
 ROUNDS = 5

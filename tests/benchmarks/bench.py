@@ -37,6 +37,7 @@ class Scale:
     page_turns: int = 1_000_000
     page_bytes: int = 2_000_000_000
     viewed_bytes: int = 340_000_000
+    watchers: tuple[int, ...] = (1, 10, 50, 100)
 
 
 FULL = Scale()
@@ -56,6 +57,7 @@ QUICK = Scale(
     page_turns=5_000,
     page_bytes=10_000_000,
     viewed_bytes=5_000_000,
+    watchers=(1, 5),
 )
 
 

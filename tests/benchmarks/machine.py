@@ -80,6 +80,22 @@ def resident_peak(pid: int) -> float | None:
     return None
 
 
+def memory_of(parent: int) -> float:
+    """A process and its children, each with its share of what they share, in MB; 0 if not told."""
+    total = 0.0
+    for pid in (parent, *children_of(parent)):
+        rollup = Path(f"/proc/{pid}/smaps_rollup")
+        if rollup.exists():
+            total += sum(int(line.split()[1]) for line in rollup.open() if line.startswith("Pss:"))
+    return total * 1024 / 1e6
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that this one has started and that run still."""
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in listed for child in task.read_text().split()]
+
+
 def processor_seconds(pid: int) -> float | None:
     """Processor time of all threads so far; None where the system does not tell it finely."""
     if sys.platform != "linux":
@@ -104,6 +120,5 @@ class Used:
     def _now(self) -> dict[str, float]:
         if (own := processor_seconds(self._watcher)) is None:
             return {}
-        of_server = Path(f"/proc/{self._postmaster}/task").glob("*/children")
-        children = [int(pid) for listed in of_server for pid in listed.read_text().split()]
-        return {"itself": own, "Postgres": sum(processor_seconds(pid) or 0.0 for pid in children)}
+        of_server = (processor_seconds(pid) or 0.0 for pid in children_of(self._postmaster))
+        return {"itself": own, "Postgres": sum(of_server)}

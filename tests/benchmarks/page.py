@@ -7,6 +7,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -97,9 +98,8 @@ def _ask(bench: Bench, result: Result, site: Website, name: str, path: str) -> N
     taken = []
     for _ in range(bench.scale.query_repeats + 1):
         began = time.perf_counter()
-        answer = site.get(path, Accept="text/html")
+        _load(site, path)
         taken.append(1e3 * (time.perf_counter() - began))
-        assert answer.status == 200, (path, answer.body[:500])
     result.add(f"{name}, first time", taken[0], "ms")
     result.add(f"{name}, p50", statistics.median(taken[1:]), "ms")
     result.add(f"{name}, p95", percentile(taken[1:], 95), "ms")
@@ -139,18 +139,20 @@ def _beside(place: Path, log: Log, pages: int | None) -> Iterator[None]:
     if pages is None:
         yield
         return
-    with website(place / "web", log.url, free_port()) as site:
+    with (
+        website(place / "web", log.url, free_port()) as site,
+        ThreadPoolExecutor(pages + 1) as threads,
+    ):
         done = threading.Event()
-        open_pages = [threading.Thread(target=_read_on, args=(site, done)) for _ in range(pages)]
-        searching = [threading.Thread(target=_search, args=(site, done))] if pages else []
-        for each in (*open_pages, *searching):
-            each.start()
+        busy = [threads.submit(_read_on, site, done) for _ in range(pages)]
+        if pages:
+            busy.append(threads.submit(_search, site, done))
         try:
             yield
         finally:
             done.set()
-            for each in (*open_pages, *searching):
-                each.join()
+        for each in busy:
+            each.result()
 
 
 def _read_on(site: Website, done: threading.Event) -> None:
@@ -158,10 +160,15 @@ def _read_on(site: Website, done: threading.Event) -> None:
     known = b""
     while not done.wait(1.0):
         if (pulse := site.get("/status/pulse").body) != known:
-            site.get("/", Accept="text/html")
+            _load(site, "/")
             known = pulse
 
 
 def _search(site: Website, done: threading.Event) -> None:
     while not done.wait(1.0):
-        site.get("/search?q=counted+before", Accept="text/html")
+        _load(site, "/search?q=counted+before")
+
+
+def _load(site: Website, path: str) -> None:
+    answer = site.get(path, Accept="text/html")
+    assert answer.status == 200, (path, answer.body[:500])

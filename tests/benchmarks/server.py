@@ -125,11 +125,14 @@ class Server:
 
 
 @contextmanager
-def durable_server(state: Path) -> Iterator[Server]:
-    """The embedded server as `deploy/run` would start it."""
+def durable_server(state: Path, settings: str = "") -> Iterator[Server]:
+    """The embedded server as `deploy/run` would start it, with settings of one's own."""
     cluster.make_passable(state)
     cluster.make_passable(state / "postgres")
-    _, record = cluster.prepare(state)
+    prepared, record = cluster.prepare(state)
+    local = prepared.data / cluster.LOCAL_SETTINGS
+    local.write_text(settings)
+    local.chmod(0o644)
     process = subprocess.Popen(
         [sys.executable, "-I", "-m", "claude_headspace.embedded"],
         env=embedded_environment(state),

@@ -15,7 +15,7 @@ from archived import SESSION, archived_bytes, assert_contiguous, missing_bytes
 from claude_headspace.archive import archiver as module
 from claude_headspace.archive import next_piece
 from claude_headspace.archive.archiver import Archiver
-from claude_headspace.archive.due import Due
+from claude_headspace.archive.deferred import Deferred
 from claude_headspace.machine import id_of_name
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
@@ -80,7 +80,7 @@ def test_what_finds_no_room_is_found_by_the_round(
 
 
 def test_the_first_is_the_earliest_and_no_more_is_held_than_there_is_room_for() -> None:
-    due: Due[int, str] = Due(0.0, most=3)
+    due: Deferred[int, str] = Deferred(0.0, most=3)
     assert [due.add(number, "x") for number in (1, 2, 3, 4, 1)] == [True, True, True, False, True]
     now = time.monotonic()
     first = due.take(now)

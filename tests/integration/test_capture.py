@@ -63,7 +63,17 @@ def test_a_session_is_registered_before_its_first_turn_and_once(desk: Desk, sess
     assert [place for _, place in desk.kinds()][:3] == [0, 0, offset]
 
 
-def test_what_was_written_is_notified_once_it_is_settled(desk: Desk, session: str) -> None:
+def test_an_empty_file_has_no_row_until_something_is_in_it(desk: Desk, session: str) -> None:
+    path = desk.projects.path(session)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    assert desk.sources.open(str(path)) == []
+    assert desk.log.rows("SELECT path FROM checkpoints") == []
+    desk.take(desk.write(session, lines.user(session, "a")))
+    assert desk.log.texts(session) == ["a"]
+
+
+def test_what_was_written_is_notified_once_it_is_committed(desk: Desk, session: str) -> None:
     with listening(desk.log.url) as heard:
         desk.take(desk.write(session, lines.user(session, "a")))
         assert heard() == [EVENTS_CHANNEL], "readers would look by the clock alone"
@@ -129,7 +139,7 @@ def test_a_batch_is_given_up_with_the_connection_it_was_read_over(desk: Desk, se
     assert (offset, counts["turns"]) == (path.stat().st_size, 3)
 
 
-def test_a_failed_write_settles_nothing(desk: Desk, session: str) -> None:
+def test_a_failed_write_commits_nothing(desk: Desk, session: str) -> None:
     path = desk.write(session, lines.user(session, "a"))
     desk.take(path)
     before = desk.checkpoint(path)

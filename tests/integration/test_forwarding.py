@@ -10,24 +10,21 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.forwarding.far import Far
 from claude_headspace.forwarding.forwarder import Forwarder
-from claude_headspace.forwarding.kinds import KINDS, Kind
 from claude_headspace.forwarding.near import Near, Page
 from claude_headspace.store.connection import Database
 from faults.machine import query
+from forwarded import assert_same, order
 from growing import run, statements
 from harness import Log, Projects, Watcher, wait_until
 from servers import PostgresServer
 
 ORIGIN = str(uuid.uuid4())
-# What differs by its nature: ids of either log, and when either wrote.
-_OWN = {"id", "recorded_at", "command_id", "turn_id"}
 
 
 @pytest.fixture
@@ -64,22 +61,6 @@ def push_all(near: str, far: str) -> int:
         while it.step():
             pages += 1
     return pages
-
-
-def held(url: str, kind: Kind) -> list[str]:
-    """The rows of a table as both logs must have them, in the order of their keys."""
-    hidden = _OWN - set(kind.key) | set(kind.refers)
-    rows = query(url, f"SELECT (to_jsonb(t) - %s::text[])::text FROM {kind.table} t", ([*hidden],))
-    return sorted(row[0] for row in rows)
-
-
-def assert_same(near: str, far: str) -> None:
-    for kind in KINDS:
-        assert held(far, kind) == held(near, kind), kind.table
-
-
-def order(url: str) -> list[Any]:
-    return query(url, "SELECT event_key::text, session_uuid::text FROM events ORDER BY id")
 
 
 def test_everything_arrives_in_order_and_refers_to_its_own(captured: str, central: str) -> None:

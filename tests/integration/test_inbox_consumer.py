@@ -17,7 +17,7 @@ from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import HOOK_RECEIVED, Taxonomy, installed_taxonomy
 from claude_headspace.inbox import put
 from claude_headspace.inbox.consumer import InboxConsumer
-from claude_headspace.inbox.done import DoneFiles
+from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.queue import BATCH_BYTES, InboxQueue
 from claude_headspace.machine import id_of_name
 from claude_headspace.sessions.known import Sessions

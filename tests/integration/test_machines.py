@@ -15,7 +15,7 @@ from alembic import command
 
 import lines
 from capturing_desk import Desk
-from claude_headspace.discovery.work_queue import Waiting, WorkQueue
+from claude_headspace.discovery.work_queue import UnreadFile, WorkQueue
 from claude_headspace.errors import DatabaseUnavailable, StateCopied
 from claude_headspace.machine import id_of_name, machine_id, make_machine_id
 from claude_headspace.read.connection import ReadPool
@@ -244,7 +244,7 @@ def test_a_watcher_says_how_far_behind_it_is(tmp_path: Path, log: Log, made: lis
     made.append(Machine(tmp_path / "var", log, "a"))
     made[0].database.connect()
     queue = WorkQueue()
-    queue.add_backlog("/f", Waiting(0, 1000))
+    queue.add_backlog("/f", UnreadFile(0, 1000))
     presence = Presence(made[0].database, made[0].id, queue)
     presence.tell()
     with ReadPool(lambda: log.url).reading() as reader:

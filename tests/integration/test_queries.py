@@ -277,7 +277,7 @@ def test_asking_for_a_session_wakes_the_watcher_and_counts_changes(database_url:
     assert tuple(row) == (True, 3, MACHINE, "/q")
 
 
-def test_rejections_are_shown_until_resolved(database_url: str) -> None:
+def test_dead_letters_are_shown_until_resolved(database_url: str) -> None:
     execute(
         database_url,
         "INSERT INTO checkpoints (machine, path) VALUES (md5('h')::uuid, '/f');"

@@ -15,7 +15,7 @@ import lines
 from captured import capture, query, settings, watching
 from claude_headspace.capture.retry import run_retry
 from claude_headspace.config import load_config
-from claude_headspace.verify.command import run_verify
+from claude_headspace.verify.run import run_verify
 from harness import wait_until
 
 SESSION = str(uuid.UUID(int=1))
@@ -54,8 +54,8 @@ class Rejecting:
         return status, [json.loads(line) for line in output.getvalue().splitlines()]
 
     def verify(self) -> int:
-        config = load_config(self.environment)
-        return run_verify(config, as_json=True, output=io.StringIO(), terminal=io.StringIO())
+        report = run_verify(load_config(self.environment), terminal=io.StringIO())
+        return int(report.wrong > 0)
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return query(self.url, statement, *values)

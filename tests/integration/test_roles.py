@@ -14,11 +14,11 @@ from benchmarks.page import free_port
 from claude_headspace.cli.program import run
 from claude_headspace.errors import BadQuestion, HeadspaceError
 from claude_headspace.health.database import ping
-from claude_headspace.servers.opening import open_on
 from claude_headspace.store import migrations
 from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import make_engine, reading
 from claude_headspace.store.grants import grants
+from claude_headspace.store.plain_opener import open_on
 from claude_headspace.store.version import SCHEMA_VERSION
 from commanded import Commands
 from faults.machine import query

@@ -16,10 +16,10 @@ from claude_headspace import migrate
 from claude_headspace.address import LogUrl
 from claude_headspace.errors import DatabaseUnavailable, OtherTimeline, ReplacedServer
 from claude_headspace.health.database import ping
-from claude_headspace.servers.opening import current_address, open_on
 from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import reading
 from claude_headspace.store.follow import Follower
+from claude_headspace.store.plain_opener import current_address, open_on
 from faults.machine import query, signal_if_there
 from faults.pair import SUPERUSER, Pair, Server, pair
 

@@ -24,8 +24,9 @@ from captured import capture, query, settings, watching
 from claude_headspace.capture.retry import line_around
 from claude_headspace.config import load_config
 from claude_headspace.transcripts.tailer import SourceFile
-from claude_headspace.verify.command import run_verify
 from claude_headspace.verify.compare import is_redacted_form
+from claude_headspace.verify.output import conclusions, figures, print_json
+from claude_headspace.verify.run import run_verify
 from servers import PostgresServer
 
 FIRST, SECOND, FORK = (str(uuid.UUID(int=number)) for number in (1, 2, 3))
@@ -77,8 +78,9 @@ class Captured:
     def verify(self, **options: Any) -> tuple[int, dict[str, Any]]:
         output = io.StringIO()
         config = load_config(self.environment)
-        status = run_verify(config, as_json=True, output=output, terminal=io.StringIO(), **options)
-        return status, json.loads(output.getvalue())
+        report = run_verify(config, terminal=io.StringIO(), **options)
+        print_json(report, output)
+        return int(report.wrong > 0), json.loads(output.getvalue())
 
     def sql(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         return query(self.url, statement, *values)
@@ -339,11 +341,10 @@ def test_nothing_is_written_without_a_yes(captured: Captured) -> None:
     for answer, is_terminal, written in (("y", False, 0), ("no", True, 0), ("yes", True, 31)):
         terminal = io.StringIO()
         answers = Terminal(answer) if is_terminal else io.StringIO(answer)
-        output = io.StringIO()
-        status = run_verify(config, repair=True, output=output, terminal=terminal, answers=answers)
-        assert status == (0 if written else 1)
+        report = run_verify(config, repair=True, terminal=terminal, answers=answers)
+        assert (report.wrong > 0) is not bool(written)
         assert "- add turns that are not in the log: 30, of sessions: 1\n" in terminal.getvalue()
-        assert ("nothing was written" in output.getvalue()) == (not written)
+        assert any("nothing was written" in note for note in report.notes) == (not written)
         found = captured.sql("SELECT 1 FROM events WHERE session_uuid = %s", FIRST)
         assert len(found) == written
 
@@ -675,14 +676,13 @@ def test_redacted_text_does_not_differ() -> None:
 
 def test_the_text_names_what_is_wrong(captured: Captured) -> None:
     delete_turn(captured)
-    output = io.StringIO()
-    config = load_config(captured.environment)
-    assert run_verify(config, output=output, terminal=io.StringIO()) == 1
-    told = output.getvalue()
-    assert f"missing: {captured.path(FIRST)}, line " in told
-    assert told.endswith("incomplete: 1 missing\n")
-    assert FIRST in told
-    assert FORK not in told
+    report = run_verify(load_config(captured.environment), terminal=io.StringIO())
+    told = conclusions(report)
+    assert any(line.startswith(f"missing: {captured.path(FIRST)}, line ") for line in told)
+    assert told[-1] == "incomplete: 1 missing"
+    assert [row[-1] for row in figures(report)] == ["session", FIRST, "all sessions"]
+    every = [row[-1] for row in figures(report, everything=True)]
+    assert {FIRST, SECOND, FORK} < set(every)
 
 
 def test_the_line_around_a_byte(tmp_path: Path) -> None:

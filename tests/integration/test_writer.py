@@ -333,7 +333,7 @@ def test_a_host_that_accepts_and_says_nothing_is_left_for_the_next(
         database.close()
 
 
-def test_a_rejection_that_was_resolved_and_is_met_again_is_open_again(
+def test_a_dead_letter_that_was_resolved_and_is_met_again_is_open_again(
     lasting: Lasting, log: Log
 ) -> None:
     checkpoints = Checkpoints(lasting.database, id_of_name("h"))

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import dataclasses
 import socket
 from pathlib import Path
 
 import pytest
 import yaml
+from msgspec import structs
 
 from claude_headspace.config import DEFAULTS, Config, describe, load_config
 from claude_headspace.errors import ConfigError
@@ -39,7 +39,7 @@ def test_the_shipped_file_explains_every_key() -> None:
 
 def test_defaults_without_a_file(tmp_path: Path) -> None:
     config = load(tmp_path, "")
-    assert dataclasses.asdict(config.event_system) == {
+    assert structs.asdict(config.event_system) == {
         "write_retry_attempts": 3,
         "write_retry_delay_ms": 100,
         "max_restarts_per_minute": 5,

@@ -11,7 +11,7 @@ import pytest
 
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.health.database import DatabaseProbe, PingDeadline, ping
-from claude_headspace.health.observation import Problem
+from claude_headspace.health.observation import Unanswered
 
 LIMIT_SECONDS = 0.2
 
@@ -36,9 +36,9 @@ def test_a_mute_server_ends_in_time(mute_server: str) -> None:
 
 
 def test_the_probe_tells_why(mute_server: str) -> None:
-    assert isinstance(DatabaseProbe(lambda: mute_server, LIMIT_SECONDS).start()(), Problem)
+    assert isinstance(DatabaseProbe(lambda: mute_server, LIMIT_SECONDS).start()(), Unanswered)
     nowhere = DatabaseProbe(lambda: "postgresql://x@/x?host=/nowhere/at/all").start()()
-    assert isinstance(nowhere, Problem)
+    assert isinstance(nowhere, Unanswered)
     assert "/nowhere/at/all" in nowhere.detail
 
 
@@ -46,7 +46,7 @@ def test_an_address_that_is_not_known_yet_is_a_problem() -> None:
     def unknown() -> str:
         raise DatabaseUnavailable("not prepared yet")
 
-    assert DatabaseProbe(unknown).start()() == Problem("not prepared yet")
+    assert DatabaseProbe(unknown).start()() == Unanswered("not prepared yet")
 
 
 def test_one_that_hangs_is_shared_and_never_doubled() -> None:
@@ -60,7 +60,7 @@ def test_one_that_hangs_is_shared_and_never_doubled() -> None:
 
     probe = DatabaseProbe(hanging, 0.05)
     answers = [probe.start() for _ in range(5)]
-    assert all(isinstance(answer(), Problem) for answer in answers)
+    assert all(isinstance(answer(), Unanswered) for answer in answers)
     assert len(begun) == 1
     release.set()
     deadline = time.monotonic() + 20

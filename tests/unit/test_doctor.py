@@ -15,8 +15,8 @@ from claude_headspace.cli.doctor import doctor
 from claude_headspace.config import load_config
 from claude_headspace.deployment.start import require_port
 from claude_headspace.doctor import gather
+from claude_headspace.doctor.evidence import Advice, DatabaseFacts, Facts, Running
 from claude_headspace.doctor.examine import examine, exit_status
-from claude_headspace.doctor.facts import Facts, Finding, Instance, Log
 from claude_headspace.errors import ConfigError
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.hooks import install as hooks_install
@@ -32,7 +32,7 @@ WELL = Verdict(
         "guard": {"alive": True, "listener": "RUNNING", "enforcer": "working"},
     },
 )
-INSTANCE = Instance(verdict=WELL, log=Log(server_version=180_004, schema=SCHEMA_VERSION))
+RUNNING = Running(verdict=WELL, log=DatabaseFacts(server_version=180_004, schema=SCHEMA_VERSION))
 
 
 class Desk:
@@ -71,16 +71,16 @@ class Desk:
         try:
             config = load_config()
         except ConfigError as error:
-            return Facts(machine=gather.look_at_machine(None, error.problems))
+            return Facts(installation=gather.look_at_installation(None, error.problems))
         return Facts(
-            machine=gather.look_at_machine(config, ()),
+            installation=gather.look_at_installation(config, ()),
             config=config,
             disk=gather.look_at_disk(config),
             claude=gather.look_at_claude(config, []),
-            instance=replace(INSTANCE, port_problem=gather._refusal(lambda: require_port(config))),
+            running=replace(RUNNING, port_problem=gather._refusal(lambda: require_port(config))),
         )
 
-    def found(self) -> list[tuple[str, Finding]]:
+    def found(self) -> list[tuple[str, Advice]]:
         return [each for each in examine(self.facts()) if each[1].level != "ok"]
 
 
@@ -101,6 +101,14 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 def test_nothing_is_found_where_all_is_well(desk: Desk) -> None:
     assert desk.found() == []
+
+
+def test_the_versions_that_wrote_transcripts_are_told(desk: Desk) -> None:
+    for name, versions in (("a", "1.0.9 2.1.0"), ("b", "2.1.0"), ("c", "2.0.76"), ("d", "")):
+        written = [f'{{"type":"user","version":"{each}"}}\n' for each in versions.split()]
+        (desk.projects / "-app" / f"{name}.jsonl").write_text("".join(written))
+    told = [finding.told for name, finding in examine(desk.facts()) if name == "writers"]
+    assert told == ["the newest transcripts were written by Claude Code 2.1.0 (2), 2.0.76 (1)"]
 
 
 def config_mistake(desk: Desk) -> None:
@@ -244,12 +252,12 @@ def programs(**states: str) -> dict[str, Any]:
     return {**WELL.checks, "supervisor": {"answers": True, "programs": states}}
 
 
-def judged(**changes: Any) -> Instance:
-    return replace(INSTANCE, verdict=replace(WELL, **changes))
+def judged(**changes: Any) -> Running:
+    return replace(RUNNING, verdict=replace(WELL, **changes))
 
 
-def with_log(**changes: Any) -> Instance:
-    return replace(INSTANCE, log=replace(INSTANCE.log, **changes))
+def with_log(**changes: Any) -> Running:
+    return replace(RUNNING, log=replace(RUNNING.log, **changes))
 
 
 NOT_SUPERVISED = {**WELL.checks, "supervisor": {"answers": False, "problem": "supervisord is not"}}
@@ -257,7 +265,7 @@ NO_GUARD = {**WELL.checks, "guard": {"alive": False, "listener": "FATAL", "enfor
 
 
 @pytest.mark.parametrize(
-    ("instance", "check", "level"),
+    ("running", "check", "level"),
     [
         (judged(checks=NOT_SUPERVISED), "programs", "broken"),
         (judged(checks=programs(web="FATAL")), "programs", "broken"),
@@ -270,16 +278,14 @@ NO_GUARD = {**WELL.checks, "guard": {"alive": False, "listener": "FATAL", "enfor
         (with_log(schema="9999"), "schema", "broken"),
         (with_log(clock_seconds=-60.0), "clock", "warning"),
         (
-            replace(INSTANCE, service_problems=("The service is not running.",)),
+            replace(RUNNING, service_problems=("The service is not running.",)),
             "service",
             "warning",
         ),
     ],
 )
-def test_what_is_broken_while_it_runs(
-    desk: Desk, instance: Instance, check: str, level: str
-) -> None:
-    facts = replace(desk.facts(), instance=instance)
+def test_what_is_broken_while_it_runs(desk: Desk, running: Running, check: str, level: str) -> None:
+    facts = replace(desk.facts(), running=running)
     found = [(name, each.level) for name, each in examine(facts) if each.level != "ok"]
     assert found == [(check, level)]
 
@@ -287,9 +293,9 @@ def test_what_is_broken_while_it_runs(
 @pytest.mark.parametrize(
     ("part", "changes", "check"),
     [
-        ("machine", {"python": (3, 99, 0)}, "python"),
-        ("machine", {"encoding": "ascii"}, "encoding"),
-        ("machine", {"refusals": ("it is where nobody looks: use pipx",)}, "installation"),
+        ("installation", {"python": (3, 99, 0)}, "python"),
+        ("installation", {"encoding": "ascii"}, "encoding"),
+        ("installation", {"refusals": ("it is where nobody looks: use pipx",)}, "installation"),
         ("disk", {"free_bytes": 10}, "room"),
         ("disk", {"problem": "the disk is full"}, "room"),
     ],
@@ -304,7 +310,7 @@ def test_what_is_broken_in_the_machine(
 
 
 def test_the_status_is_that_of_the_worst() -> None:
-    ok, warning, broken = (Finding(level, "x") for level in ("ok", "warning", "broken"))
+    ok, warning, broken = (Advice(level, "x") for level in ("ok", "warning", "broken"))
     assert [exit_status(each) for each in ([ok], [ok, warning], [broken, ok])] == [0, 1, 2]
 
 

@@ -53,6 +53,6 @@ def test_an_interrupt_is_not_held_back(supervisord: Any) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    enforcer = Enforcer(supervisord, "watcher", 60.0)
+    enforcer = Enforcer(supervisord, 60.0)
     with pytest.raises(KeyboardInterrupt):
         enforcer.closed(interrupted)()

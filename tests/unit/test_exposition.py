@@ -14,8 +14,8 @@ from claude_headspace.health.observation import (
     DatabasePing,
     GuardState,
     Observation,
-    Problem,
-    Program,
+    ProgramState,
+    Unanswered,
 )
 from claude_headspace.health.status import StatusProblem, StatusResult, WatcherStatus
 from claude_headspace.health.verdict import judge
@@ -47,16 +47,16 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 def scraped(status: StatusResult, *, running: bool = True, restarts: int = 0) -> Samples:
     """Every sample of one scrape by name and labels, as Prometheus would read it."""
-    programs = (Program("watcher", "RUNNING", 7, NOW - 100, 0, ""),)
+    programs = (ProgramState("watcher", "RUNNING", 7, NOW - 100, 0, ""),)
     verdict = judge(
         Observation(
             now=NOW,
             status=status,
-            programs=programs if running else Problem("away"),
+            programs=programs if running else Unanswered("away"),
             guard=GuardState(restarts=1, limit=5, window_seconds=60)
             if running
-            else Problem("away"),
-            database=DatabasePing(0.002) if running else Problem("away"),
+            else Unanswered("away"),
+            database=DatabasePing(0.002) if running else Unanswered("away"),
         )
     )
     measures = status.measures if isinstance(status, WatcherStatus) else None

@@ -12,8 +12,8 @@ import pytest
 
 from claude_headspace.errors import HookSettingsError
 from claude_headspace.hooks.edit import edit
+from claude_headspace.hooks.entries import Settings, configured
 from claude_headspace.hooks.install import describe_edit, install, remove
-from claude_headspace.hooks.settings import Settings, configured
 
 INBOX, OTHER = Path("/somewhere/var/inbox"), Path("/elsewhere/inbox")
 # Neither an indentation nor an order of keys that anything would write by itself.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from claude_headspace.errors import HookSettingsError
+from claude_headspace.hooks.entries import configured, events_for
 from claude_headspace.hooks.install import (
     EditReport,
     claude_version,
@@ -18,7 +19,6 @@ from claude_headspace.hooks.install import (
     parse_version,
     remove,
 )
-from claude_headspace.hooks.settings import configured, events_for
 from claude_headspace.hooks.settings_file import default_settings_path
 
 NEW = (2, 1, 240)

@@ -12,7 +12,7 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from claude_headspace.errors import HookSettingsError
-from claude_headspace.hooks.settings import (
+from claude_headspace.hooks.entries import (
     EVENT_SINCE,
     Configured,
     HookCommand,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from claude_headspace.hooks.report import HookStatus, describe_status, status
-from claude_headspace.hooks.settings import HookCommand, add, events_for
+from claude_headspace.hooks.configured import HookStatus, describe_status, status
+from claude_headspace.hooks.entries import HookCommand, add, events_for
 
 NEW = (2, 1, 240)
 INBOX = Path("/somewhere/var/inbox")

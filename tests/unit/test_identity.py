@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from claude_headspace.capture.identity import Contents, Identity, Seen, Transition, transition
+from claude_headspace.capture.source_identity import (
+    Contents,
+    Identity,
+    Seen,
+    Transition,
+    transition,
+)
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.precondition import Precondition, ReadRow
 from claude_headspace.transcripts.checkpoint import Checkpoint, LineCounts

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from claude_headspace.health.observation import Program
+from claude_headspace.health.observation import ProgramState
 from claude_headspace.health.status import WatcherStatus, status_path, write_status
 from claude_headspace.supervision import listener as listener_module
 from claude_headspace.supervision.ask_settings import (
@@ -16,15 +16,11 @@ from claude_headspace.supervision.ask_settings import (
     ask_settings,
 )
 from claude_headspace.supervision.beats import Beat, BeatSender
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-)
+from claude_headspace.supervision.control import Supervisor, SupervisorFault, SupervisorUnavailable
+from claude_headspace.supervision.hang_detector import FIRST_BEAT_SECONDS
 from claude_headspace.supervision.history import RestartRecord, history_path, read_restarts
 from claude_headspace.supervision.listener import Listener
 from claude_headspace.supervision.protocol import SupervisorEvent
-from claude_headspace.supervision.stuck import FIRST_BEAT_SECONDS
 
 MESSAGE = {
     "at": 1_700_000_000.0,
@@ -56,16 +52,16 @@ class Scripted(Supervisor):
         if self.away:
             raise SupervisorUnavailable("supervisord does not answer")
         if method.startswith("guard.") and not self.enforced:
-            raise SupervisorFault(1, "UNKNOWN_METHOD")
+            raise SupervisorFault("UNKNOWN_METHOD")
         if method == "guard.getState":
             return dict.fromkeys(GUARD_NUMBERS, 5) | {"broken": "", "settings_problem": ""}
         if method == "guard.getSettings":
             return {"state_directory": "/a/state", "alert_command": ["tell", "me"]}
         return [] if method == "supervisor.getAllProcessInfo" else True
 
-    def process(self, name: str) -> Program:
+    def process(self, name: str) -> ProgramState:
         self.call("supervisor.getProcessInfo", name)
-        return Program(name, "RUNNING", 7, 0, 0, "")
+        return ProgramState(name, "RUNNING", 7, 0, 0, "")
 
 
 class Clock:
@@ -139,8 +135,8 @@ def test_an_event_delivered_twice_is_written_down_once(tmp_path: Path, clock: Cl
 
 def test_without_the_inner_half_it_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(EnforcerMissing, match=r"no \[rpcinterface:guard\] .* copy the section"):
-        ask_settings(Scripted(enforced=False), beats_of(tmp_path), "watcher")
-    settings = ask_settings(Scripted(), beats_of(tmp_path), "watcher")
+        ask_settings(Scripted(enforced=False), beats_of(tmp_path))
+    settings = ask_settings(Scripted(), beats_of(tmp_path))
     assert settings.state_directory == Path("/a/state")
     assert settings.alert_command == ("tell", "me")
 
@@ -181,7 +177,7 @@ def test_a_watcher_that_cannot_be_heard_is_left_alone(tmp_path: Path, clock: Clo
     clock.now += FIRST_BEAT_SECONDS
     guard.on_wake(0.0)
     assert kills(supervisor) == 0
-    assert guard.hangs.pulse.deadline is None
+    assert guard.hangs.detector.deadline is None
 
 
 def test_what_is_overdue_is_ended_at_once_and_named(tmp_path: Path, clock: Clock) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.deployment.logs import LogFile, log_lines, open_logs
+from claude_headspace.deployment.program_logs import LogFile, log_lines, open_logs
 from claude_headspace.errors import BadQuestion
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.discovery.inotify import OVERFLOW, Inotify, Notice
-from claude_headspace.discovery.notifier import Changes
+from claude_headspace.discovery.notifier import Changes, Waker
+from claude_headspace.discovery.observer import TreeNotifier
 from claude_headspace.discovery.watches import DirectoryNotifier
 
 ENOUGH_SECONDS = 20.0
@@ -178,6 +179,28 @@ def limited(limit: int) -> tuple[DirectoryNotifier, Limited]:
     notifier = DirectoryNotifier(make=lambda: kernel)
     assert notifier.renew()
     return notifier, kernel
+
+
+def test_a_tree_is_watched_as_a_whole_until_a_change_was_not_told(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    waker = Waker()
+    tree = TreeNotifier([str(tmp_path)], waker)
+    try:
+        assert not tree.complete
+        assert tree.renew()
+        for directory in (tmp_path, tmp_path / "project"):
+            tree.watch(str(directory), 0)
+        (tmp_path / "project" / "a.jsonl").write_text("x")
+        assert select.select([waker.fileno()], [], [], ENOUGH_SECONDS)[0]
+        deadline, told = time.monotonic() + ENOUGH_SECONDS, set[str]()
+        while str(tmp_path / "project" / "a.jsonl") not in told:
+            assert time.monotonic() < deadline
+            told.update(tree.take().files)
+        tree.doubt("b.jsonl")
+        assert not tree.complete
+        assert not tree.renew(), "it is tried again after a while"
+    finally:
+        tree.stop()
 
 
 def test_of_too_many_directories_the_latest_are_watched() -> None:

@@ -8,34 +8,29 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.errors import AlreadyRunning
-from claude_headspace.supervision.orphan import OneWatcher, die_with_parent
+from claude_headspace.supervision.orphan import LOCK_NAME, die_with_parent, only_watcher
 
 
 def test_only_one_holds_the_lock(tmp_path: Path) -> None:
-    first, second = OneWatcher(tmp_path / "lock"), OneWatcher(tmp_path / "lock")
-    first.acquire()
-    assert not second.try_acquire()
-    with pytest.raises(AlreadyRunning, match=f"pid {os.getpid()}"):
-        second.acquire()
-    first.release()
-    first.release()
-    assert second.try_acquire()
-    second.release()
-    assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
+    with only_watcher(tmp_path):
+        with pytest.raises(AlreadyRunning, match=f"pid {os.getpid()}"), only_watcher(tmp_path):
+            pass
+        assert (tmp_path / LOCK_NAME).stat().st_mode & 0o777 == 0o600
+    with only_watcher(tmp_path):
+        pass
 
 
 def test_the_lock_goes_with_its_process_and_not_to_its_children(tmp_path: Path) -> None:
     script = (
         "import subprocess, sys, os, signal; from pathlib import Path;"
-        "from claude_headspace.supervision.orphan import OneWatcher;"
-        f"OneWatcher(Path({str(tmp_path / 'lock')!r})).acquire();"
+        "from claude_headspace.supervision.orphan import only_watcher;"
+        f"held = only_watcher(Path({str(tmp_path)!r})); held.__enter__();"
         "subprocess.Popen(['sleep', '5'], close_fds=False); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-I", "-c", script], check=False, timeout=30)
-    lock = OneWatcher(tmp_path / "lock")
-    assert lock.holder() is not None
-    assert lock.try_acquire()
-    lock.release()
+    assert (tmp_path / LOCK_NAME).read_text().strip().isdecimal()
+    with only_watcher(tmp_path):
+        pass
 
 
 def test_without_supervisord_nothing_is_arranged(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,15 +13,15 @@ import pytest
 from claude_headspace.config import Config, load_config
 from claude_headspace.deployment.readiness import NotReady, wait_for_health
 from claude_headspace.embedded.location import state_key
-from claude_headspace.health.observation import Program
-from claude_headspace.web.address import AnsweringInstance, answering_instance, web_address
+from claude_headspace.health.observation import ProgramState
+from claude_headspace.web.page_address import AnsweringInstance, answering_instance, web_address
 
 
 class Asked:
     """Stands for a supervisord that has given its web application, process 7, up."""
 
-    def process(self, name: str) -> Program:
-        return Program(name, "FATAL", 7, 0, 0, "it failed")
+    def process(self, name: str) -> ProgramState:
+        return ProgramState(name, "FATAL", 7, 0, 0, "it failed")
 
 
 @contextmanager

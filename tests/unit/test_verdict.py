@@ -10,16 +10,16 @@ from claude_headspace.health.observation import (
     DatabasePing,
     GuardState,
     Observation,
-    Problem,
-    Program,
+    ProgramState,
+    Unanswered,
 )
 from claude_headspace.health.status import StatusProblem, WatcherStatus
 from claude_headspace.health.verdict import Verdict, judge
 from claude_headspace.health.words import format_bytes
 
 NOW = 1_700_000_000.0
-WATCHER = Program("watcher", "RUNNING", 7, NOW - 100, 0, "")
-GUARD = Program("guard", "RUNNING", 8, NOW - 100, 0, "")
+WATCHER = ProgramState("watcher", "RUNNING", 7, NOW - 100, 0, "")
+GUARD = ProgramState("guard", "RUNNING", 8, NOW - 100, 0, "")
 STATUS = WatcherStatus(pid=7, started_at=NOW - 99, beat_at=NOW - 0.5, state="capturing")
 INNER = GuardState(restarts=0, limit=5, window_seconds=60)
 ALL_WELL = Observation(
@@ -29,7 +29,7 @@ ALL_WELL = Observation(
     guard=INNER,
     database=DatabasePing(0.002),
 )
-AWAY = Problem("supervisord is not running")
+AWAY = Unanswered("supervisord is not running")
 MISSING = StatusProblem("missing", "the watcher has written no status")
 
 
@@ -142,12 +142,12 @@ def test_a_status_that_cannot_be_read() -> None:
     [
         ({"programs": (WATCHER,)}, "the guard is missing"),
         ({"programs": (WATCHER, replace(GUARD, state="FATAL", pid=0))}, "the guard is FATAL"),
-        ({"guard": Problem("no such call")}, "plugin in supervisord is missing: no such call"),
+        ({"guard": Unanswered("no such call")}, "plugin in supervisord is missing: no such call"),
         ({"guard": replace(INNER, broken="KeyError")}, "failed: KeyError"),
         ({"guard": replace(INNER, waiting_ticks=3)}, "does not respond"),
         ({"guard": replace(INNER, settings_problem="x")}, "default settings"),
         ({"programs": (GUARD,)}, "no program named watcher"),
-        ({"database": Problem("no answer")}, "Postgres does not answer: no answer"),
+        ({"database": Unanswered("no answer")}, "Postgres does not answer: no answer"),
     ],
 )
 def test_what_is_around_the_watcher(values: dict[str, Any], words: str) -> None:
@@ -216,7 +216,7 @@ def test_notes_do_not_degrade() -> None:
     assert verdict.status == "healthy"
     assert [note.split(" ", 2)[0] for note in verdict.notes] == ["lines", "file", "reading"]
     assert "25%" in verdict.notes[-1]
-    other = Program("web", "FATAL", 0, 0, 0, "port in use")
+    other = ProgramState("web", "FATAL", 0, 0, 0, "port in use")
     seen = replace(ALL_WELL, programs=(WATCHER, GUARD, other))
     assert judge(seen).notes == ("web was given up (port in use)",)
 

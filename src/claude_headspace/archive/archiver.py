@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
-from claude_headspace.archive.due import MOST, Due
+from claude_headspace.archive.deferred import MOST, Deferred
 from claude_headspace.archive.merge import Merge
 from claude_headspace.archive.next_piece import NextPiece
 from claude_headspace.archive.pieces import Pieces
-from claude_headspace.archive.places import folder_of
 from claude_headspace.archive.round import Round
+from claude_headspace.archive.session_paths import folder_of
 from claude_headspace.archive.sidecars import changed_files
 from claude_headspace.events.redaction import Redactor
 from claude_headspace.store.connection import Database
@@ -69,8 +69,8 @@ class Archiver:
         )  # fmt: skip
         self._merge = Merge(database, self._pieces)
         # Sources that capture has read, with their paths, and folders of sessions.
-        self._sources: Due[int, str] = Due(DELAY_SECONDS, most)
-        self._folders: Due[tuple[str, UUID], None] = Due(FOLDER_DELAY_SECONDS, most)
+        self._sources: Deferred[int, str] = Deferred(DELAY_SECONDS, most)
+        self._folders: Deferred[tuple[str, UUID], None] = Deferred(FOLDER_DELAY_SECONDS, most)
         self._sidecars: deque[tuple[str, UUID]] = deque()
         self._round = Round(
             database, machine, behind=self._sources.put_first, folder=self._has_folder

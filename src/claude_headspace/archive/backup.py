@@ -21,8 +21,8 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from claude_headspace.address import SECRETS
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.servers.opening import current_address, open_on
 from claude_headspace.store.failures import translate
+from claude_headspace.store.plain_opener import current_address, open_on
 
 _PROGRAMS = ("pg_dump", "pg_restore", "psql")
 _SYSTEM = Path("/usr/lib/postgresql")
@@ -55,7 +55,7 @@ class Clients:
         return str(self.directory / name)
 
 
-class Server:
+class LogServer:
     """The server of the log, as the client programs reach it."""
 
     def __init__(self, url: str) -> None:
@@ -110,7 +110,7 @@ def _version(directory: Path) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-def backup(server: Server, clients: Clients, target: Path) -> int:
+def backup(server: LogServer, clients: Clients, target: Path) -> int:
     """Write the log to a private file, completely or not at all; returns its size."""
     descriptor, fresh = tempfile.mkstemp(prefix=".backup-", dir=target.absolute().parent)
     try:
@@ -129,7 +129,7 @@ def backup(server: Server, clients: Clients, target: Path) -> int:
     return target.stat().st_size
 
 
-def _run(command: list[str], server: Server, out: IO[bytes]) -> None:
+def _run(command: list[str], server: LogServer, out: IO[bytes]) -> None:
     done = subprocess.run(
         command, env=server.environment(), stdout=out, stderr=subprocess.PIPE, check=False
     )
@@ -137,7 +137,7 @@ def _run(command: list[str], server: Server, out: IO[bytes]) -> None:
         raise BackupImpossible(_last_words(done.stderr))
 
 
-def restore_backup(server: Server, clients: Clients, source: Path) -> None:
+def restore_backup(server: LogServer, clients: Clients, source: Path) -> None:
     """Restore a backup into an empty database, in one transaction.
 
     Raises BackupImpossible, without changes, if the database is not empty or a watcher runs.

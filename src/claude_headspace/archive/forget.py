@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
-from claude_headspace.archive.places import owners
+from claude_headspace.archive.session_paths import owners
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.store.connection import Database
 from claude_headspace.store.leases import LEASES_BEHIND
@@ -18,7 +18,7 @@ from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 _BATCH = 2000
 TAKE_UP_SECONDS = 15.0
 # After this time a running watcher has finished the writes that it had begun.
-SETTLE_SECONDS = 1.0
+QUIET_SECONDS = 1.0
 # These record that a session was forgotten; agents is deleted last, since rows refer to it.
 _STAYS = ("registrations", "registration_hosts", "tombstones", "agents")
 _TABLES = """
@@ -102,7 +102,7 @@ class Forget:
         gone: Counter[str] = Counter()
         while found := self._delete(progress):
             gone.update(found)
-            time.sleep(SETTLE_SECONDS)
+            time.sleep(QUIET_SECONDS)
         if not self._keep_turns:
             self._delete_traces([row[0] for row in rows])
         return gone

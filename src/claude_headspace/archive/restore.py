@@ -12,7 +12,7 @@ from typing import Literal
 from uuid import UUID
 
 from claude_headspace.archive.pieces import Generation, Pieces
-from claude_headspace.archive.places import owners, place_below_root
+from claude_headspace.archive.session_paths import owners, place_below_root
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.store.connection import Database
 
@@ -32,7 +32,7 @@ class NothingArchived(HeadspaceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KnownFile:
     """A file of a session that the archive may contain."""
 
     source_id: int
@@ -49,11 +49,11 @@ class Restored:
     redacted: bool = False
 
 
-def files_of(database: Database, session: UUID) -> list[Kept]:
+def files_of(database: Database, session: UUID) -> list[KnownFile]:
     """All known files of a session, on any machine."""
     rows = database.execute(database.mogrify(_FILES, {"session": str(session)}))
     return [
-        Kept(*row[:2])
+        KnownFile(*row[:2])
         for row in rows
         if row[0] < 0
         or (session in owners(row[1], {UUID(n) for n in row[2]}) and not _REPLACED.search(row[1]))

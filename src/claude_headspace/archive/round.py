@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
-from claude_headspace.archive.places import folder_of
+from claude_headspace.archive.session_paths import folder_of
 from claude_headspace.store.connection import Database, Row
 
 ROUND_SECONDS = 3600.0

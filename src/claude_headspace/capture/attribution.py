@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from claude_headspace.capture.batch import Announced, Batch, Said
+from claude_headspace.capture.batch import Announced, AttributedTurn, Batch
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.reader import KEPT_BYTES, POISON, ReadLine, Segment
 from claude_headspace.capture.sources import Start
@@ -81,7 +81,7 @@ class Attribution:
         self._hear(batch, session, turn, turn.timestamp, turn.offset)
         self._take_work(batch, line, turn)
         batch.counts.rescued += turn.rescued
-        batch.told.append(Said(session, turn, line))
+        batch.told.append(AttributedTurn(session, turn, line))
 
     def _take_other(self, batch: Batch, line: ReadLine, other: Other) -> None:
         kind = other.kind
@@ -127,7 +127,7 @@ class Attribution:
     def _take_rejected(self, batch: Batch, line: ReadLine, rejected: Rejected) -> None:
         told = batch.dead_letters[-MAX_BROKEN:]
         if len(told) == MAX_BROKEN and told[0].offset >= line.start:
-            # Only the first rejections of a line are stored and logged; all are counted.
+            # Only the first dead letters of a line are stored and logged; all are counted.
             batch.counts.rejected[rejected.reason] += 1
             return
         where, why = rejected.offset, rejected.detail
@@ -138,10 +138,10 @@ class Attribution:
         content = line.data if rejected is first else line.data[:KEPT_BYTES]
         batch.reject(where, rejected.reason, why, self._redaction.content(content))
 
-    def _event(self, batch: Batch, told: Announced | Said) -> Event:
+    def _event(self, batch: Batch, told: Announced | AttributedTurn) -> Event:
         """The event of a turn; a copied turn is marked as a copy."""
         session = told.session
-        if isinstance(told, Said):
+        if isinstance(told, AttributedTurn):
             return self._sessions.turn_event(told.turn, batch.stored.id, session)
         if not session.fork_told:
             return told.event

@@ -25,7 +25,7 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AttributedTurn:
     """A turn with its line and session."""
 
     session: StoredSession
@@ -39,7 +39,7 @@ class Batch:
 
     source: Start
     segment: Segment
-    told: list[Announced | Said] = field(default_factory=list)
+    told: list[Announced | AttributedTurn] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     counts: LineCounts = field(default_factory=LineCounts)
     dead_letters: list[DeadLetter] = field(default_factory=list)

@@ -38,7 +38,7 @@ class InFlight:
         self._deaths_path = directory / "line-deaths.json"
         self._deaths = self._read_deaths()
         self._careful_until = time.monotonic() + careful_seconds - self._since_last_death()
-        descriptor = os.open(directory / "line-in-hand", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(directory / "line-in-flight", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if os.fstat(descriptor).st_size != _NOTE.size:
                 os.ftruncate(descriptor, 0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from claude_headspace.capture.attribution import Attribution
-from claude_headspace.capture.batch import Batch, Said
+from claude_headspace.capture.batch import AttributedTurn, Batch
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.read_ahead import ReadAhead
 from claude_headspace.capture.reader import POISON, LineReader, Segment
@@ -138,7 +138,7 @@ class Capture:
         """Count the results of the turns."""
         duplicates: list[Event] = []
         for told, event, result in zip(batch.told, batch.events, results, strict=True):
-            if not isinstance(told, Said):
+            if not isinstance(told, AttributedTurn):
                 continue
             self._sessions.shares(told.session, shared=result.shared)
             if result.outcome == "duplicate":
@@ -151,7 +151,7 @@ class Capture:
         if duplicates:
             _tell_duplicates(batch.stored.path, duplicates)
 
-    def _refuse(self, batch: Batch, said: Said, error: str) -> None:
+    def _refuse(self, batch: Batch, said: AttributedTurn, error: str) -> None:
         offset = said.turn.offset
         logger.warning("%s at byte %d rejected: %s", TURN_DETECTED, offset, error)
         batch.reject(offset, "refused", error, self.reader.redaction.content(said.line.data))

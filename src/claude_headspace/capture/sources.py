@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from claude_headspace.capture.identity import Contents, FileId, Identity, Seen, transition
-from claude_headspace.capture.identity import Transition as Became
+from claude_headspace.capture.source_identity import Contents, FileId, Identity, Seen, transition
+from claude_headspace.capture.source_identity import Transition as Became
 from claude_headspace.discovery.listing import Sighting, find_by_inode, is_transcript, look
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.transcripts.checkpoint import Checkpoint, file_stamp
@@ -172,7 +172,8 @@ class Sources:
     def _row_for(self, path: str, file: SourceFile) -> StoredSource | None:
         """The row for a file at a path without one: that of a renamed file, or a new row.
 
-        None for a file whose name is not a transcript's, and was not before a rename.
+        None for an empty file, and for a file whose name is not a transcript's, and was not before
+        a rename.
         """
         for known in self._checkpoints.find_by_inode(*file.identity):
             stays = _may_be_at(known.path, file.identity)
@@ -180,7 +181,8 @@ class Sources:
             seen = Seen(path, file.identity, contents, stays)
             if transition(Identity.of(known), seen) is Became.RENAMED:
                 return self._rename(known, path)
-        return self._checkpoints.create(path) if is_transcript(path) else None
+        is_one = is_transcript(path) and file.stat.st_size > 0
+        return self._checkpoints.create(path) if is_one else None
 
     def _rename(self, known: StoredSource, path: str) -> StoredSource:
         displaced = self._checkpoints.find(path)

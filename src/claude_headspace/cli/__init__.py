@@ -5,10 +5,12 @@ Claude Code waits for `hook`, so that command is dispatched before anything else
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
 _HELP = frozenset({"-h", "--help"})
+_OBJECTS_BEFORE_COLLECTION = 50_000
 
 
 def main() -> int:
@@ -18,6 +20,8 @@ def main() -> int:
         from claude_headspace.cli.hook import run_hook
 
         return run_hook(arguments[1:])
+    # Imports make many objects and no garbage: looking for it would be a good part of the start.
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     # Ctrl-C ends us quietly even while the driver waits for a server that hangs.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from claude_headspace.cli.program import run

@@ -36,12 +36,12 @@ def open_log(config: Config, *, writing: bool = False) -> Iterator[Connection]:
 
 
 @contextmanager
-def open_reader(config: Config) -> Iterator[Reader]:
-    """The read-only connection that the page and the API use; each query may take 5 s."""
+def open_reader(config: Config, seconds: float = 5) -> Iterator[Reader]:
+    """The read-only connection that the page and the API use; each query may take so long."""
     from claude_headspace.embedded.location import reader_url
     from claude_headspace.read.connection import ReadPool
 
-    pool = ReadPool(lambda: reader_url(config), lambda: config.state.machine, 1)
+    pool = ReadPool(lambda: reader_url(config), lambda: config.state.machine, 1, seconds)
     try:
         with pool.reading() as reader:
             _connect(reader, config)

@@ -144,12 +144,12 @@ def backup(file: str) -> int:
     """
     from pathlib import Path
 
-    from claude_headspace.archive.backup import Server, find_clients
+    from claude_headspace.archive.backup import LogServer, find_clients
     from claude_headspace.archive.backup import backup as write
     from claude_headspace.embedded.location import database_url
 
     config = configured()
-    server = Server(database_url(config))
+    server = LogServer(database_url(config))
     size = write(server, find_clients(server.version, _bundled(config)), Path(file))
     print(printable(f"{file}: {format_bytes(size)}"))
     return 0
@@ -166,13 +166,13 @@ def restore_backup(file: str) -> int:
     from pathlib import Path
 
     from claude_headspace import migrate
-    from claude_headspace.archive.backup import Server, find_clients
+    from claude_headspace.archive.backup import LogServer, find_clients
     from claude_headspace.archive.backup import restore_backup as read
     from claude_headspace.embedded.location import database_url
 
     config = configured()
     url = database_url(config)
-    server = Server(url)
+    server = LogServer(url)
     read(server, find_clients(server.version, _bundled(config), newest=True), Path(file))
     migrate.upgrade(url)
     print("the backup is restored; the next watcher continues from it")

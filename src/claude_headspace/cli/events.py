@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -21,9 +20,10 @@ from claude_headspace.cli.terminal import (
     as_json,
     cut,
     local_time,
-    paint,
+    print_lines,
     printable,
     terminal_width,
+    zone_told,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> in
     with open_log(config) as connection:
         chosen = _filter(config, connection, **wanted)
         if not whole:
-            _tell_zone()
+            print_lines(zone_told())
         live = LiveEvents(config, chosen, show) if follow else None
         connection.commit()  # an older snapshot may lack the newest events
         page = newest_events(chosen, limit, last_id=live.shown if live else None)
@@ -120,13 +120,6 @@ def _require_known(connection: Connection, event_type: str) -> None:
     near = get_close_matches(event_type, known, n=1)
     guess = f"; did you mean {near[0]}?" if near else ""
     raise click.UsageError(f"{event_type!r} is not an event type: {', '.join(known)}{guess}")
-
-
-def _tell_zone() -> None:
-    """Name the time zone, on a terminal only."""
-    if terminal_width():
-        now = datetime.now().astimezone()
-        print(paint(cut(f"times in {now:%Z} (UTC{now:%z})", terminal_width()), dim=True))
 
 
 class _EventPrinter:

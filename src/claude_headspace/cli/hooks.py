@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from claude_headspace.cli.command import Declare
     from claude_headspace.config import Config
+    from claude_headspace.hooks.entries import Version
     from claude_headspace.hooks.install import EditReport
-    from claude_headspace.hooks.settings import Version
 
 
 @command("hook", "claude-headspace hook --inbox /home/me/claude-headspace/var/inbox")
@@ -141,7 +141,7 @@ def hooks_status(settings: str | None, claude_version: str | None) -> int:
     from claude_headspace.cli.access import inbox_of
     from claude_headspace.cli.terminal import print_wrapped
     from claude_headspace.errors import DatabaseError
-    from claude_headspace.hooks.report import describe_status, status
+    from claude_headspace.hooks.configured import describe_status, status
 
     config = configured()
     seen: list[tuple[str, datetime]] = []

@@ -16,7 +16,7 @@ def open_page(*, print_it: bool) -> int:
     """
     import webbrowser
 
-    from claude_headspace.web.address import (
+    from claude_headspace.web.page_address import (
         answering_instance,
         one_time_link,
         web_address,

@@ -33,9 +33,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "restore-backup": "archive",
     },
     "Run": {
-        "up": "running", "down": "running", "restart": "running", "logs": "running",
-        "supervisorctl": "running", "watcher": "capture", "hook": "hooks", "migrate": "database",
-        "grants": "database",
+        "up": "running", "down": "running", "restart": "running", "drain": "running",
+        "logs": "running", "supervisorctl": "running", "watcher": "capture", "hook": "hooks",
+        "migrate": "database", "grants": "database",
     },
     "Set up": {
         "service": "service", "hooks": "hooks", "mcp": "mcp", "completion": "completion",
@@ -46,7 +46,8 @@ EPILOG = """
 exit statuses:
   0   success; for status: healthy; for doctor: all well
   1   failure; for status: degraded; for doctor: warnings; for search: nothing was found;
-      for verify: the log is incomplete; for hooks status and service status: problems found
+      for verify: the log is incomplete; for drain: something has not arrived; for hooks
+      status and service status: problems found
   2   for status: down; for doctor: something is broken
   64  wrong usage
   65  invalid input: an event, or Claude Code's settings

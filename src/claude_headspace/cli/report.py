@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from claude_headspace.cli.access import all_pages, configured, open_reader
+from claude_headspace.cli.access import configured, open_reader
 from claude_headspace.cli.command import command, filters, json_output, moment
 from claude_headspace.cli.naming import SHORT_ID
 from claude_headspace.cli.sessions import short_path, state_of
@@ -39,7 +39,7 @@ def today(*, whole: bool) -> int:
     minutes.
     """
     with open_reader(configured()) as reader:
-        worked, known = _asked(reader, _days(moment("today")))
+        worked, known = _asked(reader, moment("today"))
     if whole:
         for each in worked:
             print(as_json(_fields(each, known[each.agent_id])))
@@ -84,9 +84,9 @@ def report(since: datetime | None, by: str, *, whole: bool) -> int:
     Time runs from the first to the last event of a session in a day, without pauses of more than
     ten minutes. Days are in this machine's time zone.
     """
-    edges = _days(since or moment("today") - timedelta(days=6))
+    start = since or moment(str(date.today() - timedelta(days=6)))
     with open_reader(configured()) as reader:
-        rows = _by_model(reader, edges[0]) if by == "model" else _by(by, reader, edges)
+        rows = _by_model(reader, start) if by == "model" else _by(by, reader, start)
     if rows or whole:
         columns = _OF_MODELS if by == "model" else _OF_WORK
         print_figures("total", rows, by, columns, whole=whole)
@@ -95,12 +95,11 @@ def report(since: datetime | None, by: str, *, whole: bool) -> int:
     return 0
 
 
-def _by(by: str, reader: Reader, edges: Sequence[datetime]) -> list[dict[str, Any]]:
-    worked, known = _asked(reader, edges)
+def _by(by: str, reader: Reader, start: datetime) -> list[dict[str, Any]]:
+    worked, known = _asked(reader, start)
     groups: dict[str, list[Worked]] = {}
     for each in worked:
-        day = f"{edges[each.part - 1]:%Y-%m-%d}"
-        name = day if by == "day" else known[each.agent_id].project
+        name = str(each.day) if by == "day" else known[each.agent_id].project
         groups.setdefault(name, []).append(each)
     return [{by: name, **_sums(members)} for name, members in sorted(groups.items())]
 
@@ -115,31 +114,21 @@ def _sums(worked: Sequence[Worked]) -> dict[str, Any]:
 
 
 def _by_model(reader: Reader, start: datetime) -> list[dict[str, Any]]:
-    from claude_headspace.read.listed_work import UsageQuestion, list_usage
+    from claude_headspace.read.spent import add_up
 
-    asked = UsageQuestion(by="model", since=start)
     names = ("model", "replies", *TOKENS.values())
-    found = all_pages(list_usage, reader, asked, None)
-    return [{name: getattr(each, name) for name in names} for each in found]
+    rows = add_up(reader, "model", "total", since=start, project_ids=())
+    return [{name: row[name] for name in names} for row in rows]
 
 
-def _asked(reader: Reader, edges: Sequence[datetime]) -> tuple[list[Worked], Mapping[int, Session]]:
+def _asked(reader: Reader, since: datetime) -> tuple[list[Worked], Mapping[int, Session]]:
     from claude_headspace.read.sessions import find_sessions
     from claude_headspace.read.worked import worked_between
 
-    worked = worked_between(reader, edges)
+    worked = worked_between(reader, since, datetime.now(UTC))
     ids = list({each.agent_id for each in worked})
     known = find_sessions(reader, ids, datetime.now(UTC))
     return [each for each in worked if each.agent_id in known], known
-
-
-def _days(start: datetime) -> list[datetime]:
-    """The starts of all days from that of this moment on, and now."""
-    day, edges, now = start.astimezone().date(), list[datetime](), datetime.now().astimezone()
-    while (edge := datetime(day.year, day.month, day.day).astimezone()) < now:
-        edges.append(edge)
-        day += timedelta(days=1)
-    return [*edges, now + timedelta(seconds=1)]
 
 
 def _fields(each: Worked, session: Session) -> dict[str, Any]:

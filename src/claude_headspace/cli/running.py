@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from claude_headspace.cli.command import command, flag, limit
+from claude_headspace.cli.command import command, flag, limit, option
 from claude_headspace.cli.terminal import printable
 
 
@@ -45,6 +45,37 @@ def restart() -> int:
     return start.restart(load_config())
 
 
+@command("drain", "claude-headspace drain --timeout 60")
+@option(
+    "--timeout",
+    "SECONDS",
+    "give up after so long (default: 300)",
+    type=click.FloatRange(0),
+    default=300,
+)
+def drain(timeout: float) -> int:
+    """Wait until everything on this machine's disk has arrived in the log.
+
+    This includes the archive and, with forward.url, the central log. If nothing runs, the programs
+    that are needed are started, and stopped at the end. For machines that go away, such as CI jobs.
+    Exit status: 0 everything has arrived, 1 something has not.
+    """
+    from claude_headspace.config import load_config
+    from claude_headspace.deployment.drain import drain
+    from claude_headspace.health.words import counted
+
+    seen, missing = drain(load_config(), timeout)
+    for path, size in seen.torn.items():
+        print(f"note: {printable(path)} ends with {size} bytes that are no whole line")
+    if missing:
+        print(f"After {timeout:g} s not everything has arrived:", file=sys.stderr)
+        for each in missing:
+            print(f"  {printable(each)}", file=sys.stderr)
+        return 1
+    print(f"Everything has arrived: {counted(seen.files, 'transcript')}.")
+    return 0
+
+
 @command("logs", "claude-headspace logs watcher --follow")
 @click.argument("program", required=False, metavar="[PROGRAM]")
 @flag("--follow", "keep showing new lines")
@@ -56,7 +87,7 @@ def logs(program: str | None, limit: int | None, *, follow: bool) -> int:
     of each log.
     """
     from claude_headspace.config import load_config
-    from claude_headspace.deployment.logs import log_lines, open_logs
+    from claude_headspace.deployment.program_logs import log_lines, open_logs
 
     found = open_logs(load_config().state.directory / "log", program)
     for line in log_lines(found, sys.maxsize if limit is None else limit, follow=follow):

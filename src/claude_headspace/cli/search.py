@@ -22,6 +22,7 @@ from claude_headspace.cli.terminal import (
     printable,
     terminal_width,
     wrapped,
+    zone_told,
 )
 from claude_headspace.web.words import counted, place, waited
 
@@ -45,7 +46,7 @@ BEHIND_SECONDS = 10
 @flag("--everything", "search what was said, thinking, and the input and output of tools")
 @flag("--prompts", "search only your prompts")
 @flag("--plain", "search for exactly this text, in any case")
-@filters("session project host since until", "turns")
+@filters("session project host since until", "hits")
 @limit(100)
 @json_output(JSON_LINES)
 def search(limit: int | None, *, whole: bool, session: str | None, **asked: Any) -> int:
@@ -110,6 +111,7 @@ def _phrase(word: str) -> str:
 def _by_session(reader: Reader, hits: Sequence[Hit]) -> Iterator[str]:
     from claude_headspace.read.sessions import find_sessions
 
+    yield from zone_told()
     groups: dict[str, list[Hit]] = {}
     for hit in hits:
         groups.setdefault(hit.session, []).append(hit)

@@ -17,6 +17,8 @@ from claude_headspace.cli.terminal import (
     printable,
     terminal_width,
     wrapped,
+    zone,
+    zone_told,
 )
 
 if TYPE_CHECKING:
@@ -69,9 +71,9 @@ def conversation(
 
     files = Transcripts(reader)
     outline = read_outline(reader, found.id)
-    telling = Telling(files if tools else None, found.directory, thinking=thinking)
+    telling = Telling(files if tools else None, found.directory, thinking, subagents=tools)
     looked_at = files if tools or thinking else None
-    for number in range(max(1, len(outline.pages()))):
+    for number in range(max(1, len(outline.pages))):
         for exchange in read_page(reader, found.id, outline, number, looked_at):
             yield from said_in(exchange, telling)
 
@@ -80,7 +82,7 @@ def as_markdown(found: Session, said: Iterator[Said]) -> Iterator[str]:
     """The conversation as a Markdown document, in pieces."""
     began = local_time(found.started_at)
     yield f"# {printable(found.title or found.uuid)}\n\n"
-    yield f"Session {found.uuid}, {printable(found.project)}, {began}.\n"
+    yield f"Session {found.uuid}, {printable(found.project)}, {began}; {zone()}.\n"
     last = ""
     for each in said:
         text = "\n".join(wrapped(each.text.strip(), None))
@@ -109,7 +111,7 @@ def _as_text(found: Session, said: Iterator[Said]) -> Iterator[str]:
     width = terminal_width()
     yield _lines([paint(line, bold=True) for line in wrapped(found.title or found.uuid, width)])
     about = f"{found.uuid}, {state_of(found)}, {short_path(found.project)}"
-    yield _lines([*wrapped(about, width), resuming(found)])
+    yield _lines([*wrapped(about, width), resuming(found), *zone_told()])
     last = ""
     for each in said:
         if each.kind == "tool":

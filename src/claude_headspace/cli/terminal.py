@@ -212,6 +212,17 @@ def local_time(moment: datetime | None, *, precise: bool = False) -> str:
     return f"{text}.{moment.microsecond // 1000:03d}" if precise else text
 
 
+def zone() -> str:
+    """The zone of this machine, as times are told in it."""
+    now = datetime.now().astimezone()
+    return f"times in {now:%Z} (UTC{now:%z})"
+
+
+def zone_told() -> list[str]:
+    """A line of it for a terminal; what reads our output knows the zone of its machine."""
+    return [paint(cut(zone(), width), dim=True)] if (width := terminal_width()) else []
+
+
 def as_json(value: object) -> str:
     """One line of JSON, in ASCII."""
     import json

@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
-from claude_headspace.cli.access import configured, open_log, open_reader
+from claude_headspace.cli.access import configured, open_reader
 from claude_headspace.cli.command import Declare, command, filters, json_output
 from claude_headspace.cli.naming import project_ids
 from claude_headspace.cli.terminal import as_json, print_lines, table
 
+ADDING_SECONDS = 60
 BY = ("day", "project", "session", "total")
 TOKENS = {
     "input": "input_tokens",
@@ -35,14 +36,13 @@ def _by(default: str) -> Declare:
 def usage(by: str, *, whole: bool, **chosen: Any) -> int:
     """Show the tokens that models used, by day and model.
 
-    Each reply counts once, even if several sessions contain it. Days are in UTC. With `prices` in
-    config.yaml the cost is shown, too.
+    Each reply counts once, even if several sessions contain it. Days are in this machine's time
+    zone. With `prices` in config.yaml the cost is shown, too.
     """
-    from claude_headspace.store.usage import cost
-    from claude_headspace.store.usage import usage as ask
+    from claude_headspace.read.spent import cost
 
     prices = configured().prices
-    rows = [{**row, "cost": cost(prices, row)} for row in _asked(ask, by, **chosen)]
+    rows = [{**row, "cost": cost(prices, row)} for row in _asked("model", by, **chosen)]
     columns: dict[str, Callable[[Mapping[Any, Any]], str]] = {
         "replies": lambda row: f"{row['replies']:,}",
         **{title: number(name) for title, name in TOKENS.items()},
@@ -60,32 +60,25 @@ def usage(by: str, *, whole: bool, **chosen: Any) -> int:
 def tools(by: str, *, whole: bool, **chosen: Any) -> int:
     """Show which tools were called, and how the calls ended.
 
-    A call that a forked session repeats counts once. Days are in UTC.
+    A call that a forked session repeats counts once. Days are in this machine's time zone.
     """
-    from claude_headspace.store.usage import tools as ask
-
     columns = {
         "calls": number("calls"),
         **{name: number(name) for name in _ENDS},
         "seconds each": _seconds_each,
     }
-    print_figures(by, _asked(ask, by, **chosen), "tool", columns, whole=whole)
+    print_figures(by, _asked("tool", by, **chosen), "tool", columns, whole=whole)
     return 0
 
 
 def _asked(
-    ask: Callable[..., Any],
-    by: str,
-    project: str | None,
-    host: str | None,
-    since: datetime | None,
-) -> Sequence[Mapping[Any, Any]]:
-    config = configured()
-    with open_reader(config) as reader:
+    what: str, by: str, project: str | None, host: str | None, since: datetime | None
+) -> list[dict[str, Any]]:
+    from claude_headspace.read.spent import add_up
+
+    with open_reader(configured(), ADDING_SECONDS) as reader:
         chosen = project_ids(reader, project, host)
-    with open_log(config) as connection:
-        rows: Sequence[Mapping[Any, Any]] = ask(connection, by, since=since, project_ids=chosen)
-    return rows
+        return add_up(reader, what, by, since=since, project_ids=chosen)
 
 
 def number(name: str) -> Callable[[Mapping[Any, Any]], str]:

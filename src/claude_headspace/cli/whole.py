@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from claude_headspace.cli.access import configured
 from claude_headspace.cli.command import command, filters, flag, json_output
 from claude_headspace.cli.naming import session_id
+from claude_headspace.cli.terminal import print_lines, print_wrapped, table
 
 
 @command("verify", "claude-headspace verify --repair")
@@ -20,11 +23,19 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
 
     Reads the transcripts again. Exit status 0: the log is complete.
     """
-    from claude_headspace.verify.command import run_verify
+    from claude_headspace.verify.output import conclusions, figures, print_json
+    from claude_headspace.verify.run import run_verify
 
     config = configured()
     chosen = session_id(config, session) if session else None
-    return run_verify(config, chosen, repair=repair, yes=yes, as_json=whole, everything=every)
+    report = run_verify(config, chosen, repair=repair, yes=yes)
+    if whole:
+        print_json(report, sys.stdout)
+    else:
+        rows = figures(report, everything=every)
+        print_lines(table(rows, *range(len(rows[0]) - 1)))
+        print_wrapped(conclusions(report))
+    return 1 if report.wrong > 0 else 0
 
 
 @command("rebuild", "claude-headspace rebuild", "claude-headspace rebuild --session 6f1d0a7e")

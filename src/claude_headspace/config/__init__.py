@@ -11,11 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from claude_headspace.address import mask_password
-from claude_headspace.config.checks import check_settings
-from claude_headspace.config.defaults import CLAUDE_PROJECTS, DEFAULTS, Tree
+from claude_headspace.config.known import CLAUDE_PROJECTS, DEFAULTS, Tree, check_settings
 from claude_headspace.config.layers import (
     CONFIG_VARIABLE,
     expand,
@@ -64,7 +61,11 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
     layers += [read_file(path, problems), read_overrides(environ, problems)]
     if environ.get("DATABASE_URL"):
         layers.append({"database": {"url": environ["DATABASE_URL"]}})
-    tree = check_settings(merge(layers), problems)
+    tree = merge(layers)
+    for price in tree["prices"].values():
+        if isinstance(price, dict) and "cache_write" in price:
+            price.setdefault("cache_write_1h", price["cache_write"])
+    problems += check_settings(tree)
     if problems:
         raise ConfigError(problems)
     return _build(tree, path, directory, environ)
@@ -72,6 +73,8 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
 
 def describe(config: Config) -> str:
     """The effective settings as YAML, with passwords masked."""
+    import yaml
+
     tree = {section: _plain(getattr(config, section)) for section in DEFAULTS}
     for section, key in (("database", "url"), ("database", "reader_url"), ("forward", "url")):
         tree[section][key] = mask_password(tree[section][key])
@@ -98,7 +101,7 @@ def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str,
         file_watcher=FileWatcherSettings(**tree["file_watcher"]),
         archive=ArchiveSettings(**tree["archive"]),
         inbox=InboxSettings(**tree["inbox"]),
-        prices={model: Price(**price) for model, price in tree["prices"].items()},
+        prices={str(model): Price(**price) for model, price in tree["prices"].items()},
         web=WebSettings(**tree["web"]),
         alerts=AlertSettings(None if command is None else tuple(command)),
         logging=LoggingSettings(**tree["logging"]),
@@ -123,7 +126,7 @@ def _resolve(text: str, directory: Path, environ: Mapping[str, str]) -> Path:
 def _plain(settings: Any) -> dict[str, Any]:
     if isinstance(settings, dict):
         return {name: _plain(each) for name, each in settings.items()}
-    names: Sequence[str] = settings.__slots__
+    names: Sequence[str] = settings.__struct_fields__
     return {name: _plain_value(getattr(settings, name)) for name in names}
 
 

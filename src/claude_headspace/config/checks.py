@@ -4,215 +4,124 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
-
-from marshmallow import Schema, ValidationError, fields, validate
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from claude_headspace.address import address_fault, mask_password, shown_address
-from claude_headspace.config.defaults import Tree
-from claude_headspace.config.settings import Price
 
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
-Messages = dict[str, str | list[Any] | dict[Any, Any]]
-
-_TEXT_MESSAGES: Messages = {"invalid": "must be text", "null": "must not be empty"}
-_LIST_MESSAGES: Messages = {"invalid": "must be a list of text", "null": "must not be empty"}
+Check = Callable[[Any], "str | None"]
 
 
-def _setting(check: Callable[[Any], None]) -> fields.Raw:
-    return fields.Raw(required=True, validate=check, error_messages=_TEXT_MESSAGES)
+class ListOf(NamedTuple):
+    """A list of text, each item checked; `least` items of them."""
+
+    item: Check
+    least: int = 0
 
 
-def _text(**options: Any) -> fields.String:
-    return fields.String(error_messages=_TEXT_MESSAGES, **options)
+class Setting(NamedTuple):
+    """Its default, as YAML would give it, and its check; what defaults to None may be None."""
+
+    default: Any
+    check: Check | ListOf
 
 
-def _texts(item: fields.String, **options: Any) -> fields.List[str]:
-    return fields.List(item, required=True, error_messages=_LIST_MESSAGES, **options)
+def faults(name: str, setting: Setting, value: object) -> Iterator[str]:
+    """What is wrong with the value of this setting, each as a line with what was given."""
+    if value is None and setting.default is None:
+        return
+    if not isinstance(setting.check, ListOf):
+        yield from _fault(name, setting.check, value)
+    elif value is None or not isinstance(value, list):
+        problem = "must not be empty" if value is None else "must be a list of text"
+        yield f"{name}: {problem} (got {shown(value)})"
+    elif len(value) < setting.check.least:
+        yield f"{name}: must not be empty (got [])"
+    else:
+        for index, item in enumerate(value):
+            yield from _fault(f"{name}[{index}]", setting.check.item, item)
 
 
-def _number(kinds: tuple[type, ...], what: str, low: float, high: float) -> fields.Raw:
-    def check(value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, kinds):
-            raise ValidationError(f"must be {what}")
-        if not low <= value <= high:  # type: ignore[operator]
-            raise ValidationError(f"must be between {low} and {high}")
-
-    return _setting(check)
+def _fault(name: str, check: Check, value: object) -> Iterator[str]:
+    problem = "must not be empty" if value is None else check(value)
+    if problem:
+        given = shown_address(value) if name.endswith("url") else shown(value)
+        yield f"{name}: {problem} (got {given})"
 
 
-def _whole(low: int, high: int) -> fields.Raw:
+def _number(kinds: tuple[type, ...], what: str, low: float, high: float) -> Check:
+    def check(value: Any) -> str | None:
+        if type(value) not in kinds:
+            return f"must be {what}"
+        return None if low <= value <= high else f"must be between {low} and {high}"
+
+    return check
+
+
+def whole(low: int, high: int) -> Check:
+    """A whole number of this range."""
     return _number((int,), "a whole number", low, high)
 
 
-def _whole_or_none(low: int, high: int) -> fields.Raw:
-    number = _whole(low, high)
-    number.allow_none = True
-    return number
+def number(low: float, high: float) -> Check:
+    """A number of this range."""
+    return _number((int, float), "a number", low, high)
 
 
-def _seconds(low: float, high: float) -> fields.Raw:
+def seconds(low: float, high: float) -> Check:
+    """A number of seconds of this range."""
     return _number((int, float), "a number of seconds", low, high)
 
 
-def _check_switch(value: object) -> None:
-    if not isinstance(value, bool):
-        raise ValidationError("must be true or false")
+def text(value: object) -> str | None:
+    """Any text."""
+    return None if isinstance(value, str) else "must be text"
 
 
-def _check_paths(value: object) -> None:
-    paths = value if isinstance(value, list) else [value]
-    if not paths or not all(isinstance(path, str) and path for path in paths):
-        raise ValidationError("must be a path or a list of paths")
+def _and(check: Callable[[str], str | None]) -> Check:
+    return lambda value: text(value) or check(value)
 
 
-def _check_url(value: str) -> None:
-    if fault := address_fault(value):
-        raise ValidationError(fault)
+def one_of(*choices: str) -> Check:
+    """One of these words."""
+    told = f"must be one of {', '.join(choices)}"
+    return _and(lambda value: None if value in choices else told)
 
 
-def _check_loopback(value: str) -> None:
-    if value == "localhost":
-        return
+def switch(value: object) -> str | None:
+    """True or false."""
+    return None if isinstance(value, bool) else "must be true or false"
+
+
+def paths(value: object) -> str | None:
+    """A path, or several."""
+    given = value if isinstance(value, list) else [value]
+    good = given and all(isinstance(path, str) and path for path in given)
+    return None if good else "must be a path or a list of paths"
+
+
+def _loopback(value: str) -> str | None:
     try:
-        loopback = ipaddress.ip_address(value).is_loopback
+        good = value == "localhost" or ipaddress.ip_address(value).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
-        raise ValidationError("must be a loopback address such as 127.0.0.1")
+        good = False
+    return None if good else "must be a loopback address such as 127.0.0.1"
 
 
-def _check_pattern(value: str) -> None:
+def _pattern(value: str) -> str | None:
     try:
         re.compile(value)
     except re.error as error:
-        raise ValidationError(f"must be a regular expression: {error}") from error
+        return f"must be a regular expression: {error}"
+    return None
 
 
-def _one_of(*choices: str) -> validate.OneOf:
-    return validate.OneOf(choices, error="must be one of {choices}")
-
-
-_NOT_EMPTY = validate.Length(min=1, error="must not be empty")
-
-_SECTIONS: dict[str, dict[str, fields.Field[Any]]] = {
-    "database": {
-        name: _text(required=True, allow_none=True, validate=_check_url)
-        for name in ("url", "reader_url")
-    },
-    "state": {
-        "directory": _text(required=True, validate=_NOT_EMPTY),
-        "host": _text(required=True, allow_none=True, validate=_NOT_EMPTY),
-    },
-    "forward": {
-        "url": _text(required=True, allow_none=True, validate=_check_url),
-        "bytes_per_second": _whole_or_none(1000, 10**12),
-    },
-    "event_system": {
-        "write_retry_attempts": _whole(0, 100),
-        "write_retry_delay_ms": _whole(1, 60_000),
-        "max_restarts_per_minute": _whole(1, 60),
-        "shutdown_timeout_seconds": _seconds(0.1, 600),
-    },
-    "supervision": {"retry_seconds": _seconds(0, 30 * 86400)},
-    "claude": {"projects_path": _setting(_check_paths)},
-    "file_watcher": {
-        "rescan_interval_seconds": _seconds(0.05, 3600),
-        "inactivity_timeout_seconds": _seconds(0.1, 10 * 366 * 86400),
-        "sessions": _text(required=True, validate=_one_of("all", "registered")),
-        "max_line_bytes": _whole(1024, 1024**3),
-        "final_line_wait_seconds": _seconds(0, 3600),
-        "notifications": _setting(_check_switch),
-    },
-    "archive": {"enabled": _setting(_check_switch)},
-    "inbox": {
-        "keep_seconds": _seconds(0, 7 * 86400),
-        "keep_bytes": _whole(0, 1024**4),
-    },
-    "web": {
-        "host": _text(required=True, validate=_check_loopback),
-        "port": _whole(1, 65535),
-    },
-    "alerts": {"command": _texts(_text(), allow_none=True, validate=_NOT_EMPTY)},
-    "logging": {
-        "level": _text(required=True, validate=_one_of(*LEVELS)),
-        "summary_interval_seconds": _seconds(0.1, 86400),
-    },
-    "privacy": {
-        "redact": _setting(_check_switch),
-        "patterns": _texts(_text(validate=_check_pattern)),
-    },
-}
-# The keys of one model's prices.
-_PRICE = {name: _number((int, float), "a number", 0, 1e6) for name in Price.__slots__}
-
-
-def check_settings(tree: Tree, problems: list[str]) -> Tree:
-    """The valid sections; mistakes in the others are added to the problems."""
-    valid: Tree = {}
-    for section, values in tree.items():
-        if section == "prices":
-            valid[section] = _checked_prices(values, problems)
-        else:
-            valid[section] = _checked(section, _SECTIONS[section], values, problems)
-    return valid
-
-
-def _checked_prices(prices: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    valid: dict[str, Any] = {}
-    for model, values in prices.items():
-        name = f"prices.{model}"
-        if not isinstance(values, dict):
-            problems.append(f"{name}: must contain keys (got {shown(values)})")
-            continue
-        if "cache_write" in values:
-            values = {"cache_write_1h": values["cache_write"], **values}
-        valid[str(model)] = _checked(name, _PRICE, values, problems)
-    return valid
-
-
-def _checked(
-    section: str,
-    known: Mapping[str, fields.Field[Any]],
-    values: Mapping[str, Any],
-    problems: list[str],
-) -> dict[str, Any]:
-    try:
-        return dict(Schema.from_dict(dict(known))().load(values))
-    except ValidationError as error:
-        problems.extend(_explain(section, known, error.messages_dict, values))
-        return {}
-
-
-def _explain(
-    section: str, known: Mapping[str, Any], faults: Mapping[str, Any], values: Mapping[str, Any]
-) -> Iterator[str]:
-    for key, fault in faults.items():
-        if key not in known:
-            yield f"{section}.{key}: unknown key{guess(key, known)}"
-        elif isinstance(fault, dict):
-            for index, messages in fault.items():
-                yield f"{section}.{key}[{index}]: {_say(messages, values[key][index])}"
-        elif key.endswith("url"):
-            yield f"{section}.{key}: {', '.join(fault)} (got {shown_address(values.get(key))})"
-        else:
-            yield f"{section}.{key}: {_say(fault, values.get(key))}"
-
-
-def _say(messages: Sequence[str], value: object) -> str:
-    return f"{', '.join(messages)} (got {shown(value)})"
+some_text = _and(lambda value: None if value else "must not be empty")
+address = _and(address_fault)
+loopback = _and(_loopback)
+pattern = _and(_pattern)
 
 
 def shown(value: object) -> str:
     """A value for a message, without passwords."""
     return str(mask_password(repr(value)))
-
-
-def guess(name: object, known: Mapping[str, Any]) -> str:
-    """A suggestion of a similar known name, for the end of a message."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(str(name), known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""

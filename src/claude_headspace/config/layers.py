@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from claude_headspace.config.checks import guess, shown
-from claude_headspace.config.defaults import DEFAULTS, Tree
+from claude_headspace.config.checks import shown
+from claude_headspace.config.known import DEFAULTS, Tree, guess
 from claude_headspace.config.places import config_directory
 
 CONFIG_VARIABLE = "CLAUDE_HEADSPACE_CONFIG"
@@ -30,18 +28,20 @@ def read_file(path: Path | None, problems: list[str]) -> Tree:
     """The settings in the file."""
     if path is None:
         return {}
+    import yaml  # loading it takes longer than all else here
+
     try:
         tree = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{path}: cannot be read ({error})")
         return {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a day that no month has
         problems.append(f"{path}: is not YAML ({_yaml_fault(error)})")
         return {}
     return _checked_shape(tree, problems, str(path))
 
 
-def _yaml_fault(error: yaml.YAMLError) -> str:
+def _yaml_fault(error: Exception) -> str:
     """Place and kind of the error, without the text there, which may be a password."""
     problem = re.sub(r"(['\"]).{2,}\1", "…", str(getattr(error, "problem", None) or "unreadable"))
     mark = getattr(error, "problem_mark", None)
@@ -75,13 +75,18 @@ def read_overrides(environ: Mapping[str, str], problems: list[str]) -> Tree:
             continue
         try:
             tree.setdefault(section, {})[key] = _parse_override(environ[name])
-        except yaml.YAMLError:
+        except ValueError:
             problems.append(f"{section}.{key}: is not YAML (got {shown(environ[name])} in {name})")
     return tree
 
 
 def _parse_override(text: str) -> Any:
-    value = yaml.safe_load(text)
+    import yaml
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(text) from error
     # Plain text is used unchanged: YAML would cut it at " #".
     return text if isinstance(value, str) and text[0] not in "\"'" else value
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from claude_headspace.machine import machine_id
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseSettings:
+class DatabaseSettings(Struct, frozen=True):
     """The Postgres that holds the log; None means the embedded one.
 
     `reader_url` is the address for everything that only reads; None means `url`.
@@ -21,8 +21,7 @@ class DatabaseSettings:
     reader_url: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class StateSettings:
+class StateSettings(Struct, frozen=True):
     """Where the program writes, and the name of this machine."""
 
     directory: Path
@@ -34,16 +33,14 @@ class StateSettings:
         return machine_id(self.directory)
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardSettings:
+class ForwardSettings(Struct, frozen=True):
     """The central log to which this one is pushed, and the speed limit; both may be None."""
 
     url: str | None
     bytes_per_second: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventSystemSettings:
+class EventSystemSettings(Struct, frozen=True):
     """How writes are retried and how the watcher is restarted and stopped."""
 
     write_retry_attempts: int
@@ -52,22 +49,19 @@ class EventSystemSettings:
     shutdown_timeout_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class SupervisionSettings:
+class SupervisionSettings(Struct, frozen=True):
     """How long after giving up the watcher is tried again; 0 means never."""
 
     retry_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class ClaudeSettings:
+class ClaudeSettings(Struct, frozen=True):
     """Where Claude Code writes transcripts."""
 
     projects_path: tuple[Path, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FileWatcherSettings:
+class FileWatcherSettings(Struct, frozen=True):
     """How files are followed, and which sessions are captured."""
 
     rescan_interval_seconds: float
@@ -78,23 +72,20 @@ class FileWatcherSettings:
     notifications: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveSettings:
+class ArchiveSettings(Struct, frozen=True):
     """Whether the files of sessions are archived, byte for byte."""
 
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True)
-class InboxSettings:
+class InboxSettings(Struct, frozen=True):
     """How long, and up to how many bytes, consumed files of the inbox are kept."""
 
     keep_seconds: float
     keep_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """The price of a model for a million tokens of each kind, in any currency."""
 
     input: float
@@ -104,39 +95,34 @@ class Price:
     cache_write_1h: float
 
 
-@dataclass(frozen=True, slots=True)
-class WebSettings:
+class WebSettings(Struct, frozen=True):
     """Where the web application listens; always a loopback address."""
 
     host: str
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class AlertSettings:
+class AlertSettings(Struct, frozen=True):
     """The command that runs when health changes or a session waits, as a list of arguments."""
 
     command: tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class LoggingSettings:
+class LoggingSettings(Struct, frozen=True):
     """How much is logged, and how often a summary of writes is logged."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
     summary_interval_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class PrivacySettings:
+class PrivacySettings(Struct, frozen=True):
     """Whether matches of the patterns are replaced before an event is written."""
 
     redact: bool
     patterns: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """All settings in effect; `path` is the file they came from, `directory` its folder."""
 
     path: Path | None

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from claude_headspace.config import Config
 from claude_headspace.config.places import checkout
-from claude_headspace.deployment.program import own_command
+from claude_headspace.deployment.own_program import own_command
 from claude_headspace.embedded.cluster import make_directory, make_passable
 from claude_headspace.embedded.location import (
     SUPERVISOR_SOCKET,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from claude_headspace.config.places import NAME, checkout
-from claude_headspace.deployment.program import own_program
+from claude_headspace.deployment.own_program import own_program
 from claude_headspace.errors import HeadspaceError
 
 # Variables that decide where things are; a service does not see the shell's.

@@ -9,17 +9,13 @@ from typing import Protocol, TypeVar
 
 from claude_headspace.address import mask_password
 from claude_headspace.config import Config
-from claude_headspace.deployment.program import own_command
+from claude_headspace.deployment.own_program import own_command
 from claude_headspace.embedded.location import server_record, state_key, supervisor_socket
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.health.observation import Program
+from claude_headspace.health.observation import ProgramState
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-)
-from claude_headspace.web.address import (
+from claude_headspace.supervision.control import Supervisor, SupervisorError
+from claude_headspace.web.page_address import (
     AnsweringInstance,
     answering_instance,
     one_time_link,
@@ -40,7 +36,7 @@ class NotReady(HeadspaceError):
 class Asked(Protocol):
     """The part of a supervisord's client that waiting needs."""
 
-    def process(self, name: str) -> Program:
+    def process(self, name: str) -> ProgramState:
         """Its report on one program."""
 
 
@@ -70,7 +66,7 @@ def _wake(supervisor: Supervisor) -> None:
 def _mute(supervisor: Supervisor) -> HeadspaceError | None:
     try:
         supervisor.call("supervisor.getPID")
-    except (SupervisorUnavailable, SupervisorFault) as error:
+    except SupervisorError as error:
         return error
     return None
 
@@ -122,7 +118,7 @@ def _wait_for(
                 state = f"{name} is {program.state} {program.error}".strip()
                 raise NotReady(f"{problem()}: {state}")
             time.sleep(LOOK_SECONDS)
-    except (SupervisorUnavailable, SupervisorFault) as error:
+    except SupervisorError as error:
         raise NotReady(f"{problem()}, and {error}") from error
     return found
 

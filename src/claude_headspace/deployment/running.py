@@ -8,11 +8,7 @@ from pathlib import Path
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import supervisor_socket
 from claude_headspace.errors import AlreadyRunning
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-)
+from claude_headspace.supervision.control import Supervisor, SupervisorFault, SupervisorUnavailable
 from claude_headspace.supervision.instance import is_locked, require_free
 
 SHUTDOWN_SECONDS = 60.0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from claude_headspace.config import CONFIG_VARIABLE, Config
 from claude_headspace.deployment.configuration import prepare
-from claude_headspace.deployment.program import own_command
+from claude_headspace.deployment.own_program import own_command
 from claude_headspace.deployment.readiness import announce
 from claude_headspace.deployment.running import is_up
 from claude_headspace.deployment.service import active_service
@@ -20,7 +20,7 @@ from claude_headspace.deployment.stop import stop
 from claude_headspace.embedded import binaries
 from claude_headspace.embedded.location import state_key
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.web.address import answering_instance
+from claude_headspace.web.page_address import answering_instance
 
 INTERRUPTED = 130
 # Files of supervisord and its programs are private.

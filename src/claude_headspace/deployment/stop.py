@@ -15,13 +15,10 @@ from claude_headspace.config.places import config_directory, default_state
 from claude_headspace.deployment.running import LOOK_SECONDS, answering
 from claude_headspace.embedded.location import state_key, supervisor_socket
 from claude_headspace.errors import ConfigError, HeadspaceError
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-)
+from claude_headspace.supervision.control import Supervisor, SupervisorError
 from claude_headspace.supervision.instance import holder, is_locked
-from claude_headspace.web.address import answering_instance
+from claude_headspace.supervision.orphan import is_listed
+from claude_headspace.web.page_address import answering_instance
 
 STOP_SECONDS = 60.0
 # The time for pid 1 to reap ended processes; some do it at intervals, some never.
@@ -75,7 +72,7 @@ def _say_what_is_left(state: Path, config: Config | None) -> None:
 
 
 def _programs(supervisor: Supervisor) -> dict[str, int | None]:
-    with suppress(SupervisorUnavailable, SupervisorFault):
+    with suppress(SupervisorError):
         return {program.name: program.pid for program in supervisor.all_processes()}
     return {}
 
@@ -89,30 +86,20 @@ def _wait(supervisor: Supervisor, programs: Mapping[str, int]) -> None:
         _nudge(supervisor)
         time.sleep(LOOK_SECONDS)
     deadline = time.monotonic() + LEAVE_SECONDS
-    while any(map(_is_listed, programs.values())) and time.monotonic() < deadline:
+    while any(map(is_listed, programs.values())) and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
     print("Claude Headspace has stopped.")
 
 
 def _nudge(supervisor: Supervisor) -> None:
     """Make it check at once for ended processes: by itself it checks once a second."""
-    with suppress(SupervisorUnavailable, SupervisorFault):
+    with suppress(SupervisorError):
         supervisor.call("supervisor.getState")
 
 
 def _alive(pid: int) -> bool:
     """Whether the process is alive: an ended one stays listed until its parent reaps it."""
-    return _is_listed(pid) and not _state(pid).startswith("Z")
-
-
-def _is_listed(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return is_listed(pid) and not _state(pid).startswith("Z")
 
 
 def _state(pid: int) -> str:

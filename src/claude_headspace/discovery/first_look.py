@@ -54,11 +54,7 @@ class FirstLook:
 
     def see(self, seen: Sighting) -> None:
         """Record a found file."""
-        committed_bytes = _size(self._unseen.pop(seen.path, 0))
-        if seen.size or committed_bytes:
-            self._work_queue.add_seen(seen, committed_bytes)
-        else:
-            self._work_queue.finish(seen.path, seen.stamp)
+        self._work_queue.add_seen(seen, _size(self._unseen.pop(seen.path, 0)))
 
     def look_for_renamed(self) -> None:
         """Search for files that no scan finds: deleted, or renamed to another kind of name."""

@@ -89,7 +89,6 @@ class Listing:
         roots: Sequence[str] | None = None,
         known: Container[str] = (),
         enter: Callable[[Directory], None] | None = None,
-        slice_seconds: float = SLICE_SECONDS,
         look_at: Look = os.stat,
     ) -> None:
         self._roots = frozenset(directories if roots is None else roots)
@@ -97,7 +96,6 @@ class Listing:
         self._links: list[str] = []
         self._known = known
         self._enter = enter
-        self._slice_seconds = slice_seconds
         self._look_at = look_at
         self._entered: set[tuple[int, int]] = set()
         self.unreadable: dict[str, str] = {}
@@ -118,7 +116,7 @@ class Listing:
     def _list(self, path: str) -> Iterator[list[Sighting]]:
         if not self._enters(path):
             return
-        until = time.monotonic() + self._slice_seconds
+        until = time.monotonic() + SLICE_SECONDS
         found: list[Sighting] = []
         with os.scandir(path) as entries:
             for entry in entries:
@@ -127,7 +125,7 @@ class Listing:
                     found.append(seen)
                 if time.monotonic() > until:
                     yield found
-                    found, until = [], time.monotonic() + self._slice_seconds
+                    found, until = [], time.monotonic() + SLICE_SECONDS
         yield found
 
     def _enters(self, path: str) -> bool:

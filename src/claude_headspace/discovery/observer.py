@@ -8,16 +8,7 @@ import threading
 import time
 from collections.abc import Collection
 
-from watchdog.events import (
-    DirCreatedEvent,
-    DirMovedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
@@ -25,74 +16,48 @@ from claude_headspace.discovery.notifier import DOUBT_SECONDS, OF_INTEREST, Chan
 
 logger = logging.getLogger(__name__)
 
-_EVENTS: list[type[FileSystemEvent]] = [
-    FileModifiedEvent,
-    FileCreatedEvent,
-    FileMovedEvent,
-    FileDeletedEvent,
-    DirCreatedEvent,
-    DirMovedEvent,
-]
 
+class TreeNotifier(FileSystemEventHandler):
+    """Watches the trees of some directories; ignores all other directories.
 
-class _Collector(FileSystemEventHandler):
-    """Runs in the observer's thread; collects paths, each once, and wakes the loop."""
+    After a fault it watches nothing for a while, and changes are found by scanning.
+    """
 
-    def __init__(self, waker: Waker) -> None:
+    def __init__(self, trees: Collection[str], waker: Waker, *, enabled: bool = True) -> None:
+        self._trees = trees
         self._waker = waker
+        self._enabled = enabled
         self._lock = threading.Lock()
         self._changes = Changes()
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        for path in (event.src_path, event.dest_path):
-            if path:
-                self._note(os.fsdecode(path), event.is_directory)
-        self._waker.wake()
-
-    def _note(self, path: str, is_directory: bool) -> None:
-        with self._lock:
-            if is_directory:
-                self._changes.directories[path] = None
-            elif OF_INTEREST in path:
-                self._changes.files[path] = None
-
-    def take(self) -> Changes:
-        with self._lock:
-            taken, self._changes = self._changes, Changes()
-        return taken
-
-
-class TreeNotifier:
-    """Watches the trees of some directories; ignores all other directories."""
-
-    def __init__(
-        self,
-        trees: Collection[str],
-        waker: Waker,
-        *,
-        enabled: bool = True,
-        doubt_seconds: float = DOUBT_SECONDS,
-    ) -> None:
-        self._trees = trees
-        self._doubt_seconds = doubt_seconds
-        self._enabled = enabled
-        self._collector = _Collector(waker)
         self._observer: BaseObserver | None = None
         self._watches: dict[str, ObservedWatch] = {}
-        self._complaint: str | None = None
-        self._doubted_until = 0.0
+        self._resumes_at = 0.0
 
     @property
     def complete(self) -> bool:
         """Whether every existing tree is being watched; else scanning finds the rest."""
-        return self._observer is not None and self._complaint is None
+        return self._observer is not None
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Collect the paths, each once, and wake the loop; called in the observer's thread."""
+        if event.is_directory and event.event_type == "modified":
+            return
+        with self._lock:
+            for path in (os.fsdecode(path) for path in (event.src_path, event.dest_path) if path):
+                if event.is_directory:
+                    self._changes.directories[path] = None
+                elif OF_INTEREST in path:
+                    self._changes.files[path] = None
+        self._waker.wake()
 
     def fileno(self) -> None:
         """None: the waker is called instead."""
 
     def take(self) -> Changes:
         """The paths that may have changed since the last call."""
-        return self._collector.take()
+        with self._lock:
+            taken, self._changes = self._changes, Changes()
+        return taken
 
     def watch(self, directory: str, active_at: int) -> None:
         """Watch the whole tree from now on, if it is one of the given directories."""
@@ -100,12 +65,9 @@ class TreeNotifier:
         if directory not in self._trees or directory in self._watches or self._observer is None:
             return
         try:
-            self._watches[directory] = self._observer.schedule(
-                self._collector, directory, recursive=True, event_filter=_EVENTS
-            )
+            self._watches[directory] = self._observer.schedule(self, directory, recursive=True)
         except OSError as error:
-            self._complain(str(error))
-            self.stop()
+            self._fail(str(error))
 
     def forget(self, directory: str) -> None:
         """Stop watching this tree."""
@@ -122,16 +84,16 @@ class TreeNotifier:
     def doubt(self, path: str) -> None:
         """A change was found that was not reported; try a new observer after a while."""
         if self.complete:
-            self._complain(f"a change of {path} was not reported")
+            self._fail(f"a change of {path} was not reported")
 
     def renew(self) -> bool:
         """Start if necessary; True if `watch` must be called again for every tree."""
-        if self._observer is not None and not self._all_alive(self._observer):
-            self._complain("the observer of directories has ended")
-        if self._doubted_until and time.monotonic() > self._doubted_until:
-            self._complaint, self._doubted_until = None, 0.0
-            self.stop()
-        if not self._enabled or self._observer is not None or self._doubted_until:
+        observer = self._observer
+        if observer is not None and not all(
+            thread.is_alive() for thread in (observer, *observer.emitters)
+        ):
+            self._fail("the observer of directories has ended")
+        if not self._enabled or self.complete or time.monotonic() < self._resumes_at:
             return False
         self._observer = Observer()
         self._observer.daemon = True
@@ -147,11 +109,7 @@ class TreeNotifier:
                 observer.join(timeout=1)
         self._watches.clear()
 
-    def _all_alive(self, observer: BaseObserver) -> bool:
-        return observer.is_alive() and all(emitter.is_alive() for emitter in observer.emitters)
-
-    def _complain(self, problem: str) -> None:
-        if self._complaint != problem:
-            logger.warning("no file notifications (%s): changes are found by scanning", problem)
-        self._complaint = problem
-        self._doubted_until = time.monotonic() + self._doubt_seconds
+    def _fail(self, problem: str) -> None:
+        logger.warning("no file notifications (%s): changes are found by scanning", problem)
+        self._resumes_at = time.monotonic() + DOUBT_SECONDS
+        self.stop()

@@ -120,7 +120,7 @@ class Scanner:
     def _go_on(self, walk: Walk) -> None:
         found = walk.next()
         for seen in found or ():
-            if not self._work_queue.is_done(seen):
+            if self._work_queue.add_seen(seen):
                 self._work_queue.add_fresh(seen.path)
         if found is None:
             self._walk = None
@@ -163,8 +163,7 @@ class Scanner:
         """Queue a changed file; doubt the notifications if they should have reported it."""
         self.recent.note(seen.path, seen.mtime_ns / 1e9)
         known = self._work_queue.expects(seen.path) or self._troubled(seen.path)
-        self._work_queue.add_seen(seen)
-        if known:
+        if not self._work_queue.add_seen(seen) or known:
             return
         if not self._notifier.complete:
             self._notifier.watch(os.path.dirname(seen.path), seen.mtime_ns)

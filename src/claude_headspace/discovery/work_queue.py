@@ -12,7 +12,7 @@ from claude_headspace.discovery.listing import Sighting
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class UnreadFile:
     """A file that is known to have unread bytes, and the time of its last write.
 
     `since` is the time in epoch seconds since which it has waited.
@@ -28,9 +28,9 @@ class WorkQueue:
 
     def __init__(self) -> None:
         self._fresh: dict[str, None] = {}
-        self._backlog: dict[str, Waiting] = {}
+        self._backlog: dict[str, UnreadFile] = {}
         self._heap: list[tuple[int, str]] = []
-        self._in_flight: Waiting | None = None
+        self._in_flight: UnreadFile | None = None
         self._path_in_flight: str | None = None
         # The stamp of each file when it had been read to its end.
         self._finished: dict[str, int] = {}
@@ -62,6 +62,10 @@ class WorkQueue:
         """The number of files read to their end."""
         return len(self._finished)
 
+    def is_known(self, path: str) -> bool:
+        """Whether the file was read, or is in the queue."""
+        return path in self._finished or self.expects(path)
+
     def expects(self, path: str) -> bool:
         """Whether the path is in the queue."""
         return path in self._fresh or path in self._backlog
@@ -81,13 +85,19 @@ class WorkQueue:
         self._fresh[path] = None
 
     def add_seen(self, seen: Sighting, committed_bytes: int = 0) -> bool:
-        """Queue a file unless it is unchanged since it was read; returns whether it was queued."""
+        """Queue a file, and return whether it was queued.
+
+        A file that is unchanged since it was read, or empty and never read, is not queued.
+        """
         if self.is_done(seen):
             return False
-        self.add_backlog(seen.path, Waiting(seen.mtime_ns, max(0, seen.size - committed_bytes)))
+        if not (seen.size or committed_bytes or self.is_known(seen.path)):
+            self.finish(seen.path, seen.stamp)
+            return False
+        self.add_backlog(seen.path, UnreadFile(seen.mtime_ns, max(0, seen.size - committed_bytes)))
         return True
 
-    def add_backlog(self, path: str, waiting: Waiting) -> None:
+    def add_backlog(self, path: str, waiting: UnreadFile) -> None:
         """Queue a file with unread bytes."""
         known = self._backlog.get(path)
         before = known or (self._in_flight if path == self._path_in_flight else None)
@@ -101,7 +111,7 @@ class WorkQueue:
             return None
         path = next(iter(self._fresh))
         del self._fresh[path]
-        self._in_flight = self._backlog.pop(path, None) or Waiting(0, 1)
+        self._in_flight = self._backlog.pop(path, None) or UnreadFile(0, 1)
         self._path_in_flight = path
         return path
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from heapq import nlargest
 from importlib import metadata
 from pathlib import Path
 
@@ -17,12 +20,20 @@ from claude_headspace.config import Config, load_config
 from claude_headspace.deployment.managers import manager
 from claude_headspace.deployment.service import problems
 from claude_headspace.deployment.start import require_port, require_visible
-from claude_headspace.doctor.facts import Claude, Disk, Facts, Instance, Log, Machine, Root
+from claude_headspace.doctor.evidence import (
+    Claude,
+    DatabaseFacts,
+    Disk,
+    Facts,
+    Installation,
+    Root,
+    Running,
+)
 from claude_headspace.embedded import binaries
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
 from claude_headspace.health.disk import disk_problem
-from claude_headspace.hooks import report
+from claude_headspace.hooks import configured
 from claude_headspace.hooks.danger import cleanup_days, settings_paths
 from claude_headspace.hooks.install import claude_version
 from claude_headspace.hooks.settings_file import default_settings_path
@@ -33,6 +44,10 @@ PACKAGES = ("claude-headspace", "supervisor", "psycopg2-binary", "SQLAlchemy", "
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 _PROFILES = (".claude*/projects", ".config/claude*/projects")
 _RECENT_SECONDS = 86400.0
+# Which Claude Code wrote a transcript stands in most of its lines.
+_WRITTEN_BY = re.compile(rb'"version":"(\d+(?:\.\d+)+)"')
+_LOOKED_INTO = 100
+_END_BYTES = 64 * 1024
 _FIGURES = (
     "SELECT current_setting('server_version_num')::int,"
     " extract(epoch FROM clock_timestamp())::float8, to_regclass('alembic_version') IS NOT NULL"
@@ -44,23 +59,23 @@ def gather() -> Facts:
     try:
         config = load_config()
     except ConfigError as error:
-        return Facts(machine=look_at_machine(None, error.problems))
+        return Facts(installation=look_at_installation(None, error.problems))
     log, seen = look_at_log(config)
     return Facts(
-        machine=look_at_machine(config, ()),
+        installation=look_at_installation(config, ()),
         config=config,
         disk=look_at_disk(config),
         claude=look_at_claude(config, seen),
-        instance=look_at_instance(config, log),
+        running=look_at_running(config, log),
     )
 
 
-def look_at_machine(config: Config | None, config_problems: tuple[str, ...]) -> Machine:
+def look_at_installation(config: Config | None, config_problems: tuple[str, ...]) -> Installation:
     """The interpreter, the packages, and whether the programs can be started."""
     needed: list[Callable[[], object]] = [require_visible]
     if config and not config.database.url:
         needed.append(binaries.installed)
-    return Machine(
+    return Installation(
         python=sys.version_info[:3],
         versions={name: _version(name) for name in PACKAGES},
         encoding=sys.getfilesystemencoding(),
@@ -89,17 +104,18 @@ def look_at_claude(config: Config, seen: list[tuple[str, datetime]]) -> Claude:
     return Claude(
         version=version,
         roots=tuple(_roots(config)),
+        written_by=_written_by(config.claude.projects_path),
         folders=sum(1 for root in config.claude.projects_path for _ in os.walk(root)),
         watch_limit=_watch_limit(),
         cleanup_days=cleanup_days(settings_paths(config.claude.projects_path)),
-        hooks=report.status(default_settings_path(), inbox, version=version, seen=seen),
+        hooks=configured.status(default_settings_path(), inbox, version=version, seen=seen),
         hook_error=_last_error(config.state.directory / "hook-errors.log"),
     )
 
 
-def look_at_instance(config: Config, log: Log) -> Instance:
+def look_at_running(config: Config, log: DatabaseFacts) -> Running:
     """The running programs, and their health."""
-    return Instance(
+    return Running(
         verdict=check_health(config),
         log=log,
         port_problem=_refusal(lambda: require_port(config)),
@@ -107,7 +123,7 @@ def look_at_instance(config: Config, log: Log) -> Instance:
     )
 
 
-def look_at_log(config: Config) -> tuple[Log, list[tuple[str, datetime]]]:
+def look_at_log(config: Config) -> tuple[DatabaseFacts, list[tuple[str, datetime]]]:
     """The database's report on itself, and when each hook was last seen."""
     from sqlalchemy import text
 
@@ -116,32 +132,46 @@ def look_at_log(config: Config) -> tuple[Log, list[tuple[str, datetime]]]:
     try:
         with reading(database_url(config)) as connection:
             number, moment, has_log = connection.execute(text(_FIGURES)).one()
-            log = Log(server_version=number, clock_seconds=time.time() - moment)
+            log = DatabaseFacts(server_version=number, clock_seconds=time.time() - moment)
             if not has_log:
                 return log, []
             schema = connection.scalar(text("SELECT version_num FROM alembic_version"))
             return replace(log, schema=schema), hooks_seen(connection)
     except DatabaseError as error:
-        return Log(problem=str(error)), []
+        return DatabaseFacts(problem=str(error)), []
 
 
 def _roots(config: Config) -> Iterator[Root]:
     for path in config.claude.projects_path:
         try:
-            yield Root(path, True, _transcripts(path))
+            yield Root(path, True, len(_transcripts(path)))
         except OSError as error:
             yield Root(path, True, problem=error.strerror or str(error))
     known = {path.resolve() for path in config.claude.projects_path}
     for pattern in _PROFILES:
         for path in sorted(Path.home().glob(pattern)):
             with suppress(OSError):
-                if path.resolve() not in known and (count := _transcripts(path)):
-                    yield Root(path, False, count)
+                if path.resolve() not in known and (found := _transcripts(path)):
+                    yield Root(path, False, len(found))
 
 
-def _transcripts(root: Path) -> int:
+def _transcripts(root: Path) -> list[Path]:
     projects = [Path(each.path) for each in os.scandir(root) if each.is_dir()]
-    return sum(1 for project in projects for _ in project.glob("*.jsonl"))
+    return [path for project in projects for path in project.glob("*.jsonl")]
+
+
+def _written_by(roots: Iterable[Path]) -> Counter[str]:
+    """How many of the newest transcripts each version of Claude Code wrote to last."""
+    newest = list[tuple[float, Path]]()
+    for root in roots:
+        with suppress(OSError):
+            newest += [(path.stat().st_mtime, path) for path in _transcripts(root)]
+    found = Counter[str]()
+    for _, path in nlargest(_LOOKED_INTO, newest):
+        with suppress(OSError), path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _END_BYTES))
+            found.update(each.decode() for each in _WRITTEN_BY.findall(file.read())[-1:])
+    return Counter(dict(found.most_common()))
 
 
 def _version(package: str) -> str:

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -136,6 +135,8 @@ def supervisor_socket(state_directory: Path) -> Path:
 
 def short_directory(state_directory: Path) -> Path:
     """The directory of this user's sockets when the state directory's path is too long."""
+    import tempfile  # loads what compresses files
+
     tmp = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())  # noqa: S108
     return tmp / f"claude-headspace-{os.getuid()}-{state_key(state_directory)}"
 

@@ -24,7 +24,7 @@ class ToolResult(msgspec.Struct, frozen=True, gc=False):
     size: int
 
 
-class Usage(msgspec.Struct, frozen=True, gc=False):
+class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     """The tokens of one reply so far; `cache_write_1h` is part of `cache_write`."""
 
     message_id: str
@@ -42,6 +42,6 @@ class Work(msgspec.Struct, frozen=True, gc=False):
     """The work in one record, and the subagent that did it."""
 
     subagent: str | None = None
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
     calls: tuple[ToolCall, ...] = ()
     results: tuple[ToolResult, ...] = ()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 
-from claude_headspace.address import LogUrl, libpq_url
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.forwarding.far import Far
 from claude_headspace.forwarding.forwarder import Forwarder
 from claude_headspace.forwarding.near import Near
+from claude_headspace.forwarding.waiting import APPLICATION_NAME, central_url
 from claude_headspace.logs import configure_logging
 from claude_headspace.machine import make_machine_id
 from claude_headspace.store.connection import Database
@@ -20,7 +20,6 @@ from claude_headspace.supervision.orphan import die_with_parent
 from claude_headspace.watcher.lease import Lease
 
 NOT_NEEDED = 100
-APPLICATION_NAME = "claude-headspace forward"
 
 logger = logging.getLogger("claude_headspace.forwarding")
 
@@ -48,8 +47,6 @@ def make_forwarder(config: Config) -> Forwarder:
     """From this configuration's log to the one that `forward.url` names."""
     state = config.state.directory
     machine = make_machine_id(state)
-    far = LogUrl(libpq_url(config.forward.url or ""))
-    far.seen = state / "timelines"
     lease = Lease(state, machine, config.state.host)
     return Forwarder(
         Near(
@@ -62,7 +59,7 @@ def make_forwarder(config: Config) -> Forwarder:
         ),
         Far(
             Database(
-                lambda: far,
+                lambda: central_url(config),
                 application_name=APPLICATION_NAME,
                 prepare=lease.take,
                 by_itself=False,

@@ -9,12 +9,10 @@ from typing import NamedTuple
 from claude_headspace.errors import CursorAhead
 from claude_headspace.forwarding.kinds import EVENTS, KINDS, PARENTS, Kind
 from claude_headspace.store.connection import Database
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follow import FLUSH, Follower
 
 PAGE_ROWS = 1000
 PAGE_BYTES = 2_000_000
-# A crash must not undo rows that were read: other rows would then get their ids.
-_FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace.forwarding', '')"
 _NOTE = """
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     EXECUTE format('INSERT INTO forward_due (kind, key) SELECT %L, jsonb_build_object(%s)'
@@ -104,13 +102,16 @@ class Near:
         self.event_id = event_id
 
     def read(self) -> Page:
-        """The rows that are due now, if any; they are on disk, so that no crash can undo them."""
+        """The rows that are due now, if any; they are on disk, so that no crash can undo them.
+
+        Other rows would then get their ids.
+        """
         horizon = self._horizon()
         asked = {"event_id": self.event_id, "horizon": horizon}
         found = [Due(*row) for row in self._database.execute(_PAGE, asked)]
         new = [due.seq for due in found if due.key is None]
         if found:
-            self._database.execute_durably(_FLUSH)
+            self._database.execute_durably(FLUSH)
         return Page(found, new[-1] if new else self.event_id)
 
     def _horizon(self) -> int:

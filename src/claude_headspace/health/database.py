@@ -11,9 +11,9 @@ import psycopg2
 
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseUnavailable, HeadspaceError
-from claude_headspace.health.observation import DatabasePing, Problem
+from claude_headspace.health.observation import DatabasePing, Unanswered
+from claude_headspace.servers.address_hosts import hosts_of
 from claude_headspace.servers.asking import Asking, Wait, asking
-from claude_headspace.servers.hosts import hosts_of
 
 TIME_LIMIT_SECONDS = 0.5
 _RESOLVING_SECONDS = 0.1
@@ -35,7 +35,7 @@ class DatabaseProbe:
         self._lock = threading.Lock()
         self._running: _Ping | None = None
 
-    def start(self) -> Callable[[], DatabasePing | Problem]:
+    def start(self) -> Callable[[], DatabasePing | Unanswered]:
         """Start, and return a function that waits for the answer, little longer than the limit."""
         with self._lock:
             if self._running is None or not self._running.is_alive():
@@ -44,9 +44,9 @@ class DatabaseProbe:
             ping = self._running
         deadline = time.monotonic() + self._limit + _RESOLVING_SECONDS
 
-        def wait() -> DatabasePing | Problem:
+        def wait() -> DatabasePing | Unanswered:
             ping.join(max(0.0, deadline - time.monotonic()))
-            return ping.result or Problem(f"no answer within {self._limit:g} s")
+            return ping.result or Unanswered(f"no answer within {self._limit:g} s")
 
         return wait
 
@@ -56,13 +56,13 @@ class _Ping(threading.Thread):
         super().__init__(name="database-ping", daemon=True)
         self._url = url
         self._limit = limit_seconds
-        self.result: DatabasePing | Problem | None = None
+        self.result: DatabasePing | Unanswered | None = None
 
     def run(self) -> None:
         try:
             self.result = DatabasePing(ping(self._url(), self._limit))
         except (psycopg2.Error, HeadspaceError, OSError) as error:
-            self.result = Problem(told_by_driver(error))
+            self.result = Unanswered(told_by_driver(error))
 
 
 def ping(url: str, limit_seconds: float) -> float:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from claude_headspace.health.status import StatusResult, WatcherStatus
 
 STALE_BEAT_SECONDS = 4.0
+# Programs of supervisord; the guard is an event listener.
+WATCHER = "watcher"
+GUARD = "guard"
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class ProgramState:
     """A program as supervisord sees it; times are epoch seconds, `error` says why it is down."""
 
     name: str
@@ -27,7 +30,7 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Unanswered:
     """Something did not answer; one sentence says why."""
 
     detail: str
@@ -68,14 +71,12 @@ class Observation:
 
     now: float
     status: StatusResult
-    programs: tuple[Program, ...] | Problem
-    guard: GuardState | Problem
-    database: DatabasePing | Problem | None
+    programs: tuple[ProgramState, ...] | Unanswered
+    guard: GuardState | Unanswered
+    database: DatabasePing | Unanswered | None
     dangers: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     disk: str = ""
-    watcher: str = "watcher"
-    listener: str = "guard"
     ended: bool = False
 
     @staticmethod
@@ -83,16 +84,16 @@ class Observation:
         """The command that starts a program."""
         return f"claude-headspace supervisorctl start {program}"
 
-    def find(self, name: str) -> Program | None:
+    def find(self, name: str) -> ProgramState | None:
         """The program of this name."""
-        if isinstance(self.programs, Problem):
+        if isinstance(self.programs, Unanswered):
             return None
         return next((program for program in self.programs if program.name == name), None)
 
     @property
     def is_tripped(self) -> bool:
         """Whether the guard has given the watcher up."""
-        watcher = self.find(self.watcher)
+        watcher = self.find(WATCHER)
         return watcher is not None and watcher.state == "FATAL"
 
     def silence(self, status: WatcherStatus) -> float:

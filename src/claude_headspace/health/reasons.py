@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from claude_headspace.health.observation import (
+    GUARD,
+    WATCHER,
     GuardState,
     Observation,
-    Problem,
-    Program,
+    ProgramState,
+    Unanswered,
 )
 from claude_headspace.health.status import StatusProblem, WatcherStatus
 from claude_headspace.health.words import counted, format_bytes, local_time
@@ -25,13 +27,13 @@ def reasons(seen: Observation) -> Iterator[str]:
     """Why this is not healthy; nothing if it is healthy."""
     if seen.disk:
         yield seen.disk
-    if isinstance(seen.programs, Problem):
+    if isinstance(seen.programs, Unanswered):
         yield seen.programs.detail
         yield from _unsupervised_reasons(seen)
     else:
         yield from _supervised_reasons(seen)
         yield from _guard_reasons(seen)
-    if isinstance(seen.database, Problem):
+    if isinstance(seen.database, Unanswered):
         yield f"Postgres does not answer: {seen.database.detail}"
     yield from seen.dangers
 
@@ -48,9 +50,9 @@ def _unsupervised_reasons(seen: Observation) -> Iterator[str]:
 
 
 def _supervised_reasons(seen: Observation) -> Iterator[str]:
-    watcher = seen.find(seen.watcher)
+    watcher = seen.find(WATCHER)
     if watcher is None:
-        yield f"supervisord has no program named {seen.watcher}"
+        yield f"supervisord has no program named {WATCHER}"
     elif not watcher.is_running:
         yield _not_running(seen, watcher)
     elif isinstance(seen.status, StatusProblem):
@@ -63,7 +65,7 @@ def _supervised_reasons(seen: Observation) -> Iterator[str]:
         yield from _work_reasons(seen, seen.status)
 
 
-def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
+def _without_beat(seen: Observation, watcher: ProgramState, silence: float) -> str:
     if seen.disk:
         return (
             f"the watcher's state (pid {watcher.pid}) is unknown: last report {silence:.0f} s ago"
@@ -74,8 +76,8 @@ def _without_beat(seen: Observation, watcher: Program, silence: float) -> str:
     )
 
 
-def _not_running(seen: Observation, watcher: Program) -> str:
-    start = seen.start(seen.watcher)
+def _not_running(seen: Observation, watcher: ProgramState) -> str:
+    start = seen.start(WATCHER)
     if watcher.state == "FATAL":
         retry = next_try(seen.guard)
         return f"the watcher was given up ({watcher.error}){retry}; after a fix: {start}"
@@ -86,14 +88,14 @@ def _not_running(seen: Observation, watcher: Program) -> str:
     return f"the watcher is not running ({watcher.state})"
 
 
-def next_try(guard: GuardState | Problem) -> str:
+def next_try(guard: GuardState | Unanswered) -> str:
     """A clause about when a watcher that was given up is tried again; else nothing."""
-    if isinstance(guard, Problem) or guard.next_try_seconds is None:
+    if isinstance(guard, Unanswered) or guard.next_try_seconds is None:
         return ""
     return f"; next try in {max(1.0, guard.next_try_seconds / 60):.0f} min"
 
 
-def _without_status(seen: Observation, watcher: Program, detail: str) -> str:
+def _without_status(seen: Observation, watcher: ProgramState, detail: str) -> str:
     age = seen.now - watcher.started_at
     if age < START_SECONDS:
         return "the watcher is starting"
@@ -144,13 +146,13 @@ def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
 
 
 def _guard_reasons(seen: Observation) -> Iterator[str]:
-    listener = seen.find(seen.listener)
+    listener = seen.find(GUARD)
     if listener is None:
-        yield f"the guard is missing: supervisord has no event listener named {seen.listener}"
+        yield f"the guard is missing: supervisord has no event listener named {GUARD}"
     elif not listener.is_running:
         error = f" ({listener.error})" if listener.error else ""
-        yield f"the guard is {listener.state}{error}; {seen.start(seen.listener)}"
-    if isinstance(seen.guard, Problem):
+        yield f"the guard is {listener.state}{error}; {seen.start(GUARD)}"
+    if isinstance(seen.guard, Unanswered):
         yield f"the guard's plugin in supervisord is missing: {seen.guard.detail}"
         return
     if seen.guard.broken:
@@ -164,9 +166,9 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
 
 def notes(seen: Observation) -> Iterator[str]:
     """Remarks that do not change the verdict."""
-    programs = () if isinstance(seen.programs, Problem) else seen.programs
+    programs = () if isinstance(seen.programs, Unanswered) else seen.programs
     for program in programs:
-        if program.state == "FATAL" and program.name not in (seen.watcher, seen.listener):
+        if program.state == "FATAL" and program.name not in (WATCHER, GUARD):
             yield f"{program.name} was given up ({program.error})"
     yield from seen.remarks
     status = seen.status

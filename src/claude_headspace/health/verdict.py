@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from claude_headspace.health.checks import checks
-from claude_headspace.health.observation import Observation, Problem
+from claude_headspace.health.figures import checks
+from claude_headspace.health.observation import Observation, Unanswered
 from claude_headspace.health.reasons import notes, reasons
 
 Health = Literal["healthy", "degraded", "down"]
@@ -34,6 +34,6 @@ def judge(seen: Observation) -> Verdict:
 
 
 def _status(seen: Observation, wrong: tuple[str, ...]) -> Health:
-    if isinstance(seen.programs, Problem) and not seen.is_beating:
+    if isinstance(seen.programs, Unanswered) and not seen.is_beating:
         return "down"
     return "degraded" if wrong else "healthy"

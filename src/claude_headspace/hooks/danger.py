@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from claude_headspace.hooks.settings import Settings, configured
+from claude_headspace.hooks.entries import Settings, configured
 from claude_headspace.hooks.settings_file import default_settings_path
 
 # Claude Code's default.

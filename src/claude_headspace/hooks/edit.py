@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_headspace.errors import HookSettingsError
-from claude_headspace.hooks import settings as entries
-from claude_headspace.hooks.settings import Settings
+from claude_headspace.hooks import entries
+from claude_headspace.hooks.entries import Settings
 from claude_headspace.hooks.settings_file import (
     BYTE_ORDER_MARK,
     SettingsFile,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_headspace.errors import HookSettingsError
-from claude_headspace.hooks import settings as entries
+from claude_headspace.hooks import entries
 from claude_headspace.hooks.edit import Edit, edit
-from claude_headspace.hooks.settings import HookCommand, Version
+from claude_headspace.hooks.entries import HookCommand, Version
 
 VERSION_SECONDS = 15
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from claude_headspace.errors import HookSettingsError
-from claude_headspace.hooks.settings import Settings
+from claude_headspace.hooks.entries import Settings
 
 BYTE_ORDER_MARK = "\ufeff"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from claude_headspace.errors import DatabaseUnavailable, InboxError, StopRequested
 from claude_headspace.events.event import Event, Origin
-from claude_headspace.inbox.done import DoneFiles
+from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.events import event_of, session_of
 from claude_headspace.inbox.lost import take_back_lost
 from claude_headspace.inbox.messages import Message, remove_leftovers

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from claude_headspace.errors import InboxError
-from claude_headspace.inbox.done import DoneFiles
+from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.messages import read_message
 from claude_headspace.inbox.queue import BATCH_FILES, ends, place
 from claude_headspace.store.checkpoints import StoredSource

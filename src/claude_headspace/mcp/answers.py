@@ -101,9 +101,9 @@ def _said_from(
     reader: Reader, session: Session, outline: Outline, prompt: int
 ) -> Iterator[tuple[int, int, Said]]:
     """The number of the prompt, the number of the item after it, and the item."""
-    telling = Telling(None, session.directory)
+    telling = Telling(None, session.directory, subagents=True)
     first = 1
-    for page, prompts in enumerate(outline.pages() or [()]):
+    for page, prompts in enumerate(outline.pages or [()]):
         if prompt < first + len(prompts) or not prompts:
             for exchange in read_page(reader, session.id, outline, page):
                 number = exchange.prompt.number if exchange.prompt else 0
@@ -115,44 +115,34 @@ def _said_from(
 
 def _said(each: Said) -> str:
     if each.kind == "tool":
-        return f"- {each.tool}: {each.line}\n"
+        return f"{'  ' * each.depth}- {each.tool}: {each.line}\n"
     text = each.text.strip()
     if len(text) > LONGEST_TEXT:
         left = f"… ({len(text) - LONGEST_TEXT} more characters)"
         text = f"{text[:LONGEST_TEXT]}{left}"
-    return f"\n## {_WHO[each.kind]}, {_moment(each.at)}\n\n{text}\n\n"
+    who = "Subagent" if each.depth else _WHO[each.kind]
+    return f"\n## {who}, {_moment(each.at)}\n\n{text}\n\n"
 
 
 def work_done(reader: Reader, project: str | None, since: datetime, until: datetime) -> str:
     """The work between two moments, by day and session."""
-    edges = _days(since, until)
-    worked = worked_between(reader, edges)
+    if not since < until or until - since > timedelta(days=MOST_DAYS):
+        raise BadQuestion("since", f"must be before until, by at most {MOST_DAYS} days")
+    worked = worked_between(reader, since, until)
     known = find_sessions(reader, [each.agent_id for each in worked], datetime.now(UTC))
     paths = paths_named(reader, project) if project else None
     lines = [
-        _worked(each, edges, known[each.agent_id])
+        _worked(each, known[each.agent_id])
         for each in worked
         if each.agent_id in known and (paths is None or known[each.agent_id].project in paths)
     ]
     return _list(lines, "No work was recorded in that time.", None)
 
 
-def _days(since: datetime, until: datetime) -> list[datetime]:
-    """The edges of the local days between two moments."""
-    if not since < until or until - since > timedelta(days=MOST_DAYS):
-        raise BadQuestion("since", f"must be before until, by at most {MOST_DAYS} days")
-    edges = [since]
-    day = since.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    while (day := (day.replace(tzinfo=None) + timedelta(days=1)).astimezone()) < until:
-        edges.append(day)
-    return [*edges, until]
-
-
-def _worked(each: Worked, edges: Sequence[datetime], session: Session) -> str:
-    day = edges[each.part - 1].astimezone().date()
+def _worked(each: Worked, session: Session) -> str:
     long = counted(round(each.seconds / 60), "minute")
     return (
-        f"- {day}: {session.title or 'without a title'}; {long},"
+        f"- {each.day}: {session.title or 'without a title'}; {long},"
         f" {counted(each.prompts, 'prompt')}, {counted(each.calls, 'tool call')},"
         f" {each.failed} failed; session {session.uuid}, {session.project}"
     )

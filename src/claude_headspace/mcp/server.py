@@ -88,7 +88,7 @@ class Tools:
             str, Field(description="the number of a prompt, or a place that an answer named")
         ] = "1",
     ) -> str:
-        """Read a session's conversation, long ones in parts; each tool call is one line."""
+        """Read a session's conversation, and its subagents' words; each tool call is one line."""
         with self._pool.reading() as reader:
             return answers.conversation(reader, session, begin)
 

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import NamedTuple, TypeAlias
 
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
 
+Span: TypeAlias = tuple[datetime, datetime]
 LANES = 20
 FINE = 240
-_PLACE = " LEFT JOIN projects p ON p.id = {id} "
-_TURNS = f"""
-SELECT width_bucket(e.timestamp, %(edges)s::timestamptz[]), p.path, NULL,
- count(*), count(*) FILTER (WHERE e.payload->>'actor' = 'user'), 0, 0, 0, 0
-FROM events e{_PLACE.format(id="e.project_id")} WHERE e.event_type = 'turn_detected'
- AND e.retracted_at IS NULL AND NOT e.annotations ? 'copy_of'
- AND e.timestamp >= %(start)s AND e.timestamp < %(end)s AND {{only}} GROUP BY 1, 2, 3
+_SAID = (
+    "e.event_type = 'turn_detected' AND e.retracted_at IS NULL AND NOT e.annotations ? 'copy_of'"
+    " AND e.timestamp >= %(start)s AND e.timestamp < %(end)s"
+)
+_COUNTED = f"""
+SELECT part, agents, counts, p.path, model, turns, prompts, calls, failed, tokens, cached, replies
+FROM (
+ SELECT part, array_agg(agent) FILTER (WHERE agent IS NOT NULL) AS agents,
+  array_agg(turns) FILTER (WHERE agent IS NOT NULL) AS counts, project, NULL AS model,
+  sum(turns) AS turns, sum(prompts) AS prompts, 0 AS calls, 0 AS failed, 0 AS tokens, 0 AS cached,
+  0 AS replies FROM (SELECT width_bucket(e.timestamp, %(edges)s::timestamptz[]) AS part,
+   e.agent_id AS agent, e.project_id AS project, count(*) AS turns,
+   count(*) FILTER (WHERE e.payload->>'actor' = 'user') AS prompts
+   FROM events e WHERE {_SAID} GROUP BY 1, 2, 3) said GROUP BY part, project
+ UNION ALL SELECT width_bucket(c.started_at, %(edges)s::timestamptz[]), NULL, NULL, a.project_id,
+  NULL, 0, 0, count(*), count(*) FILTER (WHERE c.outcome = 'error'), 0, 0, 0
+  FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid WHERE c.copy_of IS NULL
+  AND c.started_at >= %(start)s AND c.started_at < %(end)s GROUP BY 1, 4
+ UNION ALL SELECT width_bucket(m.started_at, %(edges)s::timestamptz[]), NULL, NULL, a.project_id,
+  m.model, 0, 0, 0, 0, coalesce(sum(m.output_tokens), 0)::bigint,
+  coalesce(sum(m.cache_read_tokens), 0)::bigint, count(*)
+  FROM model_calls m JOIN agents a ON a.session_uuid = m.session_uuid
+  WHERE m.started_at >= %(start)s AND m.started_at < %(end)s GROUP BY 1, 4, 5
+) done LEFT JOIN projects p ON p.id = project
 """
-_CALLS = f"""
-SELECT width_bucket(c.started_at, %(edges)s::timestamptz[]), p.path, NULL, 0, 0, count(*),
- count(*) FILTER (WHERE c.outcome = 'error'), 0, 0
-FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
-{_PLACE.format(id="a.project_id")} WHERE c.copy_of IS NULL
- AND c.started_at >= %(start)s AND c.started_at < %(end)s AND {{only}} GROUP BY 1, 2, 3
-"""
-_SPENT = f"""
-SELECT width_bucket(m.started_at, %(edges)s::timestamptz[]), p.path, m.model, 0, 0, 0, 0,
- sum(m.output_tokens)::bigint, sum(m.cache_read_tokens)::bigint, count(*)
-FROM model_calls m JOIN agents a ON a.session_uuid = m.session_uuid
-{_PLACE.format(id="a.project_id")} WHERE m.started_at >= %(start)s AND m.started_at < %(end)s
- AND {{only}} GROUP BY 1, 2, 3
-"""
-_ONLY = "(%(projects)s::text[] IS NULL OR p.path = ANY (%(projects)s))"
 _MOMENTS = f"""
-SELECT e.agent_id, width_bucket(e.timestamp, %(edges)s::timestamptz[]), count(*),
- bool_or(e.payload->>'actor' = 'user') FROM events e{_PLACE.format(id="e.project_id")}
- WHERE e.event_type = 'turn_detected' AND e.retracted_at IS NULL AND e.agent_id IS NOT NULL
- AND e.timestamp >= %(start)s AND e.timestamp < %(end)s AND {_ONLY} GROUP BY 1, 2
+SELECT e.agent_id, width_bucket(e.timestamp, %(edges)s::timestamptz[]),
+ bool_or(e.payload->>'actor' = 'user') FROM events e
+ WHERE e.agent_id = ANY (%(agents)s) AND {_SAID} GROUP BY 1, 2 ORDER BY 1, 2
 """
 _AT_WORK = """
 SELECT a.id, c.started_at, coalesce(c.ended_at, CASE WHEN a.ended_at IS NULL
@@ -51,8 +56,7 @@ FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
 """
 
 
-@dataclass(slots=True)
-class Sums:
+class Sums(NamedTuple):
     """Counts of turns, calls and tokens."""
 
     turns: int = 0
@@ -62,10 +66,21 @@ class Sums:
     tokens_out: int = 0
     cache_read: int = 0
 
-    def add(self, numbers: Sequence[int | None]) -> None:
-        """Add six numbers in the order of the fields."""
-        for name, number in zip(self.__dataclass_fields__, numbers, strict=True):
-            setattr(self, name, getattr(self, name) + (number or 0))
+
+class Counted(NamedTuple):
+    """Sums of one project, and model, in one part of the time; `replies` are the model's."""
+
+    project: str
+    model: str | None
+    sums: Sums
+    replies: int
+
+
+class Part(NamedTuple):
+    """Counts of one part of the time; `turns`: (session, number of turns, project)."""
+
+    rows: list[Counted]
+    turns: list[tuple[int, int, str]]
 
 
 @dataclass(slots=True)
@@ -73,10 +88,9 @@ class Lane:
     """When one session was working: spans and prompts, and waits for the user's answer."""
 
     agent_id: int
-    turns: int = 0
-    spans: list[tuple[datetime, datetime]] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     prompts: list[datetime] = field(default_factory=list)
-    waits: list[tuple[datetime, datetime]] = field(default_factory=list)
+    waits: list[Span] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,89 +114,144 @@ def activity_in(
     reader: Reader, buckets: Buckets, fine: Buckets | None, projects: Sequence[str] = ()
 ) -> Activity:
     """What happened between the edges; lanes use finer edges, if given."""
-    whole, by_project, models = Sums(), dict[str, Sums](), dict[str, Sums]()
-    parts = tuple(Sums() for _ in buckets.edges[1:])
-    for statement in (_TURNS, _CALLS, _SPENT):
-        for number, path, model, *numbers in _counted(reader, statement, buckets, projects):
-            done = numbers[:6]
-            for sums in (whole, parts[number - 1], by_project.setdefault(path or "", Sums())):
-                sums.add(done)
-            if model is not None:
-                models.setdefault(model, Sums()).add([numbers[6], *done[1:]])
-    lanes: tuple[Lane, ...] = ()
-    if fine is not None:
-        lanes = _lanes(reader, _asked(fine, projects), fine)
-    return Activity(buckets, whole, parts, _most_first(by_project), _most_first(models), lanes)
+    parts: list[list[Sums]] = [[] for _ in buckets.edges[1:]]
+    by_project, by_model = defaultdict[str, list[Sums]](list), defaultdict[str, list[Sums]](list)
+    turns: dict[int, int] = defaultdict(int)
+    for number, part in _in_parts(reader, buckets):
+        for project, model, sums, replies in part.rows:
+            if not projects or project in projects:
+                parts[number].append(sums)
+                by_project[project].append(sums)
+                if model is not None:
+                    by_model[model].append(sums._replace(turns=replies))
+        for agent, count, project in part.turns if fine else ():
+            if not projects or project in projects:
+                turns[agent] += count
+    summed = tuple(map(_sum, parts))
+    lanes = _lanes(reader, sorted(turns, key=lambda each: -turns[each])[:LANES], fine)
+    return Activity(
+        buckets, _sum(summed), summed, _most_first(by_project), _most_first(by_model), lanes
+    )
 
 
-def _asked(buckets: Buckets, projects: Sequence[str]) -> dict[str, Any]:
-    return {
-        "edges": list(buckets.edges), "start": buckets.start, "end": buckets.end,
-        "projects": list(projects) or None,
-    }  # fmt: skip
+def _sum(all_sums: Sequence[Sums]) -> Sums:
+    return Sums(*map(sum, zip(*all_sums, strict=True))) if all_sums else Sums()
 
 
-def _counted(
-    reader: Reader, statement: str, buckets: Buckets, projects: Sequence[str]
-) -> Iterator[Sequence[Any]]:
-    """The rows of all parts, some parts per query; parts long past are queried only once."""
-    size = max(1, int(AT_ONCE / buckets.step))
-    for first in range(0, len(buckets.edges) - 1, size):
-        some = Buckets(buckets.edges[first : first + size + 1])
-        key = statement, some.edges, tuple(projects)
-        if (rows := _known.get(key)) is None:
-            rows = reader.rows(statement.format(only=_ONLY), _asked(some, projects))
-            if some.end < datetime.now(UTC) - OVER:
-                if len(_known) >= MOST_KNOWN:
-                    _known.clear()
-                _known[key] = rows
-        for number, *rest in rows:
-            yield (first + number, *rest)
+def _most_first(groups: dict[str, list[Sums]]) -> dict[str, Sums]:
+    sums = {name: _sum(group) for name, group in groups.items()}
+    return dict(sorted(sums.items(), key=lambda item: (-item[1].turns, item[0])))
 
 
-AT_ONCE = timedelta(days=28)
+AT_ONCE = 28
 OVER = timedelta(days=2)
-MOST_KNOWN = 200
-_known: dict[tuple[Any, ...], Sequence[Any]] = {}
+KEPT_SECONDS = 3600.0
+MOST_DAYS = 800
+# An event that is committed late may have a lower id than events seen before.
+_LATE_IDS = 1000
+_NEWS = "SELECT max(id), array_agg(DISTINCT date_trunc('day', timestamp)) FROM events WHERE id > %s"
 
 
-def _most_first(sums: dict[str, Sums]) -> dict[str, Sums]:
-    return dict(sorted(sums.items(), key=lambda item: -item[1].turns))
+class KnownDays:
+    """Counts of past days. A day is counted again when an event of it arrives, and after an hour.
+
+    What changes without an event shows at most an hour later.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[Span, Part] = {}
+        self._begun = 0.0
+        self._seen: int | None = None
+
+    def of(self, reader: Reader, days: Buckets) -> Iterator[tuple[datetime, Part]]:
+        """The start of each day, and its counts."""
+        self._drop_old(reader)
+        spans = list(zip(days.edges, days.edges[1:], strict=False))
+        missing = [number for number, span in enumerate(spans) if span not in self._rows]
+        found = dict(self._rows)
+        for run in _runs(missing):
+            edges = days.edges[run[0] : run[-1] + 2]
+            found |= dict(zip(spans[run[0] : run[-1] + 1], _read(reader, edges), strict=True))
+        over = datetime.now(UTC) - OVER
+        self._rows |= {span: found[span] for span in spans if span[1] < over}
+        return ((span[0], found[span]) for span in spans)
+
+    def _drop_old(self, reader: Reader) -> None:
+        if time.monotonic() - self._begun > KEPT_SECONDS or len(self._rows) > MOST_DAYS:
+            self._rows, self._begun, self._seen = {}, time.monotonic(), None
+        if self._seen is None:
+            self._seen = int(reader.value("SELECT coalesce(max(id), 0) FROM events"))
+            return
+        last, days = reader.rows(_NEWS, [self._seen - _LATE_IDS])[0]
+        self._seen = last or self._seen
+        for span in list(self._rows):
+            if any(span[0] < day + timedelta(days=1) and day < span[1] for day in days or ()):
+                del self._rows[span]
 
 
-def _lanes(reader: Reader, asked: dict[str, Any], fine: Buckets) -> tuple[Lane, ...]:
-    lanes: dict[int, Lane] = {}
-    for agent, number, count, prompted in sorted(reader.rows(_MOMENTS, asked)):
-        lane = lanes.setdefault(agent, Lane(agent))
-        lane.turns += count
+_known = KnownDays()
+
+
+def _in_parts(reader: Reader, buckets: Buckets) -> Iterable[tuple[int, Part]]:
+    if buckets.step < timedelta(hours=23):
+        return enumerate(_read(reader, buckets.edges))
+    days = _known.of(reader, buckets.by_day())
+    return ((bisect_right(buckets.edges, start) - 1, part) for start, part in days)
+
+
+def _runs(numbers: Iterable[int]) -> Iterator[list[int]]:
+    """Runs of consecutive numbers, at most AT_ONCE long."""
+    run: list[int] = []
+    for number in numbers:
+        if run and (number != run[-1] + 1 or len(run) == AT_ONCE):
+            yield run
+            run = []
+        run.append(number)
+    if run:
+        yield run
+
+
+def _read(reader: Reader, edges: Sequence[datetime]) -> list[Part]:
+    """The counts of the parts between these edges."""
+    parts = [Part([], []) for _ in edges[1:]]
+    asked = {"edges": list(edges), "start": edges[0], "end": edges[-1]}
+    for number, agents, turns, path, model, *sums, replies in reader.rows(_COUNTED, asked):
+        part, project = parts[number - 1], path or ""
+        part.rows.append(Counted(project, model, Sums(*map(int, sums)), replies))
+        part.turns.extend((*each, project) for each in zip(agents or (), turns or (), strict=True))
+    return parts
+
+
+def _lanes(reader: Reader, agents: Sequence[int], fine: Buckets | None) -> tuple[Lane, ...]:
+    """The lanes of these sessions, the one that worked last first."""
+    if fine is None or not agents:
+        return ()
+    asked = {
+        "edges": list(fine.edges), "start": fine.start, "end": fine.end, "agents": list(agents),
+        "asking": ["AskUserQuestion", "ExitPlanMode"],
+    }  # fmt: skip
+    lanes = {agent: Lane(agent) for agent in agents}
+    for agent, number, prompted in reader.rows(_MOMENTS, asked):
         start, end = fine.edges[number - 1 : number + 1]
-        _extend(lane.spans, start, end)
+        lanes[agent].spans.append((start, end))
         if prompted:
-            lane.prompts.append(start)
-    chosen = sorted(lanes.values(), key=lambda lane: -lane.turns)[:LANES]
-    if chosen:
-        _add_calls(reader, {lane.agent_id: lane for lane in chosen}, asked, fine)
-    return tuple(sorted(chosen, key=lambda lane: lane.spans[-1][1], reverse=True))
-
-
-def _add_calls(
-    reader: Reader, lanes: dict[int, Lane], asked: dict[str, Any], fine: Buckets
-) -> None:
-    """Add long calls as work, and questions as waits."""
-    more = {**asked, "agents": list(lanes), "asking": ["AskUserQuestion", "ExitPlanMode"]}
-    for agent, start, end, asks in reader.rows(_AT_WORK, more):
-        lane = lanes[agent]
-        start, end = max(start, fine.start), min(max(start, end), fine.end)
-        (lane.waits if asks else lane.spans).append((start, end))
+            lanes[agent].prompts.append(start)
+    # Long calls are work; questions are waits.
+    for agent, start, end, asks in reader.rows(_AT_WORK, asked):
+        span = max(start, fine.start), min(max(start, end), fine.end)
+        (lanes[agent].waits if asks else lanes[agent].spans).append(span)
     for lane in lanes.values():
-        spans, lane.spans = sorted(lane.spans), []
-        for start, end in spans:
-            _extend(lane.spans, start, end)
+        lane.spans = _joined(sorted(lane.spans))
+    drawn = [lane for lane in lanes.values() if lane.spans]
+    return tuple(sorted(drawn, key=lambda lane: lane.spans[-1][1], reverse=True))
 
 
-def _extend(spans: list[tuple[datetime, datetime]], start: datetime, end: datetime) -> None:
-    """Add a span; one that touches the last becomes part of it."""
-    if spans and start <= spans[-1][1]:
-        spans[-1] = (spans[-1][0], max(spans[-1][1], end))
-    else:
-        spans.append((start, end))
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Merge spans that touch."""
+    joined: list[Span] = []
+    for start, end in spans:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined

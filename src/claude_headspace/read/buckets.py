@@ -11,6 +11,8 @@ from typing import Any
 STEPS = (10, 30, 60, 180, 600, 1800, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
 DAY = 86400
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
+# In SQL the local day of a column, given the `edges` of days and the `days` that begin there.
+DAY_OF = "(%(days)s::date[])[width_bucket({at}, %(edges)s::timestamptz[])]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,13 @@ class Buckets:
         """How long the first part is."""
         return self.edges[1] - self.edges[0]
 
+    def by_day(self) -> Buckets:
+        """The same stretch cut into days."""
+        edges = [self.start]
+        while edges[-1] < self.end:
+            edges.append(min(self.end, _days(1)(edges[-1])))
+        return Buckets(tuple(edges))
+
     def spread(self, rows: Iterable[Sequence[Any]]) -> list[int]:
         """Counts per part, from rows of (number of the part from 1, count)."""
         counts = [0] * (len(self.edges) - 1)
@@ -46,6 +55,14 @@ class Buckets:
         """The position of a moment, 0 at the start and 1 at the end."""
         whole = (self.end - self.start).total_seconds()
         return min(1.0, max(0.0, (moment - self.start).total_seconds() / whole))
+
+
+def days_between(since: datetime, until: datetime) -> list[datetime]:
+    """The edges of the days, local ones, from one moment to another."""
+    edges, midnight = [since.astimezone()], _floor(since.astimezone(), DAY)
+    while (midnight := _days(1)(midnight)) < until:
+        edges.append(midnight)
+    return [*edges, until.astimezone()]
 
 
 def cut(start: datetime, end: datetime, most: int = 60) -> Buckets:

@@ -40,8 +40,11 @@ Made = TypeVar("Made")
 class Reader:
     """One connection of the pool, for the time of one query."""
 
-    def __init__(self, database: Database, machine: str | None = None) -> None:
+    def __init__(
+        self, database: Database, machine: str | None = None, seconds: float = STATEMENT_SECONDS
+    ) -> None:
         self._database = database
+        self._seconds = seconds
         self.machine = machine
 
     def rows(self, statement: str, values: Values = (), seconds: float = 0) -> list[Row]:
@@ -52,7 +55,7 @@ class Reader:
         except DatabaseUnavailable as error:
             if _CANCELLED in str(error):
                 raise QuestionTooLong(
-                    f"this query took more than {seconds or STATEMENT_SECONDS:g} s and was stopped:"
+                    f"this query took more than {seconds or self._seconds:g} s and was stopped:"
                     " narrow it, for example to a shorter time"
                 ) from error
             raise
@@ -86,9 +89,11 @@ class ReadPool:
         url: Callable[[], str],
         machine: Callable[[], str | None] = lambda: None,
         connections: int = CONNECTIONS,
+        seconds: float = STATEMENT_SECONDS,
     ) -> None:
         self._url = url
         self._machine = machine
+        self._seconds = seconds
         self._free = threading.BoundedSemaphore(connections)
         self._lock = threading.Lock()
         self._idle: list[tuple[float, Database]] = []
@@ -96,12 +101,12 @@ class ReadPool:
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """A connection for one query."""
-        if not self._free.acquire(timeout=STATEMENT_SECONDS):
+        if not self._free.acquire(timeout=self._seconds):
             raise DatabaseUnavailable("too many queries at once: try again in a moment")
         try:
             database = self._take()
             try:
-                yield Reader(database, self._machine())
+                yield Reader(database, self._machine(), self._seconds)
             finally:
                 self._give_back(database)
         finally:
@@ -123,8 +128,8 @@ class ReadPool:
         return Database(
             self._url,
             application_name="claude-headspace read",
-            patience=Patience(answer_seconds=STATEMENT_SECONDS * 2),
-            prepare=only_reads,
+            patience=Patience(answer_seconds=self._seconds * 2),
+            prepare=lambda database: only_reads(database, self._seconds),
         )
 
     def _give_back(self, database: Database) -> None:
@@ -134,8 +139,8 @@ class ReadPool:
         self.close_idle()
 
 
-def only_reads(database: Database) -> None:
+def only_reads(database: Database, seconds: float = STATEMENT_SECONDS) -> None:
     """Make a connection read-only, with a time limit for statements, and check the schema."""
-    settings = _SETTINGS.format(milliseconds=int(STATEMENT_SECONDS * 1000))
+    settings = _SETTINGS.format(milliseconds=int(seconds * 1000))
     require_version(database.execute(f"{settings}; {VERSION}"))
     database.execute(_TAKE_ROLE, [READER_ROLE])

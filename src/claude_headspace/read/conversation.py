@@ -38,7 +38,7 @@ def read_page(
 
     Thinking is read from the transcripts, if they are given.
     """
-    pages = outline.pages()
+    pages = outline.pages
     if not pages:
         return _exchanges(reader, agent_id, (), (0, _LAST), (None, None), files)
     page = pages[number]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _HALF_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?$")
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?P<end>"?)|[{}\[\]]', re.DOTALL)
 _TRIES = 40
 
 
@@ -34,16 +35,14 @@ def _load(text: str) -> Any:
 
 def _closed(text: str) -> tuple[str, str]:
     """The text without an incomplete escape at its end, and the characters that close it."""
-    open_brackets, in_string, escaped = [], False, False
-    for character in text:
-        if in_string:
-            in_string = escaped or character != '"'
-            escaped = character == "\\" and not escaped
-        elif character == '"':
-            in_string = True
-        elif character in "{[":
-            open_brackets.append("}" if character == "{" else "]")
-        elif character in "}]" and open_brackets:
+    open_brackets, in_string = list[str](), False
+    for token in _TOKEN.finditer(text):
+        mark = text[token.start()]
+        if mark == '"':  # only the last string can be open
+            in_string = not token["end"]
+        elif mark in "{[":
+            open_brackets.append("}" if mark == "{" else "]")
+        elif open_brackets:
             open_brackets.pop()
     if in_string:
         even = len(text) - len(text.rstrip("\\"))

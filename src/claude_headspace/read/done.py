@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
+
+from msgspec import Struct
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.tools import usage_of
@@ -27,8 +28,7 @@ _LINES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """What was done in a session; None if it is unknown."""
 
     prompts: int = 0

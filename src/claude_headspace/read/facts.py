@@ -35,7 +35,7 @@ WHERE a.id = ANY (%s)
 # Changes with every line or event of a session: then its facts are read again.
 _AGE = (
     "SELECT a.id, a.session_uuid::text, a.last_seen_at, a.ended_at,"
-    " (SELECT max(e.id) FROM events e WHERE e.agent_id = a.id) FROM agents a WHERE a.id = ANY (%s)"
+    " (SELECT max(e.id) FROM events e WHERE e.agent_id = a.id) FROM agents a WHERE "
 )
 MOST_KEPT = 2000
 
@@ -48,9 +48,14 @@ class KnownFacts:
 
     def of(self, reader: Reader, agent_ids: Sequence[int]) -> dict[int, LastFacts]:
         """The latest facts about each of these sessions."""
-        if not agent_ids:
-            return {}
-        ages = {row[0]: tuple(row) for row in reader.rows(_AGE, [list(agent_ids)])}
+        return self._of(reader, "a.id = ANY (%s)", [list(agent_ids)]) if agent_ids else {}
+
+    def of_alive(self, reader: Reader) -> dict[int, LastFacts]:
+        """The same of every session that has not ended."""
+        return self._of(reader, "a.ended_at IS NULL", ())
+
+    def _of(self, reader: Reader, which: str, values: Sequence[Any]) -> dict[int, LastFacts]:
+        ages = {row[0]: tuple(row) for row in reader.rows(_AGE + which, values)}
         known = {
             agent: kept[1]
             for agent, age in ages.items()
@@ -63,7 +68,8 @@ class KnownFacts:
         return known | fresh
 
 
-facts_of = KnownFacts().of
+_known = KnownFacts()
+facts_of, facts_of_alive = _known.of, _known.of_alive
 
 
 def _read(reader: Reader, ids: Sequence[int]) -> dict[int, LastFacts]:

@@ -89,17 +89,18 @@ _COLUMNS = (
 
 def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]:
     """A page, newest first; a page that is not full may still have a next one."""
-    source, values = _source(reader, asked)
+    branches, conditions, values = _source(reader, asked)
     before = read_cursor(asked.cursor, datetime, str) if asked.cursor else None
     more = " AND (h.at, h.key) < (%(at)s, %(key)s)" if before else ""
     values["at"], values["key"] = before or (None, None)
-    order = "ORDER BY h.at DESC, h.key DESC"
-    page = f"SELECT h.*{source}{more} {order} LIMIT %(rows)s"
-    statement = f"SELECT {_COLUMNS} FROM ({page}){_PLACED} {order}"
+    newest = "ORDER BY h.at DESC, h.key DESC LIMIT %(rows)s"
+    parts = [f"(SELECT * FROM ({each}) h WHERE {conditions}{more} {newest})" for each in branches]
+    page = f"SELECT * FROM ({' UNION ALL '.join(parts)}) h {newest}"
+    statement = f"SELECT {_COLUMNS} FROM ({page}){_PLACED} ORDER BY h.at DESC, h.key DESC"
     found: list[Happening] = []
-    stretches = stretches_of(
-        reader, asked.since, asked.until, values["at"], whole=bool(asked.session)
-    )
+    # Without filters a page is found at once: each index has the order of the page.
+    whole = bool(asked.session) or not any(getattr(asked, name) for name in ("q", *FACETS))
+    stretches = stretches_of(reader, asked.since, asked.until, values["at"], whole=whole)
     for lo, hi in stretches:
         values |= {"lo": lo, "hi": hi, "rows": asked.limit + 1 - len(found)}
         found += [Happening(*row) for row in stretches.rows(reader, statement, values)]
@@ -111,8 +112,8 @@ def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]
     return Page(rows.rows, write_cursor((stretches.reached, "")))
 
 
-def _source(reader: Reader, asked: HappeningQuestion) -> tuple[str, dict[str, Any]]:
-    """FROM and WHERE of the query, between %(lo)s and %(hi)s."""
+def _source(reader: Reader, asked: HappeningQuestion) -> tuple[list[str], str, dict[str, Any]]:
+    """Statements about the time from %(lo)s to %(hi)s, conditions for all of them, and values."""
     kinds = set(_apart(asked.type)[0])
     branches = [EVENT_ROWS] if not kinds or kinds - CALL_KINDS else []
     if not asked.log and (not kinds or CALL_KINDS & kinds):
@@ -134,8 +135,7 @@ def _source(reader: Reader, asked: HappeningQuestion) -> tuple[str, dict[str, An
     for number, word in enumerate(asked.q.split()):
         conditions.append(f"strpos(lower(h.text), %(word{number})s) > 0")
         values[f"word{number}"] = word.lower()
-    union = " UNION ALL ".join(branches or [EVENT_ROWS + " AND false"])
-    return f" FROM ({union}) h WHERE {' AND '.join(conditions)}", values
+    return branches or [EVENT_ROWS + " AND false"], " AND ".join(conditions), values
 
 
 def _apart(values: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -176,7 +176,8 @@ def tally(reader: Reader, asked: HappeningQuestion, buckets: Buckets) -> Tally |
 
     None if that takes too long.
     """
-    source, values = _source(reader, asked)
+    branches, conditions, values = _source(reader, asked)
+    source = f" FROM ({' UNION ALL '.join(branches)}) h WHERE {conditions}"
     try:
         rows = reader.rows(
             "SELECT part, kind, actor, p.path, p.host, sum(number)::int FROM (SELECT"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from claude_headspace.errors import BadQuestion
+from claude_headspace.read.buckets import DAY_OF, days_between
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.listed import Name, Path
 from claude_headspace.read.paging import (
@@ -97,7 +98,7 @@ class UsageQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Sums of one model in one day (in UTC), project or session; the other fields are None."""
+    """Sums of one model in one day (a local one), project or session; the other fields are None."""
 
     day: date | None
     project: str | None
@@ -111,8 +112,9 @@ class Usage:
     cache_write_tokens: int
 
 
+_DAY = DAY_OF.format(at="started_at")
 _GROUPS = {
-    "day": ("day::text", "day, NULL, NULL, NULL"),
+    "day": (f"({_DAY})::text", f"{_DAY}, NULL, NULL, NULL"),
     "project": ("coalesce(project, '')", "NULL::date, project, host, NULL"),
     "session": ("session_uuid::text", "NULL::date, project, host, session_uuid::text"),
     "model": ("model", "NULL::date, NULL, NULL, NULL"),
@@ -151,13 +153,17 @@ def _by_day(
     if row is None or row[0] is None:
         return Page(())
     day, skip = read_cursor(asked.cursor, str, int) if asked.cursor else ("", 0)
-    end = _day(day) if day else row[1].astimezone(UTC).date()
+    end = _day(day) if day else row[1].astimezone().date()
     sql = _usage_sql(asked, [*conditions, "started_at >= %(lo)s AND started_at < %(hi)s"])
     found: list[Usage] = []
-    oldest, hi = row[0].astimezone(UTC).date(), end + timedelta(days=1)
+    oldest, hi = row[0].astimezone().date(), end + timedelta(days=1)
     while hi > oldest and len(found) <= asked.limit:
         lo = hi - _STRETCH
-        stretch = {"lo": _midnight(lo), "hi": _midnight(hi), "skip": 0 if found else skip}
+        edges = days_between(_midnight(lo), _midnight(hi))
+        stretch = {
+            "lo": edges[0], "hi": edges[-1], "skip": 0 if found else skip,
+            "edges": edges, "days": [edge.date() for edge in edges],
+        }  # fmt: skip
         found += reader.fetch(Usage, sql, {**values, **stretch, "rows": asked.limit + 1})
         hi, skip = lo, 0
     page = page_of(found, asked.limit, lambda last: (str(last.day), 0))
@@ -179,7 +185,7 @@ def _day(text: str) -> date:
 
 
 def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return datetime(day.year, day.month, day.day).astimezone()
 
 
 def _placed(

@@ -31,7 +31,7 @@ from claude_headspace.read.query import (
 )
 from claude_headspace.read.stretches import stretches_of
 from claude_headspace.store.connection import Row
-from claude_headspace.store.words import LONGEST_WORD, words_of
+from claude_headspace.store.search_words import LONGEST_WORD, words_of
 
 # Around the hit, in characters.
 BEFORE, AROUND = 200, 600

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -47,7 +48,7 @@ class Prompt:
     abandoned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outline:
     """All prompts, the number of turns copied from each session, and of retracted turns."""
 
@@ -55,6 +56,7 @@ class Outline:
     copies: tuple[tuple[str, int], ...] = ()
     retracted: int = 0
 
+    @cached_property
     def pages(self) -> list[tuple[Prompt, ...]]:
         """The prompts of each page."""
         pages: list[list[Prompt]] = []

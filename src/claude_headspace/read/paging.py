@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from claude_headspace.errors import BadQuestion
 
@@ -24,8 +24,7 @@ Moment = Annotated[datetime, Meta(tz=True, description="ISO 8601 with a zone")]
 Until = Annotated[Moment, Meta(description="not including it")]
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(Struct, frozen=True):
     """Progress of a search without an index: bytes of transcripts, or how far back in time."""
 
     bytes: int | None = None

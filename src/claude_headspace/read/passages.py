@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import islice
 
-from claude_headspace.store.words import same_word, word_places
+from claude_headspace.store.search_words import same_word, word_places
 
 WORDS_SHOWN = 40
 WORDS_BEFORE = 8

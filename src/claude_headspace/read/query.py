@@ -16,11 +16,11 @@ from claude_headspace.read.paging import PAGE_ROWS, Cursor, Key, Limit, Moment, 
 from claude_headspace.read.passages import Passage
 from claude_headspace.read.selection import filters_of
 from claude_headspace.store.connection import Row
-from claude_headspace.store.words import words_of
+from claude_headspace.store.search_words import words_of
 
 _TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
 # Words that more parts contain are searched from the newest back, not by the search index.
-_RARE = 4000
+RARE = 8000
 CANDIDATE_SECONDS = 0.25
 _CANDIDATES = "SELECT event_id FROM search_parts WHERE words @@ to_tsquery('simple', %s) LIMIT %s"
 # A copied turn is found in its original session, if the log has that.
@@ -139,10 +139,10 @@ def narrowed(reader: Reader, query: str, values: dict[str, Any]) -> str:
     if not query:
         return ALL_EVENTS
     try:
-        found = reader.rows(_CANDIDATES, (query, _RARE), CANDIDATE_SECONDS)
+        found = reader.rows(_CANDIDATES, (query, RARE), CANDIDATE_SECONDS)
     except QuestionTooLong:  # a phrase of common words
         return ALL_EVENTS
-    if len(found) == _RARE:
+    if len(found) == RARE:
         return ALL_EVENTS
     values["candidates"] = sorted({row[0] for row in found})
     return "unnest(%(candidates)s::bigint[]) AS found (id) JOIN events e ON e.id = found.id"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from claude_headspace.read.exchange import Exchange, Item, Stray, Words
 from claude_headspace.read.lines import Thought, Transcripts, answered_in, asked_in
-from claude_headspace.read.telling import telling
+from claude_headspace.read.telling import line_of
 from claude_headspace.read.tools import Call
 
 
@@ -40,11 +40,12 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """How much to include: with `files`, the input and output of tools, and subagents' work."""
+    """How much to include: with `files`, the input and output of tools."""
 
     files: Transcripts | None
     folder: str
     thinking: bool = False
+    subagents: bool = False
 
 
 def said_in(exchange: Exchange, asked: Telling) -> Iterator[Said]:
@@ -62,17 +63,17 @@ def _of(items: Sequence[Item], asked: Telling, depth: int) -> Iterator[Said]:
             if asked.thinking:
                 yield Said("thought", item.at, item.text, depth)
         elif isinstance(item, Stray):
-            if asked.files:
+            if asked.subagents:
                 yield from _of(item.items, asked, depth + 1)
         else:
             for step in item:
                 yield _call(step.call, asked, depth)
-                if asked.files:
+                if asked.subagents:
                     yield from _of(step.inner, asked, depth + 1)
 
 
 def _call(call: Call, asked: Telling, depth: int) -> Said:
-    told = telling(call.tool, call.given, asked.folder)
+    told = line_of(call.tool, call.asked, asked.folder)
     how = {None: "no answer yet", "ok": ""}.get(call.outcome, call.outcome or "")
     line = "  ".join(filter(None, (told.text, told.aside, how)))
     given, answer = _details(call, asked.files) if asked.files else ("", "")

@@ -11,6 +11,7 @@ from claude_headspace.read.paging import Page
 from claude_headspace.read.passages import passage_of
 from claude_headspace.read.query import (
     ALL_EVENTS,
+    RARE,
     STANDING_TURN,
     TEXT,
     TURN,
@@ -26,6 +27,8 @@ from claude_headspace.read.stretches import LOOK_SECONDS
 from claude_headspace.store.connection import Row
 
 GLANCE_SECONDS = 0.02
+# The planner's estimate of how common the words are costs nothing.
+_ESTIMATE = "EXPLAIN (FORMAT JSON) SELECT FROM search_parts WHERE words @@ to_tsquery('simple', %s)"
 # Of a text in several parts, the first that matches. A function, not an operator: the search
 # index is queried separately, where it helps.
 _BY_WORDS = (
@@ -63,6 +66,8 @@ def seconds_behind(reader: Reader) -> float:
 def _search_words(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
     """Common words are soon found from the newest back, rare words by the index."""
     query = read_query(asked.q)
+    if reader.value(_ESTIMATE, [query.as_tsquery()])[0]["Plan"]["Plan Rows"] < RARE:
+        return _among(reader, asked, query, seconds, narrow=True)
     first = _among(reader, asked, query, GLANCE_SECONDS)
     room = asked.limit - len(first.rows)
     if first.looked is None or room <= 0:

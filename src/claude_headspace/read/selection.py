@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.read.connection import Reader
@@ -29,8 +30,7 @@ _PROJECTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SessionNamed:
+class SessionNamed(Struct, frozen=True):
     """A session; `agent_id` is None if it has no row."""
 
     uuid: str

@@ -18,11 +18,22 @@ from claude_headspace.read.state import derive_state
 FACETS = ("state", "project", "host")
 SHOWN_VALUES = 12
 _STATES = ("needs", "turn", "work", "stalled", "ended")
+# All by project, by its index alone, and then each of those that have not ended.
 _COUNTED = (
-    "SELECT alive, p.path, p.host, number FROM (SELECT CASE WHEN a.ended_at IS NULL THEN a.id END"
-    " AS alive, a.project_id, count(*) AS number FROM agents a WHERE {conditions} GROUP BY 1, 2) a"
+    "SELECT alive, p.path, p.host, number FROM (SELECT NULL::int AS alive, a.project_id, count(*)"
+    " AS number FROM agents a WHERE {conditions} GROUP BY 2 UNION ALL SELECT a.id, a.project_id, 1"
+    " FROM agents a WHERE {conditions} AND a.ended_at IS NULL) a"
     " JOIN places p ON p.id = a.project_id"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The number of sessions: with all filters, without those of facets, and by facet."""
+
+    fitting: int
+    of: int
+    facets: Mapping[str, Mapping[str, int]]
 
 
 class _Kind(NamedTuple):
@@ -34,17 +45,17 @@ class _Kind(NamedTuple):
     number: int
 
 
-def count_sessions(
-    reader: Reader, asked: SessionQuestion, now: datetime
-) -> tuple[int, Mapping[str, Mapping[str, int]]]:
-    """The number of sessions, in total and by facet; a facet ignores its own filter."""
+def count_sessions(reader: Reader, asked: SessionQuestion, now: datetime) -> Counts:
+    """The numbers of sessions; a facet ignores its own filter."""
     conditions, values = conditions_of(reader, replace(asked, state=(), project=(), host=()), now)
-    rows = reader.rows(_COUNTED.format(conditions=" AND ".join(conditions)), values)
+    rows = reader.rows(_COUNTED.format(conditions=" AND ".join(conditions)), [*values, *values])
     known = facts_of(reader, [row[0] for row in rows if row[0] is not None])
     states = {agent: derive_state(facts, now).kind for agent, facts in known.items()}
     kinds = [_Kind(states.get(agent, "ended"), *rest) for agent, *rest in rows]
+    kinds += [_Kind("ended", path, host, -one) for agent, path, host, one in rows if agent]
     facets = {name: _by(name, kinds, asked) for name in FACETS}
-    return sum(kind.number for kind in kinds if _fits(kind, asked)), facets
+    fitting = sum(kind.number for kind in kinds if _fits(kind, asked))
+    return Counts(fitting, sum(kind.number for kind in kinds), facets)
 
 
 def _fits(kind: _Kind, asked: SessionQuestion, without: str = "") -> bool:
@@ -59,7 +70,10 @@ def _by(name: str, kinds: Sequence[_Kind], asked: SessionQuestion) -> dict[str, 
     for kind in kinds:
         if _fits(kind, asked, without=name):
             counts[getattr(kind, name)] += kind.number
-    return dict(counts if name == "state" else counts.most_common(SHOWN_VALUES))
+    if name == "state":
+        return dict(counts)
+    shown = sorted(+counts, key=lambda value: (-counts[value], value))[:SHOWN_VALUES]
+    return {value: counts[value] for value in shown}
 
 
 @dataclass(slots=True)

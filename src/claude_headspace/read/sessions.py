@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.done import Counted, Done, count_done
-from claude_headspace.read.facts import facts_of
+from claude_headspace.read.facts import facts_of, facts_of_alive
 from claude_headspace.read.paging import (
     PAGE_ROWS,
     Cursor,
@@ -135,9 +135,8 @@ def alive_sessions(reader: Reader, now: datetime) -> list[Session]:
 
 def needing(reader: Reader, now: datetime) -> list[int]:
     """The sessions that need the user."""
-    alive = reader.rows("SELECT id FROM agents WHERE ended_at IS NULL")
-    known = facts_of(reader, [row[0] for row in alive])
-    return [each for each, facts in known.items() if derive_state(facts, now).kind == "needs"]
+    known = facts_of_alive(reader).items()
+    return [agent for agent, facts in known if derive_state(facts, now).kind == "needs"]
 
 
 def with_state(reader: Reader, rows: Sequence[Session], now: datetime) -> list[Session]:
@@ -183,4 +182,5 @@ def conditions_of(
 
 
 def _in_states(reader: Reader, states: Sequence[str], now: datetime) -> list[int]:
-    return [row.id for row in alive_sessions(reader, now) if row.state.kind in states]
+    known = facts_of_alive(reader).items()
+    return [agent for agent, facts in known if derive_state(facts, now).kind in states]

@@ -5,9 +5,10 @@ The page, the API and the command line use the same function; its test lists all
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
+
+from msgspec import Struct
 
 Kind = Literal["needs", "turn", "work", "stalled", "ended"]
 WORDS: dict[Kind, str] = {
@@ -24,8 +25,7 @@ IDLE_NOTIFICATION = "idle_prompt"
 GOES_ON = ("tool_use", "pause_turn")
 
 
-@dataclass(frozen=True, slots=True)
-class OpenCall:
+class OpenCall(Struct, frozen=True):
     """A tool call without a result yet; `telling` is its input in one line."""
 
     tool: str
@@ -36,8 +36,7 @@ class OpenCall:
     asks: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastFacts:
+class LastFacts(Struct, frozen=True, kw_only=True):
     """The latest facts about one session; the newest of `open_calls` is last.
 
     `prompted_at`: the last prompt. `answered_at`: the last text of the main agent after it.
@@ -62,8 +61,7 @@ class LastFacts:
     open_calls: tuple[OpenCall, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """What a session does, since when, and why we think so.
 
     `call` is the call that is open or asks; `asks` is "question" or "plan" if one waits.

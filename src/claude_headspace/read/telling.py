@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
+
+from claude_headspace.read.cut_json import read_cut
 
 ONE_LINE = 300
 _FIELDS = {
@@ -18,13 +22,18 @@ _FIELDS = {
 _MCP = re.compile(r"mcp__(.+?)__(.+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(Struct, frozen=True):
     """The line: the tool's short name, its input, and a dimmed aside."""
 
     name: str
     text: str
     aside: str = ""
+
+
+@lru_cache(maxsize=2048)
+def line_of(tool: str, asked: str, folder: str = "") -> Telling:
+    """The line for a call, from its input as JSON, which may be cut off."""
+    return telling(tool, read_cut(asked), folder)
 
 
 def telling(tool: str, given: Mapping[str, Any] | None, folder: str = "") -> Telling:

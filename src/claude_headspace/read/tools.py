@@ -6,14 +6,15 @@ Only this module knows the columns of `tool_calls` and `model_calls`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.cut_json import read_cut
 from claude_headspace.read.state import ASKING_TOOLS, OpenCall
-from claude_headspace.read.telling import telling
+from claude_headspace.read.telling import line_of
 
 COLUMNS = (
     "c.tool_use_id, a.id, c.session_uuid::text, c.tool, c.input, c.input_bytes, c.subagent,"
@@ -23,8 +24,7 @@ COLUMNS = (
 FROM = " FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One tool call; `outcome` is ok, error, denied or interrupted, and None until it ends.
 
     `asked` is its input as JSON, cut if it is long.
@@ -116,7 +116,7 @@ def _open(call: Call) -> OpenCall:
     return OpenCall(
         call.tool,
         call.at,
-        telling(call.tool, call.given).text,
+        line_of(call.tool, call.asked).text,
         limit / 1000 if isinstance(limit, int | float) else None,
         call.subagent,
         call.given if call.tool in ASKING_TOOLS else None,
@@ -154,8 +154,7 @@ def usage_of(reader: Reader, agent_ids: Sequence[int]) -> dict[int, tuple[int, i
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """Tokens of a model in a session."""
 
     model: str

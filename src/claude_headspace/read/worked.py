@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
+from claude_headspace.read.buckets import DAY_OF, days_between
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.outline import PAUSE_SECONDS
 
@@ -28,7 +28,7 @@ UNION ALL SELECT a.id, m.started_at, 0, 0, 0, 0, m.output_tokens
 """
 # The time between two happenings was work, unless it was a pause.
 _WORKED = """
-SELECT width_bucket(at, %(edges)s::timestamptz[]) AS day, agent, sum(turn), sum(prompt),
+SELECT {day} AS day, agent, sum(turn), sum(prompt),
  sum(called), sum(failed), sum(tokens)::bigint,
  coalesce(sum(gap) FILTER (WHERE gap <= %(pause)s), 0)::float8
 FROM (SELECT *, extract(epoch FROM at - lag(at) OVER (PARTITION BY agent ORDER BY at)) AS gap
@@ -38,9 +38,9 @@ FROM (SELECT *, extract(epoch FROM at - lag(at) OVER (PARTITION BY agent ORDER B
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """One session in one part of the time, counted from 1; `seconds` excludes longer pauses."""
+    """One session on one local day; `seconds` excludes longer pauses."""
 
-    part: int
+    day: date
     agent_id: int
     turns: int = 0
     prompts: int = 0
@@ -53,10 +53,15 @@ class Worked:
         """The sum of both."""
         names = ("turns", "prompts", "calls", "failed", "tokens_out", "seconds")
         sums = (getattr(self, name) + getattr(other, name) for name in names)
-        return Worked(self.part, self.agent_id, *sums)
+        return Worked(self.day, self.agent_id, *sums)
 
 
-def worked_between(reader: Reader, edges: Sequence[datetime]) -> list[Worked]:
-    """The work between the edges, of which there is one more than parts."""
-    asked = {"edges": list(edges), "start": edges[0], "end": edges[-1], "pause": PAUSE_SECONDS}
-    return reader.fetch(Worked, _WORKED.format(moments=_TURNS + _WORK), asked)
+def worked_between(reader: Reader, since: datetime, until: datetime) -> list[Worked]:
+    """The work between two moments."""
+    edges = days_between(since, until)
+    asked = {
+        "edges": edges, "days": [edge.date() for edge in edges], "start": since, "end": until,
+        "pause": PAUSE_SECONDS,
+    }  # fmt: skip
+    statement = _WORKED.format(day=DAY_OF.format(at="at"), moments=_TURNS + _WORK)
+    return reader.fetch(Worked, statement, asked)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import select
-import time
 from collections.abc import Generator
 from typing import Any, TypeAlias
 
@@ -33,24 +31,6 @@ def asking(address: str, url: str) -> Asking:
         return server
     finally:
         connection.close()
-
-
-def finished(steps: Asking, seconds: float) -> Server | None:
-    """The result of the steps; None if they take longer."""
-    deadline = time.monotonic() + seconds
-    try:
-        while (left := deadline - time.monotonic()) > 0:
-            descriptor, writing = next(steps)
-            ends: tuple[list[int], list[int]] = (
-                ([], [descriptor]) if writing else ([descriptor], [])
-            )
-            select.select(*ends, [], left)
-    except StopIteration as end:
-        server: Server = end.value
-        return server
-    finally:
-        steps.close()
-    return None
 
 
 def finishing(connection: Any) -> Generator[Wait, None, None]:

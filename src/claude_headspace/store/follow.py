@@ -42,7 +42,7 @@ _PAGE = (
 )
 # A transaction that writes only to the write-ahead log: its synchronous commit flushes everything
 # before it to disk.
-_FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace.follow', '')"
+FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace', '')"
 # An asynchronous commit of nothing, which the server's WAL writer soon flushes to disk.
 _FLUSH_SOON = "SELECT txid_current()"
 
@@ -198,7 +198,7 @@ class Follower:
         if self._value(flushed + alone, checkpoint):
             return
         if self._nudge:
-            self._database.execute_durably(_FLUSH)
+            self._database.execute_durably(FLUSH)
         else:
             self._database.execute(_FLUSH_SOON)
         for _ in _growing_pauses():

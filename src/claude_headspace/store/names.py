@@ -12,8 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from psycopg2.extensions import make_dsn, parse_dsn
 
@@ -95,8 +94,7 @@ class Names:
         return min(left(started), started + self._limit - time.monotonic())
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
+class _Server(NamedTuple):
     host: str
     address: str
     port: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,8 +11,8 @@ import psycopg2
 
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.servers.address_hosts import CONNECT_SECONDS, AddressHost, open_first
 from claude_headspace.servers.asking import asking
-from claude_headspace.servers.hosts import CONNECT_SECONDS, Host, hosts_of
 from claude_headspace.servers.identity import (
     QUESTION,
     Server,
@@ -63,20 +63,18 @@ class Opener:
         Raises DatabaseUnavailable if there is none.
         """
         url = self.url()
-        errors: list[DatabaseUnavailable] = []
-        for host in _hosts(url):
-            try:
-                return self._open(url, host)
-            except DatabaseUnavailable as error:
-                errors.append(error)
-        raise _unreachable(errors)
+        try:
+            return open_first(url, lambda host: self._open(url, host), (DatabaseUnavailable,))
+        except DriverError as error:
+            told = told_by_driver(error)
+            raise DatabaseUnavailable(f"the database cannot be reached: {told}") from error
 
     def require_own(self, opened: Opened) -> None:
         """Raise SharedConnection if another process of the server now serves us."""
         (now,) = self._ask(opened.connection, _BACKEND)
         require_unshared(ours=now == opened.server.backend)
 
-    def _open(self, url: str, host: Host) -> Opened:
+    def _open(self, url: str, host: AddressHost) -> Opened:
         connection = None
         try:
             address = self.names.resolved(host.dsn, self.patience.look)
@@ -102,19 +100,10 @@ class Opener:
         require_current(server, url)
         opened = Opened(connection, server, server.backend != backend)
         if opened.pooled:
-            self._require_session(opened, url, address)
+            require_session(self.patience, address, url, server)
+            self.require_own(opened)
             self._ask(connection, f"SELECT {_SET}")
         return opened
-
-    def _require_session(self, opened: Opened, url: str, address: str) -> None:
-        """Require that the pooler does not give our idle server connection to anybody else."""
-        try:
-            beside = self.patience.finish(asking(address, url), CONNECT_SECONDS)
-        except (*DriverError, DatabaseUnavailable) as error:
-            logger.warning("the pooler has no second connection, its pool is too small: %s", error)
-        else:
-            require_unshared(ours=beside.backend != opened.server.backend)
-        self.require_own(opened)
 
     def _ask(
         self, connection: Any, statement: str, seconds: float | None = None
@@ -129,20 +118,16 @@ class Opener:
         return row
 
 
+def require_session(patience: Patience, address: str, url: str, ours: Server) -> None:
+    """Require that the pooler does not give our idle server connection to anybody else."""
+    try:
+        beside = patience.finish(asking(address, url), CONNECT_SECONDS)
+    except (*DriverError, DatabaseUnavailable) as error:
+        logger.warning("the pooler has no second connection, its pool is too small: %s", error)
+    else:
+        require_unshared(ours=beside.backend != ours.backend)
+
+
 def _close(connection: Any) -> None:
     if connection is not None:
         connection.close()
-
-
-def _hosts(url: str) -> list[Host]:
-    try:
-        return hosts_of(url)
-    except DriverError as error:
-        raise _unreachable([DatabaseUnavailable(told_by_driver(error))]) from error
-
-
-def _unreachable(errors: Sequence[DatabaseUnavailable]) -> DatabaseUnavailable:
-    if len(errors) == 1 and type(errors[0]) is not DatabaseUnavailable:
-        return errors[0]
-    told = "; ".join(dict.fromkeys(map(str, errors)))
-    return DatabaseUnavailable(f"the database cannot be reached: {told}")

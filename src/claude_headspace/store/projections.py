@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import astuple, replace
 
 from claude_headspace.events.event import REPLACEMENT
-from claude_headspace.events.work import ToolCall, Usage, Work
+from claude_headspace.events.work import TokenUsage, ToolCall, Work
 from claude_headspace.store.connection import Database
 
 # Longer inputs are cut. A row with this much is just short of what Postgres would compress and
@@ -135,7 +135,7 @@ def cut_input(given: msgspec.Raw | bytes) -> str:
     return begin.replace("\0", REPLACEMENT)
 
 
-def _replied(usage: Usage, session: UUID, subagent: str | None, when: datetime) -> _Reply:
+def _replied(usage: TokenUsage, session: UUID, subagent: str | None, when: datetime) -> _Reply:
     message_id, *told = astuple(usage)
     return _Reply(message_id, session, subagent, when, when, *told)
 

@@ -11,8 +11,8 @@ from claude_headspace.errors import CursorAhead, HeadspaceError
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.follow import Follower
 from claude_headspace.store.patience import Patience
+from claude_headspace.store.search_words import parts_of
 from claude_headspace.store.version import require_schema
-from claude_headspace.store.words import parts_of
 
 PAGE_EVENTS = 500
 PAGE_BYTES = 2_000_000

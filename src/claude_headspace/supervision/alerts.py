@@ -35,11 +35,6 @@ class Alerts:
         self._running: subprocess.Popen[bytes] | None = None
         self._deadline = 0.0
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a command was running at the last `advance`."""
-        return self._running is not None
-
     def raise_alert(self, kind: AlertKind, reason: str, session: str = "") -> None:
         """Run the command with HEADSPACE_ALERT, HEADSPACE_REASON and HEADSPACE_SESSION set."""
         if self._command:

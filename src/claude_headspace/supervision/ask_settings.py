@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.supervision.control import (
-    PROGRAM,
-    Supervisor,
-    SupervisorFault,
-)
+from claude_headspace.supervision.control import Supervisor, SupervisorFault
 
 
 class EnforcerMissing(HeadspaceError):
@@ -26,10 +22,9 @@ class ListenerSettings:
     state_directory: Path
     beats: Path
     alert_command: tuple[str, ...] = ()
-    program: str = PROGRAM
 
 
-def ask_settings(supervisor: Supervisor, beats: Path, program: str) -> ListenerSettings:
+def ask_settings(supervisor: Supervisor, beats: Path) -> ListenerSettings:
     """Get the settings from the plugin in supervisord, which has read the configuration.
 
     Raises EnforcerMissing if there is no plugin, and SupervisorUnavailable.
@@ -41,9 +36,4 @@ def ask_settings(supervisor: Supervisor, beats: Path, program: str) -> ListenerS
             f"supervisord has no [rpcinterface:guard] ({fault}), so nothing limits restarts:"
             " copy the section from the shipped supervisord.conf"
         ) from fault
-    return ListenerSettings(
-        state_directory=Path(answer["state_directory"]),
-        beats=beats,
-        alert_command=tuple(answer["alert_command"]),
-        program=program,
-    )
+    return ListenerSettings(Path(answer["state_directory"]), beats, tuple(answer["alert_command"]))

@@ -10,28 +10,26 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.health.observation import Program
+from claude_headspace.health.observation import WATCHER, ProgramState
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
 
 TIME_LIMIT_SECONDS = 0.5
-PROGRAM = "watcher"
-LISTENER = "guard"
 
 
-class SupervisorUnavailable(HeadspaceError):
-    """supervisord does not answer."""
+class SupervisorError(HeadspaceError):
+    """supervisord does not do what it is asked."""
+
+
+class SupervisorUnavailable(SupervisorError):
+    """It does not answer."""
 
     exit_status = 69
 
 
-class SupervisorFault(HeadspaceError):
-    """supervisord refuses the request; `code` is its fault number."""
-
-    def __init__(self, code: int, message: str) -> None:
-        self.code = code
-        super().__init__(message)
+class SupervisorFault(SupervisorError):
+    """It refuses the request."""
 
 
 class Supervisor:
@@ -47,16 +45,16 @@ class Supervisor:
         try:
             (result,), _ = xmlrpc.client.loads(self._post(body))
         except xmlrpc.client.Fault as fault:
-            raise SupervisorFault(fault.faultCode, fault.faultString) from fault
+            raise SupervisorFault(fault.faultString) from fault
         except (OSError, http.client.HTTPException, ValueError, ExpatError) as error:
             raise SupervisorUnavailable(_explain(error, self._socket_path)) from error
         return result
 
-    def all_processes(self) -> tuple[Program, ...]:
+    def all_processes(self) -> tuple[ProgramState, ...]:
         """All programs."""
         return tuple(_process(info) for info in self.call("supervisor.getAllProcessInfo"))
 
-    def process(self, name: str) -> Program:
+    def process(self, name: str) -> ProgramState:
         """One program; raises SupervisorFault if it has none of this name."""
         return _process(self.call("supervisor.getProcessInfo", name))
 
@@ -101,13 +99,13 @@ def connect(config: Config, limit_seconds: float = TIME_LIMIT_SECONDS) -> Superv
 def watcher_is_running(config: Config) -> bool:
     """Whether supervisord runs the watcher; False when there is no supervisord."""
     try:
-        return connect(config).process(PROGRAM).is_running
-    except (SupervisorUnavailable, SupervisorFault):
+        return connect(config).process(WATCHER).is_running
+    except SupervisorError:
         return False
 
 
-def _process(info: dict[str, Any]) -> Program:
-    return Program(
+def _process(info: dict[str, Any]) -> ProgramState:
+    return ProgramState(
         name=info["name"],
         state=info["statename"],
         pid=info["pid"],

@@ -18,6 +18,7 @@ from supervisor import events
 from supervisor.process import Subprocess
 from supervisor.states import ProcessStates, SupervisorStates
 
+from claude_headspace.health.observation import WATCHER
 from claude_headspace.health.status import (
     BAD_CONFIGURATION_STATUS,
     WatcherStatus,
@@ -26,12 +27,12 @@ from claude_headspace.health.status import (
 )
 from claude_headspace.health.words import counted
 from claude_headspace.supervision.budget import WINDOW_SECONDS, RestartBudget
+from claude_headspace.supervision.exit_codes import ExitCodes, explain_exit
+from claude_headspace.supervision.guard_settings import GuardSettings, shorten
 from claude_headspace.supervision.history import MESSAGE_TYPE, RestartOutcome
 from claude_headspace.supervision.interface import GuardInterface
 from claude_headspace.supervision.pace import Pace
-from claude_headspace.supervision.reasons import ExitCodes, explain_exit
 from claude_headspace.supervision.restart_memory import FILE_NAME, RestartMemory
-from claude_headspace.supervision.settings import GuardSettings, shorten
 
 LONGEST_DELAY_SECONDS = 1.5
 _ATTRIBUTE = "claude_headspace_enforcer"
@@ -41,18 +42,16 @@ _RESPAWNED_FROM = (ProcessStates.EXITED, ProcessStates.BACKOFF, ProcessStates.FA
 
 
 class Enforcer:
-    """Counts the program's restarts and gives it up at the crash that would exceed the limit."""
+    """Counts the watcher's restarts and gives it up at the crash that would exceed the limit."""
 
     def __init__(
         self,
         supervisord: Any,
-        program: str,
         window_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.program = program
         self.broken = ""
-        self.settings = GuardSettings(supervisord, program)
+        self.settings = GuardSettings(supervisord)
         self.budget = RestartBudget(self.settings.restarts, window_seconds)
         self._supervisord = supervisord
         self._log = supervisord.options.logger
@@ -95,12 +94,11 @@ class Enforcer:
         self._memory = RestartMemory(self.settings.state_directory / FILE_NAME)
 
     def _recall(self) -> None:
-        recent = _restarts_in_process.get(self.program, ())
-        moments = {*self._memory.load(), *recent}
+        moments = {*self._memory.load(), *_restarts_in_process}
         self.budget = RestartBudget(self.budget.limit, self.budget.window_seconds, moments)
 
     def _remember(self) -> None:
-        _restarts_in_process[self.program] = self.budget.granted()
+        _restarts_in_process[:] = self.budget.granted()
         try:
             self._memory.save(self.budget.granted())
         except OSError as error:
@@ -114,7 +112,7 @@ class Enforcer:
         self.settings.apply(self._supervisord.process_groups[event.group].config)
 
     def _on_state(self, event: Any) -> None:
-        if event.process.config.name != self.program:
+        if event.process.config.name != WATCHER:
             return
         if isinstance(event, events.ProcessStateStartingEvent):
             self._on_start(event.from_state)
@@ -149,7 +147,7 @@ class Enforcer:
 
     def _try_again(self, process: Subprocess) -> None:
         reason = f"given up: {process.spawnerr}" if process.spawnerr else "given up"
-        self._log.info(f"guard: {self.program} is tried again; it was {reason}")
+        self._log.info(f"guard: {WATCHER} is tried again; it was {reason}")
         self._announce(0, reason, "tried again", self.budget.used(self._clock()) + 1)
         self._is_trying = True
         try:
@@ -160,7 +158,7 @@ class Enforcer:
     def _processes(self) -> list[Subprocess]:
         groups = self._supervisord.process_groups.values()
         each = [process for group in groups for process in group.processes.values()]
-        return [process for process in each if process.config.name == self.program]
+        return [process for process in each if process.config.name == WATCHER]
 
     def _on_crash(self, process: Subprocess) -> None:
         exit_code = self._exit_codes.of(process.pid)
@@ -208,8 +206,8 @@ class Enforcer:
         else:
             process.change_state(ProcessStates.FATAL)
         self._log.error(
-            f"gave up: {self.program}: {refusal}; it last ended with {reason}; "
-            f"after a fix: claude-headspace supervisorctl start {self.program}"
+            f"gave up: {WATCHER}: {refusal}; it last ended with {reason}; "
+            f"after a fix: claude-headspace supervisorctl start {WATCHER}"
         )
 
     def _announce(
@@ -231,20 +229,15 @@ class Enforcer:
         events.notify(events.RemoteCommunicationEvent(MESSAGE_TYPE, json.dumps(message)))
 
 
-def make_enforcer(
-    supervisord: Any,
-    program: str = "watcher",
-    listener: str = "guard",
-    window_seconds: str = str(WINDOW_SECONDS),
-) -> GuardInterface:
+def make_enforcer(supervisord: Any, window_seconds: str = str(WINDOW_SECONDS)) -> GuardInterface:
     """Factory for `[rpcinterface:guard]`; supervisord calls it once per server section."""
     enforcer = getattr(supervisord, _ATTRIBUTE, None)
     if enforcer is None:
-        enforcer = Enforcer(supervisord, program, float(window_seconds))
+        enforcer = Enforcer(supervisord, float(window_seconds))
         setattr(supervisord, _ATTRIBUTE, enforcer)
         enforcer.install()
-    return GuardInterface(enforcer, supervisord, listener)
+    return GuardInterface(enforcer, supervisord)
 
 
 # Survives a reload even if the state directory cannot be written.
-_restarts_in_process: dict[str, tuple[float, ...]] = {}
+_restarts_in_process: list[float] = []

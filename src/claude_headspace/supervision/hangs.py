@@ -7,19 +7,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from claude_headspace.health.observation import WATCHER
 from claude_headspace.supervision.beats import BeatReceiver
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-)
-from claude_headspace.supervision.stuck import STARVED_SECONDS, Pulse
+from claude_headspace.supervision.control import Supervisor, SupervisorError
+from claude_headspace.supervision.hang_detector import STARVED_SECONDS, HangDetector
 
 log = logging.getLogger("claude_headspace.guard")
 
 
 class Hangs:
-    """Watches one program and kills it when it hangs, which counts as a crash.
+    """Watches the watcher and kills it when it hangs, which counts as a crash.
 
     `has_events` says whether supervisord has sent an event that is not handled yet, and
     `has_written` whether a process has written its status: it may live although no beat arrives.
@@ -28,21 +25,19 @@ class Hangs:
     def __init__(
         self,
         supervisor: Supervisor,
-        program: str,
         path: Path,
         has_events: Callable[[], bool],
         has_written: Callable[[int], bool],
         clock: Callable[[], float] = time.monotonic,
-        pulse: Pulse | None = None,
+        detector: HangDetector | None = None,
     ) -> None:
         self._supervisor = supervisor
-        self._program = program
         self._path = path
         self._has_events = has_events
         self._has_written = has_written
         self._clock = clock
         self._receiver: BeatReceiver | None = None
-        self.pulse = pulse or Pulse()
+        self.detector = detector or HangDetector()
         self.ended: tuple[int, str] | None = None
         self.listen()
 
@@ -55,10 +50,10 @@ class Hangs:
                 return
             else:
                 log.warning("%s was removed and has been created again", self._path)
-            self.pulse.forgive(self._clock())
+            self.detector.forgive(self._clock())
         except OSError as error:
             self._receiver = None
-            self.pulse.gone()
+            self.detector.gone()
             log.error("hangs cannot be detected: %s: %s", self._path, error)  # noqa: TRY400
 
     def descriptors(self) -> tuple[int, ...]:
@@ -74,43 +69,43 @@ class Hangs:
         """Read the received beats; call this before handling news of a process, which is newer."""
         if self._receiver is not None:
             for beat in self._receiver.beats():
-                self.pulse.beat(beat, self._clock())
+                self.detector.beat(beat, self._clock())
 
     def look(self, overslept_seconds: float) -> None:
         """Kill the process if it hangs."""
         self.take_beats()
         if overslept_seconds > STARVED_SECONDS:
-            self.pulse.forgive(self._clock())
-        elif self.pulse.is_stuck(self._clock()):
+            self.detector.forgive(self._clock())
+        elif self.detector.is_stuck(self._clock()):
             self._end_unless_mistaken()
 
     def _end_unless_mistaken(self) -> None:
         try:
-            info = self._supervisor.process(self._program)
+            info = self._supervisor.process(WATCHER)
             if self._has_events():
                 return
             if not info.is_running:
-                self.pulse.gone()
+                self.detector.gone()
             elif self._is_still_stuck(info.pid):
                 self._end(info.pid)
-        except (SupervisorUnavailable, SupervisorFault) as error:
-            log.warning("cannot check %s, which is silent: %s", self._program, error)
-            self.pulse.forgive(self._clock())
+        except SupervisorError as error:
+            log.warning("cannot check %s, which is silent: %s", WATCHER, error)
+            self.detector.forgive(self._clock())
 
     def _is_still_stuck(self, pid: int) -> bool:
         """Check again, after supervisord has answered and the socket is known to exist."""
         self.listen()
         self.take_beats()
-        last = self.pulse.last
+        last = self.detector.last
         if last is not None and last.pid != pid:
-            self.pulse.forgive(self._clock())
-        if not self.pulse.ever_heard and self._has_written(pid):
-            self.pulse.gone()
-        return self.pulse.is_stuck(self._clock())
+            self.detector.forgive(self._clock())
+        if not self.detector.ever_heard and self._has_written(pid):
+            self.detector.gone()
+        return self.detector.is_stuck(self._clock())
 
     def _end(self, pid: int) -> None:
-        reason = self.pulse.explain()
-        log.error("%s (pid %d) is killed: %s", self._program, pid, reason)
+        reason = self.detector.explain()
+        log.error("%s (pid %d) is killed: %s", WATCHER, pid, reason)
         self.ended = (pid, reason)
-        self._supervisor.call("supervisor.signalProcess", self._program, "KILL")
-        self.pulse.gone()
+        self._supervisor.call("supervisor.signalProcess", WATCHER, "KILL")
+        self.detector.gone()

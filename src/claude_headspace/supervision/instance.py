@@ -19,17 +19,17 @@ PID_NAME = "supervisord.pid"
 _held: dict[Path, int] = {}
 
 
-class Instance:
+class SupervisordLock:
     """The plugin that takes the lock; it has no remote methods."""
 
     def __init__(self, state: Path) -> None:
         hold(state)
 
 
-def make_instance(supervisord: Any) -> Instance:
+def make_instance(supervisord: Any) -> SupervisordLock:
     """Called by supervisord, which ends if this raises because another one uses the state."""
     try:
-        return Instance(Path(supervisord.options.pidfile).parent)
+        return SupervisordLock(Path(supervisord.options.pidfile).parent)
     except AlreadyRunning as error:
         print(f"supervisord: {error}", file=sys.stderr)
         raise
@@ -40,7 +40,7 @@ def hold(state: Path) -> None:
     path = state / LOCK_NAME
     if _is_held(path):
         return
-    descriptor = _try_lock(path)
+    descriptor = try_lock(path)
     if descriptor is None:
         raise AlreadyRunning(_explain(state))
     _held[path] = descriptor
@@ -57,7 +57,7 @@ def require_free(state: Path) -> None:
 def is_locked(state: Path) -> bool:
     """Whether a supervisord uses this state directory."""
     try:
-        descriptor = _try_lock(state / LOCK_NAME, os.O_RDWR)
+        descriptor = try_lock(state / LOCK_NAME, os.O_RDWR)
     except (FileNotFoundError, NotADirectoryError):
         return False
     if descriptor is not None:
@@ -75,7 +75,8 @@ def holder(state: Path) -> int | None:
         return None
 
 
-def _try_lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
+def try_lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
+    """A descriptor that holds the lock until it is closed; None while another holds it."""
     descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor import events
 
+from claude_headspace.health.observation import GUARD
+
 if TYPE_CHECKING:
     from claude_headspace.supervision.enforcer import Enforcer
 
@@ -14,17 +16,15 @@ if TYPE_CHECKING:
 class GuardInterface:
     """The remote calls `guard.*`, which only read."""
 
-    def __init__(self, enforcer: Enforcer, supervisord: Any, listener: str) -> None:
+    def __init__(self, enforcer: Enforcer, supervisord: Any) -> None:
         self._enforcer = enforcer
         self._supervisord = supervisord
-        self._listener = listener
 
     def getState(self) -> dict[str, Any]:  # noqa: N802  the style of supervisord's own calls
         """Return the enforcer's counts and whether its listener keeps up."""
         enforcer = self._enforcer
         next_try = enforcer.next_try_seconds()
         return {
-            "program": enforcer.program,
             "limit": enforcer.budget.limit,
             "window_seconds": enforcer.budget.window_seconds,
             "restarts": enforcer.budget.used(time.monotonic()),
@@ -44,6 +44,6 @@ class GuardInterface:
 
     def _waiting_ticks(self) -> int:
         """Ticks of five seconds that the listener has not received."""
-        group = self._supervisord.process_groups.get(self._listener)
+        group = self._supervisord.process_groups.get(GUARD)
         waiting = getattr(group, "event_buffer", ())
         return sum(isinstance(event, events.Tick5Event) for event in waiting)

@@ -5,28 +5,24 @@ It records every restart, kills a watcher that hangs, and raises alerts.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from claude_headspace.errors import HeadspaceError
+from claude_headspace.health.observation import WATCHER
 from claude_headspace.health.reasons import next_try
 from claude_headspace.health.status import StatusProblem, read_status, status_path
 from claude_headspace.health.verdict import judge
 from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.supervision.ask_settings import ListenerSettings, ask_settings
 from claude_headspace.supervision.beats import beats_path
-from claude_headspace.supervision.control import (
-    PROGRAM,
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-)
+from claude_headspace.supervision.control import Supervisor, SupervisorError
+from claude_headspace.supervision.hang_detector import HangDetector
 from claude_headspace.supervision.hangs import Hangs
 from claude_headspace.supervision.health_watch import HealthWatch
 from claude_headspace.supervision.history import (
@@ -38,7 +34,6 @@ from claude_headspace.supervision.history import (
 )
 from claude_headspace.supervision.observe import ask_guard, observe
 from claude_headspace.supervision.protocol import EventStream, SupervisorEvent
-from claude_headspace.supervision.stuck import Pulse
 
 DEAF_SECONDS = 15.0
 ALERT_STATE_NAME = "alert-state"
@@ -56,7 +51,7 @@ class Listener:
         settings: ListenerSettings,
         has_input: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
-        pulse: Pulse | None = None,
+        detector: HangDetector | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._settings = settings
@@ -66,7 +61,7 @@ class Listener:
         self._alerts = Alerts(settings.alert_command)
         self._health = HealthWatch(settings.state_directory / ALERT_STATE_NAME, self._alerts)
         self.hangs = Hangs(
-            supervisor, settings.program, settings.beats, has_input, self._has_written, clock, pulse
+            supervisor, settings.beats, has_input, self._has_written, clock, detector
         )
         self._arm_if_running()
 
@@ -78,8 +73,8 @@ class Listener:
     def wait_seconds(self) -> float:
         """How long to wait for an event before calling `on_wake`."""
         deadline = self._heard_tick + DEAF_SECONDS + 0.1
-        if self.hangs.pulse.deadline is not None:
-            deadline = min(deadline, self.hangs.pulse.deadline)
+        if self.hangs.detector.deadline is not None:
+            deadline = min(deadline, self.hangs.detector.deadline)
         return max(0.0, deadline - self._clock())
 
     def on_event(self, event: SupervisorEvent) -> None:
@@ -90,7 +85,7 @@ class Listener:
         elif event.name == "REMOTE_COMMUNICATION":
             if event.values.get("type") == MESSAGE_TYPE:
                 self._record(RestartRecord(**json.loads(event.body)))
-        elif event.values.get("processname") == self._settings.program:
+        elif event.values.get("processname") == WATCHER:
             self._on_state(event.name.removeprefix("PROCESS_STATE_"))
 
     def on_wake(self, overslept_seconds: float) -> None:
@@ -99,18 +94,15 @@ class Listener:
 
     def _on_state(self, state: str) -> None:
         if state == "STARTING":
-            self.hangs.pulse.started(self._clock())
+            self.hangs.detector.started(self._clock())
         elif state in _ENDS:
-            self.hangs.pulse.gone()
+            self.hangs.detector.gone()
 
     def _on_tick(self) -> None:
         self._heard_tick = self._clock()
         self.hangs.listen()
         self._alerts.advance()
-        seen = observe(
-            self._supervisor, self._settings.state_directory, program=self._settings.program
-        )
-        self._health.take(judge(seen))
+        self._health.take(judge(observe(self._supervisor, self._settings.state_directory)))
 
     def _record(self, record: RestartRecord) -> None:
         records = read_restarts(self._history)
@@ -133,12 +125,11 @@ class Listener:
             log.error("%s cannot be written: %s", self._history, error)  # noqa: TRY400
 
     def _log(self, record: RestartRecord) -> None:
-        program = self._settings.program
         if record.outcome == "tried again":
-            log.warning("%s is tried again: %s", program, record.reason)
+            log.warning("%s is tried again: %s", WATCHER, record.reason)
             return
         lived = f"{record.uptime_seconds or 0:.1f} s"
-        ended = f"{program} (pid {record.pid}) ended after {lived}: {record.reason}"
+        ended = f"{WATCHER} (pid {record.pid}) ended after {lived}: {record.reason}"
         if record.outcome == "restarted":
             count = f"{record.attempt} of {record.limit} in {record.window_seconds:g} s"
             log.warning("%s; restart %s", ended, count)
@@ -153,13 +144,13 @@ class Listener:
     def _arm_if_running(self) -> None:
         """Watch a process that started before this listener."""
         try:
-            info = self._supervisor.process(self._settings.program)
-        except (SupervisorUnavailable, SupervisorFault):
+            info = self._supervisor.process(WATCHER)
+        except SupervisorError:
             return
         if not info.is_running:
             return
-        pulse = self.hangs.pulse
-        arm = pulse.armed if self._has_written(info.pid) else pulse.started
+        detector = self.hangs.detector
+        arm = detector.armed if self._has_written(info.pid) else detector.started
         arm(self._clock())
 
 
@@ -193,21 +184,19 @@ def _take_stdout() -> int:
     return protocol
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run as supervisord's event listener."""
-    parser = argparse.ArgumentParser(prog="claude-headspace guard", description=__doc__)
-    parser.add_argument("--program", default=PROGRAM, help="the program to watch")
-    options = parser.parse_args(arguments)
     beats = beats_path()
     if beats is None:
-        parser.error("this is an event listener: only supervisord can start it")
+        print("this is an event listener: only supervisord can start it", file=sys.stderr)
+        return 64
     stream = EventStream(0, _take_stdout())
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s guard: %(message)s"
     )
     supervisor = Supervisor(os.environ["SUPERVISOR_SERVER_URL"].removeprefix("unix://"))
     try:
-        settings = ask_settings(supervisor, beats, options.program)
+        settings = ask_settings(supervisor, beats)
         listener = Listener(supervisor, settings, stream.has_input)
         serve(stream, listener, time.monotonic)
     except HeadspaceError as error:

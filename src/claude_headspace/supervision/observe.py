@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,19 +15,19 @@ from claude_headspace.health.observation import (
     DatabasePing,
     GuardState,
     Observation,
-    Problem,
-    Program,
+    ProgramState,
+    Unanswered,
 )
 from claude_headspace.health.status import WatcherStatus, read_status, status_path
 from claude_headspace.health.verdict import Verdict, judge
 from claude_headspace.hooks import danger
 from claude_headspace.supervision.control import (
-    PROGRAM,
     Supervisor,
     SupervisorFault,
     SupervisorUnavailable,
     connect,
 )
+from claude_headspace.supervision.orphan import is_listed
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
@@ -78,37 +77,25 @@ def database_probe(config: Config) -> DatabaseProbe:
 def observe(
     supervisor: Supervisor,
     state_directory: Path,
-    database: Callable[[], DatabasePing | Problem] | None = None,
-    program: str = PROGRAM,
+    database: Callable[[], DatabasePing | Unanswered] | None = None,
 ) -> Observation:
     """Observe supervisord, the guard, the watcher's status file and Postgres."""
     programs = _programs(supervisor)
-    guard = programs if isinstance(programs, Problem) else ask_guard(supervisor)
+    guard = programs if isinstance(programs, Unanswered) else ask_guard(supervisor)
     now = time.time()
     status = read_status(status_path(state_directory), now)
     return Observation(
         now=now,
         status=status,
-        ended=isinstance(status, WatcherStatus) and not _is_process(status.pid),
+        ended=isinstance(status, WatcherStatus) and not is_listed(status.pid),
         programs=programs,
         guard=guard,
         database=database() if database else None,
         disk=disk_problem(state_directory),
-        watcher=program,
     )
 
 
-def _is_process(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # of another program
-    return True
-
-
-def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
+def ask_guard(supervisor: Supervisor) -> GuardState | Unanswered:
     """The state of the guard's plugin in supervisord, or why there is none."""
     try:
         state = supervisor.call("guard.getState")
@@ -122,15 +109,15 @@ def ask_guard(supervisor: Supervisor) -> GuardState | Problem:
             waiting_ticks=state["waiting_ticks"],
         )
     except SupervisorFault as fault:
-        return Problem(f"supervisord answered {fault}")
+        return Unanswered(f"supervisord answered {fault}")
     except SupervisorUnavailable as error:
-        return Problem(str(error))
+        return Unanswered(str(error))
 
 
-def _programs(supervisor: Supervisor) -> tuple[Program, ...] | Problem:
+def _programs(supervisor: Supervisor) -> tuple[ProgramState, ...] | Unanswered:
     try:
         return supervisor.all_processes()
     except SupervisorFault as fault:
-        return Problem(f"supervisord is being stopped or reloaded ({fault})")
+        return Unanswered(f"supervisord is being stopped or reloaded ({fault})")
     except SupervisorUnavailable as error:
-        return Problem(str(error))
+        return Unanswered(str(error))

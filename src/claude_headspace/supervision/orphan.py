@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from claude_headspace.errors import AlreadyRunning
+from claude_headspace.supervision.instance import try_lock
 
 LOCK_NAME = "watcher.lock"
 _PR_SET_PDEATHSIG = 1
@@ -39,51 +39,48 @@ def die_with_parent() -> Callable[[], bool]:
     return is_orphaned
 
 
+def is_listed(pid: int) -> bool:
+    """Whether there is such a process; an ended one stays listed until its parent reaps it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # of another user
+    return True
+
+
 def kill_with_parent() -> None:
     """Arrange to be killed when the parent dies, on systems that support it."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-class OneWatcher:
-    """A lock that the system releases when the process that holds it ends."""
+@contextmanager
+def only_watcher(state: Path) -> Iterator[None]:
+    """Hold the lock of this state directory, or raise AlreadyRunning.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor: int | None = None
-
-    def try_acquire(self) -> bool:
-        """Take the lock if it is free."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
+    The system releases it when the process ends.
+    """
+    path = state / LOCK_NAME
+    descriptor = try_lock(path)
+    if descriptor is None:
+        raise AlreadyRunning(
+            f"another watcher (pid {_holder(path) or 'unknown'}) is using {state}: "
+            "stop it, or give this one another state.directory"
+        )
+    try:
         # The pid is for people: on a full disk the lock works without it.
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        return True
+        yield
+    finally:
+        os.close(descriptor)
 
-    def acquire(self) -> None:
-        """Take the lock or raise AlreadyRunning."""
-        if not self.try_acquire():
-            raise AlreadyRunning(
-                f"another watcher (pid {self.holder() or 'unknown'}) is using {self._path.parent}: "
-                "stop it, or give this one another state.directory"
-            )
 
-    def release(self) -> None:
-        """Release the lock; harmless if it is not held."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def holder(self) -> int | None:
-        """The pid that the holder wrote into the file."""
-        try:
-            return int(self._path.read_text("ascii"))
-        except (OSError, ValueError):
-            return None
+def _holder(path: Path) -> int | None:
+    try:
+        return int(path.read_text("ascii"))
+    except (OSError, ValueError):
+        return None

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from claude_headspace.events.event import storable
-from claude_headspace.events.work import ToolCall, ToolResult, Usage, Work
+from claude_headspace.events.work import TokenUsage, ToolCall, ToolResult, Work
 from claude_headspace.transcripts.records import ABSENT, Block, MessageBody, Record
 
 # The limit of names and ids, which are index keys; real ones have 30 characters.
@@ -74,7 +74,7 @@ def work_of(record: Record, message: MessageBody, line: bytes) -> Work | None:
     return Work(_agent(record), results=results) if results else None
 
 
-def _usage(message: MessageBody) -> Usage | None:
+def _usage(message: MessageBody) -> TokenUsage | None:
     if message.usage == ABSENT or not message.id or message.model in (None, SYNTHETIC):
         return None
     try:
@@ -83,7 +83,7 @@ def _usage(message: MessageBody) -> Usage | None:
         return None
     if told is None:
         return None
-    return Usage(
+    return TokenUsage(
         _name(message.id), _name(message.model),
         int(told.input_tokens or 0), int(told.output_tokens or 0),
         int(told.cache_read_input_tokens or 0), int(told.cache_creation_input_tokens or 0),

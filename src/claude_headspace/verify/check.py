@@ -12,6 +12,7 @@ from claude_headspace.transcripts.checkpoint import RULES
 from claude_headspace.transcripts.outcomes import Rejected, Turn
 from claude_headspace.verify.compare import differences
 from claude_headspace.verify.expected import Expected, ExpectedBatch, ExpectedRecord
+from claude_headspace.verify.findings import Finding, FindingKind, Report
 from claude_headspace.verify.logged import (
     EventOfTurn,
     Explanation,
@@ -19,7 +20,6 @@ from claude_headspace.verify.logged import (
     LogSide,
     NotedLine,
 )
-from claude_headspace.verify.report import Finding, FindingKind, Report
 
 # Dead letters of a whole line; others are of one of its records.
 _WHOLE_LINE = frozenset({"too_long", "poison", "refused"})

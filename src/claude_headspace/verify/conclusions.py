@@ -8,8 +8,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from claude_headspace.events.taxonomy import SESSION_ENDED, SESSION_REGISTERED
+from claude_headspace.verify.findings import PLACES_TOLD, Finding, Report
 from claude_headspace.verify.logged import LogSide
-from claude_headspace.verify.report import PLACES_TOLD, Finding, Report
 
 # The longest time that a running watcher needs to end a silent session.
 GRACE_SECONDS = 120.0

@@ -9,44 +9,52 @@ from dataclasses import asdict
 from typing import TextIO
 
 from claude_headspace.health.words import counted
-from claude_headspace.verify.report import (
+from claude_headspace.verify.findings import (
     HARMLESS,
     TALLIES,
     Finding,
     FindingKind,
     Report,
-    SessionTally,
 )
 
 # Places of each kind; --json has more.
 PLACES_SHOWN = 20
 
-_LEGEND = """\
-in log: in a file and in the log; repeated: more than once in the files; missing: read, but not in
-the log; unread: not read yet; not captured: of a session that is not registered; file gone, file
-replaced: in the log, but their file, or that part of it, was deleted or rewritten; invented: in the
-log, but in no line of their file
-"""
+_LEGEND = (
+    "in log: in a file and in the log; repeated: more than once in the files; missing: read, but"
+    " not in the log; unread: not read yet; not captured: of a session that is not registered; file"
+    " gone, file replaced: in the log, but their file, or that part of it, was deleted or"
+    " rewritten; invented: in the log, but in no line of their file"
+)
 _REMARKABLE = ("missing", "unread", "rejected", "differs", "invented", "repaired")
-_WIDTHS = {name: max(8, len(name)) + 2 for name in TALLIES}
 
 
-def print_text(report: Report, output: TextIO, *, everything: bool = False) -> None:
-    """Print what was checked, incomplete sessions (or all), findings, and the verdict."""
-    titles = "".join(name.replace("_", " ").rjust(width) for name, width in _WIDTHS.items())
-    output.write(f"{'session':36}{titles}\n")
-    for session, tally in sorted(report.sessions.items()):
-        if everything or any(getattr(tally, name) for name in _REMARKABLE):
-            output.write(_row(str(session), tally))
-    output.write(f"{_row('all sessions', report.totals)}{_LEGEND}\n")
-    lines = [
+def figures(report: Report, *, everything: bool = False) -> list[list[str]]:
+    """Rows of a table: titles, the incomplete sessions (or all), and all sessions together."""
+    named = [(str(session), tally) for session, tally in sorted(report.sessions.items())]
+    shown = [
+        (name, tally)
+        for name, tally in named
+        if everything or any(getattr(tally, each) for each in _REMARKABLE)
+    ]
+    rows = [
+        [*(str(getattr(tally, each)) for each in TALLIES), name]
+        for name, tally in [*shown, ("all sessions", report.totals)]
+    ]
+    return [[*(name.replace("_", " ") for name in TALLIES), "session"], *rows]
+
+
+def conclusions(report: Report) -> list[str]:
+    """What the table means, places, and the verdict."""
+    return [
+        _LEGEND,
+        "",
         *_places(report),
         _summary(report),
         *(f"to be read again: {shown(path)}" for path in report.rewound),
         *map(shown, report.notes),
         verdict(report),
     ]
-    output.writelines(f"{line}\n" for line in lines)
 
 
 def print_json(report: Report, output: TextIO) -> None:
@@ -83,11 +91,6 @@ def _repaired(report: Report) -> str:
     written = report.totals.repaired + report.of_sessions
     were = "was missing and is" if written == 1 else "were missing and are"
     return f"; {counted(written, 'event')} {were} written now" if written else ""
-
-
-def _row(name: str, tally: SessionTally) -> str:
-    numbers = "".join(f"{getattr(tally, each):>{width}}" for each, width in _WIDTHS.items())
-    return f"{name:36}{numbers}\n"
 
 
 def _told(finding: Finding) -> str:

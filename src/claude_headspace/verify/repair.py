@@ -15,8 +15,8 @@ from claude_headspace.config import Config
 from claude_headspace.transcripts.outcomes import Turn
 from claude_headspace.verify.conclusions import lost_events
 from claude_headspace.verify.expected import Expected
+from claude_headspace.verify.findings import Report
 from claude_headspace.verify.logged import LogSide
-from claude_headspace.verify.report import Report
 
 
 @dataclass(slots=True)

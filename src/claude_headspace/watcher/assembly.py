@@ -19,7 +19,7 @@ from claude_headspace.discovery.scanner import Scanner
 from claude_headspace.discovery.work_queue import WorkQueue
 from claude_headspace.health.status import WatcherState, WatcherStatus, status_path
 from claude_headspace.inbox.consumer import InboxConsumer
-from claude_headspace.inbox.done import DoneFiles
+from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.messages import inbox_directory
 from claude_headspace.inbox.queue import InboxQueue
 from claude_headspace.machine import make_machine_id
@@ -41,10 +41,10 @@ from claude_headspace.watcher.presence import Presence
 from claude_headspace.watcher.reading import Reading
 from claude_headspace.watcher.rewinding import Rewinding
 from claude_headspace.watcher.snapshot import Snapshot
-from claude_headspace.watcher.stop import Stop
-from claude_headspace.watcher.summary import Summary
+from claude_headspace.watcher.stop_request import Stop
 from claude_headspace.watcher.unfinished import Unfinished
 from claude_headspace.watcher.unread import Unread
+from claude_headspace.watcher.write_summary import WriteSummary
 
 
 class Parts:
@@ -73,7 +73,9 @@ class Parts:
         )
         self._redaction = Redaction.of(config.privacy)
         self._in_flight = InFlight(config.state.directory)
-        self.summary = Summary(self.log.writer.counters, config.logging.summary_interval_seconds)
+        self.summary = WriteSummary(
+            self.log.writer.counters, config.logging.summary_interval_seconds
+        )
         self._find_files()
         self._take_them_in()
         self._snapshot = self._make_snapshot()

@@ -23,7 +23,7 @@ WORK_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class CurrentWork:
     """The current work, how long it has taken, and how long it may take."""
 
     doing: str
@@ -71,10 +71,10 @@ class Liveness:
         """Announce work that may take this long, until it ends or `beat` is called again."""
         return _Doing(self, what, seconds)
 
-    def announced(self) -> Activity:
+    def announced(self) -> CurrentWork:
         """The current announcement."""
         doing, limit, since = self._current
-        return Activity(doing, self._clock() - since, limit)
+        return CurrentWork(doing, self._clock() - since, limit)
 
     def tell(self) -> None:
         """Send one beat. Overdue must be seen twice, because the process may have slept."""

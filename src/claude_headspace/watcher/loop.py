@@ -27,7 +27,7 @@ from claude_headspace.watcher.pause import Pause
 from claude_headspace.watcher.presence import Presence
 from claude_headspace.watcher.reading import Reading
 from claude_headspace.watcher.rewinding import Rewinding
-from claude_headspace.watcher.stop import Stop
+from claude_headspace.watcher.stop_request import Stop
 from claude_headspace.watcher.unfinished import Unfinished
 from claude_headspace.watcher.unread import Unread
 

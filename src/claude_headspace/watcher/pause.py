@@ -8,7 +8,7 @@ import time
 from claude_headspace.discovery.notifier import Waker
 from claude_headspace.errors import StopRequested
 from claude_headspace.watcher.heartbeat import Heartbeat
-from claude_headspace.watcher.stop import Stop
+from claude_headspace.watcher.stop_request import Stop
 
 _SLICE_SECONDS = 0.5
 

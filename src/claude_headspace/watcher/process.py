@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 from claude_headspace.config import Config, load_config
 from claude_headspace.errors import HeadspaceError, StateUnusable
 from claude_headspace.hooks.danger import settings_paths, warnings
 from claude_headspace.logs import configure_logging
-from claude_headspace.supervision.orphan import LOCK_NAME, OneWatcher, die_with_parent
+from claude_headspace.supervision.orphan import die_with_parent, only_watcher
 from claude_headspace.watcher.assembly import Parts
 
 logger = logging.getLogger("claude_headspace.watcher")
@@ -27,18 +25,6 @@ def _make(config: Config, is_orphaned: Callable[[], bool]) -> Parts:
         raise StateUnusable(
             f"{directory} cannot be written: {error}: free space or set another state.directory"
         ) from error
-
-
-@contextlib.contextmanager
-def _only_one(directory: Path) -> Iterator[None]:
-    """Hold the lock of this state directory, or raise AlreadyRunning."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = OneWatcher(directory / LOCK_NAME)
-    lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _run(config: Config, parts: Parts) -> None:
@@ -70,7 +56,8 @@ def main() -> int:
     try:
         config = load_config()
         configure_logging(config.logging.level)
-        with _only_one(config.state.directory):
+        config.state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with only_watcher(config.state.directory):
             _run(config, _make(config, is_orphaned))
     except HeadspaceError as error:
         configure_logging("INFO")

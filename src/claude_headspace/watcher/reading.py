@@ -9,7 +9,7 @@ from claude_headspace.capture.pipeline import Capture
 from claude_headspace.capture.sources import ActiveSource, Sources
 from claude_headspace.discovery.listing import look
 from claude_headspace.discovery.recent import Recent
-from claude_headspace.discovery.work_queue import Waiting, WorkQueue
+from claude_headspace.discovery.work_queue import UnreadFile, WorkQueue
 from claude_headspace.quarantine import Quarantine
 from claude_headspace.transcripts.tailer import SLOW_SECONDS
 from claude_headspace.watcher.boundary import Boundary
@@ -66,7 +66,7 @@ class Reading:
         self.recent.note(source.path)
         self.archiver.note(source.stored.id, source.path)
         if step.more or source.unread != step.unfinished:
-            waiting = Waiting(source.file.mtime_ns, source.unread)
+            waiting = UnreadFile(source.file.mtime_ns, source.unread)
             self.work_queue.add_backlog(source.path, waiting)
             return
         self.work_queue.finish(source.path, source.stamp)

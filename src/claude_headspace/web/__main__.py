@@ -17,12 +17,7 @@ from claude_headspace.health.status import WatcherStatus, read_status, status_pa
 from claude_headspace.read.connection import ReadPool
 from claude_headspace.store.search_index import SearchIndex
 from claude_headspace.supervision.alerts import Alerts
-from claude_headspace.supervision.control import (
-    Supervisor,
-    SupervisorFault,
-    SupervisorUnavailable,
-    connect,
-)
+from claude_headspace.supervision.control import Supervisor, SupervisorError, connect
 from claude_headspace.supervision.orphan import parent_check
 from claude_headspace.web.app import create_app
 from claude_headspace.web.feed import Feed
@@ -98,7 +93,7 @@ def _make_way_for_a_successor(supervisor: Supervisor) -> None:
 def _answers(supervisor: Supervisor) -> bool:
     try:
         supervisor.call("supervisor.getState")
-    except (SupervisorUnavailable, SupervisorFault):
+    except SupervisorError:
         return False
     return True
 

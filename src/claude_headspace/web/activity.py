@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from flask import Blueprint, url_for
+from flask import Blueprint
 
 from claude_headspace.read.activity import FINE, Lane, activity_in
 from claude_headspace.read.buckets import Buckets, cut
@@ -16,7 +16,8 @@ from claude_headspace.read.sessions import Session, find_sessions
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import WIDTH, bars_of
 from claude_headspace.web.filters import chips_of
-from claude_headspace.web.frame import as_of, frame, page, with_query
+from claude_headspace.web.frame import as_of, frame, page
+from claude_headspace.web.links import address, with_query
 from claude_headspace.web.words import local, minute
 
 view = Blueprint("activity", __name__)
@@ -38,13 +39,18 @@ class ActivityQuestion:
 
 @dataclass(frozen=True, slots=True)
 class DrawnLane:
-    """A session as a row on the time axis: x and width of what is drawn."""
+    """A session as a row on the time axis: x and width of what is drawn.
+
+    `live`: its last span goes on. `stalled`: since then nothing came of it.
+    """
 
     session: Session
     told: str
     spans: list[tuple[float, float]]
     waits: list[tuple[float, float]]
     prompts: list[float]
+    live: bool
+    stalled: tuple[float, float] | None
 
 
 @view.get("/activity")
@@ -73,7 +79,7 @@ def show() -> str:
         "activity.html", "activity", as_of=moment, asked=asked,
         title=_title(asked.range, start), done=done,
         charts=charts, ranges=RANGES, buckets=buckets, hours=_hours(buckets),
-        lanes=[_drawn(lane, sessions[lane.agent_id], buckets) for lane in done.lanes],
+        lanes=[_drawn(lane, sessions[lane.agent_id], buckets, now) for lane in done.lanes],
         now_at=round(buckets.share(now) * WIDTH, 1) if start <= now < end else None,
         earlier=with_query(at=(start - timedelta(hours=1)).isoformat()),
         later=with_query(at=end.isoformat()) if end < now else None,
@@ -129,7 +135,7 @@ def _zoom(asked: ActivityQuestion, since: datetime, until: datetime) -> str:
     """The link of a bar: one range deeper; in an hour, the events."""
     if asked.range in SMALLER:
         return with_query(range=SMALLER[asked.range], at=since.isoformat())
-    return url_for("events.show", since=since.isoformat(), until=until.isoformat())
+    return address("events.show", since=since.isoformat(), until=until.isoformat())
 
 
 def _title(range_: Range, start: datetime) -> str:
@@ -150,14 +156,19 @@ def _hours(buckets: Buckets, count: int = 12) -> list[str]:
     return [f"{at.day} {at:%b}" if days else f"{at:%H:%M}" for at in moments]
 
 
-def _drawn(lane: Lane, session: Session, buckets: Buckets) -> DrawnLane:
+def _drawn(lane: Lane, session: Session, buckets: Buckets, now: datetime) -> DrawnLane:
     def place(span: tuple[datetime, datetime]) -> tuple[float, float]:
-        left, right = (buckets.share(moment) * WIDTH for moment in span)
+        left, right = (buckets.share(min(moment, now)) * WIDTH for moment in span)
         return round(left, 1), round(max(2.0, right - left), 1)
 
     told = ", ".join(f"{minute(start)} to {minute(end)}" for start, end in lane.spans[:20])
+    kind, last = session.state.kind, lane.spans[-1][1]
+    stalled = kind == "stalled" and last < now and buckets.start <= now < buckets.end
+    told += ", stalled since" * stalled
     return DrawnLane(
         session, f"Working {told}", [place(span) for span in lane.spans],
         [place(span) for span in lane.waits],
         [round(buckets.share(at) * WIDTH, 1) for at in lane.prompts],
+        kind == "work" and buckets.start <= now < buckets.end,
+        place((last, now)) if stalled else None,
     )  # fmt: skip

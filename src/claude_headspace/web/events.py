@@ -7,25 +7,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, render_template, request
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.read.buckets import FIRST, Buckets, cut
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.cut_json import read_cut
 from claude_headspace.read.events import find_event
 from claude_headspace.read.happening_kinds import ACTORS, KINDS, kind_and_actor
 from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings, tally
 from claude_headspace.read.sessions import find_sessions
-from claude_headspace.read.telling import telling
+from claude_headspace.read.telling import line_of
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import bars_of
 from claude_headspace.web.filters import chips_of, facet_of, period_chips
-from claude_headspace.web.frame import as_of, frame, page, with_query
+from claude_headspace.web.frame import as_of, frame, page
+from claude_headspace.web.links import address, with_query
 
 view = Blueprint("events", __name__)
 TITLES = {"type": "Type", "actor": "Actor", "project": "Project", "host": "Host"}
 CHART = timedelta(hours=3)
+# Parts of three minutes and one more, since edges are round times.
+MOST_BARS = 61
 UNCOUNTED_KINDS, UNCOUNTED_ACTORS = dict.fromkeys(KINDS), dict.fromkeys(ACTORS)
 COLOURS = {
     "prompt": "you", "declined": "you", "interrupted": "you", "tool failed": "bad",
@@ -48,8 +50,8 @@ class Row:
     def payload(self) -> str:
         """The address of the whole payload."""
         if self.what.event_id is not None:
-            return url_for("events.show_one", event_id=self.what.event_id)
-        return url_for("session.show_call", uuid=self.what.session, call_id=self.what.call_id or "")
+            return address("events.show_one", event_id=self.what.event_id)
+        return address("session.show_call", uuid=self.what.session, call_id=self.what.call_id or "")
 
 
 @view.get("/events")
@@ -92,7 +94,8 @@ def _stretch(asked: HappeningQuestion, rows: Sequence[Happening]) -> Buckets:
     newest = rows[0].at if rows else datetime.now(UTC)
     end = max(FIRST, asked.until or max(newest, asked.since or newest))
     span = end - max(asked.since, FIRST) if asked.since else CHART / 3
-    return cut(end - 3 * max(span, timedelta(minutes=1)), end + timedelta(seconds=1))
+    start = end - 3 * max(span, timedelta(minutes=1))
+    return cut(start, end + timedelta(seconds=1), MOST_BARS)
 
 
 def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
@@ -106,7 +109,7 @@ def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
         title = session.title if session else what.session[:8]
         lead, text = "", what.text
         if what.tool is not None:
-            told = telling(what.tool, read_cut(what.text), what.directory or "")
+            told = line_of(what.tool, what.text, what.directory or "")
             lead, text = told.name, f"{told.text} {told.aside}".rstrip()
         rows.append(Row(what, title, lead, text, what.tool is not None, COLOURS.get(what.kind, "")))
     return rows

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from claude_headspace.read.exchange import Exchange, Item, Step, Stray, Words
 from claude_headspace.read.sessions import Session
-from claude_headspace.read.telling import telling
+from claude_headspace.read.telling import line_of
 from claude_headspace.web.words import length, moment
 
 _OUTCOMES = {None: "no result", "ok": "", "error": "failed", "denied": "declined"}
@@ -42,7 +42,7 @@ def _items(items: Sequence[Item], session: Session, indent: str = "") -> Iterato
 
 def _line(step: Step, session: Session) -> str:
     call = step.call
-    told = telling(call.tool, call.given, session.directory)
+    told = line_of(call.tool, call.asked, session.directory)
     outcome = _OUTCOMES.get(call.outcome, call.outcome or "")
     ended = ", ".join(filter(None, (outcome, length(call.seconds))))
     return f"{told.name} `{told.text.replace('`', '’')}` {told.aside}".rstrip() + f" ({ended})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from claude_headspace.web.frame import with_query
+from claude_headspace.web.links import with_query
 from claude_headspace.web.words import moment, place
 
 

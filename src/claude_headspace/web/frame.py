@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Flask, current_app, render_template, request, url_for
+from flask import Blueprint, Flask, current_app, render_template, request
 from markupsafe import Markup
 
 from claude_headspace.health.verdict import Verdict
@@ -19,6 +17,7 @@ from claude_headspace.health.words import format_bytes
 from claude_headspace.read.connection import Reader, ReadPool
 from claude_headspace.read.sessions import needing
 from claude_headspace.web import markdown, words
+from claude_headspace.web.links import address, asset, with_query
 from claude_headspace.web.problems import Problem
 from claude_headspace.web.strip import Strip, strip_of
 
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 EXTENSION = "claude_headspace.pages"
 _SEEN = "claude_headspace.verdict"
 VERDICT_SECONDS = 1.0
+# The script of a page requests a newer strip within seconds.
+PAGE_SECONDS = 5.0
 THEMES = ("light", "dark")
 VIEWS = (("now", "Now"), ("sessions", "Sessions"), ("events", "Events"), ("activity", "Activity"))
 
@@ -54,6 +55,7 @@ def add_pages(app: Flask, frame: Frame) -> None:
     app.jinja_env.filters.update(_FILTERS)
     app.jinja_env.globals.update(
         asset=asset,
+        url_for=address,
         with_query=with_query,
         watched=lambda: [str(path) for path in frame.config.claude.projects_path],
     )
@@ -93,43 +95,18 @@ def page(template: str, view: str, **values: Any) -> str:
 def _around() -> dict[str, Any]:
     theme = request.cookies.get("theme")
     return {
-        "strip": health_strip(),
+        "strip": health_strip(PAGE_SECONDS),
         "theme": theme if theme in THEMES else "",
         "keys_off": request.cookies.get("keys") == "off",
     }
 
 
-def health_strip() -> Strip:
-    """The verdict of this second in words; all open pages share it."""
+def health_strip(seconds: float = VERDICT_SECONDS) -> Strip:
+    """The verdict in words, at most so many seconds old; all open pages share it."""
     seen = current_app.extensions.get(_SEEN)
-    if seen is None or time.monotonic() - seen[0] > VERDICT_SECONDS:
+    if seen is None or time.monotonic() - seen[0] > seconds:
         seen = current_app.extensions[_SEEN] = time.monotonic(), frame().verdict()
     return strip_of(seen[1], time.time())
-
-
-def asset(name: str) -> str:
-    """The address of a static file, which changes with its contents."""
-    return url_for("pages.static", filename=name, v=_fingerprint(name))
-
-
-def _fingerprint(name: str) -> str:
-    if name not in _FINGERPRINTS:
-        contents = (Path(__file__).parent / "static" / name).read_bytes()
-        _FINGERPRINTS[name] = hashlib.blake2s(contents, digest_size=6).hexdigest()
-    return _FINGERPRINTS[name]
-
-
-_FINGERPRINTS: dict[str, str] = {}
-
-
-def with_query(endpoint: str = "", /, **changes: Any) -> str:
-    """This view with other filters: None removes one, a list gives it several values."""
-    query: dict[str, Any] = {name: request.args.getlist(name) for name in request.args}
-    query.pop("cursor", None)
-    query.update(changes)
-    kept = {name: value for name, value in query.items() if value not in (None, [], "")}
-    given: Mapping[str, Any] = request.view_args or {}
-    return url_for(endpoint or request.endpoint or "now.show", **{**given, **kept})
 
 
 def told(problem: Problem) -> str:

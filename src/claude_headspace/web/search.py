@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, render_template, request
 
 from claude_headspace.errors import BadQuestion
 from claude_headspace.read.connection import Reader
@@ -18,7 +18,8 @@ from claude_headspace.read.sessions import Session, find_sessions
 from claude_headspace.read.stretches import LOOK_SECONDS
 from claude_headspace.web.api import read_question
 from claude_headspace.web.filters import Facet, chips_of, choose, facet_of, period_chips
-from claude_headspace.web.frame import frame, page, with_query
+from claude_headspace.web.frame import frame, page
+from claude_headspace.web.links import address, with_query
 from claude_headspace.web.words import counted
 
 view = Blueprint("search", __name__)
@@ -119,11 +120,11 @@ def _by_session(
 def _address(hit: Hit) -> str:
     """The address of a hit in its session."""
     if hit.call:
-        return url_for("session.show", uuid=hit.session, call=hit.call, _anchor=f"c{hit.call}")
+        return address("session.show", uuid=hit.session, call=hit.call, _anchor=f"c{hit.call}")
     if hit.source is not None:
         at, anchor = int(hit.timestamp.timestamp()), f"t{hit.source}-{hit.id}"
-        return url_for("session.show", uuid=hit.session, at=at, _anchor=anchor)
-    return url_for("session.show", uuid=hit.session, event=hit.id, _anchor=f"e{hit.id}")
+        return address("session.show", uuid=hit.session, at=at, _anchor=anchor)
+    return address("session.show", uuid=hit.session, event=hit.id, _anchor=f"e{hit.id}")
 
 
 @view.get("/search/elsewhere")

@@ -44,7 +44,7 @@ class Entrance:
             await self._pages(scope, receive, send)  # type: ignore[arg-type]
 
 
-class Server(uvicorn.Server):
+class PageServer(uvicorn.Server):
     """Uvicorn's server, but a signal ends it at once, and it does no work while idle."""
 
     @contextmanager
@@ -73,4 +73,4 @@ def serve(entrance: Entrance, listening: socket.socket) -> None:
         proxy_headers=False,
         server_header=False,
     )
-    Server(settings).run(sockets=[listening])
+    PageServer(settings).run(sockets=[listening])

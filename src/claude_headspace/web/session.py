@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,13 +23,15 @@ from claude_headspace.read.lines import Transcripts, answered_in, asked_in, fail
 from claude_headspace.read.outline import Outline, read_outline
 from claude_headspace.read.selection import find_session
 from claude_headspace.read.sessions import Session, one_session
-from claude_headspace.read.telling import Telling, diff, telling
+from claude_headspace.read.telling import diff, line_of, telling
 from claude_headspace.read.tools import Call, models_of, one_call
+from claude_headspace.web.entries import entries_of
 from claude_headspace.web.export import as_markdown
 from claude_headspace.web.frame import as_of, frame, page
 from claude_headspace.web.words import waited
 
 view = Blueprint("session", __name__)
+_WHOLE = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SHOWN_CALLS = 6
 FOLDED_RUN = 8
 SHOWN_OUTPUT = 200_000
@@ -46,8 +49,9 @@ def show(uuid: str) -> str:
         moment = as_of(reader)
         session = _find(reader, uuid, now)
         outline = read_outline(reader, session.id)
-        pages = outline.pages()
-        call = one_call(reader, session.uuid, request.args.get("call", ""))
+        pages = outline.pages
+        asked = request.args.get("call")
+        call = one_call(reader, session.uuid, asked) if asked else None
         number = _page_number(outline, session, call)
         files = Transcripts(reader)
         found = read_page(reader, session.id, outline, number, files if shows == "all" else None)
@@ -55,10 +59,11 @@ def show(uuid: str) -> str:
         models = models_of(reader, session.uuid)
         kept = kept_of(reader, session.uuid)
         originals = {uuid: one_session(reader, UUID(uuid), now) for uuid, _ in outline.copies}
+    shows = shows if shows in SHOWS else "all"
     return page(
         "session.html", "sessions", as_of=moment, session=session, outline=outline,
-        found=found, models=models,
-        kept=kept, originals=originals, shows=shows if shows in SHOWS else "all", now=now,
+        found=found, models=models, entries=entries_of(outline.prompts, shows),
+        kept=kept, originals=originals, shows=shows, now=now,
         before=pages[number - 1] if number else (), number=number,
         after=pages[number + 1] if number + 1 < len(pages) else (), runs=runs, line=line_of,
         outcome=partial(outcome_of, failures, now, session.ended_at is not None),
@@ -72,7 +77,7 @@ def export(uuid: str) -> Response:
     with frame().pool.reading() as reader:
         session = _find(reader, uuid, datetime.now(UTC))
         outline = read_outline(reader, session.id)
-        pages = range(max(1, len(outline.pages())))
+        pages = range(max(1, len(outline.pages)))
         found = [each for n in pages for each in read_page(reader, session.id, outline, n)]
     redactor = make_redactor(frame().config.privacy.patterns)
     response = Response(redactor.redact(as_markdown(session, found))[0])
@@ -82,14 +87,15 @@ def export(uuid: str) -> Response:
 
 
 def _find(reader: Reader, name: str, now: datetime) -> Session:
-    found = one_session(reader, UUID(find_session(reader, name).uuid), now)
+    uuid = name if _WHOLE.fullmatch(name) else find_session(reader, name).uuid
+    found = one_session(reader, UUID(uuid), now)
     if found is None:
         raise SelectionError(f"the log has no session {name}")
     return found
 
 
 def _page_number(outline: Outline, session: Session, call: Call | None) -> int:
-    pages = outline.pages()
+    pages = outline.pages
     if call is not None:
         return max(0, sum(prompts[0].at <= call.at for prompts in pages) - 1)
     if at := request.args.get("at", type=int):
@@ -141,11 +147,6 @@ def _fold_words(steps: Sequence[Step]) -> str:
         names[name] = names.get(name, 0) + 1
     listed = ", ".join(f"{number} {name}" for name, number in names.items())
     return f"{listed}, all succeeded"
-
-
-def line_of(call: Call, session: Session) -> Telling:
-    """The line of a call, with paths relative to the session's folder."""
-    return telling(call.tool, call.given, session.directory)
 
 
 def _failures(files: Transcripts, found: Sequence[Exchange]) -> dict[str, str]:

@@ -16,7 +16,8 @@ from claude_headspace.read.sessions import Session, SessionQuestion, list_sessio
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import Bars, bars_of
 from claude_headspace.web.filters import chips_of, facet_of, period_chips
-from claude_headspace.web.frame import as_of, frame, page, with_query
+from claude_headspace.web.frame import as_of, frame, page
+from claude_headspace.web.links import with_query
 from claude_headspace.web.words import local
 
 view = Blueprint("sessions", __name__)
@@ -32,17 +33,19 @@ def show() -> str:
     with frame().pool.reading() as reader:
         moment = as_of(reader)
         found = list_sessions(reader, asked)
-        count, counts = count_sessions(reader, asked, now)
-        every = reader.value("SELECT count(*) FROM agents")
-        nearest = list_sessions(reader, SessionQuestion(limit=1)).rows if not count else ()
+        counts = count_sessions(reader, asked, now)
+        every = counts.of
+        if asked.q or asked.since or asked.until:
+            every = reader.value("SELECT count(*) FROM agents")
+        nearest = () if counts.fitting else list_sessions(reader, SessionQuestion(limit=1)).rows
         chart = _chart(reader, asked, now)
         branches = branches_of(reader, [row.uuid for row in found.rows])
     return page(
         "sessions.html", "sessions", as_of=moment, asked=asked, found=found,
-        count=count, every=every, branches=branches,
+        count=counts.fitting, every=every, branches=branches,
         days=_by_day(found.rows, asked.sort), chart=chart, nearest=nearest,
         facets=[
-            facet_of(name, title, counts[name], getattr(asked, name))
+            facet_of(name, title, counts.facets[name], getattr(asked, name))
             for name, title in TITLES.items()
         ],
         chips=[*period_chips(asked.since, asked.until), *chips_of(asked, TITLES)],

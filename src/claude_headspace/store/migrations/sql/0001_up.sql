@@ -136,11 +136,11 @@ CREATE INDEX ix_events_project_id_timestamp ON events (project_id, timestamp);
 CREATE INDEX ix_events_timestamp ON events (timestamp);
 CREATE INDEX ix_events_turn_id ON events (turn_id) WHERE turn_id IS NOT NULL;
 
--- Writes events in the order given, each in a transaction of its own, in one round trip.
--- Only the last commit waits for the disk when the session says synchronous_commit = off; it
--- flushes the others with it. outcomes: w written, a again (the same key from the same source and
--- offset: a line read once more after a crash), d duplicate (the key from anywhere else); in
--- capitals when the key stands under another session too (a copied turn).
+-- Writes events in the given order, each in its own transaction, in one round trip. If the session
+-- sets synchronous_commit = off, only the last commit waits for the disk, and flushes the others.
+-- outcomes: w written, a again (the same key from the same source and offset: a line read again
+-- after a crash), d duplicate (the key from anywhere else); in upper case if another session has
+-- the key, too (a copied turn).
 CREATE PROCEDURE write_events(
     keys uuid[], sessions uuid[], types text[], times timestamptz[], payloads text[],
     notes text[], projects int[], agents int[], commands int[], turns int[],

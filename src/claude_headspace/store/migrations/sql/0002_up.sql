@@ -12,7 +12,7 @@ ALTER TABLE source_positions ADD COLUMN reread_state TEXT DEFAULT '' NOT NULL;
 CREATE INDEX ix_source_positions_rules ON source_positions (host, rules);
 ALTER TABLE events ADD COLUMN retracted_at TIMESTAMPTZ;
 
--- An event that is written again is one that today's rules make: it is retracted no longer.
+-- An event that is written again is one that the current rules make: it is no longer retracted.
 CREATE OR REPLACE PROCEDURE write_events(
     keys uuid[], sessions uuid[], types text[], times timestamptz[], payloads text[],
     notes text[], projects int[], agents int[], commands int[], turns int[],

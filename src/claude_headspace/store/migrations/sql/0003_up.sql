@@ -8,7 +8,7 @@ CREATE TABLE registration_hosts (
 );
 ALTER TABLE registrations ADD COLUMN host TEXT;
 
--- Of several hosts it is not known which of them applied what: each does it again.
+-- It is unknown which of several hosts has applied a registration: each applies it again.
 INSERT INTO registration_hosts (host, session_uuid, generation)
 SELECT sole.host, r.session_uuid, r.applied
 FROM registrations r CROSS JOIN

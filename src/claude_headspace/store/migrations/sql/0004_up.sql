@@ -17,7 +17,7 @@ WHERE counts ? 'salvaged';
 UPDATE events SET annotations = annotations - 'salvaged' || '{"rescued": true}'
 WHERE annotations ? 'salvaged';
 
--- Programs that read the log by its old names go on working.
+-- For programs that read the log under its old names.
 CREATE VIEW source_positions AS SELECT id, host, path, committed_offset AS settled_bytes, device,
     inode, mtime_ns, checksum, head, tail, counts, sessions, state, rules, reread_bytes,
     reread_state, updated_at FROM checkpoints;

@@ -39,7 +39,7 @@ CREATE TABLE archive_pieces (
     content BYTEA NOT NULL,
     CONSTRAINT pk_archive_pieces PRIMARY KEY (source_id, generation, start)
 );
--- The content is compressed already.
+-- The content is already compressed.
 ALTER TABLE archive_pieces ALTER COLUMN content SET STORAGE EXTERNAL;
 
 CREATE TABLE tombstones (

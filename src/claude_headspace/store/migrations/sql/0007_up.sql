@@ -22,7 +22,7 @@ CREATE TABLE search_due (
     CONSTRAINT pk_search_due PRIMARY KEY (event_id)
 );
 
--- What the index made of an event ends with the event: it holds its words.
+-- Index entries contain words of their event, and are deleted with it.
 CREATE FUNCTION forget_in_search() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM search_parts s USING gone WHERE s.event_id = gone.id;
@@ -31,7 +31,7 @@ END $$;
 CREATE TRIGGER forget_in_search AFTER DELETE ON events
 REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION forget_in_search();
 
--- Of a text that is revised after it was indexed.
+-- For a text that is revised after it was indexed.
 CREATE FUNCTION revise_in_search() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO search_due (event_id) VALUES (new.id) ON CONFLICT DO NOTHING;
@@ -41,7 +41,7 @@ CREATE TRIGGER revise_in_search AFTER UPDATE OF payload ON events FOR EACH ROW
 WHEN (old.payload ->> 'text' IS DISTINCT FROM new.payload ->> 'text')
 EXECUTE FUNCTION revise_in_search();
 
--- Roles belong to the server: another of its databases may have made this one, or make it now.
+-- Roles belong to the server: another of its databases may have created this one, or do it now.
 DO $$
 DECLARE
     place text := quote_ident(current_schema());

@@ -1,10 +1,10 @@
--- The views over calls of tools and models; {projects} tells of projects and their hosts.
+-- Views of tool calls and model calls; {projects} has projects and their hosts.
 CREATE VIEW model_usage AS
     SELECT t.*, (t.started_at)::date AS day, p.host, p.path AS project, a.project_id
     FROM model_calls t LEFT JOIN agents a ON a.session_uuid = t.session_uuid
     LEFT JOIN {projects} p ON p.id = a.project_id;
 
--- A call that is repeated by a fork counts once, unless nothing else tells of it.
+-- A call that a fork repeats counts once, unless only the fork has it.
 CREATE VIEW tool_usage AS
     SELECT t.*, (t.started_at)::date AS day, p.host, p.path AS project, a.project_id,
         extract(epoch FROM t.ended_at - t.started_at)::float8 AS seconds

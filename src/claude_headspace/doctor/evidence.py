@@ -9,14 +9,14 @@ from typing import Literal
 
 from claude_headspace.config import Config
 from claude_headspace.health.verdict import Verdict
-from claude_headspace.hooks.report import HookStatus
-from claude_headspace.hooks.settings import Version
+from claude_headspace.hooks.configured import HookStatus
+from claude_headspace.hooks.entries import Version
 
 Level = Literal["ok", "warning", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Advice:
     """One sentence about one thing, and the remedy if something is wrong."""
 
     level: Level
@@ -25,7 +25,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Installation:
     """The installation and the system, independent of the configuration.
 
     `refusals`: why this installation cannot start anything.
@@ -64,10 +64,14 @@ class Disk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claude:
-    """Claude Code's installation and configuration, and where it writes."""
+    """Claude Code's installation and configuration, and where it writes.
+
+    `written_by`: how many of the newest transcripts each version wrote to last.
+    """
 
     version: Version | None
     roots: tuple[Root, ...]
+    written_by: Mapping[str, int]
     folders: int
     watch_limit: int | None
     cleanup_days: int
@@ -76,7 +80,7 @@ class Claude:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class DatabaseFacts:
     """The database's report on itself; `problem` says why there is none."""
 
     server_version: int = 0
@@ -86,11 +90,11 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class Running:
     """The running instance: health, the log, the page's port, the service."""
 
     verdict: Verdict
-    log: Log
+    log: DatabaseFacts
     port_problem: str = ""
     service_problems: tuple[str, ...] = ()
 
@@ -99,8 +103,8 @@ class Instance:
 class Facts:
     """All facts; without a valid configuration, only those of the machine."""
 
-    machine: Machine
+    installation: Installation
     config: Config | None = None
     disk: Disk | None = None
     claude: Claude | None = None
-    instance: Instance | None = None
+    running: Running | None = None

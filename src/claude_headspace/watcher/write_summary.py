@@ -10,7 +10,7 @@ from claude_headspace.store.results import WriteCounters
 logger = logging.getLogger(__name__)
 
 
-class Summary:
+class WriteSummary:
     """Logs what the writer has done since the last summary."""
 
     def __init__(self, counters: WriteCounters, interval_seconds: float) -> None:

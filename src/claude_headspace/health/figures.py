@@ -6,10 +6,12 @@ from typing import Any
 
 from claude_headspace.health.measures import Measures
 from claude_headspace.health.observation import (
+    GUARD,
+    WATCHER,
     DatabasePing,
     GuardState,
     Observation,
-    Problem,
+    Unanswered,
 )
 from claude_headspace.health.status import StatusProblem, WatcherStatus
 from claude_headspace.health.words import local_time
@@ -26,7 +28,7 @@ def checks(seen: Observation) -> dict[str, dict[str, Any]]:
 
 
 def _watcher_check(seen: Observation) -> dict[str, Any]:
-    program = seen.find(seen.watcher)
+    program = seen.find(WATCHER)
     running = program.is_running if program else seen.is_beating
     check: dict[str, Any] = {
         "running": running,
@@ -73,13 +75,13 @@ def _figures(seen: Observation, status: WatcherStatus) -> dict[str, Any]:
 
 
 def _guard_check(seen: Observation) -> dict[str, Any]:
-    listener = seen.find(seen.listener)
+    listener = seen.find(GUARD)
     check: dict[str, Any] = {
         "alive": bool(listener and listener.is_running) and _enforces(seen.guard),
         "listener": listener.state if listener else None,
         "enforcer": "working" if _enforces(seen.guard) else "missing or broken",
     }
-    if isinstance(seen.guard, Problem):
+    if isinstance(seen.guard, Unanswered):
         return check
     return check | {
         "restarts_in_window": seen.guard.restarts,
@@ -88,12 +90,12 @@ def _guard_check(seen: Observation) -> dict[str, Any]:
     }
 
 
-def _enforces(guard: GuardState | Problem) -> bool:
+def _enforces(guard: GuardState | Unanswered) -> bool:
     return isinstance(guard, GuardState) and not guard.broken
 
 
 def _supervisor_check(seen: Observation) -> dict[str, Any]:
-    if isinstance(seen.programs, Problem):
+    if isinstance(seen.programs, Unanswered):
         return {"answers": False, "problem": seen.programs.detail}
     return {"answers": True, "programs": {each.name: each.state for each in seen.programs}}
 
@@ -101,6 +103,6 @@ def _supervisor_check(seen: Observation) -> dict[str, Any]:
 def _database_check(seen: Observation) -> dict[str, Any]:
     if isinstance(seen.database, DatabasePing):
         return {"reachable": True, "round_trip_seconds": round(seen.database.seconds, 6)}
-    if isinstance(seen.database, Problem):
+    if isinstance(seen.database, Unanswered):
         return {"reachable": False, "problem": seen.database.detail}
     return {"reachable": None}

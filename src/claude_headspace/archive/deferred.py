@@ -14,7 +14,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Due(Generic[K, V]):
+class Deferred(Generic[K, V]):
     """Each key is due once, `delay` seconds after it was added."""
 
     def __init__(self, delay: float, most: int = MOST) -> None:

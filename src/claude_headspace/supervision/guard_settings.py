@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_headspace.errors import ConfigError
+from claude_headspace.health.observation import WATCHER
 from claude_headspace.supervision.guarded import MARK
 
 RESTARTS_DEFAULT = 5
@@ -19,10 +20,9 @@ class GuardSettings:
     `problem` says why they cannot be read now.
     """
 
-    def __init__(self, supervisord: Any, program: str) -> None:
+    def __init__(self, supervisord: Any) -> None:
         self._supervisord = supervisord
         self._log = supervisord.options.logger
-        self._program = program
         self._stop_seconds: float | None = None
         self.problem = ""
         self.restarts = RESTARTS_DEFAULT
@@ -53,7 +53,7 @@ class GuardSettings:
     def apply(self, group_config: Any) -> None:
         """Set supervisord's own settings of the program."""
         for config in group_config.process_configs:
-            if config.name == self._program:
+            if config.name == WATCHER:
                 config.startretries = self.restarts
                 config.environment = {**(config.environment or {}), MARK: "1"}
                 if self._stop_seconds is not None:

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import click
 
-from claude_headspace.archive.check import proven_files
 from claude_headspace.archive.file import ArchivedFile, open_kept
 from claude_headspace.archive.pieces import Pieces
+from claude_headspace.archive.proof import proven_files
 from claude_headspace.config import Config
 from claude_headspace.discovery.listing import is_transcript, look, sweep, unreadable
 from claude_headspace.embedded.location import database_url
@@ -27,10 +27,9 @@ from claude_headspace.store.version import require_schema
 from claude_headspace.verify.check import FileCheck
 from claude_headspace.verify.conclusions import conclude
 from claude_headspace.verify.expected import Expected
+from claude_headspace.verify.findings import Finding, Report
 from claude_headspace.verify.logged import LogSide
-from claude_headspace.verify.output import print_json, print_text
 from claude_headspace.verify.repair import Repair, agreed
-from claude_headspace.verify.report import Finding, Report
 
 APPLICATION_NAME = "claude-headspace verify"
 # Comparing a large log takes long on the server.
@@ -43,37 +42,27 @@ def run_verify(
     *,
     repair: bool = False,
     yes: bool = False,
-    as_json: bool = False,
-    everything: bool = False,
-    output: TextIO | None = None,
     terminal: TextIO | None = None,
     answers: TextIO | None = None,
-) -> int:
-    """Check, report, and return the exit status: 0 if the log is complete.
+) -> Report:
+    """Compare all transcripts, or those of one session, with the log.
 
     `repair` writes missing events, with `yes` without asking; questions go to `terminal`, answers
-    come from `answers`. `everything`: the text also lists complete sessions.
-    Raises DatabaseError.
+    come from `answers`. Raises DatabaseError.
     """
-    output, terminal, answers = output or sys.stdout, terminal or sys.stderr, answers or sys.stdin
+    terminal, answers = terminal or sys.stderr, answers or sys.stdin
     database = Database(
         lambda: database_url(config),
         application_name=APPLICATION_NAME,
         patience=Patience(answer_seconds=ANSWER_SECONDS),
         prepare=require_schema,
     )
-    try:
+    with closing(database):
         verifier = Verifier(config, session, database, terminal)
         report = verifier.run()
         if repair:
             verifier.repair(lambda plan: yes or agreed(plan, terminal, answers))
-        if as_json:
-            print_json(report, output)
-        else:
-            print_text(report, output, everything=everything)
-    finally:
-        database.close()
-    return 1 if report.wrong > 0 else 0
+    return report
 
 
 class Verifier:

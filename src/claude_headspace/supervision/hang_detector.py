@@ -9,7 +9,7 @@ FIRST_BEAT_SECONDS = 30.0
 STARVED_SECONDS = 1.0
 
 
-class Pulse:
+class HangDetector:
     """The state of one process's heartbeats; times are seconds of one monotonic clock.
 
     A new process has much longer for its first beat. `ever_heard`: whether any beat ever arrived;

@@ -10,10 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from claude_headspace.errors import HookSettingsError
-from claude_headspace.hooks import settings as entries
+from claude_headspace.hooks import entries
 from claude_headspace.hooks.danger import dangerous_events, warning
+from claude_headspace.hooks.entries import EVENT_SINCE, Configured, Settings, Version
 from claude_headspace.hooks.install import version_text
-from claude_headspace.hooks.settings import EVENT_SINCE, Configured, Settings, Version
 from claude_headspace.hooks.settings_file import read_settings
 
 
