@@ -130,6 +130,7 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("up --detached", 64, "did you mean --detach?"),
     ("down now", 64, "unexpected extra argument"),
     ("restart web", 64, "unexpected extra argument"),
+    ("drain --time 9", 64, "did you mean --timeout?"),
     ("rebuild --sessions x", 64, "did you mean --session?"),
     ("logs --all", 64, "no such option"),
     ("doctor --jsn", 64, "did you mean --json?"),
@@ -149,7 +150,7 @@ NEWER = (
 # These ask no log, copy it as it is, or say what they found in words of their own.
 ANY_SCHEMA = (
     "open", "psql", "status", "doctor", "restarts", "emit", "backup", "restore-backup", "up",
-    "down", "restart", "logs", "supervisorctl", "watcher", "hook", "service", "hooks", "mcp",
+    "down", "restart", "drain", "logs", "supervisorctl", "watcher", "hook", "service", "hooks", "mcp",
     "completion", "check-config", "database-url", "token",
 )  # fmt: skip
 
