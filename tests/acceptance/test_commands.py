@@ -150,7 +150,8 @@ NEWER = (
 # These ask no log, copy it as it is, or say what they found in words of their own.
 ANY_SCHEMA = (
     "open", "psql", "status", "doctor", "restarts", "emit", "backup", "restore-backup", "up",
-    "down", "restart", "drain", "logs", "supervisorctl", "watcher", "hook", "service", "hooks", "mcp",
+    "down", "restart", "drain", "logs",
+    "supervisorctl", "watcher", "hook", "service", "hooks", "mcp",
     "completion", "check-config", "database-url", "token",
 )  # fmt: skip
 
