@@ -132,6 +132,7 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("up --detached", 64, "did you mean --detach?"),
     ("down now", 64, "unexpected extra argument"),
     ("restart web", 64, "unexpected extra argument"),
+    ("drain --time 9", 64, "did you mean --timeout?"),
     ("rebuild --sessions x", 64, "did you mean --session?"),
     ("logs --all", 64, "no such option"),
     ("doctor --jsn", 64, "did you mean --json?"),
@@ -151,7 +152,8 @@ NEWER = (
 # These ask no log, copy it as it is, or say what they found in words of their own.
 ANY_SCHEMA = (
     "open", "psql", "status", "doctor", "restarts", "emit", "backup", "restore-backup", "up",
-    "down", "restart", "logs", "supervisorctl", "watcher", "hook", "service", "hooks", "mcp",
+    "down", "restart", "drain", "logs",
+    "supervisorctl", "watcher", "hook", "service", "hooks", "mcp",
     "completion", "check-config", "database-url", "token",
 )  # fmt: skip
 
@@ -244,7 +246,7 @@ def test_with_a_newer_schema_each_says_so(newer: Commands, tmp_path: Path) -> No
     assert {name for names in SECTIONS.values() for name in names} - tried == {*ANY_SCHEMA}
     assert (newer.run("status").status, newer.run("doctor").status) == (2, 2)
     assert told in newer.run("status").out
-    assert "the schema is 9999" in newer.run("doctor").out
+    assert "schema 9999" in newer.run("doctor").out
     assert told in newer.run("hooks", "status").err
 
 
