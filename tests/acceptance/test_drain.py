@@ -13,7 +13,7 @@ import pytest
 
 import lines
 from claude_headspace.config import load_config
-from claude_headspace.deployment.arrival import Arrival
+from claude_headspace.deployment.left_behind import LeftBehind
 from claude_headspace.inbox import put
 from harness import Log, Projects, Watcher, assert_exactly_captured
 from servers import PostgresServer, embedded_environment, temporary_state
@@ -79,8 +79,8 @@ def test_everything_arrives_and_nothing_runs_on(
 def test_what_has_not_arrived_is_told(projects: Projects, log: Log, watcher: Watcher) -> None:
     path = projects.say(lines.new_session(), "hello")
     put(watcher.state / "inbox", "note_added", {"text": "deployed"})
-    with closing(Arrival(load_config(watcher.environment()), float("inf"))) as arrival:
-        assert arrival.missing() == ["1 event of the inbox", f"{path} is not read to its end"]
+    with closing(LeftBehind(load_config(watcher.environment()), float("inf"))) as left:
+        assert left.missing() == ["1 event of the inbox", f"{path} is not read to its end"]
     assert drained(watcher).returncode == 0
     done = drained(watcher, "--timeout", "0", **forwarding(NOWHERE))
     assert done.returncode == 1

@@ -16,7 +16,7 @@ import pytest
 import lines
 from archived import assert_archived
 from claude_headspace.config import load_config
-from claude_headspace.deployment.arrival import Arrival
+from claude_headspace.deployment.left_behind import LeftBehind
 from conftest import FIGURES
 from faults.count import Count, count, rows
 from faults.load import Transcript, append, backlog, transcripts
@@ -149,8 +149,8 @@ def more_arrives(central: str, least: int) -> None:
 
 def assert_arrived(it: Home) -> None:
     """As `drain` sees it."""
-    arrival = Arrival(load_config(it.watcher.environment), time.monotonic() + ARRIVE_SECONDS)
+    left = LeftBehind(load_config(it.watcher.environment), time.monotonic() + ARRIVE_SECONDS)
     try:
-        wait_for(lambda: not arrival.missing(), "not everything arrives", ARRIVE_SECONDS)
+        wait_for(lambda: not left.missing(), "not everything arrives", ARRIVE_SECONDS)
     finally:
-        arrival.close()
+        left.close()

@@ -12,8 +12,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from claude_headspace.config import CONFIG_VARIABLE, Config
-from claude_headspace.deployment.arrival import Arrival
 from claude_headspace.deployment.configuration import prepare
+from claude_headspace.deployment.left_behind import LeftBehind
 from claude_headspace.deployment.running import is_up
 from claude_headspace.embedded import binaries
 from claude_headspace.errors import DatabaseError
@@ -35,7 +35,7 @@ STOP_SECONDS = 10.0
 _ENDED_FOR_GOOD = (None, 0, 75, 78, 100)
 
 
-class Program:
+class ProgramRun:
     """One of the programs that supervisord usually runs; it dies with this process."""
 
     def __init__(self, name: str, logs: Path) -> None:
@@ -63,7 +63,7 @@ class Program:
         self._process.wait()
 
 
-def drain(config: Config, seconds: float) -> tuple[Arrival, list[str]]:
+def drain(config: Config, seconds: float) -> tuple[LeftBehind, list[str]]:
     """Wait until everything has arrived, or until the time is up; returns what is missing, too.
 
     If no instance runs, the programs that are needed run meanwhile.
@@ -71,18 +71,18 @@ def drain(config: Config, seconds: float) -> tuple[Arrival, list[str]]:
     ends = time.monotonic() + seconds
     with ExitStack() as stack:
         programs = [] if is_up(config) else stack.enter_context(_running(config))
-        arrival = stack.enter_context(closing(Arrival(config, ends + GRACE_SECONDS)))
-        while (missing := _missing(arrival)) and time.monotonic() < ends:
+        left = stack.enter_context(closing(LeftBehind(config, ends + GRACE_SECONDS)))
+        while (missing := _missing(left)) and time.monotonic() < ends:
             for program in programs:
                 program.keep()
             time.sleep(min(LOOK_SECONDS, max(0.0, ends - time.monotonic())))
-    return arrival, missing
+    return left, missing
 
 
-def _missing(arrival: Arrival) -> list[str]:
+def _missing(left: LeftBehind) -> list[str]:
     began = time.monotonic()
     try:
-        return arrival.missing()
+        return left.missing()
     except DatabaseError as error:
         return [f"the log cannot be asked: {error}"]
     finally:
@@ -90,7 +90,7 @@ def _missing(arrival: Arrival) -> list[str]:
 
 
 @contextmanager
-def _running(config: Config) -> Iterator[list[Program]]:
+def _running(config: Config) -> Iterator[list[ProgramRun]]:
     prepare(config.state.directory)
     if config.path is not None:
         os.environ[CONFIG_VARIABLE] = str(config.path)
@@ -102,7 +102,7 @@ def _running(config: Config) -> Iterator[list[Program]]:
     if config.forward.url is None:
         del needed["forwarder"]
     with ExitStack() as stack:
-        programs = [Program(name, config.state.directory / "log") for name in needed]
+        programs = [ProgramRun(name, config.state.directory / "log") for name in needed]
         for program in programs:
             stack.callback(program.stop)
         yield programs

@@ -10,50 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
+from claude_headspace.read.activity_queries import AT_WORK, COUNTED, MOMENTS
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
 
 Span: TypeAlias = tuple[datetime, datetime]
 LANES = 20
 FINE = 240
-_SAID = (
-    "e.event_type = 'turn_detected' AND e.retracted_at IS NULL AND NOT e.annotations ? 'copy_of'"
-    " AND e.timestamp >= %(start)s AND e.timestamp < %(end)s"
-)
-_COUNTED = f"""
-SELECT part, agents, counts, p.path, model, turns, prompts, calls, failed, tokens, cached, replies
-FROM (
- SELECT part, array_agg(agent) FILTER (WHERE agent IS NOT NULL) AS agents,
-  array_agg(turns) FILTER (WHERE agent IS NOT NULL) AS counts, project, NULL AS model,
-  sum(turns) AS turns, sum(prompts) AS prompts, 0 AS calls, 0 AS failed, 0 AS tokens, 0 AS cached,
-  0 AS replies FROM (SELECT width_bucket(e.timestamp, %(edges)s::timestamptz[]) AS part,
-   e.agent_id AS agent, e.project_id AS project, count(*) AS turns,
-   count(*) FILTER (WHERE e.payload->>'actor' = 'user') AS prompts
-   FROM events e WHERE {_SAID} GROUP BY 1, 2, 3) said GROUP BY part, project
- UNION ALL SELECT width_bucket(c.started_at, %(edges)s::timestamptz[]), NULL, NULL, a.project_id,
-  NULL, 0, 0, count(*), count(*) FILTER (WHERE c.outcome = 'error'), 0, 0, 0
-  FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid WHERE c.copy_of IS NULL
-  AND c.started_at >= %(start)s AND c.started_at < %(end)s GROUP BY 1, 4
- UNION ALL SELECT width_bucket(m.started_at, %(edges)s::timestamptz[]), NULL, NULL, a.project_id,
-  m.model, 0, 0, 0, 0, coalesce(sum(m.output_tokens), 0)::bigint,
-  coalesce(sum(m.cache_read_tokens), 0)::bigint, count(*)
-  FROM model_calls m JOIN agents a ON a.session_uuid = m.session_uuid
-  WHERE m.started_at >= %(start)s AND m.started_at < %(end)s GROUP BY 1, 4, 5
-) done LEFT JOIN projects p ON p.id = project
-"""
-_MOMENTS = f"""
-SELECT e.agent_id, width_bucket(e.timestamp, %(edges)s::timestamptz[]),
- bool_or(e.payload->>'actor' = 'user') FROM events e
- WHERE e.agent_id = ANY (%(agents)s) AND {_SAID} GROUP BY 1, 2 ORDER BY 1, 2
-"""
-_AT_WORK = """
-SELECT a.id, c.started_at, coalesce(c.ended_at, CASE WHEN a.ended_at IS NULL
- AND c.tool = ANY (%(asking)s) THEN clock_timestamp() ELSE a.last_seen_at END),
- c.tool = ANY (%(asking)s)
-FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
- WHERE a.id = ANY (%(agents)s) AND c.started_at < %(end)s
- AND coalesce(c.ended_at, a.last_seen_at) >= %(start)s AND c.subagent IS NULL
-"""
 
 
 class Sums(NamedTuple):
@@ -67,7 +30,7 @@ class Sums(NamedTuple):
     cache_read: int = 0
 
 
-class Counted(NamedTuple):
+class CountedPart(NamedTuple):
     """Sums of one project, and model, in one part of the time; `replies` are the model's."""
 
     project: str
@@ -79,7 +42,7 @@ class Counted(NamedTuple):
 class Part(NamedTuple):
     """Counts of one part of the time; `turns`: (session, number of turns, project)."""
 
-    rows: list[Counted]
+    rows: list[CountedPart]
     turns: list[tuple[int, int, str]]
 
 
@@ -215,9 +178,9 @@ def _read(reader: Reader, edges: Sequence[datetime]) -> list[Part]:
     """The counts of the parts between these edges."""
     parts = [Part([], []) for _ in edges[1:]]
     asked = {"edges": list(edges), "start": edges[0], "end": edges[-1]}
-    for number, agents, turns, path, model, *sums, replies in reader.rows(_COUNTED, asked):
+    for number, agents, turns, path, model, *sums, replies in reader.rows(COUNTED, asked):
         part, project = parts[number - 1], path or ""
-        part.rows.append(Counted(project, model, Sums(*map(int, sums)), replies))
+        part.rows.append(CountedPart(project, model, Sums(*map(int, sums)), replies))
         part.turns.extend((*each, project) for each in zip(agents or (), turns or (), strict=True))
     return parts
 
@@ -231,13 +194,13 @@ def _lanes(reader: Reader, agents: Sequence[int], fine: Buckets | None) -> tuple
         "asking": ["AskUserQuestion", "ExitPlanMode"],
     }  # fmt: skip
     lanes = {agent: Lane(agent) for agent in agents}
-    for agent, number, prompted in reader.rows(_MOMENTS, asked):
+    for agent, number, prompted in reader.rows(MOMENTS, asked):
         start, end = fine.edges[number - 1 : number + 1]
         lanes[agent].spans.append((start, end))
         if prompted:
             lanes[agent].prompts.append(start)
     # Long calls are work; questions are waits.
-    for agent, start, end, asks in reader.rows(_AT_WORK, asked):
+    for agent, start, end, asks in reader.rows(AT_WORK, asked):
         span = max(start, fine.start), min(max(start, end), fine.end)
         (lanes[agent].waits if asks else lanes[agent].spans).append(span)
     for lane in lanes.values():

@@ -37,7 +37,7 @@ AND (g.generation IS NULL OR (g.generation, g.archived) < (s.generation, s.commi
 """
 
 
-class Arrival:
+class LeftBehind:
     """Compares the disk with the logs; no answer is waited for after `ends` (monotonic clock)."""
 
     def __init__(self, config: Config, ends: float) -> None:

@@ -1,0 +1,42 @@
+"""The statements behind the activity of a stretch of time."""
+
+from __future__ import annotations
+
+SAID = (
+    "e.event_type = 'turn_detected' AND e.retracted_at IS NULL AND NOT e.annotations ? 'copy_of'"
+    " AND e.timestamp >= %(start)s AND e.timestamp < %(end)s"
+)
+COUNTED = f"""
+SELECT part, agents, counts, p.path, model, turns, prompts, calls, failed, tokens, cached, replies
+FROM (
+ SELECT part, array_agg(agent) FILTER (WHERE agent IS NOT NULL) AS agents,
+  array_agg(turns) FILTER (WHERE agent IS NOT NULL) AS counts, project, NULL AS model,
+  sum(turns) AS turns, sum(prompts) AS prompts, 0 AS calls, 0 AS failed, 0 AS tokens, 0 AS cached,
+  0 AS replies FROM (SELECT width_bucket(e.timestamp, %(edges)s::timestamptz[]) AS part,
+   e.agent_id AS agent, e.project_id AS project, count(*) AS turns,
+   count(*) FILTER (WHERE e.payload->>'actor' = 'user') AS prompts
+   FROM events e WHERE {SAID} GROUP BY 1, 2, 3) said GROUP BY part, project
+ UNION ALL SELECT width_bucket(c.started_at, %(edges)s::timestamptz[]), NULL, NULL, a.project_id,
+  NULL, 0, 0, count(*), count(*) FILTER (WHERE c.outcome = 'error'), 0, 0, 0
+  FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid WHERE c.copy_of IS NULL
+  AND c.started_at >= %(start)s AND c.started_at < %(end)s GROUP BY 1, 4
+ UNION ALL SELECT width_bucket(m.started_at, %(edges)s::timestamptz[]), NULL, NULL, a.project_id,
+  m.model, 0, 0, 0, 0, coalesce(sum(m.output_tokens), 0)::bigint,
+  coalesce(sum(m.cache_read_tokens), 0)::bigint, count(*)
+  FROM model_calls m JOIN agents a ON a.session_uuid = m.session_uuid
+  WHERE m.started_at >= %(start)s AND m.started_at < %(end)s GROUP BY 1, 4, 5
+) done LEFT JOIN projects p ON p.id = project
+"""
+MOMENTS = f"""
+SELECT e.agent_id, width_bucket(e.timestamp, %(edges)s::timestamptz[]),
+ bool_or(e.payload->>'actor' = 'user') FROM events e
+ WHERE e.agent_id = ANY (%(agents)s) AND {SAID} GROUP BY 1, 2 ORDER BY 1, 2
+"""
+AT_WORK = """
+SELECT a.id, c.started_at, coalesce(c.ended_at, CASE WHEN a.ended_at IS NULL
+ AND c.tool = ANY (%(asking)s) THEN clock_timestamp() ELSE a.last_seen_at END),
+ c.tool = ANY (%(asking)s)
+FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
+ WHERE a.id = ANY (%(agents)s) AND c.started_at < %(end)s
+ AND coalesce(c.ended_at, a.last_seen_at) >= %(start)s AND c.subagent IS NULL
+"""
