@@ -158,7 +158,7 @@ class Forget:
                 f" FROM {table} WHERE {condition} LIMIT {_BATCH})) AND ({condition}) RETURNING 1)"
                 " SELECT count(*) FROM gone"
             )
-            # In another partition another row has the same ctid: hence the condition once more.
+            # Rows in different partitions may have the same ctid, so the condition is repeated.
             twice = (*values, *values)
             while count := int(self._database.execute_durably(statement, twice)[0][0]):
                 gone[table] += count

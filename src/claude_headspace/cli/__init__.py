@@ -20,7 +20,7 @@ def main() -> int:
         from claude_headspace.cli.hook import run_hook
 
         return run_hook(arguments[1:])
-    # Imports make many objects and no garbage: looking for it would be a good part of the start.
+    # Imports create many objects and no garbage; collecting would slow down the start.
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     # Ctrl-C ends us quietly even while the driver waits for a server that hangs.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -23,7 +23,7 @@ Row = TypeVar("Row")
 
 @contextmanager
 def open_log(config: Config, *, writing: bool = False) -> Iterator[Connection]:
-    """A connection to the log's database, of those that only read unless something is written."""
+    """A connection to the log's database: to the address for reading, unless `writing`."""
     from claude_headspace.embedded.location import database_url, reader_url
     from claude_headspace.store.engine import reading
     from claude_headspace.store.version import VERSION, require_version
@@ -37,7 +37,7 @@ def open_log(config: Config, *, writing: bool = False) -> Iterator[Connection]:
 
 @contextmanager
 def open_reader(config: Config, seconds: float = 5) -> Iterator[Reader]:
-    """The read-only connection that the page and the API use; each query may take so long."""
+    """The read-only connection that the page and the API use; `seconds` limits each query."""
     from claude_headspace.embedded.location import reader_url
     from claude_headspace.read.connection import ReadPool
 

@@ -213,13 +213,13 @@ def local_time(moment: datetime | None, *, precise: bool = False) -> str:
 
 
 def zone() -> str:
-    """The zone of this machine, as times are told in it."""
+    """This machine's time zone, in words."""
     now = datetime.now().astimezone()
     return f"times in {now:%Z} (UTC{now:%z})"
 
 
 def zone_told() -> list[str]:
-    """A line of it for a terminal; what reads our output knows the zone of its machine."""
+    """A line that names the time zone, on a terminal only."""
     return [paint(cut(zone(), width), dim=True)] if (width := terminal_width()) else []
 
 

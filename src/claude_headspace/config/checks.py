@@ -20,7 +20,7 @@ class ListOf(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """Its default, as YAML would give it, and its check; what defaults to None may be None."""
+    """A default, as YAML would give it, and a check; a setting with default None may be None."""
 
     default: Any
     check: Check | ListOf

@@ -1,4 +1,4 @@
-"""Every setting there is, with its default and what it may be."""
+"""All settings, with their defaults and checks."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ DEFAULTS: Tree = {
     section: {key: setting.default for key, setting in keys.items()}
     for section, keys in SETTINGS.items()
 }
-# Of one model; its section has a key for each.
+# The keys of one model's prices.
 _PRICE = dict.fromkeys(Price.__struct_fields__, Setting(0, number(0, 1e6)))
 
 

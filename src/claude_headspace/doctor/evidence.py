@@ -66,7 +66,7 @@ class Disk:
 class Claude:
     """Claude Code's installation and configuration, and where it writes.
 
-    `written_by`: how many of the newest transcripts each version wrote to last.
+    `written_by`: how many of the newest transcripts each version last wrote to.
     """
 
     version: Version | None

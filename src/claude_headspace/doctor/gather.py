@@ -44,7 +44,7 @@ PACKAGES = ("claude-headspace", "supervisor", "psycopg2-binary", "SQLAlchemy", "
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
 _PROFILES = (".claude*/projects", ".config/claude*/projects")
 _RECENT_SECONDS = 86400.0
-# Which Claude Code wrote a transcript stands in most of its lines.
+# Most lines of a transcript name the version of Claude Code.
 _WRITTEN_BY = re.compile(rb'"version":"(\d+(?:\.\d+)+)"')
 _LOOKED_INTO = 100
 _END_BYTES = 64 * 1024
@@ -161,7 +161,7 @@ def _transcripts(root: Path) -> list[Path]:
 
 
 def _written_by(roots: Iterable[Path]) -> Counter[str]:
-    """How many of the newest transcripts each version of Claude Code wrote to last."""
+    """How many of the newest transcripts each version of Claude Code last wrote to."""
     newest = list[tuple[float, Path]]()
     for root in roots:
         with suppress(OSError):

@@ -86,7 +86,7 @@ def database_url(config: Config) -> LogUrl:
 
 
 def reader_url(config: Config) -> LogUrl:
-    """The address at which those ask that only read: the same, unless another is configured."""
+    """The address for programs that only read: the configured `reader_url`, else the log's."""
     given = config.database.reader_url
     return _remembering(config, libpq_url(given)) if given else database_url(config)
 

@@ -37,7 +37,7 @@ _RENAME = (
     " WHERE old.id = m.id AND old.path <> r.path AND NOT EXISTS"
     " (SELECT FROM {table} o WHERE o.machine = r.machine AND o.path = r.path)"
 )
-# Where events are partitioned by time their key has the time too: first each goes to its new one.
+# With partitions, the key of events includes the time: each event first gets its new time.
 _PARTITIONED = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'events'::regclass"
 _MOVE = (
     "UPDATE events old SET timestamp = r.timestamp FROM ({given}) r WHERE {same}"

@@ -186,7 +186,7 @@ def _read(reader: Reader, edges: Sequence[datetime]) -> list[Part]:
 
 
 def _lanes(reader: Reader, agents: Sequence[int], fine: Buckets | None) -> tuple[Lane, ...]:
-    """The lanes of these sessions, the one that worked last first."""
+    """The lanes of these sessions, most recently working first."""
     if fine is None or not agents:
         return ()
     asked = {

@@ -51,7 +51,7 @@ class KnownFacts:
         return self._of(reader, "a.id = ANY (%s)", [list(agent_ids)]) if agent_ids else {}
 
     def of_alive(self, reader: Reader) -> dict[int, LastFacts]:
-        """The same of every session that has not ended."""
+        """The same for all sessions that have not ended."""
         return self._of(reader, "a.ended_at IS NULL", ())
 
     def _of(self, reader: Reader, which: str, values: Sequence[Any]) -> dict[int, LastFacts]:

@@ -98,7 +98,7 @@ def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]
     page = f"SELECT * FROM ({' UNION ALL '.join(parts)}) h {newest}"
     statement = f"SELECT {_COLUMNS} FROM ({page}){_PLACED} ORDER BY h.at DESC, h.key DESC"
     found: list[Happening] = []
-    # Without filters a page is found at once: each index has the order of the page.
+    # Without filters the indexes have the order of the page, so that a page is found at once.
     whole = bool(asked.session) or not any(getattr(asked, name) for name in ("q", *FACETS))
     stretches = stretches_of(reader, asked.since, asked.until, values["at"], whole=whole)
     for lo, hi in stretches:

@@ -1,4 +1,4 @@
-"""Calls of models and tools added up: by day, project or session, or in total."""
+"""Sums of model calls and tool calls: by day, project or session, or in total."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOKENS = (
     "cache_write_1h_tokens",
 )
 ENDS = ("ok", "error", "denied", "interrupted")
-# What may be grouped by, and the columns for it.
+# The possible groupings, and their columns.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "day": ("day",),
     "project": ("host", "project"),

@@ -41,7 +41,8 @@ def translate(error: BaseException | None) -> DatabaseError:
         )
     if sqlstate == _NO_RIGHT:
         return DatabaseUnavailable(
-            f"the role of this address may not do this: {told}{code}: see `claude-headspace grants`"
+            f"the role of this address lacks the privilege for this: {told}{code}: see"
+            " `claude-headspace grants`"
         )
     return DatabaseUnavailable(f"the database cannot store it now: {told}{code}")
 

@@ -20,7 +20,7 @@ def grants(*, owner: str = OWNER, writer: str = WRITER, reader: str = READER, sc
     for word, name in names.items():
         if not _NAME.fullmatch(name):
             raise BadQuestion(
-                word, f"{name!r} is no plain name: use lower-case letters, digits and _"
+                word, f"{name!r} is not a plain name: use only lower-case letters, digits and _"
             )
         statements = statements.replace(f"{{{word}}}", name)
     return statements

@@ -30,7 +30,7 @@ GRANT USAGE ON SCHEMA {schema} TO {writer}, {reader};
 REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {writer}, {reader};
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {writer}, {reader};
 
--- The reader sees everything. A writer takes its role for what only reads.
+-- The reader sees everything. A writer takes its role for reading.
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {reader}, {writer};
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {reader}, {writer};
 GRANT {reader} TO {writer};
@@ -39,7 +39,7 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {writer};
 GRANT INSERT, UPDATE ON {schema}.machines, {schema}.checkpoints, {schema}.registrations,
     {schema}.registration_hosts, {schema}.forwarders, {schema}.forwarded_ids TO {writer};
 GRANT UPDATE ON {schema}.search_cursor TO {writer};
--- Rows of these end when a session is forgotten, redacted or indexed anew.
+-- Rows of these are deleted when a session is forgotten, redacted or indexed again.
 GRANT INSERT, UPDATE, DELETE ON {schema}.projects, {schema}.agents, {schema}.events,
     {schema}.dead_letters, {schema}.tombstones, {schema}.sidecars, {schema}.archive_generations,
     {schema}.archive_pieces, {schema}.tool_calls, {schema}.model_calls, {schema}.search_parts,

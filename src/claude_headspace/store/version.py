@@ -15,12 +15,12 @@ VERSION = "SELECT version_num FROM alembic_version"
 
 
 def require_schema(database: Database) -> None:
-    """Raises SchemaMismatch where the log behind a connection is not of this version."""
+    """Raises SchemaMismatch if the log has another version."""
     require_version(database.execute(VERSION))
 
 
 def require_version(rows: Sequence[Any]) -> None:
-    """The same for what VERSION has found."""
+    """The same, for the rows that VERSION returned."""
     found = rows[0][0] if rows else "none"
     if found == SCHEMA_VERSION:
         return

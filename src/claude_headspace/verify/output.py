@@ -30,7 +30,7 @@ _REMARKABLE = ("missing", "unread", "rejected", "differs", "invented", "repaired
 
 
 def figures(report: Report, *, everything: bool = False) -> list[list[str]]:
-    """Rows of a table: titles, the incomplete sessions (or all), and all sessions together."""
+    """Rows of the table: titles, incomplete sessions (or all), and the sum."""
     named = [(str(session), tally) for session, tally in sorted(report.sessions.items())]
     shown = [
         (name, tally)
@@ -45,7 +45,7 @@ def figures(report: Report, *, everything: bool = False) -> list[list[str]]:
 
 
 def conclusions(report: Report) -> list[str]:
-    """What the table means, places, and the verdict."""
+    """The legend, findings, and the verdict."""
     return [
         _LEGEND,
         "",

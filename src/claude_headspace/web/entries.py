@@ -1,4 +1,4 @@
-"""The outline as HTML: for hundreds of entries a template takes several times as long."""
+"""The outline as HTML; a template would take several times as long for hundreds of entries."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def _around() -> dict[str, Any]:
 
 
 def health_strip(seconds: float = VERDICT_SECONDS) -> Strip:
-    """The verdict in words, at most so many seconds old; all open pages share it."""
+    """The verdict in words, cached for `seconds`; all open pages share it."""
     seen = current_app.extensions.get(_SEEN)
     if seen is None or time.monotonic() - seen[0] > seconds:
         seen = current_app.extensions[_SEEN] = time.monotonic(), frame().verdict()

@@ -15,7 +15,7 @@ from claude_headspace.store.version import SCHEMA_VERSION
 
 # A constant that nothing else in this database uses as a lock.
 _LOCK = 7_221_954_014_551
-# What is new belongs to whom all belongs: who migrates may be a member of that role.
+# New tables get the owner of the existing ones, if the migrating role is a member of it.
 _AS_OWNER = (
     "SELECT set_config('role', tableowner, true) FROM pg_tables WHERE tablename ="
     " 'alembic_version' AND schemaname = current_schema() AND pg_has_role(tableowner, 'MEMBER')"

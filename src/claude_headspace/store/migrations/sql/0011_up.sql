@@ -1,5 +1,5 @@
--- A partitioned table (docs/growing.md) has the time in its keys: there the identity is looked up
--- before. What conflicts is any key, so that either table will do.
+-- A partitioned table (docs/growing.md) has the time in its keys, so the identity is looked up
+-- first. The conflict may be on any key, so this works for both kinds of table.
 CREATE OR REPLACE PROCEDURE write_events(
     keys uuid[], sessions uuid[], types text[], times timestamptz[], payloads text[],
     notes text[], projects int[], agents int[], commands int[], turns int[],
