@@ -102,4 +102,4 @@ def test_claude_is_run_where_the_session_was_with_its_files_back(
     there.rmdir()
     refused = subprocess.run(asked, env=environ, capture_output=True, check=False, timeout=60)
     assert refused.returncode == 1
-    assert b"a project is not there" in refused.stderr
+    assert b"a project does not exist" in refused.stderr
