@@ -14,7 +14,7 @@ SHOW = (
 OTHERS = "_distutils_hack click cython_runtime msgspec psycopg2 typing_extensions yaml"
 OURS = """
     address errors machine cli cli.access cli.command cli.naming cli.program cli.sessions
-    cli.terminal config config.checks config.known config.layers config.places config.settings
+    cli.terminal config config.checks config.definitions config.layers config.places config.settings
     embedded embedded.location read read.connection read.cut_json read.done read.facts read.paging
     read.selection read.sessions read.state read.telling read.titles read.tools servers
     servers.asking servers.address_hosts servers.identity store store.connection store.encoding

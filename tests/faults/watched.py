@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from claude_headspace.health.status import WatcherStatus, read_status, status_path
+from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
 from faults.machine import signal_if_there, wait_for
 
 WATCHER = (sys.executable, "-I", "-m", "claude_headspace.watcher")

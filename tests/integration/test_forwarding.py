@@ -16,7 +16,7 @@ import pytest
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.forwarding.far import Far
 from claude_headspace.forwarding.forwarder import Forwarder
-from claude_headspace.forwarding.near import Near, Page
+from claude_headspace.forwarding.near import Near, NewRows
 from claude_headspace.store.connection import Database
 from faults.machine import query
 from forwarded import assert_same, order
@@ -113,7 +113,7 @@ class Interrupted(Far):
 
     calls = count()
 
-    def write(self, page: Page) -> None:
+    def write(self, page: NewRows) -> None:
         number = next(self.calls)
         if number % 3 == 1:
             raise DatabaseUnavailable("before")

@@ -17,7 +17,7 @@ from claude_headspace.health.observation import (
     ProgramState,
     Unanswered,
 )
-from claude_headspace.health.status import StatusProblem, StatusResult, WatcherStatus
+from claude_headspace.health.status_file import StatusProblem, StatusResult, WatcherStatus
 from claude_headspace.health.verdict import judge
 from claude_headspace.web.metrics import registry_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.health.status import WatcherState, WatcherStatus, read_status
+from claude_headspace.health.status_file import WatcherState, WatcherStatus, read_status
 from claude_headspace.supervision.beats import Beat
 from claude_headspace.watcher.heartbeat import Heartbeat, StatusWriter
 from claude_headspace.watcher.liveness import Liveness

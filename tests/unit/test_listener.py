@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from claude_headspace.health.observation import ProgramState
-from claude_headspace.health.status import WatcherStatus, status_path, write_status
+from claude_headspace.health.status_file import WatcherStatus, status_path, write_status
 from claude_headspace.supervision import listener as listener_module
 from claude_headspace.supervision.ask_settings import (
     EnforcerMissing,

@@ -12,7 +12,7 @@ import pytest
 
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.health.measures import LAG_BOUNDS, WRITE_BOUNDS, Histogram, Measures
-from claude_headspace.health.status import WatcherStatus, read_status, write_status
+from claude_headspace.health.status_file import WatcherStatus, read_status, write_status
 from claude_headspace.store.results import WriteOutcome, WriteResult
 from claude_headspace.watcher.meter import Meter
 

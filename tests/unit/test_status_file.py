@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_headspace.health.status import (
+from claude_headspace.health.status_file import (
     StatusProblem,
     WatcherStatus,
     read_status,

@@ -13,7 +13,7 @@ from claude_headspace.health.observation import (
     ProgramState,
     Unanswered,
 )
-from claude_headspace.health.status import StatusProblem, WatcherStatus
+from claude_headspace.health.status_file import StatusProblem, WatcherStatus
 from claude_headspace.health.verdict import Verdict, judge
 from claude_headspace.health.words import format_bytes
 

@@ -16,7 +16,7 @@ import struct
 import time
 from pathlib import Path
 
-from claude_headspace.health.status import write_private
+from claude_headspace.health.status_file import write_private
 
 logger = logging.getLogger(__name__)
 

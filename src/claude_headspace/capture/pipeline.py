@@ -46,7 +46,9 @@ class CaptureStep:
 class Capture:
     """Reads, classifies, attributes, writes and commits lines when it is called.
 
-    A step that cannot be written raises DatabaseUnavailable, with nothing committed.
+    A step that cannot be written raises DatabaseUnavailable, with the checkpoint where it was.
+    Some of its events may be in the log: the next step writes them again, which changes nothing.
+    Before that, call `forget` here and have the sessions learnt again.
     """
 
     log: Log

@@ -1,4 +1,7 @@
-"""How a file relates to a known source; docs/sources.md has the table."""
+"""How a file relates to a known source; docs/sources.md has the table.
+
+`capture.sources` acts on the answer: a new generation, another path, the old file read to its end.
+"""
 
 from __future__ import annotations
 

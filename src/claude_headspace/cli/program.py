@@ -24,12 +24,12 @@ SECTIONS: dict[str, dict[str, str]] = {
         "usage": "usage", "tools": "usage", "open": "page", "psql": "database",
     },
     "Watch": {
-        "status": "state", "doctor": "doctor", "hosts": "hosts", "rejected": "rejected",
-        "restarts": "state", "verify": "whole",
+        "status": "status", "doctor": "doctor", "hosts": "hosts", "rejected": "rejected",
+        "restarts": "status", "verify": "verify",
     },
     "Keep": {
         "emit": "emit", "restore": "archive", "register": "capture", "unregister": "capture",
-        "forget": "archive", "redact": "archive", "rebuild": "whole", "backup": "archive",
+        "forget": "archive", "redact": "archive", "rebuild": "verify", "backup": "archive",
         "restore-backup": "archive",
     },
     "Run": {
@@ -39,7 +39,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Set up": {
         "service": "service", "hooks": "hooks", "mcp": "mcp", "completion": "completion",
-        "check-config": "state", "database-url": "database", "token": "page",
+        "check-config": "status", "database-url": "database", "token": "page",
     },
 }  # fmt: skip
 EPILOG = """

@@ -67,11 +67,11 @@ def conversation(
     from claude_headspace.read.conversation import read_page
     from claude_headspace.read.lines import Transcripts
     from claude_headspace.read.outline import read_outline
-    from claude_headspace.read.said import Telling, said_in
+    from claude_headspace.read.said import Wanted, said_in
 
     files = Transcripts(reader)
     outline = read_outline(reader, found.id)
-    telling = Telling(files if tools else None, found.directory, thinking, subagents=tools)
+    telling = Wanted(files if tools else None, found.directory, thinking, subagents=tools)
     looked_at = files if tools or thinking else None
     for number in range(max(1, len(outline.pages))):
         for exchange in read_page(reader, found.id, outline, number, looked_at):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_headspace.address import mask_password
-from claude_headspace.config.known import CLAUDE_PROJECTS, DEFAULTS, Tree, check_settings
+from claude_headspace.config.definitions import CLAUDE_PROJECTS, DEFAULTS, Tree, check_settings
 from claude_headspace.config.layers import (
     CONFIG_VARIABLE,
     expand,

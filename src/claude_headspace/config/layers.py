@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_headspace.config.checks import shown
-from claude_headspace.config.known import DEFAULTS, Tree, guess
+from claude_headspace.config.definitions import DEFAULTS, Tree, guess
 from claude_headspace.config.places import config_directory
 
 CONFIG_VARIABLE = "CLAUDE_HEADSPACE_CONFIG"

@@ -13,7 +13,7 @@ from claude_headspace.deployment.own_program import own_command
 from claude_headspace.embedded.location import server_record, state_key, supervisor_socket
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.observation import ProgramState
-from claude_headspace.health.status import WatcherStatus, read_status, status_path
+from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
 from claude_headspace.supervision.control import Supervisor, SupervisorError
 from claude_headspace.web.page_address import (
     AnsweringInstance,

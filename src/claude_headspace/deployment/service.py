@@ -8,7 +8,7 @@ from claude_headspace.config import Config
 from claude_headspace.deployment.managers import Manager, ServiceRefused, manager
 from claude_headspace.deployment.running import is_up
 from claude_headspace.deployment.stop import stop
-from claude_headspace.health.status import write_private
+from claude_headspace.health.status_file import write_private
 
 
 def installed_text(service: Manager) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from claude_headspace.forwarding.kinds import KINDS, Kind
-from claude_headspace.forwarding.near import Due, Page
+from claude_headspace.forwarding.near import Due, NewRows
 from claude_headspace.store.connection import Database
 from claude_headspace.store.precondition import Precondition
 from claude_headspace.store.writer import NOTIFICATION
@@ -82,7 +82,7 @@ class Far:
         event_id, self.pages = rows[0] if rows else (0, 0)
         return event_id, self.pages
 
-    def write(self, page: Page) -> None:
+    def write(self, page: NewRows) -> None:
         """Write a page completely or not at all; it is on disk when this returns."""
         assert self._precondition is not None  # noqa: S101  begun before
         moved = {"origin": self._origin, "event_id": page.reached, "pages": self.pages + 1}

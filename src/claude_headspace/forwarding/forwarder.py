@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.forwarding.far import Far
-from claude_headspace.forwarding.near import Near, Page
+from claude_headspace.forwarding.near import Near, NewRows
 
 REST_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.1
@@ -69,5 +69,5 @@ class Forwarder:
         return True
 
 
-def _bytes(page: Page) -> int:
+def _bytes(page: NewRows) -> int:
     return sum(len(due.row or due.key or "") for due in page.due)

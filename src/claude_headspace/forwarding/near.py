@@ -59,7 +59,7 @@ class Due(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class NewRows:
     """Rows to write together; `reached` is the id of the last new event among them."""
 
     due: Sequence[Due]
@@ -101,7 +101,7 @@ class Near:
         self._follower = Follower(self._database, event_id, types=())
         self.event_id = event_id
 
-    def read(self) -> Page:
+    def read(self) -> NewRows:
         """The rows that are due now, if any; they are on disk, so that no crash can undo them.
 
         Other rows would then get their ids.
@@ -112,7 +112,7 @@ class Near:
         new = [due.seq for due in found if due.key is None]
         if found:
             self._database.execute_durably(FLUSH)
-        return Page(found, new[-1] if new else self.event_id)
+        return NewRows(found, new[-1] if new else self.event_id)
 
     def _horizon(self) -> int:
         assert self._follower is not None  # noqa: S101  begun before
@@ -124,7 +124,7 @@ class Near:
             self._follow(0)
             return self._follower.read().cursor
 
-    def arrived(self, page: Page, pages: int) -> None:
+    def arrived(self, page: NewRows, pages: int) -> None:
         """Record that the rows of a page are in the central log, unless they changed since."""
         self.event_id = page.reached
         seqs = [due.seq for due in page.due if due.key is not None]

@@ -13,7 +13,7 @@ from claude_headspace.health.observation import (
     Observation,
     Unanswered,
 )
-from claude_headspace.health.status import StatusProblem, WatcherStatus
+from claude_headspace.health.status_file import StatusProblem, WatcherStatus
 from claude_headspace.health.words import local_time
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from claude_headspace.health.status import StatusResult, WatcherStatus
+from claude_headspace.health.status_file import StatusResult, WatcherStatus
 
 STALE_BEAT_SECONDS = 4.0
 # Programs of supervisord; the guard is an event listener.

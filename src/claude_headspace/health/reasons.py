@@ -12,7 +12,7 @@ from claude_headspace.health.observation import (
     ProgramState,
     Unanswered,
 )
-from claude_headspace.health.status import StatusProblem, WatcherStatus
+from claude_headspace.health.status_file import StatusProblem, WatcherStatus
 from claude_headspace.health.words import counted, format_bytes, local_time
 
 LAG_SECONDS = 5.0

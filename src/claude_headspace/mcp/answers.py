@@ -12,7 +12,7 @@ from claude_headspace.read.connection import Reader
 from claude_headspace.read.conversation import read_page
 from claude_headspace.read.outline import Outline, read_outline
 from claude_headspace.read.query import Hit, SearchQuestion
-from claude_headspace.read.said import Said, Telling, said_in
+from claude_headspace.read.said import Said, Wanted, said_in
 from claude_headspace.read.search import search
 from claude_headspace.read.selection import find_session, paths_named
 from claude_headspace.read.sessions import (
@@ -101,7 +101,7 @@ def _said_from(
     reader: Reader, session: Session, outline: Outline, prompt: int
 ) -> Iterator[tuple[int, int, Said]]:
     """The number of the prompt, the number of the item after it, and the item."""
-    telling = Telling(None, session.directory, subagents=True)
+    telling = Wanted(None, session.directory, subagents=True)
     first = 1
     for page, prompts in enumerate(outline.pages or [()]):
         if prompt < first + len(prompts) or not prompts:

@@ -39,7 +39,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class Wanted:
     """How much to include: with `files`, the input and output of tools."""
 
     files: Transcripts | None
@@ -48,14 +48,14 @@ class Telling:
     subagents: bool = False
 
 
-def said_in(exchange: Exchange, asked: Telling) -> Iterator[Said]:
+def said_in(exchange: Exchange, asked: Wanted) -> Iterator[Said]:
     """The items of one exchange."""
     if exchange.said is not None:
         yield Said("prompt", exchange.said.at, exchange.said.text)
     yield from _of(exchange.items, asked, 0)
 
 
-def _of(items: Sequence[Item], asked: Telling, depth: int) -> Iterator[Said]:
+def _of(items: Sequence[Item], asked: Wanted, depth: int) -> Iterator[Said]:
     for item in items:
         if isinstance(item, Words):
             yield Said(item.kind, item.turn.at, item.turn.text, depth)
@@ -72,7 +72,7 @@ def _of(items: Sequence[Item], asked: Telling, depth: int) -> Iterator[Said]:
                     yield from _of(step.inner, asked, depth + 1)
 
 
-def _call(call: Call, asked: Telling, depth: int) -> Said:
+def _call(call: Call, asked: Wanted, depth: int) -> Said:
     told = line_of(call.tool, call.asked, asked.folder)
     how = {None: "no answer yet", "ok": ""}.get(call.outcome, call.outcome or "")
     line = "  ".join(filter(None, (told.text, told.aside, how)))

@@ -22,7 +22,7 @@ _FIELDS = {
 _MCP = re.compile(r"mcp__(.+?)__(.+)")
 
 
-class Telling(Struct, frozen=True):
+class CallLine(Struct, frozen=True):
     """The line: the tool's short name, its input, and a dimmed aside."""
 
     name: str
@@ -31,18 +31,18 @@ class Telling(Struct, frozen=True):
 
 
 @lru_cache(maxsize=2048)
-def line_of(tool: str, asked: str, folder: str = "") -> Telling:
+def line_of(tool: str, asked: str, folder: str = "") -> CallLine:
     """The line for a call, from its input as JSON, which may be cut off."""
     return telling(tool, read_cut(asked), folder)
 
 
-def telling(tool: str, given: Mapping[str, Any] | None, folder: str = "") -> Telling:
+def telling(tool: str, given: Mapping[str, Any] | None, folder: str = "") -> CallLine:
     """The line for a call; paths below the session's folder are relative to it."""
     given = given or {}
     if matched := _MCP.fullmatch(tool):
-        return Telling(matched[1], matched[2], _first_text(given))
+        return CallLine(matched[1], matched[2], _first_text(given))
     text = _one_line(given.get(_FIELDS.get(tool, ""), "")) or _special(tool, given)
-    return Telling(
+    return CallLine(
         tool, _from_folder(text or _first_text(given), folder), _quarantine(tool, given, folder)
     )
 

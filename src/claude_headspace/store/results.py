@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from claude_headspace.health.status import WriteFigures
+from claude_headspace.health.status_file import WriteFigures
 
 WriteOutcome = Literal["written", "again", "duplicate", "rejected", "failed"]
 

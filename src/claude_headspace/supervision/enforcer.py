@@ -19,19 +19,19 @@ from supervisor.process import Subprocess
 from supervisor.states import ProcessStates, SupervisorStates
 
 from claude_headspace.health.observation import WATCHER
-from claude_headspace.health.status import (
+from claude_headspace.health.status_file import (
     BAD_CONFIGURATION_STATUS,
     WatcherStatus,
     read_status,
     status_path,
 )
 from claude_headspace.health.words import counted
-from claude_headspace.supervision.budget import WINDOW_SECONDS, RestartBudget
 from claude_headspace.supervision.exit_codes import ExitCodes, explain_exit
 from claude_headspace.supervision.guard_settings import GuardSettings, shorten
 from claude_headspace.supervision.history import MESSAGE_TYPE, RestartOutcome
 from claude_headspace.supervision.interface import GuardInterface
 from claude_headspace.supervision.pace import Pace
+from claude_headspace.supervision.restart_budget import WINDOW_SECONDS, RestartBudget
 from claude_headspace.supervision.restart_memory import FILE_NAME, RestartMemory
 
 LONGEST_DELAY_SECONDS = 1.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from claude_headspace.health.status import write_private
+from claude_headspace.health.status_file import write_private
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.supervision.alerts import AlertKind, Alerts
 

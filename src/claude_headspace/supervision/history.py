@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from claude_headspace.health.status import write_private
+from claude_headspace.health.status_file import write_private
 
 FILE_NAME = "restarts.jsonl"
 # The type of the message inside supervisord that carries a record to the listener.

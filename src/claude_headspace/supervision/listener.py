@@ -16,7 +16,7 @@ from dataclasses import replace
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.observation import WATCHER
 from claude_headspace.health.reasons import next_try
-from claude_headspace.health.status import StatusProblem, read_status, status_path
+from claude_headspace.health.status_file import StatusProblem, read_status, status_path
 from claude_headspace.health.verdict import judge
 from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.supervision.ask_settings import ListenerSettings, ask_settings

@@ -18,7 +18,7 @@ from claude_headspace.health.observation import (
     ProgramState,
     Unanswered,
 )
-from claude_headspace.health.status import WatcherStatus, read_status, status_path
+from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
 from claude_headspace.health.verdict import Verdict, judge
 from claude_headspace.hooks import danger
 from claude_headspace.supervision.control import (

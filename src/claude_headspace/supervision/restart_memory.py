@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from claude_headspace.health.status import write_private
+from claude_headspace.health.status_file import write_private
 
 FILE_NAME = "guard.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -13,7 +13,7 @@ from claude_headspace.events.schemas import parse_instant
 from claude_headspace.events.work import Work
 from claude_headspace.transcripts.classify import Classified, title_of
 from claude_headspace.transcripts.outcomes import Other, Outcome, Rejected, Title, Turn, line_key
-from claude_headspace.transcripts.prompts import Prompt
+from claude_headspace.transcripts.prompts import QueuedPrompt
 from claude_headspace.transcripts.records import Body, Details, MessageBody, Record
 
 
@@ -94,7 +94,7 @@ def _turn(
     )  # fmt: skip
 
 
-def prompt_turn(session_text: str, prompt: Prompt, offset: int) -> Outcome:
+def prompt_turn(session_text: str, prompt: QueuedPrompt, offset: int) -> Outcome:
     """The turn of a prompt without a line of its own."""
     placed = _placed(session_text, prompt.when, offset)
     if isinstance(placed, Rejected):
@@ -106,7 +106,7 @@ def prompt_turn(session_text: str, prompt: Prompt, offset: int) -> Outcome:
     )  # fmt: skip
 
 
-def prompt_key(prompt: Prompt) -> UUID:
+def prompt_key(prompt: QueuedPrompt) -> UUID:
     """The key of a prompt without a line of its own."""
     return derived_key("prompt", prompt.when, str(prompt.ordinal), prompt.digest)
 

@@ -27,7 +27,7 @@ MAX_CHARACTERS = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class QueuedPrompt:
     """A queued prompt. `ordinal` distinguishes prompts with the same time and content.
 
     `digest` is of the content and `said_digest` of its text, so that the text, `said`, can be
@@ -42,7 +42,7 @@ class Prompt:
     told: bool = False
 
     @classmethod
-    def queued(cls, when: str, content: str | None) -> Prompt:
+    def queued(cls, when: str, content: str | None) -> QueuedPrompt:
         """A prompt as it enters the queue."""
         said = _said(content or "")
         return cls(when, digest_of(content or ""), digest_of(said), said)
@@ -75,9 +75,9 @@ class PromptQueue:
     its line may still come. `expected`: digests of dequeued prompts.
     """
 
-    waiting: tuple[Prompt, ...] = ()
-    held: tuple[Prompt, ...] = ()
-    early: tuple[Prompt, ...] = ()
+    waiting: tuple[QueuedPrompt, ...] = ()
+    held: tuple[QueuedPrompt, ...] = ()
+    early: tuple[QueuedPrompt, ...] = ()
     expected: tuple[str, ...] = ()
 
     def operate(
@@ -85,7 +85,7 @@ class PromptQueue:
     ) -> PromptQueue:
         """The queue after a queue operation of a line."""
         if operation == "enqueue":
-            return self._enqueued(Prompt.queued(when or "", text))
+            return self._enqueued(QueuedPrompt.queued(when or "", text))
         if operation == "popAll":
             return replace(self, waiting=())
         if operation not in ("dequeue", "remove"):
@@ -101,7 +101,7 @@ class PromptQueue:
             return left
         return replace(left, held=_newest((*left.held, gone)))
 
-    def _enqueued(self, prompt: Prompt) -> PromptQueue:
+    def _enqueued(self, prompt: QueuedPrompt) -> PromptQueue:
         name = (prompt.when, prompt.digest)
         same = sum((each.when, each.digest) == name for each in self.waiting)
         return replace(self, waiting=_newest((*self.waiting, replace(prompt, ordinal=same))))
@@ -116,7 +116,7 @@ class PromptQueue:
                     return at
         return None
 
-    def attachment(self, text: str) -> tuple[PromptQueue, Prompt | None]:
+    def attachment(self, text: str) -> tuple[PromptQueue, QueuedPrompt | None]:
         """The queue after an attachment with this text, and a prompt that was a turn too early."""
         if (known := self._told_by_line(text)) is not None:
             return known
@@ -128,7 +128,7 @@ class PromptQueue:
                 return replace(self, waiting=waiting), None
         return self, None
 
-    def typed(self, text: str) -> tuple[PromptQueue, Prompt | None]:
+    def typed(self, text: str) -> tuple[PromptQueue, QueuedPrompt | None]:
         """The queue after a line with this text, and a prompt that was a turn too early."""
         digest = digest_of(text)
         if digest in self.expected:
@@ -140,7 +140,7 @@ class PromptQueue:
         stale = _first(self.waiting, text)
         return replace(self, waiting=_without(self.waiting, stale)), None
 
-    def _told_by_line(self, text: str) -> tuple[PromptQueue, Prompt | None] | None:
+    def _told_by_line(self, text: str) -> tuple[PromptQueue, QueuedPrompt | None] | None:
         if (held := _first(self.held, text)) is not None:
             return replace(self, held=_without(self.held, held)), None
         if (early := _first(self.early, text)) is not None:
@@ -156,18 +156,18 @@ class PromptQueue:
         """Whether the next reply or prompt changes the queue."""
         return bool(self.held or self.early or self.expected)
 
-    def replied(self) -> tuple[PromptQueue, Sequence[Prompt]]:
+    def replied(self) -> tuple[PromptQueue, Sequence[QueuedPrompt]]:
         """The queue after the agent's reply, and the prompts that it answers."""
         answered = tuple(prompt for prompt in self.held if not prompt.is_command)
         held = tuple(prompt for prompt in self.held if prompt.is_command)
         early = tuple(prompt for prompt in self.early if prompt.is_command)
         return PromptQueue(self.waiting, held, early), answered
 
-    def prompted(self) -> tuple[PromptQueue, Sequence[Prompt]]:
+    def prompted(self) -> tuple[PromptQueue, Sequence[QueuedPrompt]]:
         """The queue before a prompt that is not in it, and the prompts that precede that."""
         return replace(self, held=(), early=()), self.held
 
-    def told_early(self) -> tuple[PromptQueue, Sequence[Prompt]]:
+    def told_early(self) -> tuple[PromptQueue, Sequence[QueuedPrompt]]:
         """The queue after its held prompts become turns without their lines, and these prompts."""
         return replace(self, held=(), early=_newest((*self.early, *self.held))), self.held
 
@@ -184,28 +184,30 @@ class PromptQueue:
     @classmethod
     def from_json(cls, stored: Sequence[Any]) -> PromptQueue:
         """The state from the result of `as_json`."""
-        groups = [tuple(Prompt(*each) for each in group) for group in stored[:3]]
+        groups = [tuple(QueuedPrompt(*each) for each in group) for group in stored[:3]]
         return cls(groups[0], groups[1], groups[2], tuple(stored[3]))
 
 
-def _as_json(prompt: Prompt, redact: Callable[[str], str]) -> list[Any]:
+def _as_json(prompt: QueuedPrompt, redact: Callable[[str], str]) -> list[Any]:
     said = redact(prompt.said)
     return [prompt.when, prompt.digest, prompt.said_digest, said, prompt.ordinal, prompt.told]
 
 
-def _first(prompts: Iterable[Prompt], text: str) -> Prompt | None:
+def _first(prompts: Iterable[QueuedPrompt], text: str) -> QueuedPrompt | None:
     digest = digest_of(text)
     return next((prompt for prompt in prompts if prompt.said_digest == digest), None)
 
 
-def _newest(prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+def _newest(prompts: tuple[QueuedPrompt, ...]) -> tuple[QueuedPrompt, ...]:
     kept = prompts[-MAX_WAITING:]
     while sum(len(prompt.said) for prompt in kept) > MAX_CHARACTERS:
         kept = kept[1:]
     return kept
 
 
-def _without(prompts: tuple[Prompt, ...], gone: Prompt | None) -> tuple[Prompt, ...]:
+def _without(
+    prompts: tuple[QueuedPrompt, ...], gone: QueuedPrompt | None
+) -> tuple[QueuedPrompt, ...]:
     return tuple(prompt for prompt in prompts if prompt is not gone)
 
 

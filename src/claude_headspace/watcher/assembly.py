@@ -17,7 +17,7 @@ from claude_headspace.config import Config
 from claude_headspace.discovery.notifier import Notifications, Waker
 from claude_headspace.discovery.scanner import Scanner
 from claude_headspace.discovery.work_queue import WorkQueue
-from claude_headspace.health.status import WatcherState, WatcherStatus, status_path
+from claude_headspace.health.status_file import WatcherState, WatcherStatus, status_path
 from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.messages import inbox_directory

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from claude_headspace.health.status import WatcherState, WatcherStatus, write_status
+from claude_headspace.health.status_file import WatcherState, WatcherStatus, write_status
 from claude_headspace.watcher.liveness import Liveness
 
 logger = logging.getLogger(__name__)

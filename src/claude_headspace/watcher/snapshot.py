@@ -10,7 +10,7 @@ from claude_headspace.archive.archiver import Archiver
 from claude_headspace.discovery.notifier import Notifications
 from claude_headspace.discovery.scanner import Scanner
 from claude_headspace.discovery.work_queue import WorkQueue
-from claude_headspace.health.status import WatcherState, WatcherStatus
+from claude_headspace.health.status_file import WatcherState, WatcherStatus
 from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.quarantine import Quarantine, told
 from claude_headspace.sessions.log import Log

@@ -13,7 +13,7 @@ from claude_headspace.access import token_of
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url, reader_url
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.health.status import WatcherStatus, read_status, status_path
+from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
 from claude_headspace.read.connection import ReadPool
 from claude_headspace.store.search_index import SearchIndex
 from claude_headspace.supervision.alerts import Alerts

@@ -50,7 +50,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ApiList:
     """A list of the API: its parameters, its rows, and the function that answers."""
 
     name: str
@@ -82,11 +82,11 @@ def _event(reader: Reader, name: str) -> Event | None:
     return find_event(reader, int(name)) if known else None
 
 
-LISTINGS: tuple[Listing, ...] = (
-    Listing(
+LISTINGS: tuple[ApiList, ...] = (
+    ApiList(
         "sessions", "Sessions, newest line first", SessionQuestion, ListedSession, list_sessions
     ),
-    Listing(
+    ApiList(
         "turns",
         "Turns of a session, in order",
         TurnQuestion,
@@ -94,18 +94,18 @@ LISTINGS: tuple[Listing, ...] = (
         list_turns,
         "sessions/<session>/",
     ),
-    Listing("events", "Events, newest first", EventQuestion, Event, list_events),
-    Listing(
+    ApiList("events", "Events, newest first", EventQuestion, Event, list_events),
+    ApiList(
         "happenings",
         "Events, tool calls and their results, newest first",
         HappeningQuestion,
         Happening,
         list_happenings,
     ),
-    Listing("tools", "Tool calls, newest first", ToolQuestion, ListedCall, list_calls),
-    Listing("usage", "Tokens used, by model", UsageQuestion, Usage, list_usage),
-    Listing("hosts", "Machines, live ones first", HostQuestion, Host, list_hosts),
-    Listing("search", "Search results, newest first", SearchQuestion, Hit, search),
+    ApiList("tools", "Tool calls, newest first", ToolQuestion, ListedCall, list_calls),
+    ApiList("usage", "Tokens used, by model", UsageQuestion, Usage, list_usage),
+    ApiList("hosts", "Machines, live ones first", HostQuestion, Host, list_hosts),
+    ApiList("search", "Search results, newest first", SearchQuestion, Hit, search),
 )
 SINGLES: tuple[Single, ...] = (
     Single("/api/sessions/<session>", "session", "One session", ListedSession, one_listed_session),
@@ -133,7 +133,7 @@ def api_routes(pool: ReadPool, look: Callable[[], Verdict]) -> Blueprint:
     return routes
 
 
-def _add_listing(routes: Blueprint, pool: ReadPool, listing: Listing, ending: str) -> None:
+def _add_listing(routes: Blueprint, pool: ReadPool, listing: ApiList, ending: str) -> None:
     def answer(**names: str) -> Response:
         asked = read_question(listing.question, names)
         with pool.reading() as reader:

@@ -34,7 +34,7 @@ log = logging.getLogger("claude_headspace.web")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class EncodedEvent:
     """One event, encoded once for all streams."""
 
     id: int
@@ -58,7 +58,7 @@ class Feed:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wanted = threading.Event()
-        self._lines: deque[Line] = deque()
+        self._lines: deque[EncodedEvent] = deque()
         self._bytes = 0
         self._begins = 0
         self._streams = 0
@@ -95,7 +95,7 @@ class Feed:
         """Set as soon as there are new events or another horizon; take it before looking."""
         return self._changed
 
-    async def after(self, cursor: int) -> tuple[Sequence[Line], int]:
+    async def after(self, cursor: int) -> tuple[Sequence[EncodedEvent], int]:
         """The events after this id, and the id up to which they are complete."""
         horizon = self.horizon or 0
         if cursor >= self._begins:
@@ -103,7 +103,7 @@ class Feed:
         found = await asyncio.to_thread(self._read, cursor, horizon)
         return found, found[-1].id if len(found) == PAGE_EVENTS else horizon
 
-    def _read(self, cursor: int, horizon: int) -> list[Line]:
+    def _read(self, cursor: int, horizon: int) -> list[EncodedEvent]:
         with self._pool.reading() as reader:
             return list(map(_line, events_between(reader, cursor, horizon, PAGE_EVENTS)))
 
@@ -143,7 +143,7 @@ class Feed:
         assert self._loop is not None  # noqa: S101
         asyncio.run_coroutine_threadsafe(call(), self._loop).result()
 
-    def _remember(self, this: int, lines: Iterable[Line], horizon: Cursor) -> None:
+    def _remember(self, this: int, lines: Iterable[EncodedEvent], horizon: Cursor) -> None:
         if this != self._round:
             return
         for line in lines:
@@ -171,6 +171,8 @@ class Feed:
         self._changed = asyncio.Event()
 
 
-def _line(event: Event) -> Line:
+def _line(event: Event) -> EncodedEvent:
     data = msgspec.json.encode(event)
-    return Line(event.id, event.type, event.session, event.project or "", event.host or "", data)
+    return EncodedEvent(
+        event.id, event.type, event.session, event.project or "", event.host or "", data
+    )

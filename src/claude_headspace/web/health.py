@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from claude_headspace.embedded.location import state_key
 from claude_headspace.errors import StateUnusable
-from claude_headspace.health.status import WatcherStatus, read_status, status_path
+from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
 from claude_headspace.supervision.history import history_path, read_restarts
 from claude_headspace.web.guard import Guard
 from claude_headspace.web.metrics import registry_of

@@ -13,7 +13,7 @@ from claude_headspace.read.paging import Looked
 from claude_headspace.read.query import ASKED_AS
 
 if TYPE_CHECKING:
-    from claude_headspace.web.api import Listing, Single
+    from claude_headspace.web.api import ApiList, Single
 
 Document = dict[str, Any]
 _REFERENCE = "#/components/schemas/{name}"
@@ -35,7 +35,7 @@ class Error:
     error: Fault
 
 
-def document(listings: Sequence[Listing], singles: Sequence[Single]) -> Document:
+def document(listings: Sequence[ApiList], singles: Sequence[Single]) -> Document:
     """The whole API as OpenAPI 3.1."""
     rows = {each.row for each in listings} | {each.row for each in singles}
     questions = [each.question for each in listings]
@@ -65,7 +65,7 @@ def document(listings: Sequence[Listing], singles: Sequence[Single]) -> Document
     }
 
 
-def _listing(each: Listing, question: Document) -> Iterable[tuple[str, Document]]:
+def _listing(each: ApiList, question: Document) -> Iterable[tuple[str, Document]]:
     path = each.path.replace("<", "{").replace(">", "}")
     in_path = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     parameters = [_in_path(name) for name in in_path]

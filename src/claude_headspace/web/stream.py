@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from claude_headspace.store.cursor import Cursor
-from claude_headspace.web.feed import Feed, Line
+from claude_headspace.web.feed import EncodedEvent, Feed
 from claude_headspace.web.guard import HEADERS, Guard
 from claude_headspace.web.problems import Problem
 
@@ -122,7 +122,7 @@ class _Wanted:
         self._host = asked.get("host", [""])[-1]
         self._project = asked.get("project", [""])[-1].rstrip("/")
 
-    def of(self, lines: Iterable[Line]) -> Iterable[Line]:
+    def of(self, lines: Iterable[EncodedEvent]) -> Iterable[EncodedEvent]:
         for line in lines:
             if (
                 (not self._types or line.type in self._types)
@@ -150,7 +150,7 @@ async def _until_gone(receive: Receive) -> None:
             pass
 
 
-def _message(line: Line, timeline: int | None) -> bytes:
+def _message(line: EncodedEvent, timeline: int | None) -> bytes:
     return b"id: %b\ndata: %b\n\n" % (Cursor.at(line.id, timeline).text.encode(), line.data)
 
 

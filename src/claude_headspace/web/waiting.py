@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.health.status import write_private
+from claude_headspace.health.status_file import write_private
 from claude_headspace.read.connection import ReadPool
 from claude_headspace.read.sessions import Session, find_sessions, needing
 from claude_headspace.supervision.alerts import Alerts

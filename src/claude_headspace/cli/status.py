@@ -14,7 +14,7 @@ from claude_headspace.health.words import counted, format_bytes
 if TYPE_CHECKING:
     from claude_headspace.archive.summary import ArchiveSummary
     from claude_headspace.config import Config
-    from claude_headspace.health.status import StatusResult
+    from claude_headspace.health.status_file import StatusResult
     from claude_headspace.health.verdict import Verdict
     from claude_headspace.store.totals import Captured
 
@@ -65,7 +65,7 @@ def status(*, exact: bool, whole: bool) -> int:
     from dataclasses import asdict
 
     from claude_headspace.deployment.configuration import configuration_file
-    from claude_headspace.health.status import read_status, status_path
+    from claude_headspace.health.status_file import read_status, status_path
     from claude_headspace.supervision.observe import check_health
 
     config = configured()
@@ -154,7 +154,7 @@ def _when(moment: str | None) -> str:
 
 def _backlog_line(left: StatusResult) -> str:
     """The backlog, and how much of it is read, as the watcher reports it."""
-    from claude_headspace.health.status import StatusProblem
+    from claude_headspace.health.status_file import StatusProblem
 
     if isinstance(left, StatusProblem):
         return "backlog:  unknown"

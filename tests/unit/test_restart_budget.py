@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_headspace.supervision.budget import RestartBudget
+from claude_headspace.supervision.restart_budget import RestartBudget
 
 steps = st.lists(st.floats(min_value=0, max_value=70, allow_nan=False), max_size=60)
 limits = st.integers(min_value=1, max_value=8)
