@@ -85,6 +85,9 @@ SELECT CASE WHEN found THEN 'misplaced' WHEN doubled THEN 'doubled' ELSE 'invent
     path, NULL::int, source_offset, session_uuid, NULL::text, event_id, event_id
 FROM verify_odd WHERE stands AND judged AND NOT replaced
 """
+# What `lost_events` finds again: events that are written anew.
+_NOT_REGISTERED = "its session_registered is missing"
+_NOT_ENDED = "it has ended, but its session_ended is missing"
 # One minute, in case only one of two statements of a watcher is visible yet.
 _SESSIONS = f"""
 CREATE TEMPORARY TABLE verify_sessions AS
@@ -105,13 +108,13 @@ WITH told AS (
     GROUP BY session_uuid)
 SELECT a.session_uuid, a.end_reason, CASE
         WHEN t.registered IS NULL AND (a.announced OR t.turns > 0)
-            THEN 'its session_registered is missing'
+            THEN '{_NOT_REGISTERED}'
         WHEN t.registered > t.first AND NOT t.late
             THEN 'its session_registered comes after its first turn'
     END AS registration, CASE
         WHEN a.ended_at < t.spoke THEN 'it is marked as ended before its last turn'
         WHEN a.ended_at IS NOT NULL AND (t.ended IS NULL OR t.ended < t.spoke)
-            THEN 'it has ended, but its session_ended is missing'
+            THEN '{_NOT_ENDED}'
         WHEN a.ended_at IS NULL AND a.last_seen_at < clock_timestamp() - %s * interval '1 second'
             AND t.recorded < clock_timestamp() - %s * interval '1 second'
             THEN 'it is silent, but not marked as ended'
@@ -141,10 +144,12 @@ SELECT session_uuid::text, count(*) FILTER (WHERE NOT stands),
     count(*) FILTER (WHERE stands AND judged AND NOT replaced)
 FROM verify_odd WHERE NOT found GROUP BY session_uuid
 """
-_LOST_EVENTS = """
-SELECT session_uuid::text, end_reason FROM verify_sessions
-WHERE {column} LIKE '%is missing'
-"""
+_LOST_EVENTS = f"""
+SELECT '{SESSION_REGISTERED}', session_uuid::text, end_reason FROM verify_sessions
+    WHERE registration = '{_NOT_REGISTERED}'
+UNION ALL SELECT '{SESSION_ENDED}', session_uuid::text, end_reason FROM verify_sessions
+    WHERE ending = '{_NOT_ENDED}'
+"""  # noqa: S608
 
 
 def conclude(log: LogSide, report: Report, silent_seconds: float | None) -> None:
@@ -179,9 +184,6 @@ def _count(log: LogSide, report: Report) -> None:
 
 
 def lost_events(log: LogSide) -> list[tuple[str, UUID, str | None]]:
-    """The missing events of sessions: type, session, reason of an end."""
-    return [
-        (event_type, UUID(session), reason)
-        for event_type, column in ((SESSION_REGISTERED, "registration"), (SESSION_ENDED, "ending"))
-        for session, reason in log.database.execute(_LOST_EVENTS.format(column=column))
-    ]
+    """The missing events of sessions, after `conclude`: type, session, reason of an end."""
+    found = log.database.execute(_LOST_EVENTS)
+    return [(event_type, UUID(session), reason) for event_type, session, reason in found]
