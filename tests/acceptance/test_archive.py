@@ -6,6 +6,7 @@ import re
 import time
 from pathlib import Path
 
+import pytest
 from alembic import command as alembic_command
 
 import lines
@@ -171,6 +172,7 @@ def test_what_was_captured_before_there_was_an_archive_is_filled_up(
         assert_archived(log, projects.root)
 
 
+@pytest.mark.long
 def test_capture_that_never_rests_leaves_time_for_the_archive(
     projects: Projects, watcher: Watcher, log: Log
 ) -> None:

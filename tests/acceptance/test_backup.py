@@ -70,7 +70,10 @@ def say_hook(watcher: Watcher, number: int) -> None:
     })  # fmt: skip
 
 
-@pytest.mark.parametrize("version", [15, pytest.param(16, marks=pytest.mark.long), 18])
+@pytest.mark.parametrize(
+    "version",
+    [18, pytest.param(16, marks=pytest.mark.long), pytest.param(15, marks=pytest.mark.long)],
+)
 def test_into_an_empty_server_of_any_version_and_on_from_there(
     projects: Projects, watcher: Watcher, log: Log, tmp_path: Path, version: int
 ) -> None:

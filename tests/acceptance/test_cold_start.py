@@ -11,7 +11,9 @@ SHOW = (
     " print(*sys.modules, file=sys.stderr)"
 )
 # yaml because a checkout has a configuration file, _distutils_hack because of its setuptools.
-OTHERS = "_distutils_hack click cython_runtime msgspec psycopg2 typing_extensions yaml"
+OTHERS = (
+    "_distutils_hack click cython_runtime msgspec psycopg2 sitecustomize typing_extensions yaml"
+)
 OURS = """
     address errors machine cli cli.access cli.command cli.naming cli.program cli.sessions
     cli.terminal config config.checks config.definitions config.layers config.places config.settings

@@ -272,6 +272,7 @@ def test_a_killed_supervisord_leaves_no_obstacle(project: Project) -> None:
     wait_for(lambda: gone(before))
 
 
+@pytest.mark.long
 def test_stop_names_the_web_application_of_a_killed_supervisord(project: Project) -> None:
     assert project.launch("up", "--detach").returncode == 0
     web = project.program("web")["pid"]

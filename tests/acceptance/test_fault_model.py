@@ -54,7 +54,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             zygote.close()
 
 
-@pytest.mark.parametrize("first", range(0, 60, 20))
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(first, marks=pytest.mark.long) for first in (20, 40))]
+)
 def test_some_histories(world: World, first: int) -> None:
     for seed in range(first, first + 20):
         world.history(seed)

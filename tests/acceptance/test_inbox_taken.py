@@ -157,6 +157,7 @@ for number in range(10_000):
 """
 
 
+@pytest.mark.long
 def test_a_list_of_messages_never_holds_one_without_those_before_it(tmp_path: Path) -> None:
     """While files are being added, reading a large directory may show a later one only."""
     (tmp_path / "new").mkdir()

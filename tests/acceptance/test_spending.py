@@ -212,6 +212,7 @@ def test_read_again_they_are_the_same(spent: Spent, log: Log) -> None:
     spent.check()
 
 
+@pytest.mark.long
 def test_killed_on_the_way(spent: Spent, log: Log) -> None:
     spent.write(more=30)
     kills = 0
