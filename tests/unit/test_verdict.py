@@ -16,6 +16,7 @@ from claude_headspace.health.observation import (
 from claude_headspace.health.status_file import StatusProblem, WatcherStatus
 from claude_headspace.health.verdict import Verdict, judge
 from claude_headspace.health.words import format_bytes
+from claude_headspace.web.strip import strip_of
 
 NOW = 1_700_000_000.0
 WATCHER = ProgramState("watcher", "RUNNING", 7, NOW - 100, 0, "")
@@ -236,3 +237,9 @@ def test_rejected_lines_are_counted_by_what_is_wrong_with_them() -> None:
         "lines or events rejected since the watcher started: 4 (3 damaged, 1 too_long);"
         " see `claude-headspace rejected`"
     )
+
+
+def test_the_strip_says_that_a_backlog_is_read() -> None:
+    verdict = with_status(capture_total_bytes=1000.0, backlog_bytes=750)
+    assert strip_of(verdict, NOW).verdict == "Catching up."
+    assert strip_of(judge(ALL_WELL), NOW).verdict != "Catching up."

@@ -21,6 +21,8 @@ OVERDUE_SECONDS = 1.0
 START_SECONDS = 5.0
 WAITING_TICKS = 2
 TICK_SECONDS = 5
+# The note begins so while what waited at the start is read.
+READING_BACKLOG = "reading a backlog"
 
 
 def reasons(seen: Observation) -> Iterator[str]:
@@ -185,4 +187,4 @@ def notes(seen: Observation) -> Iterator[str]:
         yield "file notifications are not in use: changes are found by scanning alone"
     if status.capture_total_bytes:
         done = 100 * max(0.0, 1 - status.backlog_bytes / status.capture_total_bytes)
-        yield f"reading a backlog: {done:.0f}% of {format_bytes(status.capture_total_bytes)}"
+        yield f"{READING_BACKLOG}: {done:.0f}% of {format_bytes(status.capture_total_bytes)}"

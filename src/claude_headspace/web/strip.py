@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from claude_headspace.errors import START_COMMAND
+from claude_headspace.health.reasons import READING_BACKLOG
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.health.words import format_bytes
 from claude_headspace.web.words import ago, clock, counted
@@ -44,7 +45,7 @@ def strip_of(verdict: Verdict, now: float) -> Strip:
     if verdict.reasons:
         return _degraded(verdict.reasons)
     backlog = watcher.get("backlog_bytes") or 0
-    if any(note.startswith("reading a backlog") for note in verdict.notes) and backlog:
+    if any(note.startswith(READING_BACKLOG) for note in verdict.notes) and backlog:
         left = format_bytes(backlog)
         return Strip(
             "warn", "Catching up.", f"{left} to read. Nothing is lost: the files are the queue."
