@@ -149,7 +149,7 @@ class KnownDays:
         self._seen = last or self._seen
         for span in list(self._rows):
             if any(span[0] < day + timedelta(days=1) and day < span[1] for day in days or ()):
-                del self._rows[span]
+                self._rows.pop(span, None)  # another thread may have dropped it
 
 
 _known = KnownDays()
