@@ -16,7 +16,8 @@ from claude_headspace.deployment.configuration import prepare
 from claude_headspace.deployment.left_behind import LeftBehind
 from claude_headspace.deployment.running import is_up
 from claude_headspace.embedded import binaries
-from claude_headspace.errors import DatabaseError
+from claude_headspace.errors import AlreadyRunning, DatabaseError
+from claude_headspace.health.status_file import BAD_CONFIGURATION_STATUS
 
 LOOK_SECONDS = 0.2
 # The last check may take this long.
@@ -32,7 +33,7 @@ MODULES = {
 _REST = 4.0
 STOP_SECONDS = 10.0
 # Running, done, done by another process, or impossible: not started again.
-_ENDED_FOR_GOOD = (None, 0, 75, 78, 100)
+_ENDED_FOR_GOOD = (None, 0, AlreadyRunning.exit_status, BAD_CONFIGURATION_STATUS)
 
 
 class ProgramRun:

@@ -82,16 +82,17 @@ def database_url(config: Config) -> LogUrl:
     `PG*` variables refer to other servers, and an address does not override all of them
     (PGSERVICE), so for the embedded server they are removed from this process's environment.
     """
-    return _remembering(config, _address(config))
+    return log_url(config, _address(config))
 
 
 def reader_url(config: Config) -> LogUrl:
     """The address for programs that only read: the configured `reader_url`, else the log's."""
     given = config.database.reader_url
-    return _remembering(config, libpq_url(given)) if given else database_url(config)
+    return log_url(config, libpq_url(given)) if given else database_url(config)
 
 
-def _remembering(config: Config, address: str) -> LogUrl:
+def log_url(config: Config, address: str) -> LogUrl:
+    """An address of which the timelines seen so far are remembered in the state directory."""
     url = LogUrl(address)
     url.seen = config.state.directory / "timelines"
     return url

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from claude_headspace.address import LogUrl, libpq_url
 from claude_headspace.config import Config
+from claude_headspace.embedded.location import log_url
 from claude_headspace.errors import DatabaseError
 from claude_headspace.health.words import counted
 from claude_headspace.store.connection import Database
@@ -22,9 +23,7 @@ _NEW = "SELECT count(*) FROM events WHERE id > %s"
 
 def central_url(config: Config) -> LogUrl:
     """The address of the central log."""
-    url = LogUrl(libpq_url(config.forward.url or ""))
-    url.seen = config.state.directory / "timelines"
-    return url
+    return log_url(config, libpq_url(config.forward.url or ""))
 
 
 def not_forwarded(config: Config, near: Database, ends: float) -> Iterator[str]:
