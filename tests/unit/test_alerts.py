@@ -1,40 +1,31 @@
 from __future__ import annotations
 
-import os
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from claude_headspace.supervision.alerts import Alerts
+from claude_headspace.supervision.orphan import is_listed
 from harness import wait_until
 
 
-def advance_until(alerts: Alerts, path: Path, lines: int) -> list[str]:
-    deadline = time.monotonic() + 20
-    while not path.exists() or len(path.read_text().splitlines()) < lines:
-        assert time.monotonic() < deadline, "the command did not run"
+def advance_until(alerts: Alerts, condition: Callable[[], bool], what: str) -> None:
+    def advanced() -> bool:
         alerts.advance()
-        time.sleep(0.01)
-    return path.read_text().splitlines()
+        return condition()
+
+    wait_until(advanced, what)
 
 
-def is_listed(pid: int) -> bool:
-    """Whether a process has this id, be it one that has ended and nobody waited for."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def lines_of(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
 
 
-def advance_until_ended(alerts: Alerts, pid: int) -> None:
-    deadline = time.monotonic() + 20
-    while is_listed(pid):
-        assert time.monotonic() < deadline, "the command did not end"
-        alerts.advance()
-        time.sleep(0.01)
+def advance_until_told(alerts: Alerts, path: Path, lines: int) -> list[str]:
+    advance_until(alerts, lambda: len(lines_of(path)) >= lines, "the command's lines")
+    return lines_of(path)
 
 
 def test_the_command_learns_what_happened_one_after_the_other(tmp_path: Path) -> None:
@@ -43,31 +34,30 @@ def test_the_command_learns_what_happened_one_after_the_other(tmp_path: Path) ->
     alerts = Alerts(["sh", "-c", script])
     alerts.raise_alert("degraded", "a $(reason); with 'quotes'")
     alerts.raise_alert("recovered", "well")
-    heard = [line.rpartition("|") for line in advance_until(alerts, told, 2)]
+    heard = [line.rpartition("|") for line in advance_until_told(alerts, told, 2)]
     assert [words for words, _, _ in heard] == [
         "degraded|a $(reason); with 'quotes'",
         "recovered|well",
     ]
-    advance_until_ended(alerts, int(heard[1][2]))
+    advance_until(alerts, lambda: not is_listed(int(heard[1][2])), "the end")
 
 
 def test_one_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     told = tmp_path / "told"
     moments = [0.0]
     hang = '[ "$HEADSPACE_ALERT" = recovered ] || { sleep 1000 & wait; }'
-    script = f'echo "$HEADSPACE_ALERT" >> "{told}"; echo $$ > "{tmp_path}/pid"; {hang}'
+    script = f'echo "$HEADSPACE_ALERT $$" >> "{told}"; {hang}'
     alerts = Alerts(["sh", "-c", script], 30.0, lambda: moments[0])
     alerts.raise_alert("degraded", "")
-    advance_until(alerts, told, 1)
-    wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "its id")
+    advance_until_told(alerts, told, 1)
     alerts.raise_alert("recovered", "")
-    assert told.read_text().splitlines() == ["degraded"]
+    assert [line.split()[0] for line in lines_of(told)] == ["degraded"]
     moments[0] = 31.0
-    first = int((tmp_path / "pid").read_text())
-    assert advance_until(alerts, told, 2) == ["degraded", "recovered"]
+    heard = [line.split() for line in advance_until_told(alerts, told, 2)]
+    assert [kind for kind, _ in heard] == ["degraded", "recovered"]
+    first, second = (int(pid) for _, pid in heard)
     assert not is_listed(first)
-    wait_until(lambda: (tmp_path / "pid").read_text() not in ("", f"{first}\n"), "its id")
-    advance_until_ended(alerts, int((tmp_path / "pid").read_text()))
+    advance_until(alerts, lambda: not is_listed(second), "the end")
 
 
 def test_a_missing_or_failing_command_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -75,11 +65,7 @@ def test_a_missing_or_failing_command_is_logged(caplog: pytest.LogCaptureFixture
     assert "cannot be run" in caplog.text
     failing = Alerts([sys.executable, "-c", "raise SystemExit(3)"])
     failing.raise_alert("degraded", "")
-    deadline = time.monotonic() + 20
-    while "status 3" not in caplog.text:
-        assert time.monotonic() < deadline
-        failing.advance()
-        time.sleep(0.01)
+    advance_until(failing, lambda: "status 3" in caplog.text, "the log")
 
 
 def test_none_is_none() -> None:
