@@ -20,7 +20,7 @@ from claude_headspace.health.status_file import write_private
 
 logger = logging.getLogger(__name__)
 
-DEATHS_BEFORE_SETTING_ASIDE = 2
+DEATHS_BEFORE_REJECTION = 2
 # Longer than the window of the restart limit, so that lines cost at most one restart of it.
 CAREFUL_SECONDS = 120.0
 _NOTE = struct.Struct("<qq")
@@ -65,7 +65,7 @@ class InFlight:
         """Whether this line has killed the watcher too often."""
         if not self._deaths:
             return False
-        return self._deaths.get((source_id, offset), 0) >= DEATHS_BEFORE_SETTING_ASIDE
+        return self._deaths.get((source_id, offset), 0) >= DEATHS_BEFORE_REJECTION
 
     def committed(self, source_id: int, offset: int) -> None:
         """Forget deaths at lines of the source before this offset, which are committed."""
