@@ -83,8 +83,8 @@ def drain(timeout: float) -> int:
 def logs(program: str | None, limit: int | None, *, follow: bool) -> int:
     """Show the logs of all programs, or of one.
 
-    PROGRAM is supervisord, postgres, migrate, watcher, guard or web. Shows at most the last 256 KB
-    of each log.
+    PROGRAM is supervisord, postgres, migrate, watcher, guard, web or forwarder. Shows at most the
+    last 256 KB of each log.
     """
     from claude_headspace.config import load_config
     from claude_headspace.deployment.program_logs import log_lines, open_logs
