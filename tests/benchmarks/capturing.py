@@ -218,7 +218,7 @@ def append(
     log.wait_for_events(FILES, PATIENCE_SECONDS)
     sent = load.write_at_rate(sessions, lines, size, rate)
     log.wait_for_events(FILES + lines, PATIENCE_SECONDS)
-    key = "event_key::text" if name.startswith(OURS) else "payload->>'uuid'"
+    key = "payload->>'uuid'" if name in RSYSLOG.values() else "event_key::text"
     committed = log.commit_times(key)
     lost = [one for one in sent if one not in committed]
     taken = [(committed[one] - when) * 1000 for one, when in sent.items() if one in committed]

@@ -160,7 +160,7 @@ def _read_on(site: Website, done: threading.Event) -> None:
     known = b""
     while not done.wait(1.0):
         if (pulse := site.get("/status/pulse").body) != known:
-            _load(site, "/")
+            _load(site, "/", X_Live="1")
             known = pulse
 
 
@@ -169,6 +169,6 @@ def _search(site: Website, done: threading.Event) -> None:
         _load(site, "/search?q=counted+before")
 
 
-def _load(site: Website, path: str) -> None:
-    answer = site.get(path, Accept="text/html")
+def _load(site: Website, path: str, **headers: str) -> None:
+    answer = site.get(path, Accept="text/html", **headers)
     assert answer.status == 200, (path, answer.body[:500])

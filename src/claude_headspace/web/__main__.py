@@ -27,6 +27,8 @@ from claude_headspace.web.stream import Streams
 from claude_headspace.web.waiting import watch_waits
 
 ORPHAN_CHECK_SECONDS = 0.5
+# Capture comes first when the processors are busy.
+NICENESS = 5
 # A backlog of transcripts; what one live session writes at once is less.
 BACKLOG_BYTES = 4_000_000
 
@@ -38,6 +40,7 @@ def main() -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s web: %(message)s"
     )
+    os.nice(NICENESS)
     try:
         config = load_config()
         token_of(config.state.directory)

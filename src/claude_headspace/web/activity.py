@@ -18,6 +18,7 @@ from claude_headspace.web.charts import WIDTH, bars_of
 from claude_headspace.web.filters import chips_of
 from claude_headspace.web.frame import as_of, frame, page
 from claude_headspace.web.links import address, with_query
+from claude_headspace.web.shared_answers import shared
 from claude_headspace.web.words import local, minute
 
 view = Blueprint("activity", __name__)
@@ -54,6 +55,7 @@ class DrawnLane:
 
 
 @view.get("/activity")
+@shared
 def show() -> str:
     """One stretch of time."""
     asked = read_question(ActivityQuestion, {})

@@ -22,6 +22,7 @@ from claude_headspace.web.charts import bars_of
 from claude_headspace.web.filters import chips_of, facet_of, period_chips
 from claude_headspace.web.frame import as_of, frame, page
 from claude_headspace.web.links import address, with_query
+from claude_headspace.web.shared_answers import shared
 
 view = Blueprint("events", __name__)
 TITLES = {"type": "Type", "actor": "Actor", "project": "Project", "host": "Host"}
@@ -55,6 +56,7 @@ class Row:
 
 
 @view.get("/events")
+@shared
 def show() -> str:
     """A page of what happened, with a chart of the time around it."""
     asked = read_question(HappeningQuestion, {})

@@ -14,6 +14,7 @@ from claude_headspace.read.pulse import Pulse, last_words, pulses_of
 from claude_headspace.read.sessions import Session, SessionQuestion, alive_sessions, list_sessions
 from claude_headspace.read.telling import plan_title, questions
 from claude_headspace.web.frame import as_of, frame, page
+from claude_headspace.web.shared_answers import shared
 from claude_headspace.web.words import spelled
 
 view = Blueprint("now", __name__)
@@ -43,6 +44,7 @@ class Card:
 
 
 @view.get("/")
+@shared
 def show() -> str:
     """All live sessions, the longest waits first."""
     now = datetime.now(UTC)

@@ -28,6 +28,7 @@ from claude_headspace.read.tools import Call, models_of, one_call
 from claude_headspace.web.entries import entries_of
 from claude_headspace.web.export import as_markdown
 from claude_headspace.web.frame import as_of, frame, page
+from claude_headspace.web.shared_answers import shared
 from claude_headspace.web.words import waited
 
 view = Blueprint("session", __name__)
@@ -41,6 +42,7 @@ OUTCOMES = {"denied": "You declined", "interrupted": "interrupted"}
 
 
 @view.get("/sessions/<uuid>")
+@shared
 def show(uuid: str) -> str:
     """The page of the conversation that contains `?prompt=`; else its last or first page."""
     now = datetime.now(UTC)

@@ -18,6 +18,7 @@ from claude_headspace.web.charts import Bars, bars_of
 from claude_headspace.web.filters import chips_of, facet_of, period_chips
 from claude_headspace.web.frame import as_of, frame, page
 from claude_headspace.web.links import with_query
+from claude_headspace.web.shared_answers import shared
 from claude_headspace.web.words import local
 
 view = Blueprint("sessions", __name__)
@@ -26,6 +27,7 @@ TITLES = {"state": "State", "project": "Project", "host": "Host"}
 
 
 @view.get("/sessions")
+@shared
 def show() -> str:
     """A page of sessions, by day."""
     now = datetime.now(UTC)

@@ -5,6 +5,7 @@ const view = document.body.dataset.view;
 const streams = "stream" in document.body.dataset;
 const newest = !("notLast" in document.body.dataset);
 const part = { headers: { "X-Part": "1" } };
+const live = { headers: { "X-Live": "1" } };
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const say = document.createElement("p");
@@ -17,7 +18,7 @@ document.body.append(say);
 async function fetched(address, options = {}) {
   const answer = await fetch(address, { credentials: "same-origin", ...options });
   if (answer.status === 401) throw new Refused();
-  if (!answer.ok && !options.headers) throw new Error(answer.status);
+  if (!answer.ok && options !== part) throw new Error(answer.status);
   return answer.text();
 }
 class Refused extends Error {}
@@ -74,9 +75,11 @@ let waiting = null; // rows of the feed that are not shown yet
 let paused = false;
 
 async function refresh() {
-  const page = new DOMParser().parseFromString(await fetched(location.href), "text/html");
+  const page = new DOMParser().parseFromString(await fetched(location.href, live), "text/html");
   document.title = page.title;
   pulse = page.body.dataset.line ?? pulse;
+  // Pages share answers: this one may have been rendered before the event came.
+  again ||= page.body.dataset.after < heard && tries++ < MOST_TRIES;
   const atEnd = view === "sessions" && $("#turns") && innerHeight + scrollY > document.body.scrollHeight - 80;
   for (const element of $$("[data-live]", page)) if (element.id) replace(element.id, element);
   for (const element of $$("[data-live-list]", page)) morphList(element.id, element);
@@ -159,6 +162,9 @@ let brokeAt = null;
 const QUICK = 40;
 const slow = "slow" in document.body.dataset ? 5000 : 400;
 let lastRefresh = 0;
+let heard = 0; // the newest event of the stream
+let tries = 0;
+const MOST_TRIES = 20;
 
 function happened() {
   if (busy) {
@@ -189,7 +195,11 @@ function listen() {
   const query = new URLSearchParams(document.body.dataset.stream);
   query.set("after", document.body.dataset.after);
   const source = new EventSource(`/api/events/stream?${query}`);
-  source.onmessage = happened;
+  source.onmessage = (event) => {
+    heard = parseInt(event.lastEventId, 10);
+    tries = 0;
+    happened();
+  };
   source.addEventListener("reset", happened);
   source.onopen = () => {
     if (brokeAt) happened();
