@@ -20,7 +20,7 @@ from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.queue import BATCH_BYTES, InboxQueue
 from claude_headspace.machine import id_of_name
-from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.checkpoints import Checkpoints

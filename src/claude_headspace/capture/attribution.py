@@ -13,7 +13,7 @@ from claude_headspace.capture.reader import KEPT_BYTES, POISON, ReadLine, Segmen
 from claude_headspace.capture.sources import Start
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable
 from claude_headspace.events.event import Event, Origin
-from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.transcripts.outcomes import (
     Other,

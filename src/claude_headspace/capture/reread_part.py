@@ -11,7 +11,7 @@ import msgspec
 
 from claude_headspace.capture.reader import TOO_LONG
 from claude_headspace.events.event import Event, Origin, encode
-from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.projections import WorkRows
 from claude_headspace.store.revisions import LoggedTurn, Revisions, TurnName

@@ -62,7 +62,7 @@ def drain(timeout: float) -> int:
     """
     from claude_headspace.config import load_config
     from claude_headspace.deployment.drain import drain
-    from claude_headspace.health.words import counted
+    from claude_headspace.health.units import counted
 
     seen, missing = drain(load_config(), timeout)
     for path, size in seen.torn.items():

@@ -50,7 +50,7 @@ _PLAIN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ListedEvent:
     """One event for readers; `project` is a path, `key` and `session` are its identity."""
 
     id: int
@@ -85,21 +85,21 @@ class EventQuestion:
     limit: Limit = PAGE_ROWS
 
 
-def list_events(reader: Reader, asked: EventQuestion) -> Page[Event]:
+def list_events(reader: Reader, asked: EventQuestion) -> Page[ListedEvent]:
     """A page, newest first: one session's by order of the log, others by time."""
     plan = _plan(reader, asked)
-    return page_of(reader.fetch(Event, plan.statement(), plan.values), asked.limit, plan.key)
+    return page_of(reader.fetch(ListedEvent, plan.statement(), plan.values), asked.limit, plan.key)
 
 
-def find_event(reader: Reader, event_id: int) -> Event | None:
+def find_event(reader: Reader, event_id: int) -> ListedEvent | None:
     """The event of this id, retracted or not."""
-    found = reader.fetch(Event, _ONE, (event_id,))
+    found = reader.fetch(ListedEvent, _ONE, (event_id,))
     return found[0] if found else None
 
 
-def events_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[Event]:
+def events_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[ListedEvent]:
     """Events above one id and up to another, in the order of their ids."""
-    return reader.fetch(Event, _BETWEEN, (after_id, last_id, limit))
+    return reader.fetch(ListedEvent, _BETWEEN, (after_id, last_id, limit))
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ class _Plan:
         else:
             self.require(f"e.{column} = ANY (%({column})s)", **{column: list(wanted)})
 
-    def key(self, event: Event) -> Key:
+    def key(self, event: ListedEvent) -> Key:
         return (event.id,) if self.by_id else (event.timestamp, event.id)
 
     def go_on_from(self, cursor: str) -> None:

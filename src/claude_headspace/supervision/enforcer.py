@@ -25,7 +25,7 @@ from claude_headspace.health.status_file import (
     read_status,
     status_path,
 )
-from claude_headspace.health.words import counted
+from claude_headspace.health.units import counted
 from claude_headspace.supervision.exit_codes import ExitCodes, explain_exit
 from claude_headspace.supervision.guard_settings import GuardSettings, shorten
 from claude_headspace.supervision.history import MESSAGE_TYPE, RestartOutcome

@@ -18,7 +18,7 @@ from claude_headspace.archive.proof import proven_files
 from claude_headspace.config import Config
 from claude_headspace.discovery.listing import is_transcript, look, sweep, unreadable
 from claude_headspace.embedded.location import database_url
-from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
 from claude_headspace.store.patience import Patience
