@@ -72,7 +72,7 @@ class Trial:
                 self._beat()
         except BaseException:
             os.kill(child, signal.SIGKILL)
-            self._in_flight.put_down()
+            self._in_flight.clear()
             raise
         finally:
             os.close(ended)

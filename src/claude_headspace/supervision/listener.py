@@ -79,7 +79,7 @@ class Listener:
 
     def on_event(self, event: SupervisorEvent) -> None:
         """Handle one event of supervisord."""
-        self.hangs.take_beats()
+        self.hangs.receive_beats()
         if event.name == "TICK_5":
             self._on_tick()
         elif event.name == "REMOTE_COMMUNICATION":
@@ -102,7 +102,7 @@ class Listener:
         self._heard_tick = self._clock()
         self.hangs.listen()
         self._alerts.advance()
-        self._health.take(judge(observe(self._supervisor, self._settings.state_directory)))
+        self._health.see(judge(observe(self._supervisor, self._settings.state_directory)))
 
     def _record(self, record: RestartRecord) -> None:
         records = read_restarts(self._history)

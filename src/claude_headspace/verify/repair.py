@@ -62,10 +62,10 @@ class Repair:
         limit, poison = self.config.file_watcher.max_line_bytes, self.log.poison(source_id)
         file = open_kept(self.pieces, source_id, path)
         with closing(Expected(file, limit, poison=poison)) as expected:
-            for batch in expected.batches():
-                told = [each.told for each in batch.records if isinstance(each.told, Turn)]
-                missing = self.log.missing(source_id, {turn.key for turn in told})
-                turns = [turn for turn in told if (turn.key, turn.session) in missing]
+            for segment in expected.segments():
+                read = [each.outcome for each in segment.records if isinstance(each.outcome, Turn)]
+                missing = self.log.missing(source_id, {turn.key for turn in read})
+                turns = [turn for turn in read if (turn.key, turn.session) in missing]
                 results = writer.write_turns(source_id, path, turns) if turns else []
                 for turn, result in zip(turns, results, strict=True):
                     report.sessions[turn.session].repaired += result.outcome == "written"

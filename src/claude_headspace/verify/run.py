@@ -188,12 +188,12 @@ class Verifier:
         with closing(expected):
             problems = check.run(expected)
         if source is not None:
-            self._judge(source, check, problems, archived=isinstance(file, ArchivedFile))
+            self._report_problems(source, check, problems, archived=isinstance(file, ArchivedFile))
 
-    def _judge(
+    def _report_problems(
         self, source: StoredSource, check: FileCheck, problems: Sequence[str], *, archived: bool
     ) -> None:
-        """Judge a file as a whole, and decide what to do about it."""
+        """Report what is wrong with a file as a whole, and plan its repair."""
         if check.missing:
             self._repair.files[source.id] = source.path
         if archived:
