@@ -1,4 +1,4 @@
-"""Health, settings in effect, and restarts."""
+"""Health (as `supervision.observe` finds it), settings in effect, and restarts."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from claude_headspace.errors import CursorAhead
 from claude_headspace.forwarding.pushed_tables import EVENTS, PARENTS, TABLES, PushedTable
 from claude_headspace.store.connection import Database
-from claude_headspace.store.follow import FLUSH, Follower
+from claude_headspace.store.follow import Follower
 
 PAGE_ROWS = 1000
 PAGE_BYTES = 2_000_000
@@ -111,7 +111,7 @@ class LocalLog:
         found = [Due(*row) for row in self._database.execute(_PAGE, asked)]
         new = [due.seq for due in found if due.key is None]
         if found:
-            self._database.execute_durably(FLUSH)
+            self._database.flush()
         return NewRows(found, new[-1] if new else self.event_id)
 
     def _horizon(self) -> int:
