@@ -85,7 +85,7 @@ def test_a_class_of_lines_costs_one_death(tmp_path: Path, database_url: str) -> 
     die_of_it(it)
     with watched(tmp_path, database_url, command=POISON) as second:
         wait_for(lambda: sorted(stored(second)) == sorted(one.turns + other.turns), "other turns")
-        wait_for(lambda: len(dead_letters(second)) == 50, "all of them are set aside")
+        wait_for(lambda: len(dead_letters(second)) == 50, "all of them are rejected")
         poisoned(one)
         append(one.path, one.turn())
         wait_for(lambda: sorted(stored(second)) == sorted(one.turns + other.turns), "the last")
@@ -94,7 +94,7 @@ def test_a_class_of_lines_costs_one_death(tmp_path: Path, database_url: str) -> 
         assert second.starts == 1
 
 
-def test_a_line_that_hangs_is_found_and_set_aside(tmp_path: Path, database_url: str) -> None:
+def test_a_line_that_hangs_is_found_and_rejected(tmp_path: Path, database_url: str) -> None:
     """The guard would end the first watcher; the second finds out by itself."""
     it = Watched(tmp_path, database_url, POISON)
     transcript = transcript_in(it)
@@ -143,6 +143,6 @@ def test_fifty_that_kill_and_one_that_hangs_leave_the_watcher_running(
     with supervised(state_directory, settings=settings, watcher=command) as guarded:
         wait_for(lambda: stored(it) == transcript.turns, "all the other turns")
         guarded.wait_state("RUNNING")
-        wait_for(lambda: len(dead_letters(it)) == 51, "every line that kills is set aside")
+        wait_for(lambda: len(dead_letters(it)) == 51, "every line that kills is rejected")
         wait_for(lambda: len(guarded.history()) >= 1, "the history is incomplete")
         assert len(guarded.history()) <= 2

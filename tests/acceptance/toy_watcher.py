@@ -1,4 +1,4 @@
-"""A stand-in for the watcher: beats, writes its status, and ends as its plan says.
+"""Runs in place of the watcher: beats, writes its status, and ends as its plan says.
 
 Arguments: the state directory. `plan.json` in it holds one `[seconds, deed]` for each start.
 """

@@ -103,7 +103,7 @@ class TestCountedOnce:
         assert told(*queued, *removed, attached, REPLY) == ["go on", "go on"]
 
 
-def standing(outcomes: Iterator[Outcome]) -> dict[UUID, str]:
+def counted(outcomes: Iterator[Outcome]) -> dict[UUID, str]:
     """The turns that the log holds once all this is in it."""
     found: dict[UUID, str] = {}
     for outcome in outcomes:
@@ -140,13 +140,13 @@ class TestIdentity:
     def test_read_in_one_piece_or_line_by_line(self, client: str | None) -> None:
         for seed in range(20):
             file = Conversation(seed, client).lines
-            assert standing(read(file, restarted=True)) == standing(read(file)), seed
+            assert counted(read(file, restarted=True)) == counted(read(file)), seed
 
     def test_released_when_the_file_was_still(self, client: str | None) -> None:
         for seed in range(20):
             file = Conversation(seed, client).lines
-            early = standing(read(file, restarted=True, pauses=random.Random(seed)))
-            assert early == standing(read(file)), seed
+            early = counted(read(file, restarted=True, pauses=random.Random(seed)))
+            assert early == counted(read(file)), seed
 
 
 def test_released_it_is_withdrawn_when_its_line_comes() -> None:
@@ -196,7 +196,7 @@ class TestState:
         for seed in range(20):
             file = Conversation(seed, "both").lines
             redacted = read(file, restarted=True, redact=lambda text: text[:1] and "***")
-            assert standing(redacted).keys() == standing(read(file)).keys(), seed
+            assert counted(redacted).keys() == counted(read(file)).keys(), seed
 
     def test_nothing_open_is_nothing_stored(self) -> None:
         transcript = Transcript()

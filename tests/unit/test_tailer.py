@@ -230,7 +230,7 @@ class TestFinalLine:
 
 
 class TestRewritten:
-    """What was committed no longer stands there."""
+    """What was committed is no longer there."""
 
     def committed(self, path: Path, content: bytes) -> Checkpoint:
         path.write_bytes(content)
@@ -285,7 +285,7 @@ class TestRewritten:
 
 @pytest.mark.parametrize("seed", range(150))
 def test_any_history_of_a_file(tmp_path: Path, seed: int) -> None:
-    """A file's lines come out as they stand in it, whatever was done to it between two looks."""
+    """A file's lines come out as they are in it, whatever was done to it between two looks."""
     run_history(tmp_path, seed)
 
 

@@ -59,10 +59,10 @@ def _exchanges(
 ) -> list[Exchange]:
     asked = dict(zip(("first", "after", "start", "end"), (*ids, *times), strict=True))
     turns = reader.fetch(TurnRow, _TURNS, {"agent": agent_id, **asked})
-    standing = [turn for turn in turns if not turn.retracted and not turn.copy_of]
+    counted = [turn for turn in turns if not turn.retracted and not turn.copy_of]
     calls = calls_between(reader, agent_id, *times)
-    thoughts = _thoughts(files, [*standing, *calls], last=ids[1] == _LAST) if files else []
-    entries = _in_order(standing, calls, thoughts)
+    thoughts = _thoughts(files, [*counted, *calls], last=ids[1] == _LAST) if files else []
+    entries = _in_order(counted, calls, thoughts)
     parts = _split(
         [entry for entry in entries if entry.subagent is None],
         {prompt.id: prompt for prompt in prompts},

@@ -29,10 +29,10 @@ COLUMNS = (
     " e.source_offset"
 )
 # Retracted events do not count.
-STANDING = "e.retracted_at IS NULL"
+NOT_RETRACTED = "e.retracted_at IS NULL"
 _BETWEEN = (
     f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id"
-    f" WHERE e.id > %s AND e.id <= %s AND {STANDING} ORDER BY e.id LIMIT %s"
+    f" WHERE e.id > %s AND e.id <= %s AND {NOT_RETRACTED} ORDER BY e.id LIMIT %s"
 )
 _ONE = f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id WHERE e.id = %s"
 # Sorting by the leading column and comparing it as a range forces the planner to use its index.
@@ -109,7 +109,7 @@ class _Plan:
     values: dict[str, Any]
     leading: tuple[str, str] | None = None
     by_id: bool = False
-    conditions: list[str] = field(default_factory=lambda: [STANDING])
+    conditions: list[str] = field(default_factory=lambda: [NOT_RETRACTED])
 
     def require(self, condition: str, **values: Any) -> None:
         self.conditions.append(condition)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from claude_headspace.health.database import DatabaseProbe
 
 
-# A watcher that stands still this long may miss files that are deleted meanwhile.
+# A watcher that makes no progress for this long may miss files that are deleted meanwhile.
 _SHORT_DAYS = 7
 
 

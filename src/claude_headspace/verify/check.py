@@ -24,7 +24,7 @@ from claude_headspace.verify.logged import (
 
 # Newer bytes may still wait: a prompt for its line, everything else for the watcher.
 _RECENT_SECONDS = 60.0
-# Stands for the source of a file that the log does not know.
+# The source of a file that the log does not know.
 _NO_SOURCE = 0
 
 
