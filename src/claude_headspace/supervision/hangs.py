@@ -29,7 +29,6 @@ class Hangs:
         has_events: Callable[[], bool],
         has_written: Callable[[int], bool],
         clock: Callable[[], float] = time.monotonic,
-        detector: HangDetector | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._path = path
@@ -37,7 +36,7 @@ class Hangs:
         self._has_written = has_written
         self._clock = clock
         self._receiver: BeatReceiver | None = None
-        self.detector = detector or HangDetector()
+        self.detector = HangDetector()
         self.ended: tuple[int, str] | None = None
         self.listen()
 
