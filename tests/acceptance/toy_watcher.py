@@ -15,7 +15,7 @@ from typing import Any
 
 from claude_headspace.health.status_file import WatcherStatus, status_path, write_status
 from claude_headspace.supervision.beats import BeatSender, beats_path
-from claude_headspace.supervision.orphan import die_with_parent
+from claude_headspace.supervision.single_watcher import die_with_parent
 from claude_headspace.watcher.liveness import Liveness
 
 stopping = False

@@ -10,7 +10,7 @@ import msgspec
 
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.sources import CheckedSource
-from claude_headspace.capture.trial import Trial
+from claude_headspace.capture.trial_process import Trial
 from claude_headspace.events.dead_letter_reasons import POISON, TOO_LONG
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
 from claude_headspace.transcripts.lines import Chunk, Line, TooLong

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TextIO
 
 from claude_headspace.archive.file import ArchivedFile
 from claude_headspace.archive.pieces import Pieces
-from claude_headspace.capture.late import LateWriter
+from claude_headspace.capture.late_writer import LateWriter
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import InboxDamaged

@@ -16,7 +16,7 @@ from claude_headspace.logs import configure_logging
 from claude_headspace.machine import make_machine_id
 from claude_headspace.store.connection import Database
 from claude_headspace.store.version import require_schema
-from claude_headspace.supervision.orphan import die_with_parent
+from claude_headspace.supervision.single_watcher import die_with_parent
 from claude_headspace.watcher.lease import Lease
 
 NOT_NEEDED = 100

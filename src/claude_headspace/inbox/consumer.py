@@ -15,7 +15,7 @@ from claude_headspace.events.dead_letter_reasons import DAMAGED, REFUSED
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.events import event_of, session_of
-from claude_headspace.inbox.lost import restore_lost
+from claude_headspace.inbox.lost_events import restore_lost
 from claude_headspace.inbox.messages import Message, remove_leftovers
 from claude_headspace.inbox.producer import ARRIVED, MAX_EVENT_BYTES
 from claude_headspace.inbox.queue import InboxFile, InboxQueue

@@ -27,7 +27,7 @@ from claude_headspace.supervision.control import (
     SupervisorUnavailable,
     connect,
 )
-from claude_headspace.supervision.orphan import is_listed
+from claude_headspace.supervision.single_watcher import is_listed
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config

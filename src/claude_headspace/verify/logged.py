@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from claude_headspace.capture.late import LATE
+from claude_headspace.capture.late_writer import LATE
 from claude_headspace.events.dead_letter_reasons import POISON
 from claude_headspace.store.arrays import array, text_array
 from claude_headspace.store.connection import Database

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from claude_headspace.archive.file import open_kept
 from claude_headspace.archive.pieces import Pieces
-from claude_headspace.capture.late import LateWriter
+from claude_headspace.capture.late_writer import LateWriter
 from claude_headspace.config import Config
 from claude_headspace.transcripts.outcomes import Turn
 from claude_headspace.verify.conclusions import lost_events

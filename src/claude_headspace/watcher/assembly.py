@@ -30,7 +30,7 @@ from claude_headspace.store.patience import Patience
 from claude_headspace.supervision.beats import beat_sender
 from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.watcher.backlog import BacklogProgress
-from claude_headspace.watcher.boundary import Boundary
+from claude_headspace.watcher.error_boundary import Boundary
 from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
 from claude_headspace.watcher.liveness import Liveness

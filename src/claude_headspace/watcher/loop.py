@@ -20,7 +20,7 @@ from claude_headspace.quarantine import Quarantine
 from claude_headspace.sessions.log import Log
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.transcripts.tailer import SLOW_SECONDS
-from claude_headspace.watcher.boundary import Boundary
+from claude_headspace.watcher.error_boundary import Boundary
 from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.meter import Meter
 from claude_headspace.watcher.pause import Pause

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.capture.in_flight import InFlight
-from claude_headspace.capture.trial import Trial
+from claude_headspace.capture.trial_process import Trial
 from claude_headspace.transcripts.lines import Line
 
 SOURCE = 7

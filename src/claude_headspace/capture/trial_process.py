@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from claude_headspace.capture.in_flight import InFlight
-from claude_headspace.supervision.orphan import kill_with_parent
+from claude_headspace.supervision.single_watcher import kill_with_parent
 from claude_headspace.transcripts.lines import Line
 
 logger = logging.getLogger(__name__)
