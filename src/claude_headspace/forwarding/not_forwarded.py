@@ -47,4 +47,4 @@ def not_forwarded(config: Config, local: Database, ends: float) -> Iterator[str]
     if last > reached:
         due += local.execute(_NEW, (reached,))[0][0]
     if due or written is None or written != pages:
-        yield f"{counted(due, 'row')} are not in the central log"
+        yield f"{counted(due, 'row')} not yet in the central log"

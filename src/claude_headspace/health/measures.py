@@ -33,9 +33,9 @@ class Histogram:
     def __post_init__(self) -> None:
         self.counts = self.counts or [0] * (len(self.bounds) + 1)
         if list(self.bounds) != sorted(set(self.bounds)) or not math.isfinite(self.sum):
-            raise ValueError("a histogram that cannot be")
+            raise ValueError("the bounds of a histogram must increase, and its sum must be finite")
         if len(self.counts) != len(self.bounds) + 1:
-            raise ValueError("a histogram whose buckets do not fit")
+            raise ValueError("a histogram needs one bucket more than bounds")
 
     def observe(self, seconds: float) -> None:
         """Count one duration."""
