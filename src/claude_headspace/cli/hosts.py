@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from claude_headspace.cli.access import all_pages, configured, open_reader
 from claude_headspace.cli.command import command, json_output
 from claude_headspace.cli.terminal import as_json, local_time, print_lines, table
-from claude_headspace.health.words import counted, format_bytes
+from claude_headspace.health.units import counted, format_bytes
 
 if TYPE_CHECKING:
     from claude_headspace.read.hosts import Host
@@ -18,7 +18,7 @@ _SHORT_ID = 8
 
 @command("hosts", "claude-headspace hosts")
 @json_output("one JSON object per line, with complete ids")
-def hosts(*, whole: bool) -> int:
+def hosts(*, in_json: bool) -> int:
     """Show the machines of the log, and how far each has read.
 
     A machine is alive while its watcher holds the lease. For the others, the figures are those of
@@ -32,7 +32,7 @@ def hosts(*, whole: bool) -> int:
     with open_reader(config) as reader:
         found = list(all_pages(list_hosts, reader, HostQuestion(), None))
     own = config.state.machine
-    if whole:
+    if in_json:
         for each in found:
             print(as_json({**asdict(each), "here": each.machine == own}))
         return 0

@@ -33,13 +33,13 @@ def _by(default: str) -> Declare:
 @_by("day")
 @filters("project host since", "tokens")
 @json_output("one JSON object per line")
-def usage(by: str, *, whole: bool, **chosen: Any) -> int:
+def usage(by: str, *, in_json: bool, **chosen: Any) -> int:
     """Show the tokens that models used, by day and model.
 
     Each reply counts once, even if several sessions contain it. Days are in this machine's time
     zone. With `prices` in config.yaml the cost is shown, too.
     """
-    from claude_headspace.read.spent import cost
+    from claude_headspace.read.usage_sums import cost
 
     prices = configured().prices
     rows = [{**row, "cost": cost(prices, row)} for row in _asked("model", by, **chosen)]
@@ -49,7 +49,7 @@ def usage(by: str, *, whole: bool, **chosen: Any) -> int:
     }
     if prices:
         columns["cost"] = lambda row: "-" if row["cost"] is None else f"{row['cost']:,.2f}"
-    print_figures(by, rows, "model", columns, whole=whole)
+    print_figures(by, rows, "model", columns, in_json=in_json)
     return 0
 
 
@@ -57,7 +57,7 @@ def usage(by: str, *, whole: bool, **chosen: Any) -> int:
 @_by("total")
 @filters("project host since", "calls")
 @json_output("one JSON object per line")
-def tools(by: str, *, whole: bool, **chosen: Any) -> int:
+def tools(by: str, *, in_json: bool, **chosen: Any) -> int:
     """Show which tools were called, and how the calls ended.
 
     A call that a forked session repeats counts once. Days are in this machine's time zone.
@@ -67,14 +67,14 @@ def tools(by: str, *, whole: bool, **chosen: Any) -> int:
         **{name: number(name) for name in _ENDS},
         "seconds each": _seconds_each,
     }
-    print_figures(by, _asked("tool", by, **chosen), "tool", columns, whole=whole)
+    print_figures(by, _asked("tool", by, **chosen), "tool", columns, in_json=in_json)
     return 0
 
 
 def _asked(
     what: str, by: str, project: str | None, host: str | None, since: datetime | None
 ) -> list[dict[str, Any]]:
-    from claude_headspace.read.spent import add_up
+    from claude_headspace.read.usage_sums import add_up
 
     with open_reader(configured(), ADDING_SECONDS) as reader:
         chosen = project_ids(reader, project, host)
@@ -97,10 +97,10 @@ def print_figures(
     what: str,
     columns: Mapping[str, Callable[[Mapping[Any, Any]], str]],
     *,
-    whole: bool,
+    in_json: bool,
 ) -> None:
     """Print figures, aligned to the right, before the name of what they count."""
-    if whole:
+    if in_json:
         for row in rows:
             print(as_json(dict(row)))
         return

@@ -72,7 +72,7 @@ class SessionTimeouts:
         precondition = self._log.database.precondition()
         waiting = [session for session in self._quarantine if self._quarantine.holds(session)]
         silent = self._sessions.silent(self._now(), self._timeout, _BATCH, waiting)
-        self._quarantine.keep([*waiting, *silent])
+        self._quarantine.keep_only([*waiting, *silent])
         readable = [s for s in silent if not any(str(s) in path for path in unread)]
         if readable:
             self._end_apart(readable, precondition)
@@ -92,7 +92,7 @@ class SessionTimeouts:
                 for session in silent:
                     self._end_apart([session], precondition)
                 return
-            self._set_aside(silent[0], error)
+            self._quarantine_session(silent[0], error)
             return
         for session in silent:
             self._quarantine.clear(session)
@@ -104,7 +104,7 @@ class SessionTimeouts:
         # The time at which it timed out, whenever that is noticed.
         return [self._sessions.ended(session, "timeout", session.last_seen_at + self._timeout)]
 
-    def _set_aside(self, session: UUID, error: Exception) -> None:
+    def _quarantine_session(self, session: UUID, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
         if self._quarantine.put(session, reason):
             logger.warning("session %s is in quarantine: %s", session, reason)
@@ -122,7 +122,7 @@ class SessionTimeouts:
         rewound: list[str] = []
         precondition = self._log.database.precondition()
         asked = self._sessions.registrations.waiting()
-        self._failed.keep([registration.session for registration in asked])
+        self._failed.keep_only([registration.session for registration in asked])
         for registration in asked:
             if self._failed.holds(registration.session):
                 continue
