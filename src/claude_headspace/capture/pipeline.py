@@ -75,9 +75,16 @@ class Capture:
         self._sessions.copies_due = self._sessions.copies_due and self._copies.step()
         return self._sessions.copies_due
 
-    def step(self, source: ActiveSource) -> CaptureStep:
-        """Capture the next lines of a source."""
-        return self._advance(source, self._ahead.batch)
+    def step(self, source: ActiveSource, *, later: bool = False) -> CaptureStep:
+        """Capture the next lines of a source.
+
+        With `later`, their checkpoint may still be on its way to Postgres, until `settle` returns.
+        """
+        return self._advance(source, self._ahead.batch, later=later)
+
+    def settle(self) -> None:
+        """Wait until the checkpoint of the last step is committed; raises like the step."""
+        self.log.database.settle()
 
     def step_unfinished(self, source: ActiveSource) -> CaptureStep:
         """Capture the last line without its newline, if it is complete."""
@@ -87,7 +94,9 @@ class Capture:
         """Capture waiting prompts for which no line has come."""
         return self._advance(source, self.reader.read_untold)
 
-    def _advance(self, source: ActiveSource, read: Callable[[Start], Segment]) -> CaptureStep:
+    def _advance(
+        self, source: ActiveSource, read: Callable[[Start], Segment], *, later: bool = False
+    ) -> CaptureStep:
         """Bring lines into the log. `read` returns them classified."""
         start = source.begin(self.beat)
         segment = read(start)
@@ -98,7 +107,7 @@ class Capture:
             return self._ahead.fill(batch.source, batch.segment)
 
         results = self._write(batch, meanwhile)
-        source.stored = self._commit(batch, results, meanwhile)
+        source.stored = self._commit(batch, results, meanwhile, later=later and segment.more)
         return _step(batch)
 
     def _write(self, batch: Batch, meanwhile: Meanwhile) -> Sequence[WriteResult]:
@@ -109,7 +118,7 @@ class Capture:
         return self.log.writer.write_or_raise(batch.events, precondition, meanwhile)
 
     def _commit(
-        self, batch: Batch, results: Sequence[WriteResult], meanwhile: Meanwhile
+        self, batch: Batch, results: Sequence[WriteResult], meanwhile: Meanwhile, *, later: bool
     ) -> StoredSource:
         """Commit the checkpoint, with everything that was learned from the lines."""
         before = batch.stored
@@ -131,9 +140,16 @@ class Capture:
             counts=counts,
             sessions=before.sessions | batch.sessions,
         )
-        stored = self.log.checkpoints.commit(after, batch.dead_letters, statements, meanwhile)
-        self.count_rejected(batch.counts.rejected)
-        self.in_flight.committed(stored.id, stored.checkpoint.offset)
+
+        def committed() -> None:
+            self.count_rejected(batch.counts.rejected)
+            self.in_flight.committed(after.id, after.checkpoint.offset)
+
+        commit = self.log.checkpoints.commit
+        if later:
+            return commit(after, batch.dead_letters, statements, later=committed)
+        stored = commit(after, batch.dead_letters, statements, meanwhile)
+        committed()
         return stored
 
     def _account(self, batch: Batch, results: Sequence[WriteResult]) -> None:
