@@ -15,7 +15,7 @@ from claude_headspace.capture.reader import LineReader
 from claude_headspace.capture.sources import Sources
 from claude_headspace.events.redaction import make_redactor
 from claude_headspace.machine import id_of_name
-from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database

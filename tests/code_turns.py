@@ -26,4 +26,4 @@ def outcomes_of_code(lines: Iterable[bytes]) -> list[Outcome]:
     """What the code makes of a file's lines, and of what they leave open at the end."""
     transcript = Transcript()
     found = [outcome for line in lines for outcome in transcript.outcomes(line, 0)]
-    return [*found, *transcript.untold(0)]
+    return [*found, *transcript.waiting_prompts(0)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from claude_headspace.forwarding.kinds import KINDS, Kind
+from claude_headspace.forwarding.pushed_tables import TABLES, PushedTable
 from faults.machine import query
 
 # What differs by its nature: ids of either log, and when either wrote or was seen.
@@ -12,18 +12,20 @@ _OWN = {"id", "recorded_at", "command_id", "turn_id"}
 _SEEN = {"seen_at", "behind_since", "backlog_bytes"}
 
 
-def held(url: str, kind: Kind) -> list[str]:
+def held(url: str, table: PushedTable) -> list[str]:
     """The rows of a table as both logs must have them, in the order of their keys."""
-    hidden = _OWN - set(kind.key) | set(kind.refers) | _SEEN
-    rows = query(url, f"SELECT (to_jsonb(t) - %s::text[])::text FROM {kind.table} t", ([*hidden],))
+    hidden = _OWN - set(table.key) | set(table.refers) | _SEEN
+    rows = query(url, f"SELECT (to_jsonb(t) - %s::text[])::text FROM {table.name} t", ([*hidden],))
     return sorted(row[0] for row in rows)
 
 
-def assert_same(near: str | Sequence[str], far: str) -> None:
-    """All that the near logs hold, and nothing else."""
-    logs = [near] if isinstance(near, str) else near
-    for kind in KINDS:
-        assert held(far, kind) == sorted(row for log in logs for row in held(log, kind)), kind.table
+def assert_same(local: str | Sequence[str], central: str) -> None:
+    """All that the local logs hold, and nothing else."""
+    logs = [local] if isinstance(local, str) else local
+    for table in TABLES:
+        assert held(central, table) == sorted(row for log in logs for row in held(log, table)), (
+            table.name
+        )
 
 
 def order(url: str, session: str | None = None) -> list[tuple[str, ...]]:

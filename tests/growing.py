@@ -1,4 +1,4 @@
-"""The SQL of docs/growing.md, run as it stands there."""
+"""The SQL of docs/growing.md, run as it is there."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Projects:
         self.root = root
 
     def path(self, session: str, cwd: str = "/home/u/app") -> Path:
-        """Where a session's transcript stands."""
+        """Where a session's transcript is."""
         folder = "".join(c if c.isalnum() else "-" for c in cwd)
         return self.root / folder / f"{session}.jsonl"
 

@@ -51,7 +51,7 @@ def assistant(
     message_id: str = "msg_01",
     **more: Any,
 ) -> Record:
-    """An assistant line; a string stands for one text block."""
+    """An assistant line; a string means one text block."""
     blocks = [text(content)] if isinstance(content, str) else content
     message = {
         "id": message_id,

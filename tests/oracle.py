@@ -43,12 +43,12 @@ def turns_of_file(path: Path) -> list[Expected]:
 
 
 def turns_of_line(line: bytes) -> list[Expected]:
-    """The turns of one line that stands alone."""
+    """The turns of one line by itself."""
     return turns_of_lines([line])
 
 
 def turns_of_lines(lines: Iterable[bytes]) -> list[Expected]:
-    """Every turn of a file's lines in order; a queued prompt stands where it left the queue."""
+    """Every turn of a file's lines in order; a queued prompt is where it left the queue."""
     every = [record for line in lines for record in records(line)]
     turns = [_turn(record) for record in every]
     queued = queued_turns(every, turns)
@@ -56,12 +56,12 @@ def turns_of_lines(lines: Iterable[bytes]) -> list[Expected]:
 
 
 def queue_identity(timestamp: str, text: str) -> str:
-    """What stands for the uuid of a prompt that is in queue operations only."""
+    """What is used as the uuid of a prompt that is in queue operations only."""
     return f"queued {timestamp} {text}"
 
 
 def records(line: bytes) -> Iterator[Record]:
-    """Every whole record, whatever stands before, between and behind."""
+    """Every whole record, whatever comes before, between and behind."""
     text = line.replace(b"\0", b" ").decode("utf-8", "replace")
     at, damaged = 0, False
     while (at := text.find("{", at)) >= 0:
@@ -90,7 +90,7 @@ def _decoded(text: str, at: int) -> tuple[Record, int] | None:
 
 
 def _decoded_without_depths(text: str, at: int) -> tuple[Record, int] | None:
-    """Decode what stands at most so many brackets deep, and leave out the rest."""
+    """Decode what is at most so many brackets deep, and leave out the rest."""
     kept, depth = [], 0
     for token in re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|[^"\[{\]}]+', re.DOTALL).finditer(
         text, at
@@ -137,7 +137,7 @@ class Taken(NamedTuple):
 
 
 def queued_turns(every: list[Record], turns: list[Expected | None]) -> dict[int, Expected]:
-    """The prompts that went to Claude and stand in no other line, by where they left the queue.
+    """The prompts that went to Claude and are in no other line, by where they left the queue.
 
     Every line speaks for one prompt only, and first for those that are known to have a line.
     """
@@ -178,9 +178,9 @@ def _taken_from_queues(every: list[Record]) -> Iterator[Taken]:
 
 
 def _window(every: list[Record], turns: list[Expected | None], taken: Taken) -> Iterator[int]:
-    """Where a line may stand that says the prompt: up to the next answer.
+    """Where a line may be that says the prompt: up to the next answer.
 
-    The line of a slash command of the terminal comes when the command is over. It may stand
+    The line of a slash command of the terminal comes when the command is over. It may be
     behind answers, but before any other prompt.
     """
     first = taken.at if taken.operation["operation"] == "dequeue" else taken.put_at

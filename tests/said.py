@@ -24,7 +24,7 @@ CLIENTS = ("operations", "both", "attachments")
 
 
 class Waiting(NamedTuple):
-    """What stands in the client's queue."""
+    """What is in the client's queue."""
 
     text: str
     typed_at: float

@@ -49,7 +49,7 @@ def tokens(root: Path) -> dict[str, tuple[int, ...]]:
 
 
 def tools(root: Path) -> Counter[str]:
-    """Calls by tool, each counted once however many sessions repeat its line."""
+    """Calls by tool: one for each, however many sessions repeat its line."""
     return Counter(name for _, _, name in {*_calls(root)})
 
 

@@ -159,5 +159,5 @@ def _command(typed: str) -> str:
 
 
 def _inside(text: str, tag: str) -> str:
-    """What stands between the first opening tag and the last closing one, if both are there."""
+    """What is between the first opening tag and the last closing one, if both are there."""
     return text.partition(f"<{tag}>")[2].rpartition(f"</{tag}>")[0]

@@ -18,7 +18,7 @@ from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError, 
 from claude_headspace.logs import configure_logging
 from claude_headspace.store.failures import translate
 from claude_headspace.store.plain_opener import open_on
-from claude_headspace.supervision.orphan import die_with_parent
+from claude_headspace.supervision.single_watcher import die_with_parent
 
 LONGEST_PAUSE_SECONDS = 5.0
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h

@@ -1,4 +1,4 @@
-"""A real supervisord with the guard and a stand-in for the watcher, in a directory of its own."""
+"""A real supervisord with the guard, and a toy in place of the watcher, in its own directory."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_everything_arrives_and_nothing_runs_on(
         note = put(watcher.state / "inbox", "note_added", {"text": "deployed"})
         done = drained(watcher, **forwarding(central))
         assert (done.returncode, done.stderr) == (0, "")
-        assert f"{torn} ends with 12 bytes that are no whole line" in done.stdout
+        assert f"{torn} ends with 12 bytes that are not a complete line" in done.stdout
         assert f"Everything has arrived: {files} transcripts." in done.stdout
         for each in (log, central):
             assert_whole(each, projects, note)

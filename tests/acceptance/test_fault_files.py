@@ -244,9 +244,7 @@ def test_renamed_while_no_watcher_ran_it_is_not_read_again(
     assert rows == [(len(files), written)]
 
 
-def test_set_aside_under_a_name_that_is_no_transcripts(
-    watcher: Watched, transcript: Transcript
-) -> None:
+def test_renamed_to_a_name_that_is_no_transcripts(watcher: Watched, transcript: Transcript) -> None:
     append(transcript.path, transcript.turn())
     wait_logged(watcher, transcript)
     wait_finished(watcher, transcript.path)

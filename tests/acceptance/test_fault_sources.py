@@ -91,7 +91,9 @@ def test_a_file_of_an_odd_date(
     wait_for_no_trouble(watcher)
 
 
-def test_what_postgres_refuses_is_set_aside_and_tried_again(watcher: Watched, folder: Path) -> None:
+def test_what_postgres_refuses_is_in_quarantine_and_tried_again(
+    watcher: Watched, folder: Path
+) -> None:
     refused, other = transcripts(folder, 2)
     refused.path = folder / "refused.jsonl"
     refuse(watcher.url, "refused.jsonl")
@@ -307,7 +309,7 @@ def test_a_session_of_which_a_file_cannot_be_read_does_not_time_out(
         wait_for(lambda: ended(it, unread.session), "the other ends when all is read")
 
 
-def test_a_session_of_which_a_file_is_set_aside_does_not_time_out(
+def test_a_session_of_which_a_file_is_in_quarantine_does_not_time_out(
     tmp_path: Path, database_url: str
 ) -> None:
     refuse(database_url, "agent-refused.jsonl")
@@ -321,7 +323,7 @@ def test_a_session_of_which_a_file_is_set_aside_does_not_time_out(
     append(refused, lines.joined(lines.user(unread.session, "x", isSidechain=True)))
     with watched(tmp_path, database_url, settings=settings) as it:
         wait_for(lambda: ended(it, silent.session), "the silent session ends")
-        assert not ended(it, unread.session), "it may have spoken in the file that is set aside"
+        assert not ended(it, unread.session), "it may have spoken in the file that is in quarantine"
         query(database_url, "DROP TRIGGER refuse ON checkpoints")
         wait_for(lambda: ended(it, unread.session), "the other ends when all is read")
 

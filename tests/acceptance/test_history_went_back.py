@@ -1,7 +1,7 @@
 """The database comes back without the last of what it had: the log is whole again all the same.
 
 To a client a failover to a standby that lags looks like this: the connection is lost, and on the
-next one rows stand as they stood a while ago.
+next one rows are as they were a while ago.
 """
 
 from __future__ import annotations

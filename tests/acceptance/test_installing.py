@@ -1,4 +1,4 @@
-"""deploy/environment.py before and around pip; a stand-in for Python notes what is asked of it."""
+"""deploy/environment.py before and around pip; a toy in place of Python notes its arguments."""
 
 from __future__ import annotations
 

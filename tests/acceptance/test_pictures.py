@@ -1,4 +1,4 @@
-"""Lines that are long by what stands beside the words."""
+"""Lines that are long by what is beside the words."""
 
 from __future__ import annotations
 

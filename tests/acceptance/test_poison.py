@@ -31,7 +31,7 @@ def stored(watcher: Watched) -> list[str]:
     return [row[0] for row in rows]
 
 
-def set_aside(watcher: Watched) -> list[tuple[str, int, bool]]:
+def dead_letters(watcher: Watched) -> list[tuple[str, int, bool]]:
     """(path, offset, whether the content was kept) of each dead letter as poison."""
     return query(
         watcher.url,
@@ -63,7 +63,7 @@ def test_after_one_death_it_is_passed_and_reported(tmp_path: Path, database_url:
     with watched(tmp_path, database_url, command=POISON) as second:
         wait_for(lambda: len(stored(second)) >= len(transcript.turns), "all the other turns")
         assert stored(second) == transcript.turns
-        assert set_aside(second) == [(str(transcript.path), offset, True)]
+        assert dead_letters(second) == [(str(transcript.path), offset, True)]
         wait_for(lambda: (s := second.status()) and s.poison_lines == 1, "the status tells")
         assert second.stop() == 0
         second.start()
@@ -85,16 +85,16 @@ def test_a_class_of_lines_costs_one_death(tmp_path: Path, database_url: str) -> 
     die_of_it(it)
     with watched(tmp_path, database_url, command=POISON) as second:
         wait_for(lambda: sorted(stored(second)) == sorted(one.turns + other.turns), "other turns")
-        wait_for(lambda: len(set_aside(second)) == 50, "all of them are set aside")
+        wait_for(lambda: len(dead_letters(second)) == 50, "all of them are rejected")
         poisoned(one)
         append(one.path, one.turn())
         wait_for(lambda: sorted(stored(second)) == sorted(one.turns + other.turns), "the last")
-        assert len(set_aside(second)) == 51
+        assert len(dead_letters(second)) == 51
         assert second.alive()
         assert second.starts == 1
 
 
-def test_a_line_that_hangs_is_found_and_set_aside(tmp_path: Path, database_url: str) -> None:
+def test_a_line_that_hangs_is_found_and_rejected(tmp_path: Path, database_url: str) -> None:
     """The guard would end the first watcher; the second finds out by itself."""
     it = Watched(tmp_path, database_url, POISON)
     transcript = transcript_in(it)
@@ -106,7 +106,7 @@ def test_a_line_that_hangs_is_found_and_set_aside(tmp_path: Path, database_url: 
     it.kill()
     with watched(tmp_path, database_url, command=POISON) as second:
         wait_for(lambda: stored(second) == transcript.turns, "all the other turns")
-        assert len(set_aside(second)) == 1
+        assert len(dead_letters(second)) == 1
         assert second.alive()
 
 
@@ -120,7 +120,7 @@ def test_a_death_of_something_else_is_no_lines(tmp_path: Path, database_url: str
         it.kill()
     with watched(tmp_path, database_url) as last:
         wait_for(lambda: stored(last) == transcript.turns, "every turn")
-        assert set_aside(last) == []
+        assert dead_letters(last) == []
 
 
 def test_fifty_that_kill_and_one_that_hangs_leave_the_watcher_running(
@@ -143,6 +143,6 @@ def test_fifty_that_kill_and_one_that_hangs_leave_the_watcher_running(
     with supervised(state_directory, settings=settings, watcher=command) as guarded:
         wait_for(lambda: stored(it) == transcript.turns, "all the other turns")
         guarded.wait_state("RUNNING")
-        wait_for(lambda: len(set_aside(it)) == 51, "every line that kills is set aside")
+        wait_for(lambda: len(dead_letters(it)) == 51, "every line that kills is rejected")
         wait_for(lambda: len(guarded.history()) >= 1, "the history is incomplete")
         assert len(guarded.history()) <= 2

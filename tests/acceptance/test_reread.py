@@ -19,7 +19,7 @@ from harness import Log, Projects, Watcher, assert_exactly_captured, wait_until
 
 SESSION = "11111111-2222-4333-8444-555555555555"
 WORKTREE = "/home/u/app/.claude/worktrees/fix"
-STANDING = """
+COUNTED = """
     SELECT e.session_uuid::text, event_key::text, payload, p.path, source_id, source_offset
     FROM events e JOIN projects p ON p.id = project_id WHERE retracted_at IS NULL ORDER BY 1, 2
 """
@@ -99,16 +99,16 @@ class OldLog:
         with watcher.running():
             assert_exactly_captured(projects, self.log)
             assert_archived(self.log, projects.root)
-        self.right, self.counts = self.log.rows(STANDING), self.log.rows(COUNTS)
+        self.right, self.counts = self.log.rows(COUNTED), self.log.rows(COUNTS)
         values = (self.machine, WORKTREE, self.picture_at, f"%{SESSION}%")
         self.log.rows(BEFORE, values)
-        assert self.log.rows(STANDING) != self.right
+        assert self.log.rows(COUNTED) != self.right
 
     def is_read_again(self) -> bool:
         return bool(self.log.value(f"SELECT count(*) = 0 FROM checkpoints WHERE rules < {RULES}"))
 
     def check(self) -> None:
-        assert self.log.rows(STANDING) == self.right
+        assert self.log.rows(COUNTED) == self.right
         assert self.log.rows(COUNTS) == self.counts
         assert self.log.rows("SELECT titles FROM agents WHERE titles <> '{}'") == [
             ({"custom-title": "My day", "summary": "In short"},)
@@ -191,15 +191,15 @@ def test_lines_are_captured_meanwhile(
             wait_until(lambda: said[-1] in log.texts(SESSION) + log.texts(other), "the line", 10)
         found = log.texts(SESSION) + log.texts(other)
     assert sorted(text for text in found if text.startswith("live")) == sorted(said)
-    standing = {(turn.session, turn.uuid): turn for turn in log.turns()}
-    assert standing == projects.turns()
+    counted = {(turn.session, turn.uuid): turn for turn in log.turns()}
+    assert counted == projects.turns()
     assert log.value("SELECT sum((counts->>'duplicates')::int) FROM checkpoints") == 0
 
 
 def test_what_is_retracted_is_nowhere(old: OldLog, log: Log, watcher: Watcher) -> None:
     with watcher.running():
         wait_until(old.is_read_again, "all is read again")
-    standing = log.value("SELECT count(*) FROM events WHERE retracted_at IS NULL")
+    counted = log.value("SELECT count(*) FROM events WHERE retracted_at IS NULL")
     with reading(log.url) as connection:
         page = connection.execute(newest_events(EventFilter(), None)).mappings().all()
         total = captured(connection)
@@ -208,6 +208,6 @@ def test_what_is_retracted_is_nowhere(old: OldLog, log: Log, watcher: Watcher) -
     while events := follower.read().events:
         followed += [str(event.key) for event in events]
     follower.close()
-    assert len(page) == len(followed) == sum(total.events.by_type.values()) == standing
+    assert len(page) == len(followed) == sum(total.events.by_type.values()) == counted
     assert old.machine not in followed
     assert total.events.turns == log.count("turn_detected")

@@ -109,7 +109,7 @@ def test_a_title_is_kept_and_changes(
 def test_a_summary_names_the_session_of_a_line(
     projects: Projects, log: Log, watcher: Watcher
 ) -> None:
-    """It stands in another file, and may name a line that nobody knows."""
+    """It is in another file, and may name a line that nobody knows."""
     session = lines.new_session()
     record = lines.user(session, "begin")
     projects.append(projects.path(session), lines.joined(record))

@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import signal
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -609,28 +608,3 @@ class TestProcess:
         watcher.settings[name] = value
         assert watcher.start().wait(30) == 78
         assert "Traceback" not in watcher.told()
-
-    @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-    def test_it_is_small_after_a_backlog(
-        self, projects: Projects, log: Log, watcher: Watcher
-    ) -> None:
-        projects.fill(sessions=20, turns=250)
-        projects.say(new_session(), "x" * 900_000)
-        with watcher.running():
-            assert_exactly_captured(projects, log)
-            assert watcher.process is not None
-            status = Path(f"/proc/{watcher.process.pid}/status").read_text()
-            resident = int(status.split("VmRSS:")[1].split()[0]) * 1024
-            assert resident < 50_000_000
-
-    def test_it_holds_no_orm_no_web_framework_and_no_migrations(
-        self, projects: Projects, log: Log, watcher: Watcher
-    ) -> None:
-        watcher.options = ("-X", "importtime")
-        projects.say(new_session(), "x")
-        with watcher.running():
-            assert_exactly_captured(projects, log)
-        told = [ln for ln in watcher.told().splitlines() if ln.startswith("import time:")]
-        imported = {ln.split("|")[-1].strip().split(".")[0] for ln in told}
-        assert {"psycopg2", "marshmallow", "watchdog"} <= imported
-        assert not {"sqlalchemy", "flask", "alembic", "werkzeug", "jinja2"} & imported

@@ -1,4 +1,4 @@
-"""A stand-in for the watcher: beats, writes its status, and ends as its plan says.
+"""Runs in place of the watcher: beats, writes its status, and ends as its plan says.
 
 Arguments: the state directory. `plan.json` in it holds one `[seconds, deed]` for each start.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 from claude_headspace.health.status_file import WatcherStatus, status_path, write_status
 from claude_headspace.supervision.beats import BeatSender, beats_path
-from claude_headspace.supervision.orphan import die_with_parent
+from claude_headspace.supervision.single_watcher import die_with_parent
 from claude_headspace.watcher.liveness import Liveness
 
 stopping = False

@@ -211,7 +211,7 @@ def _line(kind: str, size: int, fill: Callable[[int], str], names: dict[str, str
 
 
 def _filler(draw: random.Random) -> Callable[[int], str]:
-    """Text as it stands in JSON: code and prose, with escapes and a few letters beyond ASCII."""
+    """Text as it is in JSON: code and prose, with escapes and a few letters beyond ASCII."""
     pool = "".join(_unit(draw) for _ in range(POOL_UNITS))
 
     def fill(size: int) -> str:

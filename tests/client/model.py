@@ -1,4 +1,4 @@
-"""A stand-in for the Messages API on 127.0.0.1 that says what a script tells it to."""
+"""A Messages API of our own on 127.0.0.1 that says what a script tells it to."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _text(content: Any) -> str:
 
 
 def _scripted(text: str, script: Script) -> Sequence[Sequence[Block]]:
-    """The replies to the last words that the script knows: what the client adds stands before."""
+    """The replies to the last words that the script knows: what the client adds comes before."""
     place, words = max((text.rfind(words), words) for words in script)
     return script[words] if place >= 0 else []
 

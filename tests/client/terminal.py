@@ -61,7 +61,7 @@ class Terminal:
             raise AssertionError(f"{late}; the screen:\n{self.screen()}") from None
 
     def wait_prompt(self, words: str, *, gone: bool = False) -> None:
-        """Until words stand at the prompt, or no longer do."""
+        """Until words are at the prompt, or no longer are."""
         self._until(lambda: self.prompt() and (words in self.prompt()) != gone, f"{words!r} typed")
 
     def wait_without(self, words: str) -> None:
@@ -95,7 +95,7 @@ class Terminal:
                 wait_until(lambda: question not in self.screen(), question, HEARD_SECONDS)
 
     def write(self, words: str) -> None:
-        """Type words, and see them stand there."""
+        """Type words, and see them there."""
         self.run("send-keys", "-l", words)
         self.wait_for(words)
 

@@ -77,7 +77,7 @@ def server_crashed_and_watcher_killed(cell: Cell) -> None:
 
 @fault
 def server_frozen(cell: Cell) -> None:
-    """Every process of the server stands still."""
+    """Every process of the server is stopped."""
     for _ in cell.moments(1):
         cell.machine.freeze()
         time.sleep(cell.scale.outage)

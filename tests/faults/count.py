@@ -18,7 +18,7 @@ from faults.machine import query
 class Count:
     """Turns lost, stored twice, stored out of order, stored without having been written; lines
     that the accounting of the sources counts too few or too many; sessions whose registration,
-    turns and end stand in another order, where that was looked at."""
+    turns and end are in another order, where that was looked at."""
 
     lost: int = 0
     doubled: int = 0

@@ -48,7 +48,7 @@ def _wait_told(watcher: Watched, told: str) -> None:
 
 @fault
 def shared_home(cell: Cell) -> None:
-    """Another machine sees the same transcripts; either is killed, or stands still for a while."""
+    """Another machine sees the same transcripts; either is killed, or stopped for a while."""
     other = _beside(cell, "other")
     other.projects = cell.watcher.projects
     other.configure()

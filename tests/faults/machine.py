@@ -111,7 +111,7 @@ class Machine:
         self.stop(signal.SIGQUIT)
 
     def freeze(self) -> None:
-        """Stop every process of the server where it stands."""
+        """Stop every process of the server where it is."""
         assert self.process is not None
         self.frozen = [self.process.pid, *children(self.process.pid)]
         for pid in self.frozen:

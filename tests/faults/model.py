@@ -1,6 +1,6 @@
 """Random histories of transcripts, watcher and database, and a toy model of what must be logged.
 
-The model knows nothing of offsets or checksums. A line that stands whole in a transcript must be
+The model knows nothing of offsets or checksums. A complete line of a transcript must be
 in the log sooner or later. A line that was destroyed may be in it, and must be if the log had
 caught up before that. Lines appended to one file come in their order.
 """
@@ -85,10 +85,10 @@ def is_there(pid: int | None) -> bool:
 
 @dataclass
 class File:
-    """One file of the model: its turns as they stand in it, and what else was ever in it."""
+    """One file of the model: its turns as they are in it, and what else was ever in it."""
 
     transcript: Transcript
-    standing: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
     torn: bytes = b""
     # Turns in the order they were written since the file was last emptied, each such series.
     series: list[list[str]] = field(default_factory=lambda: [[]])
@@ -146,11 +146,11 @@ class Model:
     # -- what is done to files ------------------------------------------------------------
 
     def turns(self, file: File, count: int) -> bytes:
-        """So many new turns that now stand in the file, and lines that are none."""
+        """So many new turns that are now in the file, and lines that are none."""
         lines = []
         for _ in range(count):
             lines.append(file.transcript.turn(self.random.choice((0, 0, 300, 3_000))))
-            file.standing.append(file.transcript.turns[-1])
+            file.present.append(file.transcript.turns[-1])
             file.series[-1].append(file.transcript.turns[-1])
             if self.random.random() < 0.2:
                 lines.append(file.transcript.other())
@@ -179,11 +179,11 @@ class Model:
             file.torn = b""
 
     def destroy(self, file: File) -> None:
-        """What stands in the file is about to go; the log may have caught up or not."""
+        """What is in the file is about to go; the log may have caught up or not."""
         self.mend(file)
         if self.random.random() < 0.5 and self.zygote.pid is not None and not self.away:
             self.commit("before")
-        file.standing = []
+        file.present = []
         file.series.append([])
 
     def truncate(self) -> None:
@@ -298,8 +298,8 @@ class Model:
     # -- judgement ----------------------------------------------------------------------------
 
     def commit(self, when: str) -> None:
-        """Wait until every line that stands whole is in the log; then judge."""
-        self.must |= {turn for file in self.files if not file.torn for turn in file.standing}
+        """Wait until every complete line is in the log; then judge."""
+        self.must |= {turn for file in self.files if not file.torn for turn in file.present}
         self.must |= {turn for file in self.files for turn in self.whole(file)}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while missing := self.must - set(found := self.logged()):
@@ -310,9 +310,9 @@ class Model:
         assert_contiguous(Log(self.watched.url))
 
     def whole(self, file: File) -> Sequence[str]:
-        """Turns of a file with a torn end that stand whole before it."""
+        """Turns of a file with a torn end that are complete before it."""
         content = file.path.read_bytes() if file.torn else b""
-        return [turn for turn in file.standing if f'"uuid":"{turn}"'.encode() in whole(content)]
+        return [turn for turn in file.present if f'"uuid":"{turn}"'.encode() in whole(content)]
 
     def judge(self, found: Sequence[str]) -> None:
         everything = [*self.files, *self.gone]

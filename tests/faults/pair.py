@@ -98,7 +98,7 @@ class Server:
         return True
 
     def freeze(self) -> None:
-        """Stop every process of it where it stands."""
+        """Stop every process of it where it is."""
         assert self.process is not None
         self.frozen = [self.process.pid, *children(self.process.pid)]
         for pid in self.frozen:

@@ -118,7 +118,7 @@ def test_a_copied_turn_names_its_original_from_the_start(desk: Desk, session: st
 
 
 def test_a_batch_is_given_up_with_the_connection_it_was_read_over(desk: Desk, session: str) -> None:
-    """What is written over the next one was read anew, from where the log stands by then."""
+    """What is written over the next one was read anew, from where the log is by then."""
     path = desk.write(session, lines.user(session, "a"), lines.user(session, "b"))
     desk.take(path)
     desk.log.rows(

@@ -227,7 +227,7 @@ def test_a_writer_that_began_later_holds_nobody_up(database_url: str) -> None:
 
 @contextmanager
 def resting_wal_writer(cursor: psycopg2.extensions.cursor) -> Iterator[None]:
-    """The server's own writer stands still, and holds nothing meanwhile."""
+    """The server's own writer is stopped, and holds nothing meanwhile."""
     find = "SELECT pid, wait_event FROM pg_stat_activity WHERE backend_type = 'walwriter'"
 
     def stopped() -> bool:

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.forwarding.far import Far
+from claude_headspace.forwarding.central_log import CentralLog
 from claude_headspace.forwarding.forwarder import Forwarder
-from claude_headspace.forwarding.near import Near, NewRows
+from claude_headspace.forwarding.local_log import LocalLog, NewRows
 from claude_headspace.store.connection import Database
 from faults.machine import query
 from forwarded import assert_same, order
@@ -48,15 +48,17 @@ def database(url: str, *, by_itself: bool = True) -> Database:
     return Database(lambda: url, application_name="test", by_itself=by_itself)
 
 
-def forwarder(near: str, far: str) -> Forwarder:
+def forwarder(local: str, central: str) -> Forwarder:
     return Forwarder(
-        Near(database(near), ORIGIN), Far(database(far, by_itself=False), ORIGIN), None
+        LocalLog(database(local), ORIGIN),
+        CentralLog(database(central, by_itself=False), ORIGIN),
+        None,
     )
 
 
-def push_all(near: str, far: str) -> int:
+def push_all(local: str, central: str) -> int:
     """How many pages it took."""
-    it, pages = forwarder(near, far), 0
+    it, pages = forwarder(local, central), 0
     with closing(it):
         while it.step():
             pages += 1
@@ -108,7 +110,7 @@ def test_what_changes_and_what_goes_follows(captured: str, central: str) -> None
     assert query(central, "SELECT id FROM checkpoints WHERE path LIKE '%.renamed'") == before
 
 
-class Interrupted(Far):
+class Interrupted(CentralLog):
     """Ends before, or after, two of three pages are written."""
 
     calls = count()
@@ -125,8 +127,8 @@ class Interrupted(Far):
 def test_what_is_interrupted_goes_on_and_doubles_nothing(captured: str, central: str) -> None:
     tries = 0
     while tries < 50:
-        far = Interrupted(database(central, by_itself=False), ORIGIN)
-        it = Forwarder(Near(database(captured), ORIGIN), far)
+        log = Interrupted(database(central, by_itself=False), ORIGIN)
+        it = Forwarder(LocalLog(database(captured), ORIGIN), log)
         try:
             with closing(it):
                 while it.step():
@@ -153,8 +155,8 @@ def test_a_central_log_that_was_set_back_is_made_whole(captured: str, central: s
 
 def test_two_machines_of_one_session_tell_it_once(captured: str, central: str) -> None:
     push_all(captured, central)
-    other = Near(database(captured), str(uuid.uuid4()))
-    it = Forwarder(other, Far(database(central, by_itself=False), str(uuid.uuid4())))
+    other = LocalLog(database(captured), str(uuid.uuid4()))
+    it = Forwarder(other, CentralLog(database(central, by_itself=False), str(uuid.uuid4())))
     with closing(it):
         while it.step():
             pass
@@ -179,9 +181,9 @@ def test_the_events_of_the_central_log_may_be_partitioned(captured: str, central
 
 def test_the_rate_is_kept(captured: str, central: str) -> None:
     rested: list[float] = []
-    near = Near(database(captured), ORIGIN)
-    far = Far(database(central, by_itself=False), ORIGIN)
-    it = Forwarder(near, far, 10_000, rested.append)
+    local = LocalLog(database(captured), ORIGIN)
+    log = CentralLog(database(central, by_itself=False), ORIGIN)
+    it = Forwarder(local, log, 10_000, rested.append)
     with closing(it):
         while it.step():
             pass

@@ -20,7 +20,7 @@ from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.queue import BATCH_BYTES, InboxQueue
 from claude_headspace.machine import id_of_name
-from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.checkpoints import Checkpoints
@@ -85,7 +85,7 @@ class Desk:
         return put(self.directory, HOOK_RECEIVED, payload)
 
     def take_all(self) -> None:
-        while self.consumer.take():
+        while self.consumer.consume():
             pass
 
     def messages(self) -> list[str]:
@@ -167,7 +167,7 @@ def test_an_event_whose_validator_raises_waits_and_nothing_else(desk: Desk) -> N
     assert "files of the inbox are in quarantine (1)" in trouble
     assert "ZeroDivisionError" in trouble
     desk.taxonomy.broken = False
-    wait_until(lambda: desk.consumer.take(), "the next try", 20)
+    wait_until(lambda: desk.consumer.consume(), "the next try", 20)
     assert desk.messages() == ["a", "b", "breaks"]
     assert (desk.consumer.trouble, desk.waiting()) == (None, 0)
 
@@ -185,7 +185,7 @@ def test_a_file_that_cannot_be_moved_is_in_the_log_once(desk: Desk) -> None:
     assert "cannot be moved" in (desk.consumer.trouble or "")
     for directory in in_the_way:
         shutil.rmtree(directory)
-    wait_until(lambda: desk.consumer.take(), "the next try", 20)
+    wait_until(lambda: desk.consumer.consume(), "the next try", 20)
     assert (desk.messages(), desk.waiting()) == (["stays", "goes on"], 0)
 
 
@@ -220,7 +220,7 @@ def test_an_end_and_what_follows_it_wait_for_the_sessions_lines(desk: Desk) -> N
     assert desk.messages() == ["other"]
     assert desk.consumer.due is not None
     behind.clear()
-    wait_until(lambda: desk.consumer.take(), "the held ones", 20)
+    wait_until(lambda: desk.consumer.consume(), "the held ones", 20)
     assert desk.messages() == ["other", "end", "start"]
 
 

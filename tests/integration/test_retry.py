@@ -159,7 +159,7 @@ def test_a_record_behind_a_torn_one_keeps_its_place(rejecting: Rejecting) -> Non
     assert rejecting.sql("SELECT 1 FROM events WHERE source_offset = %s", offset) == [(1,)]
 
 
-def test_a_line_set_aside_that_is_no_turn_is_no_longer_rejected(rejecting: Rejecting) -> None:
+def test_a_rejected_line_that_is_no_turn_is_no_longer_rejected(rejecting: Rejecting) -> None:
     record = lines.progress(SESSION)
     rejecting.capture(lines.joined(lines.user(SESSION, "text"), record))
     offset = rejecting.path.stat().st_size - len(lines.joined(record))

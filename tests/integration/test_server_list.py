@@ -1,4 +1,4 @@
-"""An address of several servers: the one that will do is found, wherever it stands in the list."""
+"""An address of several servers: the one that will do is found, wherever it is in the list."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def delete_turn(captured: Captured) -> None:
 
 
 def insert_turn(payload: str) -> Damage:
-    """One more event is put in by hand, where a turn of the first session stands."""
+    """One more event is put in by hand, where a turn of the first session is."""
     columns = "event_type, timestamp, session_uuid, project_id, agent_id, source_id, source_offset"
     return lambda captured: captured.sql(
         f"INSERT INTO events (event_key, payload, {columns})"
@@ -583,7 +583,7 @@ def test_a_rewritten_transcript_leaves_what_it_was_in_the_log(own: Captured) -> 
     before, after = conversation(FIRST, 9), conversation(FIRST, 4)
     own.path(FIRST).write_bytes(lines.joined(*before))
     capture(own.url, own.directory, own.environment)
-    # One line stays and stands elsewhere now.
+    # One line stays and is elsewhere now.
     own.path(FIRST).write_bytes(lines.joined(*after, before[0]))
     assert own.verify()[0] == 1
     capture(own.url, own.directory, own.environment)

@@ -27,7 +27,7 @@ SESSION = uuid4()
 
 
 class Pauses:
-    """Stands for sleeping: remembers how long, and may do something meanwhile."""
+    """Instead of sleeping: remembers how long, and may do something meanwhile."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []

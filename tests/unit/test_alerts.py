@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.supervision.alerts import Alerts
-from claude_headspace.supervision.orphan import is_listed
+from claude_headspace.supervision.single_watcher import is_listed
 from harness import wait_until
 
 

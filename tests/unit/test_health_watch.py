@@ -34,7 +34,7 @@ def watch(tmp_path: Path, told: Told) -> HealthWatch:
 
 def look(watch: HealthWatch, *seen: Health) -> None:
     for status in seen:
-        watch.take(Verdict(status, () if status == "healthy" else ("why",), (), {}))
+        watch.see(Verdict(status, () if status == "healthy" else ("why",), (), {}))
 
 
 def test_one_look_at_trouble_is_no_alert(watch: HealthWatch, told: Told) -> None:

@@ -1,4 +1,4 @@
-"""Hook entries that an older Claude Code turns against its user are found wherever they stand."""
+"""Hook entries that an older Claude Code turns against its user are found wherever they are."""
 
 from __future__ import annotations
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from claude_headspace.capture.source_identity import (
-    Contents,
-    Identity,
-    Seen,
-    Transition,
-    transition,
-)
+from claude_headspace.capture.source_identity import Identity, Seen, Transition, transition
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.precondition import Precondition, ReadRow
 from claude_headspace.transcripts.checkpoint import Checkpoint, LineCounts
+from claude_headspace.transcripts.tailer import Contents
 
 OWN, OTHER = (1, 100), (1, 200)
 HERE, ELSEWHERE = "/p/a.jsonl", "/p/b.jsonl"
@@ -33,9 +28,8 @@ KNOWN = Identity(7, HERE, OWN, 1)
     (Seen(ELSEWHERE, OWN, "other"), Transition.UNRELATED),
     (Seen(ELSEWHERE, OTHER, "same"), Transition.UNRELATED),
     (Seen(ELSEWHERE, OTHER, "other", stays=True), Transition.UNRELATED),
-    (None, Transition.DELETED),
 ])  # fmt: skip
-def test_what_is_known_and_what_is_seen_decide(seen: Seen | None, became: Transition) -> None:
+def test_what_is_known_and_what_is_seen_decide(seen: Seen, became: Transition) -> None:
     assert transition(KNOWN, seen) is became
 
 

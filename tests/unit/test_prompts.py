@@ -103,7 +103,7 @@ class TestCountedOnce:
         assert told(*queued, *removed, attached, REPLY) == ["go on", "go on"]
 
 
-def standing(outcomes: Iterator[Outcome]) -> dict[UUID, str]:
+def counted(outcomes: Iterator[Outcome]) -> dict[UUID, str]:
     """The turns that the log holds once all this is in it."""
     found: dict[UUID, str] = {}
     for outcome in outcomes:
@@ -129,8 +129,8 @@ def read(
             transcript = Transcript(transcript.state, redact)
         yield from transcript.outcomes(line, 0)
         if pauses and pauses.random() < 0.3:
-            yield from transcript.untold(0)
-    yield from transcript.untold(0)
+            yield from transcript.waiting_prompts(0)
+    yield from transcript.waiting_prompts(0)
 
 
 @pytest.mark.parametrize("client", [*CLIENTS, None])
@@ -140,20 +140,20 @@ class TestIdentity:
     def test_read_in_one_piece_or_line_by_line(self, client: str | None) -> None:
         for seed in range(20):
             file = Conversation(seed, client).lines
-            assert standing(read(file, restarted=True)) == standing(read(file)), seed
+            assert counted(read(file, restarted=True)) == counted(read(file)), seed
 
-    def test_told_early_when_the_file_was_still(self, client: str | None) -> None:
+    def test_released_when_the_file_was_still(self, client: str | None) -> None:
         for seed in range(20):
             file = Conversation(seed, client).lines
-            early = standing(read(file, restarted=True, pauses=random.Random(seed)))
-            assert early == standing(read(file)), seed
+            early = counted(read(file, restarted=True, pauses=random.Random(seed)))
+            assert early == counted(read(file)), seed
 
 
-def test_told_early_it_is_withdrawn_when_its_line_comes() -> None:
+def test_released_it_is_withdrawn_when_its_line_comes() -> None:
     transcript = Transcript()
     for each in (operation("enqueue", "a"), operation("remove")):
         list(transcript.outcomes(lines.raw(each), 0))
-    (early,) = transcript.untold(7)
+    (early,) = transcript.waiting_prompts(7)
     again = Transcript(transcript.state)
     found = list(again.outcomes(lines.raw(lines.attachment(SESSION, "a")), 0))
     assert isinstance(early, Turn)
@@ -175,7 +175,7 @@ class TestState:
         queue = PromptQueue()
         for text in ("held secret", "early secret", "waits secret", "/run secret", ""):
             queue = queue.operate("enqueue", "2025-06-01T12:00:00Z", text or None, reason=False)
-        queue = queue.operate("remove", None, "early secret", reason=False).told_early()[0]
+        queue = queue.operate("remove", None, "early secret", reason=False).released()[0]
         queue = queue.operate("remove", None, "held secret", reason=False)
         return queue.operate("dequeue", None, "/run secret", reason=False)
 
@@ -196,7 +196,7 @@ class TestState:
         for seed in range(20):
             file = Conversation(seed, "both").lines
             redacted = read(file, restarted=True, redact=lambda text: text[:1] and "***")
-            assert standing(redacted).keys() == standing(read(file)).keys(), seed
+            assert counted(redacted).keys() == counted(read(file)).keys(), seed
 
     def test_nothing_open_is_nothing_stored(self) -> None:
         transcript = Transcript()
@@ -232,6 +232,6 @@ class TestBounds:
             queue = queue.operate("enqueue", str(number), f"n{number}", reason=False)
             queue = queue.operate("remove" if number % 2 else "dequeue", "", None, reason=False)
             if number % 100 == 0:
-                queue = queue.told_early()[0]
+                queue = queue.released()[0]
         for kept in (queue.held, queue.early, queue.expected):
             assert len(kept) <= prompts.MAX_WAITING

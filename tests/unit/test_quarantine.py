@@ -12,7 +12,7 @@ from claude_headspace.quarantine import (
     Quarantine,
     told,
 )
-from claude_headspace.watcher.boundary import Boundary
+from claude_headspace.watcher.error_boundary import Boundary
 
 
 class Clock:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from claude_headspace.read.buckets import cut
+from claude_headspace.read.call_line import call_line
 from claude_headspace.read.cut_json import read_cut
-from claude_headspace.read.telling import telling
 from claude_headspace.read.titles import title_of
 
 NOON = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
@@ -63,7 +63,7 @@ def test_json_that_was_cut_is_read_as_far_as_it_goes() -> None:
 def test_a_call_is_told_in_one_line(
     tool: str, given: dict[str, object], line: tuple[str, str, str]
 ) -> None:
-    told = telling(tool, given, "/w")
+    told = call_line(tool, given, "/w")
     assert (told.name, told.text, told.aside) == line
 
 

@@ -18,7 +18,7 @@ from claude_headspace.web.page_address import AnsweringInstance, answering_insta
 
 
 class Asked:
-    """Stands for a supervisord that has given its web application, process 7, up."""
+    """In place of a supervisord that has given its web application, process 7, up."""
 
     def process(self, name: str) -> ProgramState:
         return ProgramState(name, "FATAL", 7, 0, 0, "it failed")

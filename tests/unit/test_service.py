@@ -18,7 +18,7 @@ INSTALL = ["daemon-reload", "enable claude-headspace", "restart claude-headspace
 
 
 class System:
-    """Stands for systemctl and launchctl: remembers what it was told, and what that made of it."""
+    """In place of systemctl and launchctl: remembers what it was told, and what that made of it."""
 
     def __init__(self, refuses: str = "nothing at all") -> None:
         self.told: list[str] = []

@@ -14,8 +14,8 @@ from claude_headspace.health.observation import (
     Unanswered,
 )
 from claude_headspace.health.status_file import StatusProblem, WatcherStatus
+from claude_headspace.health.units import format_bytes
 from claude_headspace.health.verdict import Verdict, judge
-from claude_headspace.health.words import format_bytes
 from claude_headspace.web.strip import strip_of
 
 NOW = 1_700_000_000.0

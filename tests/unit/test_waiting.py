@@ -55,27 +55,27 @@ def told() -> Told:
 @pytest.fixture
 def waiting(tmp_path: Path, told: Told) -> Waiting:
     made = Waiting(tmp_path / "told", told)
-    made.take([])
+    made.see([])
     return made
 
 
 def test_a_wait_is_told_once_with_what_is_asked(waiting: Waiting, told: Told) -> None:
     for _ in range(3):
-        waiting.take([question(1)])
+        waiting.see([question(1)])
     assert told.alerts == [("waiting", "fix it (app, box): which one?", BEFORE.uuid)]
 
 
 def test_the_next_question_is_another_beginning(waiting: Waiting, told: Told) -> None:
-    waiting.take([question(1)])
-    waiting.take([question(2)])
-    waiting.take([])
-    waiting.take([question(3)])
+    waiting.see([question(1)])
+    waiting.see([question(2)])
+    waiting.see([])
+    waiting.see([question(3)])
     assert len(told.alerts) == 3
 
 
 def test_a_wait_that_is_seen_again_after_a_gap_is_the_same(waiting: Waiting, told: Told) -> None:
     for found in ([question(1)], [], [question(1)]):
-        waiting.take(found)
+        waiting.see(found)
     assert len(told.alerts) == 1
 
 
@@ -83,34 +83,34 @@ def test_hooks_that_repeat_and_a_line_that_comes_late_are_one_wait(
     waiting: Waiting, told: Told
 ) -> None:
     for found in (permission(5, None), permission(5, 4), permission(60, 4), permission(99, 4)):
-        waiting.take([found])
+        waiting.see([found])
     assert [alert[1] for alert in told.alerts] == ["fix it (app, box): may it use Bash?"]
 
 
 def test_sessions_are_told_apart(waiting: Waiting, told: Told) -> None:
     other = replace(BEFORE, uuid="22222222-0000-4000-8000-000000000000")
-    waiting.take([question(1)])
-    waiting.take([question(1), question(1, other)])
+    waiting.see([question(1)])
+    waiting.see([question(1), question(1, other)])
     assert [alert[2] for alert in told.alerts] == [BEFORE.uuid, other.uuid]
 
 
 def test_what_waits_at_the_very_first_look_had_begun_before(tmp_path: Path, told: Told) -> None:
     first = Waiting(tmp_path / "told", told)
-    first.take([question(1)])
-    first.take([question(1)])
+    first.see([question(1)])
+    first.see([question(1)])
     assert told.alerts == []
-    first.take([question(2)])
+    first.see([question(2)])
     assert len(told.alerts) == 1
 
 
 def test_a_restart_repeats_nothing_and_misses_nothing(
     tmp_path: Path, waiting: Waiting, told: Told
 ) -> None:
-    waiting.take([question(1)])
+    waiting.see([question(1)])
     again = Waiting(tmp_path / "told", told)
-    again.take([question(1)])
+    again.see([question(1)])
     assert len(told.alerts) == 1
-    Waiting(tmp_path / "told", told).take([question(2)])
+    Waiting(tmp_path / "told", told).see([question(2)])
     assert len(told.alerts) == 2
 
 
@@ -118,9 +118,9 @@ def test_nothing_is_told_that_cannot_be_remembered(
     tmp_path: Path, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     waiting = Waiting(tmp_path / "told", told)
-    waiting.take([])
+    waiting.see([])
     (tmp_path / "told").unlink()
     (tmp_path / "told").mkdir()
-    waiting.take([question(1)])
+    waiting.see([question(1)])
     assert told.alerts == []
     assert "cannot be written" in caplog.text

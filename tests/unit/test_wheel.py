@@ -1,4 +1,4 @@
-"""What stands in the package's folder is in the wheel, and the version stands in one place."""
+"""What is in the package's folder is in the wheel, and the version is in one place."""
 
 from __future__ import annotations
 

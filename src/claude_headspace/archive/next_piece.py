@@ -106,7 +106,7 @@ class NextPiece:
         if to is None:
             return None
         before = to.checkpoint
-        data, checkpoint = file.take(before, PIECE_BYTES)
+        data, checkpoint = file.read_bytes(before, PIECE_BYTES)
         redacted = False
         if self._redactor is not None:
             data = self._whole_lines(file, source, before, data, last=how == "durably")
@@ -147,7 +147,7 @@ class NextPiece:
         """The complete lines of what was read, since secrets are searched in whole lines."""
         end = data.rfind(b"\n") + 1
         if not end and len(data) == PIECE_BYTES:
-            data, _ = file.take(before, LONGEST_BYTES)
+            data, _ = file.read_bytes(before, LONGEST_BYTES)
             end = data.find(b"\n") + 1 or (LONGEST_BYTES if len(data) == LONGEST_BYTES else 0)
         if last or (source.captured and source.captured.offset == before.offset + len(data)):
             return data

@@ -51,12 +51,9 @@ class _Piece:
 class RedactExisting:
     """Goes through all stored data, a little at a time."""
 
-    def __init__(
-        self, database: Database, redactor: Redactor, progress: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, database: Database, redactor: Redactor) -> None:
         self._database = database
         self._redactor = redactor
-        self._progress = progress
         self._pieces = Pieces(database)
 
     def run(self) -> Counter[str]:
@@ -79,7 +76,6 @@ class RedactExisting:
         while rows := self._database.execute(statement, last):
             last = rows[-1][: len(last)]
             yield from rows
-            self._progress()
 
     def _store_texts(self, texts: _Texts, row: tuple[Any, ...]) -> bool:
         """Store a row without its secrets, unless it changed meanwhile; whether it had any."""
@@ -119,7 +115,6 @@ class RedactExisting:
                 after = overwritten(self._redactor, whole[:end])[0] + whole[end:]
                 changed += self._store(of, waiting, after)
                 waiting = [_Piece(start, after[len(after) - len(data) :])]
-            self._progress()
         whole = b"".join(piece.data for piece in waiting)
         return changed + self._store(of, waiting, overwritten(self._redactor, whole)[0])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from claude_headspace.capture.reader import ReadLine, Segment
-from claude_headspace.capture.sources import Start
+from claude_headspace.capture.sources import CheckedSource
 from claude_headspace.events.event import Event
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.dead_letters import DeadLetter
@@ -35,11 +35,11 @@ class AttributedTurn:
 
 @dataclass(slots=True)
 class Batch:
-    """Lines of a source, attributed to sessions; `events` has one event for each of `told`."""
+    """Lines of a source, attributed to sessions; `events` has one event for each of `causes`."""
 
-    source: Start
+    source: CheckedSource
     segment: Segment
-    told: list[Announced | AttributedTurn] = field(default_factory=list)
+    causes: list[Announced | AttributedTurn] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     counts: LineCounts = field(default_factory=LineCounts)
     dead_letters: list[DeadLetter] = field(default_factory=list)

@@ -53,11 +53,11 @@ class InFlight:
         """Whether a line has recently killed a process, so that others may, too."""
         return time.monotonic() < self._careful_until
 
-    def take(self, source_id: int, offset: int) -> None:
+    def mark(self, source_id: int, offset: int) -> None:
         """From here on, a death counts against this line."""
         _NOTE.pack_into(self._note, 0, source_id, offset)
 
-    def put_down(self) -> None:
+    def clear(self) -> None:
         """No line is in flight any more; a death counts against none."""
         _NOTE.pack_into(self._note, 0, *_NOTHING)
 
@@ -78,7 +78,7 @@ class InFlight:
     def count_death(self) -> NotedPlace | None:
         """Count the death of the process whose line is in flight, and clear the marker."""
         place: NotedPlace = _NOTE.unpack_from(self._note, 0)
-        self.put_down()
+        self.clear()
         if place == _NOTHING:
             return None
         self._deaths[place] = self._deaths.get(place, 0) + 1

@@ -10,8 +10,9 @@ from claude_headspace.capture.attribution import Attribution
 from claude_headspace.capture.batch import AttributedTurn, Batch
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.read_ahead import ReadAhead
-from claude_headspace.capture.reader import POISON, LineReader, Segment
-from claude_headspace.capture.sources import ActiveSource, Start
+from claude_headspace.capture.reader import LineReader, Segment
+from claude_headspace.capture.sources import ActiveSource, CheckedSource
+from claude_headspace.events.dead_letter_reasons import POISON, REFUSED
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import TURN_DETECTED
 from claude_headspace.sessions.log import Log
@@ -80,7 +81,7 @@ class Capture:
 
         With `later`, their checkpoint may still be on its way to Postgres, until `settle` returns.
         """
-        return self._advance(source, self._ahead.batch, later=later)
+        return self._advance(source, self._ahead.segment, later=later)
 
     def settle(self) -> None:
         """Wait until the checkpoint of the last step is committed; raises like the step."""
@@ -90,17 +91,17 @@ class Capture:
         """Capture the last line without its newline, if it is complete."""
         return self._advance(source, self.reader.read_unfinished)
 
-    def step_untold(self, source: ActiveSource) -> CaptureStep:
+    def step_waiting_prompts(self, source: ActiveSource) -> CaptureStep:
         """Capture waiting prompts for which no line has come."""
-        return self._advance(source, self.reader.read_untold)
+        return self._advance(source, self.reader.read_waiting_prompts)
 
     def _advance(
-        self, source: ActiveSource, read: Callable[[Start], Segment], *, later: bool = False
+        self, source: ActiveSource, read: Callable[[CheckedSource], Segment], *, later: bool = False
     ) -> CaptureStep:
         """Bring lines into the log. `read` returns them classified."""
-        start = source.begin(self.beat)
-        segment = read(start)
-        batch = self._attribution.batch(start, segment)
+        checked = source.checked(self.beat)
+        segment = read(checked)
+        batch = self._attribution.attribute(checked, segment)
 
         def meanwhile() -> bool:
             """Read the next lines while Postgres works."""
@@ -155,24 +156,24 @@ class Capture:
     def _account(self, batch: Batch, results: Sequence[WriteResult]) -> None:
         """Count the results of the turns."""
         duplicates: list[Event] = []
-        for told, event, result in zip(batch.told, batch.events, results, strict=True):
-            if not isinstance(told, AttributedTurn):
+        for cause, event, result in zip(batch.causes, batch.events, results, strict=True):
+            if not isinstance(cause, AttributedTurn):
                 continue
-            self._sessions.shares(told.session, shared=result.shared)
+            self._sessions.shares(cause.session, shared=result.shared)
             if result.outcome == "duplicate":
                 batch.counts.duplicates += 1
                 duplicates.append(event)
             elif result.outcome == "rejected":
-                self._refuse(batch, told, result.error or "rejected")
+                self._refuse(batch, cause, result.error or "rejected")
             else:
                 batch.counts.turns += 1
         if duplicates:
             _tell_duplicates(batch.stored.path, duplicates)
 
-    def _refuse(self, batch: Batch, said: AttributedTurn, error: str) -> None:
-        offset = said.turn.offset
+    def _refuse(self, batch: Batch, cause: AttributedTurn, error: str) -> None:
+        offset = cause.turn.offset
         logger.warning("%s at byte %d rejected: %s", TURN_DETECTED, offset, error)
-        batch.reject(offset, "refused", error, self.reader.redaction.content(said.line.data))
+        batch.reject(offset, REFUSED, error, self.reader.redaction.content(cause.line.data))
 
 
 def _step(batch: Batch) -> CaptureStep:

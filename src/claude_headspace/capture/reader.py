@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from claude_headspace.capture.in_flight import InFlight
-from claude_headspace.capture.sources import Start
-from claude_headspace.capture.trial import Trial
+from claude_headspace.capture.sources import CheckedSource
+from claude_headspace.capture.trial_process import Trial
+from claude_headspace.events.dead_letter_reasons import POISON, TOO_LONG
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
 from claude_headspace.transcripts.lines import Chunk, Line, TooLong
 from claude_headspace.transcripts.outcomes import Outcome, Rejected, Turn
@@ -23,9 +24,7 @@ logger = logging.getLogger(__name__)
 BATCH_EVENTS = 128
 BATCH_BYTES = 1024 * 1024
 # Of a line that is rejected for its length, only the beginning is stored.
-KEPT_BYTES = 64 * 1024
-POISON = "poison"
-TOO_LONG = "too_long"
+STORED_BYTES = 64 * 1024
 
 
 class ReadLine(msgspec.Struct, frozen=True):
@@ -67,8 +66,8 @@ class Segment:
         return self.end.offset - self.start.offset
 
     @property
-    def is_batch(self) -> bool:
-        """Whether the segment is large enough for a batch."""
+    def fills_batch(self) -> bool:
+        """Whether it fills a batch, or nothing more can be read now."""
         return self.turns >= BATCH_EVENTS or self.size >= BATCH_BYTES or not self.more
 
     def joined(self, following: Segment) -> Segment:
@@ -94,12 +93,12 @@ class LineReader:
         self._beat = beat
         self._trial = Trial(in_flight, beat)
 
-    def read(self, source: Start, checkpoint: Checkpoint) -> Segment:
+    def read(self, source: CheckedSource, checkpoint: Checkpoint) -> Segment:
         """The next lines after `checkpoint`, which may be ahead of the source's own."""
         chunk = source.file.read(checkpoint, self._max_line_bytes, self._beat)
         return self._classified(source, checkpoint, chunk)
 
-    def read_unfinished(self, source: Start) -> Segment:
+    def read_unfinished(self, source: CheckedSource) -> Segment:
         """The last line without its newline, if every part of it is a complete record."""
         start = source.checkpoint
         chunk = source.file.read_unfinished(start, self._max_line_bytes)
@@ -111,22 +110,24 @@ class LineReader:
             return Segment.nothing(start)
         return segment
 
-    def read_untold(self, source: Start) -> Segment:
+    def read_waiting_prompts(self, source: CheckedSource) -> Segment:
         """Waiting prompts for which no line has come, as turns."""
         start = source.checkpoint
         transcript = self._transcript(source, start)
-        outcomes = [self.redaction.outcome(found) for found in transcript.untold(start.offset)]
+        outcomes = [
+            self.redaction.outcome(found) for found in transcript.waiting_prompts(start.offset)
+        ]
         if not outcomes:
             return Segment.nothing(start)
         line = ReadLine(start.offset, b"", outcomes, counts=False)
         end = replace(start, state=transcript.state)
         return Segment(start, end, [line], len(outcomes))
 
-    def _transcript(self, source: Start, checkpoint: Checkpoint) -> Transcript:
+    def _transcript(self, source: CheckedSource, checkpoint: Checkpoint) -> Transcript:
         state = checkpoint.state if source.stored.rules == RULES else None
         return Transcript(state, self.redaction.text)
 
-    def _classified(self, source: Start, start: Checkpoint, chunk: Chunk) -> Segment:
+    def _classified(self, source: CheckedSource, start: Checkpoint, chunk: Chunk) -> Segment:
         if self._in_flight.is_careful:
             self._try_first(source, start, chunk)
         transcript = self._transcript(source, start)
@@ -137,29 +138,31 @@ class LineReader:
             start, end, lines, turns, chunk.more, chunk.unfinished, transcript.holds_prompts
         )
 
-    def _line(self, source: Start, line: Line | TooLong, transcript: Transcript) -> ReadLine:
+    def _line(
+        self, source: CheckedSource, line: Line | TooLong, transcript: Transcript
+    ) -> ReadLine:
         if isinstance(line, TooLong):
             detail = f"{line.length} bytes, more than the {self._max_line_bytes} allowed"
-            beginning = source.file.begin(line.start, KEPT_BYTES)
+            beginning = source.file.begin(line.start, STORED_BYTES)
             return ReadLine(line.start, beginning, [Rejected(line.start, TOO_LONG, detail)])
         if self._in_flight.is_poison(source.stored.id, line.start):
             detail = "the line has killed the watcher repeatedly and is rejected"
             return ReadLine(line.start, line.data, [Rejected(line.start, POISON, detail)])
         # If this kills the process, the marker names the line.
-        self._in_flight.take(source.stored.id, line.start)
+        self._in_flight.mark(source.stored.id, line.start)
         found = self._outcomes(line, transcript)
-        self._in_flight.put_down()
+        self._in_flight.clear()
         return ReadLine(line.start, line.data, found, line.size)
 
-    def _try_first(self, source: Start, start: Checkpoint, chunk: Chunk) -> None:
+    def _try_first(self, source: CheckedSource, start: Checkpoint, chunk: Chunk) -> None:
         """Let a child process find the lines that kill, so that they are rejected here."""
         lines = [line for line in chunk.lines if isinstance(line, Line)]
         transcript = self._transcript(source, start)
 
-        def take_apart(line: Line) -> None:
+        def read(line: Line) -> None:
             self._line(source, line, transcript)
 
-        self._trial.run(source.stored.id, lines, take_apart)
+        self._trial.run(source.stored.id, lines, read)
 
     def _outcomes(self, line: Line, transcript: Transcript) -> Sequence[Outcome]:
         """The line's outcomes; a line that triggers a bug is rejected."""

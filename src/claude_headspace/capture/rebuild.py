@@ -127,14 +127,14 @@ class Rebuild:
                     if line.start not in poison:
                         found = transcript.outcomes(line.data, line.start)
                         place = (source.id, number, line.start, line.size)
-                        self.take(rows, found, session, *place)
+                        self.add(rows, found, session, *place)
         return whole
 
-    def take(self, rows: WorkRows, found: Iterable[Outcome], session: UUID, *place: int) -> None:
+    def add(self, rows: WorkRows, found: Iterable[Outcome], session: UUID, *place: int) -> None:
         """Add one session's calls in a line; `place` is for Place."""
         for each in map(self._redaction.outcome, found):
             if isinstance(each, Turn | Other) and each.session == session:
-                self._sessions.take_work(rows, each, *place)
+                self._sessions.add_work(rows, each, *place)
 
     def _opened(
         self, source: Archived, archived: Generation | None, committed: Checkpoint | None

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from claude_headspace.capture.reread_part import PartReader, left_open
 from claude_headspace.capture.sources import ActiveSource, Sources
 from claude_headspace.discovery.listing import look
+from claude_headspace.events.dead_letter_reasons import POISON, REFUSED
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.projections import Projections
@@ -34,7 +35,7 @@ STEP_BYTES = 32 * 1024
 REST = 2.0
 REST_BESIDE_CAPTURE = 20.0
 # Counts that do not come from the lines and stay as they are.
-_NOT_READ = ("poison", "refused")
+_NOT_READ = (POISON, REFUSED)
 
 
 @dataclass(eq=False, kw_only=True)

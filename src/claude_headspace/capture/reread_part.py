@@ -9,9 +9,9 @@ from uuid import UUID
 
 import msgspec
 
-from claude_headspace.capture.reader import TOO_LONG
+from claude_headspace.events.dead_letter_reasons import TOO_LONG
 from claude_headspace.events.event import Event, Origin, encode
-from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.projections import WorkRows
 from claude_headspace.store.revisions import LoggedTurn, Revisions, TurnName
@@ -70,14 +70,14 @@ class PartReader:
                 self._reject(part, Rejected(line.start, TOO_LONG, ""))
                 continue
             for outcome in transcript.outcomes(line.data, line.start):
-                self._take(part, line, self._redaction.outcome(outcome))
+                self._add(part, line, self._redaction.outcome(outcome))
         return part, transcript.state
 
     def _reject(self, part: RereadPart, rejected: Rejected) -> None:
         part.counts.rejected[rejected.reason] += 1
         part.rejected.add(rejected.offset)
 
-    def _take(self, part: RereadPart, line: Line, outcome: Outcome) -> None:
+    def _add(self, part: RereadPart, line: Line, outcome: Outcome) -> None:
         if isinstance(outcome, Rejected):
             self._reject(part, outcome)
         elif isinstance(outcome, (Turn, Other)):
@@ -87,7 +87,7 @@ class PartReader:
                 return
             self._learn(part, outcome)
             place = (part.source.id, part.source.generation, line.start, line.size)
-            self._sessions.take_work(part.work, outcome, *place)
+            self._sessions.add_work(part.work, outcome, *place)
             if isinstance(outcome, Turn):
                 part.turns.append(outcome)
                 return
@@ -125,7 +125,7 @@ class PartReader:
         statements = [
             statement
             for turn in part.turns
-            for statement in self._set_right(part, turn, logged.get((turn.key, turn.session)))
+            for statement in self._corrections(part, turn, logged.get((turn.key, turn.session)))
         ]
         wrong = [logged[name].id for name in others - said if name in logged]
         statements += self._revisions.retract(wrong)
@@ -134,7 +134,9 @@ class PartReader:
             statements.append(resolved)
         return statements
 
-    def _set_right(self, part: RereadPart, turn: Turn, known: LoggedTurn | None) -> Collection[str]:
+    def _corrections(
+        self, part: RereadPart, turn: Turn, known: LoggedTurn | None
+    ) -> Collection[str]:
         """The statements for one turn; a missing turn is added to the part's events."""
         session = self._sessions.find(turn.session)
         if session is None:

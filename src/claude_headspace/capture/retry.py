@@ -12,10 +12,11 @@ from typing import Literal, NamedTuple, TextIO
 
 from claude_headspace.archive.file import ArchivedFile
 from claude_headspace.archive.pieces import Pieces
-from claude_headspace.capture.late import LateWriter
+from claude_headspace.capture.late_writer import LateWriter
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import InboxDamaged
+from claude_headspace.events.dead_letter_reasons import POISON, REFUSED, TOO_LONG
 from claude_headspace.events.event import Origin
 from claude_headspace.inbox.events import event_of, session_of
 from claude_headspace.inbox.messages import inbox_directory, parsed_message
@@ -156,12 +157,12 @@ class Retry:
             )
         generation, start, data = line
         found = list(Transcript().outcomes(data, start))
-        of_line = letter.reason in ("too_long", "poison")
+        of_line = letter.reason in (TOO_LONG, POISON)
         broken = [
             o for o in found if isinstance(o, Rejected) and (of_line or o.offset == letter.offset)
         ]
         turns = [o for o in found if isinstance(o, Turn) and self._sessions.captured(o.session)]
-        if letter.reason == "refused":
+        if letter.reason == REFUSED:
             turns = [turn for turn in turns if turn.offset == letter.offset] or turns
         results = self._writer.write_turns(letter.source_id, letter.path, turns)
         if broken:
@@ -179,7 +180,7 @@ class Retry:
                 around = line_around(file, letter.offset, self._limit)
             if around is not None and self._is_same(letter, around[1]):
                 return generation, *around
-        if letter.reason == "too_long":
+        if letter.reason == TOO_LONG:
             return None
         outcomes = Transcript().outcomes(letter.content, 0)
         first = next((o.offset for o in outcomes if isinstance(o, Rejected)), 0)
@@ -196,7 +197,7 @@ class Retry:
     def _is_same(self, letter: _Letter, line: bytes) -> bool:
         line, kept = self._redaction.content(line), letter.content
         # The cut may be inside a secret or a character that was replaced.
-        return line.startswith(kept[: len(kept) // 2] if letter.reason == "too_long" else kept)
+        return line.startswith(kept[: len(kept) // 2] if letter.reason == TOO_LONG else kept)
 
     def _retry_message(self, letter: _Letter) -> Retried:
         try:
@@ -230,7 +231,7 @@ def line_around(file: SourceFile, offset: int, max_line_bytes: int) -> tuple[int
 def _told(letter: _Letter, results: Sequence[WriteResult]) -> Retried:
     refused = [result for result in results if result.outcome == "rejected"]
     if refused:
-        return _still(letter, refused[0].error or "refused")
+        return _still(letter, refused[0].error or REFUSED)
     ids = tuple(result.event_id for result in results if result.event_id is not None)
     fate: RetryFate = "in the log already" if results else "no longer rejected"
     if any(result.outcome == "written" for result in results):

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
 
 from claude_headspace.store.checkpoints import StoredSource
+from claude_headspace.transcripts.tailer import Contents
 
 # Device and inode.
 FileId = tuple[int, int]
-# How a file begins: with all committed bytes, with some of them, or differently.
-Contents = Literal["same", "shorter", "other"]
 
 
 class Transition(Enum):
@@ -27,7 +25,6 @@ class Transition(Enum):
     RETURNED = "came back as another file"
     RENAMED = "was renamed"
     COPIED = "has another name"
-    DELETED = "was deleted"
     UNRELATED = "is another file"
 
     @property
@@ -70,10 +67,8 @@ class Seen:
     stays: bool = False
 
 
-def transition(known: Identity, seen: Seen | None) -> Transition:
-    """What happened to a source; `seen` is None if its file cannot be found."""
-    if seen is None:
-        return Transition.DELETED
+def transition(known: Identity, seen: Seen) -> Transition:
+    """What happened to a source, as a file shows it; a deleted source shows no file."""
     is_own = known.file in (None, seen.file)
     if seen.path == known.path:
         return _in_place(is_own, seen.contents)

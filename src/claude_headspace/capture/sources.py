@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from claude_headspace.capture.source_identity import Contents, FileId, Identity, Seen, transition
+from claude_headspace.capture.source_identity import FileId, Identity, Seen, transition
 from claude_headspace.capture.source_identity import Transition as Became
 from claude_headspace.discovery.listing import Sighting, find_by_inode, is_transcript, look
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
@@ -22,8 +22,8 @@ MAX_OPEN = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """The start of a step: a source's row, whose checkpoint fits the file, and the open file."""
+class CheckedSource:
+    """An open file, and the row of its source, whose checkpoint fits the file."""
 
     stored: StoredSource
     file: SourceFile
@@ -57,16 +57,16 @@ class ActiveSource:
         device, inode = self.file.identity
         return file_stamp(device, inode, self.file.stat.st_size, self.file.mtime_ns)
 
-    def begin(self, beat: Callable[[], None]) -> Start:
+    def checked(self, beat: Callable[[], None]) -> CheckedSource:
         """Check the file; if its content was replaced, reading starts from the beginning."""
         self.file.refresh()
-        contents = _contents(self.file, self.stored.checkpoint, beat)
+        contents = self.file.compare(self.stored.checkpoint, beat)
         seen = Seen(self.path, self.file.identity, contents)
         became = transition(Identity.of(self.stored), seen)
         if not became.begins_generation:
-            return Start(self.stored, self.file)
+            return CheckedSource(self.stored, self.file)
         logger.info("%s %s: it is read from its beginning", self.path, became.value)
-        return Start(self.stored.next_generation(), self.file)
+        return CheckedSource(self.stored.next_generation(), self.file)
 
 
 class Sources:
@@ -145,7 +145,7 @@ class Sources:
             return []
         found = file or SourceFile(beside, self._announce)
         # While a file is open, no other file has its inode.
-        contents = "same" if file else _contents(found, known.checkpoint, self._beat)
+        contents = "same" if file else found.compare(known.checkpoint, self._beat)
         if transition(identity, Seen(beside, found.identity, contents)) is Became.RENAMED:
             self._active.pop(known.path, None)
             return [self._keep(ActiveSource(self._rename(known, beside), found))]
@@ -177,7 +177,7 @@ class Sources:
         """
         for known in self._checkpoints.find_by_inode(*file.identity):
             stays = _may_be_at(known.path, file.identity)
-            contents = _contents(file, known.checkpoint, self._beat)
+            contents = file.compare(known.checkpoint, self._beat)
             seen = Seen(path, file.identity, contents, stays)
             if transition(Identity.of(known), seen) is Became.RENAMED:
                 return self._rename(known, path)
@@ -212,12 +212,6 @@ def _id(seen: Sighting) -> FileId:
 def _beside(known: Identity) -> str | None:
     """The new path of a source's file in its old folder."""
     return find_by_inode(os.path.dirname(known.path), *known.file) if known.file else None
-
-
-def _contents(file: SourceFile, checkpoint: Checkpoint, beat: Callable[[], None]) -> Contents:
-    if file.stat.st_size < checkpoint.offset:
-        return "shorter"
-    return "same" if file.compare(checkpoint, beat) == "same" else "other"
 
 
 def _may_be_at(path: str, file: FileId) -> bool:

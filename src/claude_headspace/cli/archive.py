@@ -10,7 +10,7 @@ from claude_headspace.cli.access import configured, open_reader
 from claude_headspace.cli.command import command, flag, moment, option, path, session_argument
 from claude_headspace.cli.naming import find_session, project_ids, session_id
 from claude_headspace.cli.terminal import print_wrapped, printable
-from claude_headspace.health.words import format_bytes
+from claude_headspace.health.units import format_bytes
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -154,11 +154,14 @@ _FILTERS: dict[str, Callable[[str], Declare]] = {
     "session": lambda _: option("--session", "ID", _SESSION, shell_complete=complete_session),
     "project": lambda _: option("--project", "PATH", _PROJECT, shell_complete=complete_project),
     "projects": lambda _: option(
-        "--project", "PATH", "only projects whose path ends so", shell_complete=complete_project
+        "--project",
+        "PATH",
+        "only projects whose path ends with PATH",
+        shell_complete=complete_project,
     ),
     "host": lambda _: option("--host", "NAME", "only this host"),
     "since": lambda what: option("--since", "TIME", f"only {what} {_TIME}", type=moment),
-    "until": lambda what: option("--until", "TIME", f"only {what} before then", type=moment),
+    "until": lambda what: option("--until", "TIME", f"only {what} before this time", type=moment),
 }
 
 

@@ -52,10 +52,10 @@ def export(what: str, shape: str, limit: int | None, session: str | None, **aske
 
 
 def _rows(reader: Reader, what: str, limit: int | None, asked: dict[str, Any]) -> Iterator[Any]:
-    from claude_headspace.read import events, listed, listed_work
+    from claude_headspace.read import events, listed_sessions, listed_work
 
     if what == "sessions":
-        return map(listed.listed, _sessions(reader, limit, asked.pop("session"), asked))
+        return map(listed_sessions.listed, _sessions(reader, limit, asked.pop("session"), asked))
     if what == "events":
         return all_pages(events.list_events, reader, events.EventQuestion(**asked), limit)
     if what == "tools":

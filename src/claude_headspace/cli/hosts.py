@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from claude_headspace.cli.access import all_pages, configured, open_reader
 from claude_headspace.cli.command import command, json_output
 from claude_headspace.cli.terminal import as_json, local_time, print_lines, table
-from claude_headspace.health.words import counted, format_bytes
+from claude_headspace.health.units import counted, format_bytes
 
 if TYPE_CHECKING:
     from claude_headspace.read.hosts import Host

@@ -13,7 +13,7 @@ from claude_headspace.cli.events import PAGE_ROWS
 from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import as_json, cut, local_time, terminal_width
 from claude_headspace.errors import SelectionError
-from claude_headspace.health.words import counted
+from claude_headspace.health.units import counted
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config

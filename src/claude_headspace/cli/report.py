@@ -19,8 +19,8 @@ from claude_headspace.web.words import counted, short, waited
 
 if TYPE_CHECKING:
     from claude_headspace.read.connection import Reader
+    from claude_headspace.read.daily_work import DailyWork
     from claude_headspace.read.sessions import Session
-    from claude_headspace.read.worked import Worked
 
 _OF_WORK: dict[str, Callable[[Mapping[Any, Any]], str]] = {
     "time": lambda row: waited(row["seconds"]),
@@ -53,7 +53,7 @@ def today(*, whole: bool) -> int:
     return 0
 
 
-def _session(each: Worked, session: Session) -> list[str]:
+def _session(each: DailyWork, session: Session) -> list[str]:
     told = [f"  {session.uuid[:SHORT_ID]}", _length([each]), state_of(session),
             counted(each.prompts, "prompt"), counted(each.calls, "call"),
             f"{short(each.tokens_out)} tokens"]  # fmt: skip
@@ -61,7 +61,7 @@ def _session(each: Worked, session: Session) -> list[str]:
     return [cut("  ".join(told), width), cut(f"    {session.title or '-'}", width)]
 
 
-def _together(worked: Sequence[Worked]) -> str:
+def _together(worked: Sequence[DailyWork]) -> str:
     total = reduce(lambda one, other: one + other, worked)
     sessions = counted(len({each.agent_id for each in worked}), "session")
     told = f"{sessions}, {_length(worked)}, {counted(total.prompts, 'prompt')}"
@@ -97,14 +97,14 @@ def report(since: datetime | None, by: str, *, whole: bool) -> int:
 
 def _by(by: str, reader: Reader, start: datetime) -> list[dict[str, Any]]:
     worked, known = _asked(reader, start)
-    groups: dict[str, list[Worked]] = {}
+    groups: dict[str, list[DailyWork]] = {}
     for each in worked:
         name = str(each.day) if by == "day" else known[each.agent_id].project
         groups.setdefault(name, []).append(each)
     return [{by: name, **_sums(members)} for name, members in sorted(groups.items())]
 
 
-def _sums(worked: Sequence[Worked]) -> dict[str, Any]:
+def _sums(worked: Sequence[DailyWork]) -> dict[str, Any]:
     total = reduce(lambda one, other: one + other, worked)
     return {
         "seconds": total.seconds, "sessions": len({each.agent_id for each in worked}),
@@ -114,24 +114,24 @@ def _sums(worked: Sequence[Worked]) -> dict[str, Any]:
 
 
 def _by_model(reader: Reader, start: datetime) -> list[dict[str, Any]]:
-    from claude_headspace.read.spent import add_up
+    from claude_headspace.read.usage_sums import add_up
 
     names = ("model", "replies", *TOKENS.values())
     rows = add_up(reader, "model", "total", since=start, project_ids=())
     return [{name: row[name] for name in names} for row in rows]
 
 
-def _asked(reader: Reader, since: datetime) -> tuple[list[Worked], Mapping[int, Session]]:
+def _asked(reader: Reader, since: datetime) -> tuple[list[DailyWork], Mapping[int, Session]]:
+    from claude_headspace.read.daily_work import work_between
     from claude_headspace.read.sessions import find_sessions
-    from claude_headspace.read.worked import worked_between
 
-    worked = worked_between(reader, since, datetime.now(UTC))
+    worked = work_between(reader, since, datetime.now(UTC))
     ids = list({each.agent_id for each in worked})
     known = find_sessions(reader, ids, datetime.now(UTC))
     return [each for each in worked if each.agent_id in known], known
 
 
-def _fields(each: Worked, session: Session) -> dict[str, Any]:
+def _fields(each: DailyWork, session: Session) -> dict[str, Any]:
     sums = {name: value for name, value in _sums([each]).items() if name != "sessions"}
     return {
         "session": session.uuid, "title": session.title, "project": session.project,
@@ -139,5 +139,5 @@ def _fields(each: Worked, session: Session) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _length(worked: Iterable[Worked]) -> str:
+def _length(worked: Iterable[DailyWork]) -> str:
     return waited(sum(each.seconds for each in worked))

@@ -49,7 +49,7 @@ def restart() -> int:
 @option(
     "--timeout",
     "SECONDS",
-    "give up after so long (default: 300)",
+    "give up after this many seconds (default: 300)",
     type=click.FloatRange(0),
     default=300,
 )
@@ -62,11 +62,11 @@ def drain(timeout: float) -> int:
     """
     from claude_headspace.config import load_config
     from claude_headspace.deployment.drain import drain
-    from claude_headspace.health.words import counted
+    from claude_headspace.health.units import counted
 
     seen, missing = drain(load_config(), timeout)
     for path, size in seen.torn.items():
-        print(f"note: {printable(path)} ends with {size} bytes that are no whole line")
+        print(f"note: {printable(path)} ends with {size} bytes that are not a complete line")
     if missing:
         print(f"After {timeout:g} s not everything has arrived:", file=sys.stderr)
         for each in missing:

@@ -63,7 +63,7 @@ def sessions(
     The state is working, your turn, needs you, stalled or ended. A turn that several sessions share
     counts in each of them, but once in the total.
     """
-    from claude_headspace.read.done import count_turns
+    from claude_headspace.read.session_totals import count_turns
     from claude_headspace.read.sessions import SessionQuestion, list_sessions
 
     with open_reader(configured()) as reader:
@@ -88,7 +88,7 @@ def _print_json(reader: Reader, found: Sequence[Session]) -> None:
     """The fields of the API, and those of earlier versions of this command."""
     from dataclasses import asdict
 
-    from claude_headspace.read.listed import listed
+    from claude_headspace.read.listed_sessions import listed
 
     more = {row[0]: row[1:] for row in reader.rows(_MORE, [[each.id for each in found]])}
     for each in found:
@@ -172,12 +172,12 @@ def resume(session: str, *, run_it: bool) -> int:
     Use `eval "$(claude-headspace resume SESSION)"`, or --exec to run it at once. If the files of
     the session are gone, they are restored from the archive first.
     """
-    from claude_headspace.read.kept import kept_of
+    from claude_headspace.read.session_files import files_of
 
     config = configured()
     with open_reader(config) as reader:
         found = known_session(reader, session)
-        gone = kept_of(reader, found.uuid).gone
+        gone = files_of(reader, found.uuid).gone
     if not run_it:
         first = f"claude-headspace restore --missing {found.uuid} && " if gone else ""
         print(printable(first + found.resume))

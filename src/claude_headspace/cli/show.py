@@ -23,7 +23,7 @@ from claude_headspace.cli.terminal import (
 
 if TYPE_CHECKING:
     from claude_headspace.read.connection import Reader
-    from claude_headspace.read.said import Said
+    from claude_headspace.read.conversation_items import ConversationItem
     from claude_headspace.read.sessions import Session
 
 _WHO = {"prompt": "You", "answer": "Claude", "thought": "Claude, thinking", "declining": "You"}
@@ -62,12 +62,12 @@ def show(session: str, *, tools: bool, thinking: bool, markdown: bool, whole: bo
 
 def conversation(
     reader: Reader, found: Session, *, tools: bool = False, thinking: bool = False
-) -> Iterator[Said]:
+) -> Iterator[ConversationItem]:
     """What was said and done in a session, read page by page."""
     from claude_headspace.read.conversation import read_page
+    from claude_headspace.read.conversation_items import Wanted, items_of
     from claude_headspace.read.lines import Transcripts
     from claude_headspace.read.outline import read_outline
-    from claude_headspace.read.said import Wanted, said_in
 
     files = Transcripts(reader)
     outline = read_outline(reader, found.id)
@@ -75,10 +75,10 @@ def conversation(
     looked_at = files if tools or thinking else None
     for number in range(max(1, len(outline.pages))):
         for exchange in read_page(reader, found.id, outline, number, looked_at):
-            yield from said_in(exchange, telling)
+            yield from items_of(exchange, telling)
 
 
-def as_markdown(found: Session, said: Iterator[Said]) -> Iterator[str]:
+def as_markdown(found: Session, said: Iterator[ConversationItem]) -> Iterator[str]:
     """The conversation as a Markdown document, in pieces."""
     began = local_time(found.started_at)
     yield f"# {printable(found.title or found.uuid)}\n\n"
@@ -107,7 +107,7 @@ def _fenced(text: str) -> str:
     return "\n".join([fence, *wrapped(text, None), fence])
 
 
-def _as_text(found: Session, said: Iterator[Said]) -> Iterator[str]:
+def _as_text(found: Session, said: Iterator[ConversationItem]) -> Iterator[str]:
     width = terminal_width()
     yield _lines([paint(line, bold=True) for line in wrapped(found.title or found.uuid, width)])
     about = f"{found.uuid}, {state_of(found)}, {short_path(found.project)}"
@@ -123,7 +123,7 @@ def _as_text(found: Session, said: Iterator[Said]) -> Iterator[str]:
         last = each.kind
 
 
-def _tool_lines(each: Said, width: int | None) -> Iterator[str]:
+def _tool_lines(each: ConversationItem, width: int | None) -> Iterator[str]:
     indent = "  " * (1 + each.depth)
     line = cut(f"{indent}{each.tool}  {each.line}", width)
     yield paint(line, fg="red") if each.outcome == "error" else paint(line, dim=True)
@@ -131,7 +131,7 @@ def _tool_lines(each: Said, width: int | None) -> Iterator[str]:
         yield from wrapped(detail, width, f"{indent}  | ")
 
 
-def _text_of(each: Said, width: int | None) -> str:
+def _text_of(each: ConversationItem, width: int | None) -> str:
     """Claude's Markdown is rendered on a terminal; all other text stays as it is."""
     if width is None or each.kind != "answer":
         return _lines(wrapped(each.text.strip(), width, "  "))

@@ -1,4 +1,4 @@
-"""Health, settings in effect, and restarts."""
+"""Health (as `supervision.observe` finds it), settings in effect, and restarts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from claude_headspace.cli.access import configured, open_log
 from claude_headspace.cli.command import command, flag, json_output, limit
 from claude_headspace.cli.terminal import as_json, local_time, print_wrapped
-from claude_headspace.health.words import counted, format_bytes
+from claude_headspace.health.units import counted, format_bytes
 
 if TYPE_CHECKING:
     from claude_headspace.archive.summary import ArchiveSummary

@@ -16,8 +16,8 @@ from claude_headspace.archive.sidecars import changed_files
 from claude_headspace.config import Config
 from claude_headspace.discovery.listing import Sighting, sweep, unreadable
 from claude_headspace.events.event import NO_SESSION
-from claude_headspace.forwarding.waiting import not_forwarded
-from claude_headspace.health.words import counted
+from claude_headspace.forwarding.not_forwarded import not_forwarded
+from claude_headspace.health.units import counted
 from claude_headspace.inbox.messages import inbox_directory, list_messages
 from claude_headspace.machine import make_machine_id
 from claude_headspace.sessions.log import make_log

@@ -17,7 +17,7 @@ from claude_headspace.embedded.location import state_key, supervisor_socket
 from claude_headspace.errors import ConfigError, HeadspaceError
 from claude_headspace.supervision.control import Supervisor, SupervisorError
 from claude_headspace.supervision.instance import holder, is_locked
-from claude_headspace.supervision.orphan import is_listed
+from claude_headspace.supervision.single_watcher import is_listed
 from claude_headspace.web.page_address import answering_instance
 
 STOP_SECONDS = 60.0

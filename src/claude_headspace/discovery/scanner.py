@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from claude_headspace.discovery.first_look import FirstLook
 from claude_headspace.discovery.listing import TRANSCRIPT_SUFFIX, Look, Sighting, look
 from claude_headspace.discovery.notifier import Changes, Notifications
-from claude_headspace.discovery.recent import Recent
+from claude_headspace.discovery.recent_files import Recent
 from claude_headspace.discovery.roots import Roots
-from claude_headspace.discovery.unwatched import UnwatchedDirectories
+from claude_headspace.discovery.unwatched_directories import UnwatchedDirectories
 from claude_headspace.discovery.walk import SLICE_CORE_SECONDS, Budget, Walk
 from claude_headspace.discovery.walks import Walks
 from claude_headspace.discovery.work_queue import WorkQueue

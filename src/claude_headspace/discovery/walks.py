@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from claude_headspace.discovery.listing import Directory, Listing, Look
 from claude_headspace.discovery.notifier import Notifications
-from claude_headspace.discovery.unwatched import UnwatchedDirectories
+from claude_headspace.discovery.unwatched_directories import UnwatchedDirectories
 from claude_headspace.discovery.walk import Walk
 
 

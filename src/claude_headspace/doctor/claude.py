@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from claude_headspace.config import Config
 from claude_headspace.doctor.evidence import Advice, Claude
-from claude_headspace.health.words import counted
+from claude_headspace.health.units import counted
 from claude_headspace.hooks.entries import OLDEST_VERSION
 from claude_headspace.hooks.install import version_text
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from claude_headspace.config import Config
 from claude_headspace.doctor.evidence import Advice, Disk, Installation
-from claude_headspace.health.words import format_bytes
+from claude_headspace.health.units import format_bytes
 
 NEWEST_PYTHON = (3, 14)
 LITTLE_BYTES = 1_000_000_000

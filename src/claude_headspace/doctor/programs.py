@@ -34,9 +34,9 @@ def capture(_: Config, running: Running) -> Iterator[Advice]:
     verdict = running.verdict
     supervisor = verdict.checks["supervisor"].get("problem", ELSEWHERE)
     reasons = [each for each in verdict.reasons if not each.startswith((supervisor, ELSEWHERE))]
-    stands = not verdict.checks["watcher"]["running"]
+    stopped = not verdict.checks["watcher"]["running"]
     for reason in reasons:
-        yield Advice("broken" if stands else "warning", reason, "see docs/operations.md")
+        yield Advice("broken" if stopped else "warning", reason, "see docs/operations.md")
     if not reasons:
         yield Advice("ok", "the watcher captures")
     for note in verdict.notes:

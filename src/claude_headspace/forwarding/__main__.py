@@ -8,15 +8,15 @@ import sys
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.forwarding.far import Far
+from claude_headspace.forwarding.central_log import CentralLog
 from claude_headspace.forwarding.forwarder import Forwarder
-from claude_headspace.forwarding.near import Near
-from claude_headspace.forwarding.waiting import APPLICATION_NAME, central_url
+from claude_headspace.forwarding.local_log import LocalLog
+from claude_headspace.forwarding.not_forwarded import APPLICATION_NAME, central_url
 from claude_headspace.logs import configure_logging
 from claude_headspace.machine import make_machine_id
 from claude_headspace.store.connection import Database
 from claude_headspace.store.version import require_schema
-from claude_headspace.supervision.orphan import die_with_parent
+from claude_headspace.supervision.single_watcher import die_with_parent
 from claude_headspace.watcher.lease import Lease
 
 NOT_NEEDED = 100
@@ -49,7 +49,7 @@ def make_forwarder(config: Config) -> Forwarder:
     machine = make_machine_id(state)
     lease = Lease(state, machine, config.state.host)
     return Forwarder(
-        Near(
+        LocalLog(
             Database(
                 lambda: database_url(config),
                 application_name=APPLICATION_NAME,
@@ -57,7 +57,7 @@ def make_forwarder(config: Config) -> Forwarder:
             ),
             machine,
         ),
-        Far(
+        CentralLog(
             Database(
                 lambda: central_url(config),
                 application_name=APPLICATION_NAME,

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.forwarding.far import Far
-from claude_headspace.forwarding.near import Near, NewRows
+from claude_headspace.forwarding.central_log import CentralLog
+from claude_headspace.forwarding.local_log import LocalLog, NewRows
 
 REST_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.1
@@ -22,13 +22,13 @@ class Forwarder:
 
     def __init__(
         self,
-        near: Near,
-        far: Far,
+        local: LocalLog,
+        central: CentralLog,
         bytes_per_second: int | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._near = near
-        self._far = far
+        self._local = local
+        self._central = central
         self._rate = bytes_per_second
         self._pause = pause
         self._begun = False
@@ -39,7 +39,7 @@ class Forwarder:
         while True:
             try:
                 if not self.step():
-                    self._near.wait(REST_SECONDS)
+                    self._local.wait(REST_SECONDS)
                 pause, told = _FIRST_PAUSE_SECONDS, ""
             except DatabaseUnavailable as error:
                 self._begun = False
@@ -51,19 +51,19 @@ class Forwarder:
 
     def close(self) -> None:
         """Close both connections."""
-        self._near.close()
-        self._far.close()
+        self._local.close()
+        self._central.close()
 
     def step(self) -> bool:
         """Push one page; returns whether there was anything to push."""
         if not self._begun:
-            self._near.begin(*self._far.begin())
+            self._local.begin(*self._central.begin())
             self._begun = True
-        page = self._near.read()
+        page = self._local.read()
         if not page.due:
             return False
-        self._far.write(page)
-        self._near.arrived(page, self._far.pages)
+        self._central.write(page)
+        self._local.arrived(page, self._central.pages)
         if self._rate:
             self._pause(_bytes(page) / self._rate)
         return True

@@ -14,7 +14,7 @@ from claude_headspace.health.observation import (
     Unanswered,
 )
 from claude_headspace.health.status_file import StatusProblem, WatcherStatus
-from claude_headspace.health.words import local_time
+from claude_headspace.health.units import local_time
 
 
 def checks(seen: Observation) -> dict[str, dict[str, Any]]:

@@ -12,10 +12,11 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
+from claude_headspace.events.dead_letter_reasons import REASONS
+
 WRITE_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 LAG_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
-DEAD_LETTER_REASONS = ("damaged", "identity", "poison", "refused", "timestamp", "too_long")
 
 
 @dataclass(slots=True)
@@ -32,9 +33,9 @@ class Histogram:
     def __post_init__(self) -> None:
         self.counts = self.counts or [0] * (len(self.bounds) + 1)
         if list(self.bounds) != sorted(set(self.bounds)) or not math.isfinite(self.sum):
-            raise ValueError("a histogram that cannot be")
+            raise ValueError("the bounds of a histogram must increase, and its sum must be finite")
         if len(self.counts) != len(self.bounds) + 1:
-            raise ValueError("a histogram whose buckets do not fit")
+            raise ValueError("a histogram needs one bucket more than bounds")
 
     def observe(self, seconds: float) -> None:
         """Count one duration."""
@@ -61,9 +62,7 @@ class Measures:
     """
 
     written: dict[str, Count] = field(default_factory=dict)
-    rejected: dict[str, Count] = field(
-        default_factory=lambda: dict.fromkeys(DEAD_LETTER_REASONS, 0)
-    )
+    rejected: dict[str, Count] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
     write_seconds: Histogram = field(default_factory=lambda: Histogram(WRITE_BOUNDS))
     lag_seconds: Histogram = field(default_factory=lambda: Histogram(LAG_BOUNDS))
 

@@ -13,7 +13,7 @@ from claude_headspace.health.observation import (
     Unanswered,
 )
 from claude_headspace.health.status_file import StatusProblem, WatcherStatus
-from claude_headspace.health.words import counted, format_bytes, local_time
+from claude_headspace.health.units import counted, format_bytes, local_time
 
 LAG_SECONDS = 5.0
 BUSY_SECONDS = 2.0

@@ -36,9 +36,9 @@ class HookStatus:
     problems: tuple[str, ...]
 
 
-def managed_settings_path(platform: str = sys.platform) -> Path:
+def managed_settings_path() -> Path:
     """Return the path of an administrator's settings for Claude Code."""
-    if platform == "darwin":
+    if sys.platform == "darwin":
         return Path("/Library/Application Support/ClaudeCode/managed-settings.json")
     return Path("/etc/claude-code/managed-settings.json")
 

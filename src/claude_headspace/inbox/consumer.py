@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_headspace.errors import DatabaseUnavailable, InboxError, StopRequested
+from claude_headspace.events.dead_letter_reasons import DAMAGED, REFUSED
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.events import event_of, session_of
-from claude_headspace.inbox.lost import take_back_lost
+from claude_headspace.inbox.lost_events import restore_lost
 from claude_headspace.inbox.messages import Message, remove_leftovers
 from claude_headspace.inbox.producer import ARRIVED, MAX_EVENT_BYTES
-from claude_headspace.inbox.queue import InboxQueue, Taken
+from claude_headspace.inbox.queue import InboxFile, InboxQueue
 from claude_headspace.inbox.session_news import SessionNews
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.checkpoints import StoredSource
@@ -88,13 +89,13 @@ class InboxConsumer:
         """New files may have arrived."""
         self.queue.look_again = True
 
-    def take(self) -> bool:
+    def consume(self) -> bool:
         """Consume the next files; False if there are none.
 
         Raises DatabaseUnavailable; the files then stay where they are.
         """
         if not self._done_is_checked:
-            take_back_lost(self.done, self.log.database, self._inbox_source, self.watched)
+            restore_lost(self.done, self.log.database, self._inbox_source, self.watched)
             self._done_is_checked = True
         self.done.prune()
         batch = self.queue.next_batch()
@@ -107,7 +108,7 @@ class InboxConsumer:
             self._source = self.log.checkpoints.create(str(self.directory))
         return self._source
 
-    def _write_apart(self, batch: list[Taken]) -> None:
+    def _write_apart(self, batch: list[InboxFile]) -> None:
         """Write files together; after an error one by one, and those that still fail wait."""
         try:
             self._write(batch)
@@ -117,39 +118,39 @@ class InboxConsumer:
             # Changes learned from a batch that failed must not count as stored.
             self.log.sessions.forget()
             if len(batch) > 1:
-                for taken in batch:
-                    self._write_apart([taken])
+                for file in batch:
+                    self._write_apart([file])
                 return
-            self.queue.set_aside(batch[0].path, f"{type(error).__name__}: {error}")
+            self.queue.quarantine(batch[0].path, f"{type(error).__name__}: {error}")
 
-    def _write(self, batch: list[Taken]) -> None:
+    def _write(self, batch: list[InboxFile]) -> None:
         source = self._inbox_source()
         events: list[Event] = []
         numbers: dict[Path, int] = {}
-        batch = [taken for taken in batch if not self._is_forgotten(taken)]
-        for taken in batch:
-            if taken.message is not None:
-                events += self._news.announcements(taken.message)
-                numbers[taken.path] = len(events)
-                events.append(self._event(taken.message, Origin(source.id, taken.offset)))
+        batch = [file for file in batch if not self._is_forgotten(file)]
+        for file in batch:
+            if file.message is not None:
+                events += self._news.announcements(file.message)
+                numbers[file.path] = len(events)
+                events.append(self._event(file.message, Origin(source.id, file.offset)))
         results = self.log.writer.write_or_raise(events, source.precondition)
         written = {path: _Written(events[n], results[n]) for path, n in numbers.items()}
         dead_letters = [
             dead_letter
-            for taken in batch
-            for dead_letter in self._finish_one(taken, written.get(taken.path))
+            for file in batch
+            for dead_letter in self._finish_one(file, written.get(file.path))
         ]
         self._store(source, dead_letters, wrote=bool(events))
-        for taken in batch:
-            self._move_away(taken, written.get(taken.path))
+        for file in batch:
+            self._move_away(file, written.get(file.path))
 
-    def _is_forgotten(self, taken: Taken) -> bool:
+    def _is_forgotten(self, file: InboxFile) -> bool:
         """Whether a message belongs to a forgotten session; then it is deleted."""
-        uuid = session_of(taken.message) if taken.message else None
+        uuid = session_of(file.message) if file.message else None
         if uuid is None or not self.log.sessions.registrations.forgotten(uuid):
             return False
-        taken.path.unlink(missing_ok=True)
-        self.queue.finish(taken.path)
+        file.path.unlink(missing_ok=True)
+        self.queue.finish(file.path)
         return True
 
     def _event(self, message: Message, origin: Origin) -> Event:
@@ -157,16 +158,16 @@ class InboxConsumer:
         session = None if uuid is None else self.log.sessions.find(uuid)
         return self.redaction.event(event_of(message, origin, session))
 
-    def _finish_one(self, taken: Taken, written: _Written | None) -> list[DeadLetter]:
+    def _finish_one(self, file: InboxFile, written: _Written | None) -> list[DeadLetter]:
         """Handle one written or rejected file: its dead letter, and the session that it ends."""
-        if written is not None and taken.message and written.result.outcome != "rejected":
-            self._news.end(taken.message)
+        if written is not None and file.message and written.result.outcome != "rejected":
+            self._news.end(file.message)
             return []
-        problem = taken.damage or (written and written.result.error) or "rejected"
-        logger.warning("inbox: %s rejected: %s", taken.path.name, problem)
-        reason = "damaged" if taken.damage else "refused"
-        content = self.redaction.content(_content(taken.path))
-        return [DeadLetter(taken.offset, reason, problem, content)]
+        problem = file.damage or (written and written.result.error) or "rejected"
+        logger.warning("inbox: %s rejected: %s", file.path.name, problem)
+        reason = DAMAGED if file.damage else REFUSED
+        content = self.redaction.content(_content(file.path))
+        return [DeadLetter(file.offset, reason, problem, content)]
 
     def _store(self, source: StoredSource, dead_letters: list[DeadLetter], *, wrote: bool) -> None:
         statements = [
@@ -178,22 +179,22 @@ class InboxConsumer:
         self.log.database.store(statements, source.precondition, durably=True)
         self.count_rejected(Counter(dead_letter.reason for dead_letter in dead_letters))
 
-    def _move_away(self, taken: Taken, written: _Written | None) -> None:
+    def _move_away(self, file: InboxFile, written: _Written | None) -> None:
         """Move a file away; if that fails it is read again, but its event is logged once."""
         try:
-            self.done.keep(taken.path, self._redacted(taken, written))
+            self.done.keep(file.path, self._redacted(file, written))
         except OSError as error:
-            self.queue.set_aside(taken.path, f"it cannot be moved to {self.done}: {error}")
+            self.queue.quarantine(file.path, f"it cannot be moved to {self.done}: {error}")
             return
-        self.queue.finish(taken.path)
+        self.queue.finish(file.path)
 
-    def _redacted(self, taken: Taken, written: _Written | None) -> bytes | None:
+    def _redacted(self, file: InboxFile, written: _Written | None) -> bytes | None:
         """The content of a file without secrets, if it differs."""
-        if written is None or taken.message is None:
-            content = _content(taken.path)
+        if written is None or file.message is None:
+            content = _content(file.path)
             redacted = self.redaction.content(content)
             return None if redacted == content else redacted
-        message, payload = taken.message, written.event.payload
+        message, payload = file.message, written.event.payload
         if payload == message.payload:
             return None
         event = {"id": message.id, "type": message.type}

@@ -1,4 +1,4 @@
-"""Consumed files of the inbox, kept for a while in case a failover loses their events.
+"""Consumed files of the inbox: kept for a while in case a failover loses them, then deleted.
 
 There is a directory for each minute, so that the oldest are found without listing all files.
 """

@@ -33,7 +33,7 @@ _PLACE_DIGITS = 20
 
 
 @dataclass(slots=True)
-class Taken:
+class InboxFile:
     """One file of the inbox with its message, or the reason why it has none."""
 
     path: Path
@@ -87,26 +87,26 @@ class InboxQueue:
         self._paths.clear()
         self.look_again = True
 
-    def next_batch(self) -> list[Taken]:
+    def next_batch(self) -> list[InboxFile]:
         """The next files, to be written together; empty if there are none now."""
         if not self._paths and self._is_time():
             self._list()
-        batch: list[Taken] = []
+        batch: list[InboxFile] = []
         size = 0
         for _ in range(min(_LOOKS, len(self._paths))):
             if len(batch) == BATCH_FILES or size >= BATCH_BYTES:
                 break
             path = self._paths.popleft()
-            taken = None if self._quarantine.holds(path) else self._read(path)
-            if taken is not None and not self._waits_for_lines(taken):
-                batch.append(taken)
+            file = None if self._quarantine.holds(path) else self._read(path)
+            if file is not None and not self._waits_for_lines(file):
+                batch.append(file)
                 size += _size(path)
         if not self._paths:
             self._end_look()
         self.look_again = self.look_again or bool(batch)
         return batch
 
-    def set_aside(self, path: Path, reason: str) -> None:
+    def quarantine(self, path: Path, reason: str) -> None:
         """Put a file into quarantine: it stays where it is and is tried again later."""
         if self._quarantine.put(path, reason):
             logger.warning("inbox: %s is in quarantine: %s", path.name, reason)
@@ -139,23 +139,23 @@ class InboxQueue:
             now = time.monotonic()
             self._hold_until = now + max(HOLD_SECONDS, _HOLD_PER_LOOK * (now - self._began))
 
-    def _read(self, path: Path) -> Taken | None:
+    def _read(self, path: Path) -> InboxFile | None:
         """The message of a file; None if the file is gone or cannot be read now."""
         offset = place(path.name)
         try:
-            return Taken(path, offset, message=read_message(path))
+            return InboxFile(path, offset, message=read_message(path))
         except InboxDamaged as error:
-            return Taken(path, offset, damage=str(error))
+            return InboxFile(path, offset, damage=str(error))
         except InboxError as error:
             if path.exists():
-                self.set_aside(path, str(error))
+                self.quarantine(path, str(error))
             return None
 
-    def _waits_for_lines(self, taken: Taken) -> bool:
-        session = None if taken.message is None else session_of(taken.message)
-        if session is None or taken.message is None:
+    def _waits_for_lines(self, file: InboxFile) -> bool:
+        session = None if file.message is None else session_of(file.message)
+        if session is None or file.message is None:
             return False
-        if session not in self._held and ends(taken.message) and self._unread(session):
+        if session not in self._held and ends(file.message) and self._unread(session):
             self._held.add(session)
         return session in self._held
 

@@ -22,7 +22,7 @@ SESSION_START = "SessionStart"
 class SessionNews:
     """Creates rows and events of sessions, in the order of the messages.
 
-    `unread` is the path that stands for the transcript of a session without known files.
+    `unread` is the path used as the transcript of a session without known files.
     `precondition` returns the precondition of the writes.
     """
 

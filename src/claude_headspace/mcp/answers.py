@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from claude_headspace.errors import BadQuestion, SelectionError
-from claude_headspace.health.words import counted
+from claude_headspace.health.units import counted
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.conversation import read_page
+from claude_headspace.read.conversation_items import ConversationItem, Wanted, items_of
+from claude_headspace.read.daily_work import DailyWork, work_between
 from claude_headspace.read.outline import Outline, read_outline
 from claude_headspace.read.query import Hit, SearchQuestion
-from claude_headspace.read.said import Said, Wanted, said_in
 from claude_headspace.read.search import search
 from claude_headspace.read.selection import find_session, paths_named
 from claude_headspace.read.sessions import (
@@ -22,7 +23,6 @@ from claude_headspace.read.sessions import (
     list_sessions,
     one_session,
 )
-from claude_headspace.read.worked import Worked, worked_between
 
 # A client accepts about 25,000 tokens, and warns about more than 10,000.
 MOST_CHARACTERS = 24_000
@@ -99,7 +99,7 @@ def _place(begin: str) -> tuple[int, int]:
 
 def _said_from(
     reader: Reader, session: Session, outline: Outline, prompt: int
-) -> Iterator[tuple[int, int, Said]]:
+) -> Iterator[tuple[int, int, ConversationItem]]:
     """The number of the prompt, the number of the item after it, and the item."""
     telling = Wanted(None, session.directory, subagents=True)
     first = 1
@@ -108,12 +108,12 @@ def _said_from(
             for exchange in read_page(reader, session.id, outline, page):
                 number = exchange.prompt.number if exchange.prompt else 0
                 if number >= prompt or (number == 0 and prompt <= 1):
-                    for at, each in enumerate(said_in(exchange, telling)):
+                    for at, each in enumerate(items_of(exchange, telling)):
                         yield number, at, each
         first += len(prompts)
 
 
-def _said(each: Said) -> str:
+def _said(each: ConversationItem) -> str:
     if each.kind == "tool":
         return f"{'  ' * each.depth}- {each.tool}: {each.line}\n"
     text = each.text.strip()
@@ -128,7 +128,7 @@ def work_done(reader: Reader, project: str | None, since: datetime, until: datet
     """The work between two moments, by day and session."""
     if not since < until or until - since > timedelta(days=MOST_DAYS):
         raise BadQuestion("since", f"must be before until, by at most {MOST_DAYS} days")
-    worked = worked_between(reader, since, until)
+    worked = work_between(reader, since, until)
     known = find_sessions(reader, [each.agent_id for each in worked], datetime.now(UTC))
     paths = paths_named(reader, project) if project else None
     lines = [
@@ -139,7 +139,7 @@ def work_done(reader: Reader, project: str | None, since: datetime, until: datet
     return _list(lines, "No work was recorded in that time.", None)
 
 
-def _worked(each: Worked, session: Session) -> str:
+def _worked(each: DailyWork, session: Session) -> str:
     long = counted(round(each.seconds / 60), "minute")
     return (
         f"- {each.day}: {session.title or 'without a title'}; {long},"

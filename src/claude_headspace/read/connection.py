@@ -60,11 +60,9 @@ class Reader:
                 ) from error
             raise
 
-    def fetch(
-        self, make: Callable[..., Made], statement: str, values: Values = (), seconds: float = 0
-    ) -> list[Made]:
+    def fetch(self, make: Callable[..., Made], statement: str, values: Values = ()) -> list[Made]:
         """The same rows, each made into an object from its columns in order."""
-        return [make(*row) for row in self.rows(statement, values, seconds)]
+        return [make(*row) for row in self.rows(statement, values)]
 
     def first(self, statement: str, values: Values = ()) -> Row | None:
         """The first row, or None."""

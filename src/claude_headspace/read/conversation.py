@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TypeAlias
 
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.exchange import Exchange, Item, Step, Stray, Turn, Words
+from claude_headspace.read.exchange import Exchange, Item, Step, Stray, TurnRow, Words
 from claude_headspace.read.lines import Thought, Transcripts
 from claude_headspace.read.outline import Outline, Prompt
 from claude_headspace.read.tools import Call, calls_between
@@ -28,7 +28,7 @@ _LAST = 2**63 - 1
 STARTING_TOOLS = ("Task", "Agent")
 
 
-Entry: TypeAlias = Turn | Call | Thought
+Entry: TypeAlias = TurnRow | Call | Thought
 
 
 def read_page(
@@ -58,11 +58,11 @@ def _exchanges(
     files: Transcripts | None,
 ) -> list[Exchange]:
     asked = dict(zip(("first", "after", "start", "end"), (*ids, *times), strict=True))
-    turns = reader.fetch(Turn, _TURNS, {"agent": agent_id, **asked})
-    standing = [turn for turn in turns if not turn.retracted and not turn.copy_of]
+    turns = reader.fetch(TurnRow, _TURNS, {"agent": agent_id, **asked})
+    counted = [turn for turn in turns if not turn.retracted and not turn.copy_of]
     calls = calls_between(reader, agent_id, *times)
-    thoughts = _thoughts(files, [*standing, *calls], last=ids[1] == _LAST) if files else []
-    entries = _in_order(standing, calls, thoughts)
+    thoughts = _thoughts(files, [*counted, *calls], last=ids[1] == _LAST) if files else []
+    entries = _in_order(counted, calls, thoughts)
     parts = _split(
         [entry for entry in entries if entry.subagent is None],
         {prompt.id: prompt for prompt in prompts},
@@ -76,7 +76,7 @@ class _Part:
     """A prompt, and everything up to the next one."""
 
     prompt: Prompt | None
-    said: Turn | None
+    said: TurnRow | None
     entries: list[Entry]
     strays: dict[str, list[Entry]] = field(default_factory=dict)
 
@@ -84,15 +84,17 @@ class _Part:
 def _split(entries: Sequence[Entry], prompts: Mapping[int, Prompt]) -> list[_Part]:
     parts = [_Part(None, None, [])]
     for entry in entries:
-        prompt = prompts.get(entry.id) if isinstance(entry, Turn) else None
-        if prompt is not None and isinstance(entry, Turn):
+        prompt = prompts.get(entry.id) if isinstance(entry, TurnRow) else None
+        if prompt is not None and isinstance(entry, TurnRow):
             parts.append(_Part(prompt, entry, []))
         else:
             parts[-1].entries.append(entry)
     return parts
 
 
-def _thoughts(files: Transcripts, entries: Sequence[Turn | Call], *, last: bool) -> list[Thought]:
+def _thoughts(
+    files: Transcripts, entries: Sequence[TurnRow | Call], *, last: bool
+) -> list[Thought]:
     """The thinking between the first and the last turn or call, by file."""
     found: list[Thought] = []
     places: dict[int, list[int]] = {}
@@ -106,7 +108,7 @@ def _thoughts(files: Transcripts, entries: Sequence[Turn | Call], *, last: bool)
 
 
 def _in_order(
-    turns: Sequence[Turn], calls: Sequence[Call], thoughts: Sequence[Thought]
+    turns: Sequence[TurnRow], calls: Sequence[Call], thoughts: Sequence[Thought]
 ) -> list[Entry]:
     """Ordered by place in the file, the files by their first turn; else by time."""
     ranks: dict[int | None, int] = {}
@@ -166,7 +168,7 @@ def _exchange(part: _Part, inner: Mapping[str, Sequence[Entry]]) -> Exchange:
         entries += did
     calls = [entry for entry in entries if isinstance(entry, Call)]
     ends = [call.ended_at or call.at for call in calls]
-    ends += [entry.at for entry in entries if isinstance(entry, Turn)]
+    ends += [entry.at for entry in entries if isinstance(entry, TurnRow)]
     items = _items(part.entries, inner)
     items += tuple(Stray(name, _items(did, {})) for name, did in part.strays.items())
     return Exchange(
@@ -184,12 +186,12 @@ def _items(entries: Sequence[Entry], inner: Mapping[str, Sequence[Entry]]) -> tu
             items.append(tuple(Step(call, _items(inner.get(call.id, ()), {})) for call in calls))
         else:
             items += [
-                _words(each) if isinstance(each, Turn) else each
+                _words(each) if isinstance(each, TurnRow) else each
                 for each in run
                 if not isinstance(each, Call)
             ]
     return tuple(items)
 
 
-def _words(turn: Turn) -> Words:
+def _words(turn: TurnRow) -> Words:
     return Words(turn, "declining" if turn.actor == "user" else "answer")

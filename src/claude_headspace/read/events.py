@@ -29,10 +29,10 @@ COLUMNS = (
     " e.source_offset"
 )
 # Retracted events do not count.
-STANDING = "e.retracted_at IS NULL"
+NOT_RETRACTED = "e.retracted_at IS NULL"
 _BETWEEN = (
     f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id"
-    f" WHERE e.id > %s AND e.id <= %s AND {STANDING} ORDER BY e.id LIMIT %s"
+    f" WHERE e.id > %s AND e.id <= %s AND {NOT_RETRACTED} ORDER BY e.id LIMIT %s"
 )
 _ONE = f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id WHERE e.id = %s"
 # Sorting by the leading column and comparing it as a range forces the planner to use its index.
@@ -50,7 +50,7 @@ _PLAIN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ListedEvent:
     """One event for readers; `project` is a path, `key` and `session` are its identity."""
 
     id: int
@@ -85,21 +85,21 @@ class EventQuestion:
     limit: Limit = PAGE_ROWS
 
 
-def list_events(reader: Reader, asked: EventQuestion) -> Page[Event]:
+def list_events(reader: Reader, asked: EventQuestion) -> Page[ListedEvent]:
     """A page, newest first: one session's by order of the log, others by time."""
     plan = _plan(reader, asked)
-    return page_of(reader.fetch(Event, plan.statement(), plan.values), asked.limit, plan.key)
+    return page_of(reader.fetch(ListedEvent, plan.statement(), plan.values), asked.limit, plan.key)
 
 
-def find_event(reader: Reader, event_id: int) -> Event | None:
+def find_event(reader: Reader, event_id: int) -> ListedEvent | None:
     """The event of this id, retracted or not."""
-    found = reader.fetch(Event, _ONE, (event_id,))
+    found = reader.fetch(ListedEvent, _ONE, (event_id,))
     return found[0] if found else None
 
 
-def events_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[Event]:
+def events_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[ListedEvent]:
     """Events above one id and up to another, in the order of their ids."""
-    return reader.fetch(Event, _BETWEEN, (after_id, last_id, limit))
+    return reader.fetch(ListedEvent, _BETWEEN, (after_id, last_id, limit))
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class _Plan:
     values: dict[str, Any]
     leading: tuple[str, str] | None = None
     by_id: bool = False
-    conditions: list[str] = field(default_factory=lambda: [STANDING])
+    conditions: list[str] = field(default_factory=lambda: [NOT_RETRACTED])
 
     def require(self, condition: str, **values: Any) -> None:
         self.conditions.append(condition)
@@ -123,7 +123,7 @@ class _Plan:
         else:
             self.require(f"e.{column} = ANY (%({column})s)", **{column: list(wanted)})
 
-    def key(self, event: Event) -> Key:
+    def key(self, event: ListedEvent) -> Key:
         return (event.id,) if self.by_id else (event.timestamp, event.id)
 
     def go_on_from(self, cursor: str) -> None:

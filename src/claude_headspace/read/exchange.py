@@ -12,7 +12,7 @@ from claude_headspace.read.tools import Call
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TurnRow:
     """A turn: what the user or the agent said."""
 
     id: int
@@ -31,7 +31,7 @@ class Turn:
 class Words:
     """A text of Claude, or of the user while a call waited (`declining`)."""
 
-    turn: Turn
+    turn: TurnRow
     kind: Literal["answer", "declining"] = "answer"
 
 
@@ -59,7 +59,7 @@ class Exchange:
     """A prompt and the reply to it; without a prompt, everything before the first one."""
 
     prompt: Prompt | None
-    said: Turn | None
+    said: TurnRow | None
     items: tuple[Item, ...]
     last_at: datetime | None
     calls: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claude_headspace.read.events import Event
+from claude_headspace.read.events import ListedEvent
 
 KINDS = (
     "prompt", "answer", "tool call", "tool result", "tool failed", "declined", "interrupted",
@@ -63,7 +63,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-def kind_and_actor(event: Event) -> tuple[str, str]:
+def kind_and_actor(event: ListedEvent) -> tuple[str, str]:
     """The kind of an event here, and its actor."""
     if event.type != "turn_detected":
         return _KINDS.get(event.type, "other"), "system"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from claude_headspace.errors import BadQuestion
 from claude_headspace.read.buckets import DAY_OF, days_between
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.listed import Name, Path
+from claude_headspace.read.listed_sessions import Name, Path
 from claude_headspace.read.paging import (
     PAGE_ROWS,
     Cursor,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.facts import facts_of
+from claude_headspace.read.session_facts import facts_of
 from claude_headspace.read.sessions import SessionQuestion, conditions_of
 from claude_headspace.read.state import derive_state
 

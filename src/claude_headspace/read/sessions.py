@@ -11,8 +11,6 @@ from uuid import UUID
 from msgspec import Meta
 
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.done import Counted, Done, count_done
-from claude_headspace.read.facts import facts_of, facts_of_alive
 from claude_headspace.read.paging import (
     PAGE_ROWS,
     Cursor,
@@ -23,6 +21,8 @@ from claude_headspace.read.paging import (
     page_of,
     read_cursor,
 )
+from claude_headspace.read.session_facts import facts_of, facts_of_alive
+from claude_headspace.read.session_totals import CountedSession, SessionTotals, count_totals
 from claude_headspace.read.state import Kind, LastFacts, State, derive_state
 from claude_headspace.read.titles import TITLE, sessions_having, title_of
 
@@ -71,7 +71,7 @@ class Session:
     end_reason: str | None
     forked_from: str | None
     state: State = field(default=State("ended", None, ""))
-    done: Done = field(default=Done())
+    done: SessionTotals = field(default=SessionTotals())
 
     @property
     def seconds(self) -> float | None:
@@ -152,8 +152,8 @@ def _stated(row: Session, facts: LastFacts | None, now: datetime) -> Session:
 
 def with_done(reader: Reader, rows: Sequence[Session]) -> list[Session]:
     """The same sessions, each with what was done in it."""
-    keys = [Counted(row.id, row.uuid, row.last_line_at) for row in rows]
-    done = count_done(reader, keys)
+    keys = [CountedSession(row.id, row.uuid, row.last_line_at) for row in rows]
+    done = count_totals(reader, keys)
     return [replace(row, done=done[key]) for row, key in zip(rows, keys, strict=True)]
 
 

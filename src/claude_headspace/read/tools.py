@@ -11,10 +11,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from claude_headspace.read.call_line import line_of
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.cut_json import read_cut
 from claude_headspace.read.state import ASKING_TOOLS, OpenCall
-from claude_headspace.read.telling import line_of
 
 COLUMNS = (
     "c.tool_use_id, a.id, c.session_uuid::text, c.tool, c.input, c.input_bytes, c.subagent,"

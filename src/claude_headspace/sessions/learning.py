@@ -53,12 +53,12 @@ class LearningSessions(SessionCache):
             return found.copy_of
         return session.forked_from if self.is_copied(session, found.timestamp) else None
 
-    def take_work(self, rows: WorkRows, found: Turn | Other, *place: int) -> None:
+    def add_work(self, rows: WorkRows, found: Turn | Other, *place: int) -> None:
         """Add the work of a line in a session that has rows; for Place."""
         session = found.work and found.session and self.find(found.session)
         if session and found.work and found.timestamp:
             original = self.original(session, found)
-            rows.take(found.work, session.uuid, found.timestamp, LinePlace(*place), original)
+            rows.add(found.work, session.uuid, found.timestamp, LinePlace(*place), original)
 
     def began(self, session: StoredSession, at_the_latest: datetime) -> None:
         """When a session began; a fork with only copied lines began when they were written."""

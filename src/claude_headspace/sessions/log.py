@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import database_url
 from claude_headspace.machine import make_machine_id
-from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
 from claude_headspace.store.patience import Patience

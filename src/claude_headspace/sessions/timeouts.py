@@ -92,7 +92,7 @@ class SessionTimeouts:
                 for session in silent:
                     self._end_apart([session], precondition)
                 return
-            self._set_aside(silent[0], error)
+            self._quarantine_session(silent[0], error)
             return
         for session in silent:
             self._quarantine.clear(session)
@@ -104,7 +104,7 @@ class SessionTimeouts:
         # The time at which it timed out, whenever that is noticed.
         return [self._sessions.ended(session, "timeout", session.last_seen_at + self._timeout)]
 
-    def _set_aside(self, session: UUID, error: Exception) -> None:
+    def _quarantine_session(self, session: UUID, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
         if self._quarantine.put(session, reason):
             logger.warning("session %s is in quarantine: %s", session, reason)

@@ -212,7 +212,7 @@ class Checkpoints:
 
     def reject(self, source: StoredSource, dead_letters: Sequence[DeadLetter]) -> list[str]:
         """The statements that store dead letters of a source."""
-        return [each.keep(self._database, source.id) for each in dead_letters]
+        return [each.statement(self._database, source.id) for each in dead_letters]
 
     def outdated(self, current: int, passed_over: Sequence[int]) -> StoredSource | None:
         """A source that was read by older rules: the current one, else the newest."""

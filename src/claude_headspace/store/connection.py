@@ -25,6 +25,8 @@ from claude_headspace.store.precondition import Precondition
 # How often to check whether a pooler shares the connection.
 _ASK_AGAIN_SECONDS = 2.0
 _DURABLY = "SELECT set_config('synchronous_commit', 'on', true); "
+# Writes only to the write-ahead log, whose flush includes everything before it.
+_FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace', '')"
 
 Row = tuple[Any, ...]
 # Called while waiting for an answer, until it returns False.
@@ -221,6 +223,10 @@ class Database:
         For rows to which others refer by id: a crash of Postgres must not undo them.
         """
         return self.execute(_DURABLY + statement, values)
+
+    def flush(self) -> None:
+        """Put everything that was committed before on disk."""
+        self.execute_durably(_FLUSH)
 
     def mogrify(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> str:
         """The statement with its values in place, to be joined with others."""

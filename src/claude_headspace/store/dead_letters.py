@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from claude_headspace.events.event import storable
 from claude_headspace.store.connection import Database
 
-_KEEP = """
+_STORE = """
     INSERT INTO dead_letters (source_id, source_offset, reason, detail, content)
     VALUES (%s, %s, %s, %s, %s) ON CONFLICT (source_id, source_offset, reason)
     DO UPDATE SET detail = excluded.detail, content = excluded.content,
@@ -24,7 +24,7 @@ class DeadLetter:
     detail: str
     content: bytes
 
-    def keep(self, database: Database, source_id: int) -> str:
+    def statement(self, database: Database, source_id: int) -> str:
         """The statement that stores it."""
         detail = storable(self.detail)[0]
-        return database.mogrify(_KEEP, (source_id, self.offset, self.reason, detail, self.content))
+        return database.mogrify(_STORE, (source_id, self.offset, self.reason, detail, self.content))

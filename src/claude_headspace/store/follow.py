@@ -40,9 +40,6 @@ _PAGE = (
     " AND (%s::text[] IS NULL OR event_type = ANY (%s))"
     " AND (%s::uuid IS NULL OR session_uuid = %s::uuid) ORDER BY id LIMIT %s"
 )
-# A transaction that writes only to the write-ahead log: its synchronous commit flushes everything
-# before it to disk.
-FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace', '')"
 # An asynchronous commit of nothing, which the server's WAL writer soon flushes to disk.
 _FLUSH_SOON = "SELECT txid_current()"
 
@@ -198,7 +195,7 @@ class Follower:
         if self._value(flushed + alone, checkpoint):
             return
         if self._nudge:
-            self._database.execute_durably(FLUSH)
+            self._database.flush()
         else:
             self._database.execute(_FLUSH_SOON)
         for _ in _growing_pauses():

@@ -92,7 +92,7 @@ class WorkRows:
     results: dict[_Key, _Result] = field(default_factory=dict)
     replies: dict[str, _Reply] = field(default_factory=dict)
 
-    def take(
+    def add(
         self, work: Work, session: UUID, when: datetime, place: LinePlace, copy_of: UUID | None
     ) -> None:
         """Add the work of a record; `copy_of` is the session whose record it repeats."""
@@ -103,9 +103,9 @@ class WorkRows:
             ended = _Result(session, result.id, when, result.outcome, result.size, *place)
             self.results[session, result.id] = ended
         if work.usage is not None:
-            self._take_reply(_replied(work.usage, session, work.subagent, when))
+            self._add_reply(_replied(work.usage, session, work.subagent, when))
 
-    def _take_reply(self, reply: _Reply) -> None:
+    def _add_reply(self, reply: _Reply) -> None:
         """Add a reply: its lines repeat the usage known so far, and the last one is right."""
         known = self.replies.get(reply.message_id)
         if known is not None:

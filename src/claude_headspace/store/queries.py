@@ -52,7 +52,7 @@ _WATCHERS_BEHIND = text(LEASES_BEHIND.format(which="r.session_uuid = :session"))
 
 
 # Retracted events do not count.
-STANDING = events.c.retracted_at.is_(None)
+NOT_RETRACTED = events.c.retracted_at.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class EventFilter:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The same as SQL."""
-        wanted: list[ColumnElement[bool]] = [STANDING]
+        wanted: list[ColumnElement[bool]] = [NOT_RETRACTED]
         leading = self._leading()
         if leading is not None:
             wanted += [leading[0] >= leading[1], leading[0] <= leading[1]]

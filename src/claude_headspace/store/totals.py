@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from claude_headspace.events.taxonomy import TURN_DETECTED
-from claude_headspace.store.queries import _ALL_TYPES, _MACHINES, STANDING
+from claude_headspace.store.queries import _ALL_TYPES, _MACHINES, NOT_RETRACTED
 from claude_headspace.store.tables import (
     agents,
     checkpoints,
@@ -109,11 +109,11 @@ def count_events(connection: Connection, *, exactly: bool) -> EventCounts:
         if estimated:
             return EventCounts(estimated, None, exact=False)
     rows = connection.execute(
-        select(events.c.event_type, func.count()).where(STANDING).group_by(events.c.event_type)
+        select(events.c.event_type, func.count()).where(NOT_RETRACTED).group_by(events.c.event_type)
     ).all()
     turns = connection.execute(
         select(func.count(events.c.event_key.distinct())).where(
-            events.c.event_type == TURN_DETECTED, STANDING
+            events.c.event_type == TURN_DETECTED, NOT_RETRACTED
         )
     ).scalar_one()
     return EventCounts({row[0]: row[1] for row in sorted(rows)}, turns, exact=True)

@@ -25,7 +25,7 @@ from claude_headspace.health.status_file import (
     read_status,
     status_path,
 )
-from claude_headspace.health.words import counted
+from claude_headspace.health.units import counted
 from claude_headspace.supervision.exit_codes import ExitCodes, explain_exit
 from claude_headspace.supervision.guard_settings import GuardSettings, shorten
 from claude_headspace.supervision.history import MESSAGE_TYPE, RestartOutcome
@@ -44,18 +44,12 @@ _RESPAWNED_FROM = (ProcessStates.EXITED, ProcessStates.BACKOFF, ProcessStates.FA
 class Enforcer:
     """Counts the watcher's restarts and gives it up at the crash that would exceed the limit."""
 
-    def __init__(
-        self,
-        supervisord: Any,
-        window_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, supervisord: Any, window_seconds: float) -> None:
         self.broken = ""
         self.settings = GuardSettings(supervisord)
         self.budget = RestartBudget(self.settings.restarts, window_seconds)
         self._supervisord = supervisord
         self._log = supervisord.options.logger
-        self._clock = clock
         self._memory = RestartMemory(self.settings.state_directory / FILE_NAME)
         self._started: float | None = None
         self._exit_codes = ExitCodes(supervisord.options)
@@ -119,10 +113,10 @@ class Enforcer:
         elif isinstance(event, _CRASHED):
             self._on_crash(event.process)
         elif isinstance(event, events.ProcessStateFatalEvent):
-            self._given_up_at = self._clock()
+            self._given_up_at = time.monotonic()
 
     def _on_start(self, from_state: int) -> None:
-        self._started = self._clock()
+        self._started = time.monotonic()
         self._given_up_at = None
         self._on_trial = self._is_trying
         if from_state in _RESPAWNED_FROM:
@@ -133,7 +127,7 @@ class Enforcer:
         """At long intervals, try a program again that was given up."""
         wait = self.next_try_seconds()
         is_working = self._supervisord.options.mood == SupervisorStates.RUNNING
-        if wait is None or wait > 0 or not is_working or self.budget.is_spent(self._clock()):
+        if wait is None or wait > 0 or not is_working or self.budget.is_spent(time.monotonic()):
             return
         for process in self._processes():
             if process.state == ProcessStates.FATAL:
@@ -143,12 +137,12 @@ class Enforcer:
         """How long until the program is tried again; None if it is not to be."""
         if self._given_up_at is None or not self.settings.retry_seconds:
             return None
-        return max(0.0, self._given_up_at + self.settings.retry_seconds - self._clock())
+        return max(0.0, self._given_up_at + self.settings.retry_seconds - time.monotonic())
 
     def _try_again(self, process: Subprocess) -> None:
         reason = f"given up: {process.spawnerr}" if process.spawnerr else "given up"
         self._log.info(f"guard: {WATCHER} is tried again; it was {reason}")
-        self._announce(0, reason, "tried again", self.budget.used(self._clock()) + 1)
+        self._announce(0, reason, "tried again", self.budget.used(time.monotonic()) + 1)
         self._is_trying = True
         try:
             process.spawn()
@@ -162,7 +156,7 @@ class Enforcer:
 
     def _on_crash(self, process: Subprocess) -> None:
         exit_code = self._exit_codes.of(process.pid)
-        used = self.budget.used(self._clock())
+        used = self.budget.used(time.monotonic())
         refusal = self._refusal(process, exit_code, used)
         reason = process.spawnerr if exit_code is None else explain_exit(exit_code)
         if refusal is None:
@@ -182,7 +176,7 @@ class Enforcer:
         return None
 
     def _uptime(self) -> float | None:
-        return None if self._started is None else self._clock() - self._started
+        return None if self._started is None else time.monotonic() - self._started
 
     def _configuration_problem(self, pid: int) -> str:
         self.read_settings()
@@ -224,7 +218,7 @@ class Enforcer:
             "window_seconds": self.budget.window_seconds,
             "outcome": outcome,
             "detail": detail,
-            "key": f"{os.getpid()}:{self._clock()}",
+            "key": f"{os.getpid()}:{time.monotonic()}",
         }
         events.notify(events.RemoteCommunicationEvent(MESSAGE_TYPE, json.dumps(message)))
 

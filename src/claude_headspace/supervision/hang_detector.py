@@ -16,21 +16,15 @@ class HangDetector:
     until then silence may only mean that beats are not delivered.
     """
 
-    def __init__(
-        self,
-        silence_seconds: float = SILENCE_SECONDS,
-        first_beat_seconds: float = FIRST_BEAT_SECONDS,
-    ) -> None:
+    def __init__(self) -> None:
         self.deadline: float | None = None
         self.last: Beat | None = None
-        self._silence_seconds = silence_seconds
-        self._first_beat_seconds = first_beat_seconds
         self.ever_heard = False
-        self._limit = silence_seconds
+        self._limit = SILENCE_SECONDS
 
     def started(self, now: float) -> None:
         """A new process has started."""
-        self._begin(self._first_beat_seconds, now)
+        self._begin(FIRST_BEAT_SECONDS, now)
 
     def beat(self, beat: Beat, now: float) -> None:
         """A heartbeat has arrived."""
@@ -40,12 +34,12 @@ class HangDetector:
     def armed(self, now: float) -> None:
         """Whether the process has sent a beat."""
         self.ever_heard = True
-        self._limit = self._silence_seconds
+        self._limit = SILENCE_SECONDS
         self.deadline = now + self._limit
 
     def gone(self) -> None:
         """The process has ended or is being stopped."""
-        self._begin(self._silence_seconds, None)
+        self._begin(SILENCE_SECONDS, None)
 
     def forgive(self, now: float) -> None:
         """Start the wait again, because beats were not received."""

@@ -29,7 +29,6 @@ class Hangs:
         has_events: Callable[[], bool],
         has_written: Callable[[int], bool],
         clock: Callable[[], float] = time.monotonic,
-        detector: HangDetector | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._path = path
@@ -37,7 +36,7 @@ class Hangs:
         self._has_written = has_written
         self._clock = clock
         self._receiver: BeatReceiver | None = None
-        self.detector = detector or HangDetector()
+        self.detector = HangDetector()
         self.ended: tuple[int, str] | None = None
         self.listen()
 
@@ -65,7 +64,7 @@ class Hangs:
         if self._receiver is not None:
             self._receiver.close()
 
-    def take_beats(self) -> None:
+    def receive_beats(self) -> None:
         """Read the received beats; call this before handling news of a process, which is newer."""
         if self._receiver is not None:
             for beat in self._receiver.beats():
@@ -73,7 +72,7 @@ class Hangs:
 
     def look(self, overslept_seconds: float) -> None:
         """Kill the process if it hangs."""
-        self.take_beats()
+        self.receive_beats()
         if overslept_seconds > STARVED_SECONDS:
             self.detector.forgive(self._clock())
         elif self.detector.is_stuck(self._clock()):
@@ -95,7 +94,7 @@ class Hangs:
     def _is_still_stuck(self, pid: int) -> bool:
         """Check again, after supervisord has answered and the socket is known to exist."""
         self.listen()
-        self.take_beats()
+        self.receive_beats()
         last = self.detector.last
         if last is not None and last.pid != pid:
             self.detector.forgive(self._clock())

@@ -21,7 +21,7 @@ class HealthWatch:
         self._previous = ""
         self._told = self._recall()
 
-    def take(self, verdict: Verdict) -> None:
+    def see(self, verdict: Verdict) -> None:
         """Handle one verdict; only two equal ones in a row count, so a restart raises no alert."""
         is_well = verdict.status == "healthy"
         current = "recovered" if is_well else "degraded"

@@ -22,7 +22,6 @@ from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.supervision.ask_settings import ListenerSettings, ask_settings
 from claude_headspace.supervision.beats import beats_path
 from claude_headspace.supervision.control import Supervisor, SupervisorError
-from claude_headspace.supervision.hang_detector import HangDetector
 from claude_headspace.supervision.hangs import Hangs
 from claude_headspace.supervision.health_watch import HealthWatch
 from claude_headspace.supervision.history import (
@@ -51,7 +50,6 @@ class Listener:
         settings: ListenerSettings,
         has_input: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
-        detector: HangDetector | None = None,
     ) -> None:
         self._supervisor = supervisor
         self._settings = settings
@@ -60,9 +58,7 @@ class Listener:
         self._history = history_path(settings.state_directory)
         self._alerts = Alerts(settings.alert_command)
         self._health = HealthWatch(settings.state_directory / ALERT_STATE_NAME, self._alerts)
-        self.hangs = Hangs(
-            supervisor, settings.beats, has_input, self._has_written, clock, detector
-        )
+        self.hangs = Hangs(supervisor, settings.beats, has_input, self._has_written, clock)
         self._arm_if_running()
 
     @property
@@ -79,7 +75,7 @@ class Listener:
 
     def on_event(self, event: SupervisorEvent) -> None:
         """Handle one event of supervisord."""
-        self.hangs.take_beats()
+        self.hangs.receive_beats()
         if event.name == "TICK_5":
             self._on_tick()
         elif event.name == "REMOTE_COMMUNICATION":
@@ -102,7 +98,7 @@ class Listener:
         self._heard_tick = self._clock()
         self.hangs.listen()
         self._alerts.advance()
-        self._health.take(judge(observe(self._supervisor, self._settings.state_directory)))
+        self._health.see(judge(observe(self._supervisor, self._settings.state_directory)))
 
     def _record(self, record: RestartRecord) -> None:
         records = read_restarts(self._history)

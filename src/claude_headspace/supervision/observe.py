@@ -27,14 +27,14 @@ from claude_headspace.supervision.control import (
     SupervisorUnavailable,
     connect,
 )
-from claude_headspace.supervision.orphan import is_listed
+from claude_headspace.supervision.single_watcher import is_listed
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
     from claude_headspace.health.database import DatabaseProbe
 
 
-# A watcher that stands still this long may miss files that are deleted meanwhile.
+# A watcher that makes no progress for this long may miss files that are deleted meanwhile.
 _SHORT_DAYS = 7
 
 

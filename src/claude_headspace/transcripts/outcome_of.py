@@ -8,6 +8,7 @@ from uuid import UUID
 
 from marshmallow import ValidationError
 
+from claude_headspace.events.dead_letter_reasons import IDENTITY, TIMESTAMP
 from claude_headspace.events.event import derived_key
 from claude_headspace.events.schemas import parse_instant
 from claude_headspace.events.work import Work
@@ -20,17 +21,17 @@ from claude_headspace.transcripts.records import Body, Details, MessageBody, Rec
 def outcome_of(
     record: Record,
     body: Body,
-    verdict: Classified,
+    classified: Classified,
     offset: int,
     rescued: bool,
     work: Work | None,
 ) -> Outcome:
     """The outcome of a classified record."""
-    if verdict.actor:
-        return _turn(record, body, verdict, offset, rescued, work)
+    if classified.actor:
+        return _turn(record, body, classified, offset, rescued, work)
     session = _session_or_none(record.sessionId)
     return Other(
-        verdict.kind, session, record.uuid, _instant_or_none(record.timestamp), record.cwd,
+        classified.kind, session, record.uuid, _instant_or_none(record.timestamp), record.cwd,
         _title(record, body) if type(body) is Details else None,
         _copy_of(record, session) if record.forkedFrom or record.requestSessionId else None,
         rescued, work,
@@ -70,11 +71,16 @@ def session_of(text: str) -> UUID:
 
 
 def _turn(
-    record: Record, body: Body, verdict: Classified, offset: int, rescued: bool, work: Work | None
+    record: Record,
+    body: Body,
+    classified: Classified,
+    offset: int,
+    rescued: bool,
+    work: Work | None,
 ) -> Turn | Rejected:
     if not (record.sessionId and record.uuid and record.timestamp):
         missing = [n for n in ("sessionId", "uuid", "timestamp") if not getattr(record, n)]
-        return Rejected(offset, "identity", f"a turn without {' and '.join(missing)}")
+        return Rejected(offset, IDENTITY, f"a turn without {' and '.join(missing)}")
     placed = _placed(record.sessionId, record.timestamp, offset)
     if isinstance(placed, Rejected):
         return placed
@@ -82,7 +88,7 @@ def _turn(
     queued = record.type == "attachment"
     return Turn(
         offset, session, line_key(record.uuid), record.uuid, timestamp, record.timestamp,
-        record.cwd, verdict.actor, verdict.text,
+        record.cwd, classified.actor, classified.text,
         message_id=body.id if isinstance(body, MessageBody) else None,
         subagent_id=record.agentId,
         parent_uuid=record.parentUuid,
@@ -116,8 +122,8 @@ def _placed(session_text: str, when: str, offset: int) -> tuple[UUID, datetime] 
     try:
         session = session_of(session_text)
     except ValueError:
-        return Rejected(offset, "identity", f"sessionId {session_text[:60]!r} is not a UUID")
+        return Rejected(offset, IDENTITY, f"sessionId {session_text[:60]!r} is not a UUID")
     try:
         return session, parse_instant(when)
     except ValidationError as error:
-        return Rejected(offset, "timestamp", f"timestamp {error.messages[0]}")
+        return Rejected(offset, TIMESTAMP, f"timestamp {error.messages[0]}")

@@ -167,7 +167,7 @@ class PromptQueue:
         """The queue before a prompt that is not in it, and the prompts that precede that."""
         return replace(self, held=(), early=()), self.held
 
-    def told_early(self) -> tuple[PromptQueue, Sequence[QueuedPrompt]]:
+    def released(self) -> tuple[PromptQueue, Sequence[QueuedPrompt]]:
         """The queue after its held prompts become turns without their lines, and these prompts."""
         return replace(self, held=(), early=_newest((*self.early, *self.held))), self.held
 

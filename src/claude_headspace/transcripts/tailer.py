@@ -29,7 +29,8 @@ LONGEST_LINE_BYTES = 64 * 1024 * 1024
 # How long one system call may take before it counts as a hang.
 SLOW_SECONDS = 60.0
 
-Comparison = Literal["same", "rewritten"]
+# The committed bytes of a file: all as they were, some of them missing, or different.
+Contents = Literal["same", "shorter", "other"]
 # Called with a description of work, and the seconds that it may take.
 Announce = Callable[[str, float], AbstractContextManager[None]]
 
@@ -86,18 +87,18 @@ class SourceFile:
         """The same as a datetime, limited to the supported years."""
         return instant(self.stat.st_mtime)
 
-    def compare(self, checkpoint: Checkpoint, beat: Callable[[], None]) -> Comparison:
+    def compare(self, checkpoint: Checkpoint, beat: Callable[[], None]) -> Contents:
         """Whether the committed bytes are unchanged; `beat` is called during long work."""
         if self.stat.st_size < checkpoint.offset:
-            return "rewritten"
+            return "shorter"
         if checkpoint.offset == 0:
             return "same"
         if self._edges(checkpoint.offset) != (checkpoint.head, checkpoint.tail):
-            return "rewritten"
+            return "other"
         if not self._doubtful(checkpoint):
             return "same"
         whole = self._checksum(0, 0, checkpoint.offset, beat)
-        return "same" if whole == checkpoint.checksum else "rewritten"
+        return "same" if whole == checkpoint.checksum else "other"
 
     def _doubtful(self, checkpoint: Checkpoint) -> bool:
         """Whether it may be another file of the same name, or was written to without growing."""
@@ -192,7 +193,7 @@ class SourceFile:
             return 0
         return at
 
-    def take(self, checkpoint: Checkpoint, limit: int) -> tuple[bytes, Checkpoint]:
+    def read_bytes(self, checkpoint: Checkpoint, limit: int) -> tuple[bytes, Checkpoint]:
         """The bytes after a checkpoint, complete lines or not, and the checkpoint after them.
 
         Call `compare` first.

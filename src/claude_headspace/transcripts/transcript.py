@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from claude_headspace.events.dead_letter_reasons import DAMAGED
 from claude_headspace.transcripts.classify import Classified, classify
 from claude_headspace.transcripts.lenient import Broken
 from claude_headspace.transcripts.outcome_of import outcome_of, prompt_key, prompt_turn, session_of
@@ -77,15 +78,15 @@ class Transcript:
         for part in take_apart(line):
             offset = start + part.offset
             if isinstance(part, Broken):
-                found.append(Rejected(offset, "damaged", part.problem))
+                found.append(Rejected(offset, DAMAGED, part.problem))
             else:
                 found += self._read(part.record, part.body, line, offset, rescued=part.rescued)
         return found
 
-    def untold(self, offset: int) -> Iterator[Outcome]:
+    def waiting_prompts(self, offset: int) -> Iterator[Outcome]:
         """Prompts that went to the agent and have no answer, as turns at this offset."""
         for session, queue in self.queues.items():
-            after, prompts = queue.told_early()
+            after, prompts = queue.released()
             self._keep(session, after)
             yield from (prompt_turn(session, prompt, offset) for prompt in prompts)
 
@@ -97,15 +98,15 @@ class Transcript:
     def _read(
         self, record: Record, body: Body, line: bytes, offset: int, *, rescued: bool = False
     ) -> Sequence[Outcome]:
-        verdict = classify(record, body)
+        classified = classify(record, body)
         work = work_of(record, body, line) if type(body) is MessageBody else None
-        outcome = outcome_of(record, body, verdict, offset, rescued, work)
+        outcome = outcome_of(record, body, classified, offset, rescued, work)
         if record.type == "queue-operation":
             if self._known and isinstance(body, Details):
                 self._operate(record, body)
         elif self.queues and record.sessionId in self.queues:
-            before = self._prompts_before(record, body, verdict, offset)
-            return [*before, *self._withdrawn(record, verdict), outcome]
+            before = self._prompts_before(record, body, classified, offset)
+            return [*before, *self._withdrawn(record, classified), outcome]
         return (outcome,)
 
     def _operate(self, record: Record, details: Details) -> None:
@@ -116,7 +117,7 @@ class Transcript:
         self._keep(session, after)
 
     def _prompts_before(
-        self, record: Record, body: Body, verdict: Classified, offset: int
+        self, record: Record, body: Body, classified: Classified, offset: int
     ) -> Iterator[Outcome]:
         """Prompts that this record answers, or that precede it."""
         session, queue = record.sessionId or "", self.queues[record.sessionId or ""]
@@ -124,21 +125,21 @@ class Transcript:
             return
         if record.type == "assistant" and not record.isSidechain:
             after, prompts = queue.replied()
-        elif verdict.is_turn and _is_prompt(record, body) and not queue.holds(verdict.text):
+        elif classified.is_turn and _is_prompt(record, body) and not queue.holds(classified.text):
             after, prompts = queue.prompted()
         else:
             return
         self._keep(session, after)
         yield from (prompt_turn(session, prompt, offset) for prompt in prompts)
 
-    def _withdrawn(self, record: Record, verdict: Classified) -> Iterator[Withdrawn]:
+    def _withdrawn(self, record: Record, classified: Classified) -> Iterator[Withdrawn]:
         """Remove a person's turn from the queue; withdraw a turn that was written too early."""
         session = record.sessionId or ""
         queue = self.queues.get(session)
-        if queue is None or verdict.actor != "user":
+        if queue is None or classified.actor != "user":
             return
         say = queue.attachment if record.type == "attachment" else queue.typed
-        after, early = say(verdict.text)
+        after, early = say(classified.text)
         self._keep(session, after)
         if early is not None:
             yield Withdrawn(session_of(session), prompt_key(early))

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from claude_headspace.events.dead_letter_reasons import TOO_LONG, WHOLE_LINE
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.transcripts.checkpoint import RULES
 from claude_headspace.transcripts.outcomes import Rejected, Turn
 from claude_headspace.verify.compare import differences
-from claude_headspace.verify.expected import Expected, ExpectedBatch, ExpectedRecord
+from claude_headspace.verify.expected import Expected, ExpectedRecord, ExpectedSegment
 from claude_headspace.verify.findings import Finding, FindingKind, Report
 from claude_headspace.verify.logged import (
     EventOfTurn,
@@ -21,11 +22,9 @@ from claude_headspace.verify.logged import (
     NotedLine,
 )
 
-# Dead letters of a whole line; others are of one of its records.
-_WHOLE_LINE = frozenset({"too_long", "poison", "refused"})
 # Newer bytes may still wait: a prompt for its line, everything else for the watcher.
 _RECENT_SECONDS = 60.0
-# Stands for the source of a file that the log does not know.
+# The source of a file that the log does not know.
 _NO_SOURCE = 0
 
 
@@ -52,15 +51,15 @@ class FileCheck:
         self._recent = False
         self._older = self.source is not None and self.source.rules != RULES
         # Read by older rules: turns that the watcher will correct when it reads them again.
-        self._to_set_right = 0
+        self._to_correct = 0
         self.missing = False
         self.wrong = False
 
     def run(self, expected: Expected) -> list[str]:
         """Check the file; returns how its stored checkpoint contradicts it, if it does."""
         self._recent = time.time() - expected.modified < _RECENT_SECONDS
-        for batch in expected.batches():
-            self._check(batch)
+        for segment in expected.segments():
+            self._check(segment)
         unread = max(0, expected.size - self._committed)
         report = self.report
         report.files += 1
@@ -73,7 +72,7 @@ class FileCheck:
         if self._older:
             why = (
                 f"read by older rules, will be read again ({self.source.reread_bytes} of"
-                f" {self._committed} bytes done, {self._to_set_right} turns to correct)"
+                f" {self._committed} bytes done, {self._to_correct} turns to correct)"
             )
             report.tell(Finding("older_rules", why, self.path))
         if self.only is not None:
@@ -84,38 +83,38 @@ class FileCheck:
             return [f"its first {self._committed} bytes have changed since they were read"]
         return []
 
-    def _check(self, batch: ExpectedBatch) -> None:
-        self.report.lines += batch.lines
-        self.report.not_turns += batch.others
+    def _check(self, segment: ExpectedSegment) -> None:
+        self.report.lines += segment.lines
+        self.report.not_turns += segment.others
         turns = [
-            (place, place.told)
-            for place in batch.records
-            if isinstance(place.told, Turn) and self.only in (None, place.told.session)
+            (place, place.outcome)
+            for place in segment.records
+            if isinstance(place.outcome, Turn) and self.only in (None, place.outcome.session)
         ]
-        rejected = [place for place in batch.records if isinstance(place.told, Rejected)]
+        rejected = [place for place in segment.records if isinstance(place.outcome, Rejected)]
         self.report.rejected_lines += len({place.start for place in rejected})
         logged = self.log.turns({turn.key for _, turn in turns})
         own = {(key, event.session) for key, events in logged.items() for event in events}
         absent = any((turn.key, str(turn.session)) not in own for _, turn in turns)
-        kept: Sequence[Explanation] = ()
+        dead_letters: Sequence[Explanation] = ()
         if self.source is not None and (rejected or absent):
-            kept = self.log.dead_letters(self.source.id, batch.start, batch.end)
+            dead_letters = self.log.dead_letters(self.source.id, segment.start, segment.end)
         found = [
             noted
             for place, turn in turns
-            for noted in self._judge(place, turn, logged.get(turn.key, ()), kept)
+            for noted in self._compare(place, turn, logged.get(turn.key, ()), dead_letters)
         ]
         self.log.note(self._id, found)
         if self.source is not None and rejected:
-            self.log.reject(self.source.id, [place.told.offset for place in rejected])
-            self._check_kept(rejected, kept)
+            self.log.reject(self.source.id, [place.outcome.offset for place in rejected])
+            self._check_dead_letters(rejected, dead_letters)
 
-    def _judge(
+    def _compare(
         self,
         place: ExpectedRecord,
         turn: Turn,
         logged: Sequence[EventOfTurn],
-        kept: Sequence[Explanation],
+        dead_letters: Sequence[Explanation],
     ) -> Iterator[NotedLine]:
         """Compare a turn with the events of its key."""
         noted = NotedLine(
@@ -127,7 +126,7 @@ class FileCheck:
                 self._tell_differs(place, turn, other, f"its session is {other.session}")
                 yield noted._replace(event_id=other.id, state="other")
         if own is None:
-            if self._is_missing(place, turn, kept):
+            if self._is_missing(place, turn, dead_letters):
                 self.missing = True
                 yield noted
             return
@@ -144,7 +143,9 @@ class FileCheck:
         here = turn.uuid is None or event.source_offset == turn.offset
         return self.source is not None and event.source_id == self.source.id and here
 
-    def _is_missing(self, place: ExpectedRecord, turn: Turn, kept: Sequence[Explanation]) -> bool:
+    def _is_missing(
+        self, place: ExpectedRecord, turn: Turn, dead_letters: Sequence[Explanation]
+    ) -> bool:
         """Whether a turn without an event was read, and nothing explains its absence."""
         tally = self.report.sessions[turn.session]
         if not self.captured(turn.session):
@@ -153,36 +154,40 @@ class FileCheck:
             tally.unread += 1
             if not self._recent or (place.line and not self.watched):
                 self._tell(place, turn, "unread", "not read yet")
-        elif reasons := {each.reason for each in kept if _explains(each, place, turn)}:
+        elif reasons := {each.reason for each in dead_letters if _explains(each, place, turn)}:
             tally.rejected += 1
             self._tell(place, turn, "rejected", f"rejected: {', '.join(sorted(reasons))}")
         elif self._older:
-            self._to_set_right += 1
+            self._to_correct += 1
         else:
             return True
         return False
 
-    def _check_kept(self, rejected: Sequence[ExpectedRecord], kept: Sequence[Explanation]) -> None:
+    def _check_dead_letters(
+        self, rejected: Sequence[ExpectedRecord], dead_letters: Sequence[Explanation]
+    ) -> None:
         """Check that rejected lines that were read have dead letters."""
-        known = {each.offset for each in kept}
-        longer = self.source is None or not self.source.counts.rejected["too_long"]
+        known = {each.offset for each in dead_letters}
+        longer = self.source is None or not self.source.counts.rejected[TOO_LONG]
         for place in rejected:
-            told = place.told
-            is_read = told.offset < self._committed and self.only is None and not self._older
-            if isinstance(told, Turn) or not is_read or told.offset in known:
+            outcome = place.outcome
+            is_read = outcome.offset < self._committed and self.only is None and not self._older
+            if isinstance(outcome, Turn) or not is_read or outcome.offset in known:
                 continue
             # Long lines may have been accepted when this source was read.
-            if told.reason != "too_long" or not longer:
+            if outcome.reason != TOO_LONG or not longer:
                 self.wrong = True
-                why = f"rejected, but its dead letter is missing: {told.reason}: {told.detail}"
-                finding = Finding("dead_letter", why, self.path, place.line, told.offset)
+                why = (
+                    f"rejected, but its dead letter is missing: {outcome.reason}: {outcome.detail}"
+                )
+                finding = Finding("dead_letter", why, self.path, place.line, outcome.offset)
                 self.report.tell(finding)
 
     def _tell_differs(
         self, place: ExpectedRecord, turn: Turn, event: EventOfTurn, why: str
     ) -> None:
         if self._older:
-            self._to_set_right += 1
+            self._to_correct += 1
             return
         self.report.sessions[turn.session].differs += 1
         self._tell(place, turn, "differs", why, event.id)
@@ -201,5 +206,5 @@ class FileCheck:
 
 def _explains(kept: Explanation, place: ExpectedRecord, turn: Turn) -> bool:
     """Whether an unresolved dead letter is for this turn, or for its whole line."""
-    whole = kept.reason in _WHOLE_LINE and kept.offset == place.start
+    whole = kept.reason in WHOLE_LINE and kept.offset == place.start
     return not kept.resolved and (whole or kept.offset == turn.offset)

@@ -41,11 +41,21 @@ FROM (SELECT *, lag(event_id) OVER (PARTITION BY source_id, session_uuid ORDER B
 WHERE event_id < before
 """
 # Turns of this machine's files that were found nowhere, or not at the place that they name.
-# `judged`: the file exists and was read by the current rules up to the event's place.
+# `in_file`: the file exists, and is long enough to have the event's place. `judged`: it was read by
+# the current rules, which do not reject what is there. What an event is (an empty field: whatever):
+#
+#   in_file  judged  replaced  found  doubled
+#   no                                         of a file that is gone, or has become shorter
+#   yes      no                                perhaps explained by older rules or a dead letter
+#   yes      yes     yes                       of an earlier content of its file
+#   yes      yes     no        yes             misplaced
+#   yes      yes     no        no     yes      doubled
+#   yes      yes     no        no     no       invented
 _ODD = """
 CREATE TEMPORARY TABLE verify_odd AS
 SELECT e.id AS event_id, e.session_uuid, e.source_id, e.source_offset, s.path,
-    v.event_id IS NOT NULL AS found, f.source_id IS NOT NULL AND e.source_offset < f.size AS stands,
+    v.event_id IS NOT NULL AS found,
+    f.source_id IS NOT NULL AND e.source_offset < f.size AS in_file,
     coalesce(f.judged, false) AND NOT EXISTS (
         SELECT FROM verify_rejected r
         WHERE r.source_id = e.source_id AND r.source_offset = e.source_offset) AS judged,
@@ -66,7 +76,7 @@ WITH later AS (
         PARTITION BY e.source_id ORDER BY e.id DESC ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW
     ) AS source_offset
     FROM events e LEFT JOIN verify_seen v ON v.event_id = e.id
-    WHERE e.source_id IN (SELECT source_id FROM verify_odd WHERE stands AND judged))
+    WHERE e.source_id IN (SELECT source_id FROM verify_odd WHERE in_file AND judged))
 UPDATE verify_odd o SET replaced = true FROM later l
 WHERE l.id = o.event_id AND l.source_offset <= o.source_offset
 """  # noqa: S608
@@ -83,7 +93,7 @@ SELECT CASE WHEN found THEN 'misplaced' WHEN doubled THEN 'doubled' ELSE 'invent
         WHEN doubled THEN 'another event is of the same line'
         ELSE 'no line has the content of this event' END,
     path, NULL::int, source_offset, session_uuid, NULL::text, event_id, event_id
-FROM verify_odd WHERE stands AND judged AND NOT replaced
+FROM verify_odd WHERE in_file AND judged AND NOT replaced
 """
 # What `lost_events` finds again: events that are written anew.
 _NOT_REGISTERED = "its session_registered is missing"
@@ -139,9 +149,9 @@ SELECT session_uuid::text, count(DISTINCT event_id),
 FROM verify_lines WHERE state <> 'other' GROUP BY session_uuid
 """
 _NOT_FOUND = """
-SELECT session_uuid::text, count(*) FILTER (WHERE NOT stands),
-    count(*) FILTER (WHERE stands AND (replaced OR NOT judged)),
-    count(*) FILTER (WHERE stands AND judged AND NOT replaced)
+SELECT session_uuid::text, count(*) FILTER (WHERE NOT in_file),
+    count(*) FILTER (WHERE in_file AND (replaced OR NOT judged)),
+    count(*) FILTER (WHERE in_file AND judged AND NOT replaced)
 FROM verify_odd WHERE NOT found GROUP BY session_uuid
 """
 _LOST_EVENTS = f"""
@@ -161,7 +171,7 @@ def conclude(log: LogSide, report: Report, silent_seconds: float | None) -> None
     run = log.database.execute
     run(f"{_PREPARE}; {_MISSING}; {_ORDER}")
     run(_ODD, (log.machine, log.ceiling, log.only, log.only))
-    if run("SELECT EXISTS (SELECT FROM verify_odd WHERE stands AND judged)")[0][0]:
+    if run("SELECT EXISTS (SELECT FROM verify_odd WHERE in_file AND judged)")[0][0]:
         run(f"ANALYZE verify_odd; {_REPLACED}; {_DOUBLED}; {_UNEXPLAINED}")
     silent = 1e10 if silent_seconds is None else silent_seconds + GRACE_SECONDS
     of_sessions = (log.only, log.only, silent, GRACE_SECONDS, log.machine, log.only, log.only)

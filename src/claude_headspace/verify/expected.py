@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from claude_headspace.events.dead_letter_reasons import POISON, TOO_LONG
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line, TooLong
 from claude_headspace.transcripts.outcomes import Outcome, Rejected, Turn
@@ -16,7 +17,7 @@ from claude_headspace.transcripts.tailer import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
 
 # The bytes read and compared at once; limits memory.
-BATCH_BYTES = 512 * 1024
+SEGMENT_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,11 @@ class ExpectedRecord:
 
     line: int
     start: int
-    told: Turn | Rejected
+    outcome: Turn | Rejected
 
 
 @dataclass(slots=True)
-class ExpectedBatch:
+class ExpectedSegment:
     """Lines in the order of the file up to the byte `end`. `others`: records that are not turns."""
 
     start: int
@@ -41,7 +42,7 @@ class ExpectedBatch:
     lines: int = 0
     others: int = 0
 
-    def take(self, line: int, start: int, outcomes: Iterable[Outcome]) -> None:
+    def add(self, line: int, start: int, outcomes: Iterable[Outcome]) -> None:
         """Add a line; if it has very many dead letters, only those that are stored."""
         self.lines += 1
         broken = 0
@@ -58,7 +59,7 @@ class Expected:
     """Reads a file up to its length when it was opened.
 
     `poison`: offsets of lines to skip, because they killed the watcher.
-    After `batches`: `checksum` is of the first `committed` bytes, and `unfinished` counts bytes
+    After `segments`: `checksum` is of the first `committed` bytes, and `unfinished` counts bytes
     after the last newline that are not a complete record yet.
     """
 
@@ -80,20 +81,20 @@ class Expected:
         """Close the file."""
         self.file.close()
 
-    def batches(self) -> Iterator[ExpectedBatch]:
+    def segments(self) -> Iterator[ExpectedSegment]:
         """All lines, the last one also without its newline, and prompts that wait at the end."""
         checkpoint, more = Checkpoint(), True
         while more:
             before = checkpoint
-            chunk = self.file.read(before, self.max_line_bytes, _no_beat, BATCH_BYTES)
+            chunk = self.file.read(before, self.max_line_bytes, _no_beat, SEGMENT_BYTES)
             checkpoint, more = chunk.checkpoint, chunk.more
             if before.offset <= self.committed <= max(checkpoint.offset, before.offset):
                 self.checksum = self.file.checksum(before, self.committed)
-            batch = ExpectedBatch(before.offset, checkpoint.offset)
+            segment = ExpectedSegment(before.offset, checkpoint.offset)
             for line in chunk.lines:
                 self._line += 1
-                batch.take(self._line, line.start, self._outcomes(line))
-            yield batch
+                segment.add(self._line, line.start, self._outcomes(line))
+            yield segment
             self.progress(checkpoint.offset - before.offset)
         if checkpoint.offset < self.committed <= self.size:
             self.checksum = self.file.checksum(checkpoint, self.committed)
@@ -101,20 +102,20 @@ class Expected:
 
     def _outcomes(self, line: Line | TooLong) -> Iterable[Outcome]:
         if isinstance(line, TooLong):
-            return [Rejected(line.start, "too_long", f"{line.length} bytes")]
+            return [Rejected(line.start, TOO_LONG, f"{line.length} bytes")]
         if line.start in self.poison:
-            return [Rejected(line.start, "poison", "killed the watcher")]
+            return [Rejected(line.start, POISON, "killed the watcher")]
         return self._transcript.outcomes(line.data, line.start)
 
-    def _at_end(self, checkpoint: Checkpoint) -> ExpectedBatch:
-        batch = ExpectedBatch(checkpoint.offset, self.size)
+    def _at_end(self, checkpoint: Checkpoint) -> ExpectedSegment:
+        segment = ExpectedSegment(checkpoint.offset, self.size)
         self.unfinished = self.size - checkpoint.offset
         last = self.file.read_unfinished(checkpoint, self.max_line_bytes)
         if last is not None and isinstance(line := last.lines[0], Line):
-            batch.take(self._line + 1, line.start, self._unfinished_line(line))
-        waiting = self._transcript.untold(self.size)
-        batch.records += [ExpectedRecord(0, self.size, o) for o in waiting if isinstance(o, Turn)]
-        return batch
+            segment.add(self._line + 1, line.start, self._unfinished_line(line))
+        waiting = self._transcript.waiting_prompts(self.size)
+        segment.records += [ExpectedRecord(0, self.size, o) for o in waiting if isinstance(o, Turn)]
+        return segment
 
     def _unfinished_line(self, line: Line) -> Iterable[Outcome]:
         """The last line if it is complete; else what was read of it before it grew."""

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from claude_headspace.capture.late import LATE
+from claude_headspace.capture.late_writer import LATE
+from claude_headspace.events.dead_letter_reasons import POISON
 from claude_headspace.store.arrays import array, text_array
 from claude_headspace.store.connection import Database
 from claude_headspace.store.leases import HELD_LEASES, LEASE_KEY
@@ -128,9 +129,7 @@ class LogSide:
     def poison(self, source_id: int) -> frozenset[int]:
         """The offsets of lines of this source that killed the watcher."""
         letters = self.dead_letters(source_id, 0, 2**63 - 1)
-        return frozenset(
-            o for o, reason, resolved in letters if reason == "poison" and not resolved
-        )
+        return frozenset(o for o, reason, resolved in letters if reason == POISON and not resolved)
 
     def reject(self, source_id: int, offsets: Sequence[int]) -> None:
         """Store where a file has lines that the current rules reject."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TextIO
 
-from claude_headspace.health.words import counted
+from claude_headspace.health.units import counted
 from claude_headspace.verify.findings import (
     HARMLESS,
     TALLIES,

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from claude_headspace.archive.file import open_kept
 from claude_headspace.archive.pieces import Pieces
-from claude_headspace.capture.late import LateWriter
+from claude_headspace.capture.late_writer import LateWriter
 from claude_headspace.config import Config
 from claude_headspace.transcripts.outcomes import Turn
 from claude_headspace.verify.conclusions import lost_events
@@ -62,10 +62,10 @@ class Repair:
         limit, poison = self.config.file_watcher.max_line_bytes, self.log.poison(source_id)
         file = open_kept(self.pieces, source_id, path)
         with closing(Expected(file, limit, poison=poison)) as expected:
-            for batch in expected.batches():
-                told = [each.told for each in batch.records if isinstance(each.told, Turn)]
-                missing = self.log.missing(source_id, {turn.key for turn in told})
-                turns = [turn for turn in told if (turn.key, turn.session) in missing]
+            for segment in expected.segments():
+                read = [each.outcome for each in segment.records if isinstance(each.outcome, Turn)]
+                missing = self.log.missing(source_id, {turn.key for turn in read})
+                turns = [turn for turn in read if (turn.key, turn.session) in missing]
                 results = writer.write_turns(source_id, path, turns) if turns else []
                 for turn, result in zip(turns, results, strict=True):
                     report.sessions[turn.session].repaired += result.outcome == "written"

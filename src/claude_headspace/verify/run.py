@@ -18,7 +18,7 @@ from claude_headspace.archive.proof import proven_files
 from claude_headspace.config import Config
 from claude_headspace.discovery.listing import is_transcript, look, sweep, unreadable
 from claude_headspace.embedded.location import database_url
-from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.store.connection import Database
 from claude_headspace.store.patience import Patience
@@ -188,12 +188,12 @@ class Verifier:
         with closing(expected):
             problems = check.run(expected)
         if source is not None:
-            self._judge(source, check, problems, archived=isinstance(file, ArchivedFile))
+            self._report_problems(source, check, problems, archived=isinstance(file, ArchivedFile))
 
-    def _judge(
+    def _report_problems(
         self, source: StoredSource, check: FileCheck, problems: Sequence[str], *, archived: bool
     ) -> None:
-        """Judge a file as a whole, and decide what to do about it."""
+        """Report what is wrong with a file as a whole, and plan its repair."""
         if check.missing:
             self._repair.files[source.id] = source.path
         if archived:

@@ -30,7 +30,7 @@ from claude_headspace.store.patience import Patience
 from claude_headspace.supervision.beats import beat_sender
 from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.watcher.backlog import BacklogProgress
-from claude_headspace.watcher.boundary import Boundary
+from claude_headspace.watcher.error_boundary import Boundary
 from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
 from claude_headspace.watcher.liveness import Liveness
@@ -77,7 +77,7 @@ class Parts:
             self.log.writer.counters, config.logging.summary_interval_seconds
         )
         self._find_files()
-        self._take_them_in()
+        self._read_files()
         self._snapshot = self._make_snapshot()
         self.loop = self._make_loop()
 
@@ -102,7 +102,7 @@ class Parts:
             tell_ready=self._progress.begin,
         )
 
-    def _take_them_in(self) -> None:
+    def _read_files(self) -> None:
         """Create the parts that bring their lines into the log."""
         settings = self._config.file_watcher
         self._sources = Sources(self.log.checkpoints, self._pause.beat, self.heartbeat.doing)

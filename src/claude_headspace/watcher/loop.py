@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 from claude_headspace.archive.archiver import Archiver
 from claude_headspace.capture.pipeline import Capture
-from claude_headspace.capture.reader import POISON
 from claude_headspace.capture.reread import Reread
 from claude_headspace.discovery.notifier import Notifications
 from claude_headspace.discovery.scanner import Scanner
 from claude_headspace.discovery.work_queue import WorkQueue
 from claude_headspace.errors import DatabaseUnavailable, StopRequested
+from claude_headspace.events.dead_letter_reasons import POISON
 from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.quarantine import Quarantine
 from claude_headspace.sessions.log import Log
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.transcripts.tailer import SLOW_SECONDS
-from claude_headspace.watcher.boundary import Boundary
+from claude_headspace.watcher.error_boundary import Boundary
 from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.meter import Meter
 from claude_headspace.watcher.pause import Pause
@@ -119,11 +119,11 @@ class Loop:
         with self.heartbeat.doing("scanning for transcripts", SLOW_SECONDS):
             listing_first = self.scanner.step()
         self.reading.read_detached()
-        self.reading.take_unfinished()
+        self.reading.read_unfinished()
         if self.work_queue:
             self.boundary.run_when_due(ARCHIVING, self.archiver.step_if_late)
         # A session's hooks are handled before lines that were noticed at the same time.
-        taken = self._take_inbox()
+        taken = self._consume_inbox()
         # A session that a hook has registered is read from its first byte before new lines of it.
         self.rewinding.look()
         if (path := self.work_queue.take_fresh()) is not None:
@@ -151,9 +151,9 @@ class Loop:
     def _look_at_timeouts(self) -> None:
         self.timeouts.look(unread=self.unread.paths(self.scanner.unreadable))
 
-    def _take_inbox(self) -> bool:
+    def _consume_inbox(self) -> bool:
         with self.heartbeat.doing("reading the inbox", SLOW_SECONDS):
-            return bool(self.boundary.run_when_due(INBOX, self.consumer.take))
+            return bool(self.boundary.run_when_due(INBOX, self.consumer.consume))
 
     def _take_notifications(self) -> None:
         changes = self.notifier.take()

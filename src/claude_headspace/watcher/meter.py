@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from claude_headspace.capture.pipeline import CaptureStep
+from claude_headspace.events.dead_letter_reasons import REFUSED
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import installed_taxonomy
 from claude_headspace.health.measures import Measures
@@ -14,7 +15,6 @@ from claude_headspace.store.results import WriteResult
 
 # Older events are history; their age says nothing about the watcher.
 LIVE = timedelta(minutes=1)
-REFUSED = "refused"
 # How long after the last write to a file that was read sessions count as being written.
 CAPTURING_SECONDS = 2.0
 _ANSWERED = frozenset({"written", "again", "duplicate"})

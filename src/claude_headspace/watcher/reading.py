@@ -10,11 +10,11 @@ from claude_headspace.archive.archiver import Archiver
 from claude_headspace.capture.pipeline import Capture, CaptureStep
 from claude_headspace.capture.sources import ActiveSource, Sources
 from claude_headspace.discovery.listing import look
-from claude_headspace.discovery.recent import Recent
+from claude_headspace.discovery.recent_files import Recent
 from claude_headspace.discovery.work_queue import UnreadFile, WorkQueue
 from claude_headspace.quarantine import Quarantine
 from claude_headspace.transcripts.tailer import SLOW_SECONDS
-from claude_headspace.watcher.boundary import Boundary
+from claude_headspace.watcher.error_boundary import Boundary
 from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.meter import Meter
 from claude_headspace.watcher.unfinished import Unfinished
@@ -113,27 +113,27 @@ class Reading:
             step = self.capture.step(source)
             self.meter.read(step)
             more = step.more
-        self._take_end(source)
+        self._read_end(source)
         self.archiver.drain(source.stored.id, source.file)
         return True
 
-    def take_unfinished(self) -> None:
+    def read_unfinished(self) -> None:
         """Read last lines that have not changed for long enough."""
         for path, size in self.unfinished.take_due():
-            self.boundary.run(path, lambda: self._take_if_still(path, size))  # noqa: B023
+            self.boundary.run(path, lambda: self._read_if_still(path, size))  # noqa: B023
 
-    def _take_if_still(self, path: str, size: int) -> bool:
+    def _read_if_still(self, path: str, size: int) -> bool:
         seen = look(path)
         if seen is None or seen.size != size:
             self.work_queue.add_fresh(path)
             return True
         for source in self._open(path):
-            self._take_end(source)
+            self._read_end(source)
             if not source.unread:
                 self.work_queue.finish(path, source.stamp)
         return True
 
-    def _take_end(self, source: ActiveSource) -> None:
+    def _read_end(self, source: ActiveSource) -> None:
         """Read the unfinished end of a file that does not change: a last line, prompts."""
         self.meter.read(self.capture.step_unfinished(source))
-        self.meter.read(self.capture.step_untold(source))
+        self.meter.read(self.capture.step_waiting_prompts(source))

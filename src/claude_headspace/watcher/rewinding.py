@@ -11,7 +11,7 @@ from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.store.connection import Database
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
-from claude_headspace.watcher.boundary import Boundary
+from claude_headspace.watcher.error_boundary import Boundary
 
 REGISTRATIONS = "session registrations"
 

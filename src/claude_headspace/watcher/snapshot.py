@@ -16,7 +16,7 @@ from claude_headspace.quarantine import Quarantine, told
 from claude_headspace.sessions.log import Log
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.watcher.backlog import BacklogProgress
-from claude_headspace.watcher.boundary import Boundary
+from claude_headspace.watcher.error_boundary import Boundary
 from claude_headspace.watcher.meter import Meter
 
 

@@ -18,7 +18,7 @@ from claude_headspace.read.connection import ReadPool
 from claude_headspace.store.search_index import SearchIndex
 from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.supervision.control import Supervisor, SupervisorError, connect
-from claude_headspace.supervision.orphan import parent_check
+from claude_headspace.supervision.single_watcher import parent_check
 from claude_headspace.web.app import create_app
 from claude_headspace.web.feed import Feed
 from claude_headspace.web.guard import Guard

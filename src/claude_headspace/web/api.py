@@ -13,10 +13,10 @@ from flask import Blueprint, Response, request
 
 from claude_headspace.errors import BadQuestion, SelectionError
 from claude_headspace.read.connection import Reader, ReadPool
-from claude_headspace.read.events import Event, EventQuestion, find_event, list_events
+from claude_headspace.read.events import EventQuestion, ListedEvent, find_event, list_events
 from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings
 from claude_headspace.read.hosts import Host, HostQuestion, list_hosts
-from claude_headspace.read.listed import (
+from claude_headspace.read.listed_sessions import (
     ListedSession,
     ListedTurn,
     TurnQuestion,
@@ -77,7 +77,7 @@ class Single:
     find: Callable[[Reader, str], Any]
 
 
-def _event(reader: Reader, name: str) -> Event | None:
+def _event(reader: Reader, name: str) -> ListedEvent | None:
     known = name.isdecimal() and len(name) < _ID_DIGITS
     return find_event(reader, int(name)) if known else None
 
@@ -94,7 +94,7 @@ LISTINGS: tuple[ApiList, ...] = (
         list_turns,
         "sessions/<session>/",
     ),
-    ApiList("events", "Events, newest first", EventQuestion, Event, list_events),
+    ApiList("events", "Events, newest first", EventQuestion, ListedEvent, list_events),
     ApiList(
         "happenings",
         "Events, tool calls and their results, newest first",
@@ -109,7 +109,7 @@ LISTINGS: tuple[ApiList, ...] = (
 )
 SINGLES: tuple[Single, ...] = (
     Single("/api/sessions/<session>", "session", "One session", ListedSession, one_listed_session),
-    Single("/api/events/<event>", "event", "One event, retracted or not", Event, _event),
+    Single("/api/events/<event>", "event", "One event, retracted or not", ListedEvent, _event),
 )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from claude_headspace.read.call_line import line_of
 from claude_headspace.read.exchange import Exchange, Item, Step, Stray, Words
 from claude_headspace.read.sessions import Session
-from claude_headspace.read.telling import line_of
 from claude_headspace.web.words import length, moment
 
 _OUTCOMES = {None: "no result", "ok": "", "error": "failed", "denied": "declined"}

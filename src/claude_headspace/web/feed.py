@@ -19,7 +19,7 @@ import msgspec
 
 from claude_headspace.errors import CursorAhead, HeadspaceError
 from claude_headspace.read.connection import ReadPool, only_reads
-from claude_headspace.read.events import Event, events_between
+from claude_headspace.read.events import ListedEvent, events_between
 from claude_headspace.store.connection import Database
 from claude_headspace.store.cursor import Cursor
 from claude_headspace.store.follow import Follower
@@ -171,7 +171,7 @@ class Feed:
         self._changed = asyncio.Event()
 
 
-def _line(event: Event) -> EncodedEvent:
+def _line(event: ListedEvent) -> EncodedEvent:
     data = msgspec.json.encode(event)
     return EncodedEvent(
         event.id, event.type, event.session, event.project or "", event.host or "", data

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Flask, current_app, render_template, request
 from markupsafe import Markup
 
+from claude_headspace.health.units import format_bytes
 from claude_headspace.health.verdict import Verdict
-from claude_headspace.health.words import format_bytes
 from claude_headspace.read.connection import Reader, ReadPool
 from claude_headspace.read.sessions import needing
 from claude_headspace.web import markdown, words
@@ -49,7 +49,7 @@ class Frame:
 
 def add_pages(app: Flask, frame: Frame) -> None:
     """Add the views to the application."""
-    from claude_headspace.web import activity, events, now, search, session, sessions, state
+    from claude_headspace.web import activity, events, now, search, session, sessions, status
 
     app.extensions[EXTENSION] = frame
     app.jinja_env.filters.update(_FILTERS)
@@ -61,7 +61,7 @@ def add_pages(app: Flask, frame: Frame) -> None:
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_blueprint(pages)
-    for module in (now, sessions, session, events, activity, search, state):
+    for module in (now, sessions, session, events, activity, search, status):
         app.register_blueprint(module.view)
 
 

@@ -21,8 +21,9 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from claude_headspace.events.dead_letter_reasons import REASONS
 from claude_headspace.events.taxonomy import installed_taxonomy
-from claude_headspace.health.measures import DEAD_LETTER_REASONS, Histogram, Measures
+from claude_headspace.health.measures import Histogram, Measures
 from claude_headspace.health.verdict import Verdict
 
 _STATUSES = ("healthy", "degraded", "down")
@@ -102,7 +103,7 @@ def _measures(measures: Measures) -> Iterator[Metric]:
     written = {kind.name: 0 for kind in installed_taxonomy()} | measures.written
     text = "Events written since the watcher's start."
     yield _counters("events_written", text, "event_type", written)
-    rejected = dict.fromkeys(DEAD_LETTER_REASONS, 0) | measures.rejected
+    rejected = dict.fromkeys(REASONS, 0) | measures.rejected
     text = "Lines and events that were rejected."
     yield _counters("events_rejected", text, "reason", rejected)
     text = "Time to write one batch of events durably, retries included."

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint
 
+from claude_headspace.read.call_line import plan_title, questions
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.kept import branches_of
 from claude_headspace.read.pulse import Pulse, last_words, pulses_of
+from claude_headspace.read.session_files import branches_of
 from claude_headspace.read.sessions import Session, SessionQuestion, alive_sessions, list_sessions
-from claude_headspace.read.telling import plan_title, questions
 from claude_headspace.web.frame import as_of, frame, page
 from claude_headspace.web.words import spelled
 

@@ -15,19 +15,19 @@ from flask import Blueprint, Response, render_template, request
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.events.redaction import make_redactor
+from claude_headspace.read.call_line import call_line, diff, line_of
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.conversation import read_page
 from claude_headspace.read.exchange import Exchange, Step
-from claude_headspace.read.kept import kept_of
 from claude_headspace.read.lines import Transcripts, answered_in, asked_in, failure_words
 from claude_headspace.read.outline import Outline, read_outline
 from claude_headspace.read.selection import find_session
+from claude_headspace.read.session_files import files_of
 from claude_headspace.read.sessions import Session, one_session
-from claude_headspace.read.telling import diff, line_of, telling
 from claude_headspace.read.tools import Call, models_of, one_call
-from claude_headspace.web.entries import entries_of
 from claude_headspace.web.export import as_markdown
 from claude_headspace.web.frame import as_of, frame, page
+from claude_headspace.web.outline import entries_of
 from claude_headspace.web.words import waited
 
 view = Blueprint("session", __name__)
@@ -57,7 +57,7 @@ def show(uuid: str) -> str:
         found = read_page(reader, session.id, outline, number, files if shows == "all" else None)
         failures = _failures(files, found)
         models = models_of(reader, session.uuid)
-        kept = kept_of(reader, session.uuid)
+        kept = files_of(reader, session.uuid)
         originals = {uuid: one_session(reader, UUID(uuid), now) for uuid, _ in outline.copies}
     shows = shows if shows in SHOWS else "all"
     return page(
@@ -143,7 +143,7 @@ def runs(steps: Sequence[Step], only_failed: bool = False) -> list[Run]:
 def _fold_words(steps: Sequence[Step]) -> str:
     names: dict[str, int] = {}
     for step in steps:
-        name = telling(step.call.tool, None).name
+        name = call_line(step.call.tool, None).name
         names[name] = names.get(name, 0) + 1
     listed = ", ".join(f"{number} {name}" for name, number in names.items())
     return f"{listed}, all succeeded"
@@ -190,7 +190,7 @@ def show_call(uuid: str, call_id: str) -> str:
         answer = answered_in(record, call.id)
     given: Mapping[str, Any] = asked if isinstance(asked, dict) else call.given
     values = {
-        "call": call, "session": session, "line": telling(call.tool, given, session.directory),
+        "call": call, "session": session, "line": call_line(call.tool, given, session.directory),
         "shown": _shown_input(call.tool, given), "answer": answer, "limit": SHOWN_OUTPUT,
         "changes": diff(given.get("old_string"), given.get("new_string"))
         if call.tool == "Edit" else [],

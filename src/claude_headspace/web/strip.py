@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from claude_headspace.errors import START_COMMAND
 from claude_headspace.health.reasons import READING_BACKLOG
+from claude_headspace.health.units import format_bytes
 from claude_headspace.health.verdict import Verdict
-from claude_headspace.health.words import format_bytes
 from claude_headspace.web.words import ago, clock, counted
 
 _COMMAND = re.compile(r"`([^`]+)`|(claude-headspace supervisorctl start \w+)")

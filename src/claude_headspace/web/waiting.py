@@ -32,7 +32,7 @@ class Waiting:
         self._alerts = alerts
         self._told = self._recall()
 
-    def take(self, sessions: Sequence[Session]) -> None:
+    def see(self, sessions: Sequence[Session]) -> None:
         """Look at the sessions that need the user now."""
         self._alerts.advance()
         first, known = self._told is None, self._told or []
@@ -91,7 +91,7 @@ def watch_waits(pool: ReadPool, alerts: Alerts, state_directory: Path) -> None:
             except HeadspaceError:
                 log.debug("it is unknown which sessions wait", exc_info=True)
             else:
-                waiting.take([each for each in found.values() if each.state.kind == "needs"])
+                waiting.see([each for each in found.values() if each.state.kind == "needs"])
             time.sleep(LOOK_SECONDS)
 
     threading.Thread(target=look, name="waiting", daemon=True).start()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.capture.in_flight import InFlight
-from claude_headspace.capture.trial import Trial
+from claude_headspace.capture.trial_process import Trial
 from claude_headspace.transcripts.lines import Line
 
 SOURCE = 7
@@ -35,14 +35,14 @@ class Bench:
         return [line.data for line in lines if not self.in_flight.is_poison(SOURCE, line.start)]
 
     def take_apart(self, line: Line) -> None:
-        self.in_flight.take(SOURCE, line.start)
+        self.in_flight.mark(SOURCE, line.start)
         if line.data == b"kills":
             os.kill(os.getpid(), signal.SIGKILL)
         if line.data == b"raises":
             raise MemoryError
         if line.data == b"hangs":
             time.sleep(1e6)
-        self.in_flight.put_down()
+        self.in_flight.clear()
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_what_kills_is_found_and_the_rest_passes(bench: Bench, deadly: bytes) ->
 def test_a_death_of_the_watcher_counts_as_the_first(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    InFlight(tmp_path).take(SOURCE, 0)
+    InFlight(tmp_path).mark(SOURCE, 0)
     assert Bench(tmp_path).try_lines([b"kills", b"a"]) == [b"a"]
     assert deaths(caplog) == 2, "the watcher's and one child's"
 
@@ -103,7 +103,7 @@ def test_a_stop_ends_the_child_and_blames_no_line(tmp_path: Path) -> None:
 def test_care_is_taken_for_a_while_and_outlives_the_process(tmp_path: Path) -> None:
     first = InFlight(tmp_path)
     assert not first.is_careful
-    first.take(SOURCE, 0)
+    first.mark(SOURCE, 0)
     assert InFlight(tmp_path).is_careful
     assert InFlight(tmp_path).is_careful, "whatever the process after it died of"
     assert not InFlight(tmp_path, careful_seconds=0.0).is_careful

@@ -72,7 +72,7 @@ class LateWriter:
         told = {each.session for each in found if isinstance(each, Turn | Other)}
         for session in filter(None, told):
             if self.sessions.captured(session):
-                self.rebuild.take(rows, found, session, *place)
+                self.rebuild.add(rows, found, session, *place)
         statements = Projections(self._log.database).statements(rows)
         self._log.database.store(statements, self._precondition)
 

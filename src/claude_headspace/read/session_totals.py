@@ -28,7 +28,7 @@ _LINES = (
 )
 
 
-class Done(Struct, frozen=True):
+class SessionTotals(Struct, frozen=True):
     """What was done in a session; None if it is unknown."""
 
     prompts: int = 0
@@ -40,7 +40,7 @@ class Done(Struct, frozen=True):
     lines_lost: int = 0
 
 
-class Counted(NamedTuple):
+class CountedSession(NamedTuple):
     """The state of a session when it was counted."""
 
     id: int
@@ -49,18 +49,18 @@ class Counted(NamedTuple):
 
 
 MOST_COUNTED = 5000
-_Known: TypeAlias = dict[Counted, Done]
+_Known: TypeAlias = dict[CountedSession, SessionTotals]
 _known: _Known = {}
 
 
-def count_done(reader: Reader, sessions: Sequence[Counted]) -> _Known:
+def count_totals(reader: Reader, sessions: Sequence[CountedSession]) -> _Known:
     """What was done in each of these sessions."""
     new = [each for each in sessions if each not in _known]
     if len(_known) > MOST_COUNTED:
         _known.clear()
     fresh = _count(reader, new) if new else {}
     _known.update(fresh)
-    return {each: fresh.get(each) or _known.get(each, Done()) for each in sessions}
+    return {each: fresh.get(each) or _known.get(each, SessionTotals()) for each in sessions}
 
 
 def count_turns(reader: Reader, agent_ids: Sequence[int]) -> int:
@@ -68,7 +68,7 @@ def count_turns(reader: Reader, agent_ids: Sequence[int]) -> int:
     return int(reader.value(_TOGETHER, [list(agent_ids)]))
 
 
-def _count(reader: Reader, sessions: Sequence[Counted]) -> _Known:
+def _count(reader: Reader, sessions: Sequence[CountedSession]) -> _Known:
     ids = [each.id for each in sessions]
     turns = {row[0]: row[1:] for row in reader.rows(_TURNS, [ids])}
     lines = {
@@ -76,17 +76,17 @@ def _count(reader: Reader, sessions: Sequence[Counted]) -> _Known:
     }
     usage = usage_of(reader, ids)
     return {
-        each: _done(turns.get(each.id), usage.get(each.id), lines.get(each.uuid))
+        each: _totals(turns.get(each.id), usage.get(each.id), lines.get(each.uuid))
         for each in sessions
     }
 
 
-def _done(
+def _totals(
     turns: Sequence[int] | None, usage: Sequence[int] | None, lines: Sequence[Any] | None
-) -> Done:
+) -> SessionTotals:
     prompts, every = turns or (0, 0)
     calls, failed, tokens = usage or (None, None, None)
     written, lost = lines or (None, 0)
-    return Done(
+    return SessionTotals(
         prompts, every, calls, failed, tokens, None if written is None else int(written), int(lost)
     )

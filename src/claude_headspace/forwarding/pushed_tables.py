@@ -12,7 +12,7 @@ _OF_SOURCE = {"source_id": _SOURCES}
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class PushedTable:
     """One table.
 
     `key`: the columns that identify a row in every log, with their types. `numbers`: the kind of
@@ -20,7 +20,7 @@ class Kind:
     a row must have. `page`: rows per page.
     """
 
-    table: str
+    name: str
     key: Mapping[str, str]
     numbers: str | None = None
     refers: Mapping[str, str] = field(default_factory=dict)
@@ -36,40 +36,42 @@ _PLACE = {"machine": "uuid", "path": "text"}
 _GENERATION = {"source_id": "int", "generation": "int"}
 
 PARENTS = (
-    Kind("machines", {"id": "uuid"}),
-    Kind("projects", _PLACE, "projects"),
-    Kind("agents", {"session_uuid": "uuid"}, "agents", {"project_id": "projects"}, ("project_id",)),
-    Kind("checkpoints", _PLACE, _SOURCES),
-    Kind("sidecars", _PLACE, _SOURCES),
+    PushedTable("machines", {"id": "uuid"}),
+    PushedTable("projects", _PLACE, "projects"),
+    PushedTable(
+        "agents", {"session_uuid": "uuid"}, "agents", {"project_id": "projects"}, ("project_id",)
+    ),
+    PushedTable("checkpoints", _PLACE, _SOURCES),
+    PushedTable("sidecars", _PLACE, _SOURCES),
 )
-EVENTS = Kind(
+EVENTS = PushedTable(
     "events",
     {"event_key": "uuid", "session_uuid": "uuid"},
     refers={"project_id": "projects", "agent_id": "agents", **_OF_SOURCE},
 )
-KINDS = (
+TABLES = (
     *PARENTS,
     EVENTS,
-    Kind(
+    PushedTable(
         "dead_letters",
         {"source_id": "int", "source_offset": "bigint", "reason": "text"},
         refers=_OF_SOURCE,
         needs=("source_id",),
     ),
-    Kind(
+    PushedTable(
         "tool_calls",
         {"session_uuid": "uuid", "tool_use_id": "text"},
         refers={**_OF_SOURCE, "result_source_id": _SOURCES},
         needs=("source_id",),
     ),
-    Kind("model_calls", {"message_id": "text"}),
-    Kind("archive_generations", _GENERATION, refers=_OF_SOURCE, needs=("source_id",)),
-    Kind(
+    PushedTable("model_calls", {"message_id": "text"}),
+    PushedTable("archive_generations", _GENERATION, refers=_OF_SOURCE, needs=("source_id",)),
+    PushedTable(
         "archive_pieces",
         {**_GENERATION, "start": "bigint"},
         refers=_OF_SOURCE,
         needs=("source_id",),
         page=4,
     ),
-    Kind("tombstones", {"session_uuid": "uuid"}),
+    PushedTable("tombstones", {"session_uuid": "uuid"}),
 )

@@ -33,17 +33,17 @@ class CallLine(Struct, frozen=True):
 @lru_cache(maxsize=2048)
 def line_of(tool: str, asked: str, folder: str = "") -> CallLine:
     """The line for a call, from its input as JSON, which may be cut off."""
-    return telling(tool, read_cut(asked), folder)
+    return call_line(tool, read_cut(asked), folder)
 
 
-def telling(tool: str, given: Mapping[str, Any] | None, folder: str = "") -> CallLine:
+def call_line(tool: str, given: Mapping[str, Any] | None, folder: str = "") -> CallLine:
     """The line for a call; paths below the session's folder are relative to it."""
     given = given or {}
     if matched := _MCP.fullmatch(tool):
         return CallLine(matched[1], matched[2], _first_text(given))
     text = _one_line(given.get(_FIELDS.get(tool, ""), "")) or _special(tool, given)
     return CallLine(
-        tool, _from_folder(text or _first_text(given), folder), _quarantine(tool, given, folder)
+        tool, _from_folder(text or _first_text(given), folder), _aside(tool, given, folder)
     )
 
 
@@ -87,7 +87,7 @@ def plan_title(given: Mapping[str, Any] | None) -> str:
     return next((line.strip("#* \t") for line in lines if line.strip("#* \t")), "a plan")
 
 
-def _quarantine(tool: str, given: Mapping[str, Any], folder: str) -> str:
+def _aside(tool: str, given: Mapping[str, Any], folder: str) -> str:
     if tool in ("Grep", "Glob") and given.get("path"):
         return f"in {_from_folder(_one_line(given['path']), folder)}"
     if tool in ("Task", "Agent") and given.get("subagent_type"):

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from claude_headspace.read.call_line import line_of
 from claude_headspace.read.exchange import Exchange, Item, Stray, Words
 from claude_headspace.read.lines import Thought, Transcripts, answered_in, asked_in
-from claude_headspace.read.telling import line_of
 from claude_headspace.read.tools import Call
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ConversationItem:
     """One item: a text, a thinking block, or a tool call in one line.
 
     `given` and `answer` of a call are set on request; `depth` is 1 within a subagent.
@@ -48,20 +48,20 @@ class Wanted:
     subagents: bool = False
 
 
-def said_in(exchange: Exchange, asked: Wanted) -> Iterator[Said]:
+def items_of(exchange: Exchange, asked: Wanted) -> Iterator[ConversationItem]:
     """The items of one exchange."""
     if exchange.said is not None:
-        yield Said("prompt", exchange.said.at, exchange.said.text)
+        yield ConversationItem("prompt", exchange.said.at, exchange.said.text)
     yield from _of(exchange.items, asked, 0)
 
 
-def _of(items: Sequence[Item], asked: Wanted, depth: int) -> Iterator[Said]:
+def _of(items: Sequence[Item], asked: Wanted, depth: int) -> Iterator[ConversationItem]:
     for item in items:
         if isinstance(item, Words):
-            yield Said(item.kind, item.turn.at, item.turn.text, depth)
+            yield ConversationItem(item.kind, item.turn.at, item.turn.text, depth)
         elif isinstance(item, Thought):
             if asked.thinking:
-                yield Said("thought", item.at, item.text, depth)
+                yield ConversationItem("thought", item.at, item.text, depth)
         elif isinstance(item, Stray):
             if asked.subagents:
                 yield from _of(item.items, asked, depth + 1)
@@ -72,12 +72,12 @@ def _of(items: Sequence[Item], asked: Wanted, depth: int) -> Iterator[Said]:
                     yield from _of(step.inner, asked, depth + 1)
 
 
-def _call(call: Call, asked: Wanted, depth: int) -> Said:
+def _call(call: Call, asked: Wanted, depth: int) -> ConversationItem:
     told = line_of(call.tool, call.asked, asked.folder)
     how = {None: "no answer yet", "ok": ""}.get(call.outcome, call.outcome or "")
     line = "  ".join(filter(None, (told.text, told.aside, how)))
     given, answer = _details(call, asked.files) if asked.files else ("", "")
-    return Said(
+    return ConversationItem(
         "tool", call.at, "", depth, told.name, line, call.outcome, call.seconds, given, answer
     )
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from claude_headspace.sessions.known import Sessions
+from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.store.sessions import SessionRows, StoredSession
 
 SESSION = UUID("11111111-2222-4333-8444-555555555555")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from claude_headspace.forwarding.kinds import KINDS, Kind
-from claude_headspace.forwarding.near import Due, NewRows
+from claude_headspace.forwarding.local_log import Due, NewRows
+from claude_headspace.forwarding.pushed_tables import TABLES, PushedTable
 from claude_headspace.store.connection import Database
 from claude_headspace.store.precondition import Precondition
 from claude_headspace.store.writer import NOTIFICATION
@@ -55,7 +55,7 @@ _CURSOR = (
 )
 
 
-class Far:
+class CentralLog:
     """Writes over one connection, as long as it lasts."""
 
     def __init__(self, database: Database, origin: str) -> None:
@@ -95,63 +95,63 @@ class Far:
         self.pages += 1
 
     def _statements(self, due: Sequence[Due]) -> Iterator[str]:
-        for kind in KINDS:
-            if rows := [each.row for each in due if each.kind == kind.table and each.row]:
-                for statement in self._writing(kind):
+        for table in TABLES:
+            if rows := [each.row for each in due if each.table == table.name and each.row]:
+                for statement in self._writing(table):
                     yield self._mogrified(statement, rows)
-        for kind in reversed(KINDS):
+        for table in reversed(TABLES):
             gone = [
-                each.key for each in due if each.kind == kind.table and each.key and not each.row
+                each.key for each in due if each.table == table.name and each.key and not each.row
             ]
             if gone:
-                yield self._mogrified(_deleting(kind), gone)
+                yield self._mogrified(_deleting(table), gone)
 
     def _mogrified(self, statement: str, rows: Sequence[str]) -> str:
         values: dict[str, Any] = {"origin": self._origin, "rows": f"[{','.join(rows)}]"}
         return self._database.mogrify(statement, values)
 
-    def _writing(self, kind: Kind) -> Iterator[str]:
+    def _writing(self, table: PushedTable) -> Iterator[str]:
         columns = [
-            name for name in self._columns[kind.table]
-            if (name != "id" or "id" in kind.key) and name not in ("command_id", "turn_id")
+            name for name in self._columns[table.name]
+            if (name != "id" or "id" in table.key) and name not in ("command_id", "turn_id")
         ]  # fmt: skip
-        given = _GIVEN.format(table=kind.table)
-        possible = [f"{_value(kind, name, 'r.')} IS NOT NULL" for name in kind.needs] or ["true"]
-        key = kind.names()
-        if kind.table == "events" and self._partitioned:
-            source = _value(kind, "source_id", "r.")
+        given = _GIVEN.format(table=table.name)
+        possible = [f"{_value(table, name, 'r.')} IS NOT NULL" for name in table.needs] or ["true"]
+        key = table.names()
+        if table.name == "events" and self._partitioned:
+            source = _value(table, "source_id", "r.")
             yield _MOVE.format(given=given, same=_OTHERWISE, source=source)
             possible.append(f"NOT EXISTS (SELECT FROM events old WHERE {_OTHERWISE})")
             key += ", timestamp"
         write = _WRITE.format(
-            table=kind.table,
+            table=table.name,
             columns=", ".join(columns),
-            values=", ".join(_value(kind, name, "r.") for name in columns),
+            values=", ".join(_value(table, name, "r.") for name in columns),
             possible=" AND ".join(possible),
             key=key,
             excluded=", ".join(f"excluded.{name}" for name in columns),
             # If two machines have a session, each event stays as it was first written.
             where=" WHERE old.source_id IS NOT DISTINCT FROM excluded.source_id"
-            if kind.table == "events"
+            if table.name == "events"
             else "",
         )
-        if kind.numbers is None:
+        if table.numbers is None:
             yield f"WITH given AS ({given}) {write}"
             return
-        if kind.numbers == "sources":
-            yield _RENAME.format(table=kind.table, given=given)
-        yield _NUMBER.format(given=given, write=write, kind=kind.numbers, key=kind.names())
+        if table.numbers == "sources":
+            yield _RENAME.format(table=table.name, given=given)
+        yield _NUMBER.format(given=given, write=write, kind=table.numbers, key=table.names())
 
 
-def _value(kind: Kind, name: str, prefix: str) -> str:
-    refers = kind.refers.get(name)
+def _value(table: PushedTable, name: str, prefix: str) -> str:
+    refers = table.refers.get(name)
     return _ID.format(kind=refers, value=prefix + name) if refers else prefix + name
 
 
-def _deleting(kind: Kind) -> str:
+def _deleting(table: PushedTable) -> str:
     return _DELETE.format(
-        table=kind.table,
-        given=_GIVEN.format(table=kind.table),
-        names=kind.names("t."),
-        values=", ".join(_value(kind, name, "r.") for name in kind.key),
+        table=table.name,
+        given=_GIVEN.format(table=table.name),
+        names=table.names("t."),
+        values=", ".join(_value(table, name, "r.") for name in table.key),
     )

@@ -37,7 +37,7 @@ FROM (SELECT *, extract(epoch FROM at - lag(at) OVER (PARTITION BY agent ORDER B
 
 
 @dataclass(frozen=True, slots=True)
-class Worked:
+class DailyWork:
     """One session on one local day; `seconds` excludes longer pauses."""
 
     day: date
@@ -49,14 +49,14 @@ class Worked:
     tokens_out: int = 0
     seconds: float = 0.0
 
-    def __add__(self, other: Worked) -> Worked:
+    def __add__(self, other: DailyWork) -> DailyWork:
         """The sum of both."""
         names = ("turns", "prompts", "calls", "failed", "tokens_out", "seconds")
         sums = (getattr(self, name) + getattr(other, name) for name in names)
-        return Worked(self.day, self.agent_id, *sums)
+        return DailyWork(self.day, self.agent_id, *sums)
 
 
-def worked_between(reader: Reader, since: datetime, until: datetime) -> list[Worked]:
+def work_between(reader: Reader, since: datetime, until: datetime) -> list[DailyWork]:
     """The work between two moments."""
     edges = days_between(since, until)
     asked = {
@@ -64,4 +64,4 @@ def worked_between(reader: Reader, since: datetime, until: datetime) -> list[Wor
         "pause": PAUSE_SECONDS,
     }  # fmt: skip
     statement = _WORKED.format(day=DAY_OF.format(at="at"), moments=_TURNS + _WORK)
-    return reader.fetch(Worked, statement, asked)
+    return reader.fetch(DailyWork, statement, asked)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from claude_headspace.errors import CursorAhead
-from claude_headspace.forwarding.kinds import EVENTS, KINDS, PARENTS, Kind
+from claude_headspace.forwarding.pushed_tables import EVENTS, PARENTS, TABLES, PushedTable
 from claude_headspace.store.connection import Database
-from claude_headspace.store.follow import FLUSH, Follower
+from claude_headspace.store.follow import Follower
 
 PAGE_ROWS = 1000
 PAGE_BYTES = 2_000_000
@@ -52,7 +52,7 @@ _CUT = (
 class Due(NamedTuple):
     """A row as JSON, or None if it is gone; without a key it is a new event."""
 
-    kind: str
+    table: str
     seq: int
     key: str | None
     row: str | None
@@ -66,7 +66,7 @@ class NewRows:
     reached: int
 
 
-class Near:
+class LocalLog:
     """Reads rows that are due, and records those that have arrived."""
 
     def __init__(self, database: Database, origin: str) -> None:
@@ -92,9 +92,9 @@ class Near:
         self._follow(event_id)
 
     def _all_due(self, event_id: int) -> None:
-        for kind in KINDS:
-            which = f"id <= {event_id}" if kind is EVENTS else "true"
-            self._database.execute(_ALL.format(table=kind.table, key=_pairs(kind), which=which))
+        for table in TABLES:
+            which = f"id <= {event_id}" if table is EVENTS else "true"
+            self._database.execute(_ALL.format(table=table.name, key=_pairs(table), which=which))
 
     def _follow(self, event_id: int) -> None:
         # It only finds out how far ids are final.
@@ -111,7 +111,7 @@ class Near:
         found = [Due(*row) for row in self._database.execute(_PAGE, asked)]
         new = [due.seq for due in found if due.key is None]
         if found:
-            self._database.execute_durably(FLUSH)
+            self._database.flush()
         return NewRows(found, new[-1] if new else self.event_id)
 
     def _horizon(self) -> int:
@@ -143,8 +143,8 @@ class Near:
             self._follower.wait(seconds)
 
 
-def _pairs(kind: Kind) -> str:
-    return ", ".join(f"'{name}', {name}" for name in kind.key)
+def _pairs(table: PushedTable) -> str:
+    return ", ".join(f"'{name}', {name}" for name in table.key)
 
 
 def _functions() -> Iterator[str]:
@@ -153,29 +153,29 @@ def _functions() -> Iterator[str]:
 
 
 def _triggers() -> Iterator[str]:
-    for kind in KINDS:
-        key = "'" + _pairs(kind).replace("'", "''") + "'"
+    for table in TABLES:
+        key = "'" + _pairs(table).replace("'", "''") + "'"
         for event in ("insert", "update", "delete"):
-            if kind is EVENTS and event == "insert":
+            if table is EVENTS and event == "insert":
                 continue
             rows, function = ("old", "deletions") if event == "delete" else ("new", "changes")
             yield _TRIGGER.format(
-                event=event, table=kind.table, rows=rows, function=f"forwards_{function}", key=key
+                event=event, table=table.name, rows=rows, function=f"forwards_{function}", key=key
             )
 
 
 def _page() -> str:
-    def due(place: int, kind: Kind) -> str:
-        values = ", ".join(f"(d.key ->> '{name}')::{of}" for name, of in kind.key.items())
+    def due(place: int, table: PushedTable) -> str:
+        values = ", ".join(f"(d.key ->> '{name}')::{of}" for name, of in table.key.items())
         # New events are found by their ids.
-        which = " WHERE t.id IS NULL OR t.id <= %(event_id)s" if kind is EVENTS else ""
-        names = kind.names("t.")
+        which = " WHERE t.id IS NULL OR t.id <= %(event_id)s" if table is EVENTS else ""
+        names = table.names("t.")
         return _DUE.format(
-            place=place, table=kind.table, page=kind.page, names=names, values=values, which=which
+            place=place, table=table.name, page=table.page, names=names, values=values, which=which
         )
 
     new = _NEW.format(place=len(PARENTS), page=EVENTS.page)
-    rows = [due(place + (place >= len(PARENTS)), kind) for place, kind in enumerate(KINDS)]
+    rows = [due(place + (place >= len(PARENTS)), table) for place, table in enumerate(TABLES)]
     return _CUT.format(rows=" UNION ALL ".join([*rows, new]))
 
 

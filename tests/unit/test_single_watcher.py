@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.errors import AlreadyRunning
-from claude_headspace.supervision.orphan import LOCK_NAME, die_with_parent, only_watcher
+from claude_headspace.supervision.single_watcher import LOCK_NAME, die_with_parent, only_watcher
 
 
 def test_only_one_holds_the_lock(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_only_one_holds_the_lock(tmp_path: Path) -> None:
 def test_the_lock_goes_with_its_process_and_not_to_its_children(tmp_path: Path) -> None:
     script = (
         "import subprocess, sys, os, signal; from pathlib import Path;"
-        "from claude_headspace.supervision.orphan import only_watcher;"
+        "from claude_headspace.supervision.single_watcher import only_watcher;"
         f"held = only_watcher(Path({str(tmp_path)!r})); held.__enter__();"
         "subprocess.Popen(['sleep', '5'], close_fds=False); os.kill(os.getpid(), signal.SIGKILL)"
     )

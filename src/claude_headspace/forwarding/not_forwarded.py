@@ -8,7 +8,7 @@ from claude_headspace.address import LogUrl, libpq_url
 from claude_headspace.config import Config
 from claude_headspace.embedded.location import log_url
 from claude_headspace.errors import DatabaseError
-from claude_headspace.health.words import counted
+from claude_headspace.health.units import counted
 from claude_headspace.store.connection import Database
 from claude_headspace.store.patience import Patience
 
@@ -26,25 +26,25 @@ def central_url(config: Config) -> LogUrl:
     return log_url(config, libpq_url(config.forward.url or ""))
 
 
-def not_forwarded(config: Config, near: Database, ends: float) -> Iterator[str]:
+def not_forwarded(config: Config, local: Database, ends: float) -> Iterator[str]:
     """Compares both logs; no answer is waited for after `ends` (monotonic clock)."""
     if config.forward.url is None:
         return
-    far = Database(
+    central = Database(
         lambda: central_url(config),
         application_name=APPLICATION_NAME,
         patience=Patience(end=lambda: ends),
     )
     try:
-        rows = far.execute(_THERE, (config.state.machine,))
+        rows = central.execute(_THERE, (config.state.machine,))
     except DatabaseError as error:
         yield f"the central log cannot be asked: {error}"
         return
     finally:
-        far.close()
-    due, last, pages = near.execute(_HERE, (config.state.machine,))[0]
+        central.close()
+    due, last, pages = local.execute(_HERE, (config.state.machine,))[0]
     reached, written = rows[0] if rows else (0, None)
     if last > reached:
-        due += near.execute(_NEW, (reached,))[0][0]
+        due += local.execute(_NEW, (reached,))[0][0]
     if due or written is None or written != pages:
-        yield f"{counted(due, 'row')} are not in the central log"
+        yield f"{counted(due, 'row')} not yet in the central log"

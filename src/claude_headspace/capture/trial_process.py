@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from claude_headspace.capture.in_flight import InFlight
-from claude_headspace.supervision.orphan import kill_with_parent
+from claude_headspace.supervision.single_watcher import kill_with_parent
 from claude_headspace.transcripts.lines import Line
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Trial:
                 self._beat()
         except BaseException:
             os.kill(child, signal.SIGKILL)
-            self._in_flight.put_down()
+            self._in_flight.clear()
             raise
         finally:
             os.close(ended)

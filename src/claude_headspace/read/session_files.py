@@ -46,7 +46,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SessionFiles:
     """The files of a session, with sums; `facts`: branch and client, by its newest line."""
 
     sources: tuple[Source, ...]
@@ -73,14 +73,14 @@ class Kept:
         return bool(self.sources) and self.sources[0].gone
 
 
-def kept_of(reader: Reader, session: str) -> Kept:
+def files_of(reader: Reader, session: str) -> SessionFiles:
     """The files of a session."""
     sources = tuple(
         replace(source, on_disk=_size(source.path) if source.machine == reader.machine else None)
         for source in reader.fetch(Source, _SOURCES, [session])
     )
     main = sources[0] if sources and sources[0].on_disk else None
-    return Kept(sources, _facts(main.path, main.read_bytes) if main else {})
+    return SessionFiles(sources, _facts(main.path, main.read_bytes) if main else {})
 
 
 _MAIN_FILES = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from itertools import islice
 
 HOT_SECONDS = 600.0
@@ -18,14 +17,13 @@ WARM_SHARE = 50
 class Recent:
     """Paths with the time of their last write, in epoch seconds."""
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self._hot: OrderedDict[str, float] = OrderedDict()
         self._warm: OrderedDict[str, float] = OrderedDict()
 
     def note(self, path: str, when: float | None = None) -> None:
         """Record a write to a path, now or earlier."""
-        now = self._now()
+        now = time.time()
         when = now if when is None else min(when, now)
         if now - when > WARM_SECONDS or when <= max(
             self._hot.get(path, 0), self._warm.get(path, 0)
@@ -53,7 +51,7 @@ class Recent:
 
     def take(self) -> list[str]:
         """The files to check this time."""
-        now = self._now()
+        now = time.time()
         for path, when in [(p, w) for p, w in self._hot.items() if now - w > HOT_SECONDS]:
             del self._hot[path]
             self._warm[path] = when

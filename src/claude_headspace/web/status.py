@@ -11,7 +11,7 @@ from claude_headspace.read.hosts import HostQuestion, list_hosts
 from claude_headspace.web.frame import LAST_LINE, frame, health_strip, page
 from claude_headspace.web.strip import strip_of
 
-view = Blueprint("state", __name__)
+view = Blueprint("status", __name__)
 # The shortest time between two queries for all open pages.
 PULSE_SECONDS = 0.4
 _pulse: list[Any] = [0.0, ""]

@@ -19,7 +19,7 @@ from claude_headspace.store.connection import Database
 logger = logging.getLogger(__name__)
 
 
-def take_back_lost(
+def restore_lost(
     done: DoneFiles, database: Database, source: Callable[[], StoredSource], arrived: Path
 ) -> None:
     """Move files that were consumed after the last surviving event back to the waiting ones.

@@ -1,0 +1,26 @@
+"""The documents that guide through the code name files that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "claude_headspace"
+PLACE = re.compile(r"`([a-z_]+/[a-z_/]*(?:\.py|\.md)?)`|^[ │├└─]*([a-z_]+/[a-z_]+) ", re.MULTILINE)
+# Folders of an installation, not of the code.
+_OF_AN_INSTALLATION = "inbox/done/"
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "sources.md", "decisions.md"])
+def test_each_place_that_is_named_exists(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    named = {one or other for one, other in PLACE.findall(text)} - {_OF_AN_INSTALLATION}
+    assert named
+    assert [place for place in sorted(named) if not _exists(place)] == []
+
+
+def _exists(place: str) -> bool:
+    return any(path.exists() for path in (ROOT / place, PACKAGE / place, PACKAGE / f"{place}.py"))
