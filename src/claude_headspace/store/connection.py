@@ -29,6 +29,7 @@ _DURABLY = "SELECT set_config('synchronous_commit', 'on', true); "
 _FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace', '')"
 
 Row = tuple[Any, ...]
+Values = Sequence[Any] | Mapping[str, Any]
 # Called while waiting for an answer, until it returns False.
 Meanwhile = Callable[[], bool]
 Answered = Callable[[list[Row]], object]
@@ -141,10 +142,7 @@ class Database:
                 opened.connection.close()
 
     def execute(
-        self,
-        statement: str,
-        values: Sequence[Any] | Mapping[str, Any] = (),
-        meanwhile: Meanwhile | None = None,
+        self, statement: str, values: Values = (), meanwhile: Meanwhile | None = None
     ) -> list[Row]:
         """Run one statement, or several without values as one transaction; rows of the last.
 
@@ -154,7 +152,7 @@ class Database:
         """
         return self._answer(self._send(statement, values), meanwhile)
 
-    def _send(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> Any:
+    def _send(self, statement: str, values: Values) -> Any:
         self._be_connected()
         self.settle()
         self._require_own_if_due()
@@ -196,9 +194,7 @@ class Database:
             raise CommitRefused(str(error)) from error
         answered(rows)
 
-    def execute_later(
-        self, statement: str, values: Sequence[Any] = (), answered: Answered = len
-    ) -> None:
+    def execute_later(self, statement: str, values: Values = (), answered: Answered = len) -> None:
         """Like `execute`, without waiting: `settle` calls `answered` with the rows."""
         self._sent = self._send(statement, values), answered
 
@@ -228,7 +224,7 @@ class Database:
         """Put everything that was committed before on disk."""
         self.execute_durably(_FLUSH)
 
-    def mogrify(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> str:
+    def mogrify(self, statement: str, values: Values) -> str:
         """The statement with its values in place, to be joined with others."""
         self._be_connected()
         with self._closed_by_errors():
