@@ -153,7 +153,7 @@ def test_a_later_commit_is_answered_before_anything_else(
     assert told == []
     checkpoints.commit(read_to(first, 20), later=lambda: told.append(20))
     assert told == [10]
-    database.settle()
+    database.finish_writes()
     assert (told, offset(log)) == ([10, 20], 20)
 
 
@@ -165,12 +165,12 @@ def test_a_later_commit_fails_when_it_is_answered(
     log.rows("UPDATE checkpoints SET checksum = 1")
     checkpoints.commit(read_to(source, 20), later=lambda: told.append(20))
     with pytest.raises(DatabaseUnavailable, match="was changed"):
-        database.settle()
+        database.finish_writes()
     checkpoints.commit(source, statements=["SELECT 1 / 0"], later=lambda: told.append(20))
     with pytest.raises(CommitRefused, match="division by zero"):
         database.execute("SELECT 2")
     assert database.execute("SELECT 2") == [(2,)]
     checkpoints.commit(source, statements=["SELECT 3"], later=lambda: told.append(20))
     database.close()
-    database.settle()
+    database.finish_writes()
     assert told == []

@@ -81,7 +81,7 @@ class NextPiece:
                 source = after
             return False
         finally:
-            self._pieces.settle()
+            self._pieces.finish_writes()
 
     def _fail(self, path: str, reason: str) -> bool:
         if self.failed.get(path) != reason:

@@ -148,7 +148,7 @@ class Pieces:
         redacted: bool = False,
         how: How = "now",
     ) -> bool:
-        """Archive the bytes that follow a generation's checkpoint; for `later`, see `settle`.
+        """Archive the bytes that follow a generation's checkpoint; for `later`, see `finish_writes`.
 
         False, with nothing changed, if the archive is not where `to` says.
         """
@@ -166,9 +166,9 @@ class Pieces:
         run = self._database.execute_durably if how == "durably" else self._database.execute
         return bool(run(statement, values))
 
-    def settle(self) -> None:
+    def finish_writes(self) -> None:
         """Wait until everything is stored. Raises CommitRefused."""
-        self._database.settle()
+        self._database.finish_writes()
 
     def rewritten(self, source: Archived) -> int:
         """Count a transcript as rewritten, unnoticed by capture; returns the generation."""

@@ -79,13 +79,13 @@ class Capture:
     def step(self, source: ActiveSource, *, later: bool = False) -> CaptureStep:
         """Capture the next lines of a source.
 
-        With `later`, their checkpoint may still be on its way to Postgres, until `settle` returns.
+        With `later`, their checkpoint may still be on its way to Postgres, until `finish_writes` returns.
         """
         return self._advance(source, self._ahead.segment, later=later)
 
-    def settle(self) -> None:
+    def finish_writes(self) -> None:
         """Wait until the checkpoint of the last step is committed; raises like the step."""
-        self.log.database.settle()
+        self.log.database.finish_writes()
 
     def step_unfinished(self, source: ActiveSource) -> CaptureStep:
         """Capture the last line without its newline, if it is complete."""

@@ -163,7 +163,7 @@ class Checkpoints:
     ) -> StoredSource:
         """Commit a source's checkpoint with its dead letters and other statements.
 
-        With `later`, this does not wait: the database's `settle` does, and then calls it.
+        With `later`, this does not wait: the database's `finish_writes` does, and then calls it.
         """
         p = source.checkpoint
         values = {

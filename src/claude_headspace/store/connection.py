@@ -154,7 +154,7 @@ class Database:
 
     def _send(self, statement: str, values: Values) -> Any:
         self._be_connected()
-        self.settle()
+        self.finish_writes()
         self._require_own_if_due()
         with self._closed_by_errors():
             cursor = self._connection.cursor()
@@ -180,7 +180,7 @@ class Database:
             self.close()
             raise
 
-    def settle(self, meanwhile: Meanwhile | None = None) -> None:
+    def finish_writes(self, meanwhile: Meanwhile | None = None) -> None:
         """Wait for the answer to `execute_later`, if one is due; every request does this first.
 
         Raises CommitRefused or DatabaseUnavailable.
@@ -195,7 +195,7 @@ class Database:
         answered(rows)
 
     def execute_later(self, statement: str, values: Values = (), answered: Answered = len) -> None:
-        """Like `execute`, without waiting: `settle` calls `answered` with the rows."""
+        """Like `execute`, without waiting: `finish_writes` calls `answered` with the rows."""
         self._sent = self._send(statement, values), answered
 
     def store(
@@ -235,7 +235,7 @@ class Database:
         """Channels notified since the last call, without waiting."""
         if self._connection is None:
             return []
-        self.settle()
+        self.finish_writes()
         self._require_own_if_due()
         with self._closed_by_errors():
             self._connection.poll()

@@ -90,7 +90,7 @@ class Reading:
                 if not step.more or time.monotonic() >= end or self.is_called():
                     return step
         finally:
-            self.capture.settle()
+            self.capture.finish_writes()
 
     def read_detached(self) -> None:
         """Read a replaced file to its end, before the file that replaced it."""
