@@ -18,6 +18,14 @@ NAME_FILE = "host"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
+def boot_id() -> str:
+    """The id of this boot of the machine; empty if the system has none."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """The place of a watcher: the boot of its system, and its state directory."""
@@ -32,10 +40,7 @@ class Place:
     def here(cls, state: Path) -> Place:
         """The place of this process; the state directory must exist."""
         stat = state.stat()
-        boot = ""
-        with suppress(OSError):
-            boot = _BOOT_ID.read_text("ascii").strip()
-        return cls(socket.gethostname(), boot, str(state), stat.st_dev, stat.st_ino)
+        return cls(socket.gethostname(), boot_id(), str(state), stat.st_dev, stat.st_ino)
 
     def is_apart_from(self, other: Place) -> bool:
         """Whether they are certainly two directories, not one seen twice or after a new boot."""

@@ -64,7 +64,7 @@ class Quarantine(Generic[Name]):
         """Remove a name that works again or no longer exists."""
         self._held.pop(name, None)
 
-    def keep(self, names: Collection[Name]) -> None:
+    def keep_only(self, names: Collection[Name]) -> None:
         """Remove all other names."""
         for name in set(self._held).difference(names):
             del self._held[name]

@@ -24,3 +24,26 @@ def test_each_place_that_is_named_exists(page: str) -> None:
 
 def _exists(place: str) -> bool:
     return any(path.exists() for path in (ROOT / place, PACKAGE / place, PACKAGE / f"{place}.py"))
+
+
+# Words of earlier versions; docs/glossary.md says what replaced them.
+RETIRED = re.compile(
+    r"\b(settled?|settling|footings?|agenda|intake|arrivals|vitals|salvaged?|portions?|lookouts?"
+    r"|stands|stood|in hand|left alone)\b",
+    re.IGNORECASE,
+)
+_READ = (".py", ".md", ".html", ".js", ".yaml", ".sh")
+_FROZEN = ("CHANGELOG.md", "docs/glossary.md", "migrations/sql/", "tests/unit/test_architecture.py")
+
+
+def test_nothing_says_words_of_earlier_versions() -> None:
+    folders = (ROOT / "src", ROOT / "tests", ROOT / "docs", ROOT / "deploy")
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in _READ]
+    files += ROOT.glob("*.md")
+    said = {
+        str(path.relative_to(ROOT)): found.group()
+        for path in files
+        if not any(name in path.as_posix() for name in _FROZEN)
+        and (found := RETIRED.search(path.read_text("utf-8")))
+    }
+    assert said == {}

@@ -319,13 +319,13 @@ def test_nothing_runs_and_everything_is_said(
 ) -> None:
     callback = doctor.callback
     assert callback is not None
-    assert callback(whole=True) == 2
+    assert callback(in_json=True) == 2
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {"python", "transcripts", "programs", "database", "service"} <= {
         each["check"] for each in told
     }
-    assert callback(whole=False) == 2
+    assert callback(in_json=False) == 2
     assert "to do: `claude-headspace up`" in capsys.readouterr().out
     monkeypatch.setattr("claude_headspace.cli.doctor.terminal_width", lambda: 40)
-    callback(whole=False)
+    callback(in_json=False)
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 40

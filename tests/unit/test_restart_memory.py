@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.supervision.restart_memory import RestartMemory, boot_id
+from claude_headspace.machine import boot_id
+from claude_headspace.supervision.restart_memory import RestartMemory
 
 
 def memory(path: Path, clock: float, wall: float, boot: str) -> RestartMemory:

@@ -131,8 +131,8 @@ def limit(default: int | str = 50) -> Declare:
 
 
 def json_output(shape: str) -> Declare:
-    """`--json`, which the function receives as `whole`."""
-    return click.option("--json", "whole", is_flag=True, help=f"print {shape}")
+    """`--json`, which the function receives as `in_json`."""
+    return click.option("--json", "in_json", is_flag=True, help=f"print {shape}")
 
 
 def session_argument() -> Declare:

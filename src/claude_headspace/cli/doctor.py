@@ -10,7 +10,7 @@ _INDENT = 26
 
 @command("doctor", "claude-headspace doctor")
 @json_output("one JSON object per finding: check, level, told, remedy")
-def doctor(*, whole: bool) -> int:
+def doctor(*, in_json: bool) -> int:
     """Check the installation, Claude Code and the running programs, and say what to fix.
 
     Each check reports ok, warning or broken. Exit status: 0 all well, 1 warnings, 2 something is
@@ -22,7 +22,7 @@ def doctor(*, whole: bool) -> int:
     from claude_headspace.doctor.gather import gather
 
     found = list(examine(gather()))
-    if whole:
+    if in_json:
         for check, finding in found:
             print(as_json({"check": check, **asdict(finding)}))
     else:

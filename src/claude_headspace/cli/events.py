@@ -55,7 +55,7 @@ _JSON_FIELDS = (
 @limit()
 @flag("--follow", "keep running and show new events")
 @json_output(JSON_LINES)
-def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> int:
+def events(limit: int | None, *, follow: bool, in_json: bool, **wanted: Any) -> int:
     """Show events, newest last.
 
     Events of one session are in the order of the log, others in order of time. Times are in this
@@ -64,10 +64,10 @@ def events(limit: int | None, *, follow: bool, whole: bool, **wanted: Any) -> in
     from claude_headspace.store.queries import newest_events
 
     config = configured()
-    show = _EventPrinter(whole=whole)
+    show = _EventPrinter(in_json=in_json)
     with open_log(config) as connection:
         chosen = _filter(config, connection, **wanted)
-        if not whole:
+        if not in_json:
             print_lines(zone_told())
         live = LiveEvents(config, chosen, show) if follow else None
         connection.commit()  # an older snapshot may lack the newest events
@@ -125,11 +125,11 @@ def _require_known(connection: Connection, event_type: str) -> None:
 class _EventPrinter:
     """Prints one event at a time."""
 
-    def __init__(self, *, whole: bool) -> None:
-        self._whole = whole
+    def __init__(self, *, in_json: bool) -> None:
+        self._in_json = in_json
 
     def __call__(self, event: Mapping[Any, Any]) -> None:
-        if self._whole:
+        if self._in_json:
             print(as_json({name: event[name] for name in _JSON_FIELDS}))
             return
         session = str(event["session_uuid"])

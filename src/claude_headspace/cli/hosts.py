@@ -18,7 +18,7 @@ _SHORT_ID = 8
 
 @command("hosts", "claude-headspace hosts")
 @json_output("one JSON object per line, with complete ids")
-def hosts(*, whole: bool) -> int:
+def hosts(*, in_json: bool) -> int:
     """Show the machines of the log, and how far each has read.
 
     A machine is alive while its watcher holds the lease. For the others, the figures are those of
@@ -32,7 +32,7 @@ def hosts(*, whole: bool) -> int:
     with open_reader(config) as reader:
         found = list(all_pages(list_hosts, reader, HostQuestion(), None))
     own = config.state.machine
-    if whole:
+    if in_json:
         for each in found:
             print(as_json({**asdict(each), "here": each.machine == own}))
         return 0

@@ -37,7 +37,7 @@ def rejected(context: click.Context, /, **wanted: Any) -> int:
     return 0 if context.invoked_subcommand else _show(**wanted)
 
 
-def _show(limit: int | None, host: str | None, *, everything: bool, whole: bool) -> int:
+def _show(limit: int | None, host: str | None, *, everything: bool, in_json: bool) -> int:
     from claude_headspace.read.selection import find_machines
     from claude_headspace.store.queries import newest_dead_letters
 
@@ -49,7 +49,7 @@ def _show(limit: int | None, host: str | None, *, everything: bool, whole: bool)
     page = newest_dead_letters(
         resolved_too=everything,
         limit=limit,
-        content_bytes=None if whole else SHOWN_CONTENT_BYTES,
+        content_bytes=None if in_json else SHOWN_CONTENT_BYTES,
         of=of,
     )
     with open_log(config) as connection:
@@ -57,11 +57,11 @@ def _show(limit: int | None, host: str | None, *, everything: bool, whole: bool)
         places = _Places(config)
         number = 0
         for number, row in enumerate(stream.execute(page).mappings(), 1):  # noqa: B007
-            if whole:
+            if in_json:
                 print(as_json(dict(row)))
             else:
                 _print_dead_letter(row, places)
-    if not whole and not number:
+    if not in_json and not number:
         print("Nothing was rejected.")
     return 0
 
@@ -112,7 +112,7 @@ def _print_dead_letter(row: Mapping[Any, Any], places: _Places) -> None:
 @click.argument("ids", metavar="ID", type=int, nargs=-1)
 @flag("--all", "all unresolved ones", "everything")
 @json_output("one JSON object per line")
-def retry(ids: tuple[int, ...], *, everything: bool, whole: bool) -> int:
+def retry(ids: tuple[int, ...], *, everything: bool, in_json: bool) -> int:
     """Try rejected lines and events again, after a fix.
 
     Those that are now accepted are marked as resolved. Exit status 1: some are still rejected.
@@ -121,7 +121,7 @@ def retry(ids: tuple[int, ...], *, everything: bool, whole: bool) -> int:
 
     if bool(ids) == everything:
         raise click.UsageError("give either IDs or --all")
-    return run_retry(configured(), None if everything else ids, as_json=whole)
+    return run_retry(configured(), None if everything else ids, as_json=in_json)
 
 
 @command("dismiss", "claude-headspace rejected dismiss 17 18", of=rejected)

@@ -32,7 +32,7 @@ _OF_MODELS = {"replies": number("replies")} | {title: number(n) for title, n in 
 
 @command("today", "claude-headspace today")
 @json_output("one JSON object per session")
-def today(*, whole: bool) -> int:
+def today(*, in_json: bool) -> int:
     """Show today's work: projects, sessions, time and tokens.
 
     Time runs from the first to the last event of a session, without pauses of more than ten
@@ -40,7 +40,7 @@ def today(*, whole: bool) -> int:
     """
     with open_reader(configured()) as reader:
         worked, known = _asked(reader, moment("today"))
-    if whole:
+    if in_json:
         for each in worked:
             print(as_json(_fields(each, known[each.agent_id])))
         return 0
@@ -78,7 +78,7 @@ def _together(worked: Sequence[DailyWork]) -> str:
     help="group by (default: day)",
 )  # fmt: skip
 @json_output("one JSON object per row")
-def report(since: datetime | None, by: str, *, whole: bool) -> int:
+def report(since: datetime | None, by: str, *, in_json: bool) -> int:
     """Show the work of the last seven days, or since a time, by day, project or model.
 
     Time runs from the first to the last event of a session in a day, without pauses of more than
@@ -87,9 +87,9 @@ def report(since: datetime | None, by: str, *, whole: bool) -> int:
     start = since or moment(str(date.today() - timedelta(days=6)))
     with open_reader(configured()) as reader:
         rows = _by_model(reader, start) if by == "model" else _by(by, reader, start)
-    if rows or whole:
+    if rows or in_json:
         columns = _OF_MODELS if by == "model" else _OF_WORK
-        print_figures("total", rows, by, columns, whole=whole)
+        print_figures("total", rows, by, columns, in_json=in_json)
     else:
         print("No work was recorded in that time.")
     return 0

@@ -49,7 +49,7 @@ BEHIND_SECONDS = 10
 @filters("session project host since until", "hits")
 @limit(100)
 @json_output(JSON_LINES)
-def search(limit: int | None, *, whole: bool, session: str | None, **asked: Any) -> int:
+def search(limit: int | None, *, in_json: bool, session: str | None, **asked: Any) -> int:
     """Search what was said. Hits are grouped by session, newest first.
 
     A hit contains all words. An argument of several words is a phrase, `begin*` matches longer
@@ -61,7 +61,7 @@ def search(limit: int | None, *, whole: bool, session: str | None, **asked: Any)
     with open_reader(configured()) as reader:
         chosen = find_session(reader, session).uuid if session else None
         hits = list(islice(_found(reader, limit, session=chosen, **asked), limit))
-        if whole:
+        if in_json:
             for hit in hits:
                 print(as_json(asdict(hit)))
         elif hits:

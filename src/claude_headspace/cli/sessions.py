@@ -55,7 +55,7 @@ _MORE = "SELECT session_uuid::text, iterm_pane_id, titles FROM agents WHERE id =
 @limit()
 @json_output(JSON_LINES)
 def sessions(
-    project: str | None, host: str | None, limit: int | None, *, open_only: bool, whole: bool,
+    project: str | None, host: str | None, limit: int | None, *, open_only: bool, in_json: bool,
     **period: Any,
 ) -> int:  # fmt: skip
     """Show sessions and their state, newest first.
@@ -74,7 +74,7 @@ def sessions(
             **period,
         )
         found = list(all_pages(list_sessions, reader, asked, limit))
-        if whole:
+        if in_json:
             _print_json(reader, found)
             return 0
         together = count_turns(reader, [each.id for each in found])

@@ -40,7 +40,7 @@ _COLOURS = {"prompt": "cyan", "answer": "green", "thought": "magenta", "declinin
 @flag("--thinking", "also show thinking, where the transcript has it")
 @flag("--markdown", "print Markdown")
 @json_output("one JSON object per turn or tool call")
-def show(session: str, *, tools: bool, thinking: bool, markdown: bool, whole: bool) -> int:
+def show(session: str, *, tools: bool, thinking: bool, markdown: bool, in_json: bool) -> int:
     """Show the conversation of a session.
 
     On a terminal the text is wrapped and shown in $PAGER. Each tool call is one line; --tools shows
@@ -49,7 +49,7 @@ def show(session: str, *, tools: bool, thinking: bool, markdown: bool, whole: bo
     with open_reader(configured()) as reader:
         found = known_session(reader, session)
         said = conversation(reader, found, tools=tools, thinking=thinking)
-        if whole:
+        if in_json:
             for each in said:
                 print(as_json(each.fields()))
         elif markdown:

@@ -34,7 +34,7 @@ def check_config() -> int:
 @command("restarts", "claude-headspace restarts --limit 5")
 @limit()
 @json_output("one JSON object per line")
-def restarts(limit: int | None, *, whole: bool) -> int:
+def restarts(limit: int | None, *, in_json: bool) -> int:
     """Show when and why the watcher was restarted.
 
     The history is stored on disk.
@@ -45,7 +45,7 @@ def restarts(limit: int | None, *, whole: bool) -> int:
 
     records = read_restarts(history_path(configured().state.directory))
     records = records if limit is None else records[len(records) - limit :] if limit else []
-    if whole:
+    if in_json:
         for record in records:
             print(as_json(asdict(record)))
     else:
@@ -56,7 +56,7 @@ def restarts(limit: int | None, *, whole: bool) -> int:
 @command("status", "claude-headspace status || echo 'Claude Headspace needs attention'")
 @flag("--exact", "count all events, even if that takes long")
 @json_output("one JSON object: the answer of /health, and what has been captured")
-def status(*, exact: bool, whole: bool) -> int:
+def status(*, exact: bool, in_json: bool) -> int:
     """Show health, and what has been captured.
 
     Exit status: 0 healthy, 1 degraded, 2 down. Works without Postgres and supervisord. The event
@@ -71,7 +71,7 @@ def status(*, exact: bool, whole: bool) -> int:
     config = configured()
     verdict = check_health(config)
     held, archive, problem = _captured(config, verdict, exactly=exact)
-    if whole:
+    if in_json:
         captured = asdict(held) if held else None
         kept = asdict(archive) if archive else None
         told = {"captured": captured, "archive": kept, "captured_problem": problem}

@@ -33,7 +33,7 @@ def _by(default: str) -> Declare:
 @_by("day")
 @filters("project host since", "tokens")
 @json_output("one JSON object per line")
-def usage(by: str, *, whole: bool, **chosen: Any) -> int:
+def usage(by: str, *, in_json: bool, **chosen: Any) -> int:
     """Show the tokens that models used, by day and model.
 
     Each reply counts once, even if several sessions contain it. Days are in this machine's time
@@ -49,7 +49,7 @@ def usage(by: str, *, whole: bool, **chosen: Any) -> int:
     }
     if prices:
         columns["cost"] = lambda row: "-" if row["cost"] is None else f"{row['cost']:,.2f}"
-    print_figures(by, rows, "model", columns, whole=whole)
+    print_figures(by, rows, "model", columns, in_json=in_json)
     return 0
 
 
@@ -57,7 +57,7 @@ def usage(by: str, *, whole: bool, **chosen: Any) -> int:
 @_by("total")
 @filters("project host since", "calls")
 @json_output("one JSON object per line")
-def tools(by: str, *, whole: bool, **chosen: Any) -> int:
+def tools(by: str, *, in_json: bool, **chosen: Any) -> int:
     """Show which tools were called, and how the calls ended.
 
     A call that a forked session repeats counts once. Days are in this machine's time zone.
@@ -67,7 +67,7 @@ def tools(by: str, *, whole: bool, **chosen: Any) -> int:
         **{name: number(name) for name in _ENDS},
         "seconds each": _seconds_each,
     }
-    print_figures(by, _asked("tool", by, **chosen), "tool", columns, whole=whole)
+    print_figures(by, _asked("tool", by, **chosen), "tool", columns, in_json=in_json)
     return 0
 
 
@@ -97,10 +97,10 @@ def print_figures(
     what: str,
     columns: Mapping[str, Callable[[Mapping[Any, Any]], str]],
     *,
-    whole: bool,
+    in_json: bool,
 ) -> None:
     """Print figures, aligned to the right, before the name of what they count."""
-    if whole:
+    if in_json:
         for row in rows:
             print(as_json(dict(row)))
         return

@@ -18,7 +18,7 @@ from claude_headspace.cli.terminal import print_lines, print_wrapped, table
 @flag("--yes", "repair without asking")
 @flag("--all", "also list complete sessions", "every")
 @json_output("one JSON object with every session")
-def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: bool) -> int:
+def verify(session: str | None, *, repair: bool, yes: bool, every: bool, in_json: bool) -> int:
     """Compare every transcript with the log, line by line.
 
     Reads the transcripts again. Exit status 0: the log is complete.
@@ -29,7 +29,7 @@ def verify(session: str | None, *, repair: bool, yes: bool, every: bool, whole: 
     config = configured()
     chosen = session_id(config, session) if session else None
     report = run_verify(config, chosen, repair=repair, yes=yes)
-    if whole:
+    if in_json:
         print_json(report, sys.stdout)
     else:
         rows = figures(report, everything=every)

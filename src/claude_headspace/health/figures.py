@@ -14,7 +14,7 @@ from claude_headspace.health.observation import (
     Unanswered,
 )
 from claude_headspace.health.status_file import StatusProblem, WatcherStatus
-from claude_headspace.health.units import local_time
+from claude_headspace.health.units import iso_time
 
 
 def checks(seen: Observation) -> dict[str, dict[str, Any]]:
@@ -50,12 +50,12 @@ def _figures(seen: Observation, status: WatcherStatus) -> dict[str, Any]:
         "reason": status.reason,
         "doing": status.doing,
         "status_pid": status.pid,
-        "last_heartbeat": local_time(status.beat_at),
+        "last_heartbeat": iso_time(status.beat_at),
         "heartbeat_age_seconds": round(max(0.0, seen.silence(status)), 3),
-        "last_write": local_time(status.last_write_at),
+        "last_write": iso_time(status.last_write_at),
         "written": status.written,
         "failed_writes": status.failed,
-        "failing_since": local_time(status.failing_since),
+        "failing_since": iso_time(status.failing_since),
         "last_error": status.last_error,
         "retries": status.retries,
         "rejected": status.rejected,
@@ -65,7 +65,7 @@ def _figures(seen: Observation, status: WatcherStatus) -> dict[str, Any]:
         "backlog_files": status.backlog_files,
         "committed_bytes": status.committed_bytes,
         "committed_lines": status.committed_lines,
-        "oldest_unread": local_time(status.oldest_unread_at),
+        "oldest_unread": iso_time(status.oldest_unread_at),
         "files": status.files,
         "sessions": status.sessions,
         "notifications": status.notifications,

@@ -13,7 +13,7 @@ from claude_headspace.health.observation import (
     Unanswered,
 )
 from claude_headspace.health.status_file import StatusProblem, WatcherStatus
-from claude_headspace.health.units import counted, format_bytes, local_time
+from claude_headspace.health.units import counted, format_bytes, iso_time
 
 LAG_SECONDS = 5.0
 BUSY_SECONDS = 2.0
@@ -115,7 +115,7 @@ def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
         yield f"the watcher is {status.state}{because}"
     if status.failing_since is not None:
         because = f": {status.last_error}" if status.last_error else ""
-        yield f"writes have been failing since {local_time(status.failing_since)}{because}"
+        yield f"writes have been failing since {iso_time(status.failing_since)}{because}"
     if status.trouble is not None:
         yield status.trouble
     if status.rejected:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 
-def local_time(epoch_seconds: float | None) -> str | None:
+def iso_time(epoch_seconds: float | None) -> str | None:
     """ISO 8601 in this machine's time zone."""
     if epoch_seconds is None:
         return None

@@ -12,7 +12,7 @@ from uuid import UUID
 from claude_headspace.errors import InboxError
 from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.messages import read_message
-from claude_headspace.inbox.queue import BATCH_FILES, ends, place
+from claude_headspace.inbox.queue import BATCH_FILES, ends, position_of
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.connection import Database
 
@@ -55,7 +55,7 @@ def _known(paths: Collection[Path], database: Database, source: StoredSource) ->
     for path in paths:
         with suppress(InboxError):
             keys[str(UUID(read_message(path).id))] = path
-    places = {place(path.name): path for path in paths}
+    positions = {position_of(path.name): path for path in paths}
     written = database.execute(
         "SELECT DISTINCT event_key::text FROM events WHERE event_key = ANY (%s::uuid[])",
         (list(keys),),
@@ -63,9 +63,9 @@ def _known(paths: Collection[Path], database: Database, source: StoredSource) ->
     rejected = database.execute(
         "SELECT DISTINCT source_offset FROM dead_letters"
         " WHERE source_id = %s AND source_offset = ANY (%s::bigint[])",
-        (source.id, list(places)),
+        (source.id, list(positions)),
     )
-    return {keys[row[0]] for row in written} | {places[row[0]] for row in rejected}
+    return {keys[row[0]] for row in written} | {positions[row[0]] for row in rejected}
 
 
 def _may_end_a_session(path: Path) -> bool:

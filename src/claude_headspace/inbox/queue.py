@@ -131,7 +131,7 @@ class InboxQueue:
             self._complaint = str(error)
             return
         self._complaint = None
-        self._quarantine.keep(self._paths)
+        self._quarantine.keep_only(self._paths)
 
     def _end_look(self) -> None:
         """Set when to look again: soon for waiting files, but other work gets most of the time."""
@@ -141,7 +141,7 @@ class InboxQueue:
 
     def _read(self, path: Path) -> InboxFile | None:
         """The message of a file; None if the file is gone or cannot be read now."""
-        offset = place(path.name)
+        offset = position_of(path.name)
         try:
             return InboxFile(path, offset, message=read_message(path))
         except InboxDamaged as error:
@@ -178,7 +178,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def place(name: str) -> int:
+def position_of(name: str) -> int:
     """The position of a file in the inbox: the time in its name, or a number of its own."""
     prefix = name.partition("-")[0]
     if prefix.isascii() and prefix.isdecimal() and len(prefix) <= _PLACE_DIGITS:

@@ -72,7 +72,7 @@ class SessionTimeouts:
         precondition = self._log.database.precondition()
         waiting = [session for session in self._quarantine if self._quarantine.holds(session)]
         silent = self._sessions.silent(self._now(), self._timeout, _BATCH, waiting)
-        self._quarantine.keep([*waiting, *silent])
+        self._quarantine.keep_only([*waiting, *silent])
         readable = [s for s in silent if not any(str(s) in path for path in unread)]
         if readable:
             self._end_apart(readable, precondition)
@@ -122,7 +122,7 @@ class SessionTimeouts:
         rewound: list[str] = []
         precondition = self._log.database.precondition()
         asked = self._sessions.registrations.waiting()
-        self._failed.keep([registration.session for registration in asked])
+        self._failed.keep_only([registration.session for registration in asked])
         for registration in asked:
             if self._failed.holds(registration.session):
                 continue

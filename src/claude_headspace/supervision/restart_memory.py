@@ -8,17 +8,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from claude_headspace.health.status_file import write_private
+from claude_headspace.machine import boot_id
 
 FILE_NAME = "guard.json"
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> str:
-    """The id of this boot of the machine; empty if the system has none."""
-    try:
-        return _BOOT_ID.read_text("ascii").strip()
-    except OSError:
-        return ""
 
 
 class RestartMemory:
