@@ -148,7 +148,7 @@ class Pieces:
         redacted: bool = False,
         how: How = "now",
     ) -> bool:
-        """Archive the bytes that follow a generation's checkpoint; for `later`, see `finish_writes`.
+        """Archive the bytes after a generation's checkpoint; `later`: see `finish_writes`.
 
         False, with nothing changed, if the archive is not where `to` says.
         """

@@ -79,7 +79,7 @@ class Capture:
     def step(self, source: ActiveSource, *, later: bool = False) -> CaptureStep:
         """Capture the next lines of a source.
 
-        With `later`, their checkpoint may still be on its way to Postgres, until `finish_writes` returns.
+        With `later`, their checkpoint is perhaps committed only when `finish_writes` returns.
         """
         return self._advance(source, self._ahead.segment, later=later)
 
