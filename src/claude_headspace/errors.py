@@ -48,6 +48,12 @@ class DatabaseRefused(DatabaseError):
         super().__init__(message)
 
 
+class CommitRefused(DatabaseError):
+    """Postgres refuses what was sent before; this says nothing about the next statement."""
+
+    exit_status = 65
+
+
 class SchemaMismatch(DatabaseUnavailable):
     """The database's schema is older or newer than this version of the program supports."""
 

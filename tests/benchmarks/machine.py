@@ -97,11 +97,14 @@ def children_of(pid: int) -> list[int]:
 
 
 def processor_seconds(pid: int) -> float | None:
-    """Processor time of all threads so far; None where the system does not tell it finely."""
+    """Processor time of all threads so far; None of an ended process, or where it is not told."""
     if sys.platform != "linux":
         return None
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+    try:
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 class Used:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,12 +12,17 @@ from uuid import UUID
 
 import pytest
 
+import lines
 from archived import SESSION, archived_bytes, assert_contiguous, missing_bytes
 from claude_headspace.archive import archiver as module
 from claude_headspace.archive import next_piece
 from claude_headspace.archive.archiver import Archiver
 from claude_headspace.archive.deferred import Deferred
+from claude_headspace.archive.pieces import PIECE_BYTES
+from claude_headspace.archive.restore import Restore
 from claude_headspace.machine import id_of_name
+from claude_headspace.read.connection import Reader
+from claude_headspace.read.selection import SessionNamed, find_session
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
 from claude_headspace.transcripts.checkpoint import Checkpoint
@@ -42,7 +48,8 @@ def archiver(database: Database, monkeypatch: pytest.MonkeyPatch) -> Archiver:
     monkeypatch.setattr(module, "DELAY_SECONDS", 0.0)
     return Archiver(
         database=database, machine=MACHINE, enabled=True, redactor=None, wanted=lambda _: True,
-        is_capturing=lambda: False, renumbered=nothing, announce=unannounced, beat=nothing, most=5,
+        is_capturing=lambda: False, is_called=lambda: False, renumbered=nothing,
+        announce=unannounced, beat=nothing, most=5,
     )  # fmt: skip
 
 
@@ -62,6 +69,43 @@ def steps_of(archiver: Archiver) -> int:
         archiver.step()
         steps += 1
     return steps
+
+
+def large_file(projects: Projects) -> Path:
+    path = projects.path(SESSION)
+    projects.append(path, random.Random(1).randbytes(7 * PIECE_BYTES // 2) + b"\n")
+    return path
+
+
+def test_one_step_archives_all_of_a_file_unless_something_else_calls(
+    archiver: Archiver, database: Database, projects: Projects, log: Log
+) -> None:
+    path = large_file(projects)
+    source = capture(Checkpoints(database, MACHINE), path)
+    steps_of(archiver)  # the first round, over nothing
+    for is_called, steps in ((True, 4), (False, 1)):
+        log.rows("TRUNCATE archive_pieces, archive_generations")
+        archiver._is_called = lambda: is_called  # noqa: B023
+        archiver.note(source, str(path))
+        for _ in range(steps):
+            assert missing_bytes(log, projects.root) != {}
+            archiver.step()
+        assert archived_bytes(log, str(path)) == path.read_bytes()
+        assert_contiguous(log)
+
+
+def test_while_lines_wait_only_late_files_are_archived_and_seldom(
+    archiver: Archiver, database: Database, projects: Projects, log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    path = large_file(projects)
+    archiver.note(capture(Checkpoints(database, MACHINE), path), str(path))
+    archiver.step_if_late()
+    assert log.value("SELECT count(*) FROM archive_pieces") == 0
+    monkeypatch.setattr(module, "LATE_SECONDS", 0.0)
+    archiver.step_if_late()
+    archiver.step_if_late()
+    assert log.value("SELECT count(*) FROM archive_pieces") == 1
 
 
 def test_what_finds_no_room_is_found_by_the_round(
@@ -106,3 +150,18 @@ def test_of_a_file_that_is_rewritten_all_the_time_the_last_versions_are_kept(
     assert log.rows(generations) == [(4,), (5,), (6,)]
     assert_contiguous(log)
     assert archived_bytes(log, str(path)) == b"5"
+
+
+def test_a_session_that_no_line_names_is_found_and_restored_by_the_name_of_its_file(
+    archiver: Archiver, database: Database, projects: Projects, tmp_path: Path
+) -> None:
+    path = projects.path(SESSION)
+    projects.append(path, lines.joined({"type": "summary", "summary": "Words"}))
+    archiver.note(capture(Checkpoints(database, MACHINE), path), str(path))
+    steps_of(archiver)
+    named = find_session(Reader(database), SESSION[:8])
+    assert named == SessionNamed(SESSION, None)
+    restore = Restore(database, [str(projects.root)], str(tmp_path / "to"), missing_only=False)
+    assert [each.fate for each in restore.run(UUID(named.uuid))] == ["restored"]
+    there = tmp_path / "to" / path.relative_to(projects.root)
+    assert there.read_bytes() == path.read_bytes()

@@ -218,6 +218,26 @@ def test_the_last_line_counts_without_its_newline_only_if_it_is_whole(
     assert desk.log.texts(session) == ["a", "b"]
 
 
+def test_after_a_later_checkpoint_that_failed_nothing_more_is_written(
+    desk: Desk, session: str
+) -> None:
+    path = desk.write(session, *(lines.user(session, f"{number}") for number in range(1000)))
+    (source,) = desk.sources.open(str(path))
+    desk.log.rows("UPDATE checkpoints SET checksum = 1")
+    assert desk.capture.step(source, later=True).more
+    written = len(desk.log.texts(session))
+    with pytest.raises(DatabaseUnavailable, match="was changed"):
+        desk.capture.step(source, later=True)
+    assert len(desk.log.texts(session)) == written < 1000
+    desk.log.rows("UPDATE checkpoints SET checksum = 0")
+    desk.forget()
+    (source,) = desk.sources.open(str(path))
+    while desk.capture.step(source, later=True).more:
+        assert desk.checkpoint(path)[0] < path.stat().st_size
+    assert desk.log.texts(session) == [f"{number}" for number in range(1000)]
+    assert desk.checkpoint(path)[0] == path.stat().st_size
+
+
 def three_read(desk: Desk, session: str) -> Path:
     """A file of three lines that were read; the next step finds its row in the database."""
     path = desk.write(session, *(lines.user(session, text) for text in "abc"))

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.errors import CommitRefused, DatabaseUnavailable
 from claude_headspace.events.event import Event
 from claude_headspace.machine import id_of_name
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
@@ -143,3 +143,34 @@ def test_no_event_over_another_connection_either(database: Database, log: Log) -
     with pytest.raises(DatabaseUnavailable, match="was lost"):
         writer.write_or_raise([event()], precondition)
     assert log.value("SELECT count(*) FROM events") == 1
+
+
+def test_a_later_commit_is_answered_before_anything_else(
+    checkpoints: Checkpoints, database: Database, log: Log
+) -> None:
+    told: list[int] = []
+    first = checkpoints.commit(read_to(checkpoints.create(PATH), 10), later=lambda: told.append(10))
+    assert told == []
+    checkpoints.commit(read_to(first, 20), later=lambda: told.append(20))
+    assert told == [10]
+    database.finish_writes()
+    assert (told, offset(log)) == ([10, 20], 20)
+
+
+def test_a_later_commit_fails_when_it_is_answered(
+    checkpoints: Checkpoints, database: Database, log: Log
+) -> None:
+    told: list[int] = []
+    source = checkpoints.create(PATH)
+    log.rows("UPDATE checkpoints SET checksum = 1")
+    checkpoints.commit(read_to(source, 20), later=lambda: told.append(20))
+    with pytest.raises(DatabaseUnavailable, match="was changed"):
+        database.finish_writes()
+    checkpoints.commit(source, statements=["SELECT 1 / 0"], later=lambda: told.append(20))
+    with pytest.raises(CommitRefused, match="division by zero"):
+        database.execute("SELECT 2")
+    assert database.execute("SELECT 2") == [(2,)]
+    checkpoints.commit(source, statements=["SELECT 3"], later=lambda: told.append(20))
+    database.close()
+    database.finish_writes()
+    assert told == []

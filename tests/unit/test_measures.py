@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from claude_headspace.capture.pipeline import CaptureStep
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.health.measures import LAG_BOUNDS, WRITE_BOUNDS, Histogram, Measures
 from claude_headspace.health.status_file import WatcherStatus, read_status, write_status
@@ -134,3 +135,11 @@ def test_measures_that_cannot_be_read_leave_the_rest(
     change: Callable[[dict[str, Any]], object],
 ) -> None:
     assert spoilt(change) == STATUS
+
+
+@pytest.mark.parametrize(("age", "live"), [(0.5, True), (60.0, False), (-1e6, True)])
+def test_lines_are_being_written_if_their_file_has_just_been(age: float, live: bool) -> None:
+    meter = Meter(now=lambda: 1e6)
+    assert not meter.is_capturing
+    meter.read(CaptureStep(1, 10, 0, False, 0, False), int((1e6 - age) * 1e9))
+    assert meter.is_capturing == live

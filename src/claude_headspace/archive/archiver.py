@@ -26,11 +26,13 @@ from claude_headspace.transcripts.tailer import Announce, SourceFile
 # How long after a write it is archived; the other files of the session follow later still.
 DELAY_SECONDS = 1.0
 FOLDER_DELAY_SECONDS = 10.0
-# After a step the archive pauses for this many times its duration, so that steps hardly delay
-# lines; less if something has waited for long.
+# While lines are being written, the archive pauses after a step for this many times its duration,
+# so that steps hardly delay lines; less if something has waited for long.
 REST_BESIDE_CAPTURE = 20.0
 REST_WHEN_LATE = 4.0
 LATE_SECONDS = 15.0
+# The longest step, while nobody else has anything to do.
+TURN_SECONDS = 0.2
 SLOW_SECONDS = 60.0
 
 
@@ -38,8 +40,9 @@ class Archiver:
     """Archives what capture has read; `step` does a little at a time.
 
     `wanted` says whether a session is to be archived; `is_capturing`, whether lines are being
-    written now. `renumbered` is called for a file that was rewritten without capture noticing. At
-    most `most` files that capture has read are remembered; the round finds the others.
+    written now; `is_called`, whether something else needs the loop. `renumbered` is called for a
+    file that was rewritten without capture noticing. At most `most` files that capture has read are
+    remembered; the round finds the others.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Archiver:
         redactor: Redactor | None,
         wanted: Callable[[UUID], bool],
         is_capturing: Callable[[], bool],
+        is_called: Callable[[], bool],
         renumbered: Callable[[], None],
         announce: Announce,
         beat: Callable[[], None],
@@ -60,12 +64,14 @@ class Archiver:
         self._enabled = enabled
         self._wanted = wanted
         self._is_capturing = is_capturing
+        self._is_called = is_called
+        self._goes_on_until = 0.0
         self._announce = announce
         self._beat = beat
         self._pieces = Pieces(database)
         self._next_piece = NextPiece(
-            self._pieces, redactor=redactor, wanted=wanted, renumbered=renumbered,
-            announce=announce, beat=beat,
+            self._pieces, redactor=redactor, wanted=wanted, goes_on=self._goes_on,
+            renumbered=renumbered, announce=announce, beat=beat,
         )  # fmt: skip
         self._merge = Merge(database, self._pieces)
         # Sources that capture has read, with their paths, and folders of sessions.
@@ -101,10 +107,8 @@ class Archiver:
         return max(self._next, min(moments))
 
     @property
-    def late(self) -> bool:
-        """Whether something has waited so long that capture must leave time for it."""
-        now = time.monotonic()
-        return now >= self._next and now - self._sources.first > LATE_SECONDS
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._sources.first > LATE_SECONDS
 
     def note(self, source_id: int, path: str) -> None:
         """Capture has read from this file."""
@@ -122,7 +126,7 @@ class Archiver:
             return
         piece = self._next_piece
         while (source := self._pieces.source(source_id)) is not None and piece.is_wanted(source):
-            if not piece.of(source, file, last=True):
+            if not piece.of(source, file, "durably"):
                 self._pieces.is_gone(source)
                 break
             self._beat()
@@ -130,14 +134,27 @@ class Archiver:
 
     def step(self) -> None:
         """Archive one piece, or search for something to archive, if it is time."""
+        rest = REST_WHEN_LATE if self._is_late else REST_BESIDE_CAPTURE
+        self._step(rest if self._is_capturing() else 0.0)
+
+    def step_if_late(self) -> None:
+        """The same while lines wait: only if it has waited so long that they must wait for it."""
+        if self._is_late:
+            self._step(REST_WHEN_LATE)
+
+    def _step(self, rest: float) -> None:
         began = time.monotonic()
         due = self.due
         if due is None or began < due:
             return
+        self._goes_on_until = 0.0 if rest else began + TURN_SECONDS
         self._take_next(began)
-        rest = REST_BESIDE_CAPTURE if self._is_capturing() else 0.0
-        took = time.monotonic() - began
-        self._next = began + took + (min(rest, REST_WHEN_LATE) if self.late else rest) * took
+        ended = time.monotonic()
+        self._next = ended + rest * (ended - began)
+
+    def _goes_on(self) -> bool:
+        """Whether nobody minds another piece at once."""
+        return time.monotonic() < self._goes_on_until and not self._is_called()
 
     def _take_next(self, now: float) -> None:
         if (found := self._sources.take(now)) is not None:

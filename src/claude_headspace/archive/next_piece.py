@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
-from claude_headspace.archive.pieces import PIECE_BYTES, Archived, Generation, Pieces
+from claude_headspace.archive.pieces import PIECE_BYTES, Archived, Generation, How, Pieces
 from claude_headspace.archive.redacted import LONGEST_BYTES, overwritten
 from claude_headspace.archive.session_paths import owners
 from claude_headspace.discovery.listing import reason_of
-from claude_headspace.errors import DatabaseRefused
+from claude_headspace.errors import CommitRefused, DatabaseRefused
 from claude_headspace.events.event import NO_SESSION
 from claude_headspace.events.redaction import Redactor
 from claude_headspace.transcripts.checkpoint import Checkpoint
@@ -23,7 +24,10 @@ KEPT_VERSIONS = 10
 
 
 class NextPiece:
-    """`failed`: files that cannot be archived, and why. For the other parameters see Archiver."""
+    """`failed`: files that cannot be archived, and why. For the other parameters see Archiver.
+
+    `goes_on`: whether another piece of the same file may follow at once.
+    """
 
     def __init__(
         self,
@@ -31,6 +35,7 @@ class NextPiece:
         *,
         redactor: Redactor | None,
         wanted: Callable[[UUID], bool],
+        goes_on: Callable[[], bool],
         renumbered: Callable[[], None],
         announce: Announce,
         beat: Callable[[], None],
@@ -38,13 +43,14 @@ class NextPiece:
         self._pieces = pieces
         self._redactor = redactor
         self._wanted = wanted
+        self._goes_on = goes_on
         self._renumbered = renumbered
         self._announce = announce
         self._beat = beat
         self.failed: dict[str, str] = {}
 
     def at(self, source: Archived, path: str) -> bool:
-        """Archive a piece of the file at this path; returns whether there is more."""
+        """Archive some pieces of the file at this path; returns whether there is more."""
         if not self.is_wanted(source):
             return False
         try:
@@ -56,15 +62,26 @@ class NextPiece:
         except OSError as error:
             return self._fail(path, reason_of(error))
         try:
-            more = self.of(source, file)
+            more = self._some(source, file)
         except OSError as error:
             return self._fail(path, reason_of(error))
-        except DatabaseRefused as error:
+        except (CommitRefused, DatabaseRefused) as error:
             return self._fail(path, str(error))
         finally:
             file.close()
         self.failed.pop(path, None)
         return more
+
+    def _some(self, source: Archived, file: SourceFile) -> bool:
+        """Each piece is read and compressed while Postgres stores the one before."""
+        try:
+            while (after := self.of(source, file, how="later")) is not None:
+                if not self._goes_on():
+                    return True
+                source = after
+            return False
+        finally:
+            self._pieces.finish_writes()
 
     def _fail(self, path: str, reason: str) -> bool:
         if self.failed.get(path) != reason:
@@ -78,30 +95,32 @@ class NextPiece:
         whose = source.sessions if is_sidecar else owners(source.path, source.sessions)
         return any(map(self._wanted, whose)) if whose else self._wanted(NO_SESSION)
 
-    def of(self, source: Archived, file: SourceFile, *, last: bool = False) -> bool:
-        """Archive the next piece of an open file; returns whether there is more.
+    def of(self, source: Archived, file: SourceFile, how: How) -> Archived | None:
+        """Archive the next piece of an open file; returns the source after it if there is more.
 
-        `last`: the file will not grow any more.
+        `durably`: the file will not grow any more.
         """
         if source.captured is not None and file.identity != _identity(source.captured):
-            return False  # Capture comes first, and reports the file then.
+            return None  # Capture comes first, and reports the file then.
         to = self._generation(source, file)
         if to is None:
-            return False
+            return None
         before = to.checkpoint
         data, checkpoint = file.read_bytes(before, PIECE_BYTES)
         redacted = False
         if self._redactor is not None:
-            data = self._whole_lines(file, source, before, data, last=last)
+            data = self._whole_lines(file, source, before, data, last=how == "durably")
             checkpoint = file.after(before, data)
             data, redacted = overwritten(self._redactor, data)
         file.refresh()
         if file.compare(before, self._beat) != "same":
-            return False
+            return None
         if checkpoint == before and to is source.latest and not to.gone:
-            return False
-        self._pieces.append(to, data, checkpoint, redacted=redacted, durably=last)
-        return bool(data) and checkpoint.offset < file.stat.st_size
+            return None
+        self._pieces.append(to, data, checkpoint, redacted=redacted, how=how)
+        if not data or checkpoint.offset >= file.stat.st_size:
+            return None
+        return replace(source, latest=Generation(to.source_id, to.number, checkpoint))
 
     def _generation(self, source: Archived, file: SourceFile) -> Generation | None:
         """The generation of the file's next bytes; None if capture must decide it first."""

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 from uuid import UUID
 
 import zstandard
@@ -43,6 +44,7 @@ INSERT INTO archive_pieces (source_id, generation, start, length, digest, conten
 SELECT source_id, generation, %s, %s, %s, %s FROM moved RETURNING 1
 """
 _NO_PIECE = "SELECT 1 FROM moved"
+How = Literal["now", "later", "durably"]
 _TABLES = ("archive_pieces", "archive_generations")
 
 
@@ -133,10 +135,9 @@ class Pieces:
 
     def forget_before(self, source_id: int, number: int) -> None:
         """Drop all generations with a lower number."""
-        gone = "DELETE FROM {} WHERE source_id = %(source)s AND generation < %(number)s"
-        statement = "; ".join(gone.format(each) for each in _TABLES)
-        values = {"source": source_id, "number": number}
-        self._database.execute(self._database.mogrify(statement, values))
+        gone = "DELETE FROM {} WHERE source_id = %s AND generation < %s"
+        statement = "; ".join(map(gone.format, _TABLES))
+        self._database.execute(statement, (source_id, number) * len(_TABLES))
 
     def append(
         self,
@@ -145,41 +146,42 @@ class Pieces:
         checkpoint: Checkpoint,
         *,
         redacted: bool = False,
-        durably: bool = False,
+        how: How = "now",
     ) -> bool:
-        """Archive the bytes that follow a generation's checkpoint.
+        """Archive the bytes after a generation's checkpoint; `later`: see `finish_writes`.
 
         False, with nothing changed, if the archive is not where `to` says.
         """
-        content = self._compressor.compress(data) if data else b""
-        p, start = checkpoint, to.checkpoint.offset
-        loose = int(0 < len(data) < PIECE_BYTES)
+        digest, content = self.compressed(data) if data else (b"", b"")
+        p, start, length = checkpoint, to.checkpoint.offset, len(data)
         values: list[object] = [
             p.offset, p.device, p.inode, p.mtime_ns, p.checksum, p.head, p.tail, len(content),
-            loose, redacted, to.source_id, to.number, start,
+            int(0 < length < PIECE_BYTES), redacted, to.source_id, to.number, start,
         ]  # fmt: skip
-        if data:
-            values += [start, len(data), hashlib.sha256(data).digest(), content]
-        run = self._database.execute_durably if durably else self._database.execute
-        return bool(run(_APPEND + (_PIECE if data else _NO_PIECE), values))
+        statement = _APPEND + (_PIECE if data else _NO_PIECE)
+        values += [start, length, digest, content] if data else []
+        if how == "later":
+            self._database.execute_later(statement, values)
+            return True
+        run = self._database.execute_durably if how == "durably" else self._database.execute
+        return bool(run(statement, values))
+
+    def finish_writes(self) -> None:
+        """Wait until everything is stored. Raises CommitRefused."""
+        self._database.finish_writes()
 
     def rewritten(self, source: Archived) -> int:
         """Count a transcript as rewritten, unnoticed by capture; returns the generation."""
-        rows = self._database.execute(
-            "UPDATE checkpoints SET generation = generation + 1 WHERE id = %s RETURNING generation",
-            (source.id,),
-        )
+        next_one = "UPDATE checkpoints SET generation = generation + 1 WHERE id = %s"
+        rows = self._database.execute(f"{next_one} RETURNING generation", (source.id,))
         return int(rows[0][0])
 
     def is_gone(self, source: Archived) -> None:
         """Record that a file no longer exists."""
         if source.latest is None:
             self.begin(source.id, source.number)
-        self._database.execute(
-            "UPDATE archive_generations SET gone_at = clock_timestamp()"
-            " WHERE source_id = %s AND gone_at IS NULL",
-            (source.id,),
-        )
+        gone = "UPDATE archive_generations SET gone_at = clock_timestamp() WHERE source_id = %s"
+        self._database.execute(f"{gone} AND gone_at IS NULL", (source.id,))
 
     def generations(self, source_id: int) -> list[Generation]:
         """All generations of a file, oldest first."""

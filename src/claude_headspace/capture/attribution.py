@@ -11,7 +11,7 @@ from claude_headspace.capture.batch import Announced, AttributedTurn, Batch
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.reader import STORED_BYTES, ReadLine, Segment
 from claude_headspace.capture.sources import CheckedSource
-from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable
+from claude_headspace.errors import CommitRefused, DatabaseRefused, DatabaseUnavailable
 from claude_headspace.events.dead_letter_reasons import POISON, REFUSED
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.sessions.lifecycle import Sessions
@@ -53,7 +53,7 @@ class Attribution:
         """Reject a line that Postgres refuses; any other error is marked as the line's fault."""
         try:
             self._attribute(batch, line, outcome)
-        except DatabaseUnavailable:
+        except (CommitRefused, DatabaseUnavailable):
             raise
         except DatabaseRefused as error:
             logger.warning("%s: byte %d rejected: %s", batch.stored.path, line.start, error)

@@ -76,9 +76,16 @@ class Capture:
         self._sessions.copies_due = self._sessions.copies_due and self._copies.step()
         return self._sessions.copies_due
 
-    def step(self, source: ActiveSource) -> CaptureStep:
-        """Capture the next lines of a source."""
-        return self._advance(source, self._ahead.segment)
+    def step(self, source: ActiveSource, *, later: bool = False) -> CaptureStep:
+        """Capture the next lines of a source.
+
+        With `later`, their checkpoint is perhaps committed only when `finish_writes` returns.
+        """
+        return self._advance(source, self._ahead.segment, later=later)
+
+    def finish_writes(self) -> None:
+        """Wait until the checkpoint of the last step is committed; raises like the step."""
+        self.log.database.finish_writes()
 
     def step_unfinished(self, source: ActiveSource) -> CaptureStep:
         """Capture the last line without its newline, if it is complete."""
@@ -89,7 +96,7 @@ class Capture:
         return self._advance(source, self.reader.read_waiting_prompts)
 
     def _advance(
-        self, source: ActiveSource, read: Callable[[CheckedSource], Segment]
+        self, source: ActiveSource, read: Callable[[CheckedSource], Segment], *, later: bool = False
     ) -> CaptureStep:
         """Bring lines into the log. `read` returns them classified."""
         checked = source.checked(self.beat)
@@ -101,7 +108,7 @@ class Capture:
             return self._ahead.fill(batch.source, batch.segment)
 
         results = self._write(batch, meanwhile)
-        source.stored = self._commit(batch, results, meanwhile)
+        source.stored = self._commit(batch, results, meanwhile, later=later and segment.more)
         return _step(batch)
 
     def _write(self, batch: Batch, meanwhile: Meanwhile) -> Sequence[WriteResult]:
@@ -112,7 +119,7 @@ class Capture:
         return self.log.writer.write_or_raise(batch.events, precondition, meanwhile)
 
     def _commit(
-        self, batch: Batch, results: Sequence[WriteResult], meanwhile: Meanwhile
+        self, batch: Batch, results: Sequence[WriteResult], meanwhile: Meanwhile, *, later: bool
     ) -> StoredSource:
         """Commit the checkpoint, with everything that was learned from the lines."""
         before = batch.stored
@@ -134,9 +141,16 @@ class Capture:
             counts=counts,
             sessions=before.sessions | batch.sessions,
         )
-        stored = self.log.checkpoints.commit(after, batch.dead_letters, statements, meanwhile)
-        self.count_rejected(batch.counts.rejected)
-        self.in_flight.committed(stored.id, stored.checkpoint.offset)
+
+        def committed() -> None:
+            self.count_rejected(batch.counts.rejected)
+            self.in_flight.committed(after.id, after.checkpoint.offset)
+
+        commit = self.log.checkpoints.commit
+        if later:
+            return commit(after, batch.dead_letters, statements, later=committed)
+        stored = commit(after, batch.dead_letters, statements, meanwhile)
+        committed()
         return stored
 
     def _account(self, batch: Batch, results: Sequence[WriteResult]) -> None:

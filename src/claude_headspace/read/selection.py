@@ -19,6 +19,12 @@ _SESSIONS = (
     "SELECT session_uuid::text, id FROM agents WHERE session_uuid BETWEEN %s AND %s"
     " ORDER BY session_uuid LIMIT %s"
 )
+# Sessions that have files, but no line that names a session.
+_FILES = (
+    "SELECT DISTINCT m[1], NULL::int FROM checkpoints, regexp_match(path,"
+    r" '/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl$') AS m"
+    " WHERE m[1]::uuid BETWEEN %s AND %s ORDER BY 1 LIMIT %s"
+)
 _NAMED = (
     "{label} = %(host)s OR (length(%(host)s) >= 8 AND starts_with({id}::text, lower(%(host)s)))"
 )
@@ -38,14 +44,19 @@ class SessionNamed(Struct, frozen=True):
 
 
 def find_session(reader: Reader, name: str) -> SessionNamed:
-    """The session of this uuid, known or not, or the one whose uuid starts with this text."""
+    """The session of this uuid, known or not, or the one whose uuid starts with this text.
+
+    The name of a transcript is the uuid of its session, too.
+    """
     digits = name.lower().replace("-", "")
     if not re.fullmatch(f"[0-9a-f]{{1,{_UUID_DIGITS}}}", digits):
         raise SelectionError(f"{name!r} is not a session: give a uuid or the start of one")
     first, last = (str(UUID(digits.ljust(_UUID_DIGITS, end))) for end in "0f")
-    found = reader.fetch(SessionNamed, _SESSIONS, (first, last, _SHOWN_CHOICES + 1))
+    asked = (first, last, _SHOWN_CHOICES + 1)
+    found = reader.fetch(SessionNamed, _SESSIONS, asked)
     if not found and len(digits) == _UUID_DIGITS:
         return SessionNamed(first, None)
+    found = found or reader.fetch(SessionNamed, _FILES, asked)
     _require_one(f"session whose uuid begins with {name}", [each.uuid for each in found])
     return found[0]
 

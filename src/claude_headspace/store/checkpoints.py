@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -27,6 +27,8 @@ _COLUMNS = (
     " sessions::text[], state, rules, reread_bytes, reread_state, generation"
 )
 _READ = "id, generation, committed_offset, checksum"
+_UPDATED = "updated_at = clock_timestamp(), "
+_CHANGED = "the checkpoint of {} was changed by another program: it is read again"
 _REWIND = (
     "UPDATE checkpoints SET committed_offset = 0, checksum = 0, head = 0, tail = 0,"
     " counts = '{}', mtime_ns = NULL, state = '', rules = %s, reread_bytes = 0,"
@@ -119,10 +121,8 @@ class Checkpoints:
 
     def rename(self, source: StoredSource, path: str) -> StoredSource:
         """Give the source its new path."""
-        self._database.execute_durably(
-            "UPDATE checkpoints SET path = %s WHERE id = %s",
-            (stored_path(path), source.id),
-        )
+        statement = "UPDATE checkpoints SET path = %s WHERE id = %s"
+        self._database.execute_durably(statement, (stored_path(path), source.id))
         return replace(source, path=path)
 
     def committed(self) -> Iterator[CommittedSource]:
@@ -144,9 +144,8 @@ class Checkpoints:
 
     def rewind(self, paths: Sequence[str]) -> None:
         """Reset these sources, so that they are read from their first byte."""
-        spelt = [stored_path(path) for path in paths]
-        rewind = f"{_REWIND} AND path = ANY (%s)"
-        self._database.execute_durably(rewind, (RULES, self._machine, spelt))
+        values = (RULES, self._machine, [stored_path(path) for path in paths])
+        self._database.execute_durably(f"{_REWIND} AND path = ANY (%s)", values)
 
     def rewind_session(self, session: UUID) -> list[str]:
         """Reset the sources with lines of this session; returns their stored paths."""
@@ -160,8 +159,12 @@ class Checkpoints:
         dead_letters: Sequence[DeadLetter] = (),
         statements: Sequence[str] = (),
         meanwhile: Meanwhile | None = None,
+        later: Callable[[], None] | None = None,
     ) -> StoredSource:
-        """Commit a source's checkpoint with its dead letters and other statements."""
+        """Commit a source's checkpoint with its dead letters and other statements.
+
+        With `later`, this does not wait: the database's `finish_writes` does, and then calls it.
+        """
         p = source.checkpoint
         values = {
             "committed_offset": p.offset, "device": p.device, "inode": p.inode,
@@ -172,9 +175,7 @@ class Checkpoints:
             "generation": source.generation,
         }  # fmt: skip
         statements = [*self.reject(source, dead_letters), *statements]
-        return self._update(
-            source, "updated_at = clock_timestamp(), ", values, statements, meanwhile
-        )
+        return self._update(source, _UPDATED, values, statements, meanwhile, later)
 
     def reread(self, source: StoredSource, statements: Sequence[str]) -> StoredSource:
         """Commit how far a source was read again, with other statements."""
@@ -182,24 +183,32 @@ class Checkpoints:
         return self._update(source, "", values, statements)
 
     def _update(
-        self, source: StoredSource, also: str, values: Mapping[str, Any],
-        statements: Sequence[str], meanwhile: Meanwhile | None = None,
+        self, source: StoredSource, also: str, values: Mapping[str, Any], statements: Sequence[str],
+        meanwhile: Meanwhile | None = None, later: Callable[[], None] | None = None,
     ) -> StoredSource:  # fmt: skip
         """Raises DatabaseUnavailable if the row has changed since it was read."""
+
+        def answered(rows: Sequence[Row]) -> None:
+            if not rows:
+                raise DatabaseUnavailable(_CHANGED.format(source.path))
+            if later:
+                later()
+
         columns = ", ".join(f"{name} = %s" for name in values)
         update = self._database.mogrify(
             f"UPDATE checkpoints SET {also}{columns}"  # noqa: S608
-            f" WHERE ({_READ}) = (%s, %s, %s, %s) RETURNING {_READ}",
+            f" WHERE ({_READ}) = (%s, %s, %s, %s) RETURNING id",
             (*values.values(), *(source.precondition.row or (source.id, 1, 0, 0))),
         )
         statements = [*statements, update]
-        rows = self._database.store(statements, source.precondition, meanwhile=meanwhile)
-        if not rows:
-            raise DatabaseUnavailable(
-                f"the checkpoint of {source.path} was changed by another program: it is read again"
-            )
-        precondition = replace(source.precondition, row=ReadRow._make(rows[0]))
-        return replace(source, precondition=precondition)
+        if later:
+            self._database.require(source.precondition)
+            self._database.execute_later("; ".join(statements), answered=answered)
+        else:
+            answered(self._database.store(statements, source.precondition, meanwhile=meanwhile))
+        read = source.checkpoint
+        row = ReadRow(source.id, source.generation, read.offset, read.checksum)
+        return replace(source, precondition=replace(source.precondition, row=row))
 
     def reject(self, source: StoredSource, dead_letters: Sequence[DeadLetter]) -> list[str]:
         """The statements that store dead letters of a source."""
@@ -234,14 +243,8 @@ def _stored(row: Row, connection: int) -> StoredSource:
     source_id, path, offset, device, inode, mtime_ns, checksum, head, tail, counts, *rest = row
     sessions, state, rules, reread_bytes, reread_state, generation = rest
     return StoredSource(
-        source_id,
-        path,
-        Checkpoint(offset, device, inode, mtime_ns, checksum, head, tail, state),
-        LineCounts.from_json(msgspec.json.decode(counts)),
-        frozenset(map(UUID, sessions)),
-        rules,
-        reread_bytes,
-        reread_state,
-        generation,
-        precondition=Precondition(connection, ReadRow(source_id, generation, offset, checksum)),
-    )
+        source_id, path, Checkpoint(offset, device, inode, mtime_ns, checksum, head, tail, state),
+        LineCounts.from_json(msgspec.json.decode(counts)), frozenset(map(UUID, sessions)), rules,
+        reread_bytes, reread_state, generation,
+        Precondition(connection, ReadRow(source_id, generation, offset, checksum)),
+    )  # fmt: skip

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg2
 from psycopg2 import extensions
 
-from claude_headspace.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable
+from claude_headspace.errors import CommitRefused, DatabaseRefused, DatabaseUnavailable
 from claude_headspace.store.failures import DriverError, passes_in_place, translate
 from claude_headspace.store.names import Names
 from claude_headspace.store.opener import Opened, Opener
@@ -29,8 +29,10 @@ _DURABLY = "SELECT set_config('synchronous_commit', 'on', true); "
 _FLUSH = "SELECT pg_logical_emit_message(true, 'claude_headspace', '')"
 
 Row = tuple[Any, ...]
+Values = Sequence[Any] | Mapping[str, Any]
 # Called while waiting for an answer, until it returns False.
 Meanwhile = Callable[[], bool]
+Answered = Callable[[list[Row]], object]
 
 
 class Database:
@@ -58,6 +60,8 @@ class Database:
         self._by_itself = by_itself
         self._opened: Opened | None = None
         self._asked_at = 0.0
+        # What was sent and has no answer yet, and what to do with its rows.
+        self._sent: tuple[Any, Answered] | None = None
         self.generation = 0
 
     @property
@@ -132,16 +136,13 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; pending statements may or may not take effect."""
-        opened, self._opened = self._opened, None
+        opened, self._opened, self._sent = self._opened, None, None
         if opened is not None:
             with suppress(psycopg2.Error):
                 opened.connection.close()
 
     def execute(
-        self,
-        statement: str,
-        values: Sequence[Any] | Mapping[str, Any] = (),
-        meanwhile: Meanwhile | None = None,
+        self, statement: str, values: Values = (), meanwhile: Meanwhile | None = None
     ) -> list[Row]:
         """Run one statement, or several without values as one transaction; rows of the last.
 
@@ -149,19 +150,53 @@ class Database:
         this connection. Raises DatabaseRefused if Postgres refuses the values; for all other errors
         DatabaseUnavailable, with the connection closed.
         """
+        return self._answer(self._send(statement, values), meanwhile)
+
+    def _send(self, statement: str, values: Values) -> Any:
         self._be_connected()
+        self.finish_writes()
         self._require_own_if_due()
-        try:
+        with self._closed_by_errors():
             cursor = self._connection.cursor()
             cursor.execute(statement, values or None)
+            return cursor
+
+    def _answer(self, cursor: Any, meanwhile: Meanwhile | None) -> list[Row]:
+        with self._closed_by_errors():
             self._use_time(meanwhile)
             self._patience.wait_for(self._connection)
             return list(cursor.fetchall()) if cursor.description else []
+
+    @contextmanager
+    def _closed_by_errors(self) -> Iterator[None]:
+        try:
+            yield
         except DriverError as error:
-            raise self._failed(error) from error
+            failure = translate(error)
+            if not isinstance(failure, DatabaseRefused) and not passes_in_place(error):
+                self.close()
+            raise failure from error
         except BaseException:
             self.close()
             raise
+
+    def finish_writes(self, meanwhile: Meanwhile | None = None) -> None:
+        """Wait for the answer to `execute_later`, if one is due; every request does this first.
+
+        Raises CommitRefused or DatabaseUnavailable.
+        """
+        if self._sent is None:
+            return
+        (cursor, answered), self._sent = self._sent, None
+        try:
+            rows = self._answer(cursor, meanwhile)
+        except DatabaseRefused as error:
+            raise CommitRefused(str(error)) from error
+        answered(rows)
+
+    def execute_later(self, statement: str, values: Values = (), answered: Answered = len) -> None:
+        """Like `execute`, without waiting: `finish_writes` calls `answered` with the rows."""
+        self._sent = self._send(statement, values), answered
 
     def store(
         self,
@@ -189,33 +224,24 @@ class Database:
         """Put everything that was committed before on disk."""
         self.execute_durably(_FLUSH)
 
-    def mogrify(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> str:
+    def mogrify(self, statement: str, values: Values) -> str:
         """The statement with its values in place, to be joined with others."""
         self._be_connected()
-        try:
+        with self._closed_by_errors():
             composed: bytes = self._connection.cursor().mogrify(statement, values)
-        except DriverError as error:
-            raise self._failed(error) from error
         return composed.decode()
 
     def notified(self) -> list[str]:
         """Channels notified since the last call, without waiting."""
         if self._connection is None:
             return []
+        self.finish_writes()
         self._require_own_if_due()
-        try:
+        with self._closed_by_errors():
             self._connection.poll()
-        except DriverError as error:
-            raise self._failed(error) from error
         channels = [notification.channel for notification in self._connection.notifies]
         self._connection.notifies.clear()
         return channels
-
-    def _failed(self, error: BaseException) -> DatabaseError:
-        failure = translate(error)
-        if not isinstance(failure, DatabaseRefused) and not passes_in_place(error):
-            self.close()
-        return failure
 
     def _use_time(self, meanwhile: Meanwhile | None) -> None:
         if meanwhile is None or self._connection.poll() != extensions.POLL_READ:

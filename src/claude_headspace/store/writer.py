@@ -94,6 +94,7 @@ class EventWriter:
         """
         began = time.monotonic()
         prepared = [self._prepare(event) for event in events]
+        self._database.finish_writes(meanwhile)
         fit = [item for item in prepared if isinstance(item, Prepared)]
         written = iter(self._write_with_retries(fit, precondition, meanwhile))
         results = [next(written) if isinstance(p, Prepared) else p for p in prepared]

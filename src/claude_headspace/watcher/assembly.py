@@ -91,6 +91,7 @@ class Parts:
         self._progress = BacklogProgress(self._work_queue, self._meter)
         self._consumer = self._make_consumer()
         self.notifier = self._make_notifier()
+        self._is_called = lambda: self._pause.is_called(self.notifier.fileno())
         self._scanner = Scanner(
             roots=self._roots,
             inbox=str(self._consumer.watched),
@@ -155,6 +156,7 @@ class Parts:
             redactor=self._redaction.redactor,
             wanted=self.log.sessions.registrations.archived,
             is_capturing=lambda: self._meter.is_capturing,
+            is_called=self._is_called,
             renumbered=self._sources.forget,
             announce=self.heartbeat.doing,
             beat=self._pause.beat,
@@ -200,6 +202,7 @@ class Parts:
             boundary=self._boundary,
             heartbeat=self.heartbeat,
             meter=self._meter,
+            is_called=self._is_called,
         )
 
     def _make_loop(self) -> Loop:

@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from claude_headspace.discovery.listing import reason_of
-from claude_headspace.errors import DatabaseRefused, EventInvalid, HeadspaceError, InboxError
+from claude_headspace.errors import (
+    CommitRefused,
+    DatabaseRefused,
+    EventInvalid,
+    HeadspaceError,
+    InboxError,
+)
 from claude_headspace.quarantine import Quarantine
 
 logger = logging.getLogger(__name__)
@@ -15,7 +21,7 @@ logger = logging.getLogger(__name__)
 Returned = TypeVar("Returned")
 
 # Errors of ours that are the fault of the source; all others concern everything.
-_ITS_OWN = (DatabaseRefused, EventInvalid, InboxError)
+_ITS_OWN = (CommitRefused, DatabaseRefused, EventInvalid, InboxError)
 
 
 class Boundary:

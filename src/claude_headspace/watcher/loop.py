@@ -120,8 +120,8 @@ class Loop:
             listing_first = self.scanner.step()
         self.reading.read_detached()
         self.reading.read_unfinished()
-        if self.archiver.late:
-            self.boundary.run_when_due(ARCHIVING, self.archiver.step)
+        if self.work_queue:
+            self.boundary.run_when_due(ARCHIVING, self.archiver.step_if_late)
         # A session's hooks are handled before lines that were noticed at the same time.
         taken = self._consume_inbox()
         # A session that a hook has registered is read from its first byte before new lines of it.

@@ -15,7 +15,7 @@ from claude_headspace.store.results import WriteResult
 
 # Older events are history; their age says nothing about the watcher.
 LIVE = timedelta(minutes=1)
-# How long after a line was read sessions count as being written.
+# How long after the last write to a file that was read sessions count as being written.
 CAPTURING_SECONDS = 2.0
 _ANSWERED = frozenset({"written", "again", "duplicate"})
 
@@ -30,19 +30,21 @@ class Meter:
         self.committed_lines = 0
         self.poison_lines = 0
         self.advanced_at: float | None = None
+        self._written_at = 0.0
 
     @property
     def is_capturing(self) -> bool:
-        """Whether lines were read within the last seconds."""
-        return self._now() - (self.advanced_at or 0.0) < CAPTURING_SECONDS
+        """Whether lines are being written now: those of a backlog are older."""
+        return self._now() - self._written_at < CAPTURING_SECONDS
 
-    def read(self, step: CaptureStep) -> None:
+    def read(self, step: CaptureStep, mtime_ns: int = 0) -> None:
         """Count what one step with a file has committed."""
         self.committed_bytes += step.bytes
         self.committed_lines += step.lines
         self.poison_lines += step.poison
         if step.bytes:
             self.advanced_at = self._now()
+            self._written_at = max(self._written_at, min(mtime_ns / 1e9, self.advanced_at))
 
     def wrote(self, events: Sequence[Event], results: Sequence[WriteResult], took: float) -> None:
         """Count the results of a batch, and the seconds that it took."""

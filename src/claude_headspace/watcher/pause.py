@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Sequence
 
 from claude_headspace.discovery.notifier import Waker
 from claude_headspace.errors import StopRequested
@@ -34,8 +35,15 @@ class Pause:
         if self._stop.requested:
             raise StopRequested
 
+    def is_called(self, *others: int | None) -> bool:
+        """Whether the waker is called or a descriptor is readable."""
+        return bool(select.select(self._called_by(others), [], [], 0.0)[0])
+
     def until_called(self, seconds: float, *others: int | None) -> None:
         """Wait until the waker is called or a descriptor is readable, at most this long."""
-        called_by = [self._waker.fileno(), *(each for each in others if each is not None)]
+        called_by = self._called_by(others)
         if self._waker.fileno() in select.select(called_by, [], [], max(0.0, seconds))[0]:
             self._waker.clear()
+
+    def _called_by(self, others: Sequence[int | None]) -> list[int]:
+        return [self._waker.fileno(), *(each for each in others if each is not None)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from claude_headspace.archive.archiver import Archiver
-from claude_headspace.capture.pipeline import Capture
+from claude_headspace.capture.pipeline import Capture, CaptureStep
 from claude_headspace.capture.sources import ActiveSource, Sources
 from claude_headspace.discovery.listing import look
 from claude_headspace.discovery.recent_files import Recent
@@ -18,10 +20,16 @@ from claude_headspace.watcher.meter import Meter
 from claude_headspace.watcher.unfinished import Unfinished
 from claude_headspace.watcher.unread import PATIENT_TRIES
 
+# How long one file of a backlog is read before others have their turn.
+TURN_SECONDS = 0.2
+
 
 @dataclass(eq=False, kw_only=True)
 class Reading:
-    """Captures files, and updates the work queue."""
+    """Captures files, and updates the work queue.
+
+    `is_called` says whether a file has changed or something else needs the loop.
+    """
 
     sources: Sources
     capture: Capture
@@ -33,6 +41,7 @@ class Reading:
     boundary: Boundary
     heartbeat: Heartbeat
     meter: Meter
+    is_called: Callable[[], bool]
 
     def visit(self, path: str) -> None:
         """Take one step with the file at a path."""
@@ -61,8 +70,7 @@ class Reading:
             return self.sources.open(path)
 
     def _advance(self, source: ActiveSource) -> None:
-        step = self.capture.step(source)
-        self.meter.read(step)
+        step = self._take_steps(source)
         self.recent.note(source.path)
         self.archiver.note(source.stored.id, source.path)
         if step.more or source.unread != step.unfinished:
@@ -71,6 +79,18 @@ class Reading:
             return
         self.work_queue.finish(source.path, source.stamp)
         self.unfinished.note(source, step)
+
+    def _take_steps(self, source: ActiveSource) -> CaptureStep:
+        """Take a step, and more while nothing else calls: so each is read while Postgres works."""
+        end = time.monotonic() + TURN_SECONDS
+        try:
+            while True:
+                step = self.capture.step(source, later=True)
+                self.meter.read(step, source.file.mtime_ns)
+                if not step.more or time.monotonic() >= end or self.is_called():
+                    return step
+        finally:
+            self.capture.finish_writes()
 
     def read_detached(self) -> None:
         """Read a replaced file to its end, before the file that replaced it."""
