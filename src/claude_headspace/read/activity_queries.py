@@ -32,11 +32,14 @@ SELECT e.agent_id, width_bucket(e.timestamp, %(edges)s::timestamptz[]),
  bool_or(e.payload->>'actor' = 'user') FROM events e
  WHERE e.agent_id = ANY (%(agents)s) AND {SAID} GROUP BY 1, 2 ORDER BY 1, 2
 """
+# Calls that begin in the same part of the time are one span; each question is one.
 AT_WORK = """
-SELECT a.id, c.started_at, coalesce(c.ended_at, CASE WHEN a.ended_at IS NULL
- AND c.tool = ANY (%(asking)s) THEN clock_timestamp() ELSE a.last_seen_at END),
+SELECT a.id, min(c.started_at), max(coalesce(c.ended_at, CASE WHEN a.ended_at IS NULL
+ AND c.tool = ANY (%(asking)s) THEN clock_timestamp() ELSE a.last_seen_at END)),
  c.tool = ANY (%(asking)s)
 FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
  WHERE a.id = ANY (%(agents)s) AND c.started_at < %(end)s
  AND coalesce(c.ended_at, a.last_seen_at) >= %(start)s AND c.subagent IS NULL
+ GROUP BY 1, 4, width_bucket(c.started_at, %(edges)s::timestamptz[]),
+ CASE WHEN c.tool = ANY (%(asking)s) THEN c.tool_use_id END
 """
