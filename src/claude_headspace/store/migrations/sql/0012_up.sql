@@ -1,6 +1,6 @@
 -- With its time in the index, a word is searched from the newest back, without reading each event
 -- that has it. Rewriting the rows and their index together is faster than updating them.
-CREATE TEMP TABLE kept_parts ON COMMIT DROP AS SELECT * FROM search_parts;
+CREATE UNLOGGED TABLE kept_parts AS SELECT * FROM search_parts;
 TRUNCATE search_parts;
 DROP INDEX ix_search_parts_words;
 ALTER TABLE search_parts ADD COLUMN timestamp TIMESTAMPTZ NOT NULL;
@@ -8,6 +8,7 @@ INSERT INTO search_parts (event_id, part, begins, length, prompt, words, timesta
 SELECT k.event_id, k.part, k.begins, k.length, e.payload ->> 'actor' IS NOT DISTINCT FROM 'user', k.words,
     e.timestamp
 FROM kept_parts k JOIN events e ON e.id = k.event_id ORDER BY e.timestamp, k.event_id, k.part;
+DROP TABLE kept_parts;
 CREATE INDEX ix_search_parts_words ON search_parts USING gin (words);
 CREATE INDEX ix_search_parts_timestamp ON search_parts (timestamp);
 ANALYZE search_parts;
