@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
-from claude_headspace.store.search_words import same_word, word_places
+from claude_headspace.store.search_words import word_places, words_of
 
 WORDS_SHOWN = 40
 WORDS_BEFORE = 8
 # In characters: what is looked at of a text before and after its best match, and what is near.
-_BEFORE, _AFTER, _NEAR = 150, 450, 300
-_MOST_MATCHES = 100
+_BEFORE, _AFTER, _NEAR = 90, 330, 250
+_MOST_MATCHES = 50
 # A piece of the text, and whether it matched.
 Passage = tuple[tuple[str, bool], ...]
 Terms: TypeAlias = tuple[tuple[str, ...], ...]
@@ -31,12 +31,11 @@ class _Part(NamedTuple):
 def passage_of(text: str, terms: Terms) -> tuple[Passage, float]:
     """About forty words with matches marked, and a score: the higher, the better."""
     part = _surroundings(text, terms)
-    places = list(word_places(part.text))
-    marked = _marked([same_word(place) for place in places], terms)
+    marked = _marked(words_of(part.text), terms)
     if not marked and part.text is not text:
         part = _Part(text)
-        places = list(word_places(text))
-        marked = _marked([same_word(place) for place in places], terms)
+        marked = _marked(words_of(text), terms)
+    places = list(word_places(part.text))
     if not marked:
         return ((_beginning(text, places), False),), 0.0
     first = max(marked, key=lambda at: (len({marked[n] for n in _near(marked, at)}), -at))
@@ -51,10 +50,7 @@ def _surroundings(text: str, terms: Terms) -> _Part:
     """The part of a longer text where the most terms are near each other, as they are written."""
     if len(text) <= _BEFORE + _AFTER:
         return _Part(text)
-    found = [
-        (each.start(), each.lastindex)
-        for each in islice(_pattern(terms).finditer(text), _MOST_MATCHES if terms[1:] else 1)
-    ]
+    found = list(_matches(text, terms))
     if not found:
         return _Part(text)
 
@@ -68,11 +64,29 @@ def _surroundings(text: str, terms: Terms) -> _Part:
     return _Part(text[begin:end], begin > 0, end < len(text))
 
 
+def _matches(text: str, terms: Terms) -> Iterator[tuple[int, int]]:
+    """Some places of each term as it is written, and the term's number."""
+    most = _MOST_MATCHES if terms[1:] else 1
+    lower = text.lower() if text.isascii() else ""
+    for number, term in enumerate(terms):
+        pattern, begin = _pattern(term), term[0].rstrip("*")
+        if lower:  # faster than the pattern
+            places = (at for at in _places_in(lower, begin) if pattern.match(text, at))
+        else:
+            places = (each.start() for each in pattern.finditer(text))
+        yield from ((at, number) for at in islice(places, most))
+
+
+def _places_in(text: str, word: str) -> Iterator[int]:
+    at = text.find(word)
+    while at >= 0:
+        yield at
+        at = text.find(word, at + 1)
+
+
 @lru_cache(maxsize=100)
-def _pattern(terms: Terms) -> re.Pattern[str]:
-    """Each term is a group."""
-    each = (r"[\W_]+".join(map(_word_pattern, term)) for term in terms)
-    return re.compile("|".join(f"({term})" for term in each), re.IGNORECASE)
+def _pattern(term: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(r"[\W_]+".join(map(_word_pattern, term)), re.IGNORECASE)
 
 
 def _word_pattern(word: str) -> str:
