@@ -67,10 +67,10 @@ def _surroundings(text: str, terms: Terms) -> _Part:
 def _matches(text: str, terms: Terms) -> Iterator[tuple[int, int]]:
     """Some places of each term as it is written, and the term's number."""
     most = _MOST_MATCHES if terms[1:] else 1
-    lower = text.lower() if text.isascii() else ""
+    lower = text.lower()
     for number, term in enumerate(terms):
         pattern, begin = _pattern(term), term[0].rstrip("*")
-        if lower:  # faster than the pattern
+        if len(lower) == len(text):  # faster than the pattern
             places = (at for at in _places_in(lower, begin) if pattern.match(text, at))
         else:
             places = (each.start() for each in pattern.finditer(text))
