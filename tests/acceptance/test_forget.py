@@ -143,7 +143,7 @@ def test_secrets_that_are_stored_are_overwritten(
         )  # fmt: skip
         log.rows(
             "INSERT INTO search_parts SELECT id, 0, 0, 1, true, to_tsvector('simple',"
-            " payload ->> 'text') FROM events WHERE event_type = 'turn_detected'"
+            " payload ->> 'text'), timestamp FROM events WHERE event_type = 'turn_detected'"
         )
         assert len(tables_with(log, secret)) == 5
         assert command(watcher, "redact", "--existing").returncode == 0

@@ -69,8 +69,8 @@ INSERT INTO archive_generations (source_id, generation, archived, stored)
 INSERT INTO archive_pieces (source_id, generation, start, length, digest, content)
  SELECT s.copy, p.generation, p.start, p.length, p.digest, p.content FROM archive_pieces p
  JOIN sources s ON s.id = p.source_id WHERE s.k <= :archived;
-INSERT INTO search_parts (event_id, part, begins, length, prompt, words)
- SELECT id, 0, 0, length(payload ->> 'text'), payload ->> 'actor' = 'user', to_tsvector('simple',
+INSERT INTO search_parts (event_id, timestamp, part, begins, length, prompt, words)
+ SELECT id, timestamp, 0, 0, length(payload ->> 'text'), payload ->> 'actor' = 'user', to_tsvector('simple',
   regexp_replace(lower(payload ->> 'text'), '[^[:alnum:]]+', ' ', 'g')) FROM events
  WHERE event_type = 'turn_detected' ORDER BY id ON CONFLICT DO NOTHING;
 UPDATE search_cursor SET event_id = (SELECT max(id) FROM events);

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from claude_headspace.read import activity
+from claude_headspace.read import counted_days
 from claude_headspace.read.activity import activity_in
 from claude_headspace.read.buckets import cut
 from claude_headspace.read.connection import Reader, ReadPool
@@ -22,8 +22,8 @@ OLD = NOW - timedelta(days=20)
 
 @pytest.fixture
 def reader(log: Log, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
-    monkeypatch.setattr(activity, "_known", activity.KnownDays())
-    monkeypatch.setattr(activity, "_LATE_IDS", 0)
+    monkeypatch.setattr(counted_days, "_known", counted_days.KnownDays())
+    monkeypatch.setattr(counted_days, "_LATE_IDS", 0)
     pool = ReadPool(lambda: log.url)
     with pool.reading() as lent:
         yield lent
@@ -44,7 +44,7 @@ def say(log: Log, at: datetime, actor: str = "agent") -> int:
 
 
 def turns(reader: Reader, start: datetime = START, end: datetime = END) -> list[int]:
-    found = activity_in(reader, cut(start, end, 60), None)
+    found = activity_in(reader, cut(start, end, 60), None, seconds=60)
     assert sum(part.turns for part in found.parts) == found.whole.turns
     return [part.turns for part in found.parts if part.turns]
 
@@ -75,6 +75,23 @@ def test_weeks_are_the_sums_of_their_days(reader: Reader, log: Log) -> None:
         say(log, OLD - timedelta(days=days))
     year = cut(NOW - timedelta(days=300), END, 53)
     assert year.step == timedelta(days=7)
-    found = activity_in(reader, year, None)
+    found = activity_in(reader, year, None, seconds=60)
     assert found.whole.turns == 21
     assert max(part.turns for part in found.parts) == 7
+
+
+def test_a_long_time_is_counted_from_the_newest_back_in_several_looks(
+    reader: Reader, log: Log
+) -> None:
+    for days in range(0, 60, 5):
+        say(log, OLD - timedelta(days=days))
+    year, counted = cut(NOW - timedelta(days=300), END, 53), list[int]()
+    back_to: list[datetime] = []
+    while len(back_to) == len(counted):
+        found = activity_in(reader, year, None, seconds=0)
+        counted.append(found.whole.turns)
+        back_to += [found.back_to] if found.back_to else []
+    assert counted == sorted(counted)
+    assert counted[0] < counted[-1] == 12
+    assert back_to == sorted(back_to, reverse=True)
+    assert len(set(back_to)) == len(back_to)

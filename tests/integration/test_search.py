@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pytest
 
 from claude_headspace.errors import BadQuestion
+from claude_headspace.read import search as searching
 from claude_headspace.read.connection import Reader, ReadPool
 from claude_headspace.read.query import Hit, SearchQuestion, read_query
 from claude_headspace.read.search import search, seconds_behind
@@ -199,6 +200,76 @@ def test_pages_follow_one_another_without_gap(library: Library) -> None:
                 if cursor is None:
                     break
             assert found == said[::-1]
+
+
+@pytest.mark.parametrize("most", [0, 4000])
+def test_pages_follow_one_another_through_several_stretches(
+    library: Library, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(searching, "MOST_PARTS", most)
+    monkeypatch.setattr(searching, "_BOUNDS", searching._BOUNDS.replace("LIMIT 1000", "LIMIT 3"))
+    said = [library.say("odd number" if number % 3 else "odd one") for number in range(30)]
+    library.log.rows("UPDATE events SET timestamp = timestamp + id * interval '1 hour'")
+    library.catch_up()
+    numbers = [each for number, each in enumerate(said) if number % 3]
+    asked, found = SearchQuestion("number", limit=7), list[int]()
+    with library.pool.reading() as reader:
+        while True:
+            page = search(reader, asked)
+            found += [hit.id for hit in page.rows]
+            if page.next is None:
+                break
+            asked = replace(asked, cursor=page.next)
+    assert found == numbers[::-1]
+
+
+def test_what_was_moved_in_time_is_found_there(library: Library) -> None:
+    first, second = library.say("same words"), library.say("same words")
+    library.catch_up()
+    assert [hit.id for hit in library.hits("same")] == [second, first]
+    library.log.rows(
+        "UPDATE events SET timestamp = timestamp + interval '1 day' WHERE id = %s", (first,)
+    )
+    library.catch_up()
+    assert [hit.id for hit in library.hits("same")] == [first, second]
+    assert library.found("same", since=START + timedelta(hours=1)) == [first]
+
+
+_MANY = """
+INSERT INTO events (timestamp, event_type, payload, session_uuid, event_key)
+SELECT now() - n * interval '1 minute', 'turn_detected', jsonb_build_object('actor', 'agent',
+ 'text', CASE WHEN n % 50 = 0 THEN 'some' ELSE 'other' END || ' words'), gen_random_uuid(),
+ gen_random_uuid() FROM generate_series({first}, {last}) n;
+INSERT INTO search_parts (event_id, timestamp, part, begins, length, prompt, words)
+SELECT id, timestamp, 0, 0, 11, false, to_tsvector('simple', payload ->> 'text') FROM events
+ON CONFLICT DO NOTHING;
+ANALYZE events, search_parts
+"""
+
+
+def test_a_page_of_a_longer_log_reads_no_more_of_it(library: Library) -> None:
+    read = []
+    for first, last in ((1, 10_000), (10_001, 20_000)):
+        library.log.rows(_MANY.format(first=first, last=last))
+        with library.pool.reading() as reader:
+            counting = CountingReader(reader)
+            assert len(search(counting, SearchQuestion("some")).rows) == 50
+        read.append(counting.buffers)
+    assert read[1] < 1.3 * read[0], read
+
+
+class CountingReader(Reader):
+    """Counts the pages that its statements read."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(reader._database)
+        self.buffers = 0
+
+    def rows(self, statement: str, values: Any = (), seconds: float = 0) -> list[Any]:
+        explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
+        (((plan,),),) = super().rows(explained, values)
+        self.buffers += plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+        return super().rows(statement, values, seconds)
 
 
 def test_the_index_follows_and_tells_how_far_it_is_behind(library: Library) -> None:

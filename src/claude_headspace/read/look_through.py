@@ -29,7 +29,7 @@ from claude_headspace.read.query import (
     read_query,
     terms_of,
 )
-from claude_headspace.read.stretches import stretches_of
+from claude_headspace.read.stretches import Stretches, stretches_of
 from claude_headspace.store.connection import Row
 from claude_headspace.store.search_words import LONGEST_WORD, words_of
 
@@ -88,26 +88,27 @@ def look_through(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[
         return make_hit(row, *marked_places(row[-1], wanted))
 
     whole = "candidates" in values or asked.session is not None
-    return newest_first(reader, asked, sql, values, make, seconds, whole=whole)
+    found = stretches_of(
+        reader, asked.since, asked.until, moment_before(asked), seconds, whole=whole
+    )
+    return newest_first(asked, found, lambda at: found.rows(reader, sql, values | at), make)
+
+
+def moment_before(asked: SearchQuestion) -> datetime | None:
+    """The moment of the last hit of the previous page."""
+    return read_cursor(asked.cursor, datetime, int)[0] if asked.cursor else None
 
 
 def newest_first(
-    reader: Reader,
     asked: SearchQuestion,
-    sql: str,
-    values: dict[str, Any],
+    found: Stretches,
+    look: Callable[[dict[str, Any]], list[Row]],
     make: Callable[[Row], Hit],
-    seconds: float,
-    *,
-    whole: bool = False,
 ) -> Page[Hit]:
-    """A page of the hits that a statement finds between %(lo)s and %(hi)s."""
-    before = read_cursor(asked.cursor, datetime, int)[0] if asked.cursor else None
-    found = stretches_of(reader, asked.since, asked.until, before, seconds, whole=whole)
+    """A page of the hits that `look` finds between `lo` and `hi`, at most `rows`."""
     rows: list[Row] = []
     for lo, hi in found:
-        room = asked.limit + 1 - len(rows)
-        rows += found.rows(reader, sql, {**values, "lo": lo, "hi": hi, "rows": room})
+        rows += look({"lo": lo, "hi": hi, "rows": asked.limit + 1 - len(rows)})
         if len(rows) > asked.limit:
             break
     page = page_of(list(map(make, rows)), asked.limit, key_of)

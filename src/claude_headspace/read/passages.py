@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
+from typing import NamedTuple, TypeAlias
 
-from claude_headspace.store.search_words import same_word, word_places
+from claude_headspace.store.search_words import word_places, words_of
 
 WORDS_SHOWN = 40
 WORDS_BEFORE = 8
-# In characters.
-_LONG, _NEAR = 2000, 300
+# In characters: what is looked at of a text before and after its best match, and what is near.
+_BEFORE, _AFTER, _NEAR = 90, 330, 250
+_MOST_MATCHES = 50
 # A piece of the text, and whether it matched.
 Passage = tuple[tuple[str, bool], ...]
+Terms: TypeAlias = tuple[tuple[str, ...], ...]
 
 
-def passage_of(text: str, terms: Sequence[tuple[str, ...]]) -> tuple[Passage, float]:
+class _Part(NamedTuple):
+    """A part of a text, and whether the text goes on before and after it."""
+
+    text: str
+    before: bool = False
+    after: bool = False
+
+
+def passage_of(text: str, terms: Terms) -> tuple[Passage, float]:
     """About forty words with matches marked, and a score: the higher, the better."""
-    text = _surroundings(text, terms)
-    places = list(word_places(text))
-    marked = _marked([same_word(place) for place in places], terms)
+    part = _surroundings(text, terms)
+    marked = _marked(words_of(part.text), terms)
+    if not marked and part.text is not text:
+        part = _Part(text)
+        marked = _marked(words_of(text), terms)
+    places = list(word_places(part.text))
     if not marked:
         return ((_beginning(text, places), False),), 0.0
     first = max(marked, key=lambda at: (len({marked[n] for n in _near(marked, at)}), -at))
@@ -28,24 +43,55 @@ def passage_of(text: str, terms: Sequence[tuple[str, ...]]) -> tuple[Passage, fl
     begin = max(0, first - WORDS_BEFORE)
     end = min(len(places), begin + WORDS_SHOWN)
     score = len({marked[at] for at in shown}) + len(shown) / WORDS_SHOWN
-    return _pieces(text, places, begin, end, set(marked)), score
+    return _pieces(part, places, begin, end, set(marked)), score
 
 
-def _surroundings(text: str, terms: Sequence[tuple[str, ...]]) -> str:
-    """The part of a long text with the most literal matches."""
-    if len(text) <= _LONG:
-        return text
-    words = [re.escape(word.rstrip("*")) for term in terms for word in term]
-    pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(words)})", re.IGNORECASE)
-    found = [(each.start(), each[0].lower()) for each in islice(pattern.finditer(text), 200)]
+def _surroundings(text: str, terms: Terms) -> _Part:
+    """The part of a longer text where the most terms are near each other, as they are written."""
+    if len(text) <= _BEFORE + _AFTER:
+        return _Part(text)
+    found = list(_matches(text, terms))
     if not found:
-        return text
+        return _Part(text)
 
     def different(at: int) -> int:
-        return len({word for start, word in found if at <= start < at + _NEAR})
+        return len({term for start, term in found if at <= start < at + _NEAR})
 
     best = max(found, key=lambda each: (different(each[0]), -each[0]))[0]
-    return text[max(0, best - _LONG // 4) : best + _LONG * 3 // 4]
+    begin, end = max(0, best - _BEFORE), min(len(text), best + _AFTER)
+    if begin:  # a whole word
+        begin = text.find(" ", begin, best) + 1 or best
+    return _Part(text[begin:end], begin > 0, end < len(text))
+
+
+def _matches(text: str, terms: Terms) -> Iterator[tuple[int, int]]:
+    """Some places of each term as it is written, and the term's number."""
+    most = _MOST_MATCHES if terms[1:] else 1
+    lower = text.lower()
+    for number, term in enumerate(terms):
+        pattern, begin = _pattern(term), term[0].rstrip("*")
+        if len(lower) == len(text):  # faster than the pattern
+            places = (at for at in _places_in(lower, begin) if pattern.match(text, at))
+        else:
+            places = (each.start() for each in pattern.finditer(text))
+        yield from ((at, number) for at in islice(places, most))
+
+
+def _places_in(text: str, word: str) -> Iterator[int]:
+    at = text.find(word)
+    while at >= 0:
+        yield at
+        at = text.find(word, at + 1)
+
+
+@lru_cache(maxsize=100)
+def _pattern(term: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(r"[\W_]+".join(map(_word_pattern, term)), re.IGNORECASE)
+
+
+def _word_pattern(word: str) -> str:
+    end = "" if word.endswith("*") else r"(?![^\W_])"
+    return rf"(?<![^\W_]){re.escape(word.rstrip('*'))}{end}"
 
 
 def marked_places(text: str, needles: Sequence[str]) -> tuple[Passage, float]:
@@ -58,7 +104,7 @@ def marked_places(text: str, needles: Sequence[str]) -> tuple[Passage, float]:
     return tuple(each for each in [*pieces, (text[end:], False)] if each[0]), len(pieces) / 2
 
 
-def _marked(words: Sequence[str], terms: Sequence[tuple[str, ...]]) -> dict[int, int]:
+def _marked(words: Sequence[str], terms: Terms) -> dict[int, int]:
     """Places of matching words, each with the number of its term."""
     found: dict[int, int] = {}
     for number, term in enumerate(terms):
@@ -88,11 +134,11 @@ def _near(marked: dict[int, int], at: int) -> list[int]:
 
 
 def _pieces(
-    text: str, places: Sequence[re.Match[str]], begin: int, end: int, marked: set[int]
+    part: _Part, places: Sequence[re.Match[str]], begin: int, end: int, marked: set[int]
 ) -> Passage:
     """Adjacent matches become one piece, with the text between them."""
     pieces: list[tuple[str, bool]] = []
-    reached = places[begin].start()
+    text, reached = part.text, places[begin].start()
     for at in range(begin, end):
         if at not in marked or (at - 1 in marked and at > begin):
             continue
@@ -103,7 +149,8 @@ def _pieces(
         pieces.append((text[places[at].start() : places[last].end()], True))
         reached = places[last].end()
     pieces.append((text[reached : places[end - 1].end()], False))
-    before, after = "… " * (begin > 0), " …" * (end < len(places))
+    before = "… " * (begin > 0 or part.before)
+    after = " …" * (end < len(places) or part.after)
     whole = [(before, False), *pieces, (after, False)]
     return tuple(piece for piece in whole if piece[0])
 

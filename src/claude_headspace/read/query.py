@@ -19,8 +19,8 @@ from claude_headspace.store.connection import Row
 from claude_headspace.store.search_words import words_of
 
 _TERM = re.compile(r'(-?)"([^"]*)"?|(-?)([^\s"]+)')
-# Words that more parts contain are searched from the newest back, not by the search index.
-RARE, FEW = 4000, 1000
+# Words that more parts contain do not narrow a search.
+RARE = 4000
 CANDIDATE_SECONDS = 0.25
 _CANDIDATES = "SELECT event_id FROM search_parts WHERE words @@ to_tsquery('simple', %s) LIMIT %s"
 # A copied turn is found in its original session, if the log has that.
@@ -134,15 +134,15 @@ def conditions_of(
     return conditions, given
 
 
-def narrowed(reader: Reader, query: str, values: dict[str, Any], most: int = RARE) -> str:
+def narrowed(reader: Reader, query: str, values: dict[str, Any]) -> str:
     """The events `e` of a FROM clause; if the words are rare, only events that have them."""
     if not query:
         return ALL_EVENTS
     try:
-        found = reader.rows(_CANDIDATES, (query, most), CANDIDATE_SECONDS)
+        found = reader.rows(_CANDIDATES, (query, RARE), CANDIDATE_SECONDS)
     except QuestionTooLong:  # a phrase of common words
         return ALL_EVENTS
-    if len(found) == most:
+    if len(found) == RARE:
         return ALL_EVENTS
     values["candidates"] = sorted({row[0] for row in found})
     return "unnest(%(candidates)s::bigint[]) AS found (id) JOIN events e ON e.id = found.id"

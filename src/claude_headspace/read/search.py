@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 from claude_headspace.read.archive_search import search_archive
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.look_through import look_through, newest_first
+from claude_headspace.read.look_through import look_through, moment_before, newest_first
 from claude_headspace.read.paging import Page
 from claude_headspace.read.passages import passage_of
 from claude_headspace.read.query import (
-    ALL_EVENTS,
-    FEW,
-    RARE,
     STANDING_TURN,
     TEXT,
     TURN,
     Hit,
-    Query,
     SearchQuestion,
     conditions_of,
     make_hit,
-    narrowed,
     read_query,
 )
-from claude_headspace.read.stretches import LOOK_SECONDS
+from claude_headspace.read.stretches import LOOK_SECONDS, Stretches, stretches_of
 from claude_headspace.store.connection import Row
 
-GLANCE_SECONDS = 0.02
-# The planner's estimate of how common the words are costs nothing.
-_ESTIMATE = "EXPLAIN (FORMAT JSON) SELECT FROM search_parts WHERE words @@ to_tsquery('simple', %s)"
-# Of a text in several parts, the first that matches. A function, not an operator: the search
-# index is queried separately, where it helps.
-_BY_WORDS = (
-    "SELECT DISTINCT ON (e.timestamp, e.id) {columns} FROM {events}"
-    " JOIN search_parts s ON s.event_id = e.id LEFT JOIN places p ON p.id = e.project_id"
-    " WHERE {conditions} AND ts_match_vq(s.words, to_tsquery('simple', %(query)s))"
-    " ORDER BY e.timestamp DESC, e.id DESC, s.part LIMIT %(rows)s"
+# In the first stretch. How often they have the words tells how long the next one is.
+FIRST_PARTS = 1000
+_BOUNDS = (
+    "SELECT min(timestamp), max(timestamp), (SELECT min(timestamp) FROM (SELECT timestamp"
+    " FROM search_parts WHERE timestamp < coalesce(%(end)s, 'infinity'::timestamptz)"
+    f" ORDER BY timestamp DESC LIMIT {FIRST_PARTS}) newest) FROM search_parts"
 )
-# For events that are known to match: their parts are looked up for one page only.
-_NEWEST = (
-    "(SELECT e.* FROM {events} WHERE {conditions} ORDER BY e.timestamp DESC, e.id DESC"
-    " LIMIT %(rows)s) e"
-)
+_COLUMNS = TURN.format(text=f"substr({TEXT}, s.begins + 1, s.length)")
+# The index finds the parts, and only as many events are read as a page has hits. Of a text in
+# several parts, the first that matches. The first column is the number of parts that match.
+_BY_WORDS = f"""
+WITH found AS MATERIALIZED (
+ SELECT event_id, part, timestamp, begins, length FROM search_parts
+ WHERE words @@ to_tsquery('simple', %(query)s) AND timestamp >= %(lo)s AND timestamp < %(hi)s
+ AND {{parts}})
+SELECT number, hit.* FROM (SELECT count(*) AS number FROM found) counted LEFT JOIN (
+ SELECT {_COLUMNS} FROM (SELECT DISTINCT ON (timestamp, event_id) * FROM found
+  ORDER BY timestamp DESC, event_id DESC, part) s
+ JOIN events e ON e.id = s.event_id LEFT JOIN places p ON p.id = e.project_id
+ WHERE {{conditions}} ORDER BY s.timestamp DESC, s.event_id DESC LIMIT %(rows)s) hit ON true
+"""
+# For words that are common, where the filters are not. A function, not an operator: so the index
+# is not used.
+_BY_EVENTS = f"""
+SELECT DISTINCT ON (e.timestamp, e.id) {_COLUMNS} FROM events e
+JOIN search_parts s ON s.event_id = e.id LEFT JOIN places p ON p.id = e.project_id
+WHERE {{conditions}} AND e.timestamp >= %(lo)s AND e.timestamp < %(hi)s
+AND ts_match_vq(s.words, to_tsquery('simple', %(query)s))
+ORDER BY e.timestamp DESC, e.id DESC, s.part LIMIT %(rows)s
+"""
+# More parts with the words are not read to find one page.
+MOST_PARTS = 4000
+# The next stretch should have more hits than are missing, and is at least this many times longer.
+_AMPLE, _LONGER = 1.5, 4.0
 
 
 def search(reader: Reader, asked: SearchQuestion, seconds: float = LOOK_SECONDS) -> Page[Hit]:
@@ -68,40 +78,43 @@ def seconds_behind(reader: Reader) -> float:
 
 
 def _search_words(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
-    """Common words are soon found from the newest back, rare words by the index."""
     query = read_query(asked.q)
-    text, values = query.as_tsquery(), dict[str, Any]()
-    if reader.value(_ESTIMATE, [text])[0]["Plan"]["Plan Rows"] < RARE:
-        events = narrowed(reader, text, values, FEW)
-        if events != ALL_EVENTS:
-            return _among(reader, asked, query, seconds, events, values)
-    first = _among(reader, asked, query, GLANCE_SECONDS)
-    room = asked.limit - len(first.rows)
-    if first.looked is None or room <= 0:
-        return first
-    rest = replace(asked, cursor=first.next, limit=room)
-    events = narrowed(reader, text, values)
-    page = _among(reader, rest, query, seconds, events, values)
-    return Page(first.rows + page.rows, page.next, page.looked)
-
-
-def _among(
-    reader: Reader, asked: SearchQuestion, query: Query, seconds: float,
-    events: str = ALL_EVENTS, candidates: Mapping[str, Any] = MappingProxyType({}),
-) -> Page[Hit]:  # fmt: skip
-    conditions, values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
-    conditions += [*STANDING_TURN, "e.timestamp >= %(lo)s", "e.timestamp < %(hi)s"]
-    if asked.where == "prompts":
-        conditions.append("e.payload ->> 'actor' = 'user'")
-    values["query"] = query.as_tsquery()
-    every, whole = " AND ".join(conditions), events != ALL_EVENTS or asked.session is not None
-    if events != ALL_EVENTS:
-        values |= candidates
-        events = _NEWEST.format(events=events, conditions=every)
-    columns = TURN.format(text=f"substr({TEXT}, s.begins + 1, s.length)")
-    sql = _BY_WORDS.format(columns=columns, events=events, conditions=every)
+    words = _Words(reader, asked, query.as_tsquery(), seconds)
 
     def make(row: Row) -> Hit:
         return make_hit(row, *passage_of(row[-1], query.wanted))
 
-    return newest_first(reader, asked, sql, values, make, seconds, whole=whole)
+    return newest_first(asked, words.stretches, words.look, make)
+
+
+class _Words:
+    """Searches stretch by stretch: by the index, or through the events of the other filters."""
+
+    def __init__(self, reader: Reader, asked: SearchQuestion, query: str, seconds: float) -> None:
+        conditions, values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
+        conditions += STANDING_TURN
+        prompts = asked.where == "prompts"
+        if prompts:
+            conditions.append("e.payload ->> 'actor' = 'user'")
+        self._reader, self._values = reader, values | {"query": query}
+        every, parts = " AND ".join(conditions), "prompt" if prompts else "true"
+        self._by_words = _BY_WORDS.format(conditions=every, parts=parts)
+        self._by_events = _BY_EVENTS.format(conditions=every)
+        self._are_common = asked.session is not None
+        self.stretches: Stretches = stretches_of(
+            reader, asked.since, asked.until, moment_before(asked), seconds,
+            whole=self._are_common, bounds=_BOUNDS,
+        )  # fmt: skip
+
+    def look(self, at: dict[str, Any]) -> list[Row]:
+        """The hits in this stretch."""
+        values = self._values | at
+        if self._are_common:
+            return self.stretches.rows(self._reader, self._by_events, values)
+        rows = self.stretches.rows(self._reader, self._by_words, values)
+        hits = [row[1:] for row in rows if row[1] is not None]
+        if rows:
+            growth = max(_LONGER, _AMPLE * (at["rows"] - len(hits)) / max(1, len(hits)))
+            self._are_common = rows[0][0] * growth > MOST_PARTS
+            self.stretches.grow(_LONGER if self._are_common else growth)
+        return hits

@@ -37,13 +37,13 @@ class Stretches:
         newest: datetime,
         oldest: datetime,
         seconds: float = LOOK_SECONDS,
-        *,
-        whole: bool = False,
+        first: timedelta = FIRST,
     ) -> None:
         self._until = time.monotonic() + seconds
-        self._span = max(newest - oldest, FIRST) if whole else FIRST
+        self._span = max(first, FIRST)
         self._oldest = oldest
         self._failed = False
+        self._growth: float | None = None
         self.reached = newest
         self.unfinished = False
 
@@ -59,6 +59,10 @@ class Stretches:
             self._failed = True
             return []
 
+    def grow(self, factor: float) -> None:
+        """Make the next stretch this many times as long, however long this one took."""
+        self._growth = factor
+
     def __iter__(self) -> Iterator[tuple[datetime, datetime]]:
         """Stretches until the time is up; at least one."""
         while self.reached > self._oldest:
@@ -68,14 +72,19 @@ class Stretches:
             took = time.monotonic() - began
             if not self._failed:
                 self.reached = begin
-            if self._failed or took > _SLOW:
-                self._span = max(min(self._span, LONGEST) / _GROWTH, FIRST)
-            elif took < _QUICK:
-                self._span = min(self._span * _GROWTH, LONGEST)
-            self._failed = False
+            self._adapt(took)
             if time.monotonic() > self._until:
                 self.unfinished = self.reached > self._oldest
                 return
+
+    def _adapt(self, took: float) -> None:
+        if self._growth and not self._failed:
+            self._span *= min(self._growth, (self.reached - self._oldest) / self._span + 1)
+        elif self._failed or took > _SLOW:
+            self._span = max(min(self._span, LONGEST) / _GROWTH, FIRST)
+        elif took < _QUICK:
+            self._span = min(self._span * _GROWTH, LONGEST)
+        self._failed, self._growth = False, None
 
 
 def stretches_of(
@@ -86,14 +95,17 @@ def stretches_of(
     seconds: float = LOOK_SECONDS,
     *,
     whole: bool = False,
+    bounds: str = _BOUNDS,
 ) -> Stretches:
     """The stretches of the log, back from a moment (included).
 
-    With `whole`, the first stretch is the whole time.
+    With `whole`, the first stretch is the whole time. `bounds` returns the oldest and the newest
+    moment, and may return where the first stretch begins, which ends at %(end)s.
     """
-    oldest, newest = reader.rows(_BOUNDS)[0]
+    ends = [end for end in (until, before and before + _INSTANT) if end]
+    oldest, newest, *begin = reader.rows(bounds, {"end": min(ends, default=None)})[0]
     if oldest is None or newest is None:
         oldest = newest = datetime.fromtimestamp(0, UTC)
-    ends = (newest + _INSTANT, until, before and before + _INSTANT)
-    first = min(end for end in ends if end)
-    return Stretches(first, max(oldest, since or oldest), seconds, whole=whole)
+    end, oldest = min([newest + _INSTANT, *ends]), max(oldest, since or oldest)
+    first = oldest if whole else next(filter(None, begin), end)
+    return Stretches(end, oldest, seconds, end - first)

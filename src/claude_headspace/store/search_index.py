@@ -24,24 +24,25 @@ _REST_SECONDS = 5.0
 _ELECTED = "SELECT pg_try_advisory_lock(hashtext('claude_headspace.search'), 0)"
 _CURSOR = "SELECT event_id FROM search_cursor"
 _TURNS = (
-    "SELECT id, payload ->> 'actor' = 'user', payload ->> 'text' FROM events"
+    "SELECT id, timestamp, payload ->> 'actor' = 'user', payload ->> 'text' FROM events"
     " WHERE event_type = 'turn_detected' AND payload ? 'text' AND {which} ORDER BY id LIMIT %s"
 )
 # At least one turn, and at most this many bytes.
 _PAGE = (
-    "SELECT id, prompt, text FROM (SELECT *, sum(octet_length(text)) OVER (ORDER BY id)"
+    "SELECT id, at, prompt, text FROM (SELECT *, sum(octet_length(text)) OVER (ORDER BY id)"
     " - octet_length(text) AS before FROM ("
     + _TURNS.format(which="id > %s AND id <= %s")
-    + ") t (id, prompt, text)) page WHERE before < %s ORDER BY id"
+    + ") t (id, at, prompt, text)) page WHERE before < %s ORDER BY id"
 )
 _DUE = _TURNS.format(which="id IN (SELECT event_id FROM search_due)")
 _PARTS = (
-    "INSERT INTO search_parts (event_id, part, begins, length, prompt, words)"
-    " SELECT id, part, begins, length, prompt, to_tsvector('simple', words) FROM unnest("
-    "%s::bigint[], %s::int[], %s::int[], %s::int[], %s::boolean[], %s::text[])"
-    " AS new (id, part, begins, length, prompt, words){of}"
-    " ON CONFLICT (event_id, part) DO UPDATE SET begins = excluded.begins,"
-    " length = excluded.length, prompt = excluded.prompt, words = excluded.words"
+    "INSERT INTO search_parts (event_id, timestamp, prompt, part, begins, length, words)"
+    " SELECT id, at, prompt, part, begins, length, to_tsvector('simple', words) FROM unnest("
+    "%s::bigint[], %s::timestamptz[], %s::boolean[], %s::int[], %s::int[], %s::int[], %s::text[])"
+    " AS new (id, at, prompt, part, begins, length, words){of}"
+    " ON CONFLICT (event_id, part) DO UPDATE SET timestamp = excluded.timestamp,"
+    " prompt = excluded.prompt, begins = excluded.begins, length = excluded.length,"
+    " words = excluded.words"
 )
 _ADVANCE = (
     "WITH moved AS (UPDATE search_cursor SET event_id = %s WHERE event_id = %s RETURNING event_id)"
@@ -125,7 +126,7 @@ class SearchIndex:
     @staticmethod
     def _more_than(turns: Sequence[Row]) -> bool:
         """Whether more may follow this page."""
-        size = sum(len(turn[2].encode()) for turn in turns)
+        size = sum(len(turn[-1].encode()) for turn in turns)
         return len(turns) == PAGE_EVENTS or size >= PAGE_BYTES
 
     def _revise(self) -> bool:
@@ -133,7 +134,7 @@ class SearchIndex:
         if not turns:
             return False
         ids = [turn[0] for turn in turns]
-        counts = [sum(1 for _ in parts_of(turn[2])) for turn in turns]
+        counts = [sum(1 for _ in parts_of(turn[-1])) for turn in turns]
         self._database.execute(_REVISE, [ids, ids, counts, *_arrays(turns)])
         return True
 
@@ -141,8 +142,8 @@ class SearchIndex:
 def _arrays(turns: Sequence[Row]) -> list[list[Any]]:
     """The columns of all parts of these turns."""
     rows = [
-        (event, number, part.begins, part.length, prompt, part.words)
-        for event, prompt, text in turns
+        (*about, number, part.begins, part.length, part.words)
+        for *about, text in turns
         for number, part in enumerate(parts_of(text))
     ]
-    return [[row[column] for row in rows] for column in range(6)]
+    return [[row[column] for row in rows] for column in range(7)]

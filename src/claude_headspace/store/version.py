@@ -10,7 +10,7 @@ from claude_headspace.errors import SchemaMismatch
 if TYPE_CHECKING:
     from claude_headspace.store.connection import Database
 
-SCHEMA_VERSION = "0011"
+SCHEMA_VERSION = "0012"
 VERSION = "SELECT version_num FROM alembic_version"
 
 

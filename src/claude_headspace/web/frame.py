@@ -15,6 +15,7 @@ from markupsafe import Markup
 from claude_headspace.health.units import format_bytes
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.read.connection import Reader, ReadPool
+from claude_headspace.read.passages import Passage
 from claude_headspace.read.sessions import needing
 from claude_headspace.web import markdown, words
 from claude_headspace.web.links import address, asset, with_query
@@ -135,6 +136,14 @@ def icon(name: str) -> Markup:
     return Markup('<svg class="{}" aria-hidden="true"><use href="#{}"/></svg>').format(kind, name)
 
 
+def marked(passage: Passage) -> Markup:
+    """A passage with its matches marked, without the signs of Markdown."""
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(text) if found else text.replace("**", "").replace("`", "")
+        for text, found in passage
+    )
+
+
 _FILTERS: dict[str, Callable[..., Any]] = {
     "clock": words.clock,
     "minute": words.minute,
@@ -153,5 +162,6 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "rendered": markdown.rendered,
     "inline": markdown.inline,
     "icon": icon,
+    "marked": marked,
     "iso": lambda moment: moment.isoformat(timespec="milliseconds"),
 }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from flask import current_app, request
 
@@ -17,10 +17,15 @@ _PLAIN = "!$'()*,/:;?@"
 
 def address(endpoint: str, /, *, _anchor: str = "", **values: Any) -> str:
     """The address of a view, with these values in its path or query; None is left out."""
-    path = _PLACE.sub(lambda place: quote(str(values.pop(place[1])), _PLAIN), _rule(endpoint))
-    given = {name: value for name, value in values.items() if value is not None}
-    query = f"?{urlencode(given, doseq=True, safe=_PLAIN)}" if given else ""
-    return f"{path}{query}{'#' if _anchor else ''}{quote(_anchor, _PLAIN)}"
+    path = _PLACE.sub(lambda place: _quoted(str(values.pop(place[1]))), _rule(endpoint))
+    given = [
+        f"{_quoted(name)}={_quoted(str(each))}".replace("%20", "+")
+        for name, value in values.items()
+        if value is not None
+        for each in (value if isinstance(value, list | tuple) else (value,))
+    ]
+    anchor = f"#{_quoted(_anchor)}" if _anchor else ""
+    return f"{path}{'?' if given else ''}{'&'.join(given)}{anchor}"
 
 
 def with_query(endpoint: str = "", /, **changes: Any) -> str:
@@ -39,6 +44,11 @@ def asset(name: str) -> str:
     contents = (Path(__file__).parent / "static" / name).read_bytes()
     mark = hashlib.blake2s(contents, digest_size=6).hexdigest()
     return address("pages.static", filename=name, v=mark)
+
+
+@lru_cache(maxsize=1000)
+def _quoted(text: str) -> str:
+    return quote(text, _PLAIN)
 
 
 @cache

@@ -26,6 +26,8 @@ view = Blueprint("search", __name__)
 SHOWN_HITS = 50
 SHOWN_OF_SESSION = 5
 BEHIND_SECONDS = 2.0
+# The first answer of a scan comes soon; the page goes on by itself.
+FIRST_SECONDS = 0.2
 PLACES = {
     "turns": "Turns", "prompts": "Prompts only", "inputs": "Tool inputs",
     "outputs": "Tool outputs", "thinking": "Thinking",
@@ -61,7 +63,7 @@ def show() -> str:
     asked = replace(read_question(SearchQuestion, {}), limit=SHOWN_HITS)
     began = time.monotonic()
     with frame().pool.reading() as reader:
-        hits = _search(reader, asked, LOOK_SECONDS)
+        hits = _search(reader, asked, LOOK_SECONDS if asked.cursor else FIRST_SECONDS)
         took = time.monotonic() - began
         behind = seconds_behind(reader)
         sessions = find_sessions(

@@ -39,14 +39,14 @@ def day_name(moment: datetime, now: datetime | None = None) -> str:
 
 def moment(when: datetime, now: datetime | None = None) -> str:
     """`15:28` today, `yesterday, 17:26`, else `7 Feb 11:13`."""
-    now = now or datetime.now(UTC)
-    days = (local(now).date() - local(when).date()).days
+    when, today = local(when), local(now or datetime.now(UTC))
+    days = (today.date() - when.date()).days
     if days == 0:
         return minute(when)
     if days == 1:
         return f"yesterday, {minute(when)}"
-    year = "" if local(when).year == local(now).year else f" {local(when).year}"
-    return f"{local(when).day} {local(when):%b}{year} {minute(when)}"
+    year = "" if when.year == today.year else f" {when.year}"
+    return f"{when.day} {when:%b}{year} {minute(when)}"
 
 
 def length(seconds: float | timedelta | None) -> str:

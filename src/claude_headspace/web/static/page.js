@@ -535,6 +535,11 @@ async function goOn() {
 }
 goOn().catch(lost);
 
+async function countOn() {
+  while ($("[data-count-on]")) await refresh();
+}
+countOn().catch(lost);
+
 for (const later of $$("[data-later]")) {
   fetched(later.dataset.later, part).then((html) => html.trim() && (later.innerHTML = html)).catch(() => {});
 }

@@ -1,0 +1,177 @@
+"""Counts of turns, calls and tokens by day; those of past days are kept."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+from claude_headspace.read.activity_queries import COUNTED
+from claude_headspace.read.buckets import Buckets
+from claude_headspace.read.connection import Reader
+
+Span: TypeAlias = tuple[datetime, datetime]
+AT_ONCE = 14
+OVER = timedelta(hours=1)
+KEPT_SECONDS = 3600.0
+MOST_SPANS = 2000
+# An event that is committed late may have a lower id than events seen before.
+_LATE_IDS = 1000
+_NEWS = "SELECT max(id), array_agg(DISTINCT date_trunc('day', timestamp)) FROM events WHERE id > %s"
+
+
+class Sums(NamedTuple):
+    """Counts of turns, calls and tokens."""
+
+    turns: int = 0
+    prompts: int = 0
+    calls: int = 0
+    failed: int = 0
+    tokens_out: int = 0
+    cache_read: int = 0
+
+
+class CountedPart(NamedTuple):
+    """Sums of one project, and model, in one part of the time; `replies` are the model's."""
+
+    project: str
+    model: str | None
+    sums: Sums
+    replies: int
+
+
+class Part(NamedTuple):
+    """Counts of one part of the time; `turns`: (session, number of turns, project)."""
+
+    rows: list[CountedPart]
+    turns: list[tuple[int, int, str]]
+
+
+def sum_of(all_sums: Sequence[Sums]) -> Sums:
+    """The sums of all of them."""
+    return Sums(*map(sum, zip(*all_sums, strict=True))) if all_sums else Sums()
+
+
+class KnownDays:
+    """Counts of past days. A day is counted again when an event of it arrives, and after an hour.
+
+    What changes without an event shows at most an hour later.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[Span, Part] = {}
+        self._begun = 0.0
+        self._seen: int | None = None
+
+    def of(
+        self, reader: Reader, buckets: Buckets, seconds: float
+    ) -> tuple[list[Part], datetime | None]:
+        """The counts of each part of the time, and how far back they are complete."""
+        self._drop_old(reader)
+        spans = list(pairwise(buckets.edges))
+        parts = {span: self._parts[span] for span in spans if span in self._parts}
+        days = {span: _days_of(span) for span in spans if span not in parts}
+        counted = self._count(reader, [day for each in days.values() for day in each], seconds)
+        fresh = {
+            span: _together([counted[day] for day in each])
+            for span, each in days.items()
+            if counted.keys() >= set(each)
+        }
+        self._keep(fresh)
+        parts |= fresh
+        missing = max((span[1] for span in spans if span not in parts), default=None)
+        return [parts.get(span, Part([], [])) for span in spans], missing
+
+    def _count(self, reader: Reader, days: Sequence[Span], seconds: float) -> dict[Span, Part]:
+        """The counts of these days, the newest first, as far as the time allows."""
+        until = time.monotonic() + seconds
+        found = {day: self._parts[day] for day in days if day in self._parts}
+        for run in reversed(list(_runs(day for day in days if day not in found))):
+            edges = [run[0][0], *(end for _, end in run)]
+            counted = dict(zip(run, _read(reader, edges), strict=True))
+            found |= counted
+            if self._keep(counted) and time.monotonic() > until:
+                break
+        return found
+
+    def _keep(self, parts: Mapping[Span, Part]) -> bool:
+        """Keep what is over; returns whether anything is."""
+        over = datetime.now(UTC) - OVER
+        kept = {span: part for span, part in parts.items() if span[1] < over}
+        self._parts |= kept
+        return bool(kept)
+
+    def _drop_old(self, reader: Reader) -> None:
+        if time.monotonic() - self._begun > KEPT_SECONDS or len(self._parts) > MOST_SPANS:
+            self._parts, self._begun, self._seen = {}, time.monotonic(), None
+        if self._seen is None:
+            self._seen = int(reader.value("SELECT coalesce(max(id), 0) FROM events"))
+            return
+        last, days = reader.rows(_NEWS, [self._seen - _LATE_IDS])[0]
+        self._seen = last or self._seen
+        for span in list(self._parts):
+            if any(span[0] < day + timedelta(days=1) and day < span[1] for day in days or ()):
+                self._parts.pop(span, None)  # another thread may have dropped it
+
+
+def _days_of(span: Span) -> list[Span]:
+    return list(pairwise(Buckets(span).by_day().edges))
+
+
+def _together(days: Sequence[Part]) -> Part:
+    """The sums of several days; only single days have sessions."""
+    if len(days) == 1:
+        return days[0]
+    rows = defaultdict[tuple[str, str | None], list[CountedPart]](list)
+    for row in (row for day in days for row in day.rows):
+        rows[row.project, row.model].append(row)
+    return Part(
+        [
+            CountedPart(
+                *about, sum_of([row.sums for row in same]), sum(row.replies for row in same)
+            )
+            for about, same in rows.items()
+        ],
+        [],
+    )
+
+
+def _runs(days: Iterable[Span]) -> Iterator[list[Span]]:
+    """Runs of consecutive days, at most AT_ONCE long."""
+    run: list[Span] = []
+    for day in days:
+        if run and (day[0] != run[-1][1] or len(run) == AT_ONCE):
+            yield run
+            run = []
+        run.append(day)
+    if run:
+        yield run
+
+
+def _read(reader: Reader, edges: Sequence[datetime]) -> list[Part]:
+    """The counts of the parts between these edges."""
+    parts = [Part([], []) for _ in edges[1:]]
+    asked = {"edges": list(edges), "start": edges[0], "end": edges[-1]}
+    for number, agents, turns, path, model, *sums, replies in reader.rows(COUNTED, asked):
+        part, project = parts[number - 1], path or ""
+        part.rows.append(CountedPart(project, model, Sums(*map(int, sums)), replies))
+        part.turns.extend((*each, project) for each in zip(agents or (), turns or (), strict=True))
+    return parts
+
+
+_known = KnownDays()
+
+
+def parts_in(
+    reader: Reader, buckets: Buckets, seconds: float
+) -> tuple[list[Part], datetime | None]:
+    """The counts of each part of the time, and how far back they are complete, if not wholly.
+
+    Past days that were not counted before are counted for about so many seconds.
+    """
+    if buckets.step < timedelta(hours=23):
+        return _read(reader, buckets.edges), None
+    return _known.of(reader, buckets, seconds)
