@@ -118,7 +118,8 @@ def test_another_server_takes_over(tmp_path: Path, kind: str, number: int) -> No
             query(both.url, "SELECT pg_reload_conf()")
         with watched(tmp_path, url) as it:
             it.wait_state("capturing")
-            reader = Reader(url, tmp_path / "reader")
+            # On one machine, whoever sees a new primary first tells the others.
+            reader = Reader(url, it.state / "timelines")
             reader.start()
             _one_round(it, both, kind, rnd)
             wait_for(lambda: reader.read >= identified(both.primary), "events are not read", 90)

@@ -151,6 +151,19 @@ def test_a_command_says_it_and_ends(replaced: Pair, tmp_path: Path) -> None:
     assert "an old primary that was replaced" in done.stderr
 
 
+def test_a_server_is_left_when_a_newer_primary_is_seen(
+    replaced: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("claude_headspace.store.connection._ASK_AGAIN_SECONDS", 0.0)
+    old = remembering(of(replaced.standby), tmp_path)
+    database = Database(lambda: old, application_name="claude-headspace test")
+    database.execute("SELECT 1")
+    connect(remembering(of(replaced.primary), tmp_path))
+    with pytest.raises(ReplacedServer):
+        database.execute("SELECT 1")
+    assert not database.connected
+
+
 def test_a_cursor_of_the_old_primary_is_told_so(replaced: Pair) -> None:
     old, new = of(replaced.standby), of(replaced.primary)
     follower = Follower.at(old)

@@ -22,7 +22,7 @@ from claude_headspace.store.opener import Opened, Opener
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.precondition import Precondition
 
-# How often to check whether a pooler shares the connection.
+# How often to check whether the server was replaced, or a pooler shares the connection.
 _ASK_AGAIN_SECONDS = 2.0
 _DURABLY = "SELECT set_config('synchronous_commit', 'on', true); "
 # Writes only to the write-ahead log, whose flush includes everything before it.
@@ -119,12 +119,12 @@ class Database:
                 self.close()
                 raise
 
-    def _require_own_if_due(self) -> None:
-        """Behind a pooler, close a connection that has come to be shared."""
+    def _require_right_if_due(self) -> None:
+        """Close a connection to a server that was replaced, or one that a pooler shares."""
         opened = self._opened
-        if opened and opened.pooled and time.monotonic() >= self._asked_at + _ASK_AGAIN_SECONDS:
+        if opened and time.monotonic() >= self._asked_at + _ASK_AGAIN_SECONDS:
             try:
-                self._opener.require_own(opened)
+                self._opener.require_right(opened)
             except BaseException:
                 self.close()
                 raise
@@ -155,7 +155,7 @@ class Database:
     def _send(self, statement: str, values: Values) -> Any:
         self._be_connected()
         self.finish_writes()
-        self._require_own_if_due()
+        self._require_right_if_due()
         with self._closed_by_errors():
             cursor = self._connection.cursor()
             cursor.execute(statement, values or None)
@@ -236,7 +236,7 @@ class Database:
         if self._connection is None:
             return []
         self.finish_writes()
-        self._require_own_if_due()
+        self._require_right_if_due()
         with self._closed_by_errors():
             self._connection.poll()
         channels = [notification.channel for notification in self._connection.notifies]

@@ -46,6 +46,7 @@ class Opened(NamedTuple):
     connection: Any
     server: Server
     pooled: bool
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,14 @@ class Opener:
             told = told_by_driver(error)
             raise DatabaseUnavailable(f"the database cannot be reached: {told}") from error
 
-    def require_own(self, opened: Opened) -> None:
-        """Raise SharedConnection if another process of the server now serves us."""
+    def require_right(self, opened: Opened) -> None:
+        """Raise ReplacedServer if a newer primary was seen since it was opened.
+
+        Raise SharedConnection if another process of the server now serves us.
+        """
+        require_current(opened.server, opened.url)
+        if not opened.pooled:
+            return
         (now,) = self._ask(opened.connection, _BACKEND)
         require_unshared(ours=now == opened.server.backend)
 
@@ -98,10 +105,10 @@ class Opener:
         mine = f"CASE WHEN pg_backend_pid() = {backend} THEN concat({_SET}) END"
         server = Server.of(self._ask(connection, f"{QUESTION}, {mine}", seconds))
         require_current(server, url)
-        opened = Opened(connection, server, server.backend != backend)
+        opened = Opened(connection, server, server.backend != backend, url)
         if opened.pooled:
             require_session(self.patience, address, url, server)
-            self.require_own(opened)
+            self.require_right(opened)
             self._ask(connection, f"SELECT {_SET}")
         return opened
 
