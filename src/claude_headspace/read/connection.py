@@ -33,6 +33,10 @@ _TAKE_ROLE = (
     " WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')"
 )
 
+# For turns of given sessions. A plain comparison would let Postgres read the index of all turns
+# for each session when it has no statistics yet, as in the first minute of a log.
+IS_TURN = "(event_type = 'turn_detected') IS TRUE"
+
 Values = Sequence[Any] | Mapping[str, Any]
 Made = TypeVar("Made")
 

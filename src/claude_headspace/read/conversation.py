@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import TypeAlias
 
-from claude_headspace.read.connection import Reader
+from claude_headspace.read.connection import IS_TURN, Reader
 from claude_headspace.read.exchange import Exchange, Item, Step, Stray, TurnRow, Words
 from claude_headspace.read.lines import Thought, Transcripts
 from claude_headspace.read.outline import Outline, Prompt
@@ -17,7 +17,7 @@ from claude_headspace.read.tools import Call, calls_between
 _TURNS = (
     "SELECT id, timestamp, payload->>'actor', payload->>'text', payload->>'subagent_id',"
     " payload->>'prompt_source', annotations->>'copy_of', retracted_at IS NOT NULL, source_id,"
-    " source_offset FROM events WHERE agent_id = %(agent)s AND event_type = 'turn_detected'"
+    f" source_offset FROM events WHERE agent_id = %(agent)s AND {IS_TURN}"
     " AND ((id >= %(first)s AND id < %(after)s AND payload->>'subagent_id' IS NULL)"
     # A subagent's file may be read long after the session's: its turns go by time.
     " OR ((%(start)s::timestamptz IS NULL OR timestamp >= %(start)s)"

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.read import sessions
-from claude_headspace.read.connection import Reader
+from claude_headspace.read.connection import IS_TURN, Reader
 from claude_headspace.read.paging import (
     PAGE_ROWS,
     Cursor,
@@ -107,7 +107,7 @@ class ListedTurn:
 _TURNS = (
     "SELECT id, timestamp, payload ->> 'actor', payload ->> 'text', payload ->> 'subagent_id',"
     " payload ->> 'prompt_source', annotations ->> 'copy_of', event_key::text FROM events"
-    " WHERE agent_id = %(agent)s AND id > %(after)s AND event_type = 'turn_detected'"
+    f" WHERE agent_id = %(agent)s AND id > %(after)s AND {IS_TURN}"
     " AND retracted_at IS NULL AND (%(actor)s::text IS NULL OR payload ->> 'actor' = %(actor)s)"
     " ORDER BY agent_id, id LIMIT %(rows)s"
 )

@@ -12,7 +12,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from claude_headspace.read.connection import Reader
+from claude_headspace.read.connection import IS_TURN, Reader
 from claude_headspace.read.tools import call_times
 
 PAGE_TURNS = 30
@@ -25,7 +25,7 @@ _OUTLINE = (
     " payload->>'text' AS text, payload->>'subagent_id' AS subagent,"
     " payload->>'parent_uuid' AS parent, annotations->>'copy_of' AS copy_of,"
     " retracted_at IS NOT NULL AS retracted FROM events WHERE agent_id = %s"
-    " AND event_type = 'turn_detected') turn ORDER BY id"
+    f" AND {IS_TURN}) turn ORDER BY id"
 )
 CallTimes: TypeAlias = tuple[datetime, datetime | None, bool]
 

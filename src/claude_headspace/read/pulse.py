@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from claude_headspace.read.connection import Reader
+from claude_headspace.read.connection import IS_TURN, Reader
 from claude_headspace.read.tools import call_minutes
 
 MINUTES = 60
@@ -18,7 +18,7 @@ _MINUTES = (
 )
 _LAST_WORDS = (
     "SELECT a.id, (SELECT left(e.payload->>'text', %s) FROM events e WHERE e.agent_id = a.id"
-    " AND e.event_type = 'turn_detected' AND e.retracted_at IS NULL"
+    f" AND {IS_TURN} AND e.retracted_at IS NULL"
     " AND e.payload->>'actor' = 'agent' AND e.payload->>'subagent_id' IS NULL"
     " ORDER BY e.agent_id DESC, e.id DESC LIMIT 1) FROM agents a WHERE a.id = ANY (%s)"
 )

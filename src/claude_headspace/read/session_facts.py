@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from claude_headspace.read.connection import Reader
+from claude_headspace.read.connection import IS_TURN, Reader
 from claude_headspace.read.state import LastFacts
 from claude_headspace.read.tools import last_replies, open_calls
 
 # From the end of a session backwards to its last prompt, and forward from there.
-_FACTS = """
+_FACTS = f"""
 SELECT a.id, a.last_seen_at, a.ended_at, a.end_reason, a.started_at, prompt.timestamp,
  later.answered_at, later.over_at, later.notified_at, told.kind, told.message
 FROM agents a
 LEFT JOIN LATERAL (SELECT e.id, e.timestamp FROM events e WHERE e.agent_id = a.id
- AND e.event_type = 'turn_detected' AND e.retracted_at IS NULL AND e.payload->>'actor' = 'user'
+ AND {IS_TURN} AND e.retracted_at IS NULL AND e.payload->>'actor' = 'user'
  ORDER BY e.agent_id DESC, e.id DESC LIMIT 1) prompt ON true
 LEFT JOIN LATERAL (SELECT
  max(e.timestamp) FILTER (WHERE e.event_type = 'turn_detected'

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from claude_headspace.read.connection import Reader
+from claude_headspace.read.connection import IS_TURN, Reader
 from claude_headspace.read.tools import usage_of
 
 _TURNS = (
     "SELECT agent_id, count(*) FILTER (WHERE payload->>'actor' = 'user'), count(*) FROM events"
-    " WHERE agent_id = ANY (%s) AND event_type = 'turn_detected' AND retracted_at IS NULL"
+    f" WHERE agent_id = ANY (%s) AND {IS_TURN} AND retracted_at IS NULL"
     " GROUP BY agent_id"
 )
 _TOGETHER = (
     "SELECT count(DISTINCT event_key) FROM events WHERE agent_id = ANY (%s)"
-    " AND event_type = 'turn_detected' AND retracted_at IS NULL"
+    f" AND {IS_TURN} AND retracted_at IS NULL"
 )
 _LINES = (
     "SELECT session::text, sum((counts->>'lines')::bigint), sum(coalesce((SELECT sum(value::bigint)"

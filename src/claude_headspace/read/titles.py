@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from claude_headspace.read.connection import Reader
+from claude_headspace.read.connection import IS_TURN, Reader
 
 TITLE_KINDS = ("custom-title", "ai-title", "summary", "agent-name")
 # A session that begins with a slash command is named after the next prompt.
 _FIRST_PROMPTS = (
     "SELECT left(e.payload->>'text', 1000) AS text, e.id FROM events e WHERE e.agent_id = a.id"
-    " AND e.event_type = 'turn_detected' AND e.retracted_at IS NULL"
+    f" AND {IS_TURN} AND e.retracted_at IS NULL"
     " AND e.payload->>'actor' = 'user' ORDER BY e.agent_id, e.id LIMIT 3"
 )
 _NAMES = ", ".join(f"a.titles->>'{kind}'" for kind in TITLE_KINDS)
