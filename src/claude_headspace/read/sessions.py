@@ -24,10 +24,10 @@ from claude_headspace.read.paging import (
 from claude_headspace.read.session_facts import facts_of, facts_of_alive
 from claude_headspace.read.session_totals import CountedSession, SessionTotals, count_totals
 from claude_headspace.read.state import Kind, LastFacts, State, derive_state
-from claude_headspace.read.titles import TITLE, sessions_having, title_of
+from claude_headspace.read.titles import GIVEN_TITLE, first_words_of, sessions_having, title_of
 
 _COLUMNS = (
-    f"a.id, a.session_uuid::text, {TITLE}, p.path, p.host, a.working_directory, a.started_at,"
+    f"a.id, a.session_uuid::text, {GIVEN_TITLE}, p.path, p.host, a.working_directory, a.started_at,"
     " a.last_seen_at, a.ended_at, a.end_reason, a.forked_from::text"
 )
 FROM = " FROM agents a JOIN places p ON p.id = a.project_id"
@@ -140,14 +140,18 @@ def needing(reader: Reader, now: datetime) -> list[int]:
 
 
 def with_state(reader: Reader, rows: Sequence[Session], now: datetime) -> list[Session]:
-    """The same sessions, each with its state."""
+    """The same sessions, each with its state, and a title where none was given."""
     alive = facts_of(reader, [row.id for row in rows if row.ended_at is None])
-    return [_stated(row, alive.get(row.id), now) for row in rows]
+    words = first_words_of(reader, {row.id: row.last_line_at for row in rows if not row.title})
+    return [
+        _stated(row, alive.get(row.id), now, row.title or title_of(words.get(row.id, "")))
+        for row in rows
+    ]
 
 
-def _stated(row: Session, facts: LastFacts | None, now: datetime) -> Session:
+def _stated(row: Session, facts: LastFacts | None, now: datetime, title: str) -> Session:
     facts = facts or LastFacts(ended_at=row.ended_at, end_reason=row.end_reason)
-    return replace(row, state=derive_state(facts, now))
+    return replace(row, state=derive_state(facts, now), title=title)
 
 
 def with_done(reader: Reader, rows: Sequence[Session]) -> list[Session]:

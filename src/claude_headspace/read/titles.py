@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from claude_headspace.read.connection import IS_TURN, Reader
@@ -17,12 +17,12 @@ _FIRST_PROMPTS = (
     " AND e.payload->>'actor' = 'user' ORDER BY e.agent_id, e.id LIMIT 3"
 )
 _NAMES = ", ".join(f"a.titles->>'{kind}'" for kind in TITLE_KINDS)
-TITLE = (
-    f"coalesce({_NAMES}, (SELECT text"
-    f" FROM ({_FIRST_PROMPTS}) first ORDER BY text ~ '^/[a-z]', id LIMIT 1), '')"
-)
+_WORDS = f"(SELECT text FROM ({_FIRST_PROMPTS}) first ORDER BY text ~ '^/[a-z]', id LIMIT 1)"
+GIVEN_TITLE = f"coalesce({_NAMES}, '')"
+TITLE = f"coalesce({_NAMES}, {_WORDS}, '')"
 LONGEST_TITLE = 120
 _NO_TITLES = ("implement the following plan:",)
+_FIRST_WORDS = f"SELECT a.id, coalesce({_WORDS}, '') FROM agents a WHERE a.id = ANY (%s)"
 _STEP = 4000
 _NEXT = (
     f"SELECT a.id, a.last_seen_at, {TITLE}, a.working_directory, p.path FROM agents a"
@@ -39,6 +39,30 @@ def title_of(words: str) -> str:
     lines = [line for line in lines if line and line.lower() not in _NO_TITLES]
     line = " ".join((lines or [""])[0].split())
     return line if len(line) <= LONGEST_TITLE else f"{line[:LONGEST_TITLE].rpartition(' ')[0]}…"
+
+
+MOST_KEPT = 5000
+
+
+class FirstWords:
+    """A cache of the first prompts of sessions without a title, valid until their next line."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, datetime | None], str] = {}
+
+    def of(self, reader: Reader, last_lines: Mapping[int, datetime | None]) -> dict[int, str]:
+        """The first words of each session, given the time of its last line."""
+        known = {
+            agent: self._known[agent, last]
+            for agent, last in last_lines.items()
+            if (agent, last) in self._known
+        }
+        asked = [agent for agent in last_lines if agent not in known]
+        fresh: dict[int, str] = dict(reader.rows(_FIRST_WORDS, [asked])) if asked else {}
+        if len(self._known) > MOST_KEPT:
+            self._known = {}
+        self._known.update({(agent, last_lines[agent]): words for agent, words in fresh.items()})
+        return known | fresh
 
 
 class KnownTitles:
@@ -79,3 +103,4 @@ class KnownTitles:
 
 
 sessions_having = KnownTitles().having
+first_words_of = FirstWords().of
