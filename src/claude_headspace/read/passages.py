@@ -13,7 +13,7 @@ from claude_headspace.store.search_words import word_places, words_of
 WORDS_SHOWN = 40
 WORDS_BEFORE = 8
 # In characters: what is looked at of a text before and after its best match, and what is near.
-_BEFORE, _AFTER, _NEAR = 90, 330, 250
+_BEFORE, _AFTER, _NEAR = 80, 270, 230
 _MOST_MATCHES = 50
 # A piece of the text, and whether it matched.
 Passage = tuple[tuple[str, bool], ...]

@@ -30,30 +30,31 @@ _BOUNDS = (
     f" ORDER BY timestamp DESC LIMIT {FIRST_PARTS}) newest) FROM search_parts"
 )
 _COLUMNS = TURN.format(text=f"substr({TEXT}, s.begins + 1, s.length)")
-# The index finds the parts, and only as many events are read as a page has hits. Of a text in
-# several parts, the first that matches. The first column is the number of parts that match.
+# Only as many events are read as a page has hits. Of a text in several parts, the first that
+# matches. The first column is the number of parts that match.
 _BY_WORDS = f"""
 WITH found AS MATERIALIZED (
  SELECT event_id, part, timestamp, begins, length FROM search_parts
- WHERE words @@ to_tsquery('simple', %(query)s) AND timestamp >= %(lo)s AND timestamp < %(hi)s
- AND {{parts}})
+ WHERE {{match}} AND timestamp >= %(lo)s AND timestamp < %(hi)s AND {{parts}})
 SELECT number, hit.* FROM (SELECT count(*) AS number FROM found) counted LEFT JOIN (
  SELECT {_COLUMNS} FROM (SELECT DISTINCT ON (timestamp, event_id) * FROM found
   ORDER BY timestamp DESC, event_id DESC, part) s
  JOIN events e ON e.id = s.event_id LEFT JOIN places p ON p.id = e.project_id
  WHERE {{conditions}} ORDER BY s.timestamp DESC, s.event_id DESC LIMIT %(rows)s) hit ON true
 """
-# For words that are common, where the filters are not. A function, not an operator: so the index
-# is not used.
+_BY_INDEX = "words @@ to_tsquery('simple', %(query)s)"
+# A function, not an operator: so the index of words is not used. Of a few parts, each is compared
+# sooner than the index finds all parts with words that are common.
+_EACH = "ts_match_vq(words, to_tsquery('simple', %(query)s))"
+# For words that are common, where the filters are not.
 _BY_EVENTS = f"""
 SELECT DISTINCT ON (e.timestamp, e.id) {_COLUMNS} FROM events e
 JOIN search_parts s ON s.event_id = e.id LEFT JOIN places p ON p.id = e.project_id
 WHERE {{conditions}} AND e.timestamp >= %(lo)s AND e.timestamp < %(hi)s
-AND ts_match_vq(s.words, to_tsquery('simple', %(query)s))
-ORDER BY e.timestamp DESC, e.id DESC, s.part LIMIT %(rows)s
+AND {_EACH} ORDER BY e.timestamp DESC, e.id DESC, s.part LIMIT %(rows)s
 """
-# More parts with the words are not read to find one page.
-MOST_PARTS = 4000
+# More parts are not compared, and not read to find one page.
+MOST_PARTS = 8000
 # The next stretch should have more hits than are missing, and is at least this many times longer.
 _AMPLE, _LONGER = 1.5, 4.0
 
@@ -98,9 +99,10 @@ class _Words:
             conditions.append("e.payload ->> 'actor' = 'user'")
         self._reader, self._values = reader, values | {"query": query}
         every, parts = " AND ".join(conditions), "prompt" if prompts else "true"
-        self._by_words = _BY_WORDS.format(conditions=every, parts=parts)
+        self._by_words = _BY_WORDS.format(conditions=every, parts=parts, match="{match}")
         self._by_events = _BY_EVENTS.format(conditions=every)
         self._are_common = asked.session is not None
+        self._expected = float(FIRST_PARTS)
         self.stretches: Stretches = stretches_of(
             reader, asked.since, asked.until, moment_before(asked), seconds,
             whole=self._are_common, bounds=_BOUNDS,
@@ -111,10 +113,12 @@ class _Words:
         values = self._values | at
         if self._are_common:
             return self.stretches.rows(self._reader, self._by_events, values)
-        rows = self.stretches.rows(self._reader, self._by_words, values)
+        match = _EACH if self._expected <= MOST_PARTS else _BY_INDEX
+        rows = self.stretches.rows(self._reader, self._by_words.format(match=match), values)
         hits = [row[1:] for row in rows if row[1] is not None]
         if rows:
             growth = max(_LONGER, _AMPLE * (at["rows"] - len(hits)) / max(1, len(hits)))
             self._are_common = rows[0][0] * growth > MOST_PARTS
+            self._expected *= growth
             self.stretches.grow(_LONGER if self._are_common else growth)
         return hits

@@ -31,7 +31,7 @@ def words_of(text: str) -> list[str]:
     """The words of a text in lower case, separated by punctuation and underscores."""
     if text.isascii():
         return [word for word in _ASCII_WORD.findall(text.lower()) if len(word) <= LONGEST_WORD]
-    return [_plain(found[0]) for found in word_places(text)]
+    return [_plain(word) for word in _WORD.findall(text) if len(word) <= LONGEST_WORD]
 
 
 def word_places(text: str) -> Iterator[re.Match[str]]:

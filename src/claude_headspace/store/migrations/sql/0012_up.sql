@@ -5,11 +5,13 @@ TRUNCATE search_parts;
 DROP INDEX ix_search_parts_words;
 ALTER TABLE search_parts ADD COLUMN timestamp TIMESTAMPTZ NOT NULL;
 INSERT INTO search_parts (event_id, part, begins, length, prompt, words, timestamp)
-SELECT k.event_id, k.part, k.begins, k.length, e.payload ->> 'actor' IS NOT DISTINCT FROM 'user', k.words,
-    e.timestamp
+SELECT k.event_id, k.part, k.begins, k.length, e.payload ->> 'actor' IS NOT DISTINCT FROM 'user',
+    k.words, e.timestamp
 FROM kept_parts k JOIN events e ON e.id = k.event_id ORDER BY e.timestamp, k.event_id, k.part;
 DROP TABLE kept_parts;
-CREATE INDEX ix_search_parts_words ON search_parts USING gin (words);
+-- What waits to be merged into the index is read by every search; the default is 4 MB.
+CREATE INDEX ix_search_parts_words ON search_parts USING gin (words)
+WITH (gin_pending_list_limit = 1024);
 CREATE INDEX ix_search_parts_timestamp ON search_parts (timestamp);
 ANALYZE search_parts;
 
