@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.done import Counted, Done, count_done
@@ -37,8 +37,7 @@ _SORTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SessionQuestion:
+class SessionQuestion(Struct, frozen=True):
     """A filter of sessions; empty means any. `q`: words of title or path.
 
     `since` and `until` select sessions that were alive in between. `sort`: newest or longest first.
@@ -55,8 +54,7 @@ class SessionQuestion:
     limit: Limit = PAGE_ROWS
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """One session of a list."""
 
     id: int
@@ -70,8 +68,8 @@ class Session:
     ended_at: datetime | None
     end_reason: str | None
     forked_from: str | None
-    state: State = field(default=State("ended", None, ""))
-    done: Done = field(default=Done())
+    state: State = State("ended", None, "")
+    done: Done = Done()
 
     @property
     def seconds(self) -> float | None:

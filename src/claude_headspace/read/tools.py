@@ -14,7 +14,6 @@ from msgspec import Struct
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.cut_json import read_cut
 from claude_headspace.read.state import ASKING_TOOLS, OpenCall
-from claude_headspace.read.telling import line_of
 
 COLUMNS = (
     "c.tool_use_id, a.id, c.session_uuid::text, c.tool, c.input, c.input_bytes, c.subagent,"
@@ -112,6 +111,8 @@ def open_calls(reader: Reader, agent_ids: Sequence[int]) -> dict[int, list[OpenC
 
 
 def _open(call: Call) -> OpenCall:
+    from claude_headspace.read.telling import line_of  # few sessions have an open call
+
     limit = call.given.get("timeout")
     return OpenCall(
         call.tool,
