@@ -50,12 +50,12 @@ def open_reader(config: Config, seconds: float = 5) -> Iterator[Reader]:
 
 
 def _connect(reader: Reader, config: Config) -> None:
-    """Run an empty query, so that an error names the address of the database."""
+    """Connect, so that an error names the address of the database."""
     from claude_headspace.address import mask_password
     from claude_headspace.embedded.location import reader_url
 
     try:
-        reader.rows("SELECT")
+        reader.connect()
     except SchemaMismatch:
         raise
     except DatabaseUnavailable as error:
