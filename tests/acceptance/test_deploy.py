@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -142,7 +143,8 @@ def test_in_the_background(project: Project) -> None:
 def test_in_the_foreground_until_interrupted(project: Project) -> None:
     with foreground(project) as process:
         assert process.stdout
-        said = "".join(iter(lambda: wait_for(process.stdout.readline), "  stop it      Ctrl-C\n"))
+        lines = iter(partial(wait_for, process.stdout.readline), "  stop it      Ctrl-C\n")
+        said = "".join(lines)
         assert said.startswith("Preparing the embedded Postgres.\n")
         assert "Claude Headspace is capturing" in said
         pids = project.pids()

@@ -83,7 +83,8 @@ class Machine:
 
     def run(self, command: str) -> tuple[int, str]:
         with self.start(command) as process:
-            return process.wait(120), process.stdout.read()  # type: ignore[union-attr]
+            said, _ = process.communicate(timeout=120)
+            return process.returncode, said
 
     def interrupt(self, command: str) -> tuple[int, str]:
         """Wait for its first line, then do what Ctrl-C does."""
@@ -139,6 +140,7 @@ def machine() -> Iterator[Machine]:
             "CLAUDE_HEADSPACE__WEB__PORT": str(free_port()),
         })  # fmt: skip
         write_sessions(root / "home")
+        (root / "home/.config/fish/completions").mkdir(parents=True)  # as fish makes it
         try:
             status, said = made.run("claude-headspace up --detach")
             assert status == 0, said

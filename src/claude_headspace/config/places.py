@@ -34,8 +34,9 @@ def default_state(config_file: Path | None) -> str:
 def _folder_of_user(kind: str, variable: str, on_linux: str) -> Path:
     if sys.platform == "linux":  # the same as below, which takes longer to load than all of ours
         given = Path(os.environ.get(variable, ""))
-        return (given if given.is_absolute() else Path.home() / on_linux) / NAME
-    import platformdirs
+        found = (given if given.is_absolute() else Path.home() / on_linux) / NAME
+    else:
+        import platformdirs
 
-    found: Path = getattr(platformdirs, f"user_{kind}_path")(NAME, appauthor=False)
+        found = getattr(platformdirs, f"user_{kind}_path")(NAME, appauthor=False)
     return found

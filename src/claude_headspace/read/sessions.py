@@ -92,6 +92,12 @@ def _session(agent_id: int, uuid: str, words: str, *rest: Any) -> Session:
 
 def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[Session]:
     """A page of sessions, the newest first."""
+    page = list_uncounted(reader, asked)
+    return Page(tuple(with_done(reader, page.rows)), page.next)
+
+
+def list_uncounted(reader: Reader, asked: SessionQuestion) -> Page[Session]:
+    """The same without what was done in each session."""
     now = datetime.now(UTC)
     column = _SORTS[asked.sort]
     conditions, values = conditions_of(reader, asked, now)
@@ -106,7 +112,7 @@ def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[Session]:
     )
     sort_key = "last_line_at" if asked.sort == "last" else "seconds"
     page = page_of(rows, asked.limit, lambda row: (getattr(row, sort_key), row.id))
-    return Page(tuple(with_state(reader, with_done(reader, page.rows), now)), page.next)
+    return Page(tuple(with_state(reader, page.rows, now)), page.next)
 
 
 def find_sessions(reader: Reader, ids: Sequence[int], now: datetime) -> dict[int, Session]:
