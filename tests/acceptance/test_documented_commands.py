@@ -45,7 +45,9 @@ LAST = ("claude-headspace rebuild", "claude-headspace forget", "claude-headspace
 SLOW = ("supervisorctl reload", "claude-headspace restart")
 ENDLESS = re.compile(r"--follow|tail -f")
 # What a shell does, and what becomes another program; the rest is run in this process.
-APART = re.compile(r"[|>$&\\~]|^(?!claude-headspace)|--exec|headspace (psql|open|up|down)")
+APART = re.compile(
+    r"[|>$&\\~]|^(?!claude-headspace)|--exec|headspace (psql|open|up|down|supervisorctl)"
+)
 STATUSES = {"claude-headspace doctor": {0, 1}}
 pytestmark = pytest.mark.timeout(300)
 
