@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
+
+from msgspec import Struct
 
 from claude_headspace.errors import StateUnusable
 
@@ -26,8 +26,7 @@ def boot_id() -> str:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """The place of a watcher: the boot of its system, and its state directory."""
 
     hostname: str
@@ -65,6 +64,8 @@ def machine_id(state: Path) -> str | None:
 
 def id_of_name(name: str) -> str:
     """The id that the migration gave to a host name, since rows used to belong to names."""
+    import hashlib  # few programs need it, and it loads a library
+
     return str(UUID(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()))
 
 

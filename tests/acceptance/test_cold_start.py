@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 SHOW = (
-    "import sys; sys.argv[1:] = ['sessions']; from claude_headspace.cli import main; main();"
+    "import sys; from claude_headspace.cli.program import run; run(['sessions']);"
     " print(*sys.modules, file=sys.stderr)"
 )
 # yaml because a checkout has a configuration file, _distutils_hack because of its setuptools.
@@ -16,9 +16,9 @@ OTHERS = (
 )
 OURS = """
     address errors machine cli cli.access cli.command cli.naming cli.program cli.sessions
-    cli.terminal config config.checks config.definitions config.layers config.places config.settings
-    embedded embedded.location read read.connection read.cut_json read.session_totals
-    read.session_facts read.paging read.selection read.sessions read.state read.call_line
+    cli.terminal config config.checks config.definitions config.layers config.places
+    config.settings embedded embedded.location read read.connection read.cut_json
+    read.session_totals read.session_facts read.paging read.selection read.sessions read.state
     read.titles read.tools servers servers.asking servers.address_hosts servers.identity store
     store.connection store.encoding store.failures store.names store.opener store.patience
     store.precondition store.version web web.words

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -141,9 +142,11 @@ def test_in_the_background(project: Project) -> None:
 
 def test_in_the_foreground_until_interrupted(project: Project) -> None:
     with foreground(project) as process:
-        lines = [wait_for(process.stdout.readline) for _ in range(8)] if process.stdout else []
-        assert "is capturing" in lines[0]
-        assert "Ctrl-C" in lines[7]
+        assert process.stdout
+        lines = iter(partial(wait_for, process.stdout.readline), "  stop it      Ctrl-C\n")
+        said = "".join(lines)
+        assert said.startswith("Preparing the embedded Postgres.\n")
+        assert "Claude Headspace is capturing" in said
         pids = project.pids()
         assert process.pid == pids[0]
         os.killpg(process.pid, signal.SIGINT)

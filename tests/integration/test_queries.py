@@ -193,7 +193,7 @@ def test_a_turn_in_two_sessions_counts_once(database_url: str) -> None:
     execute(database_url, insert_event(second, own))
     with reading(database_url) as connection:
         held = captured(connection)
-    assert count_turns(asking(database_url), [1, 2]) == 2
+    assert count_turns(asking(database_url), [1, 2]) == ({1: 1, 2: 2}, 2)
     assert (held.events.turns, held.events.by_type) == (2, {"turn_detected": 3})
     assert (held.sessions, held.open_sessions, held.projects) == (2, 2, 1)
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
 import pytest
+from msgspec.structs import replace
 
-from claude_headspace.errors import BadQuestion
+from claude_headspace.errors import BadQuestion, DatabaseUnavailable
 from claude_headspace.read import search as searching
 from claude_headspace.read.connection import Reader, ReadPool
 from claude_headspace.read.query import Hit, SearchQuestion, read_query
 from claude_headspace.read.search import search, seconds_behind
+from claude_headspace.store import search_index
 from claude_headspace.store.connection import Database
 from claude_headspace.store.follow import Follower
 from claude_headspace.store.search_index import SearchIndex
 from claude_headspace.store.search_words import PART_CHARACTERS, PART_WORDS, parts_of
 from harness import Log
+from servers import PostgresServer
 
 MATCHES: tuple[Literal["words", "plain"], ...] = ("words", "plain")
 START = datetime(2026, 2, 1, tzinfo=UTC)
@@ -309,9 +311,47 @@ def test_what_takes_long_is_looked_for_further_back_by_the_next_page(library: Li
     assert [*found, *(hit.id for hit in page.rows)] == [new, old]
 
 
-def test_readers_cannot_write(library: Library) -> None:
-    from claude_headspace.errors import DatabaseUnavailable
+class Enough(Exception):
+    """Ends what works for ever."""
 
+
+PREPARED = "INFO the search index waits: the log is being prepared"
+MISSING = (
+    "WARNING the search index waits: the embedded Postgres has not been prepared yet",
+    'WARNING the search index waits: the database holds no event log of this version: relation "',
+)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(60.0, [PREPARED]), (0.0, MISSING)])
+def test_a_log_that_is_still_being_made_is_no_surprise_at_first(
+    postgres_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    seconds: float,
+    told: Sequence[str],
+) -> None:
+    monkeypatch.setattr(search_index, "PREPARING_SECONDS", seconds)
+    for name in ("POLL_SECONDS", "_REST_SECONDS"):
+        monkeypatch.setattr(search_index, name, 0)
+    addresses = iter(["", postgres_server.url("postgres"), postgres_server.url("postgres")])
+
+    def url() -> str:
+        address = next(addresses, None)
+        if address is None:
+            raise Enough
+        if not address:
+            raise DatabaseUnavailable("the embedded Postgres has not been prepared yet")
+        return address
+
+    caplog.set_level("INFO", search_index.__name__)
+    with pytest.raises(Enough):
+        SearchIndex(url, busy=lambda: False).keep()
+    logged = [f"{record.levelname} {record.getMessage()}" for record in caplog.records]
+    assert len(logged) == len(told)
+    assert all(line.startswith(begin) for line, begin in zip(logged, told, strict=True)), logged
+
+
+def test_readers_cannot_write(library: Library) -> None:
     with library.pool.reading() as reader:
         assert reader.value("SELECT current_user") == "claude_headspace_reader"
         for statement in (

@@ -151,7 +151,8 @@ def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def loaded_by(arguments: list[str], note: Path) -> set[str]:
     code = (
-        "import atexit, sys\n"
+        "import atexit, os, sys\n"
+        "os._exit = sys.exit\n"
         f"atexit.register(lambda: open({str(note)!r}, 'w').write(' '.join(sys.modules)))\n"
         f"sys.argv[1:] = {arguments!r}\n"
         "from claude_headspace.cli import main\n"

@@ -195,7 +195,7 @@ def test_no_mistake_tells_a_password(tmp_path: Path, text: str, environ: dict[st
 def test_a_mistake_in_the_file_is_told_with_its_place(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, "web:\n  port: 1\n  host: a: b\n")
     assert found.endswith("settings.yaml: is not YAML (line 3, column 10: mapping values are not"
-                          " allowed here)")  # fmt: skip
+                          " allowed in this context)")  # fmt: skip
 
 
 def test_a_machine_is_called_what_it_is_called_now(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import platformdirs.unix
 import pytest
 
 from claude_headspace.config import load_config
+from claude_headspace.config.places import NAME, config_directory, default_state
 from claude_headspace.deployment.configuration import configuration_file, prepare
 
 
@@ -28,6 +30,18 @@ def test_without_any_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config({})
     assert config.path is None
     assert config.state.directory == home / ".local/share/claude-headspace"
+
+
+@pytest.mark.parametrize("given", [None, "", "relative", "/else/where", "/with space/"])
+def test_the_folders_are_those_of_the_platform(
+    home: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    if given is not None:
+        monkeypatch.setenv("XDG_CONFIG_HOME", given)
+        monkeypatch.setenv("XDG_DATA_HOME", given)
+    unix = platformdirs.unix.Unix(NAME, appauthor=False)
+    assert config_directory() == unix.user_config_path
+    assert default_state(None) == str(unix.user_data_path)
 
 
 def test_with_a_file_where_the_platform_has_them(home: Path) -> None:

@@ -6,6 +6,7 @@ Claude Code waits for `hook`, so that command is dispatched before anything else
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 
@@ -14,7 +15,7 @@ _OBJECTS_BEFORE_COLLECTION = 50_000
 
 
 def main() -> int:
-    """Run the command line of this process; returns the exit status."""
+    """Run the command line of this process; returns the exit status, or ends with it."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["hook"] and _HELP.isdisjoint(arguments):
         from claude_headspace.cli.hook import run_hook
@@ -24,6 +25,13 @@ def main() -> int:
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     # Ctrl-C ends us quietly even while the driver waits for a server that hangs.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from contextlib import suppress
+
     from claude_headspace.cli.program import run
 
-    return run(arguments)
+    status = run(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    # What Python would take down piece by piece, for as long as a query takes, the system removes.
+    os._exit(status)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from claude_headspace.errors import DatabaseUnavailable, SchemaMismatch
@@ -51,12 +50,12 @@ def open_reader(config: Config, seconds: float = 5) -> Iterator[Reader]:
 
 
 def _connect(reader: Reader, config: Config) -> None:
-    """Run an empty query, so that an error names the address of the database."""
+    """Connect, so that an error names the address of the database."""
     from claude_headspace.address import mask_password
     from claude_headspace.embedded.location import reader_url
 
     try:
-        reader.rows("SELECT")
+        reader.connect()
     except SchemaMismatch:
         raise
     except DatabaseUnavailable as error:
@@ -68,6 +67,8 @@ def all_pages(
     ask: Callable[[Reader, Any], Page[Row]], reader: Reader, asked: Any, limit: int | None
 ) -> Iterator[Row]:
     """The rows of all pages, up to the limit."""
+    from msgspec.structs import replace
+
     from claude_headspace.read.paging import MOST_ROWS
 
     left = limit

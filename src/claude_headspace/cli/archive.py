@@ -26,7 +26,7 @@ _FILE = click.argument("file", type=path, metavar="FILE")
 @command(
     "restore",
     "claude-headspace restore 6f1d0a7e",
-    "claude-headspace restore 6f1d0a7e --to /tmp/session",
+    "claude-headspace restore 6f1d0a7e --to ~/session",
 )
 @session_argument()
 @option("--to", "DIR", "write below this folder instead of the original place", type=path)

@@ -133,17 +133,23 @@ def run(arguments: Sequence[str]) -> int:
     if asked := os.environ.get(COMPLETE):
         return _complete(program, asked)
     try:
-        with program.make_context(NAME, list(arguments)) as context:
-            status: int = program.invoke(context)
+        status = _invoke(program, arguments)
         sys.stdout.flush()
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
     except BrokenPipeError:
         return _reader_gone()
     except (KeyboardInterrupt, click.Abort):
         return 130
     except Exception as error:  # noqa: BLE001 - said in one line, ended with its status
         return _fail(error, debug="--debug" in arguments)
+    return status
+
+
+def _invoke(program: Program, arguments: Sequence[str]) -> int:
+    try:
+        with program.make_context(NAME, list(arguments)) as context:
+            status: int = program.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     return status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,7 @@ def sessions(
     counts in each of them, but once in the total.
     """
     from claude_headspace.read.session_totals import count_turns
-    from claude_headspace.read.sessions import SessionQuestion, list_sessions
+    from claude_headspace.read.sessions import SessionQuestion, list_sessions, list_uncounted
 
     with open_reader(configured()) as reader:
         asked = SessionQuestion(
@@ -73,13 +73,14 @@ def sessions(
             state=_ALIVE if open_only else (),
             **period,
         )
-        found = list(all_pages(list_sessions, reader, asked, limit))
+        ask = list_sessions if in_json else list_uncounted
+        found = list(all_pages(ask, reader, asked, limit))
         if in_json:
             _print_json(reader, found)
             return 0
-        together = count_turns(reader, [each.id for each in found])
+        turns, together = count_turns(reader, [each.id for each in found])
     compact = (terminal_width() or COMPACT_BELOW) < COMPACT_BELOW
-    print_lines(_in_short(found) if compact else _as_table(found))
+    print_lines((_in_short if compact else _as_table)(found, turns))
     print(f"{counted(len(found), 'session')}, {counted(together, 'turn')}")
     return 0
 
@@ -100,9 +101,9 @@ def _print_json(reader: Reader, found: Sequence[Session]) -> None:
         }))  # fmt: skip
 
 
-def _as_table(found: Sequence[Session]) -> list[str]:
+def _as_table(found: Sequence[Session], turns: Mapping[int, int]) -> list[str]:
     rows = [
-        (each.uuid[:SHORT_ID], age(each.last_line_at), state_of(each), str(each.done.turns),
+        (each.uuid[:SHORT_ID], age(each.last_line_at), state_of(each), str(turns.get(each.id, 0)),
          short_path(each.project), each.title or "-")
         for each in found
     ]  # fmt: skip
@@ -114,13 +115,14 @@ def _as_table(found: Sequence[Session]) -> list[str]:
     return [paint(head, bold=True), *map(_painted, found, lines)]
 
 
-def _in_short(found: Sequence[Session]) -> list[str]:
+def _in_short(found: Sequence[Session], turns: Mapping[int, int]) -> list[str]:
     """Two lines per session, for narrow terminals."""
     width = terminal_width()
     lines = []
     for each in found:
         words = (each.uuid[:SHORT_ID], state_of(each), age(each.last_line_at),
-                 counted(each.done.turns, "turn"), place(each.project, each.directory))  # fmt: skip
+                 counted(turns.get(each.id, 0), "turn"),
+                 place(each.project, each.directory))  # fmt: skip
         lines += [
             _painted(each, cut("  ".join(words), width)),
             cut(f"  {each.title or '-'}", width),

@@ -14,9 +14,7 @@ ELLIPSIS = "…"
 # The least width of the last column of a table.
 LEAST_COLUMNS = 16
 # Controls (C0, C1, DEL), changes of writing direction, line separators, lone surrogates.
-_STEERING = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
+_STEERING = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 _BREAK = re.compile(r"[\t\r\n\v\f][ \t\r\n\v\f]*")
 _PLAIN = {"…": "...", "→": "->", "·": "-", "−": "-"}
 _PLAIN |= {"\u2013": "-", "\u2014": "-", "\u201c": '"', "\u201d": '"'}
@@ -43,13 +41,18 @@ def encode_anything() -> None:
 
 def printable(text: str) -> str:
     """The text on one line; characters that it lacks or that control the terminal are spelt out."""
-    return _encodable(_STEERING.sub(_spell, _BREAK.sub(" ", text)))
+    return _line(text if text.isprintable() else _BREAK.sub(" ", text))
 
 
 def printable_lines(text: str) -> list[str]:
     """The same for each line of the text, with its indentation."""
     lines = re.split(r"\r\n|[\n\r\v\f]", text.expandtabs(4))
-    return [_encodable(_STEERING.sub(_spell, line)) for line in lines]
+    return [_line(line) for line in lines]
+
+
+def _line(text: str) -> str:
+    # Most text is printable: then the pattern, which is slow to compile, is not needed.
+    return _encodable(text if text.isprintable() else re.sub(_STEERING, _spell, text))
 
 
 def _spell(found: re.Match[str]) -> str:

@@ -31,7 +31,8 @@ def read_file(path: Path | None, problems: list[str]) -> Tree:
     import yaml  # loading it takes longer than all else here
 
     try:
-        tree = yaml.safe_load(path.read_text("utf-8"))
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if built
+        tree = yaml.load(path.read_text("utf-8"), loader)  # noqa: S506
     except (OSError, UnicodeDecodeError) as error:
         problems.append(f"{path}: cannot be read ({error})")
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -19,9 +20,7 @@ def config_directory() -> Path:
     """The folder in which `config.yaml` is searched if no variable names a file."""
     if root := checkout():
         return root
-    from platformdirs import user_config_path
-
-    return user_config_path(NAME, appauthor=False)
+    return _folder_of_user("config", "XDG_CONFIG_HOME", ".config")
 
 
 def default_state(config_file: Path | None) -> str:
@@ -29,6 +28,15 @@ def default_state(config_file: Path | None) -> str:
     directory = config_directory()
     if checkout() or (config_file and config_file.parent != directory):
         return "var"
-    from platformdirs import user_data_path
+    return str(_folder_of_user("data", "XDG_DATA_HOME", ".local/share"))
 
-    return str(user_data_path(NAME, appauthor=False))
+
+def _folder_of_user(kind: str, variable: str, on_linux: str) -> Path:
+    if sys.platform == "linux":  # the same as below, which takes longer to load than all of ours
+        given = Path(os.environ.get(variable, ""))
+        found = (given if given.is_absolute() else Path.home() / on_linux) / NAME
+    else:
+        import platformdirs
+
+        found = getattr(platformdirs, f"user_{kind}_path")(NAME, appauthor=False)
+    return found

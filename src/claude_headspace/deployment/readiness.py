@@ -72,11 +72,14 @@ def _mute(supervisor: Supervisor) -> HeadspaceError | None:
 
 
 def _wait_for_capture(config: Config, supervisor: Supervisor, launched: float) -> WatcherStatus:
-    """The watcher's first status that says it captures."""
-    reason = "it has not started"
+    """The watcher's first status that says it captures; says meanwhile what is being done."""
+    reason, doing = "it has not started", ""
 
     def capturing() -> WatcherStatus | None:
-        nonlocal reason
+        nonlocal reason, doing
+        if (now := _doing(config, supervisor)) != doing:
+            doing = now
+            print(doing, flush=True)
         status = read_status(status_path(config.state.directory))
         if not isinstance(status, WatcherStatus) or status.started_at < launched - 1:
             return None
@@ -86,6 +89,15 @@ def _wait_for_capture(config: Config, supervisor: Supervisor, launched: float) -
     return _wait_for(
         capturing, supervisor, "watcher", lambda: f"the watcher is not capturing yet ({reason})"
     )
+
+
+def _doing(config: Config, supervisor: Asked) -> str:
+    """What is done before the watcher can capture."""
+    if not config.database.url and server_record(config.state.directory) is None:
+        return "Preparing the embedded Postgres."
+    if supervisor.process("migrate").is_running:
+        return "Preparing the tables of the log."
+    return "Starting capture."
 
 
 def wait_for_health(config: Config, supervisor: Asked) -> AnsweringInstance:

@@ -1,17 +1,18 @@
 """Where the embedded server is, and the address of the log's database.
 
-Imports only the standard library and our own types, because every program needs it.
+Imports little, because every program needs it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from claude_headspace.address import LogUrl, libpq_url
 from claude_headspace.config import Config
@@ -27,8 +28,7 @@ SUPERVISOR_SOCKET = "supervisor.sock"
 _PID_SUFFIX = ".4194304"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerRecord:
+class ServerRecord(Struct, frozen=True):
     """The embedded server as others see it: its address, programs, data and system user."""
 
     url: str
@@ -119,6 +119,8 @@ def socket_url(directory: Path, database: str = NAME) -> str:
 
 def state_key(state_directory: Path) -> str:
     """A short name, unique to this state directory on this machine."""
+    import hashlib
+
     return hashlib.sha256(os.fsencode(state_directory.resolve())).hexdigest()[:16]
 
 

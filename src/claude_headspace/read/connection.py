@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from claude_headspace.errors import DatabaseUnavailable, QuestionTooLong
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.patience import Patience
-from claude_headspace.store.version import VERSION, require_version
+from claude_headspace.store.version import require_version
 
 READER_ROLE = "claude_headspace_reader"
 STATEMENT_SECONDS = 5.0
@@ -27,10 +27,10 @@ _SETTINGS = (
     "SET default_transaction_read_only = on; SET statement_timeout = {milliseconds};"
     " SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '1s'; SET jit = off"
 )
-# SET ROLE, if the role exists and may be used.
-_TAKE_ROLE = (
-    "SELECT set_config('role', rolname, false) FROM pg_roles"
-    " WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')"
+# The schema's version, and SET ROLE, if the role exists and may be used.
+_BEGIN = (
+    "SELECT version_num, (SELECT set_config('role', rolname, false) FROM pg_roles"
+    f" WHERE rolname = '{READER_ROLE}' AND pg_has_role(oid, 'MEMBER')) FROM alembic_version"
 )
 
 # For turns of given sessions. A plain comparison would let Postgres read the index of all turns
@@ -50,6 +50,10 @@ class Reader:
         self._database = database
         self._seconds = seconds
         self.machine = machine
+
+    def connect(self) -> None:
+        """Connect now, so that an error is not one of the first query."""
+        self._database.connect()
 
     def rows(self, statement: str, values: Values = (), seconds: float = 0) -> list[Row]:
         """Rows of one statement, values as %s or %(name)s; QuestionTooLong after its time limit."""
@@ -144,5 +148,4 @@ class ReadPool:
 def only_reads(database: Database, seconds: float = STATEMENT_SECONDS) -> None:
     """Make a connection read-only, with a time limit for statements, and check the schema."""
     settings = _SETTINGS.format(milliseconds=int(seconds * 1000))
-    require_version(database.execute(f"{settings}; {VERSION}"))
-    database.execute(_TAKE_ROLE, [READER_ROLE])
+    require_version(database.execute(f"{settings}; {_BEGIN}"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import (
@@ -70,8 +70,7 @@ class ListedEvent:
     source_offset: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventQuestion:
+class EventQuestion(Struct, frozen=True):
     """A filter of events; None or empty means any."""
 
     session: Annotated[str, Meta(description="uuid, or the start of it")] | None = None

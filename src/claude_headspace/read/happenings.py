@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from claude_headspace.errors import QuestionTooLong
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
@@ -40,8 +42,7 @@ COUNT_SECONDS = 2.0
 _PLACED = " h LEFT JOIN agents s ON s.id = h.agent_id LEFT JOIN places p ON p.id = s.project_id"
 
 
-@dataclass(frozen=True, slots=True)
-class HappeningQuestion:
+class HappeningQuestion(Struct, frozen=True):
     """A filter of happenings; empty means any. `log`: only events of the log.
 
     A value that begins with "-" is excluded.

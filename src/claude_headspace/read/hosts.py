@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
+
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import PAGE_ROWS, Cursor, Limit, Page, page_of, read_cursor
 from claude_headspace.store.leases import HELD_LEASES, LEASE_KEY
@@ -26,8 +28,7 @@ ORDER BY alive DESC, label, m.id
 """
 
 
-@dataclass(frozen=True, slots=True)
-class HostQuestion:
+class HostQuestion(Struct, frozen=True):
     """A query for all machines, in pages."""
 
     cursor: Cursor | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.read import sessions
@@ -80,8 +80,7 @@ def listed(each: sessions.Session) -> ListedSession:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class TurnQuestion:
+class TurnQuestion(Struct, frozen=True):
     """A query for the turns of one session."""
 
     session: Name

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from claude_headspace.errors import BadQuestion
 from claude_headspace.read.buckets import DAY_OF, days_between
 from claude_headspace.read.connection import Reader
@@ -24,8 +26,7 @@ from claude_headspace.read.paging import (
 from claude_headspace.read.selection import filters_of
 
 
-@dataclass(frozen=True, slots=True)
-class ToolQuestion:
+class ToolQuestion(Struct, frozen=True):
     """A filter of tool calls; None or empty means any."""
 
     session: Name | None = None
@@ -83,8 +84,7 @@ def list_calls(reader: Reader, asked: ToolQuestion) -> Page[ListedCall]:
     return page_of(rows, asked.limit, lambda call: (call.started_at, call.id))
 
 
-@dataclass(frozen=True, slots=True)
-class UsageQuestion:
+class UsageQuestion(Struct, frozen=True):
     """A query for sums of token usage."""
 
     by: Literal["day", "project", "session", "model"] = "day"

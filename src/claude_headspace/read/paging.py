@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -32,8 +31,7 @@ class Looked(Struct, frozen=True):
     back_to: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[Item]):
+class Page(Struct, Generic[Item], frozen=True):
     """Rows of one page, and the cursor of the next page; None on the last page.
 
     With `looked`, a page that is not full may be followed by more.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from claude_headspace.errors import BadQuestion, QuestionTooLong
 from claude_headspace.read.connection import Reader
@@ -44,8 +44,7 @@ Place = Literal["turns", "prompts", "inputs", "outputs", "thinking"]
 ASKED_AS = {"where": "in"}
 
 
-@dataclass(frozen=True, slots=True)
-class SearchQuestion:
+class SearchQuestion(Struct, frozen=True):
     """What to search for, and where."""
 
     q: Annotated[str, Meta(description='words, "phrases", begin*, and -excluded')]

@@ -17,8 +17,9 @@ _TURNS = (
     " GROUP BY agent_id"
 )
 _TOGETHER = (
-    "SELECT count(DISTINCT event_key) FROM events WHERE agent_id = ANY (%s)"
+    "SELECT agent_id, count(*), count(DISTINCT event_key) FROM events WHERE agent_id = ANY (%s)"
     f" AND {IS_TURN} AND retracted_at IS NULL"
+    " GROUP BY GROUPING SETS ((agent_id), ())"
 )
 _LINES = (
     "SELECT session::text, sum((counts->>'lines')::bigint), sum(coalesce((SELECT sum(value::bigint)"
@@ -63,9 +64,11 @@ def count_totals(reader: Reader, sessions: Sequence[CountedSession]) -> _Known:
     return {each: fresh.get(each) or _known.get(each, SessionTotals()) for each in sessions}
 
 
-def count_turns(reader: Reader, agent_ids: Sequence[int]) -> int:
-    """Turns of these sessions together; a turn in several of them counts once."""
-    return int(reader.value(_TOGETHER, [list(agent_ids)]))
+def count_turns(reader: Reader, agent_ids: Sequence[int]) -> tuple[dict[int, int], int]:
+    """Turns of each of these sessions, and of all; there a turn in several of them counts once."""
+    rows = reader.rows(_TOGETHER, [list(agent_ids)])
+    each = {row[0]: row[1] for row in rows if row[0] is not None}
+    return each, next(row[2] for row in rows if row[0] is None)
 
 
 def _count(reader: Reader, sessions: Sequence[CountedSession]) -> _Known:

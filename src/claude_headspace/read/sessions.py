@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import (
@@ -37,8 +37,7 @@ _SORTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SessionQuestion:
+class SessionQuestion(Struct, frozen=True):
     """A filter of sessions; empty means any. `q`: words of title or path.
 
     `since` and `until` select sessions that were alive in between. `sort`: newest or longest first.
@@ -55,8 +54,7 @@ class SessionQuestion:
     limit: Limit = PAGE_ROWS
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """One session of a list."""
 
     id: int
@@ -70,8 +68,8 @@ class Session:
     ended_at: datetime | None
     end_reason: str | None
     forked_from: str | None
-    state: State = field(default=State("ended", None, ""))
-    done: SessionTotals = field(default=SessionTotals())
+    state: State = State("ended", None, "")
+    done: SessionTotals = SessionTotals()
 
     @property
     def seconds(self) -> float | None:
@@ -94,6 +92,12 @@ def _session(agent_id: int, uuid: str, words: str, *rest: Any) -> Session:
 
 def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[Session]:
     """A page of sessions, the newest first."""
+    page = list_uncounted(reader, asked)
+    return Page(tuple(with_done(reader, page.rows)), page.next)
+
+
+def list_uncounted(reader: Reader, asked: SessionQuestion) -> Page[Session]:
+    """The same without what was done in each session."""
     now = datetime.now(UTC)
     column = _SORTS[asked.sort]
     conditions, values = conditions_of(reader, asked, now)
@@ -108,7 +112,7 @@ def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[Session]:
     )
     sort_key = "last_line_at" if asked.sort == "last" else "seconds"
     page = page_of(rows, asked.limit, lambda row: (getattr(row, sort_key), row.id))
-    return Page(tuple(with_state(reader, with_done(reader, page.rows), now)), page.next)
+    return Page(tuple(with_state(reader, page.rows, now)), page.next)
 
 
 def find_sessions(reader: Reader, ids: Sequence[int], now: datetime) -> dict[int, Session]:

@@ -11,7 +11,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from claude_headspace.read.call_line import line_of
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.cut_json import read_cut
 from claude_headspace.read.state import ASKING_TOOLS, OpenCall
@@ -112,6 +111,8 @@ def open_calls(reader: Reader, agent_ids: Sequence[int]) -> dict[int, list[OpenC
 
 
 def _open(call: Call) -> OpenCall:
+    from claude_headspace.read.call_line import line_of  # few sessions have an open call
+
     limit = call.given.get("timeout")
     return OpenCall(
         call.tool,

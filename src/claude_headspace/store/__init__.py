@@ -1,1 +1,10 @@
 """The log in Postgres: tables, the writer, checkpoints, migrations, queries."""
+
+import sys
+
+# Loading the driver loads `ssl`, which is slow; only OpenSSL before 1.1 needed that.
+if "ssl" not in sys.modules:
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    import psycopg2  # noqa: F401
+
+    del sys.modules["ssl"]

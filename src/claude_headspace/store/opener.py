@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import psycopg2
+from msgspec import Struct
 
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseUnavailable
@@ -37,8 +36,6 @@ _SETTINGS = {
 _SET = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
 _BACKEND = "SELECT pg_backend_pid()"
 
-logger = logging.getLogger(__name__)
-
 
 class Opened(NamedTuple):
     """`pooled`: there is a pooler, which may share our connection at any time."""
@@ -49,8 +46,7 @@ class Opened(NamedTuple):
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Opener:
+class Opener(Struct, frozen=True):
     """Opens connections to an address; `patience` limits every wait."""
 
     url: Callable[[], str]
@@ -130,7 +126,10 @@ def require_session(patience: Patience, address: str, url: str, ours: Server) ->
     try:
         beside = patience.finish(asking(address, url), CONNECT_SECONDS)
     except (*DriverError, DatabaseUnavailable) as error:
-        logger.warning("the pooler has no second connection, its pool is too small: %s", error)
+        import logging
+
+        told = "the pooler has no second connection, its pool is too small: %s"
+        logging.getLogger(__name__).warning(told, error)
     else:
         require_unshared(ours=beside.backend != ours.backend)
 

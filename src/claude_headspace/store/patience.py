@@ -5,8 +5,10 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.servers.asking import Wait, finishing
@@ -24,8 +26,7 @@ def _no_end() -> float | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """The limits of waits for Postgres.
 
     `beat` is called several times a second during every wait. `end`, called as often, may return a

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 
 class ReadRow(NamedTuple):
@@ -15,8 +16,7 @@ class ReadRow(NamedTuple):
     checksum: int
 
 
-@dataclass(frozen=True, slots=True)
-class Precondition:
+class Precondition(Struct, frozen=True):
     """What a write is based on, and must not have changed since it was read.
 
     `connection`: the number of the connection over which it was read; on a later one, recent

@@ -17,6 +17,8 @@ from claude_headspace.store.version import require_schema
 PAGE_EVENTS = 500
 PAGE_BYTES = 2_000_000
 POLL_SECONDS = 1.0
+# So long after the start it is no surprise that the server or the tables are still being made.
+PREPARING_SECONDS = 60.0
 # While the watcher reads a backlog: seconds of pause per second of work.
 BACKLOG_REST = 25
 _REST_SECONDS = 5.0
@@ -68,25 +70,30 @@ class SearchIndex:
             prepare=require_schema,
         )
         self._busy = busy
+        self._has_begun = False
 
     def keep(self) -> None:
         """Index new turns for ever; waits for a database that is unavailable."""
-        told = ""
+        started, told = time.monotonic(), ""
         while True:
             try:
                 self._keep()
             except HeadspaceError as error:
-                if str(error) != told:
-                    told = str(error)
-                    log.warning("the search index waits: %s", told)
+                early = not self._has_begun and time.monotonic() < started + PREPARING_SECONDS
+                problem = "the log is being prepared" if early else str(error)
+                if problem != told:
+                    told = problem
+                    level = logging.INFO if early else logging.WARNING
+                    log.log(level, "the search index waits: %s", told)
                 self._database.close()
-                time.sleep(_REST_SECONDS)
+                time.sleep(POLL_SECONDS if early else _REST_SECONDS)
 
     def _keep(self) -> None:
         while not self._database.execute(_ELECTED)[0][0]:
             time.sleep(_REST_SECONDS)
         connection = self._database.generation
         follower = self._follower()
+        self._has_begun = True
         while self._database.generation == connection:
             follower.listen()
             if not self.catch_up(follower):

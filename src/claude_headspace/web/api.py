@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -169,7 +169,7 @@ class _Nothing:
 def read_question(kind: type, names: Mapping[str, str]) -> Any:
     """The query in the request's address; BadQuestion names the part that is wrong."""
     hints = get_type_hints(kind)
-    known = {ASKED_AS.get(field.name, field.name): field.name for field in fields(kind)}
+    known = {ASKED_AS.get(name, name): name for name in hints}
     given: dict[str, Any] = dict(names)
     for asked, values in request.args.lists():
         name = known.get(asked)

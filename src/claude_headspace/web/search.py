@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, render_template, request
+from msgspec.structs import replace
 
 from claude_headspace.errors import BadQuestion
 from claude_headspace.read.connection import Reader
