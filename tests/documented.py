@@ -11,7 +11,7 @@ from commands_page import PAGES
 # What runs a program of ours: at the beginning of a line, or in an argument.
 OURS = re.compile(
     r"(?:\w+=\S+ )*(?:(?:\.venv/bin/)?claude-headspace|supervisorctl|deploy/\w+|ps)(?: |$)"
-    r"|.*\$\(claude-headspace"
+    r"|[^`]*\$\(claude-headspace"
 )
 
 
