@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from claude_headspace.errors import StateUnusable
 from claude_headspace.machine import (
@@ -76,4 +76,4 @@ def test_an_empty_file_and_a_place_that_cannot_be(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_which_places_are_two(changed: dict[str, object], apart: bool) -> None:
     place = Place(hostname="a", boot="1", directory="/var", device=1, inode=5)
-    assert replace(place, **changed).is_apart_from(place) is apart  # type: ignore[arg-type]
+    assert replace(place, **changed).is_apart_from(place) is apart

@@ -208,7 +208,7 @@ class Checkpoints:
             answered(self._database.store(statements, source.precondition, meanwhile=meanwhile))
         read = source.checkpoint
         row = ReadRow(source.id, source.generation, read.offset, read.checksum)
-        return replace(source, precondition=replace(source.precondition, row=row))
+        return replace(source, precondition=Precondition(source.precondition.connection, row))
 
     def reject(self, source: StoredSource, dead_letters: Sequence[DeadLetter]) -> list[str]:
         """The statements that store dead letters of a source."""
