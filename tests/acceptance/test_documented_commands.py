@@ -48,9 +48,10 @@ ENDLESS = re.compile(r"--follow|tail -f")
 APART = re.compile(
     r"[|>$&\\~]|^(?!claude-headspace)|--exec|headspace (psql|open|up|down|supervisorctl)"
 )
-# Warnings, no hooks, and programs that are not needed and have ended.
+# Warnings, files that wait, no hooks, and programs that are not needed and have ended.
 STATUSES = {
     "claude-headspace doctor": {0, 1},
+    "claude-headspace status": {0, 1},
     "claude-headspace hooks status": {1},
     "supervisorctl status": {3},
 }
@@ -161,6 +162,8 @@ def machine() -> Iterator[Machine]:
             status, said = made.run("claude-headspace up --detach")
             assert status == 0, said
             wait_until(lambda: "3 sessions" in made.run_here("claude-headspace sessions")[1], "all")
+            found = "claude-headspace search lint errors"
+            wait_until(lambda: made.run_here(found)[0] == 0, "the search index")
             yield made
         finally:
             made.run("claude-headspace down")
@@ -181,4 +184,5 @@ def test_every_command_that_needs_a_shell_or_another_program_runs(machine: Machi
 def test_every_other_command_runs(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(machine.root)
     tried = [command for command in TRIED if not APART.search(command)]
-    assert not "\n".join(machine.problems(tried))
+    problems = "\n".join(machine.problems(tried))
+    assert not problems, problems
