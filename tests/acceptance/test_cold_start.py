@@ -20,7 +20,7 @@ OURS = """
     config.settings embedded embedded.location read read.connection read.cut_json
     read.session_totals read.session_facts read.paging read.selection read.sessions read.state
     read.titles read.tools servers servers.asking servers.address_hosts servers.identity store
-    store.connection store.encoding store.failures store.names store.opener store.patience
+    store.connection store.encoding store.failures store.name_resolution store.opener store.patience
     store.precondition store.version web web.words
 """
 

@@ -67,7 +67,7 @@ def reject(database: Database) -> None:
     checkpoints = Checkpoints(database, HOST)
     source = checkpoints.find("/old")
     assert source is not None
-    kept = checkpoints.reject(source, [DeadLetter(1, "damaged", "why", b"x")])
+    kept = checkpoints.dead_letter_statements(source, [DeadLetter(1, "damaged", "why", b"x")])
     database.execute_durably("; ".join(kept))
 
 

@@ -34,7 +34,7 @@ def arrival(bench: Bench, result: Result) -> None:
         say = _speaker(session)
         say()
         with (
-            website(place / "web", log.url, free_port()) as site,
+            website(place / "state", log.url, free_port()) as site,
             watching(place / "state", root, log),
         ):
             log.wait_for_events(1, WAIT_SECONDS)

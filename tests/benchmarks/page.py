@@ -140,7 +140,7 @@ def _beside(place: Path, log: Log, pages: int | None) -> Iterator[None]:
         yield
         return
     with (
-        website(place / "web", log.url, free_port()) as site,
+        website(place / "state", log.url, free_port()) as site,
         ThreadPoolExecutor(pages + 1) as threads,
     ):
         done = threading.Event()

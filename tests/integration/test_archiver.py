@@ -26,7 +26,7 @@ from claude_headspace.read.selection import SessionNamed, find_session
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
 from claude_headspace.transcripts.checkpoint import Checkpoint
-from claude_headspace.transcripts.tailer import SourceFile, unannounced
+from claude_headspace.transcripts.source_file import SourceFile, unannounced
 from harness import Log, Projects
 
 MACHINE = id_of_name("here")

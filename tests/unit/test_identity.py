@@ -8,7 +8,7 @@ from claude_headspace.capture.source_identity import Identity, Seen, Transition,
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.precondition import Precondition, ReadRow
 from claude_headspace.transcripts.checkpoint import Checkpoint, LineCounts
-from claude_headspace.transcripts.tailer import Contents
+from claude_headspace.transcripts.source_file import Contents
 
 OWN, OTHER = (1, 100), (1, 200)
 HERE, ELSEWHERE = "/p/a.jsonl", "/p/b.jsonl"

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 import lines
-from claude_headspace.transcripts import tailer
+from claude_headspace.transcripts import source_file
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line, TooLong
 from claude_headspace.transcripts.long_lines import SHORT_BYTES, TooMuchText, thinned
 from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
-from claude_headspace.transcripts.tailer import SourceFile
+from claude_headspace.transcripts.source_file import SourceFile
 from code_turns import outcomes
 from turn_cases import CASES, file_of
 
@@ -157,7 +157,7 @@ class TestInFiles:
     def test_so_does_a_length_over_the_longest(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(tailer, "LONGEST_LINE_BYTES", 3_000_000)
+        monkeypatch.setattr(source_file, "LONGEST_LINE_BYTES", 3_000_000)
         path = tmp_path / "a.jsonl"
         for size, kind in ((2_900_000, Line), (3_000_000, TooLong)):
             said = [picture(size), lines.text("what is this?")]

@@ -12,7 +12,7 @@ from claude_headspace.capture.reader import BATCH_BYTES, LineReader
 from claude_headspace.capture.sources import CheckedSource
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.transcripts.secrets import Redaction
-from claude_headspace.transcripts.tailer import CHUNK_BYTES, SourceFile
+from claude_headspace.transcripts.source_file import CHUNK_BYTES, SourceFile
 
 
 def nothing() -> None:

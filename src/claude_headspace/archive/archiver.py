@@ -21,7 +21,7 @@ from claude_headspace.archive.session_paths import folder_of
 from claude_headspace.archive.sidecars import changed_files
 from claude_headspace.events.redaction import Redactor
 from claude_headspace.store.connection import Database
-from claude_headspace.transcripts.tailer import Announce, SourceFile
+from claude_headspace.transcripts.source_file import Announce, SourceFile
 
 # How long after a write it is archived; the other files of the session follow later still.
 DELAY_SECONDS = 1.0

@@ -7,7 +7,7 @@ import os
 import stat
 
 from claude_headspace.archive.pieces import ArchiveDamaged, Generation, Pieces
-from claude_headspace.transcripts.tailer import SourceFile
+from claude_headspace.transcripts.source_file import SourceFile
 
 
 class ArchivedFile(SourceFile):

@@ -15,7 +15,7 @@ from claude_headspace.errors import CommitRefused, DatabaseRefused
 from claude_headspace.events.event import NO_SESSION
 from claude_headspace.events.redaction import Redactor
 from claude_headspace.transcripts.checkpoint import Checkpoint
-from claude_headspace.transcripts.tailer import Announce, SourceFile
+from claude_headspace.transcripts.source_file import Announce, SourceFile
 
 logger = logging.getLogger(__name__)
 

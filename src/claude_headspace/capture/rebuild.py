@@ -18,7 +18,7 @@ from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line
 from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
 from claude_headspace.transcripts.secrets import Redaction
-from claude_headspace.transcripts.tailer import SourceFile
+from claude_headspace.transcripts.source_file import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
 
 _KEYS = {"tool_calls": "tool_use_id", "model_calls": "message_id"}

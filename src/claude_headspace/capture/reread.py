@@ -24,7 +24,7 @@ from claude_headspace.store.writer import NOTIFICATION
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
 from claude_headspace.transcripts.lines import Line, TooLong
 from claude_headspace.transcripts.secrets import Redaction
-from claude_headspace.transcripts.tailer import SourceFile
+from claude_headspace.transcripts.source_file import SourceFile
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from claude_headspace.store.results import WriteResult
 from claude_headspace.store.version import require_schema
 from claude_headspace.transcripts.outcomes import Rejected, Turn
 from claude_headspace.transcripts.secrets import Redaction
-from claude_headspace.transcripts.tailer import SourceFile
+from claude_headspace.transcripts.source_file import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
 
 APPLICATION_NAME = "claude-headspace retry"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from claude_headspace.store.checkpoints import StoredSource
-from claude_headspace.transcripts.tailer import Contents
+from claude_headspace.transcripts.source_file import Contents
 
 # Device and inode.
 FileId = tuple[int, int]

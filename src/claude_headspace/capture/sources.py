@@ -13,7 +13,7 @@ from claude_headspace.capture.source_identity import Transition as Became
 from claude_headspace.discovery.listing import Sighting, find_by_inode, is_transcript, look
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.transcripts.checkpoint import Checkpoint, file_stamp
-from claude_headspace.transcripts.tailer import Announce, SourceFile, unannounced
+from claude_headspace.transcripts.source_file import Announce, SourceFile, unannounced
 
 logger = logging.getLogger(__name__)
 

@@ -174,7 +174,7 @@ class Checkpoints:
             "reread_bytes": source.reread_bytes, "reread_state": source.reread_state,
             "generation": source.generation,
         }  # fmt: skip
-        statements = [*self.reject(source, dead_letters), *statements]
+        statements = [*self.dead_letter_statements(source, dead_letters), *statements]
         return self._update(source, _UPDATED, values, statements, meanwhile, later)
 
     def reread(self, source: StoredSource, statements: Sequence[str]) -> StoredSource:
@@ -210,7 +210,9 @@ class Checkpoints:
         row = ReadRow(source.id, source.generation, read.offset, read.checksum)
         return replace(source, precondition=Precondition(source.precondition.connection, row))
 
-    def reject(self, source: StoredSource, dead_letters: Sequence[DeadLetter]) -> list[str]:
+    def dead_letter_statements(
+        self, source: StoredSource, dead_letters: Sequence[DeadLetter]
+    ) -> list[str]:
         """The statements that store dead letters of a source."""
         return [each.statement(self._database, source.id) for each in dead_letters]
 

@@ -17,7 +17,7 @@ from psycopg2 import extensions
 
 from claude_headspace.errors import CommitRefused, DatabaseRefused, DatabaseUnavailable
 from claude_headspace.store.failures import DriverError, passes_in_place, translate
-from claude_headspace.store.names import Names
+from claude_headspace.store.name_resolution import Names
 from claude_headspace.store.opener import Opened, Opener
 from claude_headspace.store.patience import Patience
 from claude_headspace.store.precondition import Precondition

@@ -20,7 +20,7 @@ from claude_headspace.servers.identity import (
 )
 from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import DriverError, translate
-from claude_headspace.store.names import Names
+from claude_headspace.store.name_resolution import Names
 from claude_headspace.store.patience import Patience
 
 _SETTINGS = {

@@ -20,8 +20,8 @@ class Checkpoint:
     """Where reading continues, and how to recognise the file that was read.
 
     `offset` counts committed bytes. `checksum` is the CRC-32 of all of them, `head` and `tail` of
-    the first and last of them (see transcripts.tailer). `mtime_ns` is the time of the last read.
-    `state` is the open state after these lines (see transcripts.transcript).
+    the first and last of them (see transcripts.source_file). `mtime_ns` is the time of the last
+    read. `state` is the open state after these lines (see transcripts.transcript).
     """
 
     offset: int = 0

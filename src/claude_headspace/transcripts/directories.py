@@ -10,7 +10,7 @@ from marshmallow import ValidationError
 
 from claude_headspace.events.schemas import parse_instant
 from claude_headspace.transcripts.records import quick_record
-from claude_headspace.transcripts.tailer import SourceFile
+from claude_headspace.transcripts.source_file import SourceFile
 
 FIRST_DIRECTORY_BYTES = 256 * 1024
 # Where Claude Code creates worktrees of a repository.

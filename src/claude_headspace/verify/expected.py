@@ -13,7 +13,7 @@ from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line, TooLong
 from claude_headspace.transcripts.outcomes import Outcome, Rejected, Turn
 from claude_headspace.transcripts.rescue import MAX_BROKEN
-from claude_headspace.transcripts.tailer import SourceFile
+from claude_headspace.transcripts.source_file import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
 
 # The bytes read and compared at once; limits memory.

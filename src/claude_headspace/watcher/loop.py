@@ -19,7 +19,7 @@ from claude_headspace.inbox.consumer import InboxConsumer
 from claude_headspace.quarantine import Quarantine
 from claude_headspace.sessions.log import Log
 from claude_headspace.sessions.timeouts import SessionTimeouts
-from claude_headspace.transcripts.tailer import SLOW_SECONDS
+from claude_headspace.transcripts.source_file import SLOW_SECONDS
 from claude_headspace.watcher.error_boundary import Boundary
 from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.meter import Meter
@@ -120,20 +120,23 @@ class Loop:
             listing_first = self.scanner.step()
         self.reading.read_detached()
         self.reading.read_unfinished()
-        if self.work_queue:
-            self.boundary.run_when_due(ARCHIVING, self.archiver.step_if_late)
         # A session's hooks are handled before lines that were noticed at the same time.
         taken = self._consume_inbox()
         # A session that a hook has registered is read from its first byte before new lines of it.
         self.rewinding.look()
         if (path := self.work_queue.take_fresh()) is not None:
-            self.reading.visit(path)
+            self._visit(path)
         elif taken or listing_first:
             return
         elif (path := self.work_queue.take_backlog()) is not None:
-            self.reading.visit(path)
+            self._visit(path)
         elif not self.scanner.urgent:
             self._idle()
+
+    def _visit(self, path: str) -> None:
+        self.reading.visit(path)
+        if self.work_queue:
+            self.boundary.run_when_due(ARCHIVING, self.archiver.step_if_late)
 
     def _idle(self) -> None:
         """Everything is read: do low-priority work, then wait."""

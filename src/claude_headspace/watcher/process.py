@@ -13,6 +13,7 @@ from claude_headspace.hooks.danger import settings_paths, warnings
 from claude_headspace.logs import configure_logging
 from claude_headspace.supervision.single_watcher import die_with_parent, only_watcher
 from claude_headspace.watcher.assembly import Parts
+from claude_headspace.watcher.heap import give_back_large_blocks
 
 logger = logging.getLogger("claude_headspace.watcher")
 
@@ -52,6 +53,7 @@ def _run(config: Config, parts: Parts) -> None:
 def main() -> int:
     """Run the watcher; returns the exit status."""
     os.umask(0o077)
+    give_back_large_blocks()
     is_orphaned = die_with_parent()
     try:
         config = load_config()

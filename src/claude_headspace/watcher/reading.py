@@ -13,7 +13,7 @@ from claude_headspace.discovery.listing import look
 from claude_headspace.discovery.recent_files import Recent
 from claude_headspace.discovery.work_queue import UnreadFile, WorkQueue
 from claude_headspace.quarantine import Quarantine
-from claude_headspace.transcripts.tailer import SLOW_SECONDS
+from claude_headspace.transcripts.source_file import SLOW_SECONDS
 from claude_headspace.watcher.error_boundary import Boundary
 from claude_headspace.watcher.heartbeat import Heartbeat
 from claude_headspace.watcher.meter import Meter

@@ -10,8 +10,8 @@ from typing import ParamSpec
 
 from flask import request
 
-# Rendering a view for open pages takes at most a fifth of a core, however many are open.
-REUSED_FOR = 4.0
+# Rendering a view for open pages takes at most a tenth of a core, however many are open.
+REUSED_FOR = 9.0
 MOST_VIEWS = 64
 LIVE = "X-Live"
 
@@ -21,7 +21,7 @@ Asked = ParamSpec("Asked")
 class SharedAnswers:
     """Texts that are made at most once at a time, and used again for a while after.
 
-    An answer is used for four times as long as it took to make. It can be older than an event that
+    An answer is used for nine times as long as it took to make. It can be older than an event that
     the asking page knows of: the page then asks again.
     """
 

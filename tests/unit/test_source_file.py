@@ -13,7 +13,7 @@ import pytest
 
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line, TooLong
-from claude_headspace.transcripts.tailer import CHUNK_BYTES, EDGE_BYTES, SourceFile
+from claude_headspace.transcripts.source_file import CHUNK_BYTES, EDGE_BYTES, SourceFile
 
 LIMIT = 8 * 1024 * 1024
 
@@ -151,7 +151,7 @@ def test_a_line_of_200_mb_is_not_held_in_memory(tmp_path: Path) -> None:
     program = """
 import resource, sys
 from claude_headspace.transcripts.checkpoint import Checkpoint
-from claude_headspace.transcripts.tailer import SourceFile
+from claude_headspace.transcripts.source_file import SourceFile
 file = SourceFile(sys.argv[1])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()

@@ -12,7 +12,7 @@ from psycopg2.extensions import parse_dsn
 
 from claude_headspace.errors import DatabaseUnavailable
 from claude_headspace.store.connection import Database
-from claude_headspace.store.names import Names
+from claude_headspace.store.name_resolution import Names
 from claude_headspace.store.patience import Patience
 
 KNOWN = {"one.test": ["10.0.0.1", "fd00::1"], "two.test": ["10.0.0.2"]}
