@@ -92,20 +92,22 @@ def _is_in_order(kinds: Sequence[str]) -> bool:
 
 
 def _misaccounted(url: str, written: Sequence[Transcript]) -> int:
-    stored = {
-        row[0]: row[1:]
-        for row in query(
-            url,
-            "SELECT path, (counts->>'lines')::int, (counts->>'turns')::int,"
-            " (counts->'other'->>'progress')::int, committed_offset FROM checkpoints ORDER BY id",
-        )
-    }
+    """Each machine that reads a file counts its lines; a turn counts for the one that wrote it."""
+    stored: dict[str, list[tuple[int, ...]]] = {}
+    for path, *counts in query(
+        url,
+        "SELECT path, (counts->>'lines')::int, (counts->>'turns')::int,"
+        " coalesce((counts->'other'->>'progress')::int, 0), committed_offset FROM checkpoints",
+    ):
+        stored.setdefault(path, []).append(tuple(counts))
     wrong = 0
     for t in written:
-        lines, turns, other, committed = stored.get(str(t.path)) or (0, 0, 0, 0)
         size = t.path.stat().st_size if t.path.exists() else 0
-        wrong += abs(lines - len(t.turns) - t.noise) + abs(turns - len(t.turns))
-        wrong += abs((other or 0) - t.noise) + (committed != size)
+        machines = stored.get(str(t.path)) or [(0, 0, 0, 0)]
+        wrong += abs(sum(turns for _, turns, _, _ in machines) - len(t.turns))
+        for lines, _, other, committed in machines:
+            wrong += abs(lines - len(t.turns) - t.noise) + abs(other - t.noise)
+            wrong += committed != size
     return wrong
 
 

@@ -24,7 +24,7 @@ def moved(cell: Cell) -> None:
         copy.projects = first.projects
         copy.configure()
         copy.start()
-        _wait_told(copy, "is a copy of that")
+        _wait_told(copy, "is a copy of its state directory")
         first.kill()
         cell.watcher = copy
         for left in list((first.inbox / "new").iterdir()):
