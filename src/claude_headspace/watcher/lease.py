@@ -33,6 +33,8 @@ class Lease:
         self._copy_seconds = copy_seconds
         self.place = Place.here(state)
         self._refused_since: float | None = None
+        # Read at the start: at a reconnection, perhaps not one file can be opened.
+        self._version = version("claude-headspace")
 
     def take(self, database: Database) -> None:
         """Raises DatabaseUnavailable while the schema does not fit or another watcher runs.
@@ -50,7 +52,7 @@ class Lease:
             " label = excluded.label, version = excluded.version, holder = excluded.holder,"
             " seen_at = excluded.seen_at",
             (
-                self._machine, self._label, version("claude-headspace"),
+                self._machine, self._label, self._version,
                 msgspec.json.encode(self.place).decode(),
             ),
         )  # fmt: skip
