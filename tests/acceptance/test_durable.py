@@ -64,11 +64,10 @@ def register(database: Database) -> None:
 
 
 def reject(database: Database) -> None:
-    checkpoints = Checkpoints(database, HOST)
-    source = checkpoints.find("/old")
+    source = Checkpoints(database, HOST).find("/old")
     assert source is not None
-    kept = checkpoints.dead_letter_statements(source, [DeadLetter(1, "damaged", "why", b"x")])
-    database.execute_durably("; ".join(kept))
+    letter = DeadLetter(1, "damaged", "why", b"x")
+    database.execute_durably(letter.statement(database, source.id))
 
 
 def write(database: Database) -> None:

@@ -337,9 +337,8 @@ def test_a_dead_letter_that_was_resolved_and_is_met_again_is_open_again(
     lasting: Lasting, log: Log
 ) -> None:
     checkpoints = Checkpoints(lasting.database, id_of_name("h"))
-    statement = checkpoints.dead_letter_statements(
-        checkpoints.create("/f"), [DeadLetter(1, "torn", "why", b"x")]
-    )[0]
+    letter = DeadLetter(1, "torn", "why", b"x")
+    statement = letter.statement(lasting.database, checkpoints.create("/f").id)
     lasting.database.execute(statement)
     log.rows("UPDATE dead_letters SET resolved_at = now()")
     lasting.database.execute(statement)

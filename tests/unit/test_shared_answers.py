@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from claude_headspace.web.shared_answers import MOST_VIEWS, REUSED_FOR, SharedAnswers
+from claude_headspace.web.shared_answers import REUSED_FOR, SharedAnswers
 
 PAGES = 10
 WAIT_SECONDS = 10.0
+MOST_VIEWS = 64
 
 
 class Rendering:

@@ -171,7 +171,7 @@ class InboxConsumer:
 
     def _store(self, source: StoredSource, dead_letters: list[DeadLetter], *, wrote: bool) -> None:
         statements = [
-            *self.log.checkpoints.dead_letter_statements(source, dead_letters),
+            *(each.statement(self.log.database, source.id) for each in dead_letters),
             *self.log.sessions.take_changes(),
         ]
         if wrote:

@@ -123,8 +123,6 @@ def _statement(
     """The hits between %(lo)s and %(hi)s, each with its text around the first needle."""
     conditions, values = conditions_of(reader, asked, (place.at, place.id), *place.of)
     conditions += place.standing
-    if asked.where == "prompts":
-        conditions.append("e.payload ->> 'actor' = 'user'")
     for number, (needle, wanted) in enumerate(needles_of(asked).items()):
         sign = ">" if wanted else "="
         conditions.append(f"strpos(lower({place.text}), lower(%(needle{number})s)) {sign} 0")

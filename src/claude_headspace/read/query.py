@@ -126,6 +126,8 @@ def conditions_of(
     conditions, given = filters_of(
         reader, asked, at=key[0], session="e.session_uuid", project=project, agent=agent
     )
+    if asked.where == "prompts":
+        conditions.append("e.payload ->> 'actor' = 'user'")
     if asked.cursor is not None:
         at, event = read_cursor(asked.cursor, datetime, int)
         conditions.append(f"{key[0]} <= %(at)s AND ({', '.join(key)}) < (%(at)s, %(id)s)")

@@ -94,11 +94,8 @@ class _Words:
     def __init__(self, reader: Reader, asked: SearchQuestion, query: str, seconds: float) -> None:
         conditions, values = conditions_of(reader, asked, ("e.timestamp", "e.id"))
         conditions += STANDING_TURN
-        prompts = asked.where == "prompts"
-        if prompts:
-            conditions.append("e.payload ->> 'actor' = 'user'")
         self._reader, self._values = reader, values | {"query": query}
-        every, parts = " AND ".join(conditions), "prompt" if prompts else "true"
+        every, parts = " AND ".join(conditions), "prompt" if asked.where == "prompts" else "true"
         self._by_words = _BY_WORDS.format(conditions=every, parts=parts, match="{match}")
         self._by_events = _BY_EVENTS.format(conditions=every)
         self._are_common = asked.session is not None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 from msgspec import Struct
 
 from claude_headspace.read.connection import IS_TURN, Reader
+from claude_headspace.read.line_cache import LineCache
 from claude_headspace.read.tools import usage_of
 
 _TURNS = (
@@ -49,19 +50,13 @@ class CountedSession(NamedTuple):
     last_line_at: datetime | None
 
 
-MOST_COUNTED = 5000
-_Known: TypeAlias = dict[CountedSession, SessionTotals]
-_known: _Known = {}
+_Totals: TypeAlias = dict[CountedSession, SessionTotals]
+_known = LineCache[CountedSession, SessionTotals]()
 
 
-def count_totals(reader: Reader, sessions: Sequence[CountedSession]) -> _Known:
+def count_totals(reader: Reader, sessions: Sequence[CountedSession]) -> _Totals:
     """What was done in each of these sessions."""
-    new = [each for each in sessions if each not in _known]
-    if len(_known) > MOST_COUNTED:
-        _known.clear()
-    fresh = _count(reader, new) if new else {}
-    _known.update(fresh)
-    return {each: fresh.get(each) or _known.get(each, SessionTotals()) for each in sessions}
+    return _known.of(sessions, lambda new: _count(reader, new))
 
 
 def count_turns(reader: Reader, agent_ids: Sequence[int]) -> tuple[dict[int, int], int]:
@@ -71,7 +66,7 @@ def count_turns(reader: Reader, agent_ids: Sequence[int]) -> tuple[dict[int, int
     return each, next(row[2] for row in rows if row[0] is None)
 
 
-def _count(reader: Reader, sessions: Sequence[CountedSession]) -> _Known:
+def _count(reader: Reader, sessions: Sequence[CountedSession]) -> _Totals:
     ids = [each.id for each in sessions]
     turns = {row[0]: row[1:] for row in reader.rows(_TURNS, [ids])}
     lines = {

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from claude_headspace.read.connection import IS_TURN, Reader
+from claude_headspace.read.line_cache import LineCache
 
 TITLE_KINDS = ("custom-title", "ai-title", "summary", "agent-name")
 # A session that begins with a slash command is named after the next prompt.
@@ -41,28 +42,17 @@ def title_of(words: str) -> str:
     return line if len(line) <= LONGEST_TITLE else f"{line[:LONGEST_TITLE].rpartition(' ')[0]}…"
 
 
-MOST_KEPT = 5000
+_known = LineCache[tuple[int, datetime | None], str]()
 
 
-class FirstWords:
-    """A cache of the first prompts of sessions without a title, valid until their next line."""
+def first_words_of(reader: Reader, last_lines: Mapping[int, datetime | None]) -> dict[int, str]:
+    """The first prompt of each of these sessions, given the time of its last line."""
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, datetime | None], str] = {}
+    def read(new: Sequence[tuple[int, datetime | None]]) -> dict[tuple[int, datetime | None], str]:
+        rows = reader.rows(_FIRST_WORDS, [[agent for agent, _ in new]])
+        return {(agent, last_lines[agent]): words for agent, words in rows}
 
-    def of(self, reader: Reader, last_lines: Mapping[int, datetime | None]) -> dict[int, str]:
-        """The first words of each session, given the time of its last line."""
-        known = {
-            agent: self._known[agent, last]
-            for agent, last in last_lines.items()
-            if (agent, last) in self._known
-        }
-        asked = [agent for agent in last_lines if agent not in known]
-        fresh: dict[int, str] = dict(reader.rows(_FIRST_WORDS, [asked])) if asked else {}
-        if len(self._known) > MOST_KEPT:
-            self._known = {}
-        self._known.update({(agent, last_lines[agent]): words for agent, words in fresh.items()})
-        return known | fresh
+    return {key[0]: words for key, words in _known.of(list(last_lines.items()), read).items()}
 
 
 class KnownTitles:
@@ -103,4 +93,3 @@ class KnownTitles:
 
 
 sessions_having = KnownTitles().having
-first_words_of = FirstWords().of

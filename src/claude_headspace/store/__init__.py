@@ -5,6 +5,7 @@ import sys
 # Loading the driver loads `ssl`, which is slow; only OpenSSL before 1.1 needed that.
 if "ssl" not in sys.modules:
     sys.modules["ssl"] = None  # type: ignore[assignment]
-    import psycopg2  # noqa: F401
-
-    del sys.modules["ssl"]
+    try:
+        import psycopg2  # noqa: F401
+    finally:
+        del sys.modules["ssl"]

@@ -27,7 +27,6 @@ _COLUMNS = (
     " sessions::text[], state, rules, reread_bytes, reread_state, generation"
 )
 _READ = "id, generation, committed_offset, checksum"
-_UPDATED = "updated_at = clock_timestamp(), "
 _CHANGED = "the checkpoint of {} was changed by another program: it is read again"
 _REWIND = (
     "UPDATE checkpoints SET committed_offset = 0, checksum = 0, head = 0, tail = 0,"
@@ -60,6 +59,12 @@ class StoredSource:
         """The row for rewritten content of the file: everything in it is new."""
         fresh = StoredSource(self.id, self.path, sessions=self.sessions)
         return replace(fresh, generation=self.generation + 1, precondition=self.precondition)
+
+    def as_read(self, connection: int) -> StoredSource:
+        """The same, based on the row as it was read or written over this connection."""
+        read = self.checkpoint
+        row = ReadRow(self.id, self.generation, read.offset, read.checksum)
+        return replace(self, precondition=Precondition(connection, row))
 
 
 class CommittedSource(NamedTuple):
@@ -174,8 +179,9 @@ class Checkpoints:
             "reread_bytes": source.reread_bytes, "reread_state": source.reread_state,
             "generation": source.generation,
         }  # fmt: skip
-        statements = [*self.dead_letter_statements(source, dead_letters), *statements]
-        return self._update(source, _UPDATED, values, statements, meanwhile, later)
+        letters = [each.statement(self._database, source.id) for each in dead_letters]
+        also = "updated_at = clock_timestamp(), "
+        return self._update(source, also, values, [*letters, *statements], meanwhile, later)
 
     def reread(self, source: StoredSource, statements: Sequence[str]) -> StoredSource:
         """Commit how far a source was read again, with other statements."""
@@ -206,15 +212,7 @@ class Checkpoints:
             self._database.execute_later("; ".join(statements), answered=answered)
         else:
             answered(self._database.store(statements, source.precondition, meanwhile=meanwhile))
-        read = source.checkpoint
-        row = ReadRow(source.id, source.generation, read.offset, read.checksum)
-        return replace(source, precondition=Precondition(source.precondition.connection, row))
-
-    def dead_letter_statements(
-        self, source: StoredSource, dead_letters: Sequence[DeadLetter]
-    ) -> list[str]:
-        """The statements that store dead letters of a source."""
-        return [each.statement(self._database, source.id) for each in dead_letters]
+        return source.as_read(source.precondition.connection)
 
     def outdated(self, current: int, passed_over: Sequence[int]) -> StoredSource | None:
         """A source that was read by older rules: the current one, else the newest."""
@@ -248,5 +246,4 @@ def _stored(row: Row, connection: int) -> StoredSource:
         source_id, path, Checkpoint(offset, device, inode, mtime_ns, checksum, head, tail, state),
         LineCounts.from_json(msgspec.json.decode(counts)), frozenset(map(UUID, sessions)), rules,
         reread_bytes, reread_state, generation,
-        Precondition(connection, ReadRow(source_id, generation, offset, checksum)),
-    )  # fmt: skip
+    ).as_read(connection)  # fmt: skip

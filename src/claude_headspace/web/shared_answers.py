@@ -12,7 +12,6 @@ from flask import request
 
 # Rendering a view for open pages takes at most a tenth of a core, however many are open.
 REUSED_FOR = 9.0
-MOST_VIEWS = 64
 LIVE = "X-Live"
 
 Asked = ParamSpec("Asked")
@@ -33,8 +32,8 @@ class SharedAnswers:
     def answer(self, view: str, make: Callable[[], str]) -> str:
         """The text of this view; made if there is none, or if it is too old."""
         with self._lock:
-            if len(self._views) >= MOST_VIEWS and view not in self._views:
-                self._views.clear()
+            if view not in self._views:
+                self._drop_old()
             shared = self._views.setdefault(view, _View())
         with shared.lock:
             began = self._clock()
@@ -43,6 +42,14 @@ class SharedAnswers:
                 ended = self._clock()
                 shared.until = ended + REUSED_FOR * (ended - began)
             return shared.text
+
+    def _drop_old(self) -> None:
+        now = self._clock()
+        self._views = {
+            view: each
+            for view, each in self._views.items()
+            if each.until > now or each.lock.locked()
+        }
 
 
 class _View:
