@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from servers import PostgresServer
 
 SHORT, LONG = (f"{n}{n}{n}{n}0000-0000-4000-8000-000000000000" for n in "ab")
 PROMPTS = 40
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +82,16 @@ def call(url: str) -> Iterator[Call]:
             async with Client(server) as client:
                 return await client.call_tool(name, arguments)
 
-        return text_of(anyio.run(asked))
+        return text_of(run(asked))
 
     yield ask
     pool.close_idle(0)
+
+
+def run(asked: Callable[[], Awaitable[Any]]) -> Any:
+    """Run in a thread of its own: in this one, the browser's driver may have left its loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(anyio.run, asked).result(WAIT_SECONDS)
 
 
 def text_of(result: Any) -> tuple[str, bool]:
@@ -105,7 +113,7 @@ def test_over_stdio_as_claude_does_it(url: str, tmp_path: Path) -> None:
             tools = (await client.list_tools()).tools
             return tools, await client.call_tool("search", {"words": "needle"})
 
-    tools, found = anyio.run(asked)
+    tools, found = run(asked)
     assert {tool.name for tool in tools} == {
         "search", "list_sessions", "read_session", "work_done",
     }  # fmt: skip
@@ -197,6 +205,6 @@ def test_a_database_that_is_away_is_said() -> None:
         async with Client(server) as client:
             return await client.call_tool("list_sessions", {})
 
-    told, failed = text_of(anyio.run(asked))
+    told, failed = text_of(run(asked))
     assert failed
     assert "refused" in told
