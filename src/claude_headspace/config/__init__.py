@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, structs
+
 from claude_headspace.address import mask_password
-from claude_headspace.config.definitions import CLAUDE_PROJECTS, DEFAULTS, Tree, check_settings
+from claude_headspace.config.checks import faults
 from claude_headspace.config.layers import (
     CONFIG_VARIABLE,
     expand,
@@ -23,21 +25,15 @@ from claude_headspace.config.layers import (
 )
 from claude_headspace.config.places import config_directory, default_state
 from claude_headspace.config.settings import (
-    AlertSettings,
-    ArchiveSettings,
-    ClaudeSettings,
+    CLAUDE_PROJECTS,
+    DEFAULTS,
+    PRICE,
+    SECTIONS,
+    SETTINGS,
     Config,
-    DatabaseSettings,
-    EventSystemSettings,
     FileWatcherSettings,
-    ForwardSettings,
-    InboxSettings,
-    LoggingSettings,
     Price,
-    PrivacySettings,
-    StateSettings,
-    SupervisionSettings,
-    WebSettings,
+    Tree,
 )
 from claude_headspace.errors import ConfigError
 
@@ -65,7 +61,7 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
     for price in tree["prices"].values():
         if isinstance(price, dict) and "cache_write" in price:
             price.setdefault("cache_write_1h", price["cache_write"])
-    problems += check_settings(tree)
+    problems += _faults(tree)
     if problems:
         raise ConfigError(problems)
     return _build(tree, path, directory, environ)
@@ -83,54 +79,43 @@ def describe(config: Config) -> str:
     return f"# file: {source}\n{body}"
 
 
+def _faults(tree: Tree) -> Iterator[str]:
+    for section, values in tree.items():
+        if section != "prices":
+            yield from faults(section, SETTINGS[section], values)
+            continue
+        for model, price in values.items():
+            yield from faults(f"prices.{model}", PRICE, price)
+
+
 def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str, str]) -> Config:
-    command = tree["alerts"]["command"]
-    state = _resolve(tree["state"]["directory"], directory, environ)
-    return Config(
-        path=path,
-        directory=directory,
-        database=DatabaseSettings(**tree["database"]),
-        state=StateSettings(
-            directory=state,
-            host=tree["state"]["host"] or socket.gethostname(),
-        ),
-        forward=ForwardSettings(**tree["forward"]),
-        event_system=EventSystemSettings(**tree["event_system"]),
-        supervision=SupervisionSettings(**tree["supervision"]),
-        claude=ClaudeSettings(_projects(tree["claude"]["projects_path"], directory, environ)),
-        file_watcher=FileWatcherSettings(**tree["file_watcher"]),
-        archive=ArchiveSettings(**tree["archive"]),
-        inbox=InboxSettings(**tree["inbox"]),
-        prices={str(model): Price(**price) for model, price in tree["prices"].items()},
-        web=WebSettings(**tree["web"]),
-        alerts=AlertSettings(None if command is None else tuple(command)),
-        logging=LoggingSettings(**tree["logging"]),
-        privacy=PrivacySettings(tree["privacy"]["redact"], tuple(tree["privacy"]["patterns"])),
-    )
+    def resolved(text: str) -> Path:
+        return Path(os.path.normpath(directory / expand(text, environ)))
 
-
-def _projects(
-    value: str | Sequence[str], directory: Path, environ: Mapping[str, str]
-) -> tuple[Path, ...]:
-    texts = [value] if isinstance(value, str) else value
     moved = environ.get("CLAUDE_CONFIG_DIR")
     default = f"{moved}/projects" if moved else CLAUDE_PROJECTS
+    value = tree["claude"]["projects_path"]
+    texts = [value] if isinstance(value, str) else value
     named = [default if text.rstrip("/") == CLAUDE_PROJECTS else text for text in texts]
-    return tuple(dict.fromkeys(_resolve(text, directory, environ) for text in named))
+    tree["claude"]["projects_path"] = list(dict.fromkeys(map(resolved, named)))
+    tree["state"]["directory"] = resolved(tree["state"]["directory"])
+    tree["state"]["host"] = tree["state"]["host"] or socket.gethostname()
+    prices = {str(model): Price(**price) for model, price in tree.pop("prices").items()}
+    sections = {name: _section(SECTIONS[name], values) for name, values in tree.items()}
+    return Config(path=path, directory=directory, prices=prices, **sections)
 
 
-def _resolve(text: str, directory: Path, environ: Mapping[str, str]) -> Path:
-    return Path(os.path.normpath(directory / expand(text, environ)))
+def _section(kind: Any, values: Mapping[str, Any]) -> Any:
+    return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
 
 
-def _plain(settings: Any) -> dict[str, Any]:
-    if isinstance(settings, dict):
-        return {name: _plain(each) for name, each in settings.items()}
-    names: Sequence[str] = settings.__struct_fields__
-    return {name: _plain_value(getattr(settings, name)) for name in names}
-
-
-def _plain_value(value: object) -> object:
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, tuple):
-        return [_plain_value(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, Struct):
+        return _plain(structs.asdict(value))
+    return value

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from claude_headspace.config.checks import shown
-from claude_headspace.config.definitions import DEFAULTS, Tree, guess
+from claude_headspace.config.checks import guess, shown
 from claude_headspace.config.places import config_directory
+from claude_headspace.config.settings import DEFAULTS, Tree
 
 CONFIG_VARIABLE = "CLAUDE_HEADSPACE_CONFIG"
 OVERRIDE_PREFIX = "CLAUDE_HEADSPACE__"
