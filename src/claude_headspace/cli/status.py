@@ -206,7 +206,7 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
 
 
 def _archive_lines(config: Config, archive: ArchiveSummary) -> Iterator[str]:
-    from claude_headspace.hooks.danger import cleanup_days, settings_paths
+    from claude_headspace.hooks.settings_file import cleanup_days, settings_paths
 
     ratio = f" ({archive.bytes / archive.stored:.1f}:1)" if archive.stored else ""
     state = "" if config.archive.enabled else "off; "

@@ -34,9 +34,12 @@ from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
 from claude_headspace.health.disk import disk_problem
 from claude_headspace.hooks import configured
-from claude_headspace.hooks.danger import cleanup_days, settings_paths
 from claude_headspace.hooks.install import claude_version
-from claude_headspace.hooks.settings_file import default_settings_path
+from claude_headspace.hooks.settings_file import (
+    cleanup_days,
+    default_settings_path,
+    settings_paths,
+)
 from claude_headspace.store.engine import reading
 from claude_headspace.supervision.observe import check_health
 

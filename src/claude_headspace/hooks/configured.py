@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from claude_headspace.errors import HookSettingsError
 from claude_headspace.hooks import entries
-from claude_headspace.hooks.danger import dangerous_events, warning
 from claude_headspace.hooks.entries import EVENT_SINCE, Configured, Settings, Version
 from claude_headspace.hooks.install import version_text
-from claude_headspace.hooks.settings_file import read_settings
+from claude_headspace.hooks.settings_file import dangerous_events, read_settings, warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,8 @@ def status(
         problems.append(warning(settings_path, dangerous))
     problems += _silenced(settings_path, settings, managed)
     problems += _entry_problems(ours, wanted, version)
-    problems += _other_inboxes(found, inbox)
+    others = sorted({entry.command.inbox for entry in found} - {inbox})
+    problems += [f"Hooks of another instance are configured too: {other}." for other in others]
     every = dict.fromkeys((*wanted, *names, *last_seen))
     events = tuple(EventStatus(name, name in names, last_seen.get(name)) for name in every)
     return HookStatus(settings_path, version, events, tuple(problems))
@@ -79,15 +79,12 @@ def describe_status(status: HookStatus) -> str:
     version = "of unknown version" if status.version is None else version_text(status.version)
     lines = [f"{status.path}, Claude Code {version}", ""]
     lines.append(f"{'event':<18} {'configured':<11} last seen")
-    lines += [_row(event) for event in status.events]
+    for each in status.events:
+        seen = each.last_seen.isoformat(timespec="seconds") if each.last_seen else "never"
+        lines.append(f"{each.event:<18} {'yes' if each.configured else 'no':<11} {seen}")
     if status.problems:
         lines += ["", *status.problems]
     return "\n".join(lines)
-
-
-def _row(event: EventStatus) -> str:
-    seen = event.last_seen.isoformat(timespec="seconds") if event.last_seen else "never"
-    return f"{event.event:<18} {'yes' if event.configured else 'no':<11} {seen}"
 
 
 def _settings_or_problem(path: Path, problems: list[str]) -> Settings:
@@ -98,46 +95,30 @@ def _settings_or_problem(path: Path, problems: list[str]) -> Settings:
         return {}
 
 
-def _silenced(path: Path, settings: Settings, managed: Settings) -> list[str]:
-    problems = []
+def _silenced(path: Path, settings: Settings, managed: Settings) -> Iterator[str]:
     if True in (settings.get("disableAllHooks"), managed.get("disableAllHooks")):
-        problems.append(f"disableAllHooks is set (see {path}): Claude Code runs no hooks.")
+        yield f"disableAllHooks is set (see {path}): Claude Code runs no hooks."
     if managed.get("allowManagedHooksOnly") is True:
-        problems.append(
-            "allowManagedHooksOnly is set by an administrator: Claude Code runs only their hooks."
-        )
-    return problems
+        yield "allowManagedHooksOnly is set by an administrator: Claude Code runs only their hooks."
 
 
 def _entry_problems(
     ours: Sequence[Configured], wanted: Sequence[str], version: Version | None
-) -> list[str]:
+) -> Iterator[str]:
     names = {entry.event for entry in ours}
     if not names:
-        return ["No hooks are configured: run `claude-headspace hooks install`."]
-    problems = []
+        yield "No hooks are configured: run `claude-headspace hooks install`."
+        return
     if missing := [event for event in wanted if event not in names]:
-        problems.append(f"Not configured: {', '.join(missing)}; install the hooks again.")
+        yield f"Not configured: {', '.join(missing)}; install the hooks again."
     if needless := sorted(names - EVENT_SINCE.keys()):
-        problems.append(f"No longer needed: {', '.join(needless)}; install the hooks again.")
+        yield f"No longer needed: {', '.join(needless)}; install the hooks again."
     unknown = [event for event in EVENT_SINCE if event in names and event not in wanted]
     if unknown and version is not None:
-        problems.append(
+        yield (
             f"Claude Code {version_text(version)} does not know {', '.join(unknown)} and may skip "
             "all of its settings: install the hooks again."
         )
-    return problems + _missing_interpreters(ours)
-
-
-def _missing_interpreters(ours: Sequence[Configured]) -> list[str]:
-    interpreters = sorted({entry.command.interpreter for entry in ours})
-    return [
-        f"{interpreter} is missing or not executable: install the hooks again."
-        for interpreter in interpreters
-        if not os.access(interpreter, os.X_OK)
-    ]
-
-
-def _other_inboxes(found: Sequence[Configured], inbox: Path) -> list[str]:
-    others = sorted({entry.command.inbox for entry in found} - {inbox})
-    return [f"Hooks of another instance are configured too: {other}." for other in others]
+    for interpreter in sorted({entry.command.interpreter for entry in ours}):
+        if not os.access(interpreter, os.X_OK):
+            yield f"{interpreter} is missing or not executable: install the hooks again."

@@ -5,29 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from claude_headspace.errors import HookSettingsError
 from claude_headspace.hooks import entries
-from claude_headspace.hooks.edit import Edit, edit
+from claude_headspace.hooks.edit import EditReport, edit
 from claude_headspace.hooks.entries import HookCommand, Version
 
 VERSION_SECONDS = 15
-
-
-@dataclass(frozen=True, slots=True)
-class EditReport(Edit):
-    """The result of an edit, or with `dry_run` its plan, and the events that it asked for."""
-
-    events: tuple[str, ...] = ()
-    version: Version | None = None
-    dry_run: bool = False
-
-    @property
-    def changes(self) -> bool:
-        """Whether the file differs from what it should be."""
-        return bool(self.diff)
 
 
 def claude_version(program: str = "claude") -> Version | None:
@@ -70,22 +56,19 @@ def install(
             "event: update it."
         )
     command = HookCommand(_checked_interpreter(interpreter or Path(sys.executable)), inbox)
-    _check_absolute(inbox)
+    if not inbox.is_absolute():
+        raise HookSettingsError(
+            f"The inbox {inbox} is not an absolute path, and hooks run in any directory: "
+            "give an absolute path."
+        )
     events = entries.events_for(version)
     done = edit(settings_path, lambda old: entries.add(old, events, command), dry_run=dry_run)
-    return _report(done, events, version, dry_run=dry_run)
+    return replace(done, events=events, version=version)
 
 
 def remove(settings_path: Path, inbox: Path | None, *, dry_run: bool = False) -> EditReport:
     """Remove our entries for one inbox from the settings; all of ours if `inbox` is None."""
-    done = edit(settings_path, lambda old: entries.remove(old, inbox), dry_run=dry_run)
-    return _report(done, (), None, dry_run=dry_run)
-
-
-def _report(
-    done: Edit, events: tuple[str, ...], version: Version | None, *, dry_run: bool
-) -> EditReport:
-    return EditReport(done.path, done.diff, done.backup, done.restored, events, version, dry_run)
+    return edit(settings_path, lambda old: entries.remove(old, inbox), dry_run=dry_run)
 
 
 def version_text(version: Version) -> str:
@@ -107,24 +90,11 @@ def describe_edit(report: EditReport) -> str:
     if report.restored and not report.dry_run:
         lines.append("It is now, byte for byte, what it was before the hooks were installed.")
     if report.events:
-        lines.append(_events_sentence(report))
-    return "\n".join(lines)
-
-
-def _events_sentence(report: EditReport) -> str:
-    if report.version is None:
         known = "Claude Code's version is unknown, so only events that older versions know too"
-    else:
-        known = f"events that Claude Code {version_text(report.version)} knows"
-    return f"Hooks ({known}): {', '.join(report.events)}."
-
-
-def _check_absolute(inbox: Path) -> None:
-    if not inbox.is_absolute():
-        raise HookSettingsError(
-            f"The inbox {inbox} is not an absolute path, and hooks run in any directory: "
-            "give an absolute path."
-        )
+        if report.version is not None:
+            known = f"events that Claude Code {version_text(report.version)} knows"
+        lines.append(f"Hooks ({known}): {', '.join(report.events)}.")
+    return "\n".join(lines)
 
 
 def _checked_interpreter(interpreter: Path) -> Path:

@@ -20,7 +20,7 @@ from claude_headspace.health.observation import (
 )
 from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
 from claude_headspace.health.verdict import Verdict, judge
-from claude_headspace.hooks import danger
+from claude_headspace.hooks.settings_file import cleanup_days, settings_paths, warnings
 from claude_headspace.supervision.control import (
     Supervisor,
     SupervisorFault,
@@ -44,8 +44,8 @@ def check_health(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
         probe = database_probe(config)
     answer = probe.start()
     seen = observe(connect(config), config.state.directory, answer)
-    settings = danger.settings_paths(config.claude.projects_path)
-    dangers = tuple(danger.warnings(settings))
+    settings = settings_paths(config.claude.projects_path)
+    dangers = tuple(warnings(settings))
     verdict = judge(replace(seen, dangers=dangers, remarks=tuple(_remarks(config, settings))))
     return replace(verdict, checks={**verdict.checks, "machine": _machine(config)})
 
@@ -59,7 +59,7 @@ def _machine(config: Config) -> dict[str, str | None]:
 
 
 def _remarks(config: Config, settings: Sequence[Path]) -> Iterator[str]:
-    days = danger.cleanup_days(settings)
+    days = cleanup_days(settings)
     if not config.archive.enabled:
         yield f"the archive is off: what Claude Code deletes after {days} days cannot be restored"
     elif days < _SHORT_DAYS:

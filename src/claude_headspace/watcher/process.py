@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from claude_headspace.config import Config, load_config
 from claude_headspace.errors import HeadspaceError, StateUnusable
-from claude_headspace.hooks.danger import settings_paths, warnings
+from claude_headspace.hooks.settings_file import settings_paths, warnings
 from claude_headspace.logs import configure_logging
 from claude_headspace.supervision.single_watcher import die_with_parent, only_watcher
 from claude_headspace.watcher.assembly import Parts
