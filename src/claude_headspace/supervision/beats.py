@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
 SUFFIX = ".beats"
 LONGEST_BYTES = 4096
 _LONGEST_TEXT = 300
@@ -41,15 +43,8 @@ class Beat:
     def decode(cls, data: bytes) -> Beat | None:
         """The beat, or None for anything else."""
         try:
-            values = json.loads(data)
-            return cls(
-                pid=int(values["pid"]),
-                doing=str(values["doing"]),
-                seconds=float(values["seconds"]),
-                limit=float(values["limit"]),
-                overdue=values["overdue"] is True,
-            )
-        except (ValueError, TypeError, KeyError):
+            return msgspec.convert(json.loads(data), cls)
+        except ValueError:
             return None
 
 

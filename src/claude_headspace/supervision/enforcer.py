@@ -26,13 +26,16 @@ from claude_headspace.health.status_file import (
     status_path,
 )
 from claude_headspace.health.units import counted
-from claude_headspace.supervision.exit_codes import ExitCodes, explain_exit
 from claude_headspace.supervision.guard_settings import GuardSettings, shorten
 from claude_headspace.supervision.history import MESSAGE_TYPE, RestartOutcome
 from claude_headspace.supervision.interface import GuardInterface
-from claude_headspace.supervision.pace import Pace
-from claude_headspace.supervision.restart_budget import WINDOW_SECONDS, RestartBudget
-from claude_headspace.supervision.restart_memory import FILE_NAME, RestartMemory
+from claude_headspace.supervision.restart_budget import (
+    FILE_NAME,
+    WINDOW_SECONDS,
+    RestartBudget,
+    RestartMemory,
+)
+from claude_headspace.supervision.supervisord_patches import ExitCodes, Pace, explain_exit
 
 LONGEST_DELAY_SECONDS = 1.5
 _ATTRIBUTE = "claude_headspace_enforcer"

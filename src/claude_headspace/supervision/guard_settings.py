@@ -8,7 +8,7 @@ from typing import Any
 
 from claude_headspace.errors import ConfigError
 from claude_headspace.health.observation import WATCHER
-from claude_headspace.supervision.guarded import MARK
+from claude_headspace.supervision.single_watcher import GUARDED
 
 RESTARTS_DEFAULT = 5
 RETRY_SECONDS_DEFAULT = 900.0
@@ -55,7 +55,7 @@ class GuardSettings:
         for config in group_config.process_configs:
             if config.name == WATCHER:
                 config.startretries = self.restarts
-                config.environment = {**(config.environment or {}), MARK: "1"}
+                config.environment = {**(config.environment or {}), GUARDED: "1"}
                 if self._stop_seconds is not None:
                     config.stopwaitsecs = self._stop_seconds
 

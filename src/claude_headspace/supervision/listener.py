@@ -11,19 +11,18 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.observation import WATCHER
 from claude_headspace.health.reasons import next_try
 from claude_headspace.health.status_file import StatusProblem, read_status, status_path
 from claude_headspace.health.verdict import judge
-from claude_headspace.supervision.alerts import Alerts
-from claude_headspace.supervision.ask_settings import ListenerSettings, ask_settings
+from claude_headspace.supervision.alerts import Alerts, HealthWatch
 from claude_headspace.supervision.beats import beats_path
-from claude_headspace.supervision.control import Supervisor, SupervisorError
+from claude_headspace.supervision.control import Supervisor, SupervisorError, SupervisorFault
 from claude_headspace.supervision.hangs import Hangs
-from claude_headspace.supervision.health_watch import HealthWatch
 from claude_headspace.supervision.history import (
     MESSAGE_TYPE,
     RestartRecord,
@@ -39,6 +38,36 @@ ALERT_STATE_NAME = "alert-state"
 _ENDS = ("EXITED", "BACKOFF", "STOPPING", "STOPPED", "FATAL")
 
 log = logging.getLogger("claude_headspace.guard")
+
+
+class EnforcerMissing(HeadspaceError):
+    """supervisord runs without the guard's plugin, which holds the restart limit."""
+
+    exit_status = 78
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """The settings that the listener needs."""
+
+    state_directory: Path
+    beats: Path
+    alert_command: tuple[str, ...] = ()
+
+
+def ask_settings(supervisor: Supervisor, beats: Path) -> ListenerSettings:
+    """Get the settings from the plugin in supervisord, which has read the configuration.
+
+    Raises EnforcerMissing if there is no plugin, and SupervisorUnavailable.
+    """
+    try:
+        answer = supervisor.call("guard.getSettings")
+    except SupervisorFault as fault:
+        raise EnforcerMissing(
+            f"supervisord has no [rpcinterface:guard] ({fault}), so nothing limits restarts:"
+            " copy the section from the shipped supervisord.conf"
+        ) from fault
+    return ListenerSettings(Path(answer["state_directory"]), beats, tuple(answer["alert_command"]))
 
 
 class Listener:

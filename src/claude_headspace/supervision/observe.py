@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,15 +99,10 @@ def ask_guard(supervisor: Supervisor) -> GuardState | Unanswered:
     """The state of the guard's plugin in supervisord, or why there is none."""
     try:
         state = supervisor.call("guard.getState")
-        return GuardState(
-            restarts=state["restarts"],
-            limit=state["limit"],
-            window_seconds=state["window_seconds"],
-            next_try_seconds=state["next_try_seconds"] if state["next_try_seconds"] >= 0 else None,
-            broken=state["broken"],
-            settings_problem=state["settings_problem"],
-            waiting_ticks=state["waiting_ticks"],
-        )
+        told = {field.name: state[field.name] for field in fields(GuardState)}
+        if told["next_try_seconds"] < 0:
+            told["next_try_seconds"] = None
+        return GuardState(**told)
     except SupervisorFault as fault:
         return Unanswered(f"supervisord answered {fault}")
     except SupervisorUnavailable as error:

@@ -1,4 +1,4 @@
-"""One watcher at a time, which ends with its supervisord."""
+"""One watcher at a time, under a supervisord that limits its restarts, and ends it with itself."""
 
 from __future__ import annotations
 
@@ -10,11 +10,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from claude_headspace.errors import AlreadyRunning
+from claude_headspace.errors import AlreadyRunning, HeadspaceError
+from claude_headspace.health.observation import WATCHER
 from claude_headspace.supervision.instance import try_lock
 
 LOCK_NAME = "watcher.lock"
+# The guard's plugin sets this variable: its supervisord enforces the restart limit.
+GUARDED = "CLAUDE_HEADSPACE_GUARDED"
 _PR_SET_PDEATHSIG = 1
+
+
+class Unguarded(HeadspaceError):
+    """A supervisord would restart the watcher without a limit."""
+
+    exit_status = 78
+
+
+def check_guarded() -> None:
+    """Raise Unguarded in a supervisord without the guard's plugin."""
+    if os.environ.get("SUPERVISOR_PROCESS_NAME") == WATCHER and GUARDED not in os.environ:
+        raise Unguarded(
+            "supervisord has no working [rpcinterface:guard], so nothing would limit restarts:"
+            " copy the section from the shipped supervisord.conf"
+        )
 
 
 def parent_check() -> Callable[[], bool]:
