@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from claude_headspace.cli.access import configured, open_reader
-from claude_headspace.cli.command import command, flag, moment, option, path, session_argument
-from claude_headspace.cli.naming import find_session, project_ids, session_id
+from claude_headspace.cli.command import command, flag, moment, option, session_argument
+from claude_headspace.cli.naming import absolute, find_session, project_ids, session_id
 from claude_headspace.cli.terminal import print_wrapped, printable
 from claude_headspace.health.units import format_bytes
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from claude_headspace.config import Config
     from claude_headspace.store.connection import Database
 
-_FILE = click.argument("file", type=path, metavar="FILE")
+_FILE = click.argument("file", type=absolute, metavar="FILE")
 
 
 @command(
@@ -28,8 +28,8 @@ _FILE = click.argument("file", type=path, metavar="FILE")
     "claude-headspace restore 6f1d0a7e",
     "claude-headspace restore 6f1d0a7e --to ~/session",
 )
-@session_argument()
-@option("--to", "DIR", "write below this folder instead of the original place", type=path)
+@session_argument
+@option("--to", "DIR", "write below this folder instead of the original place", type=absolute)
 @flag("--missing", "skip files that exist, even if they differ")
 def restore(session: str, to: str | None, *, missing: bool) -> int:
     """Restore the files of a session from the archive.

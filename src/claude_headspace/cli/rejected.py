@@ -46,41 +46,32 @@ def _show(limit: int | None, host: str | None, *, everything: bool, in_json: boo
     if host:
         with open_reader(config) as reader:
             of = find_machines(reader, host)
+    content_bytes = None if in_json else SHOWN_CONTENT_BYTES
     page = newest_dead_letters(
-        resolved_too=everything,
-        limit=limit,
-        content_bytes=None if in_json else SHOWN_CONTENT_BYTES,
-        of=of,
+        resolved_too=everything, limit=limit, content_bytes=content_bytes, of=of
     )
     with open_log(config) as connection:
         stream = connection.execution_options(yield_per=PAGE_ROWS)
-        places = _Places(config)
         number = 0
         for number, row in enumerate(stream.execute(page).mappings(), 1):  # noqa: B007
             if in_json:
-                print(as_json(dict(row)))
+                print(as_json(row))
             else:
-                _print_dead_letter(row, places)
+                _print_dead_letter(row, _place(config, row))
     if not in_json and not number:
         print("Nothing was rejected.")
     return 0
 
 
-class _Places:
-    """Describes where something was, for people: by its line number."""
-
-    def __init__(self, config: Config) -> None:
-        self._host = config.state.host
-        self._inbox = str(inbox_of(config))
-
-    def tell(self, row: Mapping[Any, Any]) -> str:
-        path, offset = row["path"], row["source_offset"]
-        if path == self._inbox:
-            return f"left in the inbox {path}"
-        elsewhere = f" on {row['host']}" if row["host"] not in (None, self._host) else ""
-        number = None if path is None or elsewhere else _line_number(path, offset)
-        place = f"at byte {offset}" if number is None else f"in line {number} (byte {offset})"
-        return f"{place} of {path or 'an unknown file'}{elsewhere}"
+def _place(config: Config, row: Mapping[Any, Any]) -> str:
+    """Where it was, for people: by its line number."""
+    path, offset = row["path"], row["source_offset"]
+    if path == str(inbox_of(config)):
+        return f"left in the inbox {path}"
+    elsewhere = f" on {row['host']}" if row["host"] not in (None, config.state.host) else ""
+    number = None if path is None or elsewhere else _line_number(path, offset)
+    place = f"at byte {offset}" if number is None else f"in line {number} (byte {offset})"
+    return f"{place} of {path or 'an unknown file'}{elsewhere}"
 
 
 def _line_number(path: str, offset: int) -> int | None:
@@ -96,21 +87,31 @@ def _line_number(path: str, offset: int) -> int | None:
     return None if left else lines
 
 
-def _print_dead_letter(row: Mapping[Any, Any], places: _Places) -> None:
+def _print_dead_letter(row: Mapping[Any, Any], place: str) -> None:
     width = terminal_width()
     resolved = f", resolved {local_time(row['resolved_at'])}" if row["resolved_at"] else ""
     content = bytes(row["content"]).decode("utf-8", "backslashreplace")
     more = "…" if row["content_bytes"] > len(row["content"]) else ""
-
     told = f"{row['reason']}: {row['detail']}{resolved}"
     print(cut(f"{row['id']}  {local_time(row['recorded_at'])}  {told}", width))
-    print(cut(f"  {places.tell(row)}", width))
+    print(cut(f"  {place}", width))
     print(cut(f"  {counted(row['content_bytes'], 'byte')}: {content}{more}", width))
 
 
+_IDS = click.argument("ids", metavar="ID", type=int, nargs=-1)
+_ALL = flag("--all", "all unresolved ones", "everything")
+
+
+def _chosen(ids: tuple[int, ...], *, everything: bool) -> tuple[int, ...] | None:
+    """None means all."""
+    if bool(ids) == everything:
+        raise click.UsageError("give either IDs or --all")
+    return ids or None
+
+
 @command("retry", "claude-headspace rejected retry 17 18", of=rejected)
-@click.argument("ids", metavar="ID", type=int, nargs=-1)
-@flag("--all", "all unresolved ones", "everything")
+@_IDS
+@_ALL
 @json_output("one JSON object per line")
 def retry(ids: tuple[int, ...], *, everything: bool, in_json: bool) -> int:
     """Try rejected lines and events again, after a fix.
@@ -119,14 +120,12 @@ def retry(ids: tuple[int, ...], *, everything: bool, in_json: bool) -> int:
     """
     from claude_headspace.capture.retry import run_retry
 
-    if bool(ids) == everything:
-        raise click.UsageError("give either IDs or --all")
-    return run_retry(configured(), None if everything else ids, as_json=in_json)
+    return run_retry(configured(), _chosen(ids, everything=everything), as_json=in_json)
 
 
 @command("dismiss", "claude-headspace rejected dismiss 17 18", of=rejected)
-@click.argument("ids", metavar="ID", type=int, nargs=-1)
-@flag("--all", "all unresolved ones", "everything")
+@_IDS
+@_ALL
 def dismiss(ids: tuple[int, ...], *, everything: bool) -> int:
     """Mark dead letters as resolved, so that they are not tried again.
 
@@ -134,10 +133,9 @@ def dismiss(ids: tuple[int, ...], *, everything: bool) -> int:
     """
     from claude_headspace.store.requests import dismiss_rejected
 
-    if bool(ids) == everything:
-        raise click.UsageError("give either IDs or --all")
+    chosen = _chosen(ids, everything=everything)
     with open_log(configured(), writing=True) as connection:
-        done = dismiss_rejected(connection, None if everything else ids)
+        done = dismiss_rejected(connection, chosen)
     print(f"{counted(len(done), 'dead letter')} dismissed")
     if missing := [str(each) for each in ids if each not in done]:
         raise SelectionError(f"no unresolved dead letter has the ID {', '.join(missing)}")

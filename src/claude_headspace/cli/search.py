@@ -14,10 +14,10 @@ from claude_headspace.cli.command import command, filters, flag, json_output, li
 from claude_headspace.cli.naming import SHORT_ID, find_session
 from claude_headspace.cli.sessions import JSON_LINES, age, resuming
 from claude_headspace.cli.terminal import (
-    as_json,
     cut,
     local_time,
     paint,
+    print_json,
     print_lines,
     printable,
     terminal_width,
@@ -56,14 +56,11 @@ def search(limit: int | None, *, in_json: bool, session: str | None, **asked: An
     words, and after `--`, `-word` excludes a word. Each session is shown with the command that
     resumes it. Exit status 1: nothing was found.
     """
-    from dataclasses import asdict
-
     with open_reader(configured()) as reader:
         chosen = find_session(reader, session).uuid if session else None
         hits = list(islice(_found(reader, limit, session=chosen, **asked), limit))
         if in_json:
-            for hit in hits:
-                print(as_json(asdict(hit)))
+            print_json(hits)
         elif hits:
             print_lines(_by_session(reader, hits))
         else:
@@ -95,17 +92,17 @@ def _found(
     places: tuple[Place, ...] = ("prompts",) if prompts else ("turns",)
     if tools or everything:
         places = ("inputs", "outputs") if tools else ("turns", "inputs", "outputs", "thinking")
-    typed = " ".join(words) if plain else " ".join(map(_phrase, words))
+    typed = (
+        " ".join(words)
+        if plain
+        else " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words)
+    )
     questions = [
         SearchQuestion(typed, match="plain" if plain else "words", where=where, **asked)
         for where in places
     ]
     pages = [all_pages(ask, reader, each, limit) for each in questions]
     return merge(*pages, key=lambda hit: hit.timestamp, reverse=True)
-
-
-def _phrase(word: str) -> str:
-    return f'"{word}"' if " " in word and '"' not in word else word
 
 
 def _by_session(reader: Reader, hits: Sequence[Hit]) -> Iterator[str]:
