@@ -119,8 +119,7 @@ def install_service(*, yes: bool) -> int:
     Shows the file, and asks for confirmation on a terminal. Programs that were started by hand
     are stopped first.
     """
-    from claude_headspace.deployment.managers import manager
-    from claude_headspace.deployment.service import install, installed_text, unseen
+    from claude_headspace.deployment.service import install, installed_text, manager, unseen
 
     config, found = configured(), manager()
     if installed_text(found) == found.text() and found.is_active():
@@ -140,8 +139,7 @@ def install_service(*, yes: bool) -> int:
 @yes
 def uninstall_service(*, yes: bool) -> int:
     """Stop the service and remove its file; captured data stays."""
-    from claude_headspace.deployment.managers import manager
-    from claude_headspace.deployment.service import installed_text, uninstall
+    from claude_headspace.deployment.service import installed_text, manager, uninstall
 
     found = manager()
     if not installed_text(found):
@@ -161,8 +159,7 @@ def service_status() -> int:
 
     Exit status 1 if there are problems.
     """
-    from claude_headspace.deployment.managers import manager
-    from claude_headspace.deployment.service import problems
+    from claude_headspace.deployment.service import manager, problems
 
     found = manager()
     wrong = list(problems(found, os.environ))

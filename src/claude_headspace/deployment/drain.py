@@ -14,7 +14,7 @@ from pathlib import Path
 from claude_headspace.config import CONFIG_VARIABLE, Config
 from claude_headspace.deployment.configuration import prepare
 from claude_headspace.deployment.left_behind import LeftBehind
-from claude_headspace.deployment.running import is_up
+from claude_headspace.deployment.stop import is_up
 from claude_headspace.embedded import binaries
 from claude_headspace.errors import AlreadyRunning, DatabaseError
 from claude_headspace.health.status_file import BAD_CONFIGURATION_STATUS

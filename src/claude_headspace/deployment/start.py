@@ -11,12 +11,10 @@ import sys
 from pathlib import Path
 
 from claude_headspace.config import CONFIG_VARIABLE, Config
-from claude_headspace.deployment.configuration import prepare
-from claude_headspace.deployment.own_program import own_command
+from claude_headspace.deployment.configuration import own_command, prepare
 from claude_headspace.deployment.readiness import announce
-from claude_headspace.deployment.running import is_up
 from claude_headspace.deployment.service import active_service
-from claude_headspace.deployment.stop import stop
+from claude_headspace.deployment.stop import is_up, stop
 from claude_headspace.embedded import binaries
 from claude_headspace.embedded.location import state_key
 from claude_headspace.errors import HeadspaceError

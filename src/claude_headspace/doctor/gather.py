@@ -17,8 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from claude_headspace.config import Config, load_config
-from claude_headspace.deployment.managers import manager
-from claude_headspace.deployment.service import problems
+from claude_headspace.deployment.service import manager, problems
 from claude_headspace.deployment.start import require_port, require_visible
 from claude_headspace.doctor.evidence import (
     Claude,
@@ -118,11 +117,15 @@ def look_at_claude(config: Config, seen: list[tuple[str, datetime]]) -> Claude:
 
 def look_at_running(config: Config, log: DatabaseFacts) -> Running:
     """The running programs, and their health."""
+    try:
+        service = tuple(problems(manager(), os.environ))
+    except HeadspaceError as error:
+        service = (str(error),)
     return Running(
         verdict=check_health(config),
         log=log,
         port_problem=_refusal(lambda: require_port(config)),
-        service_problems=_service_problems(),
+        service_problems=service,
     )
 
 
@@ -193,31 +196,20 @@ def _refusal(demand: Callable[[], object]) -> str:
 
 
 def _mode(path: Path) -> int | None:
-    try:
+    with suppress(OSError):
         return path.stat().st_mode & 0o777
-    except OSError:
-        return None
+    return None
 
 
 def _watch_limit() -> int | None:
-    try:
+    with suppress(OSError, ValueError):
         return int(WATCH_LIMIT.read_text("ascii"))
-    except (OSError, ValueError):
-        return None
+    return None
 
 
 def _last_error(path: Path) -> str:
     """The last line of the hooks' error log, if it is from today."""
-    try:
-        if time.time() - path.stat().st_mtime > _RECENT_SECONDS:
-            return ""
-        return path.read_text("utf-8", "replace").strip().rpartition("\n")[2]
-    except OSError:
-        return ""
-
-
-def _service_problems() -> tuple[str, ...]:
-    try:
-        return tuple(problems(manager(), os.environ))
-    except HeadspaceError as error:
-        return (str(error),)
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime <= _RECENT_SECONDS:
+            return path.read_text("utf-8", "replace").strip().rpartition("\n")[2]
+    return ""
