@@ -71,7 +71,8 @@ def restarts(limit: int | None, *, in_json: bool) -> int:
     from claude_headspace.supervision.history import format_restarts, history_path, read_restarts
 
     records = read_restarts(history_path(configured().state.directory))
-    records = records if limit is None else records[len(records) - limit :] if limit else []
+    if limit is not None:
+        records = records[-limit:] if limit else []
     if in_json:
         print_json(records)
     else:

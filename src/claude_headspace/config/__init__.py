@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,10 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
     for price in tree["prices"].values():
         if isinstance(price, dict) and "cache_write" in price:
             price.setdefault("cache_write_1h", price["cache_write"])
-    problems += _faults(tree)
+    for section, known in SETTINGS.items():
+        problems += faults(section, known, tree[section])
+    for model, price in tree["prices"].items():
+        problems += faults(f"prices.{model}", PRICE, price)
     if problems:
         raise ConfigError(problems)
     return _build(tree, path, directory, environ)
@@ -77,15 +80,6 @@ def describe(config: Config) -> str:
     source = config.path or "none found: defaults"
     body = yaml.safe_dump(tree, sort_keys=False, default_flow_style=False, allow_unicode=True)
     return f"# file: {source}\n{body}"
-
-
-def _faults(tree: Tree) -> Iterator[str]:
-    for section, values in tree.items():
-        if section != "prices":
-            yield from faults(section, SETTINGS[section], values)
-            continue
-        for model, price in values.items():
-            yield from faults(f"prices.{model}", PRICE, price)
 
 
 def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str, str]) -> Config:

@@ -158,18 +158,18 @@ class Config(Struct, frozen=True):
     privacy: PrivacySettings
 
 
+# All but `prices`: its keys are models, each with the keys of PRICE.
 SECTIONS: dict[str, Any] = {
-    name: kind for name, kind in Config.__annotations__.items() if name not in ("path", "directory")
+    name: kind
+    for name, kind in Config.__annotations__.items()
+    if name not in ("path", "directory", "prices")
 }
-# Of `prices`, each key is a model: its value has the keys of PRICE.
 SETTINGS: dict[str, dict[str, Setting]] = {
     section: {key: kind.__annotations__[key].__metadata__[0] for key in kind.__struct_fields__}
-    if section != "prices"
-    else {}
     for section, kind in SECTIONS.items()
 }
 PRICE = dict.fromkeys(Price.__struct_fields__, Setting(0, number(0, 1e6)))
 DEFAULTS: Tree = {
-    section: {key: setting.default for key, setting in keys.items()}
-    for section, keys in SETTINGS.items()
-}
+    section: {key: setting.default for key, setting in known.items()}
+    for section, known in SETTINGS.items()
+} | {"prices": {}}

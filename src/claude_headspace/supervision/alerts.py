@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -85,7 +86,10 @@ class HealthWatch:
         self._path = path
         self._alerts = alerts
         self._previous = ""
-        self._told = self._recall()
+        self._told = "recovered"
+        with suppress(OSError, UnicodeDecodeError):
+            found = path.read_text("ascii")
+            self._told = found if found in ("degraded", "gave up") else "recovered"
 
     def see(self, verdict: Verdict) -> None:
         """Handle one verdict; only two equal ones in a row count, so a restart raises no alert."""
@@ -112,10 +116,3 @@ class HealthWatch:
             write_private(self._path, kind)
         except OSError as error:
             log.warning("%s cannot be written: %s", self._path, error)
-
-    def _recall(self) -> str:
-        try:
-            found = self._path.read_text("ascii")
-        except (OSError, UnicodeDecodeError):
-            return "recovered"
-        return found if found in ("degraded", "gave up") else "recovered"

@@ -95,10 +95,10 @@ class BeatReceiver:
 
     def beats(self) -> Iterator[Beat]:
         """The beats received by now, oldest first."""
-        while (data := self._receive()) is not None:
-            beat = Beat.decode(data)
-            if beat is not None:
-                yield beat
+        with suppress(BlockingIOError):
+            while True:
+                if beat := Beat.decode(self._socket.recv(LONGEST_BYTES)):
+                    yield beat
 
     def heal(self) -> bool:
         """Bind again if the path is gone or changed (a cleaned directory); return whether it was.
@@ -134,9 +134,3 @@ class BeatReceiver:
         except OSError:
             return None
         return found.st_dev, found.st_ino
-
-    def _receive(self) -> bytes | None:
-        try:
-            return self._socket.recv(LONGEST_BYTES)
-        except BlockingIOError:
-            return None

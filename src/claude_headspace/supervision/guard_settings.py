@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +57,6 @@ class GuardSettings:
                 config.environment = {**(config.environment or {}), GUARDED: "1"}
                 if self._stop_seconds is not None:
                     config.stopwaitsecs = self._stop_seconds
-
-    def before_each_reread(self, reread: Callable[[], None]) -> None:
-        """Make supervisord's reread apply our values, so that only edits show as differences."""
-        compare = self._supervisord.diff_to_active
-
-        def comparing() -> Any:
-            reread()
-            return compare()
-
-        self._supervisord.diff_to_active = comparing
-
-    def apply_to_reread(self) -> None:
-        """Apply them to the configuration that supervisord has just read again."""
-        for group_config in self._supervisord.options.process_group_configs:
-            self.apply(group_config)
 
     def _socket_directory(self) -> Path:
         """The state directory, as far as it is known without a configuration."""

@@ -150,7 +150,10 @@ class Hangs:
             if not info.is_running:
                 self.detector.gone()
             elif self._is_still_stuck(info.pid):
-                self._end(info.pid)
+                self.ended = (info.pid, self.detector.explain())
+                log.error("%s (pid %d) is killed: %s", WATCHER, *self.ended)
+                self._supervisor.call("supervisor.signalProcess", WATCHER, "KILL")
+                self.detector.gone()
         except SupervisorError as error:
             log.warning("cannot check %s, which is silent: %s", WATCHER, error)
             self.detector.forgive(self._clock())
@@ -165,10 +168,3 @@ class Hangs:
         if not self.detector.ever_heard and self._has_written(pid):
             self.detector.gone()
         return self.detector.is_stuck(self._clock())
-
-    def _end(self, pid: int) -> None:
-        reason = self.detector.explain()
-        log.error("%s (pid %d) is killed: %s", WATCHER, pid, reason)
-        self.ended = (pid, reason)
-        self._supervisor.call("supervisor.signalProcess", WATCHER, "KILL")
-        self.detector.gone()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,12 +63,14 @@ def is_locked(state: Path) -> bool:
 
 def holder(state: Path) -> int | None:
     """The process id of the supervisord that uses this state directory, if it is known."""
-    if not is_locked(state):
-        return None
-    try:
-        return int((state / PID_NAME).read_text("ascii"))
-    except (OSError, ValueError):
-        return None
+    return pid_in(state / PID_NAME) if is_locked(state) else None
+
+
+def pid_in(path: Path) -> int | None:
+    """The process id in this file, if there is one."""
+    with suppress(OSError, ValueError):
+        return int(path.read_text("ascii"))
+    return None
 
 
 def try_lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:

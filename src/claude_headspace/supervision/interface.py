@@ -24,6 +24,7 @@ class GuardInterface:
         """Return the enforcer's counts and whether its listener keeps up."""
         enforcer = self._enforcer
         next_try = enforcer.next_try_seconds()
+        waiting = getattr(self._supervisord.process_groups.get(GUARD), "event_buffer", ())
         return {
             "limit": enforcer.budget.limit,
             "window_seconds": enforcer.budget.window_seconds,
@@ -31,7 +32,8 @@ class GuardInterface:
             "next_try_seconds": -1.0 if next_try is None else next_try,
             "broken": enforcer.broken,
             "settings_problem": enforcer.settings.problem,
-            "waiting_ticks": self._waiting_ticks(),
+            # Of five seconds each, which the listener has not received.
+            "waiting_ticks": sum(isinstance(event, events.Tick5Event) for event in waiting),
         }
 
     def getSettings(self) -> dict[str, Any]:  # noqa: N802  as above
@@ -41,9 +43,3 @@ class GuardInterface:
             "state_directory": str(settings.state_directory),
             "alert_command": list(settings.alert_command),
         }
-
-    def _waiting_ticks(self) -> int:
-        """Ticks of five seconds that the listener has not received."""
-        group = self._supervisord.process_groups.get(GUARD)
-        waiting = getattr(group, "event_buffer", ())
-        return sum(isinstance(event, events.Tick5Event) for event in waiting)

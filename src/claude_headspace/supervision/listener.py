@@ -111,17 +111,15 @@ class Listener:
             if event.values.get("type") == MESSAGE_TYPE:
                 self._record(RestartRecord(**json.loads(event.body)))
         elif event.values.get("processname") == WATCHER:
-            self._on_state(event.name.removeprefix("PROCESS_STATE_"))
+            state = event.name.removeprefix("PROCESS_STATE_")
+            if state == "STARTING":
+                self.hangs.detector.started(self._clock())
+            elif state in _ENDS:
+                self.hangs.detector.gone()
 
     def on_wake(self, overslept_seconds: float) -> None:
         """Handle a beat, or the lack of an event in time."""
         self.hangs.look(overslept_seconds)
-
-    def _on_state(self, state: str) -> None:
-        if state == "STARTING":
-            self.hangs.detector.started(self._clock())
-        elif state in _ENDS:
-            self.hangs.detector.gone()
 
     def _on_tick(self) -> None:
         self._heard_tick = self._clock()
@@ -139,15 +137,12 @@ class Listener:
         number = records[-1].number if records else 0
         record = replace(record, number=number if record.outcome == "gave up" else number + 1)
         self._log(record)
-        self._keep(record)
-        if record.outcome == "gave up":
-            self._health.gave_up(record.detail + next_try(ask_guard(self._supervisor)))
-
-    def _keep(self, record: RestartRecord) -> None:
         try:
             append_restart(self._history, record)
         except OSError as error:
             log.error("%s cannot be written: %s", self._history, error)  # noqa: TRY400
+        if record.outcome == "gave up":
+            self._health.gave_up(record.detail + next_try(ask_guard(self._supervisor)))
 
     def _log(self, record: RestartRecord) -> None:
         if record.outcome == "tried again":
@@ -202,20 +197,15 @@ def _survive(handle: Callable[..., None], argument: object) -> None:
         log.exception("an event could not be handled: %s", argument)
 
 
-def _take_stdout() -> int:
-    """Reserve standard output for the protocol: one stray line would stop all events."""
-    protocol = os.dup(1)
-    os.dup2(2, 1)
-    return protocol
-
-
 def main() -> int:
     """Run as supervisord's event listener."""
     beats = beats_path()
     if beats is None:
         print("this is an event listener: only supervisord can start it", file=sys.stderr)
         return 64
-    stream = EventStream(0, _take_stdout())
+    # Standard output is the protocol's: one stray line would stop all events.
+    stream = EventStream(0, os.dup(1))
+    os.dup2(2, 1)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s guard: %(message)s"
     )

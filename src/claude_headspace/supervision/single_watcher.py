@@ -12,7 +12,7 @@ from pathlib import Path
 
 from claude_headspace.errors import AlreadyRunning, HeadspaceError
 from claude_headspace.health.observation import WATCHER
-from claude_headspace.supervision.instance import try_lock
+from claude_headspace.supervision.instance import pid_in, try_lock
 
 LOCK_NAME = "watcher.lock"
 # The guard's plugin sets this variable: its supervisord enforces the restart limit.
@@ -84,7 +84,7 @@ def only_watcher(state: Path) -> Iterator[None]:
     descriptor = try_lock(path)
     if descriptor is None:
         raise AlreadyRunning(
-            f"another watcher (pid {_holder(path) or 'unknown'}) is using {state}: "
+            f"another watcher (pid {pid_in(path) or 'unknown'}) is using {state}: "
             "stop it, or give this one another state.directory"
         )
     try:
@@ -95,10 +95,3 @@ def only_watcher(state: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _holder(path: Path) -> int | None:
-    try:
-        return int(path.read_text("ascii"))
-    except (OSError, ValueError):
-        return None

@@ -60,22 +60,17 @@ class Pace:
         self._supervisord = supervisord
         self._processes = processes
         self._is_first = True
-        self._seconds = 0.0
 
-    def install(self, closed: Callable[[Callable[[], None]], Callable[..., None]]) -> None:
+    def install(self, closed: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         """Limit each poll from now on; `closed` keeps exceptions from supervisord."""
         poller = self._supervisord.options.poller
-        poll, shorten = poller.poll, closed(self._shorten)
+        poll, limit = poller.poll, closed(self.limit)
 
         def polling(timeout: float) -> Any:
-            self._seconds = timeout
-            shorten()
-            return poll(self._seconds)
+            shorter = limit(timeout)
+            return poll(timeout if shorter is None else shorter)
 
         poller.poll = polling
-
-    def _shorten(self) -> None:
-        self._seconds = self.limit(self._seconds)
 
     def limit(self, seconds: float) -> float:
         """How many of these seconds the next poll may take."""
