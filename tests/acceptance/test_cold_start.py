@@ -16,7 +16,7 @@ OTHERS = (
 )
 OURS = """
     address errors machine cli cli.access cli.command cli.naming cli.program cli.sessions
-    cli.terminal config config.checks config.layers config.places
+    cli.terminal config config.checks config.places
     config.settings embedded embedded.location read read.connection read.cut_json
     read.line_cache read.session_totals read.session_facts read.paging read.selection
     read.sessions read.state read.titles read.tools servers servers.asking servers.address_hosts

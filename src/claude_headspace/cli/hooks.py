@@ -123,7 +123,7 @@ def hooks_status(settings: str | None, claude_version: str | None) -> int:
 
     Exit status 1 if there are problems.
     """
-    from claude_headspace.hooks.configured import describe_status, status
+    from claude_headspace.hooks.install import describe_status, status
     from claude_headspace.store.queries import hooks_seen
 
     config = configured()

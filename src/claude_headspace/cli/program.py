@@ -24,7 +24,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "usage": "report", "tools": "report", "open": "page", "psql": "database",
     },
     "Watch": {
-        "status": "status", "doctor": "doctor", "hosts": "hosts", "rejected": "rejected",
+        "status": "status", "doctor": "doctor", "hosts": "hosts", "rejected": "verify",
         "restarts": "hosts", "verify": "verify",
     },
     "Keep": {

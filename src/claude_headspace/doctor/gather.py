@@ -31,9 +31,8 @@ from claude_headspace.doctor.evidence import (
 from claude_headspace.embedded import binaries
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
-from claude_headspace.health.disk import disk_problem
-from claude_headspace.hooks import configured
-from claude_headspace.hooks.install import claude_version
+from claude_headspace.health.observation import disk_problem
+from claude_headspace.hooks import install as hooks
 from claude_headspace.hooks.settings_file import (
     cleanup_days,
     default_settings_path,
@@ -101,7 +100,7 @@ def look_at_disk(config: Config) -> Disk:
 
 def look_at_claude(config: Config, seen: list[tuple[str, datetime]]) -> Claude:
     """Claude Code's version and settings, and all folders where it writes."""
-    version = claude_version()
+    version = hooks.claude_version()
     inbox = config.state.directory / "inbox"
     return Claude(
         version=version,
@@ -110,7 +109,7 @@ def look_at_claude(config: Config, seen: list[tuple[str, datetime]]) -> Claude:
         folders=sum(1 for root in config.claude.projects_path for _ in os.walk(root)),
         watch_limit=_watch_limit(),
         cleanup_days=cleanup_days(settings_paths(config.claude.projects_path)),
-        hooks=configured.status(default_settings_path(), inbox, version=version, seen=seen),
+        hooks=hooks.status(default_settings_path(), inbox, version=version, seen=seen),
         hook_error=_last_error(config.state.directory / "hook-errors.log"),
     )
 

@@ -26,9 +26,8 @@ from claude_headspace.health.status_file import (
     status_path,
 )
 from claude_headspace.health.units import counted
-from claude_headspace.supervision.guard_settings import GuardSettings, shorten
+from claude_headspace.supervision.guard_settings import GuardInterface, GuardSettings, shorten
 from claude_headspace.supervision.history import MESSAGE_TYPE, RestartOutcome
-from claude_headspace.supervision.interface import GuardInterface
 from claude_headspace.supervision.restart_budget import (
     FILE_NAME,
     WINDOW_SECONDS,

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_headspace.errors import StateUnusable
-from claude_headspace.health.disk import disk_problem
 from claude_headspace.health.observation import (
     DatabasePing,
     GuardState,
     Observation,
     ProgramState,
     Unanswered,
+    disk_problem,
 )
 from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
 from claude_headspace.health.verdict import Verdict, judge
