@@ -12,7 +12,7 @@ from uuid import UUID
 import click
 
 from claude_headspace.cli.access import configured, inbox_of, open_reader
-from claude_headspace.cli.command import command, flag, moment, option, session_argument
+from claude_headspace.cli.command import command, flag, moment, named_session, option
 from claude_headspace.cli.naming import absolute, find_session, project_ids, session_id
 from claude_headspace.cli.terminal import print_wrapped, printable
 from claude_headspace.health.units import format_bytes
@@ -29,7 +29,7 @@ _FILE = click.argument("file", type=absolute, metavar="FILE")
     "claude-headspace restore 6f1d0a7e",
     "claude-headspace restore 6f1d0a7e --to ~/session",
 )
-@session_argument
+@named_session
 @option("--to", "DIR", "write below this folder instead of the original place", type=absolute)
 @flag("--missing", "skip files that exist, even if they differ")
 def restore(session: str, to: str | None, *, missing: bool) -> int:

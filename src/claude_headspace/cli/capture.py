@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from claude_headspace.cli.access import configured, open_log
-from claude_headspace.cli.command import command, option, session_argument
+from claude_headspace.cli.command import command, named_session, option
 from claude_headspace.cli.naming import absolute, session_id
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ TAKE_UP_SECONDS = 10.0
 
 
 @command("register", "claude-headspace register 6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab --project .")
-@session_argument
+@named_session
 @option("--project", "PATH", "its project", "project_path", type=absolute)
 @option("--directory", "PATH", "its working directory", "working_directory", type=absolute)
 @option("--iterm-pane-id", "ID", "its iTerm pane")
@@ -32,7 +32,7 @@ def register(session: str, **about: str | None) -> int:
 
 
 @command("unregister", "claude-headspace unregister 6f1d0a7e")
-@session_argument
+@named_session
 def unregister(session: str) -> int:
     """Stop capturing a session until it is registered again.
 

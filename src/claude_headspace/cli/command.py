@@ -110,7 +110,7 @@ def json_output(shape: str) -> Declare:
 
 
 # Several words make one name.
-session_argument = click.argument(
+named_session = click.argument(
     "session", metavar="SESSION", nargs=-1, required=True, shell_complete=complete_session,
     callback=lambda _ctx, _parameter, words: " ".join(words),
     help="its id, the start of its id, or words of its title",

@@ -20,7 +20,7 @@ from claude_headspace.cli.naming import SHORT_ID, find_session, project_ids
 from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import (
     as_json,
-    cut,
+    fit,
     local_time,
     print_lines,
     printable,
@@ -139,10 +139,9 @@ def _print_event(event: Mapping[Any, Any], *, in_json: bool) -> None:
     width = terminal_width()
     if width and width < COMPACT_BELOW:
         when = f"{columns[0][5:19]}  {columns[2]}  {columns[1].strip()}"
-        print(cut(f"{when}  {columns[3]}", width))
-        print(cut(f"  {columns[4]}", width))
+        print(fit(f"{when}  {columns[3]}"), fit(f"  {columns[4]}"), sep="\n")
     else:
-        print(cut("  ".join(columns), width))
+        print(fit("  ".join(columns)))
 
 
 def describe(event_type: str, payload: Mapping[str, Any]) -> str:

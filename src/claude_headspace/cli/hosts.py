@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING
 from claude_headspace.cli.access import all_pages, configured, open_reader
 from claude_headspace.cli.command import command, json_output, limit
 from claude_headspace.cli.naming import SHORT_ID
-from claude_headspace.cli.terminal import (
-    local_time,
-    print_json,
-    print_lines,
-    print_wrapped,
-    table,
-)
+from claude_headspace.cli.terminal import local_time, print_json, print_lines, print_wrapped, table
 from claude_headspace.health.units import counted, format_bytes
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from claude_headspace.cli.access import configured, open_reader
 from claude_headspace.cli.command import Declare, command, filters, json_output, moment
 from claude_headspace.cli.naming import SHORT_ID, project_ids
 from claude_headspace.cli.sessions import short_path, state_of
-from claude_headspace.cli.terminal import cut, paint, print_json, print_lines, table, terminal_width
+from claude_headspace.cli.terminal import fit, print_json, print_lines, table
 from claude_headspace.web.words import counted, short, waited
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def today(*, in_json: bool) -> int:
         return 0
     for path in dict.fromkeys(known[each.agent_id].project for each in worked):
         mine = [each for each in worked if known[each.agent_id].project == path]
-        print(paint(cut(f"{short_path(path)}, {_length(mine)}", terminal_width()), bold=True))
+        print(fit(f"{short_path(path)}, {_length(mine)}", bold=True))
         print_lines(line for each in mine for line in _session(each, known[each.agent_id]))
         print()
-    print(cut(_together(worked), terminal_width()) if worked else "No work was recorded today.")
+    print(fit(_together(worked)) if worked else "No work was recorded today.")
     return 0
 
 
@@ -81,8 +81,7 @@ def _session(each: DailyWork, session: Session) -> list[str]:
     told = [f"  {session.uuid[:SHORT_ID]}", _length([each]), state_of(session),
             counted(each.prompts, "prompt"), counted(each.calls, "call"),
             f"{short(each.tokens_out)} tokens"]  # fmt: skip
-    width = terminal_width()
-    return [cut("  ".join(told), width), cut(f"    {session.title or '-'}", width)]
+    return [fit("  ".join(told)), fit(f"    {session.title or '-'}")]
 
 
 def _together(worked: Sequence[DailyWork]) -> str:

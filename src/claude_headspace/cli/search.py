@@ -14,7 +14,7 @@ from claude_headspace.cli.command import command, filters, flag, json_output, li
 from claude_headspace.cli.naming import SHORT_ID, find_session
 from claude_headspace.cli.sessions import JSON_LINES, age, resuming
 from claude_headspace.cli.terminal import (
-    cut,
+    fit,
     local_time,
     paint,
     print_json,
@@ -119,27 +119,26 @@ def _by_session(reader: Reader, hits: Sequence[Hit]) -> Iterator[str]:
 
 
 def _group(uuid: str, session: Session | None, hits: Sequence[Hit]) -> Iterator[str]:
-    width = terminal_width()
     title = (session and session.title) or hits[0].project or "-"
-    yield paint(cut(f"{uuid[:SHORT_ID]}  {title}", width), bold=True)
+    yield fit(f"{uuid[:SHORT_ID]}  {title}", bold=True)
     if session:
         where = place(session.project, session.directory)
         told = f"{where}, {age(session.last_line_at)} ago, {counted(len(hits), 'hit')}"
-        yield cut(f"  {told}", width)
+        yield fit(f"  {told}")
     for hit in sorted(hits, key=lambda each: -each.score)[:SHOWN_OF_SESSION]:
         yield ""
-        yield paint(cut(f"  {local_time(hit.timestamp)}  {hit.actor}", width), dim=True)
-        yield from _passage(hit, width)
+        yield fit(f"  {local_time(hit.timestamp)}  {hit.actor}", dim=True)
+        yield from _passage(hit)
     if session:
         yield from ("", f"  {resuming(session)}")
     yield ""
 
 
-def _passage(hit: Hit, width: int | None) -> Iterator[str]:
+def _passage(hit: Hit) -> Iterator[str]:
     """The passage with found words highlighted; wrapped first, since highlighting has no width."""
     text = printable("".join(piece for piece, _ in hit.passage))
     found = {printable(piece) for piece, marked in hit.passage if marked}
-    for line in wrapped(text, width, "    "):
+    for line in wrapped(text, terminal_width(), "    "):
         for piece in found:
             line = line.replace(piece, paint(piece, fg="yellow", bold=True))
         yield line

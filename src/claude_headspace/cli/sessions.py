@@ -11,17 +11,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from claude_headspace.cli.access import all_pages, configured, open_reader
-from claude_headspace.cli.command import (
-    command,
-    filters,
-    flag,
-    json_output,
-    limit,
-    session_argument,
-)
+from claude_headspace.cli.command import command, filters, flag, json_output, limit, named_session
 from claude_headspace.cli.naming import SHORT_ID, known_session, project_paths
 from claude_headspace.cli.terminal import (
-    cut,
+    fit,
     paint,
     print_json,
     print_lines,
@@ -118,13 +111,12 @@ def _as_table(found: Sequence[Session], turns: Mapping[int, int]) -> list[str]:
 
 def _in_short(found: Sequence[Session], turns: Mapping[int, int]) -> Iterator[str]:
     """Two lines per session, for narrow terminals."""
-    width = terminal_width()
     for each in found:
         words = (each.uuid[:SHORT_ID], state_of(each), age(each.last_line_at),
                  counted(turns.get(each.id, 0), "turn"),
                  place(each.project, each.directory))  # fmt: skip
-        yield _painted(each, cut("  ".join(words), width))
-        yield cut(f"  {each.title or '-'}", width)
+        yield _painted(each, fit("  ".join(words)))
+        yield fit(f"  {each.title or '-'}")
 
 
 def _painted(each: Session, line: str) -> str:
@@ -161,7 +153,7 @@ def short_path(path: str) -> str:
 
 
 @command("resume", "claude-headspace resume 6f1d0a7e", "claude-headspace resume --exec fix lint")
-@session_argument
+@named_session
 @flag("--exec", "run it now; restore the files of the session first if they are gone", "run_it")
 def resume(session: str, *, run_it: bool) -> int:
     """Print the command that resumes a session in Claude Code.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from claude_headspace.cli.access import configured, open_reader
-from claude_headspace.cli.command import command, flag, json_output, session_argument
+from claude_headspace.cli.command import command, flag, json_output, named_session
 from claude_headspace.cli.naming import known_session
 from claude_headspace.cli.sessions import resuming, short_path, state_of
 from claude_headspace.cli.terminal import (
@@ -38,7 +38,7 @@ _COLOURS = {"prompt": "cyan", "answer": "green", "thought": "magenta", "declinin
     "claude-headspace show 6f1d0a7e",
     "claude-headspace show fix the lint --tools --markdown > lint.md",
 )
-@session_argument
+@named_session
 @flag("--tools", "also show the input and output of tools, and subagents' calls")
 @flag("--thinking", "also show thinking, where the transcript has it")
 @flag("--markdown", "print Markdown")

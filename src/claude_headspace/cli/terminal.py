@@ -76,11 +76,16 @@ def terminal_width() -> int | None:
 
 def paint(text: str, **style: Any) -> str:
     """The text in colour on a terminal, unless NO_COLOR is set."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    if not style or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     import click
 
     return click.style(text, **style)
+
+
+def fit(text: str, **style: Any) -> str:
+    """One printable line that fits the terminal, painted."""
+    return paint(cut(text, terminal_width()), **style)
 
 
 def agreed(question: str) -> bool:
@@ -217,7 +222,7 @@ def zone() -> str:
 
 def zone_told() -> list[str]:
     """A line that names the time zone, on a terminal only."""
-    return [paint(cut(zone(), width), dim=True)] if (width := terminal_width()) else []
+    return [fit(zone(), dim=True)] if terminal_width() else []
 
 
 def as_json(value: object) -> str:

@@ -15,12 +15,11 @@ from claude_headspace.cli.naming import session_id
 from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import (
     as_json,
-    cut,
+    fit,
     local_time,
     print_lines,
     print_wrapped,
     table,
-    terminal_width,
 )
 from claude_headspace.errors import SelectionError
 from claude_headspace.health.units import counted
@@ -153,14 +152,13 @@ def _line_number(path: str, offset: int) -> int | None:
 
 
 def _print_dead_letter(row: Mapping[Any, Any], place: str) -> None:
-    width = terminal_width()
     resolved = f", resolved {local_time(row['resolved_at'])}" if row["resolved_at"] else ""
     content = bytes(row["content"]).decode("utf-8", "backslashreplace")
     more = "…" if row["content_bytes"] > len(row["content"]) else ""
     told = f"{row['reason']}: {row['detail']}{resolved}"
-    print(cut(f"{row['id']}  {local_time(row['recorded_at'])}  {told}", width))
-    print(cut(f"  {place}", width))
-    print(cut(f"  {counted(row['content_bytes'], 'byte')}: {content}{more}", width))
+    print(fit(f"{row['id']}  {local_time(row['recorded_at'])}  {told}"))
+    print(fit(f"  {place}"))
+    print(fit(f"  {counted(row['content_bytes'], 'byte')}: {content}{more}"))
 
 
 _IDS = click.argument("ids", metavar="ID", type=int, nargs=-1)

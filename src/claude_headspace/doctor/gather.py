@@ -33,11 +33,7 @@ from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
 from claude_headspace.health.observation import disk_problem
 from claude_headspace.hooks import install as hooks
-from claude_headspace.hooks.settings_file import (
-    cleanup_days,
-    default_settings_path,
-    settings_paths,
-)
+from claude_headspace.hooks.settings_file import cleanup_days, default_settings_path, settings_paths
 from claude_headspace.store.engine import reading
 from claude_headspace.supervision.observe import check_health
 
