@@ -20,10 +20,9 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 def boot_id() -> str:
     """The id of this boot of the machine; empty if the system has none."""
-    try:
+    with suppress(OSError):
         return _BOOT_ID.read_text("ascii").strip()
-    except OSError:
-        return ""
+    return ""
 
 
 class Place(Struct, frozen=True):

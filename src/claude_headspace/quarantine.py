@@ -47,14 +47,13 @@ class Quarantine(Generic[Name]):
 
     def put(self, name: Name, reason: str) -> bool:
         """Put a name into quarantine; returns whether the reason is new."""
-        known = self._held.get(name)
+        is_new = name not in self._held or self._held[name].reason != reason
         self.fail(name, reason)
-        return known is None or known.reason != reason
+        return is_new
 
     def fail(self, name: Name, reason: str) -> int:
         """Put a name into quarantine; returns how often in a row it has failed."""
-        known = self._held.get(name)
-        tries = known.tries + 1 if known else 1
+        tries = self.tries(name) + 1
         pause = min(FIRST_PAUSE_SECONDS * 2 ** min(tries - 1, 20), LONGEST_PAUSE_SECONDS)
         now = self._now()
         self._held[name] = _Held(reason, tries, now, now + pause)
@@ -71,18 +70,15 @@ class Quarantine(Generic[Name]):
 
     def holds(self, name: Name) -> bool:
         """Whether its next try is not due yet."""
-        held = self._held.get(name)
-        return held is not None and held.due > self._now()
+        return name in self._held and self._held[name].due > self._now()
 
     def tries(self, name: Name) -> int:
         """How often in a row it has failed."""
-        held = self._held.get(name)
-        return held.tries if held else 0
+        return self._held[name].tries if name in self._held else 0
 
     def nudge(self, name: Name) -> None:
         """There is news of it: the next try need not wait for the whole pause."""
-        held = self._held.get(name)
-        if held is not None:
+        if held := self._held.get(name):
             held.due = min(held.due, held.tried_at + NUDGED_SECONDS)
 
     def due(self) -> list[Name]:

@@ -13,7 +13,6 @@ from claude_headspace.cli.terminal import printable
 from claude_headspace.errors import HeadspaceError, SelectionError
 
 if TYPE_CHECKING:
-    import click
     from click.shell_completion import CompletionItem
 
     from claude_headspace.config import Config
@@ -98,10 +97,7 @@ def project_paths(reader: Reader, name: str | None) -> tuple[str, ...]:
     return () if name is None else paths_named(reader, name, absolute(name))
 
 
-Complete = Callable[["click.Context", "click.Parameter", str], "list[CompletionItem]"]
-
-
-def _completing(names: Callable[[Reader, str], Iterator[tuple[str, str]]]) -> Complete:
+def _completing(names: Callable[[Reader, str], Iterator[tuple[str, str]]]) -> Callable[..., Any]:
     """The names that a shell offers; none if the log does not answer at once."""
 
     def complete(_: Any, __: Any, begun: str) -> list[CompletionItem]:

@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "check-config": "doctor", "database-url": "database", "token": "page",
     },
 }  # fmt: skip
+_MODULES = {name: module for names in SECTIONS.values() for name, module in names.items()}
 EPILOG = """
 exit statuses:
   0   success; for status: healthy; for doctor: all well
@@ -76,14 +77,13 @@ class Program(CommandGroup):
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """The commands of all sections."""
-        return [name for section in SECTIONS.values() for name in section]
+        return list(_MODULES)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name."""
-        module = next((names[cmd_name] for names in SECTIONS.values() if cmd_name in names), None)
-        if module is None:
+        if cmd_name not in _MODULES:
             return None
-        declared = vars(import_module(f"claude_headspace.cli.{module}")).values()
+        declared = vars(import_module(f"claude_headspace.cli.{_MODULES[cmd_name]}")).values()
         return next(
             each for each in declared if isinstance(each, click.Command) and each.name == cmd_name
         )

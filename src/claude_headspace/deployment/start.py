@@ -37,7 +37,10 @@ def up(config: Config, *, detach: bool) -> int:
         binaries.installed()
     if config.path is not None:
         os.environ[CONFIG_VARIABLE] = str(config.path)
-    command = _supervisord(prepare(config.state.directory))
+    configuration = str(prepare(config.state.directory))
+    # Isolated from PYTHON* variables; root must ask to run as root.
+    command = [sys.executable, "-I", "-m", "supervisor.supervisord", "-c", configuration]
+    command += [] if os.getuid() else ["-u", "root"]
     if not detach:
         _announce_from_aside(config)
         os.umask(PRIVATE_UMASK)
@@ -98,12 +101,6 @@ def require_visible() -> None:
             f"claude-headspace is installed in {own}, where its programs do not look:"
             " install it with pipx, uv tool, or pip in a virtual environment"
         )
-
-
-def _supervisord(configuration: Path) -> list[str]:
-    """The supervisord command, isolated from PYTHON* variables; root must ask to run as root."""
-    command = [sys.executable, "-I", "-m", "supervisor.supervisord", "-c", str(configuration)]
-    return command if os.getuid() else [*command, "-u", "root"]
 
 
 def _announce_from_aside(config: Config) -> None:

@@ -69,9 +69,8 @@ def gather() -> Facts:
 
 def look_at_installation(config: Config | None, config_problems: tuple[str, ...]) -> Installation:
     """The interpreter, the packages, and whether the programs can be started."""
-    needed: list[Callable[[], object]] = [require_visible]
-    if config and not config.database.url:
-        needed.append(binaries.installed)
+    embedded = config and not config.database.url
+    needed = [require_visible, *([binaries.installed] if embedded else [])]
     return Installation(
         python=sys.version_info[:3],
         versions={name: _version(name) for name in PACKAGES},

@@ -82,11 +82,6 @@ class Observation:
     disk: str = ""
     ended: bool = False
 
-    @staticmethod
-    def start(program: str) -> str:
-        """The command that starts a program."""
-        return f"claude-headspace supervisorctl start {program}"
-
     def find(self, name: str) -> ProgramState | None:
         """The program of this name."""
         if isinstance(self.programs, Unanswered):
