@@ -33,7 +33,9 @@ class HangDetector:
 
     def started(self, now: float) -> None:
         """A new process has started."""
-        self._begin(FIRST_BEAT_SECONDS, now)
+        self.gone()
+        self._limit = FIRST_BEAT_SECONDS
+        self.deadline = now + self._limit
 
     def beat(self, beat: Beat, now: float) -> None:
         """A heartbeat has arrived."""
@@ -41,14 +43,16 @@ class HangDetector:
         self.last = beat
 
     def armed(self, now: float) -> None:
-        """Whether the process has sent a beat."""
+        """The process has sent beats, the last of them now."""
         self.ever_heard = True
         self._limit = SILENCE_SECONDS
         self.deadline = now + self._limit
 
     def gone(self) -> None:
         """The process has ended or is being stopped."""
-        self._begin(SILENCE_SECONDS, None)
+        self.last = None
+        self._limit = SILENCE_SECONDS
+        self.deadline = None
 
     def forgive(self, now: float) -> None:
         """Start the wait again, because beats were not received."""
@@ -58,12 +62,9 @@ class HangDetector:
 
     def is_stuck(self, now: float) -> bool:
         """Whether the process has been silent, or has done one thing, for too long."""
-        return self.is_overdue or (self.deadline is not None and now >= self.deadline)
-
-    @property
-    def is_overdue(self) -> bool:
-        """Whether the last beat reported that the work takes longer than announced."""
-        return self.last is not None and self.last.overdue
+        if self.last is not None and self.last.overdue:
+            return True
+        return self.deadline is not None and now >= self.deadline
 
     def explain(self) -> str:
         """What is wrong with a stuck process."""
@@ -72,11 +73,6 @@ class HangDetector:
             return f"stuck: {beat.doing} has taken {beat.seconds:.1f} s (limit: {beat.limit:g} s)"
         doing = f"; last activity: {beat.doing}" if beat is not None else ""
         return f"stuck: no heartbeat for {self._limit:g} s{doing}"
-
-    def _begin(self, limit: float, now: float | None) -> None:
-        self.last = None
-        self._limit = limit
-        self.deadline = None if now is None else now + limit
 
 
 class Hangs:
