@@ -44,7 +44,6 @@ def migrate(database: str | None, *, no_wait: bool) -> int:
 
 
 def _environment(database: str | None) -> dict[str, str]:
-    """With another address of the database."""
     return {**os.environ, **({"DATABASE_URL": database} if database else {})}
 
 

@@ -123,7 +123,6 @@ def _find_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def _read_file(path: Path | None, problems: list[str]) -> Tree:
-    """The settings in the file."""
     if path is None:
         return {}
     import yaml  # loading it takes longer than all else here

@@ -89,7 +89,6 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _read_input(descriptor: int) -> bytes:
-    """Read until the end, or until the time is up."""
     deadline = time.monotonic() + INPUT_SECONDS
     received = bytearray()
     while (left := deadline - time.monotonic()) > 0:

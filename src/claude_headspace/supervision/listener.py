@@ -157,7 +157,6 @@ class Listener:
             log.error("%s; given up: %s", ended, record.detail)
 
     def _has_written(self, pid: int) -> bool:
-        """Whether a process has written its status."""
         status = read_status(status_path(self._settings.state_directory))
         return not isinstance(status, StatusProblem) and status.pid == pid
 

@@ -51,7 +51,6 @@ def check_health(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
 
 
 def _machine(config: Config) -> dict[str, str | None]:
-    """The machine that the verdict is about."""
     machine = None
     with suppress(StateUnusable):
         machine = config.state.machine
