@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from claude_headspace.address import mask_password
 from claude_headspace.errors import DatabaseUnavailable, SchemaMismatch
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ def open_log(config: Config, *, writing: bool = False) -> Iterator[Connection]:
 @contextmanager
 def open_reader(config: Config, seconds: float = 5) -> Iterator[Reader]:
     """The read-only connection that the page and the API use; `seconds` limits each query."""
-    from claude_headspace.address import mask_password
     from claude_headspace.embedded.location import reader_url
     from claude_headspace.read.connection import ReadPool
 

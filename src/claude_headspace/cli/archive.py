@@ -15,6 +15,7 @@ from claude_headspace.cli.access import configured, inbox_of, open_reader
 from claude_headspace.cli.command import command, flag, moment, named_session, option
 from claude_headspace.cli.naming import absolute, find_session, project_ids, session_id
 from claude_headspace.cli.terminal import print_wrapped, printable
+from claude_headspace.errors import EmbeddedServerError
 from claude_headspace.health.units import format_bytes
 
 if TYPE_CHECKING:
@@ -166,7 +167,6 @@ def _bundled(config: Config) -> list[Path]:
     """The folders of the programs that came with the embedded server."""
     from claude_headspace.embedded.binaries import installed
     from claude_headspace.embedded.location import server_record
-    from claude_headspace.errors import EmbeddedServerError
 
     record = server_record(config.state.directory)
     found = [record.bin] if record else []

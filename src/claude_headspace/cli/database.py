@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from claude_headspace.address import SECRETS
 from claude_headspace.cli.access import configured, open_log
 from claude_headspace.cli.command import command, flag, option
 from claude_headspace.errors import HeadspaceError
@@ -100,7 +101,6 @@ def psql(arguments: tuple[str, ...]) -> int:
     """Open psql on the log's database."""
     from psycopg2.extensions import make_dsn, parse_dsn
 
-    from claude_headspace.address import SECRETS
     from claude_headspace.embedded.location import database_url as url_of
     from claude_headspace.store.plain_opener import current_address
 

@@ -13,6 +13,7 @@ import click
 from claude_headspace.cli.access import configured, inbox_of
 from claude_headspace.cli.command import command, moment, option
 from claude_headspace.errors import START_COMMAND, EventInvalid, InboxError
+from claude_headspace.inbox.producer import new_id, put
 
 
 @command(
@@ -38,8 +39,6 @@ def emit(
     stored only once. The payload must match the schema of its type; `emit note TEXT` writes an
     event of type note_added.
     """
-    from claude_headspace.inbox.producer import new_id, put
-
     is_note = kind == "note"
     payload = _note(**given) if is_note else _payload(**given)
     kind = "note_added" if is_note else kind

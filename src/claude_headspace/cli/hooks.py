@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from claude_headspace.cli import run_hook
 from claude_headspace.cli.access import configured, inbox_of, open_log
@@ -13,12 +13,10 @@ from claude_headspace.cli.command import command, flag, group, option, yes
 from claude_headspace.cli.naming import absolute
 from claude_headspace.cli.terminal import agreed, print_wrapped, printable
 from claude_headspace.errors import DatabaseError, HookSettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from claude_headspace.hooks.edit import EditReport
-    from claude_headspace.hooks.entries import Version
+from claude_headspace.hooks import install as claude
+from claude_headspace.hooks.edit import EditReport
+from claude_headspace.hooks.entries import Version
+from claude_headspace.hooks.settings_file import default_settings_path
 
 _SETTINGS = option(
     "--settings", "FILE", "the settings file (default: the user's settings.json)", type=absolute
@@ -58,10 +56,8 @@ def install_hooks(
 
     Shows the changes, asks for confirmation on a terminal, and keeps one backup.
     """
-    from claude_headspace.hooks.install import install
-
     file, inbox, version = _file(settings), inbox_of(configured()), _version(claude_version)
-    return _edit(partial(install, file, inbox, version=version), dry_run=dry_run, yes=yes)
+    return _edit(partial(claude.install, file, inbox, version=version), dry_run=dry_run, yes=yes)
 
 
 @command("remove", "claude-headspace hooks remove --dry-run", of=hooks)
@@ -74,15 +70,12 @@ def remove_hooks(settings: str | None, *, dry_run: bool, yes: bool) -> int:
 
     Shows the changes, asks for confirmation on a terminal, and keeps one backup.
     """
-    from claude_headspace.hooks.install import remove
-
-    return _edit(partial(remove, _file(settings), inbox_of(configured())), dry_run=dry_run, yes=yes)
+    remove = partial(claude.remove, _file(settings), inbox_of(configured()))
+    return _edit(remove, dry_run=dry_run, yes=yes)
 
 
 def _edit(edit: Callable[..., EditReport], *, dry_run: bool, yes: bool) -> int:
     """Show the changes, then write them unless the user declines."""
-    from claude_headspace.hooks.install import describe_edit
-
     report = edit(dry_run=True)
     for line in report.diff.splitlines():
         print(printable(line))
@@ -91,25 +84,19 @@ def _edit(edit: Callable[..., EditReport], *, dry_run: bool, yes: bool) -> int:
             print("Nothing was changed.")
             return 1
         report = edit(dry_run=False)
-    for line in describe_edit(report).removeprefix(report.diff).strip("\n").splitlines():
+    for line in claude.describe_edit(report).removeprefix(report.diff).strip("\n").splitlines():
         print(printable(line))
     return 0
 
 
 def _file(settings: str | None) -> Path:
-    from pathlib import Path
-
-    from claude_headspace.hooks.settings_file import default_settings_path
-
     return Path(settings) if settings else default_settings_path()
 
 
 def _version(given: str | None) -> Version | None:
-    from claude_headspace.hooks.install import claude_version, parse_version
-
     if given is None:
-        return claude_version()
-    version = parse_version(given)
+        return claude.claude_version()
+    version = claude.parse_version(given)
     if version is None:
         raise HookSettingsError(f"{given!r} is not a version of Claude Code: give one like 2.1.240")
     return version
@@ -123,7 +110,6 @@ def hooks_status(settings: str | None, claude_version: str | None) -> int:
 
     Exit status 1 if there are problems.
     """
-    from claude_headspace.hooks.install import describe_status, status
     from claude_headspace.store.queries import hooks_seen
 
     config = configured()
@@ -134,6 +120,6 @@ def hooks_status(settings: str | None, claude_version: str | None) -> int:
     except DatabaseError as error:
         print(f"claude-headspace: cannot tell which hooks were seen: {error}", file=sys.stderr)
     version = _version(claude_version)
-    found = status(_file(settings), inbox_of(config), version=version, seen=seen)
-    print_wrapped(describe_status(found).splitlines())
+    found = claude.status(_file(settings), inbox_of(config), version=version, seen=seen)
+    print_wrapped(claude.describe_status(found).splitlines())
     return 1 if found.problems else 0

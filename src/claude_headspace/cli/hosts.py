@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from claude_headspace.cli.access import all_pages, configured, open_reader
@@ -24,8 +25,6 @@ def hosts(*, in_json: bool) -> int:
     A machine is alive while its watcher holds the lease. For the others, the figures are those of
     when they were last seen. A star marks this machine.
     """
-    from dataclasses import asdict
-
     from claude_headspace.read.hosts import HostQuestion, list_hosts
 
     config = configured()

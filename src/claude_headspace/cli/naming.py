@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from claude_headspace.cli.access import configured, open_reader
 from claude_headspace.cli.terminal import printable
 from claude_headspace.errors import HeadspaceError, SelectionError
 
@@ -58,8 +59,6 @@ def find_session(reader: Reader, name: str) -> SessionNamed:
 
 def session_id(config: Config, name: str) -> UUID:
     """The id of the session of this name; a complete id need not be in the log."""
-    from claude_headspace.cli.access import open_reader
-
     with open_reader(config) as reader:
         return UUID(find_session(reader, name).uuid)
 
@@ -102,8 +101,6 @@ def _completing(names: Callable[[Reader, str], Iterator[tuple[str, str]]]) -> Ca
 
     def complete(_: Any, __: Any, begun: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
-
-        from claude_headspace.cli.access import configured, open_reader
 
         with suppress(HeadspaceError, OSError), open_reader(configured()) as reader:
             return [CompletionItem(name, help=told) for name, told in names(reader, begun)]

@@ -10,6 +10,8 @@ import click
 from claude_headspace.cli.access import configured
 from claude_headspace.cli.command import command, flag, group, limit, option, yes
 from claude_headspace.cli.terminal import agreed, print_wrapped, printable
+from claude_headspace.deployment.program_logs import log_lines, open_logs
+from claude_headspace.health.units import counted
 
 
 @command("up", "claude-headspace up --detach")
@@ -58,7 +60,6 @@ def drain(timeout: float) -> int:
     Exit status: 0 everything has arrived, 1 something has not.
     """
     from claude_headspace.deployment.drain import drain
-    from claude_headspace.health.units import counted
 
     seen, missing = drain(configured(), timeout)
     for path, size in seen.torn.items():
@@ -82,8 +83,6 @@ def logs(program: str | None, limit: int | None, *, follow: bool) -> int:
     PROGRAM is supervisord, postgres, migrate, watcher, guard, web or forwarder. Shows at most the
     last 256 KB of each log.
     """
-    from claude_headspace.deployment.program_logs import log_lines, open_logs
-
     found = open_logs(configured().state.directory / "log", program)
     for line in log_lines(found, sys.maxsize if limit is None else limit, follow=follow):
         print(printable(line), flush=follow)

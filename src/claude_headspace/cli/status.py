@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from claude_headspace.cli.access import configured, open_log
 from claude_headspace.cli.command import command, flag, json_output
 from claude_headspace.cli.terminal import as_json, local_time, print_wrapped
+from claude_headspace.errors import DatabaseError
 from claude_headspace.health.units import counted, format_bytes
+from claude_headspace.hooks.settings_file import cleanup_days, settings_paths
 
 if TYPE_CHECKING:
     from claude_headspace.archive.summary import ArchiveSummary
@@ -28,8 +31,6 @@ def status(*, exact: bool, in_json: bool) -> int:
     Exit status: 0 healthy, 1 degraded, 2 down. Works without Postgres and supervisord. The event
     counts of a large log are estimates, unless --exact is given.
     """
-    from dataclasses import asdict
-
     from claude_headspace.deployment.configuration import configuration_file
     from claude_headspace.health.status_file import read_status, status_path
     from claude_headspace.supervision.observe import check_health
@@ -56,7 +57,6 @@ def _captured(
 ) -> tuple[Captured | None, ArchiveSummary | None, str | None]:
     """What the log and the archive hold, or why that is unknown."""
     from claude_headspace.archive.summary import archive_summary
-    from claude_headspace.errors import DatabaseError
     from claude_headspace.store.totals import captured
     from claude_headspace.transcripts.classify import KNOWN_MACHINES
 
@@ -168,8 +168,6 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
 
 
 def _archive_lines(config: Config, archive: ArchiveSummary) -> Iterator[str]:
-    from claude_headspace.hooks.settings_file import cleanup_days, settings_paths
-
     ratio = f" ({archive.bytes / archive.stored:.1f}:1)" if archive.stored else ""
     state = "" if config.archive.enabled else "off; "
     yield f"archive:  {state}{format_bytes(archive.bytes)} in {format_bytes(archive.stored)}{ratio}"
