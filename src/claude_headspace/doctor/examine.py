@@ -112,7 +112,7 @@ def page(config: Config, running: Running) -> Iterator[Advice]:
 def service(_: Config, running: Running) -> Iterator[Advice]:
     """A service is optional; an installed one should run."""
     for problem in running.service_problems:
-        told, _, remedy = problem.partition(": ")
+        told, _sep, remedy = problem.partition(": ")
         yield Advice("ok" if "not installed" in problem else "warning", told, remedy)
     if not running.service_problems:
         yield Advice("ok", "the service is installed and running")
