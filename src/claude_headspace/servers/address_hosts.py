@@ -18,7 +18,6 @@ Opened = TypeVar("Opened")
 
 # For each of several hosts; an address may say `connect_timeout`.
 CONNECT_SECONDS = 5.0
-
 _LISTS = ("host", "hostaddr", "port")
 
 
@@ -38,10 +37,10 @@ def hosts_of(address: str) -> list[AddressHost]:
         return [AddressHost(address)]
     seconds = float(given.get("connect_timeout") or 0) or CONNECT_SECONDS
     shared = {"target_session_attrs": "read-write", **given}
-    return [
-        AddressHost(make_dsn(**{**shared, **_of(lists, number)}), seconds)
-        for number in range(count)
-    ]
+    # A single port applies to all hosts.
+    each = {name: of if len(of) > 1 else of * count for name, of in lists.items()}
+    parts = ({name: of[number] for name, of in each.items()} for number in range(count))
+    return [AddressHost(make_dsn(**{**shared, **own}), seconds) for own in parts]
 
 
 def open_first(
@@ -61,10 +60,3 @@ def open_first(
                 raise
             problems[told_by_driver(error)] = None
     raise DatabaseUnavailable(f"the database cannot be reached: {'; '.join(problems)}")
-
-
-def _of(lists: dict[str, list[str]], number: int) -> dict[str, str]:
-    """The parameters of one host; a single port applies to all hosts."""
-    return {
-        name: values[number] if len(values) > 1 else values[0] for name, values in lists.items()
-    }

@@ -1,4 +1,4 @@
-"""The identity of a server, and recognising replaced primaries.
+"""The identity of a server, asked for in steps, and recognising replaced primaries.
 
 A standby that becomes the primary begins a new timeline of the same history. The newest timeline
 seen is stored, so that an old primary is recognised when it comes back.
@@ -7,9 +7,13 @@ seen is stored, so that an old primary is recognised when it comes back.
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
+
+import psycopg2
+from psycopg2.extensions import POLL_OK, POLL_READ
 
 from claude_headspace.errors import ReplacedServer, SharedConnection
 
@@ -17,13 +21,16 @@ QUESTION = (
     "SELECT pg_backend_pid(), (SELECT system_identifier::text FROM pg_control_system()),"
     " CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_insert_lsn()) END"
 )
-
-
 _SHARED = (
     "the pooler gives each transaction another connection, but locks, notifications and settings"
     " need one connection: set pool_mode = session for this database, or name the server itself in"
     " database.url"
 )
+
+
+Wait: TypeAlias = tuple[int, bool]
+"""A descriptor, and whether to wait until it is writable instead of readable."""
+Asking: TypeAlias = Generator[Wait, None, "Server"]
 
 
 class Server(NamedTuple):
@@ -39,6 +46,30 @@ class Server(NamedTuple):
         return cls(row[0], row[1], int(row[2][:8], 16) if row[2] else None)
 
 
+def asking(address: str, url: str) -> Asking:
+    """Connect, ask, and disconnect; `url` is the whole address of which this is one host.
+
+    The caller decides how to wait. Raises psycopg2.Error, and ReplacedServer.
+    """
+    connection = psycopg2.connect(address, async_=1)
+    try:
+        yield from finishing(connection)
+        cursor = connection.cursor()
+        cursor.execute(QUESTION)
+        yield from finishing(connection)
+        server = Server.of(cursor.fetchone())
+        require_current(server, url)
+        return server
+    finally:
+        connection.close()
+
+
+def finishing(connection: Any) -> Generator[Wait, None, None]:
+    """Steps until an asynchronous connection has completed its request."""
+    while (wanted := connection.poll()) != POLL_OK:
+        yield connection.fileno(), wanted != POLL_READ
+
+
 def require_unshared(*, ours: bool) -> None:
     """Raise SharedConnection if the server's process serves other clients, too."""
     if not ours:
@@ -50,7 +81,12 @@ def require_current(server: Server, url: str) -> None:
     directory: Path | None = getattr(url, "seen", None)
     if directory is None or server.timeline is None:
         return
-    newest = _newest(directory, server.system)
+    # Each is the name of a file: creating one never undoes another.
+    found = [0]
+    with suppress(OSError):
+        known = directory.glob(f"{server.system}-*")
+        found += [int(path.name.rpartition("-")[2]) for path in known]
+    newest = max(found)
     if server.timeline < newest:
         raise ReplacedServer(
             f"this is an old primary that was replaced: it is on timeline {server.timeline}, and"
@@ -59,14 +95,6 @@ def require_current(server: Server, url: str) -> None:
         )
     if server.timeline > newest:
         _remember(directory, server)
-
-
-def _newest(directory: Path, system: str) -> int:
-    """The newest timeline in the names of files; creating one never undoes another."""
-    found = [0]
-    with suppress(OSError):
-        found += [int(path.name.rpartition("-")[2]) for path in directory.glob(f"{system}-*")]
-    return max(found)
 
 
 def _remember(directory: Path, server: Server) -> None:

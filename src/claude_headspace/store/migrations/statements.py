@@ -1,15 +1,21 @@
-"""Running the SQL files of migrations."""
+"""Migrations as SQL files."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import op
 
 
-def run(name: str, **words: str) -> None:
-    """Run all statements of a file, in order; `words` replace their names in braces."""
-    statements = (Path(__file__).parent / "sql" / name).read_text("utf-8")
-    for word, value in words.items():
-        statements = statements.replace(f"{{{word}}}", value)
-    op.execute(statements)
+def sql(*names: str, **words: str) -> Callable[[], None]:
+    """A step that runs these files in order; `words` replace their names in braces."""
+
+    def run() -> None:
+        for name in names:
+            statements = (Path(__file__).parent / "sql" / f"{name}.sql").read_text("utf-8")
+            for word, value in words.items():
+                statements = statements.replace(f"{{{word}}}", value)
+            op.execute(statements)
+
+    return run
