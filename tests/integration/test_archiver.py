@@ -85,7 +85,7 @@ def test_one_step_archives_all_of_a_file_unless_something_else_calls(
     steps_of(archiver)  # the first round, over nothing
     for is_called, steps in ((True, 4), (False, 1)):
         log.rows("TRUNCATE archive_pieces, archive_generations")
-        archiver._is_called = lambda: is_called  # noqa: B023
+        archiver.is_called = lambda: is_called  # noqa: B023
         archiver.note(source, str(path))
         for _ in range(steps):
             assert missing_bytes(log, projects.root) != {}

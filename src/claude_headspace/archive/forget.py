@@ -77,23 +77,24 @@ class Forget:
     def plan(self) -> Counter[str]:
         """Count what would be deleted."""
         found: Counter[str] = Counter()
-        found["files"] = len(self._files())
-        found["bytes in the archive"] = self._archived()
+        files = self._files()
+        found["files"] = len(files)
+        archived = "coalesce(sum(archived), 0) FROM archive_generations WHERE source_id = ANY (%s)"
+        found["bytes in the archive"] = self._number(archived, (files,))
         for table, condition, values in self._parts():
-            rows = self._database.execute(
-                f"SELECT count(*) FROM {table} WHERE {condition}",  # noqa: S608
-                values,
-            )
-            found[table] = int(rows[0][0])
+            found[table] = self._number(f"count(*) FROM {table} WHERE {condition}", values)
         return +found
+
+    def _number(self, what: str, values: Sequence[object]) -> int:
+        return int(self._database.execute(f"SELECT {what}", values)[0][0])
 
     def run(self, progress: Callable[[], None] = lambda: None) -> Counter[str]:
         """Delete it in small transactions; returns the number of rows.
 
         Raises StillCaptured, with nothing deleted, if a watcher does not respond.
         """
-        tell = self._database.mogrify(_TELL, {"sessions": self._names, "keep": self._keep_turns})
-        self._database.execute_durably(tell)
+        tell = {"sessions": self._names, "keep": self._keep_turns}
+        self._database.execute_durably(_TELL, tell)
         self._wait_for_watchers()
         rows = self._database.execute(
             "SELECT DISTINCT project_id FROM agents WHERE session_uuid = ANY (%s::uuid[])",
@@ -118,16 +119,13 @@ class Forget:
 
     def _files(self) -> list[int]:
         """The ids of files that belong only to these sessions."""
-        rows = self._database.execute(self._database.mogrify(_FILES, {"sessions": self._names}))
-        whose = {row[0]: owners(row[1], {UUID(each) for each in row[2]}) for row in rows}
-        return [source_id for source_id, named in whose.items() if named <= self._sessions]
-
-    def _archived(self) -> int:
-        rows = self._database.execute(
-            "SELECT coalesce(sum(archived), 0) FROM archive_generations WHERE source_id = ANY (%s)",
-            (self._files(),),
-        )
-        return int(rows[0][0])
+        return [
+            source_id
+            for source_id, path, sessions in self._database.execute(
+                _FILES, {"sessions": self._names}
+            )
+            if owners(path, set(map(UUID, sessions))) <= self._sessions
+        ]
 
     def _parts(self) -> list[tuple[str, str, tuple[object, ...]]]:
         """Tables in the order of deletion, each with the condition of the rows to delete."""

@@ -6,6 +6,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID
@@ -58,8 +59,9 @@ def _prove(pieces: Pieces, source_id: int, path: str) -> Proven:
             _compare(pieces, generation, found, None)
         if generations:
             _with_disk(pieces, generations[-1], found)
-        elif (size := _size(path)) is not None:
-            found.unarchived = size
+        else:
+            with suppress(OSError):
+                found.unarchived = os.stat(path).st_size
     except ArchiveDamaged as error:
         found.problem = str(error)
     return found
@@ -89,10 +91,3 @@ def _compare(pieces: Pieces, of: Generation, found: Proven, file: BinaryIO | Non
             found.problem = found.problem or f"the file and the archive differ after byte {start}"
     if checksum != of.checkpoint.checksum and not of.redacted:
         found.problem = f"generation {of.number} differs from what was read"
-
-
-def _size(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None

@@ -20,9 +20,9 @@ from typing import NoReturn
 
 from claude_headspace.config import load_config
 from claude_headspace.embedded.cluster import (
-    Cluster,
     make_passable,
     prepare,
+    say,
     server_environment,
     write_settings,
 )
@@ -43,14 +43,14 @@ def main() -> int:
     try:
         config = load_config()
         if config.database.url:
-            _say("database.url is set: the embedded server is not needed")
+            say("database.url is set: the embedded server is not needed")
             return NOT_NEEDED
         serve(config.state.directory)
     except HeadspaceError as error:
-        _say(str(error))
+        say(str(error))
         return error.exit_status
     except OSError as error:
-        _say(f"the embedded server cannot be prepared: {error}")
+        say(f"the embedded server cannot be prepared: {error}")
         return EmbeddedServerError.exit_status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -71,12 +71,9 @@ def serve(state_directory: Path) -> NoReturn:
         clear_predecessor(cluster.data)
         write_settings(cluster, record.socket)
         _end_with_parent(parent)
-        _become_postgres(cluster)  # exec releases the lock
-
-
-def _become_postgres(cluster: Cluster) -> NoReturn:
-    program = str(cluster.binaries.directory / "postgres")
-    os.execve(program, [program, "-D", str(cluster.data)], server_environment())  # noqa: S606
+        program = str(cluster.binaries.directory / "postgres")
+        # This releases the lock.
+        os.execve(program, [program, "-D", str(cluster.data)], server_environment())  # noqa: S606
 
 
 @contextmanager
@@ -104,7 +101,7 @@ def _pause_after_crashes(state_directory: Path) -> None:
     excess = len(starts) - _FREE_STARTS
     if excess > 0:
         pause = min(0.5 * 2 ** min(excess, 10), _LONGEST_PAUSE_SECONDS)
-        _say(f"started {len(starts)} times in the last minute: waiting {pause:g} s")
+        say(f"started {len(starts)} times in the last minute: waiting {pause:g} s")
         time.sleep(pause)
 
 
@@ -115,10 +112,6 @@ def _end_with_parent(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
     if os.getppid() != parent:
         raise KeyboardInterrupt
-
-
-def _say(text: str) -> None:
-    print(f"postgres: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
