@@ -151,8 +151,8 @@ def quick_check(schema: Schema) -> Check:
     """
     if any(schema._hooks.values()) or schema.unknown != RAISE:
         return lambda _: False
-    plain = {
-        name: field
+    plain: dict[str, tuple[Callable[..., object], ...]] = {
+        name: (field._deserialize, *field.validators)
         for name, field in schema.fields.items()
         if type(field) in _PLAIN and field.data_key is None and not field.dump_only
     }
@@ -161,10 +161,8 @@ def quick_check(schema: Schema) -> Check:
     def check(payload: Any) -> bool:
         try:
             for name, value in payload.items():
-                field = plain[name]
-                field._deserialize(value, None, None)
-                for validate_value in field.validators:
-                    validate_value(value)
+                for accept in plain[name]:
+                    accept(value)
         except (AttributeError, KeyError, TypeError, ValidationError):
             return False
         return required <= payload.keys()

@@ -14,12 +14,7 @@ from claude_headspace.servers.address_hosts import (
     hosts_of,
     open_first,
 )
-from claude_headspace.servers.identity import (
-    QUESTION,
-    Server,
-    require_current,
-    require_unshared,
-)
+from claude_headspace.servers.identity import QUESTION, Server, require_current, require_unshared
 from claude_headspace.store.opener import require_session
 from claude_headspace.store.patience import Patience
 

@@ -14,13 +14,7 @@ from claude_headspace.transcripts.outcomes import Rejected, Turn
 from claude_headspace.verify.compare import differences
 from claude_headspace.verify.expected import Expected, ExpectedRecord, ExpectedSegment
 from claude_headspace.verify.findings import Finding, FindingKind, Report
-from claude_headspace.verify.logged import (
-    EventOfTurn,
-    Explanation,
-    LineState,
-    LogSide,
-    NotedLine,
-)
+from claude_headspace.verify.logged import EventOfTurn, Explanation, LineState, LogSide, NotedLine
 
 # Newer bytes may still wait: a prompt for its line, everything else for the watcher.
 _RECENT_SECONDS = 60.0
