@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
@@ -88,7 +88,7 @@ class Forget:
     def _number(self, what: str, values: Sequence[object]) -> int:
         return int(self._database.execute(f"SELECT {what}", values)[0][0])
 
-    def run(self, progress: Callable[[], None] = lambda: None) -> Counter[str]:
+    def run(self) -> Counter[str]:
         """Delete it in small transactions; returns the number of rows.
 
         Raises StillCaptured, with nothing deleted, if a watcher does not respond.
@@ -101,7 +101,7 @@ class Forget:
             (self._names,),
         )
         gone: Counter[str] = Counter()
-        while found := self._delete(progress):
+        while found := self._delete():
             gone.update(found)
             time.sleep(QUIET_SECONDS)
         if not self._keep_turns:
@@ -148,7 +148,7 @@ class Forget:
             *((table, of_session, (self._names,)) for table in (*tables, "agents")),
         ]
 
-    def _delete(self, progress: Callable[[], None]) -> Counter[str]:
+    def _delete(self) -> Counter[str]:
         gone: Counter[str] = Counter()
         for table, condition, values in self._parts():
             statement = (
@@ -160,7 +160,6 @@ class Forget:
             twice = (*values, *values)
             while count := int(self._database.execute_durably(statement, twice)[0][0]):
                 gone[table] += count
-                progress()
         return gone
 
     def _delete_traces(self, projects: Sequence[int]) -> None:

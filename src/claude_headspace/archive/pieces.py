@@ -24,7 +24,7 @@ from claude_headspace.transcripts.checkpoint import Checkpoint
 PIECE_BYTES = 1024 * 1024
 _LEVEL = 3
 _CURSOR = (
-    "generation, archived, device, inode, mtime_ns, checksum, head, tail, loose, redacted,"
+    "generation, archived, device, inode, mtime_ns, checksum, head, tail, redacted,"
     " gone_at IS NOT NULL AS gone"
 )
 # Joined to a source, whose id is `id`.
@@ -59,7 +59,6 @@ class Generation:
     source_id: int
     number: int
     checkpoint: Checkpoint
-    loose: int = 0
     redacted: bool = False
     gone: bool = False
 

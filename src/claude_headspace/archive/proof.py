@@ -35,7 +35,6 @@ class Proven:
     path: str
     bytes: int = 0
     unarchived: int = 0
-    redacted: bool = False
     problem: str | None = None
 
 
@@ -83,7 +82,6 @@ def _with_disk(pieces: Pieces, of: Generation, found: Proven) -> None:
 def _compare(pieces: Pieces, of: Generation, found: Proven, file: BinaryIO | None) -> None:
     """Read a generation, and compare it with the file unless secrets were overwritten."""
     checksum = 0
-    found.redacted |= of.redacted
     for start, data in pieces.read(of):
         found.bytes += len(data)
         checksum = zlib.crc32(data, checksum)

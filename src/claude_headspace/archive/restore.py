@@ -37,7 +37,6 @@ class Restored:
 
     path: str
     fate: Fate
-    bytes: int = 0
     redacted: bool = False
 
 
@@ -95,7 +94,7 @@ class Restore:
         if not same:
             with open(path, "rb") as file:
                 same = all(file.read(len(data)) == data for _, data in self._pieces.read(of))
-        return Restored(path, "there already" if same else "differs", 0, of.redacted)
+        return Restored(path, "there already" if same else "differs", of.redacted)
 
     def _write(self, of: Generation, path: str) -> Restored:
         """Write a file completely or not at all, never over another file, even a concurrent one."""
@@ -115,7 +114,7 @@ class Restore:
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(fresh)
-        return Restored(path, "restored", of.checkpoint.offset, of.redacted)
+        return Restored(path, "restored", of.redacted)
 
 
 def best(generations: Iterable[Generation]) -> Generation | None:
