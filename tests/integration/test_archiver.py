@@ -16,8 +16,7 @@ import lines
 from archived import SESSION, archived_bytes, assert_contiguous, missing_bytes
 from claude_headspace.archive import archiver as module
 from claude_headspace.archive import next_piece
-from claude_headspace.archive.archiver import Archiver
-from claude_headspace.archive.deferred import Deferred
+from claude_headspace.archive.archiver import Archiver, Deferred
 from claude_headspace.archive.pieces import PIECE_BYTES
 from claude_headspace.archive.restore import Restore
 from claude_headspace.machine import id_of_name

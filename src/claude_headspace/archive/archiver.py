@@ -8,12 +8,12 @@ only where to look.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 from uuid import UUID
 
-from claude_headspace.archive.deferred import MOST, Deferred
 from claude_headspace.archive.merge import Merge
 from claude_headspace.archive.next_piece import NextPiece
 from claude_headspace.archive.pieces import Pieces
@@ -35,6 +35,54 @@ LATE_SECONDS = 15.0
 # The longest step, while nobody else has anything to do.
 TURN_SECONDS = 0.2
 SLOW_SECONDS = 60.0
+# The most files of one kind that are remembered. The round finds what does not fit.
+MOST = 1000
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Deferred(Generic[K, V]):
+    """A bounded queue, earliest first: each key is due once, `delay` seconds after it was added."""
+
+    def __init__(self, delay: float, most: int = MOST) -> None:
+        self._delay = delay
+        self._most = most
+        self._entries: OrderedDict[K, tuple[V, float]] = OrderedDict()
+
+    def add(self, key: K, value: V) -> bool:
+        """Add a key unless it is there already; False if there is no room."""
+        if key in self._entries:
+            return True
+        if len(self._entries) >= self._most:
+            return False
+        self._entries[key] = (value, time.monotonic() + self._delay)
+        return True
+
+    def put_first(self, key: K, value: V, since: float | None = None) -> None:
+        """Put a key before all others: due now, or since `since`."""
+        self._entries[key] = (value, time.monotonic() if since is None else since)
+        self._entries.move_to_end(key, last=False)
+
+    def take(self, now: float) -> tuple[K, V, float] | None:
+        """A key that is due, its value, and since when; None if none is due."""
+        if self.first > now:
+            return None
+        key, (value, since) = self._entries.popitem(last=False)
+        return key, value, since
+
+    @property
+    def first(self) -> float:
+        """When, on the monotonic clock, the first key is due."""
+        return next((due for _, due in self._entries.values()), float("inf"))
+
+    def drop(self, key: K) -> None:
+        """Remove a key."""
+        self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        """Remove all keys."""
+        self._entries.clear()
 
 
 @dataclass(eq=False, kw_only=True)

@@ -20,7 +20,7 @@ from claude_headspace.address import SECRETS
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.leases import HELD_LEASES
-from claude_headspace.store.plain_opener import current_address
+from claude_headspace.store.opener import current_address
 
 _PROGRAMS = ("pg_dump", "pg_restore", "psql")
 _SYSTEM = Path("/usr/lib/postgresql")

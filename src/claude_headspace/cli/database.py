@@ -105,7 +105,7 @@ def psql(arguments: tuple[str, ...]) -> int:
     from claude_headspace.address import SECRETS
     from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url as url_of
-    from claude_headspace.store.plain_opener import current_address
+    from claude_headspace.store.opener import current_address
 
     config = load_config()
     place = parse_dsn(current_address(url_of(config)))

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.servers.identity import Wait, finishing
+from claude_headspace.servers import Wait, finishing
 
 ANSWER_SECONDS = 30.0
 _SLICE_SECONDS = 0.1

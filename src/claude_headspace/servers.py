@@ -1,4 +1,7 @@
-"""The identity of a server, asked for in steps, and recognising replaced primaries.
+"""Finding the log's server: the hosts of its address, and the identity of a server.
+
+libpq can try a list of hosts itself, but on an asynchronous connection without a time limit: it
+would wait for ever for a first host that is frozen.
 
 A standby that becomes the primary begins a new timeline of the same history. The newest timeline
 seen is stored, so that an old primary is recognised when it comes back.
@@ -7,16 +10,22 @@ seen is stored, so that an old primary is recognised when it comes back.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_READ
+from psycopg2.extensions import POLL_OK, POLL_READ, make_dsn, parse_dsn
 
-from claude_headspace.errors import ReplacedServer, SharedConnection
+from claude_headspace.address import told_by_driver
+from claude_headspace.errors import DatabaseUnavailable, ReplacedServer, SharedConnection
 
+Opened = TypeVar("Opened")
+
+# For each of several hosts; an address may say `connect_timeout`.
+CONNECT_SECONDS = 5.0
+_LISTS = ("host", "hostaddr", "port")
 QUESTION = (
     "SELECT pg_backend_pid(), (SELECT system_identifier::text FROM pg_control_system()),"
     " CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_insert_lsn()) END"
@@ -31,6 +40,47 @@ _SHARED = (
 Wait: TypeAlias = tuple[int, bool]
 """A descriptor, and whether to wait until it is writable instead of readable."""
 Asking: TypeAlias = Generator[Wait, None, "Server"]
+
+
+class AddressHost(NamedTuple):
+    """One host's own address; `seconds`: how long to wait for it, None for no limit."""
+
+    dsn: str
+    seconds: float | None = None
+
+
+def hosts_of(address: str) -> list[AddressHost]:
+    """Each host of the address, in order; of several, only one that accepts writes is suitable."""
+    given = parse_dsn(address)
+    lists = {name: given[name].split(",") for name in _LISTS if given.get(name)}
+    count = max((len(lists.get(name, ())) for name in ("host", "hostaddr")), default=0)
+    if count < 2:
+        return [AddressHost(address)]
+    seconds = float(given.get("connect_timeout") or 0) or CONNECT_SECONDS
+    shared = {"target_session_attrs": "read-write", **given}
+    # A single port applies to all hosts.
+    each = {name: of if len(of) > 1 else of * count for name, of in lists.items()}
+    parts = ({name: of[number] for name, of in each.items()} for number in range(count))
+    return [AddressHost(make_dsn(**{**shared, **own}), seconds) for own in parts]
+
+
+def open_first(
+    address: str, open_host: Callable[[AddressHost], Opened], passed: tuple[type[Exception], ...]
+) -> Opened:
+    """What `open_host` returns for the first host at which it raises none of `passed`.
+
+    Otherwise raises DatabaseUnavailable with the errors of all hosts, or the error of the only one.
+    """
+    hosts = hosts_of(address)
+    problems: dict[str, None] = {}
+    for host in hosts:
+        try:
+            return open_host(host)
+        except passed as error:
+            if len(hosts) == 1 and type(error) is not DatabaseUnavailable:
+                raise
+            problems[told_by_driver(error)] = None
+    raise DatabaseUnavailable(f"the database cannot be reached: {'; '.join(problems)}")
 
 
 class Server(NamedTuple):
