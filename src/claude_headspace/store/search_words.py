@@ -51,17 +51,14 @@ def parts_of(text: str) -> Iterator[TextPart]:
     places: list[re.Match[str]] = []
     fresh = 0
     for found in word_places(text):
-        if places and _is_full(places, found):
+        is_long = places and found.end() - places[0].start() > PART_CHARACTERS
+        if is_long or len(places) >= PART_WORDS:
             yield _part(places)
             places, fresh = places[-SHARED_WORDS:], 0
         places.append(found)
         fresh += 1
     if fresh:
         yield _part(places)
-
-
-def _is_full(places: list[re.Match[str]], found: re.Match[str]) -> bool:
-    return len(places) >= PART_WORDS or found.end() - places[0].start() > PART_CHARACTERS
 
 
 def _part(places: list[re.Match[str]]) -> TextPart:
