@@ -50,6 +50,10 @@ class LoggedTurn:
     origin: Origin | None
 
 
+def _origin(source_id: int | None, offset: int | None) -> Origin | None:
+    return None if source_id is None or offset is None else Origin(source_id, offset)
+
+
 class Revisions:
     """Reads turns by their keys, and makes the statements that correct them."""
 
@@ -64,12 +68,8 @@ class Revisions:
         decode = msgspec.json.decode
         return {
             (UUID(key), UUID(session)): LoggedTurn(
-                number,
-                decode(payload),
-                decode(notes),
-                retracted,
-                None if None in (source, offset) else Origin(source, offset),
-            )  # fmt: skip
+                number, decode(payload), decode(notes), retracted, _origin(source, offset)
+            )
             for number, key, session, payload, notes, retracted, source, offset in rows
         }
 
