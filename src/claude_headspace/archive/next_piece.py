@@ -69,7 +69,7 @@ class NextPiece:
                 source = after
             return False
         finally:
-            self.pieces.finish_writes()
+            self.pieces.database.finish_writes()
 
     def _fail(self, path: str, reason: str) -> bool:
         if self.failed.get(path) != reason:

@@ -77,10 +77,6 @@ class Expected:
         self.checksum = 0
         self.unfinished = 0
 
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
-
     def segments(self) -> Iterator[ExpectedSegment]:
         """All lines, the last one also without its newline, and prompts that wait at the end."""
         checkpoint, more = Checkpoint(), True

@@ -60,9 +60,8 @@ class Repair:
 
     def _write_file(self, writer: LateWriter, source_id: int, path: str, report: Report) -> None:
         limit, poison = self.config.file_watcher.max_line_bytes, self.log.poison(source_id)
-        file = open_kept(self.pieces, source_id, path)
-        with closing(Expected(file, limit, poison=poison)) as expected:
-            for segment in expected.segments():
+        with closing(open_kept(self.pieces, source_id, path)) as file:
+            for segment in Expected(file, limit, poison=poison).segments():
                 read = [each.outcome for each in segment.records if isinstance(each.outcome, Turn)]
                 missing = self.log.missing(source_id, {turn.key for turn in read})
                 turns = [turn for turn in read if (turn.key, turn.session) in missing]

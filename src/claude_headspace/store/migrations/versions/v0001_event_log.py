@@ -1,8 +1,8 @@
 """The event log."""
 
-from claude_headspace.store.migrations.statements import sql
+from claude_headspace.store.migrations import from_sql
 
 revision = "0001"
 down_revision = None
-upgrade = sql("0001_up")
-downgrade = sql("0001_down")
+upgrade = from_sql("0001_up")
+downgrade = from_sql("0001_down")

@@ -1,8 +1,8 @@
 """Open state of sources, versions of rules, retracted events, titles, and forks."""
 
-from claude_headspace.store.migrations.statements import sql
+from claude_headspace.store.migrations import from_sql
 
 revision = "0002"
 down_revision = "0001"
-upgrade = sql("0002_up")
-downgrade = sql("0002_down")
+upgrade = from_sql("0002_up")
+downgrade = from_sql("0002_down")

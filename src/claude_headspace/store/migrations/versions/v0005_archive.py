@@ -1,8 +1,8 @@
 """The archive of sessions' files, and tombstones."""
 
-from claude_headspace.store.migrations.statements import sql
+from claude_headspace.store.migrations import from_sql
 
 revision = "0005"
 down_revision = "0004"
-upgrade = sql("0005_up")
-downgrade = sql("0005_down")
+upgrade = from_sql("0005_up")
+downgrade = from_sql("0005_down")

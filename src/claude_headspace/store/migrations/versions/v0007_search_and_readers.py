@@ -1,8 +1,8 @@
 """A full-text index of turns, and a read-only role."""
 
-from claude_headspace.store.migrations.statements import sql
+from claude_headspace.store.migrations import from_sql
 
 revision = "0007"
 down_revision = "0006"
-upgrade = sql("0007_up")
-downgrade = sql("0007_down")
+upgrade = from_sql("0007_up")
+downgrade = from_sql("0007_down")

@@ -1,8 +1,8 @@
 """Events may be partitioned by time."""
 
-from claude_headspace.store.migrations.statements import sql
+from claude_headspace.store.migrations import from_sql
 
 revision = "0011"
 down_revision = "0010"
-upgrade = sql("0011_up")
-downgrade = sql("0011_down")
+upgrade = from_sql("0011_up")
+downgrade = from_sql("0011_down")
