@@ -88,7 +88,7 @@ def backup(server: LogServer, clients: Path, target: Path) -> int:
     descriptor, fresh = tempfile.mkstemp(prefix=".backup-", dir=target.absolute().parent)
     try:
         with os.fdopen(descriptor, "wb") as out:
-            command = [
+            command: list[str | Path] = [
                 clients / "pg_dump", "--format=custom", "--compress=1", "--no-owner",
                 "--no-privileges", "--dbname", server.dsn,
             ]  # fmt: skip
