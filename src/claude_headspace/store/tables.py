@@ -39,15 +39,10 @@ NOW = text("clock_timestamp()")
 EMPTY_OBJECT = text("'{}'::jsonb")
 
 
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+def _one_of(column: str, *values: str) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
-
-COMMAND_STATES = ("idle", "commanded", "processing", "awaiting_input", "complete")
-COPIES = ("due", "open")
-TURN_ACTORS = ("user", "agent")
-TURN_INTENTS = ("command", "answer", "question", "completion", "progress")
 
 projects = Table(
     "projects",
@@ -88,7 +83,7 @@ agents = Table(
     # For a session with shared turns whose lines name no original. due: to be examined; open:
     # examined when it had no turn of its own yet.
     Column("copies", Text),
-    _one_of("copies", COPIES),
+    _one_of("copies", "due", "open"),
     Index(None, "project_id"),
     Index("ix_agents_copies_due", "id", postgresql_where=text("copies = 'due'")),
     Index("ix_agents_open", "last_seen_at", postgresql_where=text("ended_at IS NULL")),
@@ -103,7 +98,7 @@ commands = Table(
     Column("state", Text, nullable=False, server_default="idle"),
     Column("created_at", INSTANT, nullable=False, server_default=NOW),
     Column("completed_at", INSTANT),
-    _one_of("state", COMMAND_STATES),
+    _one_of("state", "idle", "commanded", "processing", "awaiting_input", "complete"),
     Index(None, "agent_id"),
 )
 
@@ -116,8 +111,8 @@ turns = Table(
     Column("intent", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("timestamp", INSTANT, nullable=False),
-    _one_of("actor", TURN_ACTORS),
-    _one_of("intent", TURN_INTENTS),
+    _one_of("actor", "user", "agent"),
+    _one_of("intent", "command", "answer", "question", "completion", "progress"),
     Index(None, "command_id"),
 )
 
