@@ -1,4 +1,4 @@
-"""The tables that readers query, as the migrations create them. The watcher does not import this.
+"""The tables of sessions and events, as the migrations create them. The watcher does not import it.
 
 The others (machines, dead letters, registrations, tool and model calls, the archive, the search
 index) are used only in SQL, and are defined in the migrations.
