@@ -18,7 +18,7 @@ import msgspec
 from claude_headspace.events.event import Event
 from claude_headspace.events.work import Work
 
-_REDACTED = re.compile(r"\[redacted:[^\]\s]+\]")
+REDACTION_MARK = re.compile(r"\[redacted:[^\]\s]+\]")
 _TYPES_OF_SOURCE_CODE = frozenset(
     ("any", "bool", "bytes", "int", "none", "null", "optional", "secretstr", "str", "string")
 )
@@ -99,7 +99,7 @@ def _replace(pattern: SecretPattern, text: str, filler: str | None) -> tuple[str
     done = 0
     for match in pattern.expression.finditer(text):
         start, end = match.span(match.lastgroup or 0)
-        if start == end or _REDACTED.fullmatch(text, start, end):
+        if start == end or REDACTION_MARK.fullmatch(text, start, end):
             continue
         if pattern.accepts is None or pattern.accepts(match):
             mark = filler * (end - start) if filler else f"[redacted:{pattern.kind}]"
