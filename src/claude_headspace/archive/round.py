@@ -6,7 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from claude_headspace.archive.session_paths import folder_of
@@ -41,6 +41,7 @@ class Round:
     machine: str | None
     behind: Callable[[int, str], None]
     folder: Callable[[str, UUID], None]
+    due: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self._page: deque[Row] = deque()

@@ -165,7 +165,7 @@ def quick_check(schema: Schema) -> Check:
                     accept(value)
         except (AttributeError, KeyError, TypeError, ValidationError):
             return False
-        return required <= payload.keys()
+        return all(name in payload for name in required)
 
     return check
 
