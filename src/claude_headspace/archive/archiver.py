@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from claude_headspace.archive.merge import Merge
@@ -42,47 +42,39 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Deferred(Generic[K, V]):
+class Deferred(OrderedDict[K, tuple[V, float]]):
     """A bounded queue, earliest first: each key is due once, `delay` seconds after it was added."""
 
     def __init__(self, delay: float, most: int = MOST) -> None:
+        super().__init__()
         self._delay = delay
         self._most = most
-        self._entries: OrderedDict[K, tuple[V, float]] = OrderedDict()
 
     def add(self, key: K, value: V) -> bool:
         """Add a key unless it is there already; False if there is no room."""
-        if key in self._entries:
+        if key in self:
             return True
-        if len(self._entries) >= self._most:
+        if len(self) >= self._most:
             return False
-        self._entries[key] = (value, time.monotonic() + self._delay)
+        self[key] = (value, time.monotonic() + self._delay)
         return True
 
     def put_first(self, key: K, value: V, since: float | None = None) -> None:
         """Put a key before all others: due now, or since `since`."""
-        self._entries[key] = (value, time.monotonic() if since is None else since)
-        self._entries.move_to_end(key, last=False)
+        self[key] = (value, time.monotonic() if since is None else since)
+        self.move_to_end(key, last=False)
 
     def take(self, now: float) -> tuple[K, V, float] | None:
         """A key that is due, its value, and since when; None if none is due."""
         if self.first > now:
             return None
-        key, (value, since) = self._entries.popitem(last=False)
+        key, (value, since) = self.popitem(last=False)
         return key, value, since
 
     @property
     def first(self) -> float:
         """When, on the monotonic clock, the first key is due."""
-        return next((due for _, due in self._entries.values()), float("inf"))
-
-    def drop(self, key: K) -> None:
-        """Remove a key."""
-        self._entries.pop(key, None)
-
-    def clear(self) -> None:
-        """Remove all keys."""
-        self._entries.clear()
+        return next((due for _, due in self.values()), float("inf"))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -172,7 +164,7 @@ class Archiver:
                 self._pieces.is_gone(source)
                 break
             self.beat()
-        self._sources.drop(source_id)
+        self._sources.pop(source_id, None)
 
     def step(self) -> None:
         """Archive one piece, or search for something to archive, if it is time."""
