@@ -19,9 +19,9 @@ OURS = """
     cli.terminal config config.checks config.places
     config.settings embedded embedded.location read read.connection read.cut_json
     read.line_cache read.session_totals read.session_facts read.paging read.selection
-    read.sessions read.state read.titles read.tools servers servers.asking servers.address_hosts
-    servers.identity store store.connection store.encoding store.failures store.name_resolution
-    store.opener store.patience store.precondition store.version web web.words
+    read.sessions read.state read.titles read.tools servers store
+    store.connection store.failures store.name_resolution store.opener
+    store.patience store.precondition store.version web web.words
 """
 
 

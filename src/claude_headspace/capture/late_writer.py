@@ -11,7 +11,7 @@ from claude_headspace.config import Config
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.events.taxonomy import SESSION_REGISTERED
 from claude_headspace.sessions.log import make_log
-from claude_headspace.store.projections import Projections, WorkRows
+from claude_headspace.store.projections import WorkRows, work_statements
 from claude_headspace.store.results import WriteResult
 from claude_headspace.store.writer import NOTIFICATION
 from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
@@ -73,7 +73,7 @@ class LateWriter:
         for session in filter(None, told):
             if self.sessions.captured(session):
                 self.rebuild.add(rows, found, session, *place)
-        statements = Projections(self._log.database).statements(rows)
+        statements = work_statements(self._log.database, rows)
         self._log.database.store(statements, self._precondition)
 
     def write_missing(self, event_type: str, uuid: UUID, reason: str | None) -> bool:

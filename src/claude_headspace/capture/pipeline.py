@@ -19,7 +19,7 @@ from claude_headspace.sessions.log import Log
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.connection import Meanwhile
 from claude_headspace.store.copies import Copies
-from claude_headspace.store.projections import Projections
+from claude_headspace.store.projections import work_statements
 from claude_headspace.store.results import WriteResult
 from claude_headspace.store.revisions import Revisions
 from claude_headspace.store.writer import NOTIFICATION
@@ -63,7 +63,6 @@ class Capture:
         self._ahead = ReadAhead(self.reader, self.beat)
         self._attribution = Attribution(self.log.sessions, self.reader.redaction, self.in_flight)
         self._revisions = Revisions(self.log.database)
-        self._projections = Projections(self.log.database)
         self._copies = Copies(self.log.database, self.log.sessions.learnt)
 
     def forget(self) -> None:
@@ -129,7 +128,7 @@ class Capture:
         if batch.titles:
             self._sessions.saw_titles_of_lines(batch.titles, "summary")
         statements = self._sessions.take_changes()
-        statements += self._projections.statements(batch.work)
+        statements += work_statements(self.log.database, batch.work)
         statements += [self._revisions.withdraw(each.key, each.session) for each in batch.withdrawn]
         if batch.events:
             statements.append(NOTIFICATION)

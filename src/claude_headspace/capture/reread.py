@@ -18,7 +18,7 @@ from claude_headspace.discovery.listing import look
 from claude_headspace.events.dead_letter_reasons import POISON, REFUSED
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.checkpoints import StoredSource
-from claude_headspace.store.projections import Projections
+from claude_headspace.store.projections import work_statements
 from claude_headspace.store.revisions import Revisions
 from claude_headspace.store.writer import NOTIFICATION
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
@@ -58,7 +58,6 @@ class Reread:
 
     def __post_init__(self) -> None:
         self._parts = PartReader(self.log.sessions, Revisions(self.log.database), self.redaction)
-        self._projections = Projections(self.log.database)
         self._file: SourceFile | None = None
         self._source_id = 0
         self._passed_over: set[int] = set()
@@ -156,7 +155,7 @@ class Reread:
         if part.titles:
             self.log.sessions.saw_titles_of_lines(part.titles, "summary")
         statements += self.log.sessions.take_changes()
-        statements += self._projections.statements(part.work)
+        statements += work_statements(self.log.database, part.work)
         reread_state = json.dumps([state, part.counts.as_json()])
         after = replace(stored, reread_bytes=end, reread_state=reread_state)
         return self.log.checkpoints.reread(after, statements)

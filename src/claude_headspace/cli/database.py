@@ -102,7 +102,7 @@ def psql(arguments: tuple[str, ...]) -> int:
     from psycopg2.extensions import make_dsn, parse_dsn
 
     from claude_headspace.embedded.location import database_url as url_of
-    from claude_headspace.store.plain_opener import current_address
+    from claude_headspace.store.opener import current_address
 
     config = configured()
     place = parse_dsn(current_address(url_of(config)))

@@ -12,8 +12,7 @@ import psycopg2
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseUnavailable, HeadspaceError
 from claude_headspace.health.observation import DatabasePing, Unanswered
-from claude_headspace.servers.address_hosts import hosts_of
-from claude_headspace.servers.asking import Asking, Wait, asking
+from claude_headspace.servers import Asking, Wait, asking, hosts_of
 
 TIME_LIMIT_SECONDS = 0.5
 _RESOLVING_SECONDS = 0.1

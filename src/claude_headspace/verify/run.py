@@ -177,15 +177,14 @@ class Verifier:
             only=self._only,
             watched=self._watcher_runs,
         )
-        file = open_kept(self._pieces, source.id if source else None, path)
-        expected = Expected(
-            file,
-            self._config.file_watcher.max_line_bytes,
-            source.checkpoint.offset if source else 0,
-            poison=self._log.poison(source.id) if source else (),
-            progress=advance,
-        )
-        with closing(expected):
+        with closing(open_kept(self._pieces, source.id if source else None, path)) as file:
+            expected = Expected(
+                file,
+                self._config.file_watcher.max_line_bytes,
+                source.checkpoint.offset if source else 0,
+                poison=self._log.poison(source.id) if source else (),
+                progress=advance,
+            )
             problems = check.run(expected)
         if source is not None:
             self._report_problems(source, check, problems, archived=isinstance(file, ArchivedFile))
