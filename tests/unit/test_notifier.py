@@ -140,7 +140,7 @@ def test_without_notifications_nothing_is_complete(tmp_path: Path) -> None:
     assert (notifier.complete, notifier.fileno()) == (False, None)
 
 
-class Limited:
+class Limited(Inotify):
     """A kernel that watches only so many directories."""
 
     def __init__(self, limit: int) -> None:

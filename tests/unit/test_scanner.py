@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.discovery import scanner, unwatched_directories, walk
+from claude_headspace.discovery import scanner, walks
 from claude_headspace.discovery.listing import look
 from claude_headspace.discovery.notifier import Changes
 from claude_headspace.discovery.scanner import Scanner
@@ -264,5 +264,5 @@ def test_a_rescan_costs_the_same_however_many_files_are_finished(tmp_path: Path)
         return max(counts)
 
     assert most(400) <= 1.5 * most(200)
-    share = walk.SLICE_CORE_SECONDS + unwatched_directories.CORE_SECONDS
+    share = walks.SLICE_CORE_SECONDS + walks.CHECK_CORE_SECONDS
     assert share / scanner.POLLING_RESCAN_SECONDS < 0.012

@@ -12,15 +12,21 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from claude_headspace.discovery.notifier import DOUBT_SECONDS, OF_INTEREST, Changes, Waker
+from claude_headspace.discovery.notifier import (
+    DOUBT_SECONDS,
+    OF_INTEREST,
+    Changes,
+    Notifications,
+    Waker,
+)
 
 logger = logging.getLogger(__name__)
 
 
-class TreeNotifier(FileSystemEventHandler):
-    """Watches the trees of some directories; ignores all other directories.
+class TreeNotifier(FileSystemEventHandler, Notifications):
+    """Watches the trees of some directories; ignores all other directories, and rounds.
 
-    After a fault it watches nothing for a while, and changes are found by scanning.
+    Calls the waker. After a fault it watches nothing for a while: changes are found by scanning.
     """
 
     def __init__(self, trees: Collection[str], waker: Waker, *, enabled: bool = True) -> None:
@@ -50,9 +56,6 @@ class TreeNotifier(FileSystemEventHandler):
                     self._changes.files[path] = None
         self._waker.wake()
 
-    def fileno(self) -> None:
-        """None: the waker is called instead."""
-
     def take(self) -> Changes:
         """The paths that may have changed since the last call."""
         with self._lock:
@@ -74,12 +77,6 @@ class TreeNotifier(FileSystemEventHandler):
         watched = self._watches.pop(directory, None)
         if watched is not None and self._observer is not None:
             self._observer.unschedule(watched)
-
-    def begin_round(self) -> None:
-        """Does nothing, because trees are watched as a whole."""
-
-    def end_round(self) -> None:
-        """Does nothing, because trees are watched as a whole."""
 
     def doubt(self, path: str) -> None:
         """A change was found that was not reported; try a new observer after a while."""

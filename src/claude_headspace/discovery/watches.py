@@ -17,7 +17,6 @@ from claude_headspace.discovery.inotify import (
     OVERFLOW,
     Inotify,
     Notice,
-    Watching,
 )
 from claude_headspace.discovery.notifier import DOUBT_SECONDS, OF_INTEREST, Changes
 
@@ -39,12 +38,12 @@ class DirectoryNotifier:
         *,
         enabled: bool = True,
         doubt_seconds: float = DOUBT_SECONDS,
-        make: Callable[[], Watching] = Inotify,
+        make: Callable[[], Inotify] = Inotify,
     ) -> None:
         self._enabled = enabled
         self._doubt_seconds = doubt_seconds
         self._make = make
-        self._inotify: Watching | None = None
+        self._inotify: Inotify | None = None
         self._watches: dict[str, int] = {}
         self._paths: dict[int, str] = {}
         self._active_at: dict[str, int] = {}
@@ -110,7 +109,7 @@ class DirectoryNotifier:
                 self._left_out.add(directory)
                 self._complain(f"{directory}: {error.strerror}")
 
-    def _add(self, inotify: Watching, directory: str, active_at: int) -> None:
+    def _add(self, inotify: Inotify, directory: str, active_at: int) -> None:
         watch = self._watch_with_room(inotify, directory, active_at)
         if self._watches.get(directory, watch) != watch:
             self._drop(directory)
@@ -124,7 +123,7 @@ class DirectoryNotifier:
         if new and self._silent:
             heapq.heappush(self._silent, (self._active_at[directory], directory))
 
-    def _watch_with_room(self, inotify: Watching, directory: str, active_at: int) -> int:
+    def _watch_with_room(self, inotify: Inotify, directory: str, active_at: int) -> int:
         try:
             return inotify.add(directory)
         except OSError as error:
@@ -132,7 +131,7 @@ class DirectoryNotifier:
                 raise
         return inotify.add(directory)
 
-    def _make_room(self, inotify: Watching, active_at: int) -> bool:
+    def _make_room(self, inotify: Inotify, active_at: int) -> bool:
         """Drop the watch of the longest silent directory, if this one is more recent."""
         silent = self._longest_silent()
         if silent is None or silent[0] >= active_at:
