@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.discovery.listing import Listing, Sighting, look, sweep, unreadable
+from claude_headspace.discovery.listing import Listing, Sighting, look, unreadable
 
 
 def made(directory: Path, *names: str) -> Path:
@@ -163,6 +163,6 @@ def test_numbers_of_the_system_fit_the_database(inode: int, year_ns: int) -> Non
 
 def test_sweep_gives_everything_below_the_roots(tmp_path: Path) -> None:
     made(tmp_path / "a", "a.jsonl", "journal.jsonl", "._a.jsonl", "notes.txt")
-    assert [seen.path for found in sweep([str(tmp_path)]) for seen in found] == [
+    assert [seen.path for found in Listing([str(tmp_path)]) for seen in found] == [
         str(tmp_path / "a" / "a.jsonl")
     ]

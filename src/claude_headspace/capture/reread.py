@@ -178,15 +178,10 @@ class Reread:
         for reason in _NOT_READ:
             if stored.counts.rejected[reason]:
                 counts.rejected[reason] = stored.counts.rejected[reason]
-        checkpoint = replace(stored.checkpoint, state=state)
         after = replace(
-            stored,
-            checkpoint=checkpoint,
-            counts=counts,
-            rules=RULES,
-            reread_bytes=0,
-            reread_state="",
-        )
+            stored, checkpoint=replace(stored.checkpoint, state=state), counts=counts,
+            rules=RULES, reread_bytes=0, reread_state="",
+        )  # fmt: skip
         done = self.log.checkpoints.commit(after)
         self._let_go()
         self.finished(done.path)

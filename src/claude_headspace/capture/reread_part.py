@@ -29,18 +29,14 @@ class RereadPart:
     source: StoredSource
     counts: LineCounts
     turns: list[Turn] = field(default_factory=list)
-    others: list[Other] = field(default_factory=list)
+    # Lines that are not turns.
+    others: set[TurnName] = field(default_factory=set)
     rejected: set[int] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)
     work: WorkRows = field(default_factory=WorkRows)
     added: set[TurnName] = field(default_factory=set)
     # Titles of sessions by the key of the line that gave them.
     titles: dict[UUID, str] = field(default_factory=dict)
-
-    @property
-    def start(self) -> int:
-        """The offset of its first byte."""
-        return self.source.reread_bytes
 
 
 def left_open(stored: StoredSource) -> tuple[str, LineCounts]:
@@ -67,19 +63,17 @@ class PartReader:
         for line in lines:
             counts.lines += 1
             if isinstance(line, TooLong):
-                self._reject(part, Rejected(line.start, TOO_LONG, ""))
+                counts.rejected[TOO_LONG] += 1
+                part.rejected.add(line.start)
                 continue
             for outcome in transcript.outcomes(line.data, line.start):
                 self._add(part, line, self._redaction.outcome(outcome))
         return part, transcript.state
 
-    def _reject(self, part: RereadPart, rejected: Rejected) -> None:
-        part.counts.rejected[rejected.reason] += 1
-        part.rejected.add(rejected.offset)
-
     def _add(self, part: RereadPart, line: Line, outcome: Outcome) -> None:
         if isinstance(outcome, Rejected):
-            self._reject(part, outcome)
+            part.counts.rejected[outcome.reason] += 1
+            part.rejected.add(outcome.offset)
         elif isinstance(outcome, (Turn, Other)):
             part.counts.rescued += outcome.rescued
             if outcome.session is not None and not self._sessions.captured(outcome.session):
@@ -92,7 +86,8 @@ class PartReader:
                 part.turns.append(outcome)
                 return
             part.counts.other[outcome.kind] += 1
-            part.others.append(outcome)
+            if outcome.uuid and outcome.session:
+                part.others.add((line_key(outcome.uuid), outcome.session))
 
     def _learn(self, part: RereadPart, found: Turn | Other) -> None:
         if found.session is None or found.timestamp is None:
@@ -102,7 +97,7 @@ class PartReader:
         session = self._sessions.meet(found.session, found.cwd, path, when)
         if session is None:
             return
-        origin = Origin(part.source.id, part.start)
+        origin = Origin(part.source.id, part.source.reread_bytes)
         announcement = self._sessions.hear(session, found, when, origin, again=True)
         if announcement is not None:
             part.events.append(announcement.annotated(rules=RULES))
@@ -119,19 +114,18 @@ class PartReader:
 
     def statements(self, part: RereadPart, end: int) -> list[str]:
         """The statements that correct the log for a part; its `events` are still to be written."""
-        others = {(line_key(o.uuid), o.session) for o in part.others if o.uuid and o.session}
         said = {(turn.key, turn.session) for turn in part.turns}
-        logged = self._revisions.logged({key for key, _ in said | others})
+        logged = self._revisions.logged({key for key, _ in said | part.others})
         statements = [
             statement
             for turn in part.turns
             for statement in self._corrections(part, turn, logged.get((turn.key, turn.session)))
         ]
-        wrong = [logged[name].id for name in others - said if name in logged]
+        wrong = [logged[name].id for name in part.others - said if name in logged]
         statements += self._revisions.retract(wrong)
         if part.source.counts.rejected:
-            resolved = self._revisions.resolve(part.source.id, part.start, end, part.rejected)
-            statements.append(resolved)
+            start, rejected = part.source.reread_bytes, part.rejected
+            statements.append(self._revisions.resolve(part.source.id, start, end, rejected))
         return statements
 
     def _corrections(
@@ -139,14 +133,14 @@ class PartReader:
     ) -> Collection[str]:
         """The statements for one turn; a missing turn is added to the part's events."""
         session = self._sessions.find(turn.session)
-        if session is None:
-            session = self._sessions.meet_turn(turn, part.source.path)
+        session = session or self._sessions.meet_turn(turn, part.source.path)
         event = self._sessions.turn_event(turn, part.source.id, session)
-        if (turn.key, turn.session) in part.added:
+        name = (turn.key, turn.session)
+        if name in part.added:
             part.counts.duplicates += 1
             return ()
         if known is None:
-            part.added.add((turn.key, turn.session))
+            part.added.add(name)
             part.counts.turns += 1
             part.events.append(event.annotated(rules=RULES))
             return ()

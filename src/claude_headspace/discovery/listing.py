@@ -36,6 +36,11 @@ class Sighting(NamedTuple):
     mtime_ns: int
 
     @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode."""
+        return self.device, self.inode
+
+    @property
     def stamp(self) -> int:
         """A value that changes when the file is written to or replaced."""
         return file_stamp(self.device, self.inode, self.size, self.mtime_ns)
@@ -128,10 +133,9 @@ class Listing:
 
     def _list(self, path: str) -> Iterator[list[Sighting]]:
         directory = _sighting(path, self._look_at(path))
-        identity = (directory.device, directory.inode)
-        if identity in self._entered:
+        if directory.identity in self._entered:
             return
-        self._entered.add(identity)
+        self._entered.add(directory.identity)
         if self._enter is not None:
             self._enter(directory)
         until = time.monotonic() + SLICE_SECONDS
@@ -185,11 +189,6 @@ def reason_of(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def sweep(roots: Sequence[str]) -> Iterator[list[Sighting]]:
-    """Slices of the transcripts below the roots."""
-    return iter(Listing(roots))
-
-
 def unreadable(roots: Sequence[str]) -> dict[str, str]:
     """The paths below the roots that cannot be read, with the reasons; for `verify`.
 
@@ -214,7 +213,7 @@ def find_by_inode(directory: str, device: int, inode: int) -> str | None:
             for entry in entries:
                 if as_stored(entry.inode()) == inode and not entry.is_dir(follow_symlinks=False):
                     seen = look(entry.path)
-                    if seen and (seen.device, seen.inode) == (device, inode):
+                    if seen and seen.identity == (device, inode):
                         return entry.path
     except OSError:
         return None
