@@ -32,20 +32,15 @@ class LearningSessions(SessionCache):
     ) -> None:
         """Learn everything about a session from a line; `again`: the line was read before."""
         seen_at = session.project_seen_at
-        if found.cwd is not None and (seen_at is None or when < seen_at):
-            self._learn_directory(session, found.cwd, when, again)
+        is_first = seen_at is None or when < seen_at
+        unplaced = session.project_path == UNKNOWN_DIRECTORY
+        if found.cwd is not None and is_first and (again or unplaced or seen_at is not None):
+            self._saw_directory(session, found.cwd, when)
         if found.title is not None:
             self.saw_title(session, found.title.kind, found.title.text)
         if found.copy_of is not None:
             self.saw_copy(session, found.copy_of, when)
         self.saw_line(session, when, found.uuid)
-
-    def _learn_directory(
-        self, session: StoredSession, cwd: str, when: datetime, again: bool
-    ) -> None:
-        unplaced = session.project_path == UNKNOWN_DIRECTORY
-        if again or unplaced or session.project_seen_at is not None:
-            self.saw_directory(session, cwd, when)
 
     def original(self, session: StoredSession, found: Turn | Other) -> UUID | None:
         """The session from which a record was copied, according to it or its neighbours."""
@@ -66,10 +61,8 @@ class LearningSessions(SessionCache):
             session.started_at = session.last_seen_at = at_the_latest
             self._change(session)
 
-    def saw_directory(self, session: StoredSession, cwd: str, when: datetime) -> None:
-        """Record a line's directory: the earliest one names the session's project."""
-        if session.project_seen_at is not None and when >= session.project_seen_at:
-            return
+    def _saw_directory(self, session: StoredSession, cwd: str, when: datetime) -> None:
+        """Record the earliest line's directory, which names the session's project."""
         session.project_seen_at = when
         self._change(session)
         asked = self.registrations.of(session.uuid)

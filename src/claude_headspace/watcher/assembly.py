@@ -213,7 +213,7 @@ class Parts:
         sentences = [
             told("folders cannot be read", self.scanner.unreadable),
             told("files are in quarantine and tried again", self.quarantine.reasons),
-            self.consumer.trouble,
+            self.consumer.queue.trouble,
             self.timeouts.trouble,
             told("files cannot be archived", self.archiver.trouble),
             told("work has failed and is tried again", self.boundary.put_off),

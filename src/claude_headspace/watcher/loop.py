@@ -124,21 +124,21 @@ class Loop:
         changes = self._parts.notifier.take()
         inbox = str(self._consumer.watched)
         if any(path.startswith(inbox) for path in changes.files) or changes.lost:
-            self._consumer.look_again()
+            self._consumer.queue.look_again = True
         self._scanner.note(changes)
 
     def _rescan(self) -> None:
         """Scan for changes that notifications missed."""
         with self._heartbeat.doing("scanning for transcripts", SLOW_SECONDS):
             self._scanner.rescan()
-        self._consumer.look_again()
+        self._consumer.queue.look_again = True
         for path in self._parts.quarantine.due():
             self._work_queue.add_fresh(path)
 
     def _wait(self) -> None:
         """Wait until something happens or is due."""
         now = time.monotonic()
-        jobs = (self._parts.unfinished, self._reread, self._archiver, self._consumer)
+        jobs = (self._parts.unfinished, self._reread, self._archiver, self._consumer.queue)
         due = [self._scanner.due, now + LONGEST_WAIT_SECONDS]
         due += [job.due for job in jobs if job.due is not None]
         callers = self._database.fileno(), self._parts.notifier.fileno()
