@@ -83,15 +83,23 @@ class Attribution:
         for line in segment.lines:
             batch.counts.lines += line.counts
             for outcome in line.outcomes:
-                self._attribute_safely(batch, line, outcome)
+                self._attribute(batch, line, outcome)
         # Now it is known which of the sessions are forks, and of which session.
         batch.events += [self._event(batch, cause) for cause in batch.causes]
         return batch
 
-    def _attribute_safely(self, batch: Batch, line: ReadLine, outcome: Outcome) -> None:
+    def _attribute(self, batch: Batch, line: ReadLine, outcome: Outcome) -> None:
         """Reject a line that Postgres refuses; any other error is marked as the line's fault."""
         try:
-            self._attribute(batch, line, outcome)
+            if isinstance(outcome, Turn):
+                self._attribute_turn(batch, line, outcome)
+            elif isinstance(outcome, Other):
+                self._attribute_other(batch, line, outcome)
+            elif isinstance(outcome, Rejected):
+                self._reject(batch, line, outcome)
+            elif self._sessions.captured(outcome.session):
+                batch.withdrawn.append(outcome)
+                batch.counts.turns -= 1
         except (CommitRefused, DatabaseUnavailable):
             raise
         except DatabaseRefused as error:
@@ -101,17 +109,6 @@ class Attribution:
         except Exception:
             self._in_flight.mark(batch.stored.id, line.start)
             raise
-
-    def _attribute(self, batch: Batch, line: ReadLine, outcome: Outcome) -> None:
-        if isinstance(outcome, Turn):
-            self._attribute_turn(batch, line, outcome)
-        elif isinstance(outcome, Other):
-            self._attribute_other(batch, line, outcome)
-        elif isinstance(outcome, Rejected):
-            self._reject(batch, line, outcome)
-        elif self._sessions.captured(outcome.session):
-            batch.withdrawn.append(outcome)
-            batch.counts.turns -= 1
 
     def _attribute_turn(self, batch: Batch, line: ReadLine, turn: Turn) -> None:
         batch.sessions.add(turn.session)

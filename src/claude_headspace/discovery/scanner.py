@@ -102,8 +102,14 @@ class Scanner:
         self._look_at_recent()
         if self._walk is None:
             self._walk = self._walks.next()
-        if self._walk is not None:
-            self._advance_walk(self._walk)
+        if (walk := self._walk) is not None:
+            found = walk.next()
+            for seen in found or ():
+                if self._work_queue.add_seen(seen):
+                    self._work_queue.add_fresh(seen.path)
+            if found is None:
+                self._walk = None
+                self._end(walk)
             return False
         if self._first.done:
             return False
@@ -112,15 +118,6 @@ class Scanner:
         else:
             self._first.look_for_renamed()
         return self._first.comes_first
-
-    def _advance_walk(self, walk: Listing) -> None:
-        found = walk.next()
-        for seen in found or ():
-            if self._work_queue.add_seen(seen):
-                self._work_queue.add_fresh(seen.path)
-        if found is None:
-            self._walk = None
-            self._end(walk)
 
     def _end(self, walk: Listing) -> None:
         """Record unreadable paths, and queue the files of directories that are gone."""
@@ -142,7 +139,11 @@ class Scanner:
         """List a slice of the round through everything; False at its end."""
         found = walk.next()
         if found is None:
-            self._end_round(walk)
+            self._round = None
+            self._end(walk)
+            self._notifier.end_round()
+            if self._notifier.complete:
+                self._walks.unwatched.clear()
             return False
         for seen in found:
             self._see(seen)
@@ -165,13 +166,6 @@ class Scanner:
             self._notifier.watch(os.path.dirname(seen.path), seen.mtime_ns)
         elif time.time() - seen.mtime_ns / 1e9 > NOTIFIED_WITHIN_SECONDS:
             self._notifier.doubt(seen.path)
-
-    def _end_round(self, walk: Listing) -> None:
-        self._round = None
-        self._end(walk)
-        self._notifier.end_round()
-        if self._notifier.complete:
-            self._walks.unwatched.clear()
 
     def _look(self, path: str) -> Sighting | None:
         """The file at a path; an unreadable one is reported when it is read."""

@@ -18,6 +18,7 @@ from claude_headspace.discovery.inotify import (
     Inotify,
     Notice,
 )
+from claude_headspace.discovery.listing import reason_of
 from claude_headspace.discovery.notifier import DOUBT_SECONDS, OF_INTEREST, Changes
 
 logger = logging.getLogger(__name__)
@@ -103,11 +104,12 @@ class DirectoryNotifier:
         try:
             self._add(self._inotify, directory, active_at)
         except OSError as error:
-            if error.errno in _FULL:
-                self._leave_out(directory, error)
-            elif error.errno not in _NOT_THERE:
-                self._left_out.add(directory)
-                self._complain(f"{directory}: {error.strerror}")
+            if error.errno in _NOT_THERE:
+                return
+            self._left_out.add(directory)
+            watched = f"only {len(self._watches)} directories can be watched"
+            what = watched if error.errno in _FULL else directory
+            self._complain(f"{what}: {reason_of(error)}")
 
     def _add(self, inotify: Inotify, directory: str, active_at: int) -> None:
         watch = self._watch_with_room(inotify, directory, active_at)
@@ -157,11 +159,6 @@ class DirectoryNotifier:
                 heapq.heappush(self._silent, (now, directory))
         return None
 
-    def _leave_out(self, directory: str, error: OSError) -> None:
-        self._left_out.add(directory)
-        reason = error.strerror or str(error)
-        self._complain(f"only {len(self._watches)} directories can be watched: {reason}")
-
     def _drop(self, directory: str) -> None:
         watch = self._watches.pop(directory, None)
         if watch is not None:
@@ -208,7 +205,7 @@ class DirectoryNotifier:
         try:
             self._inotify = self._make()
         except OSError as error:
-            self._complain(error.strerror or str(error))
+            self._complain(reason_of(error))
             self._next_try = now + self._pause
             self._pause = min(2 * self._pause, LAST_RETRY_SECONDS)
             return False

@@ -43,8 +43,10 @@ class QueuedPrompt:
 
     @classmethod
     def queued(cls, when: str, content: str | None) -> QueuedPrompt:
-        """A prompt as it enters the queue."""
-        said = _said(content or "")
+        """A prompt as it enters the queue; without text if it is a program's, or of blocks."""
+        text = (content or "").strip()
+        typed = "" if is_machines(text) else unwrapped(text, EDITOR_WRAPPERS)
+        said = command(typed) or typed
         return cls(when, digest_of(content or ""), digest_of(said), said)
 
     @property
@@ -56,15 +58,6 @@ class QueuedPrompt:
 def digest_of(text: str) -> str:
     """A digest of a text, for comparisons."""
     return derived_key("prompt", text).hex
-
-
-def _said(content: str) -> str:
-    """The text of a person; empty for a program's prompt or one of blocks."""
-    text = content.strip()
-    if is_machines(text):
-        return ""
-    typed = unwrapped(text, EDITOR_WRAPPERS)
-    return command(typed) or typed
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,9 @@ class SourceFile:
         if not cut and start + len(data) < size:
             return self._read_long(checkpoint, data, max_line_bytes, beat)
         committed = data[:cut]
-        lines = list(split(committed, start, self._unterminated(start), max_line_bytes))
+        # The byte before may be committed although it is not a newline.
+        unterminated = start > 0 and not self._bytes_before(start).endswith(b"\n")
+        lines = list(split(committed, start, unterminated, max_line_bytes))
         after = self.after(checkpoint, committed)
         unfinished = len(data) - cut
         return Chunk(lines, after, start + len(data) < size, unfinished)
@@ -211,10 +213,6 @@ class SourceFile:
         if b"\n" in data or len(data) < size - start:
             return None
         return Chunk([Line(start, data)], self.after(checkpoint, data), False, 0)
-
-    def _unterminated(self, start: int) -> bool:
-        """Whether the byte before `start` is committed although it is not a newline."""
-        return start > 0 and not self._bytes_before(start).endswith(b"\n")
 
     def _bytes_before(self, offset: int) -> bytes:
         if self._before[0] != offset:

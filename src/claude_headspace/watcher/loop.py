@@ -105,20 +105,18 @@ class Loop:
 
     def _idle(self) -> None:
         """Everything is read: do low-priority work, then wait."""
-        if not self._parts.unfinished:
-            self._run_when_due(TIMEOUTS, self._look_at_timeouts)
+        p = self._parts
+        if not p.unfinished:
+            unread = p.unread.paths
+            self._run_when_due(TIMEOUTS, lambda: p.timeouts.look(unread(p.scanner.unreadable)))
         self._run_when_due(ARCHIVING, self._archiver.step)
         if self._reread.due is not None:
             self._run_when_due(REREADING, self._reread.step)
         # Copies are only recognised once all sessions are read by the current rules.
-        elif self._run_when_due(COPIES, self._parts.capture.look_at_copies):
+        elif self._run_when_due(COPIES, p.capture.look_at_copies):
             return
-        self._parts.log.writer.counters.at_rest()
+        p.log.writer.counters.at_rest()
         self._wait()
-
-    def _look_at_timeouts(self) -> None:
-        unread = self._parts.unread.paths(self._scanner.unreadable)
-        self._parts.timeouts.look(unread)
 
     def _take_notifications(self) -> None:
         changes = self._parts.notifier.take()
