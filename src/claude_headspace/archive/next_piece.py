@@ -54,7 +54,7 @@ class NextPiece:
         if not self.is_wanted(source):
             return False
         try:
-            file = SourceFile(path, self._announce)
+            file = SourceFile(path, self._announce, self._beat)
         except (FileNotFoundError, NotADirectoryError):
             if source.latest is None or not source.latest.gone:
                 self._pieces.is_gone(source)
@@ -113,7 +113,7 @@ class NextPiece:
             checkpoint = file.after(before, data)
             data, redacted = overwritten(self._redactor, data)
         file.refresh()
-        if file.compare(before, self._beat) != "same":
+        if file.compare(before) != "same":
             return None
         if checkpoint == before and to is source.latest and not to.gone:
             return None
@@ -126,15 +126,15 @@ class NextPiece:
         """The generation of the file's next bytes; None if capture must decide it first."""
         latest = source.latest
         if latest is None or (source.captured is not None and latest.number < source.number):
-            if source.captured and file.compare(source.captured, self._beat) != "same":
+            if source.captured and file.compare(source.captured) != "same":
                 return None
             return self._pieces.begin(source.id, source.number)
-        if file.compare(latest.checkpoint, self._beat) == "same":
+        if file.compare(latest.checkpoint) == "same":
             return latest
         if source.captured is None:
             self._pieces.forget_before(source.id, latest.number + 2 - KEPT_VERSIONS)
             return self._pieces.begin(source.id, latest.number + 1)
-        if file.compare(source.captured, self._beat) != "same":
+        if file.compare(source.captured) != "same":
             return None
         # Archived bytes that were not captured have changed: an incomplete line was rewritten.
         number = self._pieces.rewritten(source)

@@ -99,7 +99,7 @@ class Capture:
         self, source: ActiveSource, read: Callable[[ActiveSource], Segment], *, later: bool = False
     ) -> CaptureStep:
         """Bring lines into the log. `read` returns them classified."""
-        checked = source.checked(self.beat)
+        checked = source.checked()
         segment = read(checked)
         batch = self._attribution.attribute(checked, segment)
 

@@ -90,12 +90,11 @@ class LineReader:
         self._max_line_bytes = max_line_bytes
         self._in_flight = in_flight
         self.redaction = redaction
-        self._beat = beat
         self._trial = Trial(in_flight, beat)
 
     def read(self, source: ActiveSource, checkpoint: Checkpoint) -> Segment:
         """The next lines after `checkpoint`, which may be ahead of the source's own."""
-        chunk = source.file.read(checkpoint, self._max_line_bytes, self._beat)
+        chunk = source.file.read(checkpoint, self._max_line_bytes)
         return self._classified(source, checkpoint, chunk)
 
     def read_unfinished(self, source: ActiveSource) -> Segment:

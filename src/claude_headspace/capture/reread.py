@@ -127,7 +127,7 @@ class Reread:
             self._file.refresh()
             if self._file.identity != source.file.identity:
                 return None
-            same = self._file.compare(source.stored.checkpoint, self.beat) == "same"
+            same = self._file.compare(source.stored.checkpoint) == "same"
         except OSError as error:
             logger.debug("%s cannot be read again: %s", stored.path, error)
             return None
@@ -136,7 +136,10 @@ class Reread:
     def _opened_archive(self, stored: StoredSource) -> tuple[ActiveSource, SourceFile] | None:
         if self._file is None:
             self._file, self._source_id = self.archived(stored.id, stored.path), stored.id
-        if self._file is None or self._file.compare(stored.checkpoint, self.beat) != "same":
+        if self._file is None:
+            return None
+        self._file.beat = self.beat
+        if self._file.compare(stored.checkpoint) != "same":
             return None
         return ActiveSource(stored, self._file), self._file
 
@@ -166,7 +169,7 @@ class Reread:
     ) -> tuple[Sequence[Line | TooLong], int]:
         """The next committed lines, and where they end."""
         start, committed = stored.reread_bytes, stored.checkpoint.offset
-        chunk = file.read(Checkpoint(start), self.max_line_bytes, self.beat, STEP_BYTES)
+        chunk = file.read(Checkpoint(start), self.max_line_bytes, STEP_BYTES)
         end = min(chunk.checkpoint.offset, committed)
         if end == start:  # the last line has no newline
             return [Line(start, file.begin(start, committed - start))], committed

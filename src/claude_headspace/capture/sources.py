@@ -48,10 +48,10 @@ class ActiveSource:
         """The stamp that a sighting has while the file does not change."""
         return file_stamp(*self.file.identity, self.file.stat.st_size, self.file.mtime_ns)
 
-    def checked(self, beat: Callable[[], None]) -> ActiveSource:
+    def checked(self) -> ActiveSource:
         """The source with a checkpoint that fits the file: the first byte of replaced content."""
         self.file.refresh()
-        contents = self.file.compare(self.checkpoint, beat)
+        contents = self.file.compare(self.checkpoint)
         seen = Seen(self.path, self.file.identity, contents)
         became = transition(Identity.of(self.stored), seen)
         if not became.begins_generation:
@@ -81,7 +81,7 @@ class Sources:
 
     def reopened(self, source: ActiveSource) -> SourceFile:
         """The file of a source, opened again. Raises OSError like open."""
-        return SourceFile(source.path, self._announce)
+        return SourceFile(source.path, self._announce, self._beat)
 
     def forget(self) -> None:
         """Close files that can be opened again, and read checkpoints from the database again."""
@@ -135,9 +135,9 @@ class Sources:
         beside = find_by_inode(folder, *identity.file) if identity.file else None
         if beside is None or (file is None and beside in self._active):
             return []
-        found = file or SourceFile(beside, self._announce)
+        found = file or SourceFile(beside, self._announce, self._beat)
         # While a file is open, no other file has its inode.
-        contents = "same" if file else found.compare(known.checkpoint, self._beat)
+        contents = "same" if file else found.compare(known.checkpoint)
         if transition(identity, Seen(beside, found.identity, contents)) is Became.RENAMED:
             self._active.pop(known.path, None)
             return [self._keep(ActiveSource(self._rename(known, beside), found))]
@@ -147,7 +147,7 @@ class Sources:
 
     def _open_at(self, path: str) -> list[ActiveSource]:
         """The source at this path, after one that was renamed from here."""
-        file = SourceFile(path, self._announce)
+        file = SourceFile(path, self._announce, self._beat)
         try:
             known = self._checkpoints.find(path)
             is_other = known is not None and Identity.of(known).file not in (None, file.identity)
@@ -169,7 +169,7 @@ class Sources:
         """
         for known in self._checkpoints.find_by_inode(*file.identity):
             stays = _may_be_at(known.path, file.identity)
-            contents = file.compare(known.checkpoint, self._beat)
+            contents = file.compare(known.checkpoint)
             seen = Seen(path, file.identity, contents, stays)
             if transition(Identity.of(known), seen) is Became.RENAMED:
                 return self._rename(known, path)

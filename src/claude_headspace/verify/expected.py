@@ -86,7 +86,7 @@ class Expected:
         checkpoint, more = Checkpoint(), True
         while more:
             before = checkpoint
-            chunk = self.file.read(before, self.max_line_bytes, _no_beat, SEGMENT_BYTES)
+            chunk = self.file.read(before, self.max_line_bytes, SEGMENT_BYTES)
             checkpoint, more = chunk.checkpoint, chunk.more
             if before.offset <= self.committed <= max(checkpoint.offset, before.offset):
                 self.checksum = self.file.checksum(before, self.committed)
@@ -125,7 +125,3 @@ class Expected:
             return [o for o in outcomes if isinstance(o, Turn) and o.offset < self.committed]
         self._transcript, self.unfinished = tried, 0
         return outcomes
-
-
-def _no_beat() -> None:
-    """A check needs no heartbeat."""
