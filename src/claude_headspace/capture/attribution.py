@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -63,6 +64,11 @@ class Batch:
         """The row of the source before this batch."""
         return self.source.stored
 
+    @property
+    def made(self) -> Iterable[tuple[Cause, Event]]:
+        """Each cause with its event."""
+        return zip(self.causes, self.events, strict=True)
+
     def reject(self, offset: int, reason: str, detail: str, content: bytes) -> None:
         """Count and store a rejected line or event."""
         self.counts.rejected[reason] += 1
@@ -70,9 +76,14 @@ class Batch:
 
 
 class Attribution:
-    """Knows which sessions are captured, and learns about them from each line."""
+    """Knows which sessions are captured, and learns about them from each line.
 
-    def __init__(self, sessions: Sessions, redaction: Redaction, in_flight: InFlight) -> None:
+    Without `in_flight`, lines are read again: their dead letters are neither logged nor stored.
+    """
+
+    def __init__(
+        self, sessions: Sessions, redaction: Redaction, in_flight: InFlight | None = None
+    ) -> None:
         self._sessions = sessions
         self._redaction = redaction
         self._in_flight = in_flight
@@ -107,7 +118,8 @@ class Attribution:
             content = self._redaction.content(line.data)
             batch.reject(line.start, REFUSED, str(error), content)
         except Exception:
-            self._in_flight.mark(batch.stored.id, line.start)
+            if self._in_flight is not None:
+                self._in_flight.mark(batch.stored.id, line.start)
             raise
 
     def _attribute_turn(self, batch: Batch, line: ReadLine, turn: Turn) -> None:
@@ -146,7 +158,10 @@ class Attribution:
         when: datetime,
     ) -> None:
         source, offset = batch.stored, found.offset if isinstance(found, Turn) else line.start
-        announcement = self._sessions.hear(session, found, when, Origin(source.id, offset))
+        again = self._in_flight is None
+        announcement = self._sessions.hear(
+            session, found, when, Origin(source.id, offset), again=again
+        )
         if announcement is not None:
             batch.causes.append(Cause(session, announcement, line))
         place = (source.id, source.generation, line.start, line.size)
@@ -159,6 +174,9 @@ class Attribution:
             batch.counts.rejected[rejected.reason] += 1
             return
         where, why = rejected.offset, rejected.detail
+        if self._in_flight is None:
+            batch.reject(where, rejected.reason, why, b"")
+            return
         level = logging.ERROR if rejected.reason == POISON else logging.WARNING
         logger.log(level, "%s: rejected at byte %d: %s", batch.stored.path, where, why)
         # The whole line is stored once, even if several of its parts are broken.

@@ -9,22 +9,26 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from claude_headspace.capture.reread_part import PartReader, left_open
+from claude_headspace.capture.attribution import Attribution
+from claude_headspace.capture.corrections import Corrections
+from claude_headspace.capture.reader import ReadLine, Segment
 from claude_headspace.capture.sources import ActiveSource, Sources
 from claude_headspace.discovery.listing import look
-from claude_headspace.events.dead_letter_reasons import POISON, REFUSED
+from claude_headspace.events.dead_letter_reasons import POISON, REFUSED, TOO_LONG
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.projections import Projections
 from claude_headspace.store.revisions import Revisions
 from claude_headspace.store.writer import NOTIFICATION
-from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
+from claude_headspace.transcripts.checkpoint import RULES, Checkpoint, LineCounts
 from claude_headspace.transcripts.lines import Line, TooLong
+from claude_headspace.transcripts.outcomes import Rejected
 from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.source_file import SourceFile
+from claude_headspace.transcripts.transcript import Transcript
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +61,9 @@ class Reread:
     archived: Callable[[int, str], SourceFile | None]
 
     def __post_init__(self) -> None:
-        self._parts = PartReader(self.log.sessions, Revisions(self.log.database), self.redaction)
+        sessions, revisions = self.log.sessions, Revisions(self.log.database)
+        self._attribution = Attribution(sessions, self.redaction)
+        self._corrections = Corrections(sessions, revisions, self.redaction)
         self._projections = Projections(self.log.database)
         self._file: SourceFile | None = None
         self._source_id = 0
@@ -150,34 +156,45 @@ class Reread:
 
     def _advance(self, stored: StoredSource, file: SourceFile) -> StoredSource:
         """Read one part and correct the log; returns the new row."""
-        lines, end = self._lines(stored, file)
-        part, state = self._parts.read(stored, lines)
-        statements = self._parts.statements(part, end)
-        if part.events:
-            self.log.writer.write_or_raise(part.events, stored.precondition)
+        state, counts = _left_open(stored)
+        transcript = Transcript(state, self.redaction.text)
+        batch = self._attribution.attribute(
+            ActiveSource(stored, file), self._segment(stored, file, transcript)
+        )
+        events, statements = self._corrections.of(batch)
+        if events:
+            self.log.writer.write_or_raise(events, stored.precondition)
             statements.append(NOTIFICATION)
-        if part.titles:
-            self.log.sessions.saw_titles_of_lines(part.titles, "summary")
+        if batch.titles:
+            self.log.sessions.saw_titles_of_lines(batch.titles, "summary")
         statements += self.log.sessions.take_changes()
-        statements += self._projections.statements(part.work)
-        reread_state = json.dumps([state, part.counts.as_json()])
+        statements += self._projections.statements(batch.work)
+        counts.add(batch.counts)
+        reread_state = json.dumps([transcript.state, counts.as_json()])
+        end = batch.segment.end.offset
         after = replace(stored, reread_bytes=end, reread_state=reread_state)
         return self.log.checkpoints.reread(after, statements)
 
-    def _lines(
-        self, stored: StoredSource, file: SourceFile
-    ) -> tuple[Sequence[Line | TooLong], int]:
-        """The next committed lines, and where they end."""
-        start, committed = stored.reread_bytes, stored.checkpoint.offset
-        chunk = file.read(Checkpoint(start), self.max_line_bytes, STEP_BYTES)
-        end = min(chunk.checkpoint.offset, committed)
-        if end == start:  # the last line has no newline
-            return [Line(start, file.begin(start, committed - start))], committed
-        return [line for line in chunk.lines if line.start < committed], end
+    def _segment(self, stored: StoredSource, file: SourceFile, transcript: Transcript) -> Segment:
+        """The next committed lines."""
+        start, committed = Checkpoint(stored.reread_bytes), stored.checkpoint.offset
+        chunk = file.read(start, self.max_line_bytes, STEP_BYTES)
+        end, lines = min(chunk.checkpoint.offset, committed), chunk.lines
+        if end == start.offset:  # the last line has no newline
+            lines, end = [Line(end, file.begin(end, committed - end))], committed
+        read = [self._read(line, transcript) for line in lines if line.start < committed]
+        return Segment(start, Checkpoint(end), read, turns=0)
+
+    def _read(self, line: Line | TooLong, transcript: Transcript) -> ReadLine:
+        if isinstance(line, TooLong):
+            return ReadLine(line.start, b"", [Rejected(line.start, TOO_LONG, "")])
+        outcomes = transcript.outcomes(line.data, line.start)
+        found = [self.redaction.outcome(outcome) for outcome in outcomes]
+        return ReadLine(line.start, line.data, found, line.size)
 
     def _finish(self, stored: StoredSource) -> StoredSource:
         """All committed lines have been read by the current rules: record that."""
-        state, counts = left_open(stored)
+        state, counts = _left_open(stored)
         for reason in _NOT_READ:
             if stored.counts.rejected[reason]:
                 counts.rejected[reason] = stored.counts.rejected[reason]
@@ -190,3 +207,11 @@ class Reread:
         self.finished(done.path)
         logger.info("%s was read again by the current rules", done.path)
         return done
+
+
+def _left_open(stored: StoredSource) -> tuple[str, LineCounts]:
+    """The open state after the lines that were read again, and their counts."""
+    if not stored.reread_state:
+        return "", LineCounts()
+    state, counts = json.loads(stored.reread_state)
+    return state, LineCounts.from_json(counts)

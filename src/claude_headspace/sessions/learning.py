@@ -103,14 +103,19 @@ class LearningSessions:
     def learn(
         self, session: StoredSession, found: Turn | Other, when: datetime, *, again: bool = False
     ) -> None:
-        """Learn everything about a session from a line; `again`: the line was read before."""
+        """Learn everything about a session from a line; `again`: the line was read before.
+
+        Then the session has newer lines, so one without a time of its own says only a title.
+        """
+        if found.title is not None:
+            self.saw_title(session, found.title.kind, found.title.text)
+        if again and found.timestamp is None:
+            return
         seen_at = session.project_seen_at
         is_first = seen_at is None or when < seen_at
         unplaced = session.project_path == UNKNOWN_DIRECTORY
         if found.cwd is not None and is_first and (again or unplaced or seen_at is not None):
             self._saw_directory(session, found.cwd, when)
-        if found.title is not None:
-            self.saw_title(session, found.title.kind, found.title.text)
         if found.copy_of is not None:
             self.saw_copy(session, found.copy_of, when)
         self.saw_line(session, when, found.uuid)
