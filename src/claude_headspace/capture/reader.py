@@ -122,6 +122,16 @@ class LineReader:
         end = replace(start, state=transcript.state)
         return Segment(start, end, [line], len(outcomes))
 
+    def read_again(self, source: ActiveSource, start: Checkpoint, most_bytes: int) -> Segment:
+        """The next committed lines after `start`, also the last one without its newline."""
+        committed = source.checkpoint.offset
+        chunk = source.file.read(start, self._max_line_bytes, most_bytes)
+        end, lines = min(chunk.checkpoint.offset, committed), chunk.lines
+        if end == start.offset:
+            lines, end = [Line(end, source.file.begin(end, committed - end))], committed
+        lines = [line for line in lines if line.start < committed]
+        return self._classified(source, start, Chunk(lines, Checkpoint(end), False, 0))
+
     def _transcript(self, source: ActiveSource, checkpoint: Checkpoint) -> Transcript:
         state = checkpoint.state if source.stored.rules == RULES else None
         return Transcript(state, self.redaction.text)

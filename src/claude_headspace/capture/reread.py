@@ -14,21 +14,17 @@ from dataclasses import dataclass, replace
 
 from claude_headspace.capture.attribution import Attribution
 from claude_headspace.capture.corrections import Corrections
-from claude_headspace.capture.reader import ReadLine, Segment
+from claude_headspace.capture.reader import LineReader
 from claude_headspace.capture.sources import ActiveSource, Sources
 from claude_headspace.discovery.listing import look
-from claude_headspace.events.dead_letter_reasons import POISON, REFUSED, TOO_LONG
+from claude_headspace.events.dead_letter_reasons import POISON, REFUSED
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.projections import Projections
 from claude_headspace.store.revisions import Revisions
 from claude_headspace.store.writer import NOTIFICATION
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint, LineCounts
-from claude_headspace.transcripts.lines import Line, TooLong
-from claude_headspace.transcripts.outcomes import Rejected
-from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.source_file import SourceFile
-from claude_headspace.transcripts.transcript import Transcript
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +49,7 @@ class Reread:
 
     log: Log
     sources: Sources
-    redaction: Redaction
-    max_line_bytes: int
+    reader: LineReader
     beat: Callable[[], None]
     finished: Callable[[str], None]
     is_capturing: Callable[[], bool]
@@ -62,8 +57,8 @@ class Reread:
 
     def __post_init__(self) -> None:
         sessions, revisions = self.log.sessions, Revisions(self.log.database)
-        self._attribution = Attribution(sessions, self.redaction)
-        self._corrections = Corrections(sessions, revisions, self.redaction)
+        self._attribution = Attribution(sessions, self.reader.redaction)
+        self._corrections = Corrections(sessions, revisions, self.reader.redaction)
         self._projections = Projections(self.log.database)
         self._file: SourceFile | None = None
         self._source_id = 0
@@ -157,10 +152,10 @@ class Reread:
     def _advance(self, stored: StoredSource, file: SourceFile) -> StoredSource:
         """Read one part and correct the log; returns the new row."""
         state, counts = _left_open(stored)
-        transcript = Transcript(state, self.redaction.text)
-        batch = self._attribution.attribute(
-            ActiveSource(stored, file), self._segment(stored, file, transcript)
-        )
+        source = ActiveSource(replace(stored, rules=RULES), file)
+        start = Checkpoint(stored.reread_bytes, state=state)
+        segment = self.reader.read_again(source, start, STEP_BYTES)
+        batch = self._attribution.attribute(source, segment)
         events, statements = self._corrections.of(batch)
         if events:
             self.log.writer.write_or_raise(events, stored.precondition)
@@ -170,27 +165,9 @@ class Reread:
         statements += self.log.sessions.take_changes()
         statements += self._projections.statements(batch.work)
         counts.add(batch.counts)
-        reread_state = json.dumps([transcript.state, counts.as_json()])
-        end = batch.segment.end.offset
-        after = replace(stored, reread_bytes=end, reread_state=reread_state)
+        reread_state = json.dumps([segment.end.state, counts.as_json()])
+        after = replace(stored, reread_bytes=segment.end.offset, reread_state=reread_state)
         return self.log.checkpoints.reread(after, statements)
-
-    def _segment(self, stored: StoredSource, file: SourceFile, transcript: Transcript) -> Segment:
-        """The next committed lines."""
-        start, committed = Checkpoint(stored.reread_bytes), stored.checkpoint.offset
-        chunk = file.read(start, self.max_line_bytes, STEP_BYTES)
-        end, lines = min(chunk.checkpoint.offset, committed), chunk.lines
-        if end == start.offset:  # the last line has no newline
-            lines, end = [Line(end, file.begin(end, committed - end))], committed
-        read = [self._read(line, transcript) for line in lines if line.start < committed]
-        return Segment(start, Checkpoint(end), read, turns=0)
-
-    def _read(self, line: Line | TooLong, transcript: Transcript) -> ReadLine:
-        if isinstance(line, TooLong):
-            return ReadLine(line.start, b"", [Rejected(line.start, TOO_LONG, "")])
-        outcomes = transcript.outcomes(line.data, line.start)
-        found = [self.redaction.outcome(outcome) for outcome in outcomes]
-        return ReadLine(line.start, line.data, found, line.size)
 
     def _finish(self, stored: StoredSource) -> StoredSource:
         """All committed lines have been read by the current rules: record that."""

@@ -121,8 +121,7 @@ class Parts:
         self.reread = Reread(
             log=self.log,
             sources=self.sources,
-            redaction=self._redaction,
-            max_line_bytes=settings.max_line_bytes,
+            reader=self.capture.reader,
             beat=self.pause.beat,
             finished=self.work_queue.add_fresh,
             is_capturing=lambda: self.meter.is_capturing,
