@@ -115,7 +115,6 @@ class Capture:
         )  # fmt: skip
 
     def _write(self, batch: Batch, meanwhile: Meanwhile) -> Sequence[WriteResult]:
-        """Write the events, each in its own transaction."""
         if not batch.events:
             return ()
         precondition = batch.stored.precondition
@@ -159,8 +158,7 @@ class Capture:
     def _account(self, batch: Batch, results: Sequence[WriteResult]) -> None:
         """Count the results of the turns."""
         duplicates: list[Event] = []
-        made = zip(batch.causes, batch.events, results, strict=True)
-        for (session, turn, line), event, result in made:
+        for ((session, turn, line), event), result in zip(batch.made, results, strict=True):
             if not isinstance(turn, Turn):
                 continue
             self._sessions.shares(session, shared=result.shared)

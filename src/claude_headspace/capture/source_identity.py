@@ -59,15 +59,11 @@ def transition(known: Identity, seen: Seen) -> Transition:
     """What happened to a source, as a file shows it; a deleted source shows no file."""
     is_own = known.file in (None, seen.file)
     if seen.path == known.path:
-        return _in_place(is_own, seen.contents)
+        if seen.contents == "same":
+            return Transition.APPENDED if is_own else Transition.RETURNED
+        if not is_own:
+            return Transition.REPLACED
+        return Transition.TRUNCATED if seen.contents == "shorter" else Transition.REWRITTEN
     if not is_own or seen.contents != "same":
         return Transition.UNRELATED
     return Transition.COPIED if seen.stays else Transition.RENAMED
-
-
-def _in_place(is_own: bool, contents: Contents) -> Transition:
-    if contents == "same":
-        return Transition.APPENDED if is_own else Transition.RETURNED
-    if not is_own:
-        return Transition.REPLACED
-    return Transition.TRUNCATED if contents == "shorter" else Transition.REWRITTEN

@@ -19,6 +19,7 @@ class Registrations:
         self._known: dict[UUID, Registration] = {}
         # Forgotten sessions; of some, only the archive.
         self._forgotten: dict[UUID, bool] = {}
+        self.applied = rows.apply
 
     def reload(self) -> None:
         """Read everything again from the database."""
@@ -57,7 +58,3 @@ class Registrations:
             self._rows.register(session)
             self._known[session] = Registration(session, True, 1, None, None, None)
         return self.captured(session)
-
-    def applied(self, registration: Registration) -> str:
-        """The statement that records a registration as applied."""
-        return self._rows.apply(registration)

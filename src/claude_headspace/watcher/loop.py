@@ -75,7 +75,6 @@ class Loop:
         self._heartbeat.become("capturing")
 
     def _work(self) -> None:
-        """Do what is due, or wait."""
         self._parts.presence.tell()
         self._take_notifications()
         if time.monotonic() >= self._scanner.due:
@@ -134,7 +133,6 @@ class Loop:
             self._work_queue.add_fresh(path)
 
     def _wait(self) -> None:
-        """Wait until something happens or is due."""
         now = time.monotonic()
         jobs = (self._parts.unfinished, self._reread, self._archiver, self._consumer.queue)
         due = [self._scanner.due, now + LONGEST_WAIT_SECONDS]
