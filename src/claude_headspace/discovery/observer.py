@@ -12,21 +12,15 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from claude_headspace.discovery.notifier import (
-    DOUBT_SECONDS,
-    OF_INTEREST,
-    Changes,
-    Notifications,
-    Waker,
-)
+from claude_headspace.discovery.notifier import DOUBT_SECONDS, OF_INTEREST, Changes, Waker
 
 logger = logging.getLogger(__name__)
 
 
-class TreeNotifier(FileSystemEventHandler, Notifications):
-    """Watches the trees of some directories; ignores all other directories, and rounds.
+class TreeNotifier(FileSystemEventHandler):
+    """Watches the trees of some directories; ignores all other directories.
 
-    Calls the waker. After a fault it watches nothing for a while: changes are found by scanning.
+    After a fault it watches nothing for a while, and changes are found by scanning.
     """
 
     def __init__(self, trees: Collection[str], waker: Waker, *, enabled: bool = True) -> None:
@@ -56,6 +50,9 @@ class TreeNotifier(FileSystemEventHandler, Notifications):
                     self._changes.files[path] = None
         self._waker.wake()
 
+    def fileno(self) -> None:
+        """None: the waker is called instead."""
+
     def take(self) -> Changes:
         """The paths that may have changed since the last call."""
         with self._lock:
@@ -77,6 +74,12 @@ class TreeNotifier(FileSystemEventHandler, Notifications):
         watched = self._watches.pop(directory, None)
         if watched is not None and self._observer is not None:
             self._observer.unschedule(watched)
+
+    def begin_round(self) -> None:
+        """Does nothing, because trees are watched as a whole."""
+
+    def end_round(self) -> None:
+        """Does nothing, because trees are watched as a whole."""
 
     def doubt(self, path: str) -> None:
         """A change was found that was not reported; try a new observer after a while."""

@@ -108,7 +108,8 @@ class WorkQueue:
             return None
         path = next(iter(self._fresh))
         del self._fresh[path]
-        self._in_flight = {path: self._backlog.pop(path, None) or UnreadFile(0, 1)}
+        waiting = self._backlog.pop(path, None)
+        self._in_flight = {path: waiting or UnreadFile(0, 1)}
         return path
 
     def take_backlog(self) -> str | None:

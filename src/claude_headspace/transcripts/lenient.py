@@ -104,7 +104,7 @@ _FITS: Mapping[Any, Callable[[Any], Any]] = {
     Content: _content,
     Any: lambda value: value,
 }
-_FIELDS = {
+_FIELDS: Mapping[type[msgspec.Struct], list[tuple[str, Callable[[Any], Any]]]] = {
     struct: [(field.name, _FITS[field.type]) for field in fields(struct)]
     for struct in (Record, MessageBody, Attachment, Details, Block, MessageOrigin, ForkedFrom)
 }
