@@ -27,7 +27,7 @@ class LearningSessions:
     """Sessions that learn from each of their lines; `take_changes` stores what they learned."""
 
     def __init__(self, rows: SessionRows, registrations: Registrations) -> None:
-        self._rows = rows
+        self.rows = rows
         self._known: OrderedDict[UUID, StoredSession] = OrderedDict()
         self._changed: dict[UUID, StoredSession] = {}
         self._moved: list[str] = []
@@ -49,7 +49,7 @@ class LearningSessions:
         known = self._known.get(session)
         if known is not None:
             return known
-        found = self._rows.find(session)
+        found = self.rows.find(session)
         return None if found is None else self._keep(found)
 
     def find_anew(self, session: UUID) -> StoredSession | None:
@@ -60,11 +60,11 @@ class LearningSessions:
     def find_own(self, session: UUID) -> StoredSession | None:
         """The session as it now is in the database, if its project is this machine's."""
         found = self.find_anew(session)
-        return found if found is not None and self._rows.is_here(found.machine) else None
+        return found if found is not None and self.rows.is_here(found.machine) else None
 
     def take_changes(self) -> list[str]:
         """The statements that store the changes since the last call."""
-        statements = [self._rows.update(session) for session in self._changed.values()]
+        statements = [self.rows.update(session) for session in self._changed.values()]
         statements += self._moved
         self._changed.clear()
         self._moved.clear()
@@ -89,16 +89,16 @@ class LearningSessions:
     ) -> StoredSession:
         project, directory = indexable(storable(project)[0]), storable(directory)[0]
         pane = None if pane is None else storable(pane)[0]
-        return self._keep(self._rows.create(session, project, directory, pane, seen_at))
+        return self._keep(self.rows.create(session, project, directory, pane, seen_at))
 
     def _move(self, session: StoredSession, cwd: str) -> None:
         """Move a session, and its events, to the project of another directory."""
         project, directory = indexable(storable(repository_of(cwd))[0]), storable(cwd)[0]
         if (session.project_path, session.working_directory) == (project, directory):
             return
-        session.project_id = self._rows.project(project)
+        session.project_id = self.rows.project(project)
         session.project_path, session.working_directory = project, directory
-        self._moved.append(self._rows.move(session))
+        self._moved.append(self.rows.move(session))
 
     def learn(
         self, session: StoredSession, found: Turn | Other, when: datetime, *, again: bool = False
@@ -156,7 +156,7 @@ class LearningSessions:
 
     def saw_titles_of_lines(self, titles: Mapping[UUID, str], kind: str) -> None:
         """The same for titles that name the session by the key of one of its lines."""
-        for key, uuid in self._rows.of_lines(list(titles)).items():
+        for key, uuid in self.rows.of_lines(list(titles)).items():
             if (session := self.find(uuid)) is not None:
                 self.saw_title(session, kind, titles[key])
 

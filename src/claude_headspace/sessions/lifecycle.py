@@ -27,7 +27,6 @@ class Sessions(LearningSessions):
     def __init__(self, rows: SessionRows, mode: Mode) -> None:
         super().__init__(rows, Registrations(rows, mode))
         self.captured = self.registrations.captured
-        self.silent_since = rows.silent_since
         self._shared: set[UUID] = set()
 
     def reload(self) -> None:
@@ -41,7 +40,7 @@ class Sessions(LearningSessions):
     ) -> StoredSession | None:
         """The session of a line in the file at `path`; its rows exist once a cwd is known."""
         known = self.find(session)
-        if known is not None and not self._rows.is_here(known.machine):
+        if known is not None and not self.rows.is_here(known.machine):
             self._tell_shared(known)
         if known is not None or cwd is None:
             return known
@@ -108,7 +107,7 @@ class Sessions(LearningSessions):
         if session.ended_at is not None or self.spoke_after(session, when):
             return None
         session.ended_at = when
-        return self._rows.end(session, reason)
+        return self.rows.end(session, reason)
 
     def _make(self, session: UUID, cwd: str, seen_at: datetime | None = None) -> StoredSession:
         asked = self.registrations.of(session)
@@ -153,7 +152,7 @@ class Sessions(LearningSessions):
         key = key or derived_key(SESSION_ENDED, str(session.uuid), last)
         session.ended_at = when
         event = _event(SESSION_ENDED, session, when, payload, key, None)
-        return event, self._rows.end(session, reason)
+        return event, self.rows.end(session, reason)
 
     def restored(self, event: Event) -> Event:
         """The event of a session whose rows were deleted while the watcher ran, with new rows.
@@ -174,7 +173,7 @@ class Sessions(LearningSessions):
     def _recreate(self, uuid: UUID, known: StoredSession | None) -> StoredSession:
         if known is None:
             return self._make(uuid, UNKNOWN_DIRECTORY)
-        created = self._rows.create(
+        created = self.rows.create(
             uuid, known.project_path, known.working_directory, None, known.project_seen_at
         )
         session = replace(known, agent_id=created.agent_id, project_id=created.project_id)
@@ -194,7 +193,7 @@ class Sessions(LearningSessions):
             self._change(known)
         if known is not None or registration.session in self._known:
             return known
-        if directory is None or not self._rows.is_here(registration.machine):
+        if directory is None or not self.rows.is_here(registration.machine):
             return None
         return self._make(registration.session, directory)
 

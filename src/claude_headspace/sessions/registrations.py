@@ -19,7 +19,6 @@ class Registrations:
         self._known: dict[UUID, Registration] = {}
         # Forgotten sessions; of some, only the archive.
         self._forgotten: dict[UUID, bool] = {}
-        self.applied = rows.apply
 
     def reload(self) -> None:
         """Read everything again from the database."""

@@ -72,7 +72,7 @@ class SessionTimeouts:
             return
         precondition = self._log.database.precondition()
         waiting = [session for session in self._quarantine if self._quarantine.holds(session)]
-        silent = self._sessions.silent_since(self._now() - self._timeout, _BATCH, waiting)
+        silent = self._sessions.rows.silent_since(self._now() - self._timeout, _BATCH, waiting)
         self._quarantine.keep_only([*waiting, *silent])
         readable = [s for s in silent if not any(str(s) in path for path in unread)]
         if readable:
@@ -129,7 +129,7 @@ class SessionTimeouts:
     def _apply(self, registration: Registration, precondition: Precondition) -> list[str]:
         act = self._begin if registration.wanted else self._leave
         rewound = act(registration, precondition)
-        self._log.database.store([self._sessions.registrations.applied(registration)], precondition)
+        self._log.database.store([self._sessions.rows.apply(registration)], precondition)
         return rewound
 
     def _begin(self, registration: Registration, precondition: Precondition) -> list[str]:
