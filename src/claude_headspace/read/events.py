@@ -34,6 +34,11 @@ _BETWEEN = (
     f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id"
     f" WHERE e.id > %s AND e.id <= %s AND {NOT_RETRACTED} ORDER BY e.id LIMIT %s"
 )
+_MARKS = (
+    "SELECT e.id, e.event_type, e.session_uuid::text, coalesce(p.path, ''), coalesce(p.host, '')"
+    " FROM events e LEFT JOIN places p ON p.id = e.project_id"
+    f" WHERE e.id > %s AND e.id <= %s AND {NOT_RETRACTED} ORDER BY e.id LIMIT %s"
+)
 _ONE = f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id WHERE e.id = %s"
 # Sorting by the leading column and comparing it as a range forces the planner to use its index.
 # With the index of all timestamps, a project of last year comes after everything of this year.
@@ -70,6 +75,17 @@ class ListedEvent:
     source_offset: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class EventMark:
+    """That there is an event, and what filters ask for."""
+
+    id: int
+    type: str
+    session: str
+    project: str
+    host: str
+
+
 class EventQuestion(Struct, frozen=True):
     """A filter of events; None or empty means any."""
 
@@ -99,6 +115,11 @@ def find_event(reader: Reader, event_id: int) -> ListedEvent | None:
 def events_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[ListedEvent]:
     """Events above one id and up to another, in the order of their ids."""
     return reader.fetch(ListedEvent, _BETWEEN, (after_id, last_id, limit))
+
+
+def marks_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[EventMark]:
+    """The same events, without their data."""
+    return reader.fetch(EventMark, _MARKS, (after_id, last_id, limit))
 
 
 @dataclass(slots=True)

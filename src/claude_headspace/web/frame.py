@@ -30,6 +30,8 @@ _SEEN = "claude_headspace.verdict"
 VERDICT_SECONDS = 1.0
 # The script of a page requests a newer strip within seconds.
 PAGE_SECONDS = 5.0
+# A backlog of transcripts; what one live session writes at once is less.
+BACKLOG_BYTES = 4_000_000
 THEMES = ("light", "dark")
 VIEWS = (("now", "Now"), ("sessions", "Sessions"), ("events", "Events"), ("activity", "Activity"))
 
@@ -104,10 +106,21 @@ def _around() -> dict[str, Any]:
 
 def health_strip(seconds: float = VERDICT_SECONDS) -> Strip:
     """The verdict in words, cached for `seconds`; all open pages share it."""
+    return strip_of(_verdict(seconds), time.time())
+
+
+def reads_a_backlog() -> bool:
+    """Whether the watcher needs the processors."""
+    backlog = _verdict(PAGE_SECONDS).checks["watcher"].get("backlog_bytes") or 0
+    return bool(backlog > BACKLOG_BYTES)
+
+
+def _verdict(seconds: float) -> Verdict:
     seen = current_app.extensions.get(_SEEN)
     if seen is None or time.monotonic() - seen[0] > seconds:
         seen = current_app.extensions[_SEEN] = time.monotonic(), frame().verdict()
-    return strip_of(seen[1], time.time())
+    found: Verdict = seen[1]
+    return found
 
 
 def told(problem: Problem) -> str:

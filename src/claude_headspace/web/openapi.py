@@ -100,6 +100,7 @@ def _stream() -> Document:
     text = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
     names = ("session", "project", "host", "type", "after")
     query = [{"name": n, "in": "query", "schema": {"type": "string"}} for n in names]
+    query.append({"name": "only", "in": "query", "schema": {"enum": ["ids"]}})
     last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}}
     return _get("New events, as server-sent events", [*query, last], text)
 

@@ -19,7 +19,7 @@ from claude_headspace.web.problems import Problem
 STREAM_PATH = "/api/events/stream"
 MOST_STREAMS = 500
 BEAT_SECONDS = 15.0
-_PARAMETERS = frozenset({"session", "project", "host", "type", "after"})
+_PARAMETERS = frozenset({"session", "project", "host", "type", "after", "only"})
 _CURSOR = re.compile(r"[0-9]{1,19}(@[0-9]{1,10})?")
 _BEGIN = b"retry: 2000\n: open\n\n"
 # The log was reset, for example by a restored backup, or another server took over: the ids that
@@ -51,14 +51,14 @@ class Streams:
         wanted = _Wanted(asked)
         await send(_start(200, "text/event-stream"))
         await send(_part(_BEGIN))
-        self._feed.join()
+        self._feed.join(with_data=wanted.data)
         gone = asyncio.ensure_future(_until_gone(receive))
         try:
             allowed = lambda: self._guard.refusal(STREAM_PATH, headers) is None  # noqa: E731
             await self._send_all(send, gone, wanted, Cursor.read(after) if after else None, allowed)
         finally:
             gone.cancel()
-            self._feed.leave()
+            self._feed.leave(with_data=wanted.data)
 
     def _refusal(
         self, scope: Scope, headers: Mapping[str, str], asked: Mapping[str, list[str]]
@@ -74,6 +74,9 @@ class Streams:
         if after and not (_CURSOR.fullmatch(after) and Cursor.read(after) < 2**63):
             told = f"{after[:40]!r} is not an event id"
             return Problem(400, "bad_request", told, "give the id of the last event received")
+        if asked.get("only", ["ids"])[-1] != "ids":
+            told = f"only={asked['only'][-1][:40]}: unknown value"
+            return Problem(400, "bad_request", told, "write only=ids, or leave it out")
         if self._feed.streams >= MOST_STREAMS:
             told = f"{MOST_STREAMS} streams are open already"
             return Problem(503, "too_many_streams", told, "close one first")
@@ -106,17 +109,21 @@ class Streams:
         if cursor > horizon or cursor.timeline not in (None, horizon.timeline):
             await send(_part(_RESET + _mark(horizon)))
             return horizon
-        lines, reached = await self._feed.after(cursor)
-        body = b"".join(_message(line, horizon.timeline) for line in wanted.of(lines))
+        lines, reached = await self._feed.after(cursor, with_data=wanted.data)
+        chosen = [(line.id, line.data) for line in wanted.of(lines)]
+        if not wanted.data:
+            chosen = [(event_id, b"{}") for event_id, _ in chosen[-1:]]
+        body = b"".join(_message(*each, horizon.timeline) for each in chosen)
         if body:
             await send(_part(body))
         return Cursor.at(reached, horizon.timeline)
 
 
 class _Wanted:
-    """The filter of one stream."""
+    """What one stream asks for; without `data`, only the id of the newest event."""
 
     def __init__(self, asked: Mapping[str, list[str]]) -> None:
+        self.data = "only" not in asked
         self._types = frozenset(asked.get("type", ()))
         self._session = asked.get("session", [""])[-1].lower()
         self._host = asked.get("host", [""])[-1]
@@ -150,8 +157,8 @@ async def _until_gone(receive: Receive) -> None:
             pass
 
 
-def _message(line: EncodedEvent, timeline: int | None) -> bytes:
-    return b"id: %b\ndata: %b\n\n" % (Cursor.at(line.id, timeline).text.encode(), line.data)
+def _message(event_id: int, data: bytes, timeline: int | None) -> bytes:
+    return b"id: %b\ndata: %b\n\n" % (Cursor.at(event_id, timeline).text.encode(), data)
 
 
 def _mark(cursor: Cursor | None) -> bytes:
