@@ -257,6 +257,18 @@ class Counting(Limited):
         return self.made
 
 
+def test_until_a_round_has_ended_nothing_is_known_to_be_left_out() -> None:
+    notifier, _ = limited(2)
+    states = [(notifier.in_use, notifier.complete)]
+    notifier.begin_round()
+    for number in range(3):
+        notifier.watch(f"/p/{number}", number)
+        states.append((notifier.in_use, notifier.complete))
+    assert states == [(True, False)] * 3 + [(False, False)]
+    name_all(notifier, Path("/p/1"))
+    assert (notifier.in_use, notifier.complete) == (True, True)
+
+
 def test_lost_notifications_are_told() -> None:
     notifier, kernel = limited(3)
     kernel.notices.append(Notice(-1, OVERFLOW, b""))

@@ -22,7 +22,7 @@ class Told:
     """Notifications made to order."""
 
     def __init__(self, *, complete: bool) -> None:
-        self.complete = complete
+        self.complete = self.in_use = complete
         self.watched: dict[str, int] = {}
         self.doubted: list[str] = []
         self.is_new = False

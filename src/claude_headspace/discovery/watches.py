@@ -60,7 +60,12 @@ class DirectoryNotifier:
     @property
     def complete(self) -> bool:
         """Whether every directory is watched; else scanning finds the rest."""
-        left_out = self._left_out or self._left_out_before
+        return self.in_use and "" not in self._left_out_before
+
+    @property
+    def in_use(self) -> bool:
+        """Whether no directory is known to be left out."""
+        left_out = self._left_out or self._left_out_before - {""}
         return self._inotify is not None and not left_out and not self._doubted_until
 
     def fileno(self) -> int | None:

@@ -197,7 +197,7 @@ class Parts:
             committed_lines=meter.committed_lines,
             advanced_at=meter.advanced_at,
             oldest_unread_at=work_queue.waiting_since,
-            notifications=self.notifier.complete,
+            notifications=self.notifier.in_use,
             poison_lines=meter.poison_lines,
             trouble=self._trouble(),
             files=work_queue.files,
