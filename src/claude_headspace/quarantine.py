@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from claude_headspace.errors import DatabaseUnavailable, StopRequested
 
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 60.0
@@ -14,6 +16,7 @@ NUDGED_SECONDS = 2.0
 _TOLD = 3
 
 Name = TypeVar("Name", bound=Hashable)
+Item = TypeVar("Item")
 
 
 @dataclass(slots=True)
@@ -99,3 +102,27 @@ def told(kind: str, reasons: Mapping[Name, str]) -> str | None:
     first = [f"{name}: {reason}" for name, reason in list(reasons.items())[:_TOLD]]
     more = f" and {len(reasons) - _TOLD} more" if len(reasons) > _TOLD else ""
     return f"{kind} ({len(reasons)}): {'; '.join(first)}{more}"
+
+
+def each_apart(
+    items: Sequence[Item],
+    work: Callable[[Sequence[Item]], None],
+    *,
+    failed: Callable[[], None],
+    give_up: Callable[[Item, str], None],
+) -> None:
+    """Work on items together; after an error one by one, to find those that cause it.
+
+    `failed` is called after each error, and `give_up` with an item that fails by itself.
+    """
+    try:
+        work(items)
+    except (DatabaseUnavailable, StopRequested):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the fault of one item
+        failed()
+        if len(items) == 1:
+            give_up(items[0], f"{type(error).__name__}: {error}")
+            return
+        for item in items:
+            each_apart([item], work, failed=failed, give_up=give_up)

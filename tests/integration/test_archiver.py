@@ -56,7 +56,7 @@ def capture(checkpoints: Checkpoints, path: Path) -> int:
     """Note all of a file as captured; the id of its source."""
     stored = checkpoints.create(str(path))
     file = SourceFile(str(path))
-    chunk = file.read(Checkpoint(), 1 << 20, nothing)
+    chunk = file.read(Checkpoint(), 1 << 20)
     file.close()
     return checkpoints.commit(replace(stored, checkpoint=chunk.checkpoint)).id
 

@@ -44,7 +44,7 @@ class NextPiece:
         if not self.is_wanted(source):
             return False
         try:
-            file = SourceFile(path, self.announce)
+            file = SourceFile(path, self.announce, self.beat)
         except (FileNotFoundError, NotADirectoryError):
             if source.latest is None or not source.latest.gone:
                 self.pieces.is_gone(source)
@@ -102,7 +102,7 @@ class NextPiece:
             checkpoint = file.after(before, data)
             data, redacted = overwritten(self.redactor, data)
         file.refresh()
-        if file.compare(before, self.beat) != "same":
+        if file.compare(before) != "same":
             return None
         if checkpoint == before and to is source.latest and not to.gone:
             return None
@@ -115,15 +115,15 @@ class NextPiece:
         """The generation of the file's next bytes; None if capture must decide it first."""
         latest = source.latest
         if latest is None or (source.captured is not None and latest.number < source.number):
-            if source.captured and file.compare(source.captured, self.beat) != "same":
+            if source.captured and file.compare(source.captured) != "same":
                 return None
             return self.pieces.begin(source.id, source.number)
-        if file.compare(latest.checkpoint, self.beat) == "same":
+        if file.compare(latest.checkpoint) == "same":
             return latest
         if source.captured is None:
             self.pieces.forget_before(source.id, latest.number + 2 - KEPT_VERSIONS)
             return self.pieces.begin(source.id, latest.number + 1)
-        if file.compare(source.captured, self.beat) != "same":
+        if file.compare(source.captured) != "same":
             return None
         # Archived bytes that were not captured have changed: an incomplete line was rewritten.
         number = self.pieces.rewritten(source)

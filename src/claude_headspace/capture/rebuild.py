@@ -142,7 +142,7 @@ class Rebuild:
         if committed is not None:
             with suppress(OSError):
                 file = SourceFile(source.path)
-                if file.compare(committed, _nothing) == "same":
+                if file.compare(committed) == "same":
                     return file
                 file.close()
         if archived is None or archived.redacted:
@@ -156,7 +156,7 @@ def _lines(file: SourceFile, committed: Checkpoint | None, limit: int) -> Iterat
     end = committed.offset if committed else file.stat.st_size
     at = Checkpoint()
     while at.offset < end:
-        chunk = file.read(at, limit, _nothing)
+        chunk = file.read(at, limit)
         if chunk.checkpoint.offset == at.offset:
             yield Line(at.offset, file.begin(at.offset, end - at.offset))
             return
@@ -164,7 +164,3 @@ def _lines(file: SourceFile, committed: Checkpoint | None, limit: int) -> Iterat
             if isinstance(line, Line) and line.start < end:
                 yield line
         at = chunk.checkpoint
-
-
-def _nothing() -> None:
-    """No heartbeat is needed here."""

@@ -20,7 +20,7 @@ from claude_headspace.archive.sidecars import changed_files
 from claude_headspace.config import CONFIG_VARIABLE, Config
 from claude_headspace.deployment.configuration import prepare
 from claude_headspace.deployment.stop import is_up
-from claude_headspace.discovery.listing import Sighting, sweep, unreadable
+from claude_headspace.discovery.listing import Listing, Sighting, unreadable
 from claude_headspace.embedded import binaries
 from claude_headspace.errors import AlreadyRunning, DatabaseError
 from claude_headspace.events.event import NO_SESSION
@@ -155,7 +155,7 @@ class LeftBehind:
         """Sentences; none when everything has arrived. Raises DatabaseError."""
         self._log.database.connect()
         self._log.sessions.registrations.reload()
-        seen = [each for part in sweep(self._roots) for each in part if each.size]
+        seen = [each for part in Listing(self._roots) for each in part if each.size]
         self.files = len(seen)
         found = [*self._not_taken(), *_told("is not read to its end", self._unread(seen))]
         if not found and self._config.archive.enabled:

@@ -87,7 +87,7 @@ class Expected:
         checkpoint, more = Checkpoint(), True
         while more:
             before = checkpoint
-            chunk = self.file.read(before, self.max_line_bytes, lambda: None, SEGMENT_BYTES)
+            chunk = self.file.read(before, self.max_line_bytes, SEGMENT_BYTES)
             checkpoint, more = chunk.checkpoint, chunk.more
             if before.offset <= self.committed <= max(checkpoint.offset, before.offset):
                 self.checksum = self.file.checksum(before, self.committed)
