@@ -19,8 +19,8 @@ from claude_headspace.web.words import counted, short, waited
 
 if TYPE_CHECKING:
     from claude_headspace.read.connection import Reader
-    from claude_headspace.read.daily_work import DailyWork
     from claude_headspace.read.sessions import Session
+    from claude_headspace.read.usage import DailyWork
 
 _OF_WORK: dict[str, Callable[[Mapping[Any, Any]], str]] = {
     "time": lambda row: waited(row["seconds"]),
@@ -114,7 +114,7 @@ def _sums(worked: Sequence[DailyWork]) -> dict[str, Any]:
 
 
 def _by_model(reader: Reader, start: datetime) -> list[dict[str, Any]]:
-    from claude_headspace.read.usage_sums import add_up
+    from claude_headspace.read.usage import add_up
 
     names = ("model", "replies", *TOKENS.values())
     rows = add_up(reader, "model", "total", since=start, project_ids=())
@@ -122,8 +122,8 @@ def _by_model(reader: Reader, start: datetime) -> list[dict[str, Any]]:
 
 
 def _asked(reader: Reader, since: datetime) -> tuple[list[DailyWork], Mapping[int, Session]]:
-    from claude_headspace.read.daily_work import work_between
     from claude_headspace.read.sessions import find_sessions
+    from claude_headspace.read.usage import work_between
 
     worked = work_between(reader, since, datetime.now(UTC))
     ids = list({each.agent_id for each in worked})

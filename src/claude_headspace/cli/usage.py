@@ -39,7 +39,7 @@ def usage(by: str, *, in_json: bool, **chosen: Any) -> int:
     Each reply counts once, even if several sessions contain it. Days are in this machine's time
     zone. With `prices` in config.yaml the cost is shown, too.
     """
-    from claude_headspace.read.usage_sums import cost
+    from claude_headspace.read.usage import cost
 
     prices = configured().prices
     rows = [{**row, "cost": cost(prices, row)} for row in _asked("model", by, **chosen)]
@@ -74,7 +74,7 @@ def tools(by: str, *, in_json: bool, **chosen: Any) -> int:
 def _asked(
     what: str, by: str, project: str | None, host: str | None, since: datetime | None
 ) -> list[dict[str, Any]]:
-    from claude_headspace.read.usage_sums import add_up
+    from claude_headspace.read.usage import add_up
 
     with open_reader(configured(), ADDING_SECONDS) as reader:
         chosen = project_ids(reader, project, host)

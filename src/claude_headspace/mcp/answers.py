@@ -10,8 +10,7 @@ from claude_headspace.errors import BadQuestion, SelectionError
 from claude_headspace.health.units import counted
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.conversation import read_page
-from claude_headspace.read.conversation_items import ConversationItem, Wanted, items_of
-from claude_headspace.read.daily_work import DailyWork, work_between
+from claude_headspace.read.exchange import ConversationItem, Wanted, items_of
 from claude_headspace.read.outline import Outline, read_outline
 from claude_headspace.read.query import Hit, SearchQuestion
 from claude_headspace.read.search import search
@@ -23,6 +22,7 @@ from claude_headspace.read.sessions import (
     list_sessions,
     one_session,
 )
+from claude_headspace.read.usage import DailyWork, work_between
 
 # A client accepts about 25,000 tokens, and warns about more than 10,000.
 MOST_CHARACTERS = 24_000

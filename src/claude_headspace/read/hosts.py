@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from msgspec import Struct
-
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.paging import PAGE_ROWS, Cursor, Limit, Page, page_of, read_cursor
+from claude_headspace.read.paging import Page, Paged, page_of, read_cursor
 from claude_headspace.store.leases import HELD_LEASES, LEASE_KEY
 
 _LEASE = LEASE_KEY.format(machine="id")
@@ -28,11 +26,8 @@ ORDER BY alive DESC, label, m.id
 """
 
 
-class HostQuestion(Struct, frozen=True):
+class HostQuestion(Paged, frozen=True):
     """A query for all machines, in pages."""
-
-    cursor: Cursor | None = None
-    limit: Limit = PAGE_ROWS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,64 +5,53 @@ If the text contains whole words, the index narrows the scan.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from claude_headspace.errors import BadQuestion
+from claude_headspace.errors import BadQuestion, QuestionTooLong
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.paging import Looked, Page, page_of, read_cursor, write_cursor
+from claude_headspace.read.paging import Page
 from claude_headspace.read.passages import marked_places
 from claude_headspace.read.query import (
-    ALL_EVENTS,
-    STANDING_TURN,
     TEXT,
     TURN,
+    TURNS,
     Hit,
     SearchQuestion,
-    conditions_of,
-    key_of,
     make_hit,
-    narrowed,
     quoted,
     read_query,
     terms_of,
+    values_of,
 )
-from claude_headspace.read.stretches import Stretches, stretches_of
-from claude_headspace.store.connection import Row
+from claude_headspace.read.selection import filters_on
+from claude_headspace.read.stretches import stretches_of
 from claude_headspace.store.search_words import LONGEST_WORD, words_of
 
 # Around the hit, in characters.
 BEFORE, AROUND = 200, 600
-_CALL = (
-    "e.call_offset, e.tool_use_id, e.started_at, e.session_uuid::text, a.id, p.path,"
-    " p.host, e.tool, e.subagent, {text}"
+# Words that more parts contain do not narrow a search.
+RARE = 4000
+CANDIDATE_SECONDS = 0.25
+_CANDIDATES = "SELECT event_id FROM search_parts WHERE words @@ to_tsquery('simple', %s) LIMIT %s"
+_PASSAGE = (
+    f"substr({{text}}, greatest(1, strpos(lower({{text}}), lower(%(first)s)) - {BEFORE}), {AROUND})"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """A text that can be scanned: its rows, and their order."""
-
-    text: str
-    columns: str
-    rows: str
-    at: str
-    id: str
-    of: tuple[str, str]
-    standing: tuple[str, ...]
-
-
-_TURNS = _Text(
-    TEXT, TURN, "{events} LEFT JOIN places p ON p.id = e.project_id", "e.timestamp", "e.id",
-    ("e.project_id", "e.agent_id"), STANDING_TURN,
+_ROWS = (
+    "SELECT {columns} FROM {rows} WHERE {filters} AND {{needles}}"
+    " AND {at} >= %(lo)s AND {at} < %(hi)s ORDER BY {at} DESC, {key} DESC LIMIT %(rows)s"
+)
+_PLACES = " LEFT JOIN places p ON p.id = "
+_IN_TURNS = _ROWS.format(
+    columns=TURN.format(text=_PASSAGE.format(text=TEXT)),
+    rows=f"{{events}}{_PLACES}e.project_id", filters=TURNS, at="e.timestamp", key="e.id",
 )  # fmt: skip
-_INPUTS = _Text(
-    "e.input", _CALL,
-    "tool_calls e LEFT JOIN agents a ON a.session_uuid = e.session_uuid"
-    " LEFT JOIN places p ON p.id = a.project_id",
-    "e.started_at", "e.call_offset", ("a.project_id", "a.id"), ("e.copy_of IS NULL",),
+_IN_INPUTS = _ROWS.format(
+    columns="e.call_offset, e.tool_use_id, e.started_at, e.session_uuid::text, a.id, p.path,"
+    f" p.host, e.tool, e.subagent, {_PASSAGE.format(text='e.input')}",
+    rows=f"tool_calls e LEFT JOIN agents a ON a.session_uuid = e.session_uuid{_PLACES}a.project_id",
+    filters="e.copy_of IS NULL AND "
+    + filters_on("e.started_at", "e.call_offset", "e.session_uuid", "a.project_id", "a.id"),
+    at="e.started_at", key="e.call_offset",
 )  # fmt: skip
 
 
@@ -80,63 +69,38 @@ def needles_of(asked: SearchQuestion) -> dict[str, bool]:
 
 def look_through(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
     """A page of the hits found in this time."""
-    place = _INPUTS if asked.where == "inputs" else _TURNS
-    wanted = [needle for needle, is_wanted in needles_of(asked).items() if is_wanted]
-    sql, values = _statement(reader, asked, place, wanted[0])
-
-    def make(row: Row) -> Hit:
-        return make_hit(row, *marked_places(row[-1], wanted))
-
-    whole = "candidates" in values or asked.session is not None
-    found = stretches_of(
-        reader, asked.since, asked.until, moment_before(asked), seconds, whole=whole
-    )
-    return newest_first(asked, found, lambda at: found.rows(reader, sql, values | at), make)
-
-
-def moment_before(asked: SearchQuestion) -> datetime | None:
-    """The moment of the last hit of the previous page."""
-    return read_cursor(asked.cursor, datetime, int)[0] if asked.cursor else None
-
-
-def newest_first(
-    asked: SearchQuestion,
-    found: Stretches,
-    look: Callable[[dict[str, Any]], list[Row]],
-    make: Callable[[Row], Hit],
-) -> Page[Hit]:
-    """A page of the hits that `look` finds between `lo` and `hi`, at most `rows`."""
-    rows: list[Row] = []
-    for lo, hi in found:
-        rows += look({"lo": lo, "hi": hi, "rows": asked.limit + 1 - len(rows)})
-        if len(rows) > asked.limit:
-            break
-    page = page_of(list(map(make, rows)), asked.limit, key_of)
-    if page.next or not found.unfinished:
-        return page
-    return Page(page.rows, write_cursor((found.reached, 0)), Looked(back_to=found.reached))
-
-
-def _statement(
-    reader: Reader, asked: SearchQuestion, place: _Text, first: str
-) -> tuple[str, dict[str, Any]]:
-    """The hits between %(lo)s and %(hi)s, each with its text around the first needle."""
-    conditions, values = conditions_of(reader, asked, (place.at, place.id), *place.of)
-    conditions += place.standing
-    for number, (needle, wanted) in enumerate(needles_of(asked).items()):
-        sign = ">" if wanted else "="
-        conditions.append(f"strpos(lower({place.text}), lower(%(needle{number})s)) {sign} 0")
+    needles, values = needles_of(asked), values_of(reader, asked)
+    wanted = [needle for needle, is_wanted in needles.items() if is_wanted]
+    text, sql = ("e.input", _IN_INPUTS) if asked.where == "inputs" else (TEXT, _IN_TURNS)
+    values["first"] = wanted[0]
+    conditions = []
+    for number, (needle, is_wanted) in enumerate(needles.items()):
+        sign = ">" if is_wanted else "="
+        conditions.append(f"strpos(lower({text}), lower(%(needle{number})s)) {sign} 0")
         values[f"needle{number}"] = needle
-    events, values["first"] = ALL_EVENTS, first
-    if place is _TURNS:
-        events = narrowed(reader, _whole_words(asked.q), values)
-    begin = f"strpos(lower({place.text}), lower(%(first)s)) - {BEFORE}"
-    columns = place.columns.format(text=f"substr({place.text}, greatest(1, {begin}), {AROUND})")
-    return (
-        f"SELECT {columns} FROM {place.rows.format(events=events)}"
-        f" WHERE {' AND '.join(conditions)} AND {place.at} >= %(lo)s AND {place.at} < %(hi)s"
-        f" ORDER BY {place.at} DESC, {place.id} DESC LIMIT %(rows)s"
-    ), values
+    events = "events e" if asked.where == "inputs" else _narrowed(reader, asked.q, values)
+    statement = sql.format(needles=" AND ".join(conditions), events=events)
+    whole = "candidates" in values or asked.session is not None
+    found = stretches_of(reader, values, seconds, whole=whole)
+    return found.page(
+        asked.limit,
+        lambda stretch: found.rows(statement, values | stretch),
+        lambda row: make_hit(row, marked_places(row[-1], wanted)),
+        Hit.key,
+    )
+
+
+def _narrowed(reader: Reader, text: str, values: dict[str, Any]) -> str:
+    """The events `e` of a FROM clause; if the words are rare, only events that have them."""
+    query = _whole_words(text)
+    try:
+        found = reader.rows(_CANDIDATES, (query, RARE), CANDIDATE_SECONDS) if query else ()
+    except QuestionTooLong:  # a phrase of common words
+        return "events e"
+    if not query or len(found) == RARE:
+        return "events e"
+    values["candidates"] = sorted({row[0] for row in found})
+    return "unnest(%(candidates)s::bigint[]) AS found (id) JOIN events e ON e.id = found.id"
 
 
 def _whole_words(needle: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from msgspec import Meta, Struct
@@ -21,6 +21,29 @@ Limit = Annotated[int, Meta(ge=1, le=MOST_ROWS, description="rows per page")]
 Cursor = Annotated[str, Meta(description="`next` of the previous page")]
 Moment = Annotated[datetime, Meta(tz=True, description="ISO 8601 with a zone")]
 Until = Annotated[Moment, Meta(description="not including it")]
+Name = Annotated[str, Meta(description="uuid, or the start of it")]
+Path = Annotated[str, Meta(description="path, or the end of it")]
+
+
+class Paged(Struct, frozen=True, kw_only=True):
+    """A question that is answered in pages."""
+
+    cursor: Cursor | None = None
+    limit: Limit = PAGE_ROWS
+
+
+class Timed(Paged, frozen=True, kw_only=True):
+    """The same about a stretch of time; None means any."""
+
+    since: Moment | None = None
+    until: Until | None = None
+
+
+class Placed(Timed, frozen=True, kw_only=True):
+    """The same about one project or host."""
+
+    project: Path | None = None
+    host: str | None = None
 
 
 class Looked(Struct, frozen=True):
@@ -50,7 +73,7 @@ def page_of(found: Sequence[Item], limit: int, key: Callable[[Item], Key]) -> Pa
 
 def write_cursor(key: Key) -> str:
     """The key of a row as text for a URL."""
-    values = [item.isoformat() if isinstance(item, datetime) else item for item in key]
+    values = [item.isoformat() if isinstance(item, date) else item for item in key]
     text = json.dumps(values, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -67,6 +90,8 @@ def read_cursor(text: str, *kinds: type) -> Key:
 
 
 def _value(kind: type, item: object) -> Any:
+    if kind is date and isinstance(item, str):
+        return date.fromisoformat(item)
     if kind is datetime and isinstance(item, str):
         moment = datetime.fromisoformat(item)
         if moment.tzinfo is None:

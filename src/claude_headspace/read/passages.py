@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby, islice
 from typing import NamedTuple, TypeAlias
 
 from claude_headspace.store.search_words import word_places, words_of
@@ -139,15 +139,12 @@ def _pieces(
     """Adjacent matches become one piece, with the text between them."""
     pieces: list[tuple[str, bool]] = []
     text, reached = part.text, places[begin].start()
-    for at in range(begin, end):
-        if at not in marked or (at - 1 in marked and at > begin):
-            continue
-        last = at
-        while last + 1 in marked and last + 1 < end:
-            last += 1
-        pieces.append((text[reached : places[at].start()], False))
-        pieces.append((text[places[at].start() : places[last].end()], True))
-        reached = places[last].end()
+    for matches, group in groupby(range(begin, end), marked.__contains__):
+        if matches:
+            run = list(group)
+            first, last = places[run[0]].start(), places[run[-1]].end()
+            pieces += [(text[reached:first], False), (text[first:last], True)]
+            reached = last
     pieces.append((text[reached : places[end - 1].end()], False))
     before = "… " * (begin > 0 or part.before)
     after = " …" * (end < len(places) or part.after)

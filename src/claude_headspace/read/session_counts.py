@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.session_facts import facts_of
-from claude_headspace.read.sessions import SessionQuestion, conditions_of
+from claude_headspace.read.sessions import CONDITIONS, SessionQuestion, values_of
 from claude_headspace.read.state import derive_state
 
 FACETS = ("state", "project", "host")
@@ -23,8 +23,8 @@ _STATES = ("needs", "turn", "work", "stalled", "ended")
 # All by project, by its index alone, and then each of those that have not ended.
 _COUNTED = (
     "SELECT alive, p.path, p.host, number FROM (SELECT NULL::int AS alive, a.project_id, count(*)"
-    " AS number FROM agents a WHERE {conditions} GROUP BY 2 UNION ALL SELECT a.id, a.project_id, 1"
-    " FROM agents a WHERE {conditions} AND a.ended_at IS NULL) a"
+    f" AS number FROM agents a WHERE {CONDITIONS} GROUP BY 2 UNION ALL SELECT a.id, a.project_id, 1"
+    f" FROM agents a WHERE {CONDITIONS} AND a.ended_at IS NULL) a"
     " JOIN places p ON p.id = a.project_id"
 )
 
@@ -49,8 +49,7 @@ class _Kind(NamedTuple):
 
 def count_sessions(reader: Reader, asked: SessionQuestion, now: datetime) -> Counts:
     """The numbers of sessions; a facet ignores its own filter."""
-    conditions, values = conditions_of(reader, replace(asked, state=(), project=(), host=()), now)
-    rows = reader.rows(_COUNTED.format(conditions=" AND ".join(conditions)), [*values, *values])
+    rows = reader.rows(_COUNTED, values_of(reader, replace(asked, state=()), now))
     known = facts_of(reader, [row[0] for row in rows if row[0] is not None])
     states = {agent: derive_state(facts, now).kind for agent, facts in known.items()}
     kinds = [_Kind(states.get(agent, "ended"), *rest) for agent, *rest in rows]

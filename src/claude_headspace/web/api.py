@@ -16,26 +16,22 @@ from claude_headspace.read.connection import Reader, ReadPool
 from claude_headspace.read.events import EventQuestion, ListedEvent, find_event, list_events
 from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings
 from claude_headspace.read.hosts import Host, HostQuestion, list_hosts
-from claude_headspace.read.listed_sessions import (
+from claude_headspace.read.listed import (
+    ListedCall,
     ListedSession,
     ListedTurn,
+    ToolQuestion,
     TurnQuestion,
+    list_calls,
     list_sessions,
     list_turns,
     one_listed_session,
-)
-from claude_headspace.read.listed_work import (
-    ListedCall,
-    ToolQuestion,
-    Usage,
-    UsageQuestion,
-    list_calls,
-    list_usage,
 )
 from claude_headspace.read.paging import Page
 from claude_headspace.read.query import ASKED_AS, Hit, SearchQuestion
 from claude_headspace.read.search import search
 from claude_headspace.read.sessions import SessionQuestion
+from claude_headspace.read.usage import Usage, UsageQuestion, list_usage
 from claude_headspace.web.formats import FORMATS, as_table
 from claude_headspace.web.health import as_json
 from claude_headspace.web.openapi import document

@@ -14,8 +14,15 @@ from claude_headspace.read.buckets import FIRST, Buckets, cut
 from claude_headspace.read.call_line import line_of
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.events import find_event
-from claude_headspace.read.happening_kinds import ACTORS, KINDS, kind_and_actor
-from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings, tally
+from claude_headspace.read.happenings import (
+    ACTORS,
+    KINDS,
+    Happening,
+    HappeningQuestion,
+    kind_and_actor,
+    list_happenings,
+    tally,
+)
 from claude_headspace.read.sessions import find_sessions
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import bars_of

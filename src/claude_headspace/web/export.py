@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from claude_headspace.read.call_line import line_of
-from claude_headspace.read.exchange import Exchange, Item, Step, Stray, Words
+from claude_headspace.read.exchange import Exchange, Item, Step, Stray, TurnRow
 from claude_headspace.read.sessions import Session
 from claude_headspace.web.words import length, moment
 
@@ -27,10 +27,10 @@ def as_markdown(session: Session, exchanges: Sequence[Exchange]) -> str:
 
 def _items(items: Sequence[Item], session: Session, indent: str = "") -> Iterator[str]:
     for item in items:
-        if isinstance(item, Words):
-            said = "> " if item.kind == "declining" else ""
+        if isinstance(item, TurnRow):
+            said = "> " if item.actor == "user" else ""
             yield ""
-            yield from (f"{indent}{said}{line}" for line in item.turn.text.splitlines())
+            yield from (f"{indent}{said}{line}" for line in item.text.splitlines())
         elif isinstance(item, Stray):
             yield from _items(item.items, session, f"{indent}  ")
         elif isinstance(item, tuple):

@@ -16,7 +16,7 @@ from claude_headspace.health.units import format_bytes
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.read.connection import Reader, ReadPool
 from claude_headspace.read.passages import Passage
-from claude_headspace.read.sessions import needing
+from claude_headspace.read.sessions import in_states
 from claude_headspace.web import markdown, words
 from claude_headspace.web.links import address, asset, with_query
 from claude_headspace.web.problems import Problem
@@ -89,7 +89,7 @@ def page(template: str, view: str, **values: Any) -> str:
     """A view in its frame."""
     if "needing" not in values:
         with frame().pool.reading() as reader:
-            values["needing"] = len(needing(reader, datetime.now(UTC)))
+            values["needing"] = len(in_states(reader, ["needs"], datetime.now(UTC)))
     return render_template(template, view=view, views=VIEWS, **{**_around(), **values})
 
 

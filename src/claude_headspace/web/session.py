@@ -19,7 +19,7 @@ from claude_headspace.read.call_line import call_line, diff, line_of
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.conversation import read_page
 from claude_headspace.read.exchange import Exchange, Step
-from claude_headspace.read.lines import Transcripts, answered_in, asked_in, failure_words
+from claude_headspace.read.lines import Transcripts, failure_words
 from claude_headspace.read.outline import Outline, read_outline
 from claude_headspace.read.selection import find_session
 from claude_headspace.read.session_files import files_of
@@ -155,12 +155,8 @@ def _failures(files: Transcripts, found: Sequence[Exchange]) -> dict[str, str]:
     """Why calls failed, by their ids, as far as their results are available."""
     steps = [item for each in found for item in each.items if isinstance(item, tuple)]
     calls = [step.call for run in steps for step in run if step.call.failed]
-    told = {}
-    for call in calls[:TOLD_FAILURES]:
-        record = files.line(call.result_source_id, call.result_offset, call.result_length)
-        if (answer := answered_in(record, call.id)) is not None:
-            told[call.id] = failure_words(answer)
-    return told
+    answers = {call.id: files.answer(call) for call in calls[:TOLD_FAILURES]}
+    return {name: failure_words(text) for name, text in answers.items() if text is not None}
 
 
 def outcome_of(
@@ -187,9 +183,7 @@ def show_call(uuid: str, call_id: str) -> str:
         if call is None:
             raise SelectionError(f"session {uuid} has no call {call_id}")
         files = Transcripts(reader)
-        asked = asked_in(files.line(call.source_id, call.offset, call.length), call.id)
-        record = files.line(call.result_source_id, call.result_offset, call.result_length)
-        answer = answered_in(record, call.id)
+        asked, answer = files.given(call), files.answer(call)
     given: Mapping[str, Any] = asked if isinstance(asked, dict) else call.given
     values = {
         "call": call, "session": session, "line": call_line(call.tool, given, session.directory),

@@ -13,7 +13,7 @@ from pathlib import Path
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.status_file import write_private
 from claude_headspace.read.connection import ReadPool
-from claude_headspace.read.sessions import Session, find_sessions, needing
+from claude_headspace.read.sessions import Session, find_sessions, in_states
 from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.web.words import place
 
@@ -87,7 +87,7 @@ def watch_waits(pool: ReadPool, alerts: Alerts, state_directory: Path) -> None:
             try:
                 with pool.reading() as reader:
                     now = datetime.now(UTC)
-                    found = find_sessions(reader, needing(reader, now), now)
+                    found = find_sessions(reader, in_states(reader, ["needs"], now), now)
             except HeadspaceError:
                 log.debug("it is unknown which sessions wait", exc_info=True)
             else:
