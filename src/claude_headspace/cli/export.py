@@ -92,7 +92,7 @@ def _write_conversations(reader: Reader, shape: str, sessions: Iterator[Session]
 
 def _write(rows: Iterator[Any], shape: str) -> None:
     if shape == "csv":
-        from claude_headspace.web.formats import csv_lines
+        from claude_headspace.web.export import csv_lines
 
         sys.stdout.writelines(csv_lines(rows))
         return

@@ -10,7 +10,7 @@ from claude_headspace.cli.terminal import as_json, local_time, print_lines, tabl
 from claude_headspace.health.units import counted, format_bytes
 
 if TYPE_CHECKING:
-    from claude_headspace.read.hosts import Host
+    from claude_headspace.read.listed import Host
 
 _COLUMNS = ("host", "id", "alive", "version", "last seen", "backlog", "lag", "sessions", "read")
 _SHORT_ID = 8
@@ -26,7 +26,7 @@ def hosts(*, in_json: bool) -> int:
     """
     from dataclasses import asdict
 
-    from claude_headspace.read.hosts import HostQuestion, list_hosts
+    from claude_headspace.read.listed import HostQuestion, list_hosts
 
     config = configured()
     with open_reader(config) as reader:

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.lines import Transcripts, moment_of, outputs_of, record_of, thoughts_of
-from claude_headspace.read.look_through import AROUND, BEFORE, needles_of
 from claude_headspace.read.paging import Looked, Page, read_cursor, write_cursor
 from claude_headspace.read.passages import marked_places
-from claude_headspace.read.query import Hit, SearchQuestion
+from claude_headspace.read.query import AROUND, BEFORE, Hit, SearchQuestion, needles_of
 from claude_headspace.read.selection import filters_of
 
 STRETCH = 2_000_000
@@ -111,7 +110,8 @@ class _Search:
                 if time.monotonic() > until and reached < size:
                     return hits, _Place(source, reached, 0)
             if time.monotonic() > until:
-                return hits, _next_of(sources, source)
+                following = next((each for each, _ in sources if each < source), None)
+                return hits, None if following is None else _Place(following, 0, 0)
         return hits, None
 
     def _lines(self, source: int, start: int, size: int) -> Iterator[tuple[int, bytes]]:
@@ -180,8 +180,3 @@ class _Search:
                 agent, project, host = known.get(hit.session, (None, None, None))
                 actor = tools.get(hit.call, hit.actor)
                 yield replace(hit, agent_id=agent, project=project, host=host, actor=actor)
-
-
-def _next_of(sources: Sequence[tuple[int, int]], source: int) -> _Place | None:
-    following = next((each for each, _ in sources if each < source), None)
-    return None if following is None else _Place(following, 0, 0)

@@ -124,7 +124,9 @@ def _inner(
     told = {_started(files, call): call for call in starting} if files else {}
     inner: dict[str, list[Entry]] = {}
     for name, did in subagents.items():
-        call = told.get(name) or next((c for c in starting if _was_out(c, did[0].at)), None)
+        call = told.get(name) or next(
+            (c for c in starting if c.at <= did[0].at <= (c.ended_at or did[0].at)), None
+        )
         if call is not None and call.id not in inner:
             starting.remove(call)
             inner[call.id] = did
@@ -137,10 +139,6 @@ def _started(files: Transcripts, call: Call) -> str:
     """The subagent that a call started, by the line of its result."""
     result = files.result(call).get("toolUseResult")
     return str(result.get("agentId", "")) if isinstance(result, dict) else ""
-
-
-def _was_out(call: Call, moment: datetime) -> bool:
-    return call.at <= moment and (call.ended_at is None or moment <= call.ended_at)
 
 
 def _part_of(parts: Sequence[_Part], moment: datetime) -> _Part:

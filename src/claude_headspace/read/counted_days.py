@@ -104,7 +104,11 @@ class KnownDays:
         self._drop_old(reader)
         spans = list(pairwise(buckets.edges))
         parts = {span: self._parts[span] for span in spans if span in self._parts}
-        days = {span: _days_of(span) for span in spans if span not in parts}
+        days = {
+            span: list(pairwise(Buckets(span).by_day().edges))
+            for span in spans
+            if span not in parts
+        }
         counted = self._count(reader, [day for each in days.values() for day in each], seconds)
         fresh = {
             span: _together([counted[day] for day in each])
@@ -146,10 +150,6 @@ class KnownDays:
         for span in list(self._parts):
             if any(span[0] < day + timedelta(days=1) and day < span[1] for day in days or ()):
                 self._parts.pop(span, None)  # another thread may have dropped it
-
-
-def _days_of(span: Span) -> list[Span]:
-    return list(pairwise(Buckets(span).by_day().edges))
 
 
 def _together(days: Sequence[Part]) -> Part:

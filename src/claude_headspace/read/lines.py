@@ -67,9 +67,12 @@ class Transcripts:
     def stretch(self, source_id: int, start: int, end: int) -> bytes:
         """The bytes between two offsets, as far as they are available; at most 8 MB."""
         end = min(end, start + LONGEST_STRETCH)
+        from zstandard import ZstdDecompressor
+
         data = b""
         for at, length, content in self._reader.rows(_PIECES, [source_id, end, start]):
-            data += _opened(content, length)[max(0, start - at) : end - at]
+            opened = ZstdDecompressor().decompress(bytes(content), max_output_size=length)
+            data += opened[max(0, start - at) : end - at]
         return data + self._on_disk(source_id, start + len(data), end)
 
     def _on_disk(self, source_id: int, start: int, end: int) -> bytes:
@@ -96,13 +99,6 @@ class Transcripts:
                     agent = record.get("agentId") if record.get("isSidechain") else None
                     yield Thought(source_id, offset, moment_of(record), text, agent)
             offset += len(line) + 1
-
-
-def _opened(content: Any, length: int) -> bytes:
-    import zstandard
-
-    opened: bytes = zstandard.ZstdDecompressor().decompress(bytes(content), max_output_size=length)
-    return opened
 
 
 def record_of(line: bytes) -> dict[str, Any]:
@@ -156,9 +152,7 @@ def _text(content: Any) -> str:
         return content
     if not isinstance(content, list):
         return "" if content is None else json.dumps(content, indent=1, ensure_ascii=False)
-    return "\n".join(_shown(block) for block in objects_in(content))
-
-
-def _shown(block: Mapping[str, Any]) -> str:
-    text = block.get("text")
-    return text if isinstance(text, str) else f"[{block.get('type', 'something')} that is not text]"
+    texts = ((each.get("text"), each.get("type", "something")) for each in objects_in(content))
+    return "\n".join(
+        text if isinstance(text, str) else f"[{kind} that is not text]" for text, kind in texts
+    )

@@ -35,6 +35,8 @@ TURN = (
 )
 TEXT = "e.payload ->> 'text'"
 
+# Of a text without an index, what is shown before a hit and in all, in characters.
+BEFORE, AROUND = 200, 600
 Place = Literal["turns", "prompts", "inputs", "outputs", "thinking"]
 # Names of parameters in a URL that differ from the field, because they are Python keywords.
 ASKED_AS = {"where": "in"}
@@ -107,6 +109,18 @@ def terms_of(text: str) -> Iterator[tuple[bool, str]]:
         yield not (minus or other_minus), phrase or word
 
 
+def needles_of(asked: SearchQuestion) -> dict[str, bool]:
+    """The texts to search for, and whether each is included or excluded; without an index, words
+    also match inside longer ones.
+    """
+    if asked.match == "words":
+        read_query(asked.q)
+        return {term.rstrip("*"): wanted for wanted, term in terms_of(asked.q)}
+    if not asked.q.strip():
+        raise BadQuestion("q", "contains no text to search for")
+    return {asked.q: True}
+
+
 def values_of(reader: Reader, asked: SearchQuestion) -> dict[str, Any]:
     """The values of a search's filters."""
     return filters_of(reader, asked) | {"where": asked.where}
@@ -119,11 +133,4 @@ def make_hit(row: Row, passage: tuple[Passage, float]) -> Hit:
 
 
 def _phrase_of(term: tuple[str, ...]) -> str:
-    return " <-> ".join(
-        quoted(word[:-1]) + ":*" if word.endswith("*") else quoted(word) for word in term
-    )
-
-
-def quoted(word: str) -> str:
-    """A word in the syntax of a tsquery."""
-    return f"'{word}'"
+    return " <-> ".join(f"'{word[:-1]}':*" if word.endswith("*") else f"'{word}'" for word in term)

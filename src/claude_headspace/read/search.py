@@ -1,4 +1,7 @@
-"""Searching turns for words and phrases, by an index that lags slightly behind the log."""
+"""Searching turns for words and phrases, by an index that lags slightly behind the log.
+
+Plain text and tool inputs are searched by scanning them, the newest first.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,22 @@ from typing import Any
 
 from claude_headspace.read.archive_search import search_archive
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.look_through import look_through
 from claude_headspace.read.paging import Page
-from claude_headspace.read.passages import passage_of
+from claude_headspace.read.passages import marked_places, passage_of
 from claude_headspace.read.query import (
+    AROUND,
+    BEFORE,
     TEXT,
     TURN,
     TURNS,
     Hit,
     SearchQuestion,
     make_hit,
+    needles_of,
     read_query,
     values_of,
 )
+from claude_headspace.read.selection import filters_on
 from claude_headspace.read.stretches import LOOK_SECONDS, stretches_of
 from claude_headspace.store.connection import Row
 
@@ -60,12 +66,34 @@ MOST_PARTS = 8000
 _AMPLE, _LONGER = 1.5, 4.0
 
 
+_PASSAGE = (
+    f"substr({{text}}, greatest(1, strpos(lower({{text}}), lower(%(first)s)) - {BEFORE}), {AROUND})"
+)
+_ROWS = (
+    "SELECT {columns} FROM {rows} WHERE {filters} AND {{needles}}"
+    " AND {at} >= %(lo)s AND {at} < %(hi)s ORDER BY {at} DESC, {key} DESC LIMIT %(rows)s"
+)
+_PLACES = " LEFT JOIN places p ON p.id = "
+_IN_TURNS = _ROWS.format(
+    columns=TURN.format(text=_PASSAGE.format(text=TEXT)),
+    rows=f"events e{_PLACES}e.project_id", filters=TURNS, at="e.timestamp", key="e.id",
+)  # fmt: skip
+_IN_INPUTS = _ROWS.format(
+    columns="e.call_offset, e.tool_use_id, e.started_at, e.session_uuid::text, a.id, p.path,"
+    f" p.host, e.tool, e.subagent, {_PASSAGE.format(text='e.input')}",
+    rows=f"tool_calls e LEFT JOIN agents a ON a.session_uuid = e.session_uuid{_PLACES}a.project_id",
+    filters="e.copy_of IS NULL AND "
+    + filters_on("e.started_at", "e.call_offset", "e.session_uuid", "a.project_id", "a.id"),
+    at="e.started_at", key="e.call_offset",
+)  # fmt: skip
+
+
 def search(reader: Reader, asked: SearchQuestion, seconds: float = LOOK_SECONDS) -> Page[Hit]:
     """A page of hits, newest first; a scan without an index takes at most this time."""
     if asked.where in ("outputs", "thinking"):
         return search_archive(reader, asked, seconds)
     if asked.where == "inputs" or asked.match == "plain":
-        return look_through(reader, asked, seconds)
+        return _look_through(reader, asked, seconds)
     return _search_words(reader, asked, seconds)
 
 
@@ -115,3 +143,24 @@ class _Words:
             self._expected *= growth
             self.stretches.grow(_LONGER if self._are_common else growth)
         return hits
+
+
+def _look_through(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
+    """A page of the hits found in this time."""
+    needles, values = needles_of(asked), values_of(reader, asked)
+    wanted = [needle for needle, is_wanted in needles.items() if is_wanted]
+    text, sql = ("e.input", _IN_INPUTS) if asked.where == "inputs" else (TEXT, _IN_TURNS)
+    values["first"] = wanted[0]
+    conditions = []
+    for number, (needle, is_wanted) in enumerate(needles.items()):
+        sign = ">" if is_wanted else "="
+        conditions.append(f"strpos(lower({text}), lower(%(needle{number})s)) {sign} 0")
+        values[f"needle{number}"] = needle
+    statement = sql.format(needles=" AND ".join(conditions))
+    found = stretches_of(reader, values, seconds, whole=asked.session is not None)
+    return found.page(
+        asked.limit,
+        lambda stretch: found.rows(statement, values | stretch),
+        lambda row: make_hit(row, marked_places(row[-1], wanted)),
+        Hit.key,
+    )

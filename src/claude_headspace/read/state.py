@@ -22,6 +22,9 @@ STALLED_AFTER = timedelta(minutes=5)
 QUIET_AFTER = timedelta(seconds=60)
 ASKING_TOOLS = {"AskUserQuestion": "question", "ExitPlanMode": "plan"}
 IDLE_NOTIFICATION = "idle_prompt"
+_ENDINGS = {
+    "timeout": "no line for too long", "unregistered": "unregistered", "closed": "closed",
+}  # fmt: skip
 # Stop reasons after which the reply continues with a tool's result.
 GOES_ON = ("tool_use", "pause_turn")
 
@@ -78,13 +81,8 @@ class State(Struct, frozen=True):
 def derive_state(facts: LastFacts, now: datetime) -> State:
     """The state at this moment."""
     if facts.ended_at is not None:
-        return State("ended", facts.ended_at, _ended(facts))
+        return State("ended", facts.ended_at, _ENDINGS.get(facts.end_reason or "", ""))
     return _needs_you(facts) or _your_turn(facts, now) or _at_work(facts, now)
-
-
-def _ended(facts: LastFacts) -> str:
-    told = {"timeout": "no line for too long", "unregistered": "unregistered", "closed": "closed"}
-    return told.get(facts.end_reason or "", "")
 
 
 def _needs_you(facts: LastFacts) -> State | None:

@@ -26,9 +26,14 @@ from claude_headspace.read.happenings import (
 from claude_headspace.read.sessions import find_sessions
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import bars_of
-from claude_headspace.web.filters import chips_of, facet_of, period_chips
 from claude_headspace.web.frame import as_of, frame, page
-from claude_headspace.web.links import address, with_query
+from claude_headspace.web.links import (
+    address,
+    chips_of,
+    facet_of,
+    period_chips,
+    with_query,
+)
 from claude_headspace.web.shared_answers import shared
 
 view = Blueprint("events", __name__)

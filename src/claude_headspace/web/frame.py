@@ -145,23 +145,12 @@ def marked(passage: Passage) -> Markup:
 
 
 _FILTERS: dict[str, Callable[..., Any]] = {
-    "clock": words.clock,
-    "minute": words.minute,
-    "day": words.day,
-    "day_name": words.day_name,
-    "moment": words.moment,
+    **{each.__name__: each for each in (
+        words.clock, words.minute, words.day, words.day_name, words.moment, words.waited,
+        words.iso_length, words.number, words.short, words.counted, words.place, words.spelled,
+        markdown.rendered, markdown.inline, icon, marked,
+    )},
     "lasting": words.length,
-    "waited": words.waited,
-    "iso_length": words.iso_length,
-    "number": words.number,
-    "short": words.short,
-    "counted": words.counted,
-    "place": words.place,
-    "spelled": words.spelled,
     "bytes": format_bytes,
-    "rendered": markdown.rendered,
-    "inline": markdown.inline,
-    "icon": icon,
-    "marked": marked,
     "iso": lambda moment: moment.isoformat(timespec="milliseconds"),
-}
+}  # fmt: skip

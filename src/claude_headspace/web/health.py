@@ -36,7 +36,7 @@ def health_routes(config: Config, guard: Guard, look: Callable[[], Verdict]) -> 
     @routes.get("/health")
     def health() -> tuple[Response, int]:
         verdict = look()
-        told = as_json(verdict) if _is_known(guard) else for_strangers(verdict)
+        told = asdict(verdict) if _is_known(guard) else for_strangers(verdict)
         return jsonify(told | {"instance": instance}), 503 if verdict.status == "down" else 200
 
     @routes.get("/health/live")
@@ -59,13 +59,8 @@ def health_routes(config: Config, guard: Guard, look: Callable[[], Verdict]) -> 
     return routes
 
 
-def as_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as the owner sees it, and as `status --json` shows it."""
-    return asdict(verdict)
-
-
 def for_strangers(verdict: Verdict) -> dict[str, Any]:
-    """The same without paths, names and quoted messages: figures and short reasons."""
+    """The verdict without paths, names and quoted messages: figures and short reasons."""
     return {
         "status": verdict.status,
         "reasons": [in_short(reason) for reason in verdict.reasons],

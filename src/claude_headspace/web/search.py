@@ -18,9 +18,16 @@ from claude_headspace.read.search import search, seconds_behind
 from claude_headspace.read.sessions import Session, find_sessions
 from claude_headspace.read.stretches import LOOK_SECONDS
 from claude_headspace.web.api import read_question
-from claude_headspace.web.filters import Facet, chips_of, choose, facet_of, period_chips
 from claude_headspace.web.frame import frame, page
-from claude_headspace.web.links import address, with_query
+from claude_headspace.web.links import (
+    Facet,
+    address,
+    chips_of,
+    choose,
+    facet_of,
+    period_chips,
+    with_query,
+)
 from claude_headspace.web.words import counted
 
 view = Blueprint("search", __name__)

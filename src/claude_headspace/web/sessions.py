@@ -15,9 +15,8 @@ from claude_headspace.read.session_files import branches_of
 from claude_headspace.read.sessions import Session, SessionQuestion, list_sessions
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import Bars, bars_of
-from claude_headspace.web.filters import chips_of, facet_of, period_chips
 from claude_headspace.web.frame import as_of, frame, page
-from claude_headspace.web.links import with_query
+from claude_headspace.web.links import chips_of, facet_of, period_chips, with_query
 from claude_headspace.web.shared_answers import shared
 from claude_headspace.web.words import local
 
