@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import accumulate
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from claude_headspace.read.connection import IS_TURN, Reader
 from claude_headspace.read.session_facts import LineCache
+from claude_headspace.read.state import NEVER
 
 PAGE_TURNS = 30
 PAGE_PROMPTS = 30
@@ -101,10 +102,11 @@ def read_outline(reader: Reader, agent_id: int) -> Outline:
 def _read(reader: Reader, agent_id: int) -> Outline:
     prompts: list[Prompt] = []
     copies: Counter[str] = Counter()
-    retracted, last_at = 0, None
+    retracted, last_at = 0, NEVER
     parents: dict[str, int] = {}
     calls = reader.fetch(_CallTimes, _CALLS, [agent_id])
-    ends = _latest_ends(calls)
+    # When the last of the first n calls was over, for every n.
+    ends = [NEVER, *accumulate((max(call.start, call.end or NEVER) for call in calls), max)]
     for event_id, at, actor, words, subagent, parent, copy_of, gone in reader.rows(
         _OUTLINE, [FIRST_WORDS, agent_id]
     ):
@@ -113,29 +115,19 @@ def _read(reader: Reader, agent_id: int) -> Outline:
         elif copy_of:
             copies[copy_of] += 1
         elif actor == "user" and subagent is None:
-            pause = _long(at, last_at, ends[bisect_right(calls, at, key=itemgetter(0))])
+            before = max(last_at, ends[bisect_right(calls, at, key=itemgetter(0))])
+            silence = (at - before).total_seconds() if before > NEVER else 0.0
+            pause = silence if silence >= PAUSE_SECONDS else None
             prompts.append(Prompt(len(prompts) + 1, event_id, at, words, pause))
             _abandon(prompts, parents, parent)
         elif prompts and subagent is None:
             prompts[-1].turns += 1
-        last_at = max(at, last_at or at)
-    _add_failures(prompts, calls)
+        last_at = max(at, last_at)
+    starts = [prompt.at for prompt in prompts]
+    for call in calls:
+        if call.failed and (number := bisect_right(starts, call.start)):
+            prompts[number - 1].failed += 1
     return Outline(tuple(prompts), tuple(copies.items()), retracted)
-
-
-def _latest_ends(calls: Sequence[_CallTimes]) -> list[datetime | None]:
-    """When the last of the first n calls was over, for every n."""
-    ends: list[datetime | None] = [None]
-    for out, back, _ in calls:
-        ends.append(max(filter(None, (ends[-1], out, back))))
-    return ends
-
-
-def _long(at: datetime, *before: datetime | None) -> float | None:
-    """The silence before a prompt, if it was a long one."""
-    last = max((moment for moment in before if moment is not None), default=at)
-    seconds = (at - last).total_seconds()
-    return seconds if seconds >= PAUSE_SECONDS else None
 
 
 def _abandon(prompts: list[Prompt], parents: dict[str, int], parent: str | None) -> None:
@@ -145,10 +137,3 @@ def _abandon(prompts: list[Prompt], parents: dict[str, int], parent: str | None)
     for prompt in prompts[parents.get(parent, len(prompts) - 1) : -1]:
         prompt.abandoned = True
     parents[parent] = len(prompts) - 1
-
-
-def _add_failures(prompts: Sequence[Prompt], calls: Sequence[_CallTimes]) -> None:
-    starts = [prompt.at for prompt in prompts]
-    for out, _, failed in calls:
-        if failed and (number := bisect_right(starts, out)):
-            prompts[number - 1].failed += 1

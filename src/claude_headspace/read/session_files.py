@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,8 +14,8 @@ _SOURCES = (
     "SELECT path, machine::text, coalesce((SELECT label FROM machines m WHERE m.id = machine),"
     " left(machine::text, 8)), committed_offset, coalesce((counts->>'lines')::bigint, 0),"
     " coalesce((counts->>'duplicates')::bigint, 0),"
-    " coalesce((SELECT sum(value::bigint) FROM jsonb_each_text(counts->'rejected')), 0)::bigint,"
-    " updated_at FROM checkpoints WHERE sessions @> ARRAY[%s::uuid] ORDER BY id"
+    " coalesce((SELECT sum(value::bigint) FROM jsonb_each_text(counts->'rejected')), 0)::bigint"
+    " FROM checkpoints WHERE sessions @> ARRAY[%s::uuid] ORDER BY id"
 )
 TAIL_BYTES = 64_000
 _FACTS = {
@@ -36,7 +35,6 @@ class Source:
     lines: int
     repeated: int
     lost: int
-    read_at: datetime
     on_disk: int | None = None
 
     @property
@@ -106,11 +104,8 @@ def _facts(path: str, read_bytes: int) -> Mapping[str, str]:
             tail = file.read(TAIL_BYTES)
     except (OSError, ValueError):
         return {}
-    found = {}
-    for title, pattern in _FACTS.items():
-        if values := pattern.findall(tail):
-            found[title] = values[-1].decode("utf-8", "replace")
-    return found
+    found = {title: pattern.findall(tail) for title, pattern in _FACTS.items()}
+    return {title: each[-1].decode("utf-8", "replace") for title, each in found.items() if each}
 
 
 def _size(path: str) -> int:

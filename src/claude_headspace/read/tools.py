@@ -13,7 +13,7 @@ from claude_headspace.read.connection import Reader
 from claude_headspace.read.state import ASKING_TOOLS, OpenCall
 
 _CALLS = (
-    "SELECT c.tool_use_id, a.id, c.session_uuid::text, c.tool, c.input, c.input_bytes, c.subagent,"
+    "SELECT c.tool_use_id, a.id, c.tool, c.input, c.subagent,"
     " c.started_at, c.ended_at, c.outcome, c.result_bytes, c.source_id, c.call_offset,"
     " c.call_length, c.result_source_id, c.result_offset, c.result_length"
     " FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid WHERE "
@@ -28,10 +28,8 @@ class Call(Struct, frozen=True):
 
     id: str
     agent_id: int
-    session: str
     tool: str
     asked: str
-    asked_bytes: int
     subagent: str | None
     at: datetime
     ended_at: datetime | None
@@ -96,21 +94,11 @@ def open_calls(reader: Reader, agent_ids: Sequence[int]) -> dict[int, list[OpenC
     return found
 
 
-class Spent(Struct, frozen=True):
-    """Tokens of a model in a session."""
-
-    model: str
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-
-
-def models_of(reader: Reader, session: str) -> list[Spent]:
-    """Tokens by model; the model with the most output first."""
-    return reader.fetch(
-        Spent,
-        "SELECT model, sum(input_tokens)::bigint, sum(output_tokens)::bigint,"
-        " sum(cache_read_tokens)::bigint FROM model_calls WHERE session_uuid = %s"
-        " GROUP BY model ORDER BY 3 DESC",
+def cache_reads(reader: Reader, session: str) -> dict[str, int]:
+    """Tokens read from the cache, by model; the model with the most output first."""
+    rows = reader.rows(
+        "SELECT model, sum(cache_read_tokens)::bigint FROM model_calls WHERE session_uuid = %s"
+        " GROUP BY model ORDER BY sum(output_tokens) DESC",
         [session],
     )
+    return dict(rows)

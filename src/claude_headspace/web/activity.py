@@ -18,7 +18,7 @@ from claude_headspace.web.charts import WIDTH, bars_of, ticks_of
 from claude_headspace.web.frame import as_of, frame, page
 from claude_headspace.web.links import address, chips_of, with_query
 from claude_headspace.web.shared_answers import shared
-from claude_headspace.web.words import local, minute
+from claude_headspace.web.words import minute
 
 view = Blueprint("activity", __name__)
 Range = Literal["hour", "day", "month", "year"]
@@ -62,7 +62,7 @@ def show() -> str:
     with frame().pool.reading() as reader:
         moment = as_of(reader)
         at = asked.at or reader.value("SELECT max(timestamp) FROM events") or now
-        start, end = _bounds(asked.range, local(at))
+        start, end = _bounds(asked.range, at.astimezone())
         if asked.range == "day":
             start, end = _busy_hours(reader, start, end)
         buckets = cut(start, end, MOST_BARS[asked.range])
@@ -115,7 +115,7 @@ def _busy_hours(reader: Reader, start: datetime, end: datetime) -> tuple[datetim
     )
     if row is None or row[0] is None:
         return start, end
-    until = local(row[1]).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    until = row[1].astimezone().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     for hours in SHORT_DAYS:
         since = max(start, until - timedelta(hours=hours))
         if since <= row[0]:

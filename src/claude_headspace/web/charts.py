@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from claude_headspace.read.buckets import DAY, Buckets
-from claude_headspace.web.words import clock, day, local, minute
+from claude_headspace.web.words import clock, day, minute
 
 WIDTH = 1000.0
 
@@ -97,5 +97,5 @@ def ticks_of(buckets: Buckets, parts: int) -> list[str]:
     """The labels of a time axis with so many equal parts, one more than parts."""
     whole = buckets.end - buckets.start
     days = whole > timedelta(days=2)
-    moments = [local(buckets.start + whole * n / parts) for n in range(parts + 1)]
+    moments = [(buckets.start + whole * n / parts).astimezone() for n in range(parts + 1)]
     return [f"{at.day} {at:%b}" if days else f"{at:%H:%M}" for at in moments]

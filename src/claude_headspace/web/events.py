@@ -27,13 +27,7 @@ from claude_headspace.read.sessions import find_sessions
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import bars_of
 from claude_headspace.web.frame import as_of, frame, page
-from claude_headspace.web.links import (
-    address,
-    chips_of,
-    facet_of,
-    period_chips,
-    with_query,
-)
+from claude_headspace.web.links import address, chips_of, facets_of, with_period
 from claude_headspace.web.shared_answers import shared
 
 view = Blueprint("events", __name__)
@@ -81,7 +75,7 @@ def show() -> str:
     chart = counts and bars_of(
         buckets,
         counts.counts,
-        lambda since, until: with_query(since=since.isoformat(), until=until.isoformat()),
+        with_period,
         failed=counts.failed,
         chosen=(asked.since, asked.until),
     )
@@ -90,14 +84,8 @@ def show() -> str:
         "events.html", "events", as_of=moment, asked=asked, found=found, rows=rows,
         chart=chart, counts=counts,
         buckets=buckets,
-        facets=[
-            facet_of(name, title, known.get(name, {}), getattr(asked, name))
-            for name, title in TITLES.items()
-        ],
-        chips=[
-            *period_chips(asked.since, asked.until),
-            *chips_of(asked, {**TITLES, "session": "Session"}),
-        ],
+        facets=facets_of(asked, TITLES, known),
+        chips=chips_of(asked, {**TITLES, "session": "Session"}),
     )  # fmt: skip
 
 

@@ -46,6 +46,11 @@ def with_query(endpoint: str = "", /, **changes: Any) -> str:
     return address(endpoint or request.endpoint or "now.show", **{**given, **kept})
 
 
+def with_period(since: datetime, until: datetime) -> str:
+    """This view of a stretch of time."""
+    return with_query(since=since.isoformat(), until=until.isoformat())
+
+
 @cache
 def asset(name: str) -> str:
     """The address of a static file, which changes with its contents."""
@@ -90,7 +95,7 @@ class Facet:
 
     name: str
     title: str
-    choices: tuple[Choice, ...]
+    choices: list[Choice]
 
 
 _LABELS: Mapping[str, Callable[[str], str]] = {"project": place}
@@ -114,31 +119,27 @@ def facet_of(
     """The field's values with their counts; with `one`, a choice replaces the previous one."""
     wanted = [value for value in chosen if not value.startswith("-")]
     values = {**dict.fromkeys(wanted, 0), **counts}
-    return Facet(
-        name,
-        title,
-        tuple(
-            Choice(
-                value,
-                label_of(name, value),
-                count,
-                with_query(**{name: _toggled(chosen, value, one=one)}),
-                value in chosen,
-            )
-            for value, count in values.items()
-        ),
-    )
+    choices = []
+    for value, count in values.items():
+        rest = [] if one else [each for each in chosen if each != value]
+        href = with_query(**{name: rest if value in chosen else [*rest, value]})
+        choices.append(Choice(value, label_of(name, value), count, href, value in chosen))
+    return Facet(name, title, choices)
 
 
-def _toggled(chosen: Sequence[str], value: str, *, one: bool) -> list[str]:
-    if value in chosen:
-        return [each for each in chosen if each != value]
-    return [value] if one else [*chosen, value]
+def facets_of(
+    asked: Any, titles: Mapping[str, str], counts: Mapping[str, Mapping[str, int | None]]
+) -> list[Facet]:
+    """A facet for each of these fields of a query; titles by name."""
+    return [
+        facet_of(name, title, counts.get(name, {}), getattr(asked, name))
+        for name, title in titles.items()
+    ]
 
 
 def chips_of(asked: Any, names: Mapping[str, str]) -> list[Chip]:
-    """A chip for each value of these fields of a query; titles by name."""
-    chips = []
+    """A chip for the time, and for each value of these fields of a query; titles by name."""
+    chips = _period(getattr(asked, "since", None), getattr(asked, "until", None))
     for name, title in names.items():
         given = getattr(asked, name)
         values = given if isinstance(given, tuple) else (given,) if given else ()
@@ -148,8 +149,7 @@ def chips_of(asked: Any, names: Mapping[str, str]) -> list[Chip]:
     return chips
 
 
-def period_chips(since: datetime | None, until: datetime | None) -> list[Chip]:
-    """The stretch of time, as one chip."""
+def _period(since: datetime | None, until: datetime | None) -> list[Chip]:
     if since and until:
         told = ("Time", f"{moment(since)} to {moment(until)}")
     elif since:
@@ -163,11 +163,8 @@ def period_chips(since: datetime | None, until: datetime | None) -> list[Chip]:
 
 def choose(name: str, title: str, labels: Mapping[str, str], chosen: str) -> Facet:
     """A choice of one among several, without counts."""
-    return Facet(
-        name,
-        title,
-        tuple(
-            Choice(value, label, None, with_query(**{name: value}), value == chosen)
-            for value, label in labels.items()
-        ),
-    )
+    choices = [
+        Choice(value, label, None, with_query(**{name: value}), value == chosen)
+        for value, label in labels.items()
+    ]
+    return Facet(name, title, choices)

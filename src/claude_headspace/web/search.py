@@ -19,15 +19,7 @@ from claude_headspace.read.sessions import Session, find_sessions
 from claude_headspace.read.stretches import LOOK_SECONDS
 from claude_headspace.web.api import read_question
 from claude_headspace.web.frame import frame, page
-from claude_headspace.web.links import (
-    Facet,
-    address,
-    chips_of,
-    choose,
-    facet_of,
-    period_chips,
-    with_query,
-)
+from claude_headspace.web.links import Facet, address, chips_of, choose, facet_of, with_query
 from claude_headspace.web.words import counted
 
 view = Blueprint("search", __name__)
@@ -79,15 +71,12 @@ def show() -> str:
             list({hit.agent_id for hit in hits.rows if hit.agent_id is not None}),
             datetime.now(UTC),
         )
-    chips = [
-        *period_chips(asked.since, asked.until),
-        *chips_of(asked, {"project": "Project", "host": "Host", "session": "Session"}),
-    ]
     return page(
         "search.html", "search", asked=asked, groups=_by_session(hits.rows, sessions, asked),
         hits=hits, count=_count(asked, hits), took=took,
         behind=behind if behind > BEHIND_SECONDS else 0,
-        chips=chips, facets=_facets(asked, hits.rows), open_hit=_address,
+        chips=chips_of(asked, {"project": "Project", "host": "Host", "session": "Session"}),
+        facets=_facets(asked, hits.rows), open_hit=_address,
         noun=NOUNS[asked.where], places=PLACES,
         goes_on=hits.looked is not None and hits.next and len(hits.rows) < asked.limit,
     )  # fmt: skip

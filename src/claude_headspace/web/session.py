@@ -28,7 +28,7 @@ from claude_headspace.read.outline import Outline, Prompt, read_outline
 from claude_headspace.read.selection import find_session
 from claude_headspace.read.session_files import files_of
 from claude_headspace.read.sessions import Session, one_session
-from claude_headspace.read.tools import Call, models_of, one_call
+from claude_headspace.read.tools import Call, cache_reads, one_call
 from claude_headspace.web.export import as_markdown
 from claude_headspace.web.frame import as_of, frame, icon, page
 from claude_headspace.web.shared_answers import shared
@@ -61,7 +61,7 @@ def show(uuid: str) -> str:
         files = Transcripts(reader)
         found = read_page(reader, session.id, outline, number, files if shows == "all" else None)
         failures = _failures(files, found)
-        models = models_of(reader, session.uuid)
+        models = cache_reads(reader, session.uuid)
         kept = files_of(reader, session.uuid)
         originals = {uuid: one_session(reader, UUID(uuid), now) for uuid, _ in outline.copies}
     shows = shows if shows in SHOWS else "all"

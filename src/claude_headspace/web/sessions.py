@@ -16,9 +16,8 @@ from claude_headspace.read.sessions import Session, SessionQuestion, list_sessio
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import Bars, bars_of
 from claude_headspace.web.frame import as_of, frame, page
-from claude_headspace.web.links import chips_of, facet_of, period_chips, with_query
+from claude_headspace.web.links import chips_of, facets_of, with_period
 from claude_headspace.web.shared_answers import shared
-from claude_headspace.web.words import local
 
 view = Blueprint("sessions", __name__)
 CHART_DAYS = 41
@@ -45,11 +44,7 @@ def show() -> str:
         "sessions.html", "sessions", as_of=moment, asked=asked, found=found,
         count=counts.fitting, every=every, branches=branches,
         days=_by_day(found.rows, asked.sort), chart=chart, nearest=nearest,
-        facets=[
-            facet_of(name, title, counts.facets[name], getattr(asked, name))
-            for name, title in TITLES.items()
-        ],
-        chips=[*period_chips(asked.since, asked.until), *chips_of(asked, TITLES)],
+        facets=facets_of(asked, TITLES, counts.facets), chips=chips_of(asked, TITLES),
     )  # fmt: skip
 
 
@@ -59,7 +54,7 @@ def _by_day(rows: Sequence[Session], sort: str) -> list[tuple[datetime | None, l
     def day_of(row: Session) -> datetime | None:
         if row.last_line_at is None or sort != "last":
             return None
-        return local(row.last_line_at).replace(hour=0, minute=0, second=0, microsecond=0)
+        return row.last_line_at.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
 
     return [(day, list(group)) for day, group in groupby(rows, day_of)]
 
@@ -74,6 +69,6 @@ def _chart(reader: Reader, asked: SessionQuestion, now: datetime) -> Bars:
     return bars_of(
         buckets,
         turns_in(reader, buckets),
-        lambda since, until: with_query(since=since.isoformat(), until=until.isoformat()),
+        with_period,
         chosen=(asked.since, asked.until),
     )
