@@ -70,12 +70,9 @@ def session_id(config: Config, name: str) -> UUID:
 
 def known_session(reader: Reader, name: str) -> Session:
     """The session of this name, with all that is known of it."""
-    from datetime import UTC, datetime
-    from uuid import UUID
-
     from claude_headspace.read.sessions import one_session
 
-    found = one_session(reader, UUID(find_session(reader, name).uuid), datetime.now(UTC))
+    found = one_session(reader, find_session(reader, name).uuid)
     if found is None:
         raise SelectionError(f"the log has no session {name}: see `claude-headspace sessions`")
     return found
@@ -125,13 +122,12 @@ def _completing(names: Callable[[Reader, str], Iterator[tuple[str, str]]]) -> Co
 
 
 def _session_names(reader: Reader, begun: str) -> Iterator[tuple[str, str]]:
-    from datetime import UTC, datetime
 
     from claude_headspace.read.sessions import find_sessions
 
     begun = begun.lower()
     ids = [row[0] for row in reader.rows(_BEGUN, [f"{begun}%", LOOKED_AT])]
-    found = find_sessions(reader, ids, datetime.now(UTC))
+    found = find_sessions(reader, ids)
     for each in (found[agent] for agent in ids):
         yield each.uuid[: max(SHORT_ID, len(begun))], printable(each.title)
 

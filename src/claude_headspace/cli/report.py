@@ -126,8 +126,7 @@ def _asked(reader: Reader, since: datetime) -> tuple[list[DailyWork], Mapping[in
     from claude_headspace.read.usage import work_between
 
     worked = work_between(reader, since, datetime.now(UTC))
-    ids = list({each.agent_id for each in worked})
-    known = find_sessions(reader, ids, datetime.now(UTC))
+    known = find_sessions(reader, (each.agent_id for each in worked))
     return [each for each in worked if each.agent_id in known], known
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
-from uuid import UUID
 
 from msgspec.structs import astuple
 
@@ -51,11 +50,9 @@ def list_sessions(reader: Reader, asked: sessions.SessionQuestion) -> Page[Liste
     return Page(tuple(map(listed, page.rows)), page.next)
 
 
-def one_listed_session(reader: Reader, name: str) -> ListedSession | None:
+def one_listed_session(reader: Reader, name: str) -> ListedSession:
     """The session of this name."""
-    uuid = UUID(find_session(reader, name).uuid)
-    found = sessions.one_session(reader, uuid, datetime.now(UTC))
-    return listed(found) if found else None
+    return listed(sessions.session_named(reader, name))
 
 
 def listed(each: sessions.Session) -> ListedSession:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from claude_headspace.errors import SelectionError
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import Page, Timed, page_of, read_cursor
+from claude_headspace.read.selection import find_session
 from claude_headspace.read.session_facts import (
     CountedSession,
     SessionTotals,
@@ -99,39 +100,47 @@ def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[Session]:
 
 def list_uncounted(reader: Reader, asked: SessionQuestion) -> Page[Session]:
     """The same without what was done in each session."""
-    now, by_time = datetime.now(UTC), asked.sort == "last"
-    values = values_of(reader, asked, now)
+    by_time = asked.sort == "last"
+    values = values_of(reader, asked)
     values |= {"projects": list(asked.project), "hosts": list(asked.host)}
     kind = datetime if by_time else float
     at, last = read_cursor(asked.cursor, kind, int) if asked.cursor else (None, None)
     values |= {"first": not asked.cursor, "at": at, "id": last, "rows": asked.limit + 1}
     column = _SORTS[asked.sort]
-    rows = _found(reader, _LISTED.replace("{column}", column), values, now)
+    rows = _found(reader, _LISTED.replace("{column}", column), values)
     return page_of(
         rows, asked.limit, lambda row: (row.last_line_at if by_time else row.seconds, row.id)
     )
 
 
-def find_sessions(reader: Reader, ids: Sequence[int], now: datetime) -> dict[int, Session]:
+def find_sessions(reader: Reader, ids: Iterable[int | None]) -> dict[int, Session]:
     """Sessions by the ids of their rows."""
-    found = _found(reader, "a.id = ANY (%(ids)s)", {"ids": list(ids)}, now)
-    return {row.id: row for row in found}
+    asked = {"ids": list({each for each in ids if each is not None})}
+    return {row.id: row for row in _found(reader, "a.id = ANY (%(ids)s)", asked)}
 
 
-def one_session(reader: Reader, uuid: UUID, now: datetime) -> Session | None:
+def one_session(reader: Reader, uuid: str) -> Session | None:
     """The session of this uuid, with its state and counts."""
-    found = _found(reader, "a.session_uuid = %(uuid)s", {"uuid": str(uuid)}, now)
+    found = _found(reader, "a.session_uuid = %(uuid)s", {"uuid": uuid})
     return with_done(reader, found)[0] if found else None
 
 
-def alive_sessions(reader: Reader, now: datetime) -> list[Session]:
+def session_named(reader: Reader, name: str) -> Session:
+    """The same of the session of this uuid, or the one whose uuid starts with this text."""
+    found = one_session(reader, find_session(reader, name).uuid)
+    if found is None:
+        raise SelectionError(f"the log has no session {name}")
+    return found
+
+
+def alive_sessions(reader: Reader) -> list[Session]:
     """Every session that has not ended, with its state."""
-    return _found(reader, "a.ended_at IS NULL ORDER BY a.last_seen_at DESC", {}, now)
+    return _found(reader, "a.ended_at IS NULL ORDER BY a.last_seen_at DESC", {})
 
 
-def _found(reader: Reader, which: str, values: Mapping[str, Any], now: datetime) -> list[Session]:
+def _found(reader: Reader, which: str, values: Mapping[str, Any]) -> list[Session]:
     """These sessions, each with its state, and its first words if no title was given."""
-    rows = reader.fetch(Session, _SELECT + which, values)
+    now, rows = datetime.now(UTC), reader.fetch(Session, _SELECT + which, values)
     alive = facts_of(reader, [row.id for row in rows if row.ended_at is None])
     titles = {row.id: title_of(row.title) for row in rows}
     untitled = {row.id: row.last_line_at for row in rows if not titles[row.id]}
@@ -152,18 +161,18 @@ def with_done(reader: Reader, rows: Sequence[Session]) -> list[Session]:
     return [replace(row, done=done[key]) for row, key in zip(rows, keys, strict=True)]
 
 
-def values_of(reader: Reader, asked: SessionQuestion, now: datetime) -> dict[str, Any]:
+def values_of(reader: Reader, asked: SessionQuestion) -> dict[str, Any]:
     """The values of CONDITIONS."""
     words = asked.q.split()
     return {
         "any_title": not words, "titled": sessions_having(reader, words) if words else [],
         "any_state": not asked.state, "ended": "ended" in asked.state,
-        "alive": in_states(reader, asked.state, now) if asked.state else [],
+        "alive": in_states(reader, asked.state) if asked.state else [],
         "since": asked.since, "until": asked.until,
     }  # fmt: skip
 
 
-def in_states(reader: Reader, states: Sequence[Kind], now: datetime) -> list[int]:
+def in_states(reader: Reader, states: Sequence[Kind]) -> list[int]:
     """The sessions that have not ended and are in one of these states."""
-    known = facts_of_alive(reader).items()
+    known, now = facts_of_alive(reader).items(), datetime.now(UTC)
     return [agent for agent, facts in known if derive_state(facts, now).kind in states]

@@ -69,7 +69,7 @@ def show() -> str:
         step = (end - start) / FINE
         fine = Buckets(tuple(start + step * number for number in range(FINE + 1)))
         done = activity_in(reader, buckets, fine if asked.range != "year" else None, asked.project)
-        sessions = find_sessions(reader, [lane.agent_id for lane in done.lanes], now)
+        sessions = find_sessions(reader, (lane.agent_id for lane in done.lanes))
     charts = {
         name: bars_of(
             buckets, [getattr(part, name) for part in done.parts], lambda a, b: _zoom(asked, a, b),

@@ -101,10 +101,7 @@ def _stretch(asked: HappeningQuestion, rows: Sequence[Happening]) -> Buckets:
 
 
 def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
-    sessions = find_sessions(
-        reader, list({row.agent_id for row in found if row.agent_id is not None}),
-        datetime.now(UTC),
-    )  # fmt: skip
+    sessions = find_sessions(reader, (row.agent_id for row in found))
     rows = []
     for what in found:
         session = sessions.get(what.agent_id or 0)

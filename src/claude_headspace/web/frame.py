@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +88,7 @@ def page(template: str, view: str, **values: Any) -> str:
     """A view in its frame."""
     if "needing" not in values:
         with frame().pool.reading() as reader:
-            values["needing"] = len(in_states(reader, ["needs"], datetime.now(UTC)))
+            values["needing"] = len(in_states(reader, ["needs"]))
     return render_template(template, view=view, views=VIEWS, **{**_around(), **values})
 
 

@@ -50,7 +50,7 @@ def show() -> str:
     now = datetime.now(UTC)
     with frame().pool.reading() as reader:
         moment = as_of(reader)
-        alive = alive_sessions(reader, now)
+        alive = alive_sessions(reader)
         groups = {
             kind: _cards(reader, alive, kind, now) for kind in ("needs", "stalled", "turn", "work")
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from flask import Blueprint, render_template, request
 from msgspec.structs import replace
@@ -66,11 +66,7 @@ def show() -> str:
         hits = _search(reader, asked, LOOK_SECONDS if asked.cursor else FIRST_SECONDS)
         took = time.monotonic() - began
         behind = seconds_behind(reader)
-        sessions = find_sessions(
-            reader,
-            list({hit.agent_id for hit in hits.rows if hit.agent_id is not None}),
-            datetime.now(UTC),
-        )
+        sessions = find_sessions(reader, (hit.agent_id for hit in hits.rows))
     return page(
         "search.html", "search", asked=asked, groups=_by_session(hits.rows, sessions, asked),
         hits=hits, count=_count(asked, hits), took=took,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from functools import partial
 from html import escape
 from itertools import groupby
 from typing import Any
-from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
 from markupsafe import Markup
@@ -20,14 +18,12 @@ from markupsafe import Markup
 from claude_headspace.errors import SelectionError
 from claude_headspace.events.redaction import make_redactor
 from claude_headspace.read.call_line import call_line, diff, line_of
-from claude_headspace.read.connection import Reader
 from claude_headspace.read.conversation import read_page
 from claude_headspace.read.exchange import Exchange, Step
 from claude_headspace.read.lines import Transcripts, failure_words
 from claude_headspace.read.outline import Outline, Prompt, read_outline
-from claude_headspace.read.selection import find_session
 from claude_headspace.read.session_files import files_of
-from claude_headspace.read.sessions import Session, one_session
+from claude_headspace.read.sessions import Session, one_session, session_named
 from claude_headspace.read.tools import Call, cache_reads, one_call
 from claude_headspace.web.export import as_markdown
 from claude_headspace.web.frame import as_of, frame, icon, page
@@ -35,7 +31,6 @@ from claude_headspace.web.shared_answers import shared
 from claude_headspace.web.words import length, waited
 
 view = Blueprint("session", __name__)
-_WHOLE = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SHOWN_CALLS = 6
 FOLDED_RUN = 8
 SHOWN_OUTPUT = 200_000
@@ -52,7 +47,7 @@ def show(uuid: str) -> str:
     shows = request.args.get("show", "all")
     with frame().pool.reading() as reader:
         moment = as_of(reader)
-        session = _find(reader, uuid, now)
+        session = session_named(reader, uuid)
         outline = read_outline(reader, session.id)
         pages = outline.pages
         asked = request.args.get("call")
@@ -63,7 +58,7 @@ def show(uuid: str) -> str:
         failures = _failures(files, found)
         models = cache_reads(reader, session.uuid)
         kept = files_of(reader, session.uuid)
-        originals = {uuid: one_session(reader, UUID(uuid), now) for uuid, _ in outline.copies}
+        originals = {uuid: one_session(reader, uuid) for uuid, _ in outline.copies}
     shows = shows if shows in SHOWS else "all"
     return page(
         "session.html", "sessions", as_of=moment, session=session, outline=outline,
@@ -104,7 +99,7 @@ def _entry(prompt: Prompt, more: str, failed: str) -> str:
 def export(uuid: str) -> Response:
     """The whole session as Markdown."""
     with frame().pool.reading() as reader:
-        session = _find(reader, uuid, datetime.now(UTC))
+        session = session_named(reader, uuid)
         outline = read_outline(reader, session.id)
         pages = range(max(1, len(outline.pages)))
         found = [each for n in pages for each in read_page(reader, session.id, outline, n)]
@@ -113,14 +108,6 @@ def export(uuid: str) -> Response:
     response.content_type = "text/markdown; charset=utf-8"
     response.headers["Content-Disposition"] = f'attachment; filename="{session.uuid}.md"'
     return response
-
-
-def _find(reader: Reader, name: str, now: datetime) -> Session:
-    uuid = name if _WHOLE.fullmatch(name) else find_session(reader, name).uuid
-    found = one_session(reader, UUID(uuid), now)
-    if found is None:
-        raise SelectionError(f"the log has no session {name}")
-    return found
 
 
 def _page_number(outline: Outline, session: Session, call: Call | None) -> int:
@@ -196,7 +183,7 @@ def outcome_of(
 def show_call(uuid: str, call_id: str) -> str:
     """The whole input and output of a call; for the script, only the body of its fold."""
     with frame().pool.reading() as reader:
-        session = _find(reader, uuid, datetime.now(UTC))
+        session = session_named(reader, uuid)
         call = one_call(reader, session.uuid, call_id)
         if call is None:
             raise SelectionError(f"session {uuid} has no call {call_id}")

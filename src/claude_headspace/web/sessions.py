@@ -33,7 +33,7 @@ def show() -> str:
     with frame().pool.reading() as reader:
         moment = as_of(reader)
         found = list_sessions(reader, asked)
-        counts = count_sessions(reader, asked, now)
+        counts = count_sessions(reader, asked)
         every = counts.of
         if asked.q or asked.since or asked.until:
             every = reader.value("SELECT count(*) FROM agents")

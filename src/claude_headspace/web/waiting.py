@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from claude_headspace.errors import HeadspaceError
@@ -86,8 +85,7 @@ def watch_waits(pool: ReadPool, alerts: Alerts, state_directory: Path) -> None:
         while True:
             try:
                 with pool.reading() as reader:
-                    now = datetime.now(UTC)
-                    found = find_sessions(reader, in_states(reader, ["needs"], now), now)
+                    found = find_sessions(reader, in_states(reader, ["needs"]))
             except HeadspaceError:
                 log.debug("it is unknown which sessions wait", exc_info=True)
             else:
