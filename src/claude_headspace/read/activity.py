@@ -80,12 +80,12 @@ def activity_in(
     turns: dict[int, int] = defaultdict(int)
     counted, back_to = parts_in(reader, buckets, seconds)
     for number, part in enumerate(counted):
-        for project, model, sums, replies in part.rows:
+        for project, model, sums in part.rows:
             if not projects or project in projects:
                 parts[number].append(sums)
                 by_project[project].append(sums)
                 if model is not None:
-                    by_model[model].append(sums._replace(turns=replies))
+                    by_model[model].append(sums._replace(turns=sums.replies))
         for agent, count, project in part.turns if fine else ():
             if not projects or project in projects:
                 turns[agent] += count

@@ -55,7 +55,7 @@ _NEWS = "SELECT max(id), array_agg(DISTINCT date_trunc('day', timestamp)) FROM e
 
 
 class Sums(NamedTuple):
-    """Counts of turns, calls and tokens."""
+    """Counts of turns, calls and tokens; `replies` are a model's."""
 
     turns: int = 0
     prompts: int = 0
@@ -63,21 +63,15 @@ class Sums(NamedTuple):
     failed: int = 0
     tokens_out: int = 0
     cache_read: int = 0
-
-
-class CountedPart(NamedTuple):
-    """Sums of one project, and model, in one part of the time; `replies` are the model's."""
-
-    project: str
-    model: str | None
-    sums: Sums
-    replies: int
+    replies: int = 0
 
 
 class Part(NamedTuple):
-    """Counts of one part of the time; `turns`: (session, number of turns, project)."""
+    """Counts of one part of the time: `rows` are (project, model, sums), and `turns` are (session,
+    number of turns, project).
+    """
 
-    rows: list[CountedPart]
+    rows: list[tuple[str, str | None, Sums]]
     turns: list[tuple[int, int, str]]
 
 
@@ -156,18 +150,10 @@ def _together(days: Sequence[Part]) -> Part:
     """The sums of several days; only single days have sessions."""
     if len(days) == 1:
         return days[0]
-    rows = defaultdict[tuple[str, str | None], list[CountedPart]](list)
-    for row in (row for day in days for row in day.rows):
-        rows[row.project, row.model].append(row)
-    return Part(
-        [
-            CountedPart(
-                *about, sum_of([row.sums for row in same]), sum(row.replies for row in same)
-            )
-            for about, same in rows.items()
-        ],
-        [],
-    )
+    rows = defaultdict[tuple[str, str | None], list[Sums]](list)
+    for project, model, sums in (row for day in days for row in day.rows):
+        rows[project, model].append(sums)
+    return Part([(*about, sum_of(same)) for about, same in rows.items()], [])
 
 
 def _runs(days: Iterable[Span]) -> Iterator[list[Span]]:
@@ -186,9 +172,9 @@ def _read(reader: Reader, edges: Sequence[datetime]) -> list[Part]:
     """The counts of the parts between these edges."""
     parts = [Part([], []) for _ in edges[1:]]
     asked = {"edges": list(edges), "start": edges[0], "end": edges[-1]}
-    for number, agents, turns, path, model, *sums, replies in reader.rows(_COUNTED, asked):
+    for number, agents, turns, path, model, *sums in reader.rows(_COUNTED, asked):
         part, project = parts[number - 1], path or ""
-        part.rows.append(CountedPart(project, model, Sums(*map(int, sums)), replies))
+        part.rows.append((project, model, Sums(*map(int, sums))))
         part.turns.extend((*each, project) for each in zip(agents or (), turns or (), strict=True))
     return parts
 

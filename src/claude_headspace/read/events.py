@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from claude_headspace.errors import SelectionError
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import Name, Page, Placed, page_of, read_cursor
 from claude_headspace.read.selection import filters_of, filters_on
 
+_ID_DIGITS = 20
 _COLUMNS = (
     "e.id, e.event_type, e.timestamp, e.recorded_at, e.session_uuid::text, e.event_key::text,"
     " p.path, p.host, e.payload, e.annotations, e.agent_id, e.command_id, e.turn_id, e.source_id,"
@@ -91,10 +93,13 @@ def list_events(reader: Reader, asked: EventQuestion) -> Page[ListedEvent]:
     return page_of(rows, asked.limit, lambda row: (row.id,) if by_id else (row.timestamp, row.id))
 
 
-def find_event(reader: Reader, event_id: int) -> ListedEvent | None:
+def find_event(reader: Reader, name: str) -> ListedEvent:
     """The event of this id, retracted or not."""
-    found = reader.fetch(ListedEvent, f"{_EVENTS}e.id = %s", (event_id,))
-    return found[0] if found else None
+    known = name.isdecimal() and len(name) < _ID_DIGITS
+    found = reader.fetch(ListedEvent, f"{_EVENTS}e.id = %s", [int(name)]) if known else []
+    if not found:
+        raise SelectionError(f"the log has no event {name}")
+    return found[0]
 
 
 def events_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[ListedEvent]:

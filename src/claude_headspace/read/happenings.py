@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from claude_headspace.errors import QuestionTooLong
@@ -229,16 +229,13 @@ def _sorted(name: str, counts: dict[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: -item[1])[:12])
 
 
-_KINDS = {
-    "hook_received": "hook", "session_registered": "session started",
-    "session_ended": "session ended",
-}  # fmt: skip
-
-
-def kind_and_actor(event: ListedEvent) -> tuple[str, str]:
+def kind_and_actor(reader: Reader, event: ListedEvent) -> tuple[str, str]:
     """The kind of an event here, and its actor."""
-    if event.type != "turn_detected":
-        return _KINDS.get(event.type, "other"), "system"
-    if event.payload.get("actor") == "user":
-        return "prompt", "you"
-    return "answer", "subagent" if event.payload.get("subagent_id") else "Claude"
+    row = reader.first(
+        f"SELECT kind, actor FROM ({_EVENTS}) h WHERE event_id = %(id)s",
+        {
+            "id": event.id, "lo": event.timestamp, "hi": event.timestamp + timedelta.resolution,
+            "projects": None, "session": None, "agent": None,
+        },
+    )  # fmt: skip
+    return row[:2] if row else ("other", "system")

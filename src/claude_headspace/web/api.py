@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 import msgspec
 from flask import Blueprint, Response, request
 
-from claude_headspace.errors import BadQuestion, SelectionError
+from claude_headspace.errors import BadQuestion
 from claude_headspace.read.connection import Reader, ReadPool
 from claude_headspace.read.events import EventQuestion, ListedEvent, find_event, list_events
 from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from claude_headspace.health.verdict import Verdict
 
 
-_ID_DIGITS = 20
 # Plain numbers would be read as seconds since 1970.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
@@ -67,18 +66,12 @@ class ApiList:
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """A single object of the API, by its name."""
+    """A single object of the API, by the name in its path."""
 
     path: str
-    parameter: str
     summary: str
     row: type
     find: Callable[[Reader, str], Any]
-
-
-def _event(reader: Reader, name: str) -> ListedEvent | None:
-    known = name.isdecimal() and len(name) < _ID_DIGITS
-    return find_event(reader, int(name)) if known else None
 
 
 LISTINGS: tuple[ApiList, ...] = (
@@ -101,8 +94,8 @@ LISTINGS: tuple[ApiList, ...] = (
     ApiList("/api/search", "Search results, newest first", SearchQuestion, Hit, search),
 )  # fmt: skip
 SINGLES: tuple[Single, ...] = (
-    Single("/api/sessions/<session>", "session", "One session", ListedSession, one_listed_session),
-    Single("/api/events/<event>", "event", "One event, retracted or not", ListedEvent, _event),
+    Single("/api/sessions/<session>", "One session", ListedSession, one_listed_session),
+    Single("/api/events/<event>", "One event, retracted or not", ListedEvent, find_event),
 )
 
 
@@ -143,14 +136,10 @@ def _add_listing(routes: Blueprint, pool: ReadPool, listing: ApiList, ending: st
 def _add_single(routes: Blueprint, pool: ReadPool, single: Single) -> None:
     def answer(**names: str) -> Response:
         read_question(_Nothing, {})
-        name = names[single.parameter]
         with pool.reading() as reader:
-            found = single.find(reader, name)
-        if found is None:
-            raise SelectionError(f"the log has no {single.parameter} {name}")
-        return json_answer(found)
+            return json_answer(single.find(reader, *names.values()))
 
-    routes.add_url_rule(single.path, f"one_{single.parameter}", answer)
+    routes.add_url_rule(single.path, single.path, answer)
 
 
 @dataclass(frozen=True, slots=True)

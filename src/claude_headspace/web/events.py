@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, render_template, request
 
-from claude_headspace.errors import SelectionError
 from claude_headspace.read.buckets import FIRST, Buckets, cut
 from claude_headspace.read.call_line import line_of
 from claude_headspace.read.connection import Reader
@@ -118,10 +117,8 @@ def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
 def show_one(event_id: int) -> str:
     """One event in full; for the script, only the body of its row."""
     with frame().pool.reading() as reader:
-        event = find_event(reader, event_id)
-    if event is None:
-        raise SelectionError(f"the log has no event {event_id}")
-    kind, actor = kind_and_actor(event)
+        event = find_event(reader, str(event_id))
+        kind, actor = kind_and_actor(reader, event)
     values = {
         "event": event,
         "filters": {"type": kind, "actor": actor, "project": event.project, "host": event.host},

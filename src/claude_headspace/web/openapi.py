@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,8 @@ def document(listings: Sequence[ApiList], singles: Sequence[Single]) -> Document
         schemas.pop(question.__name__, None)
     paths = {path: item for each in listings for path, item in _listing(each, asked[each.name])}
     for single in singles:
-        path = single.path.replace("<", "{").replace(">", "}")
-        paths[path] = _get(single.summary, [_in_path(single.parameter)], _json(_of(single.row)))
+        path, in_path = _path(single.path)
+        paths[path] = _get(single.summary, list(map(_in_path, in_path)), _json(_of(single.row)))
     paths["/api/health"] = _get("The health that `claude-headspace status` shows", [], _json({}))
     paths["/api/events/stream"] = _stream()
     return {
@@ -61,8 +62,7 @@ def document(listings: Sequence[ApiList], singles: Sequence[Single]) -> Document
 
 
 def _listing(each: ApiList, question: Document) -> Iterable[tuple[str, Document]]:
-    path = each.path.replace("<", "{").replace(">", "}")
-    in_path = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    path, in_path = _path(each.path)
     parameters = [_in_path(name) for name in in_path]
     parameters += [
         {
@@ -88,6 +88,11 @@ def _listing(each: ApiList, question: Document) -> Iterable[tuple[str, Document]
     for ending, kind in ((".csv", "text/csv"), (".jsonl", "application/jsonl")):
         text = {"content": {kind: {"schema": _TEXT}}}
         yield path + ending, _get(f"{each.summary}, as {ending[1:]}", parameters, text)
+
+
+def _path(route: str) -> tuple[str, list[str]]:
+    """The path of a route, and its parameters."""
+    return route.replace("<", "{").replace(">", "}"), re.findall("<(.*?)>", route)
 
 
 def _stream() -> Document:
