@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import datetime
+from types import GenericAlias
 from typing import Annotated, Any, Generic, TypeVar
 
+import msgspec
 from msgspec import Meta, Struct
 
 from claude_headspace.errors import BadQuestion
@@ -73,30 +74,17 @@ def page_of(found: Sequence[Item], limit: int, key: Callable[[Item], Key]) -> Pa
 
 def write_cursor(key: Key) -> str:
     """The key of a row as text for a URL."""
-    values = [item.isoformat() if isinstance(item, date) else item for item in key]
-    text = json.dumps(values, separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
-def read_cursor(text: str, *kinds: type) -> Key:
+def read_cursor(text: str, *kinds: Any) -> Key:
     """The key of a cursor, if its values have these types; else BadQuestion."""
+    aware = tuple(Moment if kind is datetime else kind for kind in kinds)
     try:
-        values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        return tuple(_value(kind, item) for kind, item in zip(kinds, values, strict=True))
-    except (ValueError, TypeError) as error:
+        key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        found: Key = msgspec.json.decode(key, type=GenericAlias(tuple, aware))
+    except (ValueError, msgspec.MsgspecError) as error:
         raise BadQuestion(
             "cursor", f"{text!r} is not a cursor of this list: start without one"
         ) from error
-
-
-def _value(kind: type, item: object) -> Any:
-    if kind is date and isinstance(item, str):
-        return date.fromisoformat(item)
-    if kind is datetime and isinstance(item, str):
-        moment = datetime.fromisoformat(item)
-        if moment.tzinfo is None:
-            raise ValueError(item)
-        return moment
-    if type(item) is not kind:
-        raise TypeError(item)
-    return item
+    return found
