@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from flask import Blueprint, Response, request
 
 from claude_headspace.errors import BadQuestion
+from claude_headspace.health.verdict import Verdict
 from claude_headspace.read.connection import Reader, ReadPool
 from claude_headspace.read.events import EventQuestion, ListedEvent, find_event, list_events
 from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings
@@ -36,10 +37,6 @@ from claude_headspace.read.sessions import SessionQuestion
 from claude_headspace.read.usage import Usage, UsageQuestion, list_usage
 from claude_headspace.web.export import FORMATS, as_table
 from claude_headspace.web.openapi import document
-
-if TYPE_CHECKING:
-    from claude_headspace.health.verdict import Verdict
-
 
 # Plain numbers would be read as seconds since 1970.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")

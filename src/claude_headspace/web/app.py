@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, NotFound
 
+from claude_headspace.config import Config
 from claude_headspace.errors import HeadspaceError
+from claude_headspace.health.verdict import Verdict
+from claude_headspace.read.connection import ReadPool
 from claude_headspace.supervision.observe import check_health, database_probe
 from claude_headspace.web.api import api_routes
 from claude_headspace.web.frame import Frame, add_pages, told
 from claude_headspace.web.guard import COOKIE_SECONDS, HEADERS, LINK_PATH, Guard
 from claude_headspace.web.health import health_routes
 from claude_headspace.web.problems import Problem, problem_of
-
-if TYPE_CHECKING:
-    from claude_headspace.config import Config
-    from claude_headspace.health.verdict import Verdict
-    from claude_headspace.read.connection import ReadPool
 
 _DATA = (".json", ".jsonl", ".csv")
 # Not a redirect: after a click on another site the browser would not send the new cookie.

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, Flask, current_app, render_template, request
 from markupsafe import Markup
 
+from claude_headspace.config import Config
 from claude_headspace.health.units import format_bytes
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.read.connection import Reader, ReadPool
@@ -20,9 +21,6 @@ from claude_headspace.web import markdown, words
 from claude_headspace.web.links import address, asset, with_query
 from claude_headspace.web.problems import Problem
 from claude_headspace.web.strip import Strip, strip_of
-
-if TYPE_CHECKING:
-    from claude_headspace.config import Config
 
 EXTENSION = "claude_headspace.pages"
 _SEEN = "claude_headspace.verdict"

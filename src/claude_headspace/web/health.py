@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from claude_headspace.config import Config
 from claude_headspace.embedded.location import state_key
 from claude_headspace.errors import StateUnusable
 from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
+from claude_headspace.health.verdict import Verdict
 from claude_headspace.supervision.history import history_path, read_restarts
 from claude_headspace.web.guard import Guard
 from claude_headspace.web.metrics import registry_of
-
-if TYPE_CHECKING:
-    from claude_headspace.config import Config
-    from claude_headspace.health.verdict import Verdict
 
 # Where a reason begins to name private things: a path, a host, a message of Postgres.
 _DETAILS = (": ", "; ", " (", ", ")

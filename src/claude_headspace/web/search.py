@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from flask import Blueprint, render_template, request
 from msgspec.structs import replace
@@ -42,17 +44,12 @@ ELSEWHERE: tuple[Place, ...] = ("turns", "inputs", "outputs")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Hits of one session, the best first; `more` are not shown."""
+    """Hits of one session, the best first, and how many there are."""
 
     session: Session | None
     uuid: str
     hits: tuple[Hit, ...]
     count: int
-
-    @property
-    def more(self) -> int:
-        """How many are not shown."""
-        return self.count - len(self.hits)
 
 
 @view.get("/search")
@@ -90,11 +87,11 @@ def _search(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
 
 def _count(asked: SearchQuestion, hits: Page[Hit]) -> str:
     """The number of hits, in words; no more than a page is counted."""
+    number = counted(len(hits.rows), NOUNS[asked.where])
     if hits.next is None and asked.cursor is None:
-        return counted(len(hits.rows), NOUNS[asked.where])
-    if hits.looked and len(hits.rows) < asked.limit:
-        return f"{counted(len(hits.rows), NOUNS[asked.where])} so far"
-    return f"more than {counted(len(hits.rows), NOUNS[asked.where])}"
+        return number
+    goes_on = hits.looked and len(hits.rows) < asked.limit
+    return f"{number} so far" if goes_on else f"more than {number}"
 
 
 def _by_session(
@@ -113,13 +110,13 @@ def _by_session(
 
 
 def _address(hit: Hit) -> str:
-    """The address of a hit in its session."""
+    place: dict[str, Any] = {"event": hit.id}
+    anchor = f"e{hit.id}"
     if hit.call:
-        return address("session.show", uuid=hit.session, call=hit.call, _anchor=f"c{hit.call}")
-    if hit.source is not None:
-        at, anchor = int(hit.timestamp.timestamp()), f"t{hit.source}-{hit.id}"
-        return address("session.show", uuid=hit.session, at=at, _anchor=anchor)
-    return address("session.show", uuid=hit.session, event=hit.id, _anchor=f"e{hit.id}")
+        anchor, place = f"c{hit.call}", {"call": hit.call}
+    elif hit.source is not None:
+        anchor, place = f"t{hit.source}-{hit.id}", {"at": int(hit.timestamp.timestamp())}
+    return address("session.show", uuid=hit.session, _anchor=anchor, **place)
 
 
 @view.get("/search/elsewhere")
@@ -138,10 +135,7 @@ def show_elsewhere() -> str:
 
 
 def _facets(asked: SearchQuestion, hits: Sequence[Hit]) -> list[Facet]:
-    projects: dict[str, int | None] = {}
-    for hit in hits:
-        if hit.project:
-            projects[hit.project] = (projects.get(hit.project) or 0) + 1
+    projects = Counter(hit.project for hit in hits if hit.project)
     today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     times = {
         "Today": today, "This week": today - timedelta(days=6),

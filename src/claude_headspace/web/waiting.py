@@ -49,11 +49,8 @@ class Waiting:
         try:
             write_private(self._path, json.dumps(self._told))
         except OSError as error:
-            log.warning(
-                "%s cannot be written, so no alert is sent for waiting sessions: %s",
-                self._path,
-                error,
-            )
+            told = "%s cannot be written, so no alert is sent for waiting sessions: %s"
+            log.warning(told, self._path, error)
             return False
         return True
 
