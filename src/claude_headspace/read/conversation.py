@@ -74,9 +74,8 @@ class _Part:
 def _split(entries: Sequence[Entry], prompts: Mapping[int, Prompt]) -> list[_Part]:
     parts = [_Part(None, None, [])]
     for entry in entries:
-        prompt = prompts.get(entry.id) if isinstance(entry, TurnRow) else None
-        if prompt is not None and isinstance(entry, TurnRow):
-            parts.append(_Part(prompt, entry, []))
+        if isinstance(entry, TurnRow) and entry.id in prompts:
+            parts.append(_Part(prompts[entry.id], entry, []))
         else:
             parts[-1].entries.append(entry)
     return parts
