@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, render_template, request
+from flask import Blueprint, Flask, current_app, render_template
 from markupsafe import Markup
 
 from claude_headspace.config import Config
@@ -27,8 +27,6 @@ _SEEN = "claude_headspace.verdict"
 VERDICT_SECONDS = 1.0
 # The script of a page requests a newer strip within seconds.
 PAGE_SECONDS = 5.0
-THEMES = ("light", "dark")
-VIEWS = (("now", "Now"), ("sessions", "Sessions"), ("events", "Events"), ("activity", "Activity"))
 
 LAST_LINE = "SELECT coalesce(max(last_seen_at)::text, '') FROM agents WHERE ended_at IS NULL"
 _AS_OF = f"SELECT coalesce((SELECT max(id) FROM events), 0), ({LAST_LINE})"  # noqa: S608
@@ -87,16 +85,9 @@ def page(template: str, view: str, **values: Any) -> str:
     if "needing" not in values:
         with frame().pool.reading() as reader:
             values["needing"] = len(in_states(reader, ["needs"]))
-    return render_template(template, view=view, views=VIEWS, **{**_around(), **values})
-
-
-def _around() -> dict[str, Any]:
-    theme = request.cookies.get("theme")
-    return {
-        "strip": health_strip(PAGE_SECONDS),
-        "theme": theme if theme in THEMES else "",
-        "keys_off": request.cookies.get("keys") == "off",
-    }
+    return render_template(
+        template, **{"view": view, "strip": health_strip(PAGE_SECONDS), **values}
+    )
 
 
 def health_strip(seconds: float = VERDICT_SECONDS) -> Strip:
@@ -110,10 +101,7 @@ def health_strip(seconds: float = VERDICT_SECONDS) -> Strip:
 def told(problem: Problem) -> str:
     """The page for a problem."""
     kind, title = _TITLES.get(problem.kind, ("", problem.message))
-    return render_template(
-        "told.html", view="", views=VIEWS, needing=0, kind=kind, title=title, problem=problem,
-        **_around(),
-    )  # fmt: skip
+    return page("told.html", "", needing=0, kind=kind, title=title, problem=problem)
 
 
 _TITLES = {
