@@ -36,13 +36,6 @@ class Buckets:
         """How long the first part is."""
         return self.edges[1] - self.edges[0]
 
-    def by_day(self) -> Buckets:
-        """The same stretch cut into days."""
-        edges = [self.start]
-        while edges[-1] < self.end:
-            edges.append(min(self.end, _next(edges[-1], DAY)))
-        return Buckets(tuple(edges))
-
     def spread(self, rows: Iterable[Sequence[Any]]) -> list[int]:
         """Counts per part, from rows of (number of the part from 1, count)."""
         counts = [0] * (len(self.edges) - 1)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
-from claude_headspace.read.buckets import Buckets
+from claude_headspace.read.buckets import Buckets, days_between
 from claude_headspace.read.connection import Reader
 
 Span: TypeAlias = tuple[datetime, datetime]
@@ -98,11 +98,7 @@ class KnownDays:
         self._drop_old(reader)
         spans = list(pairwise(buckets.edges))
         parts = {span: self._parts[span] for span in spans if span in self._parts}
-        days = {
-            span: list(pairwise(Buckets(span).by_day().edges))
-            for span in spans
-            if span not in parts
-        }
+        days = {span: list(pairwise(days_between(*span))) for span in spans if span not in parts}
         counted = self._count(reader, [day for each in days.values() for day in each], seconds)
         fresh = {
             span: _together([counted[day] for day in each])
