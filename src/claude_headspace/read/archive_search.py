@@ -101,7 +101,7 @@ class _Search:
             start, skip = begin[1:] if begin and source == begin.source else (0, 0)
             for offset, line in self._lines(source, start, size):
                 place = _Place(source, offset, skip if offset == start else 0)
-                found = list(self._in_line(place, line)) if line else []
+                found = list(self._in_line(place, line))[place.skip :] if line else []
                 room = self._asked.limit - len(hits)
                 hits += found[:room]
                 if len(found) > room:
@@ -150,12 +150,8 @@ class _Search:
         outputs = self._asked.where == "outputs"
         texts = outputs_of(record) if outputs else (("", text) for text in thoughts_of(record))
         subagent = record.get("agentId") if record.get("isSidechain") else None
-        found = 0
         for call, text in texts:
-            if (passage := self._passage(text)) is None:
-                continue
-            found += 1
-            if found > place.skip:
+            if (passage := self._passage(text)) is not None:
                 yield Hit(
                     place.offset, call, at, session, None, None, None,
                     "tool" if outputs else "agent", subagent, *passage, place.source,
