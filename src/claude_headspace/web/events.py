@@ -43,21 +43,14 @@ COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the view: `lead` precedes the text, `code` marks text of a machine."""
+    """A row of the view: `lead` precedes the text, `payload` is the address of the whole."""
 
     what: Happening
     title: str
     lead: str
     text: str
-    code: bool
     colour: str
-
-    @property
-    def payload(self) -> str:
-        """The address of the whole payload."""
-        if self.what.event_id is not None:
-            return address("events.show_one", event_id=self.what.event_id)
-        return address("session.show_call", uuid=self.what.session, call_id=self.what.call_id or "")
+    payload: str
 
 
 @view.get("/events")
@@ -109,7 +102,10 @@ def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
         if what.tool is not None:
             told = line_of(what.tool, what.text, what.directory or "")
             lead, text = told.name, f"{told.text} {told.aside}".rstrip()
-        rows.append(Row(what, title, lead, text, what.tool is not None, COLOURS.get(what.kind, "")))
+        payload = address("session.show_call", uuid=what.session, call_id=what.call_id or "")
+        if what.event_id is not None:
+            payload = address("events.show_one", event_id=what.event_id)
+        rows.append(Row(what, title, lead, text, COLOURS.get(what.kind, ""), payload))
     return rows
 
 

@@ -25,7 +25,7 @@ class Strip:
     verdict: str
     detail: str
     command: str = ""
-    figures: tuple[str, ...] = ()
+    figures: str = ""
 
 
 def strip_of(verdict: Verdict, now: float) -> Strip:
@@ -78,6 +78,5 @@ def _healthy(watcher: Mapping[str, Any], now: float) -> Strip:
             f"{format_bytes(watcher.get('committed_bytes') or 0)} read",
         )
     )
-    return Strip(
-        "ok", "Everything is captured.", detail, figures=(figures,) if watcher.get("files") else ()
-    )
+    shown = figures if watcher.get("files") else ""
+    return Strip("ok", "Everything is captured.", detail, figures=shown)
