@@ -50,7 +50,6 @@ class Activity:
     `back_to`: what was before is not counted yet, but a later look continues.
     """
 
-    buckets: Buckets
     whole: Sums
     parts: tuple[Sums, ...]
     projects: dict[str, Sums]
@@ -92,7 +91,7 @@ def activity_in(
     summed = tuple(map(sum_of, parts))
     lanes = _lanes(reader, sorted(turns, key=lambda each: -turns[each])[:LANES], fine)
     groups = _most_first(by_project), _most_first(by_model)
-    return Activity(buckets, sum_of(summed), summed, *groups, lanes, back_to)
+    return Activity(sum_of(summed), summed, *groups, lanes, back_to)
 
 
 def _most_first(groups: dict[str, list[Sums]]) -> dict[str, Sums]:
