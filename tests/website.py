@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -86,6 +87,15 @@ class Stream:
             name, _, value = line.partition(":")
             fields[name] = value.strip()
         return fields
+
+    def drain(self) -> int:
+        """Throw away what has arrived; returns its bytes."""
+        arrived = 0
+        while select.select([self._connection.sock], [], [], 0)[0]:
+            size = len(self._connection.sock.recv(1 << 20))
+            assert size, "the stream has ended"
+            arrived += size
+        return arrived
 
     def close(self) -> None:
         """Hang up."""

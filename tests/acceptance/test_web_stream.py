@@ -72,6 +72,26 @@ def test_a_stream_holds_what_was_asked_for(site: Website, log: Log) -> None:
     assert texts(stream, 1) == ["said"]
 
 
+def test_a_stream_of_ids_is_told_the_newest_and_others_miss_no_data(
+    site: Website, log: Log
+) -> None:
+    session = str(uuid.uuid4())
+    ids = site.stream(f"?after=0&only=ids&session={session}")
+    write(log, "one", "two", session=session)
+    write(log, "other")
+    newest = "SELECT max(id) FROM events WHERE session_uuid = %s::uuid"
+    assert ids.next() == (log.value(newest, (session,)), {})
+    whole = site.stream("?after=0")
+    assert texts(whole, 3) == ["one", "two", "other"]
+    write(log, "three", session=session)
+    assert texts(whole, 1) == ["three"]
+    assert ids.next() == (log.value(newest, (session,)), {})
+    whole.close()
+    write(log, "four", session=session)
+    assert ids.next() == (log.value(newest, (session,)), {})
+    assert texts(site.stream("?after=0"), 5)[-1] == "four"
+
+
 def test_events_of_a_transaction_that_is_slow_come_in_their_place(site: Website, log: Log) -> None:
     import psycopg2
 
@@ -121,6 +141,7 @@ def test_a_stream_without_sense_is_refused(site: Website) -> None:
         "?after=99999999999999999999",
         "?after=1@",
         "?color=red",
+        "?only=names",
     ):
         answer = site.get(f"/api/events/stream{query}")
         assert answer.status == 400

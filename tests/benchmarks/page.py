@@ -156,12 +156,21 @@ def _beside(place: Path, log: Log, pages: int | None) -> Iterator[None]:
 
 
 def _read_on(site: Website, done: threading.Event) -> None:
-    """What the script of a page asks for: a pulse a second, and the page again when it changed."""
-    known = b""
-    while not done.wait(1.0):
-        if (pulse := site.get("/status/pulse").body) != known:
+    """What the script of a page asks for: its stream, a pulse, the strip, and the page again."""
+    stream = site.stream("?only=ids")
+    due, known, changed = dict.fromkeys(("pulse", "strip", "page"), 0.0), b"", False
+    while not done.wait(0.05):
+        changed |= stream.drain() > 0
+        now = time.monotonic()
+        if now > due["pulse"] + 1.0:
+            pulse = site.get("/status/pulse").body
+            due["pulse"], changed, known = now, changed or pulse != known, pulse
+        if now > due["strip"] + 3.0:
+            due["strip"] = now
+            _load(site, "/status/strip", X_Part="1")
+        if changed and now > due["page"] + 0.4:
+            due["page"], changed = now, False
             _load(site, "/", X_Live="1")
-            known = pulse
 
 
 def _search(site: Website, done: threading.Event) -> None:

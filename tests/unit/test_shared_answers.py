@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from claude_headspace.web.shared_answers import REUSED_FOR, SharedAnswers
+from claude_headspace.web.shared_answers import REUSED_FOR, REUSED_IN_BACKLOG, SharedAnswers
 
 PAGES = 10
 WAIT_SECONDS = 10.0
@@ -32,6 +32,16 @@ def test_an_answer_is_used_again_for_as_long_as_it_was_dear() -> None:
     answers = SharedAnswers(lambda: rendering.now)
     assert answers.answer("now", rendering.make) == "1"
     rendering.now += REUSED_FOR * Rendering.COST - 0.01
+    assert answers.answer("now", rendering.make) == "1"
+    rendering.now += 0.02
+    assert answers.answer("now", rendering.make) == "2"
+
+
+def test_while_a_backlog_is_read_an_answer_is_used_longer() -> None:
+    rendering = Rendering()
+    answers = SharedAnswers(lambda: rendering.now)
+    assert answers.answer("now", rendering.make, REUSED_IN_BACKLOG) == "1"
+    rendering.now += REUSED_IN_BACKLOG * Rendering.COST - 0.01
     assert answers.answer("now", rendering.make) == "1"
     rendering.now += 0.02
     assert answers.answer("now", rendering.make) == "2"

@@ -12,6 +12,7 @@ from claude_headspace.errors import SelectionError
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import Name, Page, Placed, page_of, read_cursor
 from claude_headspace.read.selection import filters_of, filters_on
+from claude_headspace.store.connection import Row
 
 _ID_DIGITS = 20
 _COLUMNS = (
@@ -30,6 +31,10 @@ _FILTERED = (
     + filters_on("e.timestamp", "e.id", "e.session_uuid", "e.project_id", "e.agent_id")
 )
 _NEWEST = f"{_EVENTS}{_FILTERED} ORDER BY {{order}} LIMIT %(rows)s"
+_MARKS = (
+    "SELECT e.id, e.event_type, e.session_uuid::text, coalesce(p.path, ''), coalesce(p.host, '')"
+    f" FROM events e{_PLACED} WHERE {_BETWEEN}"
+)
 # Sorting by the leading column and comparing it as a range forces the planner to use its index.
 # With the index of all timestamps, a project of last year comes after everything of this year.
 _LED = (
@@ -105,3 +110,8 @@ def find_event(reader: Reader, name: str) -> ListedEvent:
 def events_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[ListedEvent]:
     """Events above one id and up to another, in the order of their ids."""
     return reader.fetch(ListedEvent, _EVENTS + _BETWEEN, (after_id, last_id, limit))
+
+
+def marks_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[Row]:
+    """(id, type, session, project, host) of the same events."""
+    return reader.rows(_MARKS, (after_id, last_id, limit))

@@ -113,7 +113,8 @@ def items_of(exchange: Exchange, asked: Wanted) -> Iterator[ConversationItem]:
 def _of(items: Sequence[Item], asked: Wanted, depth: int) -> Iterator[ConversationItem]:
     for item in items:
         if isinstance(item, TurnRow):
-            kind = "declining" if item.actor == "user" else "answer"
+            declines = item.actor == "user"
+            kind: Literal["declining", "answer"] = "declining" if declines else "answer"
             yield ConversationItem(kind, item.at, item.text, depth)
         elif isinstance(item, Thought):
             if asked.thinking:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import astuple
 
@@ -58,9 +58,8 @@ def one_listed_session(reader: Reader, name: str) -> ListedSession:
 def listed(each: sessions.Session) -> ListedSession:
     """The session as a flat row."""
     _, *identity, state, done = astuple(each)
-    return ListedSession(
-        *identity, state.kind, state.since, state.reason, *astuple(done), each.resume
-    )
+    told: tuple[Any, ...] = (*identity, state.kind, state.since, state.reason, *astuple(done))
+    return ListedSession(*told, resume=each.resume)
 
 
 class TurnQuestion(Paged, frozen=True):

@@ -141,7 +141,8 @@ def list_usage(reader: Reader, asked: UsageQuestion) -> Page[Usage]:
 
 def _usage(reader: Reader, by: str, asked: Mapping[str, Any]) -> list[Usage]:
     rows = _sums(reader, "model", *_LISTED[by], asked)
-    return [Usage(*map(row.get, _FIELDS)) for row in rows]
+    found: list[tuple[Any, ...]] = [tuple(map(row.get, _FIELDS)) for row in rows]
+    return [Usage(*row) for row in found]
 
 
 def _by_day(reader: Reader, asked: UsageQuestion, filters: Mapping[str, Any]) -> Page[Usage]:

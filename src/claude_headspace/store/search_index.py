@@ -21,6 +21,8 @@ POLL_SECONDS = 1.0
 PREPARING_SECONDS = 60.0
 # While the watcher reads a backlog: seconds of pause per second of work.
 BACKLOG_REST = 25
+# Otherwise; at most a second: lines that arrive one by one are indexed together.
+LIVE_REST = 9
 _REST_SECONDS = 5.0
 # One program on one host updates the index.
 _ELECTED = "SELECT pg_try_advisory_lock(hashtext('claude_headspace.search'), 0)"
@@ -96,7 +98,10 @@ class SearchIndex:
         self._has_begun = True
         while self._database.generation == connection:
             follower.listen()
-            if not self.catch_up(follower):
+            began = time.monotonic()
+            if self.catch_up(follower):
+                time.sleep(min(POLL_SECONDS, LIVE_REST * (time.monotonic() - began)))
+            else:
                 follower.wait(POLL_SECONDS)
 
     def _follower(self) -> Follower:

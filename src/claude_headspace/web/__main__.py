@@ -31,6 +31,7 @@ from claude_headspace.supervision.control import Supervisor, SupervisorError, co
 from claude_headspace.supervision.single_watcher import parent_check
 from claude_headspace.web.app import create_app
 from claude_headspace.web.feed import Feed
+from claude_headspace.web.frame import BACKLOG_BYTES
 from claude_headspace.web.guard import OPEN_PATHS, Guard
 from claude_headspace.web.stream import STREAM_PATH, Receive, Scope, Send, Streams
 from claude_headspace.web.waiting import watch_waits
@@ -38,8 +39,6 @@ from claude_headspace.web.waiting import watch_waits
 ORPHAN_CHECK_SECONDS = 0.5
 # Capture comes first when the processors are busy.
 NICENESS = 5
-# A backlog of transcripts; what one live session writes at once is less.
-BACKLOG_BYTES = 4_000_000
 THREADS = 8
 # So that health answers while all other threads wait for the database.
 HEALTH_THREADS = 2

@@ -2,6 +2,7 @@
 
 The feed's thread follows the log in its safe order. Streams in the event loop read the events that
 they lack, each at its own pace; those that lack the same share one query and its encoded events.
+Pages need to know only that there are events: for them the data is not read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import msgspec
 
 from claude_headspace.errors import CursorAhead, HeadspaceError
 from claude_headspace.read.connection import ReadPool, only_reads
-from claude_headspace.read.events import events_between
+from claude_headspace.read.events import ListedEvent, events_between, marks_between
 from claude_headspace.store.connection import Database
 from claude_headspace.store.cursor import Cursor
 from claude_headspace.store.follow import Follower
@@ -26,13 +27,15 @@ from claude_headspace.store.patience import Patience
 PAGE_EVENTS = 100
 KEPT_PAGES = 4
 _REST_SECONDS = 1.0
+# Reading for streams takes at most a tenth of the time, but no event waits longer than this.
+_READ_REST, _LONGEST_REST = 9, 0.25
 
 log = logging.getLogger("claude_headspace.web")
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedEvent:
-    """One event, encoded once for all streams."""
+    """One event, encoded once for all streams; without data for those that want only ids."""
 
     id: int
     type: str
@@ -55,7 +58,8 @@ class Feed:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wanted = threading.Event()
-        self._pages: dict[tuple[int, int], asyncio.Task[list[EncodedEvent]]] = {}
+        self._pages: dict[tuple[int, int, bool], asyncio.Task[list[EncodedEvent]]] = {}
+        self._read_seconds = 0.0
         self.streams = 0
         # Up to here every id is final; None: unknown.
         self.horizon: Cursor | None = None
@@ -76,9 +80,9 @@ class Feed:
         if not self.streams:
             self._wanted.clear()
 
-    async def after(self, cursor: int) -> tuple[Sequence[EncodedEvent], int]:
+    async def after(self, cursor: int, *, with_data: bool) -> tuple[Sequence[EncodedEvent], int]:
         """The events after this id, and the id up to which they are complete."""
-        key = int(cursor), int(self.horizon or 0)
+        key = int(cursor), int(self.horizon or 0), with_data
         if key[0] >= key[1]:
             return (), key[1]
         if key not in self._pages:
@@ -92,16 +96,16 @@ class Feed:
             raise
         return found, found[-1].id if len(found) == PAGE_EVENTS else key[1]
 
-    def _read(self, cursor: int, horizon: int) -> list[EncodedEvent]:
+    def _read(self, cursor: int, horizon: int, with_data: bool) -> list[EncodedEvent]:
+        began = time.monotonic()
         with self._pool.reading() as reader:
-            found = events_between(reader, cursor, horizon, PAGE_EVENTS)
-        return [
-            EncodedEvent(
-                each.id, each.type, each.session, each.project or "", each.host or "",
-                msgspec.json.encode(each),
-            )
-            for each in found
-        ]  # fmt: skip
+            asked = reader, cursor, horizon, PAGE_EVENTS
+            if with_data:
+                found = list(map(_encoded, events_between(*asked)))
+            else:
+                found = [EncodedEvent(*row, b"{}") for row in marks_between(*asked)]
+        self._read_seconds += time.monotonic() - began
+        return found
 
     def _work(self) -> None:
         while True:
@@ -122,7 +126,12 @@ class Feed:
         if self.horizon is None:
             self._tell(follower.skip_to_end())
         while self._wanted.is_set():
-            self._tell(follower.read().cursor)
+            began, horizon = time.monotonic(), follower.read().cursor
+            if horizon != self.horizon:
+                self._tell(horizon)
+                spent, self._read_seconds = self._read_seconds, 0.0
+                spent += time.monotonic() - began
+                time.sleep(min(_LONGEST_REST, _READ_REST * spent))
             follower.wait(_REST_SECONDS)
         self._tell(None)
 
@@ -137,3 +146,8 @@ class Feed:
 
         assert self._loop is not None  # noqa: S101
         asyncio.run_coroutine_threadsafe(tell(), self._loop).result()
+
+
+def _encoded(event: ListedEvent) -> EncodedEvent:
+    place = event.project or "", event.host or ""
+    return EncodedEvent(event.id, event.type, event.session, *place, msgspec.json.encode(event))

@@ -27,6 +27,8 @@ _SEEN = "claude_headspace.verdict"
 VERDICT_SECONDS = 1.0
 # The script of a page requests a newer strip within seconds.
 PAGE_SECONDS = 5.0
+# A backlog of transcripts; what one live session writes at once is less.
+BACKLOG_BYTES = 4_000_000
 
 LAST_LINE = "SELECT coalesce(max(last_seen_at)::text, '') FROM agents WHERE ended_at IS NULL"
 _AS_OF = f"SELECT coalesce((SELECT max(id) FROM events), 0), ({LAST_LINE})"  # noqa: S608
@@ -92,10 +94,21 @@ def page(template: str, view: str, **values: Any) -> str:
 
 def health_strip(seconds: float = VERDICT_SECONDS) -> Strip:
     """The verdict in words, cached for `seconds`; all open pages share it."""
+    return strip_of(_verdict(seconds), time.time())
+
+
+def reads_a_backlog() -> bool:
+    """Whether the watcher needs the processors."""
+    backlog = _verdict(PAGE_SECONDS).checks["watcher"].get("backlog_bytes") or 0
+    return bool(backlog > BACKLOG_BYTES)
+
+
+def _verdict(seconds: float) -> Verdict:
     seen = current_app.extensions.get(_SEEN)
     if seen is None or time.monotonic() - seen[0] > seconds:
         seen = current_app.extensions[_SEEN] = time.monotonic(), frame().verdict()
-    return strip_of(seen[1], time.time())
+    found: Verdict = seen[1]
+    return found
 
 
 def told(problem: Problem) -> str:

@@ -99,6 +99,7 @@ def _stream() -> Document:
     text = {"content": {"text/event-stream": {"schema": _TEXT}}}
     names = ("session", "project", "host", "type", "after")
     query = [{"name": n, "in": "query", "schema": _TEXT} for n in names]
+    query.append({"name": "only", "in": "query", "schema": {"enum": ["ids"]}})
     last = {"name": "Last-Event-ID", "in": "header", "schema": _TEXT}
     return _get("New events, as server-sent events", [*query, last], text)
 

@@ -10,8 +10,12 @@ from typing import ParamSpec
 
 from flask import request
 
-# Rendering a view for open pages takes at most a tenth of a core, however many are open.
+from claude_headspace.web.frame import reads_a_backlog
+
+# Rendering a view for open pages takes at most a tenth of a core, however many are open; a fiftieth
+# while the watcher reads a backlog.
 REUSED_FOR = 9.0
+REUSED_IN_BACKLOG = 49.0
 LIVE = "X-Live"
 
 Asked = ParamSpec("Asked")
@@ -20,7 +24,7 @@ Asked = ParamSpec("Asked")
 class SharedAnswers:
     """Texts that are made at most once at a time, and used again for a while after.
 
-    An answer is used for nine times as long as it took to make. It can be older than an event that
+    An answer is used for `times` as long as it took to make. It can be older than an event that
     the asking page knows of: the page then asks again.
     """
 
@@ -29,7 +33,7 @@ class SharedAnswers:
         self._lock = threading.Lock()
         self._views: dict[str, _View] = {}
 
-    def answer(self, view: str, make: Callable[[], str]) -> str:
+    def answer(self, view: str, make: Callable[[], str], times: float = REUSED_FOR) -> str:
         """The text of this view; made if there is none, or if it is too old."""
         with self._lock:
             if view not in self._views:
@@ -40,7 +44,7 @@ class SharedAnswers:
             if began >= shared.until:
                 shared.text = make()
                 ended = self._clock()
-                shared.until = ended + REUSED_FOR * (ended - began)
+                shared.until = ended + times * (ended - began)
             return shared.text
 
     def _drop_old(self) -> None:
@@ -72,6 +76,7 @@ def shared(show: Callable[Asked, str]) -> Callable[Asked, str]:
 
         if LIVE not in request.headers:
             return make()
-        return _answers.answer(f"{request.full_path} {request.headers.get('Cookie')}", make)
+        times = REUSED_IN_BACKLOG if reads_a_backlog() else REUSED_FOR
+        return _answers.answer(f"{request.full_path} {request.headers.get('Cookie')}", make, times)
 
     return answer

@@ -19,7 +19,7 @@ from claude_headspace.web.problems import Problem
 STREAM_PATH = "/api/events/stream"
 MOST_STREAMS = 500
 BEAT_SECONDS = 15.0
-_PARAMETERS = frozenset({"session", "project", "host", "type", "after"})
+_PARAMETERS = frozenset({"session", "project", "host", "type", "after", "only"})
 _CURSOR = re.compile(r"[0-9]{1,19}(@[0-9]{1,10})?")
 _BEGIN = b"retry: 2000\n: open\n\n"
 # The log was reset, for example by a restored backup, or another server took over: the ids that
@@ -32,7 +32,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 _Headers = Mapping[str, str]
 _Asked = Mapping[str, list[str]]
-_Wants = Callable[[EncodedEvent], bool]
 
 
 class Streams:
@@ -72,6 +71,9 @@ class Streams:
         if after and not (_CURSOR.fullmatch(after) and Cursor.read(after) < 2**63):
             told = f"{after[:40]!r} is not an event id"
             return Problem(400, "bad_request", told, "give the id of the last event received")
+        if asked.get("only", ["ids"])[-1] != "ids":
+            told = f"only={asked['only'][-1][:40]}: unknown value"
+            return Problem(400, "bad_request", told, "write only=ids, or leave it out")
         if self._feed.streams >= MOST_STREAMS:
             told = f"{MOST_STREAMS} streams are open already"
             return Problem(503, "too_many_streams", told, "close one first")
@@ -80,13 +82,13 @@ class Streams:
     async def _send_all(
         self, send: Send, gone: asyncio.Future[None], headers: _Headers, asked: _Asked
     ) -> None:
-        feed, wants, after = self._feed, _filter_of(asked), _after(headers, asked)
+        feed, after = self._feed, _after(headers, asked)
         cursor = Cursor.read(after) if after else None
         while not gone.done():
             change = feed.changed
             if feed.horizon is not None:
                 cursor = feed.horizon if cursor is None else cursor
-                cursor = await self._send_on(send, wants, cursor)
+                cursor = await self._send_on(send, asked, cursor)
                 if cursor < (feed.horizon or 0):
                     continue
             if not await _either(change, gone, BEAT_SECONDS):
@@ -94,16 +96,19 @@ class Streams:
                     return
                 await send(_part(b": beat\n" + _mark(cursor)))
 
-    async def _send_on(self, send: Send, wants: _Wants, cursor: Cursor) -> Cursor:
+    async def _send_on(self, send: Send, asked: _Asked, cursor: Cursor) -> Cursor:
         """Send the events after the cursor; returns the new cursor."""
         horizon = self._feed.horizon or Cursor()
         if cursor > horizon or cursor.timeline not in (None, horizon.timeline):
             await send(_part(_RESET + _mark(horizon)))
             return horizon
-        lines, reached = await self._feed.after(cursor)
-        body = b"".join(_message(line, horizon.timeline) for line in lines if wants(line))
-        if body:
-            await send(_part(body))
+        with_data = "only" not in asked
+        lines, reached = await self._feed.after(cursor, with_data=with_data)
+        chosen = list(filter(_filter_of(asked), lines))
+        if not with_data:  # only the id of the newest event
+            chosen = chosen[-1:]
+        if chosen:
+            await send(_part(b"".join(_message(each, horizon.timeline) for each in chosen)))
         return Cursor.at(reached, horizon.timeline)
 
 
@@ -115,7 +120,7 @@ def _last(asked: _Asked, name: str) -> str:
     return asked.get(name, [""])[-1]
 
 
-def _filter_of(asked: _Asked) -> _Wants:
+def _filter_of(asked: _Asked) -> Callable[[EncodedEvent], bool]:
     """Whether a stream with these parameters sends an event."""
     types, host = frozenset(asked.get("type", ())), _last(asked, "host")
     session, project = _last(asked, "session").lower(), _last(asked, "project").strip("/")

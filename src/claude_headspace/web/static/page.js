@@ -194,6 +194,7 @@ async function run() {
 function listen() {
   const query = new URLSearchParams(document.body.dataset.stream);
   query.set("after", document.body.dataset.after);
+  query.set("only", "ids");
   const source = new EventSource(`/api/events/stream?${query}`);
   source.onmessage = (event) => {
     heard = parseInt(event.lastEventId, 10);
