@@ -58,8 +58,8 @@ def one_listed_session(reader: Reader, name: str) -> ListedSession:
 def listed(each: sessions.Session) -> ListedSession:
     """The session as a flat row."""
     _, *identity, state, done = astuple(each)
-    told: tuple[Any, ...] = (*identity, state.kind, state.since, state.reason, *astuple(done))
-    return ListedSession(*told, resume=each.resume)
+    since: tuple[Any, ...] = (state.kind, state.since, state.reason, *astuple(done), each.resume)
+    return ListedSession(*[*identity, *since])
 
 
 class TurnQuestion(Paged, frozen=True):

@@ -103,7 +103,7 @@ class Feed:
             if with_data:
                 found = list(map(_encoded, events_between(*asked)))
             else:
-                found = [EncodedEvent(*row, b"{}") for row in marks_between(*asked)]
+                found = [EncodedEvent(*mark, data=b"{}") for mark in marks_between(*asked)]
         self._read_seconds += time.monotonic() - began
         return found
 

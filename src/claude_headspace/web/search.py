@@ -25,7 +25,7 @@ from claude_headspace.web.links import Facet, address, chips_of, choose, facet_o
 from claude_headspace.web.words import counted
 
 view = Blueprint("search", __name__)
-SHOWN_HITS = 50
+SHOWN_HITS = 30
 SHOWN_OF_SESSION = 5
 BEHIND_SECONDS = 2.0
 # The first answer of a scan comes soon; the page goes on by itself.
