@@ -17,8 +17,8 @@ OTHERS = (
 OURS = """
     address errors machine cli cli.access cli.command cli.naming cli.program cli.sessions
     cli.terminal config config.checks config.places
-    config.settings embedded embedded.location read read.connection read.cut_json
-    read.line_cache read.session_totals read.session_facts read.paging read.selection
+    config.settings embedded embedded.location read read.connection read.call_line
+    read.session_facts read.paging read.selection
     read.sessions read.state read.titles read.tools servers store
     store.connection store.failures store.name_resolution store.opener
     store.patience store.precondition store.version web web.words

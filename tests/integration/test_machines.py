@@ -19,7 +19,7 @@ from claude_headspace.discovery.work_queue import UnreadFile, WorkQueue
 from claude_headspace.errors import DatabaseUnavailable, StateCopied
 from claude_headspace.machine import id_of_name, machine_id, make_machine_id
 from claude_headspace.read.connection import ReadPool
-from claude_headspace.read.hosts import HostQuestion, list_hosts
+from claude_headspace.read.listed import HostQuestion, list_hosts
 from claude_headspace.sessions.log import Log as WrittenLog
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store import migrations

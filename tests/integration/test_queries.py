@@ -18,7 +18,7 @@ from claude_headspace.cli.naming import project_ids, project_paths
 from claude_headspace.errors import SelectionError
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.selection import SessionNamed, find_session
-from claude_headspace.read.session_totals import count_turns
+from claude_headspace.read.session_facts import count_turns
 from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import reading
 from claude_headspace.store.queries import (

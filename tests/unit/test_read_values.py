@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from claude_headspace.read.buckets import cut
-from claude_headspace.read.call_line import call_line
-from claude_headspace.read.cut_json import read_cut
+from claude_headspace.read.call_line import call_line, read_cut
 from claude_headspace.read.titles import title_of
 
 NOON = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)

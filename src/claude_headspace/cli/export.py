@@ -52,20 +52,19 @@ def export(what: str, shape: str, limit: int | None, session: str | None, **aske
 
 
 def _rows(reader: Reader, what: str, limit: int | None, asked: dict[str, Any]) -> Iterator[Any]:
-    from claude_headspace.read import events, listed_sessions, listed_work
+    from claude_headspace.read import events, listed, usage
 
     if what == "sessions":
-        return map(listed_sessions.listed, _sessions(reader, limit, asked.pop("session"), asked))
+        return map(listed.listed, _sessions(reader, limit, asked.pop("session"), asked))
     if what == "events":
         return all_pages(events.list_events, reader, events.EventQuestion(**asked), limit)
     if what == "tools":
-        question = listed_work.ToolQuestion(**asked)
-        return all_pages(listed_work.list_calls, reader, question, limit)
+        return all_pages(listed.list_calls, reader, listed.ToolQuestion(**asked), limit)
     if asked.pop("session"):
         raise click.UsageError(
             "usage takes no --session: see `claude-headspace usage --by session`"
         )
-    return all_pages(listed_work.list_usage, reader, listed_work.UsageQuestion(**asked), limit)
+    return all_pages(usage.list_usage, reader, usage.UsageQuestion(**asked), limit)
 
 
 def _sessions(
@@ -93,7 +92,7 @@ def _write_conversations(reader: Reader, shape: str, sessions: Iterator[Session]
 
 def _write(rows: Iterator[Any], shape: str) -> None:
     if shape == "csv":
-        from claude_headspace.web.formats import csv_lines
+        from claude_headspace.web.export import csv_lines
 
         sys.stdout.writelines(csv_lines(rows))
     else:

@@ -12,7 +12,7 @@ from claude_headspace.cli.terminal import local_time, print_json, print_lines, p
 from claude_headspace.health.units import counted, format_bytes
 
 if TYPE_CHECKING:
-    from claude_headspace.read.hosts import Host
+    from claude_headspace.read.listed import Host
 
 _COLUMNS = ("host", "id", "alive", "version", "last seen", "backlog", "lag", "sessions", "read")
 
@@ -25,7 +25,7 @@ def hosts(*, in_json: bool) -> int:
     A machine is alive while its watcher holds the lease. For the others, the figures are those of
     when they were last seen. A star marks this machine.
     """
-    from claude_headspace.read.hosts import HostQuestion, list_hosts
+    from claude_headspace.read.listed import HostQuestion, list_hosts
 
     config = configured()
     with open_reader(config) as reader:

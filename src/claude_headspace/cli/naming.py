@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -67,7 +66,7 @@ def known_session(reader: Reader, name: str) -> Session:
     """The session of this name, with all that is known of it."""
     from claude_headspace.read.sessions import one_session
 
-    found = one_session(reader, UUID(find_session(reader, name).uuid), datetime.now(UTC))
+    found = one_session(reader, find_session(reader, name).uuid)
     if found is None:
         raise SelectionError(f"the log has no session {name}: see `claude-headspace sessions`")
     return found
@@ -114,7 +113,7 @@ def _session_names(reader: Reader, begun: str) -> Iterator[tuple[str, str]]:
 
     begun = begun.lower()
     ids = [row[0] for row in reader.rows(_BEGUN, [f"{begun}%", LOOKED_AT])]
-    found = find_sessions(reader, ids, datetime.now(UTC))
+    found = find_sessions(reader, ids)
     for each in (found[agent] for agent in ids):
         yield each.uuid[: max(SHORT_ID, len(begun))], printable(each.title)
 

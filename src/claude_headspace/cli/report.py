@@ -19,8 +19,8 @@ from claude_headspace.web.words import counted, short, waited
 
 if TYPE_CHECKING:
     from claude_headspace.read.connection import Reader
-    from claude_headspace.read.daily_work import DailyWork
     from claude_headspace.read.sessions import Session
+    from claude_headspace.read.usage import DailyWork
 
     Row = Mapping[Any, Any]
     # Titles of columns, with the name of the figure, or a function that prints one.
@@ -131,19 +131,18 @@ def _sums(worked: Sequence[DailyWork]) -> dict[str, Any]:
 
 
 def _of_models(reader: Reader, start: datetime) -> list[dict[str, Any]]:
-    from claude_headspace.read.usage_sums import add_up
+    from claude_headspace.read.usage import add_up
 
     rows = add_up(reader, "model", "total", since=start, project_ids=())
     return [{name: row[name] for name in ("model", *_OF_MODELS.values())} for row in rows]
 
 
 def _worked(reader: Reader, since: datetime) -> tuple[list[DailyWork], Mapping[int, Session]]:
-    from claude_headspace.read.daily_work import work_between
     from claude_headspace.read.sessions import find_sessions
+    from claude_headspace.read.usage import work_between
 
     worked = work_between(reader, since, datetime.now(UTC))
-    ids = list({each.agent_id for each in worked})
-    known = find_sessions(reader, ids, datetime.now(UTC))
+    known = find_sessions(reader, (each.agent_id for each in worked))
     return [each for each in worked if each.agent_id in known], known
 
 
@@ -169,7 +168,7 @@ def usage(by: str, *, in_json: bool, **chosen: Any) -> int:
     Each reply counts once, even if several sessions contain it. Days are in this machine's time
     zone. With `prices` in config.yaml the cost is shown, too.
     """
-    from claude_headspace.read.usage_sums import cost
+    from claude_headspace.read.usage import cost
 
     prices = configured().prices
     rows = [{**row, "cost": cost(prices, row)} for row in _added("model", by, **chosen)]
@@ -196,7 +195,7 @@ def tools(by: str, *, in_json: bool, **chosen: Any) -> int:
 def _added(
     what: str, by: str, project: str | None, host: str | None, since: datetime | None
 ) -> list[dict[str, Any]]:
-    from claude_headspace.read.usage_sums import add_up
+    from claude_headspace.read.usage import add_up
 
     with open_reader(configured(), ADDING_SECONDS) as reader:
         chosen = project_ids(reader, project, host)

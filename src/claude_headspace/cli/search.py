@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +112,7 @@ def _by_session(reader: Reader, hits: Sequence[Hit]) -> Iterator[str]:
     for hit in hits:
         groups.setdefault(hit.session, []).append(hit)
     agents = {hit.agent_id for hit in hits if hit.agent_id is not None}
-    known = find_sessions(reader, list(agents), datetime.now(UTC))
+    known = find_sessions(reader, agents)
     for uuid, members in groups.items():
         yield from _group(uuid, known.get(members[0].agent_id or 0), members)
 

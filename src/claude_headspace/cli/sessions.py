@@ -57,7 +57,7 @@ def sessions(
     The state is working, your turn, needs you, stalled or ended. A turn that several sessions share
     counts in each of them, but once in the total.
     """
-    from claude_headspace.read.session_totals import count_turns
+    from claude_headspace.read.session_facts import count_turns
     from claude_headspace.read.sessions import SessionQuestion, list_sessions, list_uncounted
 
     with open_reader(configured()) as reader:
@@ -83,7 +83,7 @@ def _fields(reader: Reader, found: Sequence[Session]) -> Iterator[dict[str, Any]
     """The fields of the API, and those of earlier versions of this command."""
     from dataclasses import asdict
 
-    from claude_headspace.read.listed_sessions import listed
+    from claude_headspace.read.listed import listed
 
     more = {row[0]: row[1:] for row in reader.rows(_MORE, [[each.id for each in found]])}
     for each in found:

@@ -26,7 +26,7 @@ from claude_headspace.cli.terminal import (
 
 if TYPE_CHECKING:
     from claude_headspace.read.connection import Reader
-    from claude_headspace.read.conversation_items import ConversationItem
+    from claude_headspace.read.exchange import ConversationItem
     from claude_headspace.read.sessions import Session
 
 _WHO = {"prompt": "You", "answer": "Claude", "thought": "Claude, thinking", "declining": "You"}
@@ -67,7 +67,7 @@ def conversation(
 ) -> Iterator[ConversationItem]:
     """What was said and done in a session, read page by page."""
     from claude_headspace.read.conversation import read_page
-    from claude_headspace.read.conversation_items import Wanted, items_of
+    from claude_headspace.read.exchange import Wanted, items_of
     from claude_headspace.read.lines import Transcripts
     from claude_headspace.read.outline import read_outline
 

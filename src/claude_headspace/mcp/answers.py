@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from datetime import datetime, timedelta
 
-from claude_headspace.errors import BadQuestion, SelectionError
+from claude_headspace.errors import BadQuestion
 from claude_headspace.health.units import counted
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.conversation import read_page
-from claude_headspace.read.conversation_items import ConversationItem, Wanted, items_of
-from claude_headspace.read.daily_work import DailyWork, work_between
+from claude_headspace.read.exchange import ConversationItem, Wanted, items_of
 from claude_headspace.read.outline import Outline, read_outline
 from claude_headspace.read.query import Hit, SearchQuestion
 from claude_headspace.read.search import search
-from claude_headspace.read.selection import find_session, paths_named
+from claude_headspace.read.selection import paths_named
 from claude_headspace.read.sessions import (
     Session,
     SessionQuestion,
     find_sessions,
     list_sessions,
-    one_session,
+    session_named,
 )
+from claude_headspace.read.usage import DailyWork, work_between
 
 # A client accepts about 25,000 tokens, and warns about more than 10,000.
 MOST_CHARACTERS = 24_000
@@ -35,8 +34,7 @@ _WHO = {"prompt": "Person", "answer": "Claude", "declining": "Person", "thought"
 def found_words(reader: Reader, asked: SearchQuestion) -> str:
     """Turns or tool calls that match a search."""
     page = search(reader, asked)
-    ids = [hit.agent_id for hit in page.rows if hit.agent_id is not None]
-    known = find_sessions(reader, ids, datetime.now(UTC))
+    known = find_sessions(reader, (hit.agent_id for hit in page.rows))
     lines = [_hit(hit, known.get(hit.agent_id or 0)) for hit in page.rows]
     return _list(lines, "Nothing was found.", page.next)
 
@@ -67,10 +65,7 @@ def _session(session: Session) -> str:
 def conversation(reader: Reader, name: str, begin: str) -> str:
     """A session from a place on: `12` is the twelfth prompt, `12.40` the 40th item after it."""
     prompt, skipped = _place(begin)
-    named = find_session(reader, name)
-    session = one_session(reader, UUID(named.uuid), datetime.now(UTC))
-    if session is None:
-        raise SelectionError(f"the log has no session {name}")
+    session = session_named(reader, name)
     outline = read_outline(reader, session.id)
     prompts = counted(len(outline.prompts), "prompt")
     about = f"Session {session.uuid}, {session.project}, {session.state.kind}, {prompts}."
@@ -102,15 +97,14 @@ def _said_from(
 ) -> Iterator[tuple[int, int, ConversationItem]]:
     """The number of the prompt, the number of the item after it, and the item."""
     telling = Wanted(None, session.directory, subagents=True)
-    first = 1
     for page, prompts in enumerate(outline.pages or [()]):
-        if prompt < first + len(prompts) or not prompts:
-            for exchange in read_page(reader, session.id, outline, page):
-                number = exchange.prompt.number if exchange.prompt else 0
-                if number >= prompt or (number == 0 and prompt <= 1):
-                    for at, each in enumerate(items_of(exchange, telling)):
-                        yield number, at, each
-        first += len(prompts)
+        if prompts and prompts[-1].number < prompt:
+            continue
+        for exchange in read_page(reader, session.id, outline, page):
+            number = exchange.prompt.number if exchange.prompt else 0
+            if number >= prompt or (number == 0 and prompt <= 1):
+                for at, each in enumerate(items_of(exchange, telling)):
+                    yield number, at, each
 
 
 def _said(each: ConversationItem) -> str:
@@ -129,7 +123,7 @@ def work_done(reader: Reader, project: str | None, since: datetime, until: datet
     if not since < until or until - since > timedelta(days=MOST_DAYS):
         raise BadQuestion("since", f"must be before until, by at most {MOST_DAYS} days")
     worked = work_between(reader, since, until)
-    known = find_sessions(reader, [each.agent_id for each in worked], datetime.now(UTC))
+    known = find_sessions(reader, (each.agent_id for each in worked))
     paths = paths_named(reader, project) if project else None
     lines = [
         _worked(each, known[each.agent_id])

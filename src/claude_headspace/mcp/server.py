@@ -75,8 +75,8 @@ class Tools:
         """List sessions, newest first: id, title, state, turns, project."""
         with self._pool.reading() as reader:
             asked = SessionQuestion(
-                words, paths_named(reader, project) if project else (), (),
-                (state,) if state else (), _moment("since", since), cursor=cursor,
+                words, paths_named(reader, project) if project else (),
+                state=(state,) if state else (), since=_moment("since", since), cursor=cursor,
                 limit=answers.ROWS,
             )  # fmt: skip
             return answers.sessions(reader, asked)

@@ -7,15 +7,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from claude_headspace.read.activity_queries import AT_WORK, MOMENTS
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.counted_days import Span, Sums, parts_in, sum_of
+from claude_headspace.read.counted_days import SAID, Span, Sums, parts_in, sum_of
 
 # For past days that were not counted before.
 COUNT_SECONDS = 0.4
 LANES = 20
 FINE = 240
+_MOMENTS = f"""
+SELECT e.agent_id, width_bucket(e.timestamp, %(edges)s::timestamptz[]),
+ bool_or(e.payload->>'actor' = 'user') FROM events e
+ WHERE e.agent_id = ANY (%(agents)s) AND {SAID} GROUP BY 1, 2 ORDER BY 1, 2
+"""
+# Calls that begin in the same part of the time are one span; each question is one.
+_AT_WORK = """
+SELECT a.id, min(c.started_at), max(coalesce(c.ended_at, CASE WHEN a.ended_at IS NULL
+ AND c.tool = ANY (%(asking)s) THEN clock_timestamp() ELSE a.last_seen_at END)),
+ c.tool = ANY (%(asking)s)
+FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
+ WHERE a.id = ANY (%(agents)s) AND c.started_at < %(end)s
+ AND coalesce(c.ended_at, a.last_seen_at) >= %(start)s AND c.subagent IS NULL
+ GROUP BY 1, 4, width_bucket(c.started_at, %(edges)s::timestamptz[]),
+ CASE WHEN c.tool = ANY (%(asking)s) THEN c.tool_use_id END
+"""
 
 
 @dataclass(slots=True)
@@ -35,7 +50,6 @@ class Activity:
     `back_to`: what was before is not counted yet, but a later look continues.
     """
 
-    buckets: Buckets
     whole: Sums
     parts: tuple[Sums, ...]
     projects: dict[str, Sums]
@@ -65,19 +79,19 @@ def activity_in(
     turns: dict[int, int] = defaultdict(int)
     counted, back_to = parts_in(reader, buckets, seconds)
     for number, part in enumerate(counted):
-        for project, model, sums, replies in part.rows:
+        for project, model, sums in part.rows:
             if not projects or project in projects:
                 parts[number].append(sums)
                 by_project[project].append(sums)
                 if model is not None:
-                    by_model[model].append(sums._replace(turns=replies))
+                    by_model[model].append(sums._replace(turns=sums.replies))
         for agent, count, project in part.turns if fine else ():
             if not projects or project in projects:
                 turns[agent] += count
     summed = tuple(map(sum_of, parts))
     lanes = _lanes(reader, sorted(turns, key=lambda each: -turns[each])[:LANES], fine)
     groups = _most_first(by_project), _most_first(by_model)
-    return Activity(buckets, sum_of(summed), summed, *groups, lanes, back_to)
+    return Activity(sum_of(summed), summed, *groups, lanes, back_to)
 
 
 def _most_first(groups: dict[str, list[Sums]]) -> dict[str, Sums]:
@@ -94,13 +108,13 @@ def _lanes(reader: Reader, agents: Sequence[int], fine: Buckets | None) -> tuple
         "asking": ["AskUserQuestion", "ExitPlanMode"],
     }  # fmt: skip
     lanes = {agent: Lane(agent) for agent in agents}
-    for agent, number, prompted in reader.rows(MOMENTS, asked):
+    for agent, number, prompted in reader.rows(_MOMENTS, asked):
         start, end = fine.edges[number - 1 : number + 1]
         lanes[agent].spans.append((start, end))
         if prompted:
             lanes[agent].prompts.append(start)
     # Long calls are work; questions are waits.
-    for agent, start, end, asks in reader.rows(AT_WORK, asked):
+    for agent, start, end, asks in reader.rows(_AT_WORK, asked):
         span = max(start, fine.start), min(max(start, end), fine.end)
         (lanes[agent].waits if asks else lanes[agent].spans).append(span)
     for lane in lanes.values():

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.lines import Transcripts, moment_of, outputs_of, record_of, thoughts_of
-from claude_headspace.read.look_through import AROUND, BEFORE, needles_of
 from claude_headspace.read.paging import Looked, Page, read_cursor, write_cursor
 from claude_headspace.read.passages import marked_places
-from claude_headspace.read.query import Hit, SearchQuestion
-from claude_headspace.read.selection import find_projects, find_session
+from claude_headspace.read.query import AROUND, BEFORE, Hit, SearchQuestion, needles_of
+from claude_headspace.read.selection import filters_of
 
 STRETCH = 2_000_000
 LONGEST_LINE = 8_000_000
@@ -30,12 +29,13 @@ _SOURCES = (
     "SELECT c.id, size FROM checkpoints c LEFT JOIN (SELECT DISTINCT ON (source_id) source_id,"
     " archived FROM archive_generations ORDER BY source_id, generation DESC) g"
     " ON g.source_id = c.id, LATERAL (SELECT CASE WHEN c.machine = %(machine)s::uuid"
-    " THEN c.committed_offset ELSE g.archived END AS size) s WHERE size > 0 AND {which}"
-    " ORDER BY c.id DESC"
-)
-_OF_SESSIONS = (
-    "c.id IN (SELECT s.id FROM agents a JOIN checkpoints s ON s.sessions @> ARRAY[a.session_uuid]"
-    " WHERE {conditions})"
+    " THEN c.committed_offset ELSE g.archived END AS size) s WHERE size > 0 AND (%(every)s"
+    " OR c.id IN (SELECT s.id FROM agents a JOIN checkpoints s"
+    " ON s.sessions @> ARRAY[a.session_uuid]"
+    " WHERE (%(session)s::uuid IS NULL OR a.session_uuid = %(session)s)"
+    " AND (%(projects)s::int[] IS NULL OR a.project_id = ANY (%(projects)s))"
+    " AND (%(since)s::timestamptz IS NULL OR a.last_seen_at >= %(since)s)"
+    " AND (%(until)s::timestamptz IS NULL OR a.started_at < %(until)s))) ORDER BY c.id DESC"
 )
 _SESSIONS = (
     "SELECT a.session_uuid::text, a.id, p.path, p.host FROM agents a JOIN places p"
@@ -80,28 +80,15 @@ class _Search:
         runs = [run for needle in self._wanted for run in _PLAIN.findall(needle)]
         self._probe = max(runs, key=len, default="").lower().encode()
         self._mark = _MARKS[asked.where]
-        self._session = find_session(reader, asked.session).uuid if asked.session else None
-        named = asked.project is not None or asked.host is not None
-        self._projects = list(find_projects(reader, asked.project, asked.host)) if named else None
+        self._filters = filters_of(reader, asked, None)
         self._files = Transcripts(reader)
 
     def sources(self) -> list[tuple[int, int]]:
         """(id, bytes) of the transcripts that may contain it, in the order of the search."""
-        which: list[str] = ["true"]
-        values: dict[str, Any] = {"machine": self._reader.machine}
-        for name, condition, value in (
-            ("session", "a.session_uuid = %(session)s::uuid", self._session),
-            ("projects", "a.project_id = ANY (%(projects)s)", self._projects),
-            ("since", "a.last_seen_at >= %(since)s", self._asked.since),
-            ("until", "a.started_at < %(until)s", self._asked.until),
-        ):
-            if value is not None:
-                which.append(condition)
-                values[name] = value
-        chosen = _OF_SESSIONS.format(conditions=" AND ".join(which)) if which[1:] else "true"
-        return [
-            (row[0], row[1]) for row in self._reader.rows(_SOURCES.format(which=chosen), values)
-        ]
+        filters = ("session", "projects", "since", "until")
+        every = all(self._filters[name] is None for name in filters)
+        asked = {**self._filters, "every": every, "machine": self._reader.machine}
+        return [(source, size) for source, size in self._reader.rows(_SOURCES, asked)]
 
     def look(
         self, sources: Sequence[tuple[int, int]], begin: _Place | None, until: float
@@ -114,7 +101,7 @@ class _Search:
             start, skip = begin[1:] if begin and source == begin.source else (0, 0)
             for offset, line in self._lines(source, start, size):
                 place = _Place(source, offset, skip if offset == start else 0)
-                found = list(self._in_line(place, line)) if line else []
+                found = list(self._in_line(place, line))[place.skip :] if line else []
                 room = self._asked.limit - len(hits)
                 hits += found[:room]
                 if len(found) > room:
@@ -123,7 +110,8 @@ class _Search:
                 if time.monotonic() > until and reached < size:
                     return hits, _Place(source, reached, 0)
             if time.monotonic() > until:
-                return hits, _next_of(sources, source)
+                following = next((each for each, _ in sources if each < source), None)
+                return hits, None if following is None else _Place(following, 0, 0)
         return hits, None
 
     def _lines(self, source: int, start: int, size: int) -> Iterator[tuple[int, bytes]]:
@@ -155,21 +143,15 @@ class _Search:
         record = record_of(line)
         at, session = moment_of(record), str(record.get("sessionId", ""))
         since, until = self._asked.since, self._asked.until
-        if (
-            (since and at < since)
-            or (until and at >= until)
-            or session != (self._session or session)
-        ):
+        if (since and at < since) or (until and at >= until):
+            return
+        if session != (self._filters["session"] or session):
             return
         outputs = self._asked.where == "outputs"
         texts = outputs_of(record) if outputs else (("", text) for text in thoughts_of(record))
         subagent = record.get("agentId") if record.get("isSidechain") else None
-        found = 0
         for call, text in texts:
-            if (passage := self._passage(text)) is None:
-                continue
-            found += 1
-            if found > place.skip:
+            if (passage := self._passage(text)) is not None:
                 yield Hit(
                     place.offset, call, at, session, None, None, None,
                     "tool" if outputs else "agent", subagent, *passage, place.source,
@@ -185,17 +167,12 @@ class _Search:
 
     def placed(self, hits: Sequence[Hit]) -> Iterator[Hit]:
         """The same hits with what the log knows about their sessions and calls."""
-        asked = {"uuids": [hit.session for hit in hits], "projects": self._projects}
+        asked = {**self._filters, "uuids": [hit.session for hit in hits]}
         known = {row[0]: row[1:] for row in self._reader.rows(_SESSIONS, asked)} if hits else {}
         calls = [[hit.session for hit in hits if hit.call], [hit.call for hit in hits if hit.call]]
         tools: dict[str, str] = dict(self._reader.rows(_TOOLS, calls)) if calls[0] else {}
         for hit in hits:
-            if hit.session in known or self._projects is None:
+            if hit.session in known or self._filters["projects"] is None:
                 agent, project, host = known.get(hit.session, (None, None, None))
                 actor = tools.get(hit.call, hit.actor)
                 yield replace(hit, agent_id=agent, project=project, host=host, actor=actor)
-
-
-def _next_of(sources: Sequence[tuple[int, int]], source: int) -> _Place | None:
-    following = next((each for each, _ in sources if each < source), None)
-    return None if following is None else _Place(following, 0, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,13 +36,6 @@ class Buckets:
         """How long the first part is."""
         return self.edges[1] - self.edges[0]
 
-    def by_day(self) -> Buckets:
-        """The same stretch cut into days."""
-        edges = [self.start]
-        while edges[-1] < self.end:
-            edges.append(min(self.end, _days(1)(edges[-1])))
-        return Buckets(tuple(edges))
-
     def spread(self, rows: Iterable[Sequence[Any]]) -> list[int]:
         """Counts per part, from rows of (number of the part from 1, count)."""
         counts = [0] * (len(self.edges) - 1)
@@ -60,7 +53,7 @@ class Buckets:
 def days_between(since: datetime, until: datetime) -> list[datetime]:
     """The edges of the days, local ones, from one moment to another."""
     edges, midnight = [since.astimezone()], _floor(since.astimezone(), DAY)
-    while (midnight := _days(1)(midnight)) < until:
+    while (midnight := _next(midnight, DAY)) < until:
         edges.append(midnight)
     return [*edges, until.astimezone()]
 
@@ -74,11 +67,9 @@ def cut(start: datetime, end: datetime, most: int = 60) -> Buckets:
     start, end = (min(max(each, FIRST), latest) for each in (start, end))
     seconds = max(1.0, (end - start).total_seconds())
     step = next((step for step in STEPS if seconds / step <= most), STEPS[-1])
-    first = _floor(start.astimezone(), step)
-    edges = [first]
-    advance = _days(step // DAY) if step >= DAY else _seconds(step)
+    edges = [_floor(start.astimezone(), step)]
     while len(edges) == 1 or (edges[-1] < end and len(edges) <= 4 * most):
-        edges.append(advance(edges[-1]))
+        edges.append(_next(edges[-1], step))
     return Buckets(tuple(edges))
 
 
@@ -89,14 +80,8 @@ def _floor(moment: datetime, step: int) -> datetime:
     return midnight + timedelta(seconds=(moment - midnight).total_seconds() // step * step)
 
 
-def _days(days: int) -> Callable[[datetime], datetime]:
-    """The same local time this many days later."""
-
-    def advance(edge: datetime) -> datetime:
-        return (edge.replace(tzinfo=None) + timedelta(days=days)).astimezone()
-
-    return advance
-
-
-def _seconds(seconds: int) -> Callable[[datetime], datetime]:
-    return lambda edge: edge + timedelta(seconds=seconds)
+def _next(edge: datetime, step: int) -> datetime:
+    """The next edge; for days, at the same local time."""
+    if step < DAY:
+        return edge + timedelta(seconds=step)
+    return (edge.replace(tzinfo=None) + timedelta(seconds=step)).astimezone()

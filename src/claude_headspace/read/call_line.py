@@ -1,15 +1,14 @@
-"""A tool call in one line: its most telling input."""
+"""A tool call in one line: its most telling input, from JSON whose end may be cut off."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
-
-from claude_headspace.read.cut_json import read_cut
 
 ONE_LINE = 300
 _FIELDS = {
@@ -20,6 +19,9 @@ _FIELDS = {
     "Agent": "description", "Skill": "skill", "SlashCommand": "command",
 }  # fmt: skip
 _MCP = re.compile(r"mcp__(.+?)__(.+)")
+_HALF_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?$")
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?P<end>"?)|[{}\[\]]', re.DOTALL)
+_TRIES = 40
 
 
 class CallLine(Struct, frozen=True):
@@ -48,36 +50,33 @@ def call_line(tool: str, given: Mapping[str, Any] | None, folder: str = "") -> C
 
 
 def _special(tool: str, given: Mapping[str, Any]) -> str:
-    if tool == "TodoWrite" and isinstance(todos := given.get("todos"), list):
-        done = sum(isinstance(each, dict) and each.get("status") == "completed" for each in todos)
+    if tool == "TodoWrite" and isinstance(given.get("todos"), list):
+        todos = objects_in(given["todos"])
+        done = sum(each.get("status") == "completed" for each in todos)
         return f"{done} of {len(todos)} done"
     if tool == "AskUserQuestion":
         return next((each["question"] for each in questions(given)), "")
-    if tool == "ExitPlanMode":
-        return plan_title(given)
-    return ""
+    return plan_title(given) if tool == "ExitPlanMode" else ""
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; none if it is something else."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def questions(given: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """The questions of an AskUserQuestion: `question`, and `options` as (label, description)."""
-    asked = (given or {}).get("questions")
-    found = []
-    for each in asked if isinstance(asked, list) else []:
-        if isinstance(each, dict) and isinstance(each.get("question"), str):
-            options = each.get("options")
-            found.append(
-                {
-                    "question": each["question"],
-                    "options": [_option(option) for option in options if isinstance(option, dict)]
-                    if isinstance(options, list)
-                    else [],
-                }
-            )
-    return found
-
-
-def _option(option: Mapping[str, Any]) -> tuple[str, str]:
-    return str(option.get("label", "")), str(option.get("description", ""))
+    return [
+        {
+            "question": each["question"],
+            "options": [
+                (str(option.get("label", "")), str(option.get("description", "")))
+                for option in objects_in(each.get("options"))
+            ],
+        }
+        for each in objects_in((given or {}).get("questions"))
+        if isinstance(each.get("question"), str)
+    ]
 
 
 def plan_title(given: Mapping[str, Any] | None) -> str:
@@ -96,21 +95,11 @@ def _aside(tool: str, given: Mapping[str, Any], folder: str) -> str:
         rows = given.get("limit")
         return f"from line {given['offset']}" + (f", {rows} lines" if isinstance(rows, int) else "")
     if tool in ("Edit", "MultiEdit"):
-        added, removed = changed_lines(tool, given)
-        return f"+{added} −{removed}"
+        edits = objects_in(given.get("edits")) if tool == "MultiEdit" else [given]
+        changes = (diff(edit.get("old_string"), edit.get("new_string")) for edit in edits)
+        kinds = [kind for lines in changes for kind, _ in lines]
+        return f"+{kinds.count('add')} −{kinds.count('del')}"
     return ""
-
-
-def changed_lines(tool: str, given: Mapping[str, Any]) -> tuple[int, int]:
-    """How many lines an edit adds and removes."""
-    edits = given.get("edits") if tool == "MultiEdit" else [given]
-    added = removed = 0
-    for edit in edits if isinstance(edits, list) else []:
-        if isinstance(edit, dict):
-            lines = diff(edit.get("old_string"), edit.get("new_string"))
-            added += sum(kind == "add" for kind, _ in lines)
-            removed += sum(kind == "del" for kind, _ in lines)
-    return added, removed
 
 
 def diff(old: Any, new: Any) -> list[tuple[str, str]]:
@@ -121,10 +110,8 @@ def diff(old: Any, new: Any) -> list[tuple[str, str]]:
     after = new.splitlines() if isinstance(new, str) else []
     lines: list[tuple[str, str]] = []
     for tag, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if tag == "equal":
-            lines += [("ctx", line) for line in before[i:j]]
-            continue
-        lines += [("del", line) for line in before[i:j]] + [("add", line) for line in after[k:m]]
+        lines += [("ctx" if tag == "equal" else "del", line) for line in before[i:j]]
+        lines += [("add", line) for line in after[k:m] if tag != "equal"]
     return lines
 
 
@@ -138,3 +125,41 @@ def _first_text(given: Mapping[str, Any]) -> str:
 
 def _one_line(value: Any) -> str:
     return " ".join(value.split())[:ONE_LINE] if isinstance(value, str) else ""
+
+
+def read_cut(text: str) -> Mapping[str, Any]:
+    """The object that begins here; the value that was cut ends with an ellipsis."""
+    found = _load(text)
+    if found is None:
+        text, closers = _closed(text)
+        found = _load(text + closers)
+        for _ in range(_TRIES):
+            if found is not None or "," not in text:
+                break
+            text = text.rpartition(",")[0]
+            found = _load(text + _closed(text)[1])
+    return found if isinstance(found, dict) else {}
+
+
+def _load(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _closed(text: str) -> tuple[str, str]:
+    """The text without an incomplete escape at its end, and the characters that close it."""
+    open_brackets, in_string = list[str](), False
+    for token in _TOKEN.finditer(text):
+        mark = text[token.start()]
+        if mark == '"':  # only the last string can be open
+            in_string = not token["end"]
+        elif mark in "{[":
+            open_brackets.append("}" if mark == "{" else "]")
+        elif open_brackets:
+            open_brackets.pop()
+    if in_string:
+        even = len(text) - len(text.rstrip("\\"))
+        text = text if even and even % 2 == 0 else _HALF_ESCAPE.sub("", text)
+    return text, ('…"' if in_string else "") + "".join(reversed(open_brackets))

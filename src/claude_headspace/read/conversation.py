@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TypeAlias
 
 from claude_headspace.read.connection import IS_TURN, Reader
-from claude_headspace.read.exchange import Exchange, Item, Step, Stray, TurnRow, Words
+from claude_headspace.read.exchange import Exchange, Item, Step, Stray, TurnRow
 from claude_headspace.read.lines import Thought, Transcripts
 from claude_headspace.read.outline import Outline, Prompt
 from claude_headspace.read.tools import Call, calls_between
@@ -39,33 +39,23 @@ def read_page(
     Thinking is read from the transcripts, if they are given.
     """
     pages = outline.pages
-    if not pages:
-        return _exchanges(reader, agent_id, (), (0, _LAST), (None, None), files)
-    page = pages[number]
-    after = pages[number + 1][0] if number + 1 < len(pages) else None
+    page = pages[number] if pages else ()
     # Everything before the first prompt belongs to the first page.
-    ids = (0 if number == 0 else page[0].id, after.id if after else _LAST)
-    times = (None if number == 0 else page[0].at, after.at if after else None)
-    return _exchanges(reader, agent_id, page, ids, times, files)
-
-
-def _exchanges(
-    reader: Reader,
-    agent_id: int,
-    prompts: Sequence[Prompt],
-    ids: tuple[int, int],
-    times: tuple[datetime | None, datetime | None],
-    files: Transcripts | None,
-) -> list[Exchange]:
-    asked = dict(zip(("first", "after", "start", "end"), (*ids, *times), strict=True))
-    turns = reader.fetch(TurnRow, _TURNS, {"agent": agent_id, **asked})
-    counted = [turn for turn in turns if not turn.retracted and not turn.copy_of]
-    calls = calls_between(reader, agent_id, *times)
-    thoughts = _thoughts(files, [*counted, *calls], last=ids[1] == _LAST) if files else []
-    entries = _in_order(counted, calls, thoughts)
+    begin = page[0] if number else None
+    after = pages[number + 1][0] if number + 1 < len(pages) else None
+    start, end = begin.at if begin else None, after.at if after else None
+    asked = {
+        "agent": agent_id, "first": begin.id if begin else 0, "after": after.id if after else _LAST,
+        "start": start, "end": end,
+    }  # fmt: skip
+    rows = reader.fetch(TurnRow, _TURNS, asked)
+    turns = [turn for turn in rows if not turn.retracted and not turn.copy_of]
+    calls = calls_between(reader, agent_id, start, end)
+    thoughts = _thoughts(files, [*turns, *calls], last=after is None) if files else []
+    entries = _in_order(turns, calls, thoughts)
     parts = _split(
         [entry for entry in entries if entry.subagent is None],
-        {prompt.id: prompt for prompt in prompts},
+        {prompt.id: prompt for prompt in page},
     )
     inner = _inner([entry for entry in entries if entry.subagent is not None], parts, files)
     return [_exchange(part, inner) for part in parts if part.said or part.entries]
@@ -84,9 +74,8 @@ class _Part:
 def _split(entries: Sequence[Entry], prompts: Mapping[int, Prompt]) -> list[_Part]:
     parts = [_Part(None, None, [])]
     for entry in entries:
-        prompt = prompts.get(entry.id) if isinstance(entry, TurnRow) else None
-        if prompt is not None and isinstance(entry, TurnRow):
-            parts.append(_Part(prompt, entry, []))
+        if isinstance(entry, TurnRow) and entry.id in prompts:
+            parts.append(_Part(prompts[entry.id], entry, []))
         else:
             parts[-1].entries.append(entry)
     return parts
@@ -134,7 +123,9 @@ def _inner(
     told = {_started(files, call): call for call in starting} if files else {}
     inner: dict[str, list[Entry]] = {}
     for name, did in subagents.items():
-        call = told.get(name) or next((c for c in starting if _was_out(c, did[0].at)), None)
+        call = told.get(name) or next(
+            (c for c in starting if c.at <= did[0].at <= (c.ended_at or did[0].at)), None
+        )
         if call is not None and call.id not in inner:
             starting.remove(call)
             inner[call.id] = did
@@ -145,13 +136,8 @@ def _inner(
 
 def _started(files: Transcripts, call: Call) -> str:
     """The subagent that a call started, by the line of its result."""
-    record = files.line(call.result_source_id, call.result_offset, call.result_length)
-    result = record.get("toolUseResult")
+    result = files.result(call).get("toolUseResult")
     return str(result.get("agentId", "")) if isinstance(result, dict) else ""
-
-
-def _was_out(call: Call, moment: datetime) -> bool:
-    return call.at <= moment and (call.ended_at is None or moment <= call.ended_at)
 
 
 def _part_of(parts: Sequence[_Part], moment: datetime) -> _Part:
@@ -185,13 +171,5 @@ def _items(entries: Sequence[Entry], inner: Mapping[str, Sequence[Entry]]) -> tu
             calls = [entry for entry in run if isinstance(entry, Call)]
             items.append(tuple(Step(call, _items(inner.get(call.id, ()), {})) for call in calls))
         else:
-            items += [
-                _words(each) if isinstance(each, TurnRow) else each
-                for each in run
-                if not isinstance(each, Call)
-            ]
+            items += [entry for entry in run if not isinstance(entry, Call)]
     return tuple(items)
-
-
-def _words(turn: TurnRow) -> Words:
-    return Words(turn, "declining" if turn.actor == "user" else "answer")

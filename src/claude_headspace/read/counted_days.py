@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
-from claude_headspace.read.activity_queries import COUNTED
-from claude_headspace.read.buckets import Buckets
+from claude_headspace.read.buckets import Buckets, days_between
 from claude_headspace.read.connection import Reader
 
 Span: TypeAlias = tuple[datetime, datetime]
@@ -20,11 +19,43 @@ KEPT_SECONDS = 3600.0
 MOST_SPANS = 2000
 # An event that is committed late may have a lower id than events seen before.
 _LATE_IDS = 1000
+SAID = (
+    "e.event_type = 'turn_detected' AND e.retracted_at IS NULL AND NOT e.annotations ? 'copy_of'"
+    " AND e.timestamp >= %(start)s AND e.timestamp < %(end)s"
+)
+# Only the columns that count are sorted (OFFSET 0), and only the sessions that occur are looked up.
+_PROJECT = """ JOIN LATERAL (SELECT a.project_id FROM agents a
+  WHERE a.session_uuid = s.session_uuid OFFSET 0) a ON true"""
+_COUNTED = f"""
+SELECT part, agents, counts, p.path, model, turns, prompts, calls, failed, tokens, cached, replies
+FROM (
+ SELECT part, array_agg(agent) FILTER (WHERE agent IS NOT NULL) AS agents,
+  array_agg(turns) FILTER (WHERE agent IS NOT NULL) AS counts, project, NULL AS model,
+  sum(turns) AS turns, sum(prompts) AS prompts, 0 AS calls, 0 AS failed, 0 AS tokens, 0 AS cached,
+  0 AS replies FROM (SELECT part, agent, project, count(*) AS turns,
+   count(*) FILTER (WHERE prompt) AS prompts FROM (
+    SELECT width_bucket(e.timestamp, %(edges)s::timestamptz[]) AS part, e.agent_id AS agent,
+     e.project_id AS project, e.payload->>'actor' = 'user' AS prompt
+    FROM events e WHERE {SAID} OFFSET 0) turn GROUP BY 1, 2, 3) said GROUP BY part, project
+ UNION ALL SELECT part, NULL, NULL, a.project_id, NULL, 0, 0, sum(calls), sum(failed), 0, 0, 0
+  FROM (SELECT width_bucket(c.started_at, %(edges)s::timestamptz[]) AS part, c.session_uuid,
+   count(*) AS calls, count(*) FILTER (WHERE c.outcome = 'error') AS failed FROM tool_calls c
+   WHERE c.copy_of IS NULL AND c.started_at >= %(start)s AND c.started_at < %(end)s
+   GROUP BY 1, 2) s{_PROJECT} GROUP BY 1, 4
+ UNION ALL SELECT part, NULL, NULL, a.project_id, model, 0, 0, 0, 0, sum(tokens), sum(cached),
+  sum(replies)::bigint
+  FROM (SELECT width_bucket(m.started_at, %(edges)s::timestamptz[]) AS part, m.session_uuid,
+   m.model, coalesce(sum(m.output_tokens), 0) AS tokens,
+   coalesce(sum(m.cache_read_tokens), 0) AS cached, count(*) AS replies FROM model_calls m
+   WHERE m.started_at >= %(start)s AND m.started_at < %(end)s GROUP BY 1, 2, 3) s{_PROJECT}
+  GROUP BY 1, 4, 5
+) done LEFT JOIN projects p ON p.id = project
+"""
 _NEWS = "SELECT max(id), array_agg(DISTINCT date_trunc('day', timestamp)) FROM events WHERE id > %s"
 
 
 class Sums(NamedTuple):
-    """Counts of turns, calls and tokens."""
+    """Counts of turns, calls and tokens; `replies` are a model's."""
 
     turns: int = 0
     prompts: int = 0
@@ -32,21 +63,15 @@ class Sums(NamedTuple):
     failed: int = 0
     tokens_out: int = 0
     cache_read: int = 0
-
-
-class CountedPart(NamedTuple):
-    """Sums of one project, and model, in one part of the time; `replies` are the model's."""
-
-    project: str
-    model: str | None
-    sums: Sums
-    replies: int
+    replies: int = 0
 
 
 class Part(NamedTuple):
-    """Counts of one part of the time; `turns`: (session, number of turns, project)."""
+    """Counts of one part of the time: `rows` are (project, model, sums), and `turns` are (session,
+    number of turns, project).
+    """
 
-    rows: list[CountedPart]
+    rows: list[tuple[str, str | None, Sums]]
     turns: list[tuple[int, int, str]]
 
 
@@ -73,7 +98,7 @@ class KnownDays:
         self._drop_old(reader)
         spans = list(pairwise(buckets.edges))
         parts = {span: self._parts[span] for span in spans if span in self._parts}
-        days = {span: _days_of(span) for span in spans if span not in parts}
+        days = {span: list(pairwise(days_between(*span))) for span in spans if span not in parts}
         counted = self._count(reader, [day for each in days.values() for day in each], seconds)
         fresh = {
             span: _together([counted[day] for day in each])
@@ -117,26 +142,14 @@ class KnownDays:
                 self._parts.pop(span, None)  # another thread may have dropped it
 
 
-def _days_of(span: Span) -> list[Span]:
-    return list(pairwise(Buckets(span).by_day().edges))
-
-
 def _together(days: Sequence[Part]) -> Part:
     """The sums of several days; only single days have sessions."""
     if len(days) == 1:
         return days[0]
-    rows = defaultdict[tuple[str, str | None], list[CountedPart]](list)
-    for row in (row for day in days for row in day.rows):
-        rows[row.project, row.model].append(row)
-    return Part(
-        [
-            CountedPart(
-                *about, sum_of([row.sums for row in same]), sum(row.replies for row in same)
-            )
-            for about, same in rows.items()
-        ],
-        [],
-    )
+    rows = defaultdict[tuple[str, str | None], list[Sums]](list)
+    for project, model, sums in (row for day in days for row in day.rows):
+        rows[project, model].append(sums)
+    return Part([(*about, sum_of(same)) for about, same in rows.items()], [])
 
 
 def _runs(days: Iterable[Span]) -> Iterator[list[Span]]:
@@ -155,9 +168,9 @@ def _read(reader: Reader, edges: Sequence[datetime]) -> list[Part]:
     """The counts of the parts between these edges."""
     parts = [Part([], []) for _ in edges[1:]]
     asked = {"edges": list(edges), "start": edges[0], "end": edges[-1]}
-    for number, agents, turns, path, model, *sums, replies in reader.rows(COUNTED, asked):
+    for number, agents, turns, path, model, *sums in reader.rows(_COUNTED, asked):
         part, project = parts[number - 1], path or ""
-        part.rows.append(CountedPart(project, model, Sums(*map(int, sums)), replies))
+        part.rows.append((project, model, Sums(*map(int, sums))))
         part.turns.extend((*each, project) for each in zip(agents or (), turns or (), strict=True))
     return parts
 

@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from claude_headspace.errors import SelectionError
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.paging import (
-    PAGE_ROWS,
-    Cursor,
-    Key,
-    Limit,
-    Moment,
-    Page,
-    Until,
-    page_of,
-    read_cursor,
-)
-from claude_headspace.read.selection import find_projects, find_session
+from claude_headspace.read.paging import Name, Page, Placed, page_of, read_cursor
+from claude_headspace.read.selection import filters_of, filters_on
+from claude_headspace.store.connection import Row
 
-COLUMNS = (
+_ID_DIGITS = 20
+_COLUMNS = (
     "e.id, e.event_type, e.timestamp, e.recorded_at, e.session_uuid::text, e.event_key::text,"
     " p.path, p.host, e.payload, e.annotations, e.agent_id, e.command_id, e.turn_id, e.source_id,"
     " e.source_offset"
 )
+_PLACED = " LEFT JOIN places p ON p.id = e.project_id"
+_EVENTS = f"SELECT {_COLUMNS} FROM events e{_PLACED} WHERE "
 # Retracted events do not count.
-NOT_RETRACTED = "e.retracted_at IS NULL"
-_BETWEEN = (
-    f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id"
-    f" WHERE e.id > %s AND e.id <= %s AND {NOT_RETRACTED} ORDER BY e.id LIMIT %s"
+_BETWEEN = "e.id > %s AND e.id <= %s AND e.retracted_at IS NULL ORDER BY e.id LIMIT %s"
+_FILTERED = (
+    "e.retracted_at IS NULL AND (%(types)s::text[] IS NULL OR e.event_type = ANY (%(types)s))"
+    " AND (%(actor)s::text IS NULL OR e.payload ->> 'actor' = %(actor)s)"
+    " AND (%(below)s::bigint IS NULL OR e.id < %(below)s) AND "
+    + filters_on("e.timestamp", "e.id", "e.session_uuid", "e.project_id", "e.agent_id")
 )
+_NEWEST = f"{_EVENTS}{_FILTERED} ORDER BY {{order}} LIMIT %(rows)s"
 _MARKS = (
     "SELECT e.id, e.event_type, e.session_uuid::text, coalesce(p.path, ''), coalesce(p.host, '')"
-    " FROM events e LEFT JOIN places p ON p.id = e.project_id"
-    f" WHERE e.id > %s AND e.id <= %s AND {NOT_RETRACTED} ORDER BY e.id LIMIT %s"
+    f" FROM events e{_PLACED} WHERE {_BETWEEN}"
 )
-_ONE = f"SELECT {COLUMNS} FROM events e LEFT JOIN places p ON p.id = e.project_id WHERE e.id = %s"
 # Sorting by the leading column and comparing it as a range forces the planner to use its index.
 # With the index of all timestamps, a project of last year comes after everything of this year.
 _LED = (
-    "SELECT {columns} FROM unnest(%(leading)s::{kind}[]) AS led (value), LATERAL (SELECT * FROM"
-    " events e WHERE e.{column} >= led.value AND e.{column} <= led.value AND {conditions}"
-    " ORDER BY e.{column} DESC, {order} LIMIT %(rows)s) e"
-    " LEFT JOIN places p ON p.id = e.project_id ORDER BY {order} LIMIT %(rows)s"
+    f"SELECT {_COLUMNS} FROM unnest(%(leading)s::{{kind}}[]) AS led (value), LATERAL (SELECT * FROM"
+    f" events e WHERE e.{{column}} >= led.value AND e.{{column}} <= led.value AND {_FILTERED}"
+    f" ORDER BY e.{{column}} DESC, {{order}} LIMIT %(rows)s) e{_PLACED}"
+    " ORDER BY {order} LIMIT %(rows)s"
 )
-_PLAIN = (
-    "SELECT {columns} FROM events e LEFT JOIN places p ON p.id = e.project_id"
-    " WHERE {conditions} ORDER BY {order} LIMIT %(rows)s"
+# A filter, and the column whose index continues with the order of the page.
+_LEADING = (
+    ("agents", "agent_id", "int"),
+    ("projects", "project_id", "int"),
+    ("types", "event_type", "text"),
 )
 
 
@@ -75,120 +72,46 @@ class ListedEvent:
     source_offset: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventMark:
-    """That there is an event, and what filters ask for."""
-
-    id: int
-    type: str
-    session: str
-    project: str
-    host: str
-
-
-class EventQuestion(Struct, frozen=True):
+class EventQuestion(Placed, frozen=True):
     """A filter of events; None or empty means any."""
 
-    session: Annotated[str, Meta(description="uuid, or the start of it")] | None = None
-    project: Annotated[str, Meta(description="path, or the end of it")] | None = None
-    host: str | None = None
+    session: Name | None = None
     type: Annotated[tuple[str, ...], Meta(description="one of these types")] = ()
     actor: Literal["user", "agent"] | None = None
-    since: Moment | None = None
-    until: Until | None = None
-    cursor: Cursor | None = None
-    limit: Limit = PAGE_ROWS
 
 
 def list_events(reader: Reader, asked: EventQuestion) -> Page[ListedEvent]:
     """A page, newest first: one session's by order of the log, others by time."""
-    plan = _plan(reader, asked)
-    return page_of(reader.fetch(ListedEvent, plan.statement(), plan.values), asked.limit, plan.key)
+    by_id = asked.session is not None
+    values = filters_of(reader, asked, None if by_id else int)
+    values["below"] = read_cursor(asked.cursor, int)[0] if by_id and asked.cursor else None
+    values |= {"types": sorted(set(asked.type)) or None, "actor": asked.actor, "agents": None}
+    if values["agent"] is not None:  # sessions without a row of their own are not indexed
+        values |= {"agents": [values["agent"]], "agent": None, "session": None}
+    order, statement = "e.id DESC" if by_id else "e.timestamp DESC, e.id DESC", _NEWEST
+    for name, column, kind in _LEADING:
+        if values[name] is not None:
+            values |= {"leading": values[name], name: None}
+            statement = _LED.format(column=column, kind=kind, order="{order}")
+            break
+    rows = reader.fetch(ListedEvent, statement.format(order=order), values)
+    return page_of(rows, asked.limit, lambda row: (row.id,) if by_id else (row.timestamp, row.id))
 
 
-def find_event(reader: Reader, event_id: int) -> ListedEvent | None:
+def find_event(reader: Reader, name: str) -> ListedEvent:
     """The event of this id, retracted or not."""
-    found = reader.fetch(ListedEvent, _ONE, (event_id,))
-    return found[0] if found else None
+    known = name.isdecimal() and len(name) < _ID_DIGITS
+    found = reader.fetch(ListedEvent, f"{_EVENTS}e.id = %s", [int(name)]) if known else []
+    if not found:
+        raise SelectionError(f"the log has no event {name}")
+    return found[0]
 
 
 def events_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[ListedEvent]:
     """Events above one id and up to another, in the order of their ids."""
-    return reader.fetch(ListedEvent, _BETWEEN, (after_id, last_id, limit))
+    return reader.fetch(ListedEvent, _EVENTS + _BETWEEN, (after_id, last_id, limit))
 
 
-def marks_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[EventMark]:
-    """The same events, without their data."""
-    return reader.fetch(EventMark, _MARKS, (after_id, last_id, limit))
-
-
-@dataclass(slots=True)
-class _Plan:
-    """One statement under construction."""
-
-    values: dict[str, Any]
-    leading: tuple[str, str] | None = None
-    by_id: bool = False
-    conditions: list[str] = field(default_factory=lambda: [NOT_RETRACTED])
-
-    def require(self, condition: str, **values: Any) -> None:
-        self.conditions.append(condition)
-        self.values |= values
-
-    def lead(self, column: str, kind: str, wanted: Sequence[Any]) -> None:
-        """Lead by this column, whose index continues with the order of the page."""
-        if self.leading is None:
-            self.leading = (column, kind)
-            self.values["leading"] = list(wanted)
-        else:
-            self.require(f"e.{column} = ANY (%({column})s)", **{column: list(wanted)})
-
-    def key(self, event: ListedEvent) -> Key:
-        return (event.id,) if self.by_id else (event.timestamp, event.id)
-
-    def go_on_from(self, cursor: str) -> None:
-        if self.by_id:
-            self.require("e.id < %(before)s", before=read_cursor(cursor, int)[0])
-            return
-        at, before = read_cursor(cursor, datetime, int)
-        condition = "e.timestamp <= %(at)s AND (e.timestamp, e.id) < (%(at)s, %(before)s)"
-        self.require(condition, at=at, before=before)
-
-    def statement(self) -> str:
-        column, kind = self.leading or ("", "")
-        return (_LED if self.leading else _PLAIN).format(
-            columns=COLUMNS,
-            column=column,
-            kind=kind,
-            conditions=" AND ".join(self.conditions),
-            order="e.id DESC" if self.by_id else "e.timestamp DESC, e.id DESC",
-        )
-
-
-def _plan(reader: Reader, asked: EventQuestion) -> _Plan:
-    plan = _Plan({"rows": asked.limit + 1})
-    if asked.session is not None:
-        _lead_by_session(reader, plan, asked.session)
-    if asked.project is not None or asked.host is not None:
-        plan.lead("project_id", "int", find_projects(reader, asked.project, asked.host))
-    if asked.type:
-        plan.lead("event_type", "text", sorted(set(asked.type)))
-    if asked.actor is not None:
-        plan.require("e.payload ->> 'actor' = %(actor)s", actor=asked.actor)
-    if asked.since is not None:
-        plan.require("e.timestamp >= %(since)s", since=asked.since)
-    if asked.until is not None:
-        plan.require("e.timestamp < %(until)s", until=asked.until)
-    if asked.cursor is not None:
-        plan.go_on_from(asked.cursor)
-    return plan
-
-
-def _lead_by_session(reader: Reader, plan: _Plan, name: str) -> None:
-    """Sessions without a row of their own are not indexed."""
-    found = find_session(reader, name)
-    plan.by_id = True
-    if found.agent_id is None:
-        plan.require("e.session_uuid = %(session)s::uuid", session=found.uuid)
-    else:
-        plan.lead("agent_id", "int", [found.agent_id])
+def marks_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[Row]:
+    """(id, type, session, project, host) of the same events."""
+    return reader.rows(_MARKS, (after_id, last_id, limit))

@@ -8,41 +8,77 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
-
-from msgspec import Struct
+from datetime import datetime, timedelta
+from typing import Any
 
 from claude_headspace.errors import QuestionTooLong
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.happening_kinds import (
-    ACTORS,
-    CALL_KINDS,
-    CALL_ROWS,
-    EVENT_ROWS,
-    KINDS,
-    RESULT_ROWS,
-)
-from claude_headspace.read.paging import (
-    PAGE_ROWS,
-    Cursor,
-    Limit,
-    Moment,
-    Page,
-    page_of,
-    read_cursor,
-    write_cursor,
-)
+from claude_headspace.read.events import ListedEvent
+from claude_headspace.read.paging import Page, Timed, read_cursor
 from claude_headspace.read.selection import find_session
 from claude_headspace.read.stretches import stretches_of
 
 COUNT_SECONDS = 2.0
+FACETS = ("type", "actor", "project", "host")
+KINDS = (
+    "prompt", "answer", "tool call", "tool result", "tool failed", "declined", "interrupted",
+    "question", "plan", "hook", "session started", "session ended", "other",
+)  # fmt: skip
+_CALL_KINDS = frozenset(KINDS[2:9])
+ACTORS = ("you", "Claude", "subagent", "system")
+_SHOWN = 400
+
+_EVENTS = f"""
+SELECT 'e' || lpad(e.id::text, 19, '0') AS key, e.timestamp AS at,
+ CASE WHEN e.event_type = 'turn_detected' THEN CASE WHEN e.payload->>'actor' = 'user'
+  THEN 'prompt' ELSE 'answer' END WHEN e.event_type = 'hook_received' THEN 'hook'
+  WHEN e.event_type = 'session_registered' THEN 'session started'
+  WHEN e.event_type = 'session_ended' THEN 'session ended' ELSE 'other' END AS kind,
+ CASE WHEN e.event_type <> 'turn_detected' THEN 'system'
+  WHEN e.payload->>'actor' = 'user' THEN 'you'
+  WHEN e.payload->>'subagent_id' IS NOT NULL THEN 'subagent' ELSE 'Claude' END AS actor,
+ CASE WHEN e.event_type = 'turn_detected' THEN left(e.payload->>'text', {_SHOWN})
+  WHEN e.event_type = 'hook_received' THEN concat_ws(' ', e.payload->>'hook_type',
+   e.payload->>'tool_name', e.payload->>'notification_type', e.payload->>'message',
+   e.payload->>'source', e.payload->>'reason')
+  WHEN e.event_type = 'session_ended' THEN e.payload->>'reason'
+  WHEN e.event_type = 'session_registered' THEN e.payload->>'working_directory'
+  ELSE concat_ws(' ', e.event_type, left(e.payload::text, {_SHOWN})) END AS text,
+ e.agent_id, e.session_uuid, e.id AS event_id, NULL::text AS tool, NULL::text AS call_id,
+ NULL::float8 AS seconds, NULL::int AS size
+FROM events e WHERE e.retracted_at IS NULL AND e.timestamp >= %(lo)s AND e.timestamp < %(hi)s
+ AND (%(projects)s::int[] IS NULL OR e.project_id = ANY (%(projects)s))
+ AND (%(session)s::uuid IS NULL OR e.session_uuid = %(session)s)
+ AND (%(agent)s::int IS NULL OR e.agent_id = %(agent)s)
+"""
+_OF_CALLS = """
+SELECT '{letter}' || c.session_uuid || c.tool_use_id AS key, c.{column} AS at, {kind} AS kind,
+ {actor} AS actor, c.input AS text, a.id AS agent_id, c.session_uuid, NULL::bigint AS event_id,
+ c.tool, c.tool_use_id AS call_id, extract(epoch FROM c.ended_at - c.started_at)::float8 AS seconds,
+ c.result_bytes AS size
+FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
+WHERE c.{column} >= %(lo)s AND c.{column} < %(hi)s
+ AND (%(projects)s::int[] IS NULL OR a.project_id = ANY (%(projects)s))
+ AND (%(session)s::uuid IS NULL OR c.session_uuid = %(session)s)
+"""
+_BY_CLAUDE = "CASE WHEN c.subagent IS NULL THEN 'Claude' ELSE 'subagent' END"
+_CALLS = _OF_CALLS.format(
+    letter="c", column="started_at", actor=_BY_CLAUDE,
+    kind="CASE c.tool WHEN 'AskUserQuestion' THEN 'question' WHEN 'ExitPlanMode' THEN 'plan'"
+    " ELSE 'tool call' END",
+)  # fmt: skip
+_RESULTS = _OF_CALLS.format(
+    letter="r", column="ended_at",
+    actor=f"CASE WHEN c.outcome IN ('denied', 'interrupted') THEN 'you' ELSE {_BY_CLAUDE} END",
+    kind="CASE c.outcome WHEN 'error' THEN 'tool failed' WHEN 'denied' THEN 'declined'"
+    " WHEN 'interrupted' THEN 'interrupted' ELSE 'tool result' END",
+)  # fmt: skip
 # Joined last, when few rows are left.
 _PLACED = " h LEFT JOIN agents s ON s.id = h.agent_id LEFT JOIN places p ON p.id = s.project_id"
 
 
-class HappeningQuestion(Struct, frozen=True):
+class HappeningQuestion(Timed, frozen=True):
     """A filter of happenings; empty means any. `log`: only events of the log.
 
     A value that begins with "-" is excluded.
@@ -54,11 +90,7 @@ class HappeningQuestion(Struct, frozen=True):
     project: tuple[str, ...] = ()
     host: tuple[str, ...] = ()
     session: str = ""
-    since: Moment | None = None
-    until: Moment | None = None
     log: bool = False
-    cursor: Cursor | None = None
-    limit: Limit = PAGE_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,52 +123,49 @@ _COLUMNS = (
 def list_happenings(reader: Reader, asked: HappeningQuestion) -> Page[Happening]:
     """A page, newest first; a page that is not full may still have a next one."""
     branches, conditions, values = _source(reader, asked)
-    before = read_cursor(asked.cursor, datetime, str) if asked.cursor else None
-    more = " AND (h.at, h.key) < (%(at)s, %(key)s)" if before else ""
-    values["at"], values["key"] = before or (None, None)
+    values |= {"since": asked.since, "until": asked.until, "at": None, "key": None}
+    if asked.cursor:
+        values["at"], values["key"] = read_cursor(asked.cursor, datetime, str)
+        conditions += " AND (h.at, h.key) < (%(at)s, %(key)s)"
     newest = "ORDER BY h.at DESC, h.key DESC LIMIT %(rows)s"
-    parts = [f"(SELECT * FROM ({each}) h WHERE {conditions}{more} {newest})" for each in branches]
+    parts = [f"(SELECT * FROM ({each}) h WHERE {conditions} {newest})" for each in branches]
     page = f"SELECT * FROM ({' UNION ALL '.join(parts)}) h {newest}"
     statement = f"SELECT {_COLUMNS} FROM ({page}){_PLACED} ORDER BY h.at DESC, h.key DESC"
-    found: list[Happening] = []
     # Without filters the indexes have the order of the page, so that a page is found at once.
     whole = bool(asked.session) or not any(getattr(asked, name) for name in ("q", *FACETS))
-    stretches = stretches_of(reader, asked.since, asked.until, values["at"], whole=whole)
-    for lo, hi in stretches:
-        values |= {"lo": lo, "hi": hi, "rows": asked.limit + 1 - len(found)}
-        found += [Happening(*row) for row in stretches.rows(reader, statement, values)]
-        if len(found) > asked.limit:
-            break
-    rows = page_of(found, asked.limit, lambda row: (row.at, row.key))
-    if rows.next or not stretches.unfinished:
-        return rows
-    return Page(rows.rows, write_cursor((stretches.reached, "")))
+    found = stretches_of(reader, values, whole=whole)
+    listed = found.page(
+        asked.limit,
+        lambda stretch: found.rows(statement, values | stretch),
+        lambda row: Happening(*row),
+        lambda row: (row.at, row.key),
+        least="",
+    )
+    return Page(listed.rows, listed.next)
 
 
 def _source(reader: Reader, asked: HappeningQuestion) -> tuple[list[str], str, dict[str, Any]]:
     """Statements about the time from %(lo)s to %(hi)s, conditions for all of them, and values."""
     kinds = set(_apart(asked.type)[0])
-    branches = [EVENT_ROWS] if not kinds or kinds - CALL_KINDS else []
-    if not asked.log and (not kinds or CALL_KINDS & kinds):
-        branches += [CALL_ROWS, RESULT_ROWS]
-    conditions = ["true"]
+    branches = [_EVENTS] if not kinds or kinds - _CALL_KINDS else []
+    if not asked.log and (not kinds or _CALL_KINDS & kinds):
+        branches += [_CALLS, _RESULTS]
     values: dict[str, Any] = {"projects": None, "session": None, "agent": None}
-    for name, column in (("type", "h.kind"), ("actor", "h.actor")):
-        wanted, unwanted = _apart(getattr(asked, name))
-        conditions.append(f"(%({name})s = '{{}}' OR {column} = ANY (%({name})s))")
-        conditions.append(f"{column} <> ALL (%(no_{name})s)")
-        values |= {name: wanted, f"no_{name}": unwanted}
+    for name in FACETS:
+        values[name], values[f"no_{name}"] = _apart(getattr(asked, name))
+    conditions = [
+        "(%(type)s = '{}' OR h.kind = ANY (%(type)s)) AND h.kind <> ALL (%(no_type)s)",
+        "(%(actor)s = '{}' OR h.actor = ANY (%(actor)s)) AND h.actor <> ALL (%(no_actor)s)",
+    ]
     if asked.project or asked.host:
-        (path, no_path), (host, no_host) = _apart(asked.project), _apart(asked.host)
-        places = {"path": path, "no_path": no_path, "host": host, "no_host": no_host}
-        values["projects"] = [row[0] for row in reader.rows(_PROJECTS, places)]
+        values["projects"] = [row[0] for row in reader.rows(_PROJECTS, values)]
     if asked.session:
         session = find_session(reader, asked.session)
         values["session"], values["agent"] = session.uuid, session.agent_id
     for number, word in enumerate(asked.q.split()):
         conditions.append(f"strpos(lower(h.text), %(word{number})s) > 0")
         values[f"word{number}"] = word.lower()
-    return branches or [EVENT_ROWS + " AND false"], " AND ".join(conditions), values
+    return branches or [f"{_EVENTS} AND false"], " AND ".join(conditions), values
 
 
 def _apart(values: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -147,8 +176,8 @@ def _apart(values: Sequence[str]) -> tuple[list[str], list[str]]:
 
 # No value means all of them.
 _PROJECTS = (
-    "SELECT id FROM places WHERE (%(path)s = '{}' OR path = ANY (%(path)s))"
-    " AND path <> ALL (%(no_path)s)"
+    "SELECT id FROM places WHERE (%(project)s = '{}' OR path = ANY (%(project)s))"
+    " AND path <> ALL (%(no_project)s)"
     " AND (%(host)s = '{}' OR host = ANY (%(host)s)) AND host <> ALL (%(no_host)s)"
 )
 
@@ -160,16 +189,6 @@ class Tally:
     counts: list[int]
     failed: list[int]
     facets: dict[str, dict[str, int]]
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return sum(self.counts)
-
-
-FACETS: tuple[Literal["type", "actor", "project", "host"], ...] = (
-    "type", "actor", "project", "host",
-)  # fmt: skip
 
 
 def tally(reader: Reader, asked: HappeningQuestion, buckets: Buckets) -> Tally | None:
@@ -208,3 +227,15 @@ def _sorted(name: str, counts: dict[str, int]) -> dict[str, int]:
             value: counts.get(value, 0) for value in order if name == "actor" or value in counts
         }
     return dict(sorted(counts.items(), key=lambda item: -item[1])[:12])
+
+
+def kind_and_actor(reader: Reader, event: ListedEvent) -> tuple[str, str]:
+    """The kind of an event here, and its actor."""
+    row = reader.first(
+        f"SELECT kind, actor FROM ({_EVENTS}) h WHERE event_id = %(id)s",
+        {
+            "id": event.id, "lo": event.timestamp, "hi": event.timestamp + timedelta.resolution,
+            "projects": None, "session": None, "agent": None,
+        },
+    )  # fmt: skip
+    return row[:2] if row else ("other", "system")

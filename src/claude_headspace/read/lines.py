@@ -12,7 +12,9 @@ from typing import Any
 from marshmallow import ValidationError
 
 from claude_headspace.events.schemas import parse_instant
+from claude_headspace.read.call_line import objects_in
 from claude_headspace.read.connection import Reader
+from claude_headspace.read.tools import Call
 
 LONGEST_STRETCH = 8_000_000
 _SOURCE = "SELECT machine::text, path FROM checkpoints WHERE id = %s"
@@ -43,18 +45,34 @@ class Transcripts:
         self._reader = reader
         self._paths: dict[int, str | None] = {}
 
-    def line(self, source_id: int | None, offset: int | None, length: int | None) -> dict[str, Any]:
-        """The record of one line; empty if it is no longer available."""
-        if source_id is None or offset is None or length is None:
+    def result(self, call: Call) -> dict[str, Any]:
+        """The record of a call's result; empty if it is no longer available."""
+        return self._record(call.result_source_id, call.result_offset, call.result_length)
+
+    def given(self, call: Call) -> Any:
+        """The complete input of a call; None if it is no longer available."""
+        blocks = _blocks(self._record(call.source_id, call.offset, call.length))
+        return next((each.get("input") for each in blocks if each.get("id") == call.id), None)
+
+    def answer(self, call: Call) -> str | None:
+        """The result of a call, as text; None if it is not available."""
+        outputs = outputs_of(self.result(call))
+        return next((text for name, text in outputs if name == call.id), None)
+
+    def _record(self, source: int | None, offset: int | None, length: int | None) -> dict[str, Any]:
+        if source is None or offset is None or length is None:
             return {}
-        return record_of(self.stretch(source_id, offset, offset + length))
+        return record_of(self.stretch(source, offset, offset + length))
 
     def stretch(self, source_id: int, start: int, end: int) -> bytes:
         """The bytes between two offsets, as far as they are available; at most 8 MB."""
         end = min(end, start + LONGEST_STRETCH)
+        from zstandard import ZstdDecompressor
+
         data = b""
         for at, length, content in self._reader.rows(_PIECES, [source_id, end, start]):
-            data += _opened(content, length)[max(0, start - at) : end - at]
+            opened = ZstdDecompressor().decompress(bytes(content), max_output_size=length)
+            data += opened[max(0, start - at) : end - at]
         return data + self._on_disk(source_id, start + len(data), end)
 
     def _on_disk(self, source_id: int, start: int, end: int) -> bytes:
@@ -81,13 +99,6 @@ class Transcripts:
                     agent = record.get("agentId") if record.get("isSidechain") else None
                     yield Thought(source_id, offset, moment_of(record), text, agent)
             offset += len(line) + 1
-
-
-def _opened(content: Any, length: int) -> bytes:
-    import zstandard
-
-    opened: bytes = zstandard.ZstdDecompressor().decompress(bytes(content), max_output_size=length)
-    return opened
 
 
 def record_of(line: bytes) -> dict[str, Any]:
@@ -124,19 +135,7 @@ def outputs_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _blocks(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     message = record.get("message")
-    content = message.get("content") if isinstance(message, dict) else None
-    found = content if isinstance(content, list) else []
-    return [block for block in found if isinstance(block, dict)]
-
-
-def asked_in(record: Mapping[str, Any], call_id: str) -> Any:
-    """The complete input of the call with this id; None if this is not its line."""
-    return next((each.get("input") for each in _blocks(record) if each.get("id") == call_id), None)
-
-
-def answered_in(record: Mapping[str, Any], call_id: str) -> str | None:
-    """The result of the call with this id, as text; None if this is not its line."""
-    return next((text for name, text in outputs_of(record) if name == call_id), None)
+    return objects_in(message.get("content")) if isinstance(message, dict) else []
 
 
 def failure_words(answer: str) -> str:
@@ -153,10 +152,7 @@ def _text(content: Any) -> str:
         return content
     if not isinstance(content, list):
         return "" if content is None else json.dumps(content, indent=1, ensure_ascii=False)
-    parts = []
-    for block in content:
-        if isinstance(block, dict) and isinstance(block.get("text"), str):
-            parts.append(block["text"])
-        elif isinstance(block, dict):
-            parts.append(f"[{block.get('type', 'something')} that is not text]")
-    return "\n".join(parts)
+    texts = ((each.get("text"), each.get("type", "something")) for each in objects_in(content))
+    return "\n".join(
+        text if isinstance(text, str) else f"[{kind} that is not text]" for text, kind in texts
+    )

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import accumulate
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from claude_headspace.read.connection import IS_TURN, Reader
-from claude_headspace.read.tools import call_times
+from claude_headspace.read.session_facts import LineCache
+from claude_headspace.read.state import NEVER
 
 PAGE_TURNS = 30
 PAGE_PROMPTS = 30
@@ -27,7 +28,25 @@ _OUTLINE = (
     " retracted_at IS NOT NULL AS retracted FROM events WHERE agent_id = %s"
     f" AND {IS_TURN}) turn ORDER BY id"
 )
-CallTimes: TypeAlias = tuple[datetime, datetime | None, bool]
+_CALLS = (
+    "SELECT c.started_at, c.ended_at, c.outcome IS NOT DISTINCT FROM 'error' FROM tool_calls c"
+    " JOIN agents a ON a.session_uuid = c.session_uuid WHERE a.id = %s ORDER BY c.started_at"
+)
+
+
+# A session continues with a line; its other changes show a little later.
+_AGE = (
+    "SELECT last_seen_at, (SELECT max(id) FROM events WHERE agent_id = a.id) FROM agents a"
+    " WHERE id = %s"
+)
+KNOWN_SECONDS = 30.0
+MOST_KNOWN = 16
+
+
+class _CallTimes(NamedTuple):
+    start: datetime
+    end: datetime | None
+    failed: bool
 
 
 @dataclass(slots=True)
@@ -70,34 +89,24 @@ class Outline:
         return [tuple(page) for page in pages]
 
 
+_known = LineCache[tuple[Any, ...], Outline](MOST_KNOWN)
+
+
 def read_outline(reader: Reader, agent_id: int) -> Outline:
     """Every prompt of a session; copied and retracted turns are only counted."""
-    age = (*(reader.first(_AGE, [agent_id]) or ()), time.monotonic() // KNOWN_SECONDS)
-    known = _known.get(agent_id)
-    if known is None or known[0] != age:
-        if len(_known) >= MOST_KNOWN:
-            _known.clear()
-        known = _known[agent_id] = age, _read(reader, agent_id)
-    return known[1]
-
-
-# A session continues with a line; its other changes show a little later.
-_AGE = (
-    "SELECT last_seen_at, (SELECT max(id) FROM events WHERE agent_id = a.id) FROM agents a"
-    " WHERE id = %s"
-)
-KNOWN_SECONDS = 30.0
-MOST_KNOWN = 16
-_known: dict[int, tuple[tuple[Any, ...], Outline]] = {}
+    last = reader.first(_AGE, [agent_id]) or ()
+    age = agent_id, time.monotonic() // KNOWN_SECONDS, *last
+    return _known.of([age], lambda new: {age: _read(reader, agent_id) for age in new})[age]
 
 
 def _read(reader: Reader, agent_id: int) -> Outline:
     prompts: list[Prompt] = []
     copies: Counter[str] = Counter()
-    retracted, last_at = 0, None
+    retracted, last_at = 0, NEVER
     parents: dict[str, int] = {}
-    calls = call_times(reader, agent_id)
-    ends = _latest_ends(calls)
+    calls = reader.fetch(_CallTimes, _CALLS, [agent_id])
+    # When the last of the first n calls was over, for every n.
+    ends = [NEVER, *accumulate((max(call.start, call.end or NEVER) for call in calls), max)]
     for event_id, at, actor, words, subagent, parent, copy_of, gone in reader.rows(
         _OUTLINE, [FIRST_WORDS, agent_id]
     ):
@@ -106,29 +115,19 @@ def _read(reader: Reader, agent_id: int) -> Outline:
         elif copy_of:
             copies[copy_of] += 1
         elif actor == "user" and subagent is None:
-            pause = _long(at, last_at, ends[bisect_right(calls, at, key=itemgetter(0))])
+            before = max(last_at, ends[bisect_right(calls, at, key=itemgetter(0))])
+            silence = (at - before).total_seconds() if before > NEVER else 0.0
+            pause = silence if silence >= PAUSE_SECONDS else None
             prompts.append(Prompt(len(prompts) + 1, event_id, at, words, pause))
             _abandon(prompts, parents, parent)
         elif prompts and subagent is None:
             prompts[-1].turns += 1
-        last_at = max(at, last_at or at)
-    _add_failures(prompts, calls)
+        last_at = max(at, last_at)
+    starts = [prompt.at for prompt in prompts]
+    for call in calls:
+        if call.failed and (number := bisect_right(starts, call.start)):
+            prompts[number - 1].failed += 1
     return Outline(tuple(prompts), tuple(copies.items()), retracted)
-
-
-def _latest_ends(calls: Sequence[CallTimes]) -> list[datetime | None]:
-    """When the last of the first n calls was over, for every n."""
-    ends: list[datetime | None] = [None]
-    for out, back, _ in calls:
-        ends.append(max(filter(None, (ends[-1], out, back))))
-    return ends
-
-
-def _long(at: datetime, *before: datetime | None) -> float | None:
-    """The silence before a prompt, if it was a long one."""
-    last = max((moment for moment in before if moment is not None), default=at)
-    seconds = (at - last).total_seconds()
-    return seconds if seconds >= PAUSE_SECONDS else None
 
 
 def _abandon(prompts: list[Prompt], parents: dict[str, int], parent: str | None) -> None:
@@ -138,10 +137,3 @@ def _abandon(prompts: list[Prompt], parents: dict[str, int], parent: str | None)
     for prompt in prompts[parents.get(parent, len(prompts) - 1) : -1]:
         prompt.abandoned = True
     parents[parent] = len(prompts) - 1
-
-
-def _add_failures(prompts: Sequence[Prompt], calls: Sequence[CallTimes]) -> None:
-    starts = [prompt.at for prompt in prompts]
-    for out, _, failed in calls:
-        if failed and (number := bisect_right(starts, out)):
-            prompts[number - 1].failed += 1

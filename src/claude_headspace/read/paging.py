@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from types import GenericAlias
 from typing import Annotated, Any, Generic, TypeVar
 
+import msgspec
 from msgspec import Meta, Struct
 
 from claude_headspace.errors import BadQuestion
@@ -21,6 +22,29 @@ Limit = Annotated[int, Meta(ge=1, le=MOST_ROWS, description="rows per page")]
 Cursor = Annotated[str, Meta(description="`next` of the previous page")]
 Moment = Annotated[datetime, Meta(tz=True, description="ISO 8601 with a zone")]
 Until = Annotated[Moment, Meta(description="not including it")]
+Name = Annotated[str, Meta(description="uuid, or the start of it")]
+Path = Annotated[str, Meta(description="path, or the end of it")]
+
+
+class Paged(Struct, frozen=True, kw_only=True):
+    """A question that is answered in pages."""
+
+    cursor: Cursor | None = None
+    limit: Limit = PAGE_ROWS
+
+
+class Timed(Paged, frozen=True, kw_only=True):
+    """The same about a stretch of time; None means any."""
+
+    since: Moment | None = None
+    until: Until | None = None
+
+
+class Placed(Timed, frozen=True, kw_only=True):
+    """The same about one project or host."""
+
+    project: Path | None = None
+    host: str | None = None
 
 
 class Looked(Struct, frozen=True):
@@ -50,28 +74,17 @@ def page_of(found: Sequence[Item], limit: int, key: Callable[[Item], Key]) -> Pa
 
 def write_cursor(key: Key) -> str:
     """The key of a row as text for a URL."""
-    values = [item.isoformat() if isinstance(item, datetime) else item for item in key]
-    text = json.dumps(values, separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
-def read_cursor(text: str, *kinds: type) -> Key:
+def read_cursor(text: str, *kinds: Any) -> Key:
     """The key of a cursor, if its values have these types; else BadQuestion."""
+    aware = tuple(Moment if kind is datetime else kind for kind in kinds)
     try:
-        values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        return tuple(_value(kind, item) for kind, item in zip(kinds, values, strict=True))
-    except (ValueError, TypeError) as error:
+        key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        found: Key = msgspec.json.decode(key, type=GenericAlias(tuple, aware))
+    except (ValueError, msgspec.MsgspecError) as error:
         raise BadQuestion(
             "cursor", f"{text!r} is not a cursor of this list: start without one"
         ) from error
-
-
-def _value(kind: type, item: object) -> Any:
-    if kind is datetime and isinstance(item, str):
-        moment = datetime.fromisoformat(item)
-        if moment.tzinfo is None:
-            raise ValueError(item)
-        return moment
-    if type(item) is not kind:
-        raise TypeError(item)
-    return item
+    return found

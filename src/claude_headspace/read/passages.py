@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby, islice
 from typing import NamedTuple, TypeAlias
 
 from claude_headspace.store.search_words import word_places, words_of
@@ -37,7 +37,8 @@ def passage_of(text: str, terms: Terms) -> tuple[Passage, float]:
         marked = _marked(words_of(text), terms)
     places = list(word_places(part.text))
     if not marked:
-        return ((_beginning(text, places), False),), 0.0
+        longer = len(places) > WORDS_SHOWN
+        return ((f"{text[: places[WORDS_SHOWN].start()]}…" if longer else text, False),), 0.0
     first = max(marked, key=lambda at: (len({marked[n] for n in _near(marked, at)}), -at))
     shown = _near(marked, first)
     begin = max(0, first - WORDS_BEFORE)
@@ -86,12 +87,11 @@ def _places_in(text: str, word: str) -> Iterator[int]:
 
 @lru_cache(maxsize=100)
 def _pattern(term: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(r"[\W_]+".join(map(_word_pattern, term)), re.IGNORECASE)
-
-
-def _word_pattern(word: str) -> str:
-    end = "" if word.endswith("*") else r"(?![^\W_])"
-    return rf"(?<![^\W_]){re.escape(word.rstrip('*'))}{end}"
+    words = (
+        rf"(?<![^\W_]){re.escape(word.rstrip('*'))}" + r"(?![^\W_])" * (not word.endswith("*"))
+        for word in term
+    )
+    return re.compile(r"[\W_]+".join(words), re.IGNORECASE)
 
 
 def marked_places(text: str, needles: Sequence[str]) -> tuple[Passage, float]:
@@ -109,8 +109,9 @@ def _marked(words: Sequence[str], terms: Terms) -> dict[int, int]:
     found: dict[int, int] = {}
     for number, term in enumerate(terms):
         for at in _places_of(term[0], words):
-            if _stands_at(term, words, at):
-                found |= {at + n: number for n in range(len(term))}
+            here = words[at : at + len(term)]
+            if len(here) == len(term) and all(map(_is, term, here)):
+                found |= dict.fromkeys(range(at, at + len(term)), number)
     return found
 
 
@@ -118,11 +119,6 @@ def _places_of(wanted: str, words: Sequence[str]) -> list[int]:
     if wanted.endswith("*"):
         return [at for at, word in enumerate(words) if word.startswith(wanted[:-1])]
     return [at for at, word in enumerate(words) if word == wanted]
-
-
-def _stands_at(term: Sequence[str], words: Sequence[str], at: int) -> bool:
-    here = words[at : at + len(term)]
-    return len(here) == len(term) and all(map(_is, term, here))
 
 
 def _is(wanted: str, word: str) -> bool:
@@ -139,21 +135,14 @@ def _pieces(
     """Adjacent matches become one piece, with the text between them."""
     pieces: list[tuple[str, bool]] = []
     text, reached = part.text, places[begin].start()
-    for at in range(begin, end):
-        if at not in marked or (at - 1 in marked and at > begin):
-            continue
-        last = at
-        while last + 1 in marked and last + 1 < end:
-            last += 1
-        pieces.append((text[reached : places[at].start()], False))
-        pieces.append((text[places[at].start() : places[last].end()], True))
-        reached = places[last].end()
+    for matches, group in groupby(range(begin, end), marked.__contains__):
+        if matches:
+            run = list(group)
+            first, last = places[run[0]].start(), places[run[-1]].end()
+            pieces += [(text[reached:first], False), (text[first:last], True)]
+            reached = last
     pieces.append((text[reached : places[end - 1].end()], False))
     before = "… " * (begin > 0 or part.before)
     after = " …" * (end < len(places) or part.after)
     whole = [(before, False), *pieces, (after, False)]
     return tuple(piece for piece in whole if piece[0])
-
-
-def _beginning(text: str, places: Sequence[re.Match[str]]) -> str:
-    return text[: places[WORDS_SHOWN].start()] + "…" if len(places) > WORDS_SHOWN else text

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from claude_headspace.read.connection import IS_TURN, Reader
-from claude_headspace.read.tools import call_minutes
 
 MINUTES = 60
 SHOWN_WORDS = 400
@@ -15,6 +15,10 @@ _MINUTES = (
     "SELECT agent_id, floor(extract(epoch FROM timestamp - %(start)s) / 60)::int, count(*),"
     " bool_or(payload->>'actor' = 'user') FROM events WHERE agent_id = ANY (%(agents)s)"
     " AND timestamp >= %(start)s AND timestamp < %(end)s AND retracted_at IS NULL GROUP BY 1, 2"
+    " UNION ALL SELECT a.id, floor(extract(epoch FROM c.started_at - %(start)s) / 60)::int,"
+    " count(*), false FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid"
+    " WHERE a.id = ANY (%(agents)s) AND c.started_at >= %(start)s AND c.started_at < %(end)s"
+    " GROUP BY 1, 2"
 )
 _LAST_WORDS = (
     "SELECT a.id, (SELECT left(e.payload->>'text', %s) FROM events e WHERE e.agent_id = a.id"
@@ -53,19 +57,16 @@ def pulses_of(reader: Reader, agent_ids: Sequence[int], now: datetime) -> dict[i
     """The last hour of each of these sessions."""
     if not agent_ids:
         return {}
-    start = now - timedelta(minutes=MINUTES)
-    asked = {"agents": list(agent_ids), "start": start, "end": now}
-    counts: dict[int, list[int]] = {}
-    prompts: dict[int, set[int]] = {}
-    rows = [*reader.rows(_MINUTES, asked), *call_minutes(reader, agent_ids, start, now)]
-    for agent, minute, count, prompted in rows:
-        if 0 <= minute < MINUTES:
-            counts.setdefault(agent, [0] * MINUTES)[minute] += count
+    asked = {"agents": list(agent_ids), "start": now - timedelta(minutes=MINUTES), "end": now}
+    counts = defaultdict[int, list[int]](lambda: [0] * MINUTES)
+    prompts = defaultdict[int, set[int]](set)
+    for agent, minute, count, prompted in reader.rows(_MINUTES, asked):
+        if minute < MINUTES:
+            counts[agent][minute] += count
             if prompted:
-                prompts.setdefault(agent, set()).add(minute)
+                prompts[agent].add(minute)
     return {
-        agent: Pulse(tuple(found), frozenset(prompts.get(agent, ())))
-        for agent, found in counts.items()
+        agent: Pulse(tuple(found), frozenset(prompts[agent])) for agent, found in counts.items()
     }
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.read.connection import Reader
+from claude_headspace.read.paging import Placed, read_cursor
 
 _UUID_DIGITS = 32
 _SHOWN_CHOICES = 5
@@ -87,26 +88,34 @@ def find_machines(reader: Reader, host: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def filters_of(
-    reader: Reader, asked: Any, *, at: str, session: str, project: str, agent: str = ""
-) -> tuple[list[str], dict[str, Any]]:
-    """A query's filters of session, project, host and time, as SQL over these columns."""
-    conditions, values = ["true"], dict[str, Any]()
-    if getattr(asked, "session", None) is not None:
-        conditions.append(f"{session} = %(session)s::uuid")
-        found = find_session(reader, asked.session)
-        values["session"] = found.uuid
-        if agent and found.agent_id is not None:  # by its index
-            conditions.append(f"{agent} = %(agent)s")
-            values["agent"] = found.agent_id
-    if asked.project is not None or asked.host is not None:
-        conditions.append(f"{project} = ANY (%(projects)s)")
-        values["projects"] = list(find_projects(reader, asked.project, asked.host))
-    for name, sign in (("since", ">="), ("until", "<")):
-        if (moment := getattr(asked, name)) is not None:
-            conditions.append(f"{at} {sign} %({name})s")
-            values[name] = moment
-    return conditions, values
+def filters_on(at: str, key: str, session: str, project: str, agent: str = "") -> str:
+    """The filters of a question and the start of its page, as SQL over these columns."""
+    by_index = f" AND (%(agent)s::int IS NULL OR {agent} = %(agent)s)" if agent else ""
+    return (
+        f"(%(session)s::uuid IS NULL OR {session} = %(session)s){by_index}"
+        f" AND (%(projects)s::int[] IS NULL OR {project} = ANY (%(projects)s))"
+        f" AND (%(since)s::timestamptz IS NULL OR {at} >= %(since)s)"
+        f" AND (%(until)s::timestamptz IS NULL OR {at} < %(until)s)"
+        f" AND (%(at)s::timestamptz IS NULL"
+        f" OR {at} <= %(at)s AND ({at}, {key}) < (%(at)s, %(key)s))"
+    )
+
+
+def filters_of(reader: Reader, asked: Placed, key: type | None = int) -> dict[str, Any]:
+    """The values of `filters_on`, and how many `rows` to read; None filters nothing.
+
+    `key`: the type of the column in the cursor; None for a cursor of another kind.
+    """
+    name = getattr(asked, "session", None)
+    session = find_session(reader, name) if name is not None else None
+    named = asked.project is not None or asked.host is not None
+    at, last = read_cursor(asked.cursor, datetime, key) if key and asked.cursor else (None, None)
+    return {
+        "session": session and session.uuid, "agent": session and session.agent_id,
+        "projects": list(find_projects(reader, asked.project, asked.host)) if named else None,
+        "since": asked.since, "until": asked.until, "at": at, "key": last,
+        "rows": asked.limit + 1,
+    }  # fmt: skip
 
 
 def paths_named(reader: Reader, *names: str) -> tuple[str, ...]:

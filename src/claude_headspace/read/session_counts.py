@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
 from claude_headspace.read.buckets import Buckets
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.session_facts import facts_of
-from claude_headspace.read.sessions import SessionQuestion, conditions_of
+from claude_headspace.read.sessions import CONDITIONS, SessionQuestion, values_of
 from claude_headspace.read.state import derive_state
 
 FACETS = ("state", "project", "host")
@@ -23,8 +22,8 @@ _STATES = ("needs", "turn", "work", "stalled", "ended")
 # All by project, by its index alone, and then each of those that have not ended.
 _COUNTED = (
     "SELECT alive, p.path, p.host, number FROM (SELECT NULL::int AS alive, a.project_id, count(*)"
-    " AS number FROM agents a WHERE {conditions} GROUP BY 2 UNION ALL SELECT a.id, a.project_id, 1"
-    " FROM agents a WHERE {conditions} AND a.ended_at IS NULL) a"
+    f" AS number FROM agents a WHERE {CONDITIONS} GROUP BY 2 UNION ALL SELECT a.id, a.project_id, 1"
+    f" FROM agents a WHERE {CONDITIONS} AND a.ended_at IS NULL) a"
     " JOIN places p ON p.id = a.project_id"
 )
 
@@ -38,75 +37,58 @@ class Counts:
     facets: Mapping[str, Mapping[str, int]]
 
 
-class _Kind(NamedTuple):
-    """A number of sessions with the same facets."""
-
-    state: str
-    project: str
-    host: str
-    number: int
-
-
-def count_sessions(reader: Reader, asked: SessionQuestion, now: datetime) -> Counts:
+def count_sessions(reader: Reader, asked: SessionQuestion) -> Counts:
     """The numbers of sessions; a facet ignores its own filter."""
-    conditions, values = conditions_of(reader, replace(asked, state=(), project=(), host=()), now)
-    rows = reader.rows(_COUNTED.format(conditions=" AND ".join(conditions)), [*values, *values])
+    rows = reader.rows(_COUNTED, values_of(reader, replace(asked, state=())))
     known = facts_of(reader, [row[0] for row in rows if row[0] is not None])
+    now = datetime.now(UTC)
     states = {agent: derive_state(facts, now).kind for agent, facts in known.items()}
-    kinds = [_Kind(states.get(agent, "ended"), *rest) for agent, *rest in rows]
-    kinds += [_Kind("ended", path, host, -one) for agent, path, host, one in rows if agent]
-    facets = {name: _by(name, kinds, asked) for name in FACETS}
-    fitting = sum(kind.number for kind in kinds if _fits(kind, asked))
-    return Counts(fitting, sum(kind.number for kind in kinds), facets)
+    every = [((states.get(agent, "ended"), *place), number) for agent, *place, number in rows]
+    every += [(("ended", *place), -one) for agent, *place, one in rows if agent]
+    chosen = asked.state, asked.project, asked.host
 
+    def fitting(without: int = -1) -> list[tuple[tuple[str, ...], int]]:
+        return [
+            (values, number)
+            for values, number in every
+            if all(
+                index == without or not wanted or values[index] in wanted
+                for index, wanted in enumerate(chosen)
+            )
+        ]
 
-def _fits(kind: _Kind, asked: SessionQuestion, without: str = "") -> bool:
-    return all(
-        name == without or not getattr(asked, name) or getattr(kind, name) in getattr(asked, name)
-        for name in FACETS
-    )
-
-
-def _by(name: str, kinds: Sequence[_Kind], asked: SessionQuestion) -> dict[str, int]:
-    counts = Counter(dict.fromkeys(_STATES, 0) if name == "state" else {})
-    for kind in kinds:
-        if _fits(kind, asked, without=name):
-            counts[getattr(kind, name)] += kind.number
-    if name == "state":
-        return dict(counts)
-    shown = sorted(+counts, key=lambda value: (-counts[value], value))[:SHOWN_VALUES]
-    return {value: counts[value] for value in shown}
-
-
-@dataclass(slots=True)
-class _Chart:
-    """Turns in each part, counted up to an event; later ones are added."""
-
-    counts: list[int]
-    upto: int = 0
-    begun: float = field(default_factory=time.monotonic)
+    facets: dict[str, dict[str, int]] = {}
+    for index, name in enumerate(FACETS):
+        counts = Counter[str](dict.fromkeys(_STATES, 0) if name == "state" else {})
+        for values, number in fitting(without=index):
+            counts[values[index]] += number
+        shown = sorted(+counts, key=lambda value: (-counts[value], value))[:SHOWN_VALUES]
+        facets[name] = {value: counts[value] for value in (_STATES if name == "state" else shown)}
+    return Counts(sum(number for _, number in fitting()), sum(n for _, n in every), facets)
 
 
 COUNTED_SECONDS = 600.0
 MOST_CHARTS = 50
-_charts: dict[tuple[datetime, ...], _Chart] = {}
+# Turns in each part, the last event that is counted, and when counting began.
+_charts: dict[tuple[datetime, ...], tuple[list[int], int, float]] = {}
 
 
 def turns_in(reader: Reader, buckets: Buckets) -> list[int]:
     """Turns in each part of a stretch of time; all are recounted from time to time."""
-    chart = _charts.get(buckets.edges)
-    if chart is None or time.monotonic() - chart.begun > COUNTED_SECONDS:
-        chart = _Chart([0] * (len(buckets.edges) - 1))
+    nothing = [0] * (len(buckets.edges) - 1), 0, time.monotonic()
+    counts, upto, begun = _charts.get(buckets.edges, nothing)
+    if time.monotonic() - begun > COUNTED_SECONDS:
+        counts, upto, begun = nothing
     last = reader.value("SELECT coalesce(max(id), 0) FROM events")
     rows = reader.rows(
         "SELECT width_bucket(timestamp, %s::timestamptz[]), count(*) FROM events"
         " WHERE event_type = 'turn_detected' AND retracted_at IS NULL"
         " AND timestamp >= %s AND timestamp < %s AND id > %s AND id <= %s GROUP BY 1",
-        [list(buckets.edges), buckets.start, buckets.end, chart.upto, last],
+        [list(buckets.edges), buckets.start, buckets.end, upto, last],
     )
-    counts = [a + b for a, b in zip(chart.counts, buckets.spread(rows), strict=True)]
+    counts = [a + b for a, b in zip(counts, buckets.spread(rows), strict=True)]
     if len(_charts) > MOST_CHARTS:
         _charts.clear()
     # An event that is committed after one with a higher id is counted by the next recount.
-    _charts[buckets.edges] = _Chart(counts, last, chart.begun)
+    _charts[buckets.edges] = counts, last, begun
     return counts

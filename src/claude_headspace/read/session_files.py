@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from claude_headspace.read.connection import Reader
 _SOURCES = (
     "SELECT path, machine::text, coalesce((SELECT label FROM machines m WHERE m.id = machine),"
     " left(machine::text, 8)), committed_offset, coalesce((counts->>'lines')::bigint, 0),"
-    " coalesce((counts->>'duplicates')::bigint, 0),"
-    " coalesce((SELECT sum(value::bigint) FROM jsonb_each_text(counts->'rejected')), 0)::bigint,"
-    " updated_at FROM checkpoints WHERE sessions @> ARRAY[%s::uuid] ORDER BY id"
+    " coalesce((SELECT sum(value::bigint) FROM jsonb_each_text(counts->'rejected')), 0)::bigint"
+    " FROM checkpoints WHERE sessions @> ARRAY[%s::uuid] ORDER BY id"
 )
 TAIL_BYTES = 64_000
 _FACTS = {
@@ -27,50 +25,32 @@ _FACTS = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of the session; `on_disk` is None if it is on another machine."""
+    """A file of the session; `on_disk` is -1 if it is gone, None if it is on another machine."""
 
     path: str
     machine: str
     host: str
     read_bytes: int
     lines: int
-    repeated: int
     lost: int
-    read_at: datetime
     on_disk: int | None = None
-
-    @property
-    def gone(self) -> bool:
-        """Whether the file no longer exists."""
-        return self.on_disk == -1
 
 
 @dataclass(frozen=True, slots=True)
 class SessionFiles:
-    """The files of a session, with sums; `facts`: branch and client, by its newest line."""
+    """The files of a session, with sums; `facts`: branch and client, by its newest line.
+
+    `lost`: lines that could not be read completely; they are stored as dead letters. `unread`:
+    bytes on disk that have not been read yet. `gone`: its main file, the first that was read, no
+    longer exists.
+    """
 
     sources: tuple[Source, ...]
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def lines(self) -> int:
-        """Lines that were written."""
-        return sum(source.lines for source in self.sources)
-
-    @property
-    def lost(self) -> int:
-        """Lines that could not be read completely; they are stored as dead letters."""
-        return sum(source.lost for source in self.sources)
-
-    @property
-    def unread(self) -> int:
-        """Bytes on disk that have not been read yet."""
-        return sum(max(0, (source.on_disk or 0) - source.read_bytes) for source in self.sources)
-
-    @property
-    def gone(self) -> bool:
-        """Whether its main file, the first that was read, no longer exists."""
-        return bool(self.sources) and self.sources[0].gone
+    facts: Mapping[str, str]
+    lines: int
+    lost: int
+    unread: int
+    gone: bool
 
 
 def files_of(reader: Reader, session: str) -> SessionFiles:
@@ -79,8 +59,13 @@ def files_of(reader: Reader, session: str) -> SessionFiles:
         replace(source, on_disk=_size(source.path) if source.machine == reader.machine else None)
         for source in reader.fetch(Source, _SOURCES, [session])
     )
-    main = sources[0] if sources and sources[0].on_disk else None
-    return SessionFiles(sources, _facts(main.path, main.read_bytes) if main else {})
+    main = sources[0] if sources else None
+    return SessionFiles(
+        sources, _facts(main.path, main.read_bytes) if main and main.on_disk else {},
+        sum(each.lines for each in sources), sum(each.lost for each in sources),
+        sum(max(0, (each.on_disk or 0) - each.read_bytes) for each in sources),
+        main is not None and main.on_disk == -1,
+    )  # fmt: skip
 
 
 _MAIN_FILES = (
@@ -106,11 +91,8 @@ def _facts(path: str, read_bytes: int) -> Mapping[str, str]:
             tail = file.read(TAIL_BYTES)
     except (OSError, ValueError):
         return {}
-    found = {}
-    for title, pattern in _FACTS.items():
-        if values := pattern.findall(tail):
-            found[title] = values[-1].decode("utf-8", "replace")
-    return found
+    found = {title: pattern.findall(tail) for title, pattern in _FACTS.items()}
+    return {title: each[-1].decode("utf-8", "replace") for title, each in found.items() if each}
 
 
 def _size(path: str) -> int:

@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from claude_headspace.errors import SelectionError
 from claude_headspace.read.connection import Reader
-from claude_headspace.read.paging import (
-    PAGE_ROWS,
-    Cursor,
-    Limit,
-    Moment,
-    Page,
-    Until,
-    page_of,
-    read_cursor,
+from claude_headspace.read.paging import Page, Timed, page_of, read_cursor
+from claude_headspace.read.selection import find_session
+from claude_headspace.read.session_facts import (
+    CountedSession,
+    SessionTotals,
+    count_totals,
+    facts_of,
+    facts_of_alive,
 )
-from claude_headspace.read.session_facts import facts_of, facts_of_alive
-from claude_headspace.read.session_totals import CountedSession, SessionTotals, count_totals
 from claude_headspace.read.state import Kind, LastFacts, State, derive_state
 from claude_headspace.read.titles import GIVEN_TITLE, first_words_of, sessions_having, title_of
 
-_COLUMNS = (
-    f"a.id, a.session_uuid::text, {GIVEN_TITLE}, p.path, p.host, a.working_directory, a.started_at,"
-    " a.last_seen_at, a.ended_at, a.end_reason, a.forked_from::text"
+# The filters except those of a place, for the values of `values_of`.
+CONDITIONS = (
+    "(%(any_title)s OR a.id = ANY (%(titled)s))"
+    " AND (%(any_state)s OR a.id = ANY (%(alive)s) OR (%(ended)s AND a.ended_at IS NOT NULL))"
+    " AND (%(since)s::timestamptz IS NULL OR a.last_seen_at >= %(since)s)"
+    " AND (%(until)s::timestamptz IS NULL OR a.started_at < %(until)s)"
 )
-FROM = " FROM agents a JOIN places p ON p.id = a.project_id"
+_SELECT = (
+    f"SELECT a.id, a.session_uuid::text, {GIVEN_TITLE}, p.path, p.host, a.working_directory,"
+    " a.started_at, a.last_seen_at, a.ended_at, a.end_reason, a.forked_from::text"
+    " FROM agents a JOIN places p ON p.id = a.project_id WHERE "
+)
+_LISTED = (
+    f"{CONDITIONS} AND (%(projects)s = '{{}}' OR p.path = ANY (%(projects)s))"
+    " AND (%(hosts)s = '{}' OR p.host = ANY (%(hosts)s))"
+    " AND (%(first)s OR ({column}, a.id) < (%(at)s, %(id)s)) AND {column} IS NOT NULL"
+    " ORDER BY {column} DESC, a.id DESC LIMIT %(rows)s"
+)
 _SORTS = {
     "last": "a.last_seen_at",
     "length": "extract(epoch FROM a.last_seen_at - a.started_at)::float8",
 }
 
 
-class SessionQuestion(Struct, frozen=True):
+class SessionQuestion(Timed, frozen=True):
     """A filter of sessions; empty means any. `q`: words of title or path.
 
     `since` and `until` select sessions that were alive in between. `sort`: newest or longest first.
@@ -47,11 +57,7 @@ class SessionQuestion(Struct, frozen=True):
     project: Annotated[tuple[str, ...], Meta(description="one of these paths")] = ()
     host: tuple[str, ...] = ()
     state: tuple[Kind, ...] = ()
-    since: Moment | None = None
-    until: Until | None = None
     sort: Literal["last", "length"] = "last"
-    cursor: Cursor | None = None
-    limit: Limit = PAGE_ROWS
 
 
 class Session(Struct, frozen=True):
@@ -86,10 +92,6 @@ class Session(Struct, frozen=True):
         return f"cd {quote(self.directory)} && claude --resume {self.uuid}"
 
 
-def _session(agent_id: int, uuid: str, words: str, *rest: Any) -> Session:
-    return Session(agent_id, uuid, title_of(words), *rest)
-
-
 def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[Session]:
     """A page of sessions, the newest first."""
     page = list_uncounted(reader, asked)
@@ -98,64 +100,58 @@ def list_sessions(reader: Reader, asked: SessionQuestion) -> Page[Session]:
 
 def list_uncounted(reader: Reader, asked: SessionQuestion) -> Page[Session]:
     """The same without what was done in each session."""
-    now = datetime.now(UTC)
+    by_time = asked.sort == "last"
+    values = values_of(reader, asked)
+    values |= {"projects": list(asked.project), "hosts": list(asked.host)}
+    kind = datetime if by_time else float
+    at, last = read_cursor(asked.cursor, kind, int) if asked.cursor else (None, None)
+    values |= {"first": not asked.cursor, "at": at, "id": last, "rows": asked.limit + 1}
     column = _SORTS[asked.sort]
-    conditions, values = conditions_of(reader, asked, now)
-    if asked.cursor is not None:
-        conditions.append(f"({column}, a.id) < (%s, %s)")
-        values += read_cursor(asked.cursor, datetime if asked.sort == "last" else float, int)
-    rows = reader.fetch(
-        _session,
-        f"SELECT {_COLUMNS}{FROM} WHERE {' AND '.join([*conditions, f'{column} IS NOT NULL'])}"
-        f" ORDER BY {column} DESC, a.id DESC LIMIT %s",
-        [*values, asked.limit + 1],
+    rows = _found(reader, _LISTED.replace("{column}", column), values)
+    return page_of(
+        rows, asked.limit, lambda row: (row.last_line_at if by_time else row.seconds, row.id)
     )
-    sort_key = "last_line_at" if asked.sort == "last" else "seconds"
-    page = page_of(rows, asked.limit, lambda row: (getattr(row, sort_key), row.id))
-    return Page(tuple(with_state(reader, page.rows, now)), page.next)
 
 
-def find_sessions(reader: Reader, ids: Sequence[int], now: datetime) -> dict[int, Session]:
+def find_sessions(reader: Reader, ids: Iterable[int | None]) -> dict[int, Session]:
     """Sessions by the ids of their rows."""
-    found = reader.fetch(_session, f"SELECT {_COLUMNS}{FROM} WHERE a.id = ANY (%s)", [list(ids)])
-    return {row.id: row for row in with_state(reader, found, now)}
+    asked = {"ids": list({each for each in ids if each is not None})}
+    return {row.id: row for row in _found(reader, "a.id = ANY (%(ids)s)", asked)}
 
 
-def one_session(reader: Reader, uuid: UUID, now: datetime) -> Session | None:
+def one_session(reader: Reader, uuid: str) -> Session | None:
     """The session of this uuid, with its state and counts."""
-    found = reader.fetch(
-        _session, f"SELECT {_COLUMNS}{FROM} WHERE a.session_uuid = %s", [str(uuid)]
-    )
-    return with_state(reader, with_done(reader, found), now)[0] if found else None
+    found = _found(reader, "a.session_uuid = %(uuid)s", {"uuid": uuid})
+    return with_done(reader, found)[0] if found else None
 
 
-def alive_sessions(reader: Reader, now: datetime) -> list[Session]:
+def session_named(reader: Reader, name: str) -> Session:
+    """The same of the session of this uuid, or the one whose uuid starts with this text."""
+    found = one_session(reader, find_session(reader, name).uuid)
+    if found is None:
+        raise SelectionError(f"the log has no session {name}")
+    return found
+
+
+def alive_sessions(reader: Reader) -> list[Session]:
     """Every session that has not ended, with its state."""
-    found = reader.fetch(
-        _session, f"SELECT {_COLUMNS}{FROM} WHERE a.ended_at IS NULL ORDER BY a.last_seen_at DESC"
-    )
-    return with_state(reader, found, now)
+    return _found(reader, "a.ended_at IS NULL ORDER BY a.last_seen_at DESC", {})
 
 
-def needing(reader: Reader, now: datetime) -> list[int]:
-    """The sessions that need the user."""
-    known = facts_of_alive(reader).items()
-    return [agent for agent, facts in known if derive_state(facts, now).kind == "needs"]
-
-
-def with_state(reader: Reader, rows: Sequence[Session], now: datetime) -> list[Session]:
-    """The same sessions, each with its state, and a title where none was given."""
+def _found(reader: Reader, which: str, values: Mapping[str, Any]) -> list[Session]:
+    """These sessions, each with its state, and its first words if no title was given."""
+    now, rows = datetime.now(UTC), reader.fetch(Session, _SELECT + which, values)
     alive = facts_of(reader, [row.id for row in rows if row.ended_at is None])
-    words = first_words_of(reader, {row.id: row.last_line_at for row in rows if not row.title})
-    return [
-        _stated(row, alive.get(row.id), now, row.title or title_of(words.get(row.id, "")))
-        for row in rows
-    ]
-
-
-def _stated(row: Session, facts: LastFacts | None, now: datetime, title: str) -> Session:
-    facts = facts or LastFacts(ended_at=row.ended_at, end_reason=row.end_reason)
-    return replace(row, state=derive_state(facts, now), title=title)
+    titles = {row.id: title_of(row.title) for row in rows}
+    untitled = {row.id: row.last_line_at for row in rows if not titles[row.id]}
+    words = first_words_of(reader, untitled)
+    found = []
+    for row in rows:
+        over = LastFacts(ended_at=row.ended_at, end_reason=row.end_reason)
+        state = derive_state(alive.get(row.id, over), now)
+        title = titles[row.id] or title_of(words.get(row.id, ""))
+        found.append(replace(row, state=state, title=title))
+    return found
 
 
 def with_done(reader: Reader, rows: Sequence[Session]) -> list[Session]:
@@ -165,30 +161,18 @@ def with_done(reader: Reader, rows: Sequence[Session]) -> list[Session]:
     return [replace(row, done=done[key]) for row, key in zip(rows, keys, strict=True)]
 
 
-def conditions_of(
-    reader: Reader, asked: SessionQuestion, now: datetime
-) -> tuple[list[str], list[Any]]:
-    """The filters as SQL and its values."""
-    conditions, values = ["true"], list[Any]()
-    if words := asked.q.split():
-        conditions.append("a.id = ANY (%s)")
-        values.append(sessions_having(reader, words))
-    for column, chosen in (("p.path", asked.project), ("p.host", asked.host)):
-        if chosen:
-            conditions.append(f"{column} = ANY (%s)")
-            values.append(list(chosen))
-    if asked.since:
-        conditions.append("a.last_seen_at >= %s")
-        values.append(asked.since)
-    if asked.until:
-        conditions.append("a.started_at < %s")
-        values.append(asked.until)
-    if asked.state:
-        conditions.append("(a.id = ANY (%s) OR (%s AND a.ended_at IS NOT NULL))")
-        values += [_in_states(reader, asked.state, now), "ended" in asked.state]
-    return conditions, values
+def values_of(reader: Reader, asked: SessionQuestion) -> dict[str, Any]:
+    """The values of CONDITIONS."""
+    words = asked.q.split()
+    return {
+        "any_title": not words, "titled": sessions_having(reader, words) if words else [],
+        "any_state": not asked.state, "ended": "ended" in asked.state,
+        "alive": in_states(reader, asked.state) if asked.state else [],
+        "since": asked.since, "until": asked.until,
+    }  # fmt: skip
 
 
-def _in_states(reader: Reader, states: Sequence[str], now: datetime) -> list[int]:
-    known = facts_of_alive(reader).items()
+def in_states(reader: Reader, states: Sequence[Kind]) -> list[int]:
+    """The sessions that have not ended and are in one of these states."""
+    known, now = facts_of_alive(reader).items(), datetime.now(UTC)
     return [agent for agent, facts in known if derive_state(facts, now).kind in states]

@@ -5,7 +5,7 @@ The page, the API and the command line use the same function; its test lists all
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -16,11 +16,15 @@ WORDS: dict[Kind, str] = {
     "ended": "Ended",
 }  # fmt: skip
 
+NEVER = datetime.min.replace(tzinfo=UTC)
 STALLED_AFTER = timedelta(minutes=5)
 # Old clients do not write why a reply stopped: then a text is the end after this much silence.
 QUIET_AFTER = timedelta(seconds=60)
 ASKING_TOOLS = {"AskUserQuestion": "question", "ExitPlanMode": "plan"}
 IDLE_NOTIFICATION = "idle_prompt"
+_ENDINGS = {
+    "timeout": "no line for too long", "unregistered": "unregistered", "closed": "closed",
+}  # fmt: skip
 # Stop reasons after which the reply continues with a tool's result.
 GOES_ON = ("tool_use", "pause_turn")
 
@@ -36,7 +40,7 @@ class OpenCall(Struct, frozen=True):
     asks: Any = None
 
 
-class LastFacts(Struct, frozen=True, kw_only=True):
+class LastFacts(Struct, frozen=True):
     """The latest facts about one session; the newest of `open_calls` is last.
 
     `prompted_at`: the last prompt. `answered_at`: the last text of the main agent after it.
@@ -77,13 +81,8 @@ class State(Struct, frozen=True):
 def derive_state(facts: LastFacts, now: datetime) -> State:
     """The state at this moment."""
     if facts.ended_at is not None:
-        return State("ended", facts.ended_at, _ended(facts))
+        return State("ended", facts.ended_at, _ENDINGS.get(facts.end_reason or "", ""))
     return _needs_you(facts) or _your_turn(facts, now) or _at_work(facts, now)
-
-
-def _ended(facts: LastFacts) -> str:
-    told = {"timeout": "no line for too long", "unregistered": "unregistered", "closed": "closed"}
-    return told.get(facts.end_reason or "", "")
 
 
 def _needs_you(facts: LastFacts) -> State | None:
@@ -91,54 +90,40 @@ def _needs_you(facts: LastFacts) -> State | None:
         if asking.tool in ASKING_TOOLS:
             asks = ASKING_TOOLS[asking.tool]
             return State("needs", asking.since, "no answer yet", asking, asks)
-    if facts.notified_at is None or facts.notification == IDLE_NOTIFICATION:
+    notified = facts.notified_at
+    if notified is None or facts.notification == IDLE_NOTIFICATION:
         return None
-    if not _waits_since(facts, facts.notified_at):
+    # It is unanswered if a call from before it is still open, or no line came after it.
+    calls = facts.open_calls
+    is_open = any(call.subagent is None and call.since <= notified for call in calls)
+    if not is_open and max(facts.prompted_at or NEVER, facts.last_line_at or NEVER) > notified:
         return None
-    call = facts.open_calls[-1] if facts.open_calls else None
-    return State("needs", facts.notified_at, facts.message or "Claude Code wants you", call)
-
-
-def _waits_since(facts: LastFacts, notified: datetime) -> bool:
-    """Whether a notification is unanswered: a call from before it is still open, or no line came
-    after it.
-    """
-    if any(call.subagent is None and call.since <= notified for call in facts.open_calls):
-        return True
-    return not _later(facts.prompted_at, notified) and not _later(facts.last_line_at, notified)
-
-
-def _later(moment: datetime | None, than: datetime) -> bool:
-    return moment is not None and moment > than
+    call = calls[-1] if calls else None
+    return State("needs", notified, facts.message or "Claude Code wants you", call)
 
 
 def _your_turn(facts: LastFacts, now: datetime) -> State | None:
     begun = facts.prompted_at
     if begun is None:
         return State("turn", facts.started_at or facts.last_line_at, "nothing asked yet")
-    if facts.over_at is not None and facts.over_at >= begun:
-        why = facts.stop_reason if facts.stop_reason not in (None, *GOES_ON) else None
-        return State("turn", facts.over_at, f"reply ended ({why})" if why else "reply ended")
+    stop = None if facts.stop_reason in GOES_ON else facts.stop_reason
+    if (facts.over_at or NEVER) >= begun:
+        return State("turn", facts.over_at, f"reply ended ({stop})" if stop else "reply ended")
     if facts.open_calls:
         return None
-    stop = facts.stop_reason
-    if stop is not None and stop not in GOES_ON and _after(facts.stopped_at, begun):
+    if stop and (facts.stopped_at or NEVER) >= begun:
         return State("turn", facts.stopped_at, f"reply ended ({stop})")
-    interrupted = facts.interrupted_at
-    if interrupted and interrupted >= begun and not _later(facts.stopped_at, interrupted):
+    interrupted = facts.interrupted_at or NEVER
+    if interrupted >= max(begun, facts.stopped_at or NEVER):
         return State("turn", interrupted, "you interrupted it")
-    if facts.notification == IDLE_NOTIFICATION and _after(facts.notified_at, begun):
+    if facts.notification == IDLE_NOTIFICATION and (facts.notified_at or NEVER) >= begun:
         return State("turn", facts.notified_at, facts.message or "waits for your input")
     return _quiet(facts, begun, now)
 
 
-def _after(moment: datetime | None, begun: datetime) -> bool:
-    return moment is not None and moment >= begun
-
-
 def _quiet(facts: LastFacts, begun: datetime, now: datetime) -> State | None:
-    answered, line = facts.answered_at, facts.last_line_at
-    if answered is None or answered < begun or facts.stop_reason is not None:
+    answered, line = facts.answered_at or NEVER, facts.last_line_at
+    if answered < begun or facts.stop_reason is not None:
         return None
     if line is None or now - line < QUIET_AFTER:
         return None

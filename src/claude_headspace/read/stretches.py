@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from claude_headspace.errors import QuestionTooLong
 from claude_headspace.read.connection import Reader
+from claude_headspace.read.paging import Item, Key, Looked, Page, page_of, write_cursor
 from claude_headspace.store.connection import Row
 
 LOOK_SECONDS = 1.0
@@ -34,11 +35,13 @@ class Stretches:
 
     def __init__(
         self,
+        reader: Reader,
         newest: datetime,
         oldest: datetime,
-        seconds: float = LOOK_SECONDS,
-        first: timedelta = FIRST,
+        seconds: float,
+        first: timedelta,
     ) -> None:
+        self._reader = reader
         self._until = time.monotonic() + seconds
         self._span = max(first, FIRST)
         self._oldest = oldest
@@ -47,17 +50,39 @@ class Stretches:
         self.reached = newest
         self.unfinished = False
 
-    def rows(self, reader: Reader, statement: str, values: Mapping[str, Any]) -> list[Row]:
+    def rows(self, statement: str, values: Mapping[str, Any]) -> list[Row]:
         """Rows of a statement about the current stretch; none if it takes too long. The next
         stretch is then the newer part of the same one.
         """
         try:
-            return reader.rows(statement, values, STATEMENT_SECONDS)
+            return self._reader.rows(statement, values, STATEMENT_SECONDS)
         except QuestionTooLong:
             if self._span <= FIRST:
                 raise
             self._failed = True
             return []
+
+    def page(
+        self,
+        limit: int,
+        look: Callable[[dict[str, Any]], list[Row]],
+        make: Callable[[Row], Item],
+        key: Callable[[Item], Key],
+        least: int | str = 0,
+    ) -> Page[Item]:
+        """A page of what `look` finds between `lo` and `hi`, at most `rows`.
+
+        `least` comes before the second part of every key: the next page begins at a moment.
+        """
+        found: list[Row] = []
+        for lo, hi in self:
+            found += look({"lo": lo, "hi": hi, "rows": limit + 1 - len(found)})
+            if len(found) > limit:
+                break
+        page = page_of(list(map(make, found)), limit, key)
+        if page.next or not self.unfinished:
+            return page
+        return Page(page.rows, write_cursor((self.reached, least)), Looked(back_to=self.reached))
 
     def grow(self, factor: float) -> None:
         """Make the next stretch this many times as long, however long this one took."""
@@ -89,23 +114,21 @@ class Stretches:
 
 def stretches_of(
     reader: Reader,
-    since: datetime | None,
-    until: datetime | None,
-    before: datetime | None,
+    asked: Mapping[str, Any],
     seconds: float = LOOK_SECONDS,
     *,
     whole: bool = False,
     bounds: str = _BOUNDS,
 ) -> Stretches:
-    """The stretches of the log, back from a moment (included).
+    """The stretches from `since` to `until`, back from the moment `at` (included).
 
     With `whole`, the first stretch is the whole time. `bounds` returns the oldest and the newest
     moment, and may return where the first stretch begins, which ends at %(end)s.
     """
-    ends = [end for end in (until, before and before + _INSTANT) if end]
+    ends = [end for end in (asked["until"], asked["at"] and asked["at"] + _INSTANT) if end]
     oldest, newest, *begin = reader.rows(bounds, {"end": min(ends, default=None)})[0]
     if oldest is None or newest is None:
         oldest = newest = datetime.fromtimestamp(0, UTC)
-    end, oldest = min([newest + _INSTANT, *ends]), max(oldest, since or oldest)
+    end, oldest = min([newest + _INSTANT, *ends]), max(oldest, asked["since"] or oldest)
     first = oldest if whole else next(filter(None, begin), end)
-    return Stretches(end, oldest, seconds, end - first)
+    return Stretches(reader, end, oldest, seconds, end - first)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from claude_headspace.read.connection import IS_TURN, Reader
-from claude_headspace.read.line_cache import LineCache
+from claude_headspace.read.session_facts import LineCache
 
 TITLE_KINDS = ("custom-title", "ai-title", "summary", "agent-name")
 # A session that begins with a slash command is named after the next prompt.

@@ -1,13 +1,23 @@
-"""The web application under its production server: `python -I -m claude_headspace.web`."""
+"""The web application under its production server: `python -I -m claude_headspace.web`.
+
+One event loop serves all streams, a few threads answer everything else.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from a2wsgi import WSGIMiddleware
+from flask import Flask
 
 from claude_headspace.access import token_of
 from claude_headspace.config import Config, load_config
@@ -22,16 +32,55 @@ from claude_headspace.supervision.single_watcher import parent_check
 from claude_headspace.web.app import create_app
 from claude_headspace.web.feed import Feed
 from claude_headspace.web.frame import BACKLOG_BYTES
-from claude_headspace.web.guard import Guard
-from claude_headspace.web.server import Entrance, serve
-from claude_headspace.web.stream import Streams
+from claude_headspace.web.guard import OPEN_PATHS, Guard
+from claude_headspace.web.stream import STREAM_PATH, Receive, Scope, Send, Streams
 from claude_headspace.web.waiting import watch_waits
 
 ORPHAN_CHECK_SECONDS = 0.5
 # Capture comes first when the processors are busy.
 NICENESS = 5
+THREADS = 8
+# So that health answers while all other threads wait for the database.
+HEALTH_THREADS = 2
+# The Date header changes once a second.
+_TICK_SECONDS = 1.0
 
 log = logging.getLogger("claude_headspace.web")
+
+
+class Entrance:
+    """Routes every request to the application that answers it."""
+
+    def __init__(self, app: Flask, streams: Streams) -> None:
+        self._health = WSGIMiddleware(app, workers=HEALTH_THREADS)  # type: ignore[arg-type]
+        self._pages = WSGIMiddleware(app, workers=THREADS)  # type: ignore[arg-type]
+        self._streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        if scope["path"] == STREAM_PATH:
+            await self._streams(scope, receive, send)
+        elif scope["path"] in OPEN_PATHS:
+            await self._health(scope, receive, send)  # type: ignore[arg-type]
+        else:
+            await self._pages(scope, receive, send)  # type: ignore[arg-type]
+
+
+class PageServer(uvicorn.Server):
+    """Uvicorn's server, but a signal ends it at once, and it does no work while idle."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals as they are."""
+        yield
+
+    async def main_loop(self) -> None:
+        """Run until the process ends."""
+        while True:
+            await self.on_tick(0)
+            await asyncio.sleep(_TICK_SECONDS)
 
 
 def main() -> int:
@@ -44,7 +93,9 @@ def main() -> int:
         config = load_config()
         token_of(config.state.directory)
         pool = ReadPool(lambda: reader_url(config), lambda: config.state.machine)
-        entrance = _make_entrance(config, pool)
+        guard = Guard(config.state.directory, config.web.host)
+        streams = Streams(Feed(lambda: reader_url(config), pool), guard)
+        entrance = Entrance(create_app(config, pool, guard), streams)
     except HeadspaceError as error:
         log.error("%s", error)  # noqa: TRY400  a message for people, no traceback
         return error.exit_status
@@ -60,7 +111,11 @@ def main() -> int:
     if config.alerts.command:
         watch_waits(pool, Alerts(config.alerts.command), config.state.directory)
     log.info("ready: http://%s:%d/health", host, port)
-    serve(entrance, listening)
+    settings = uvicorn.Config(
+        entrance, loop="asyncio", http="h11", ws="none", lifespan="off", interface="asgi3",
+        log_config=None, access_log=False, proxy_headers=False, server_header=False,
+    )  # fmt: skip
+    PageServer(settings).run(sockets=[listening])
     return 0
 
 
@@ -71,12 +126,6 @@ def _keep_the_search_index(config: Config) -> None:
 
     index = SearchIndex(lambda: database_url(config), reads_a_backlog)
     threading.Thread(target=index.keep, name="search index", daemon=True).start()
-
-
-def _make_entrance(config: Config, pool: ReadPool) -> Entrance:
-    guard = Guard(config.state.directory, config.web.host)
-    feed = Feed(lambda: reader_url(config), pool)
-    return Entrance(create_app(config, pool), Streams(feed, guard))
 
 
 def _make_way_for_a_successor(supervisor: Supervisor) -> None:

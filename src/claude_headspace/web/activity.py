@@ -14,12 +14,11 @@ from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import Moment
 from claude_headspace.read.sessions import Session, find_sessions
 from claude_headspace.web.api import read_question
-from claude_headspace.web.charts import WIDTH, bars_of
-from claude_headspace.web.filters import chips_of
+from claude_headspace.web.charts import WIDTH, bars_of, ticks_of
 from claude_headspace.web.frame import as_of, frame, page
-from claude_headspace.web.links import address, with_query
+from claude_headspace.web.links import address, chips_of, with_query
 from claude_headspace.web.shared_answers import shared
-from claude_headspace.web.words import local, minute
+from claude_headspace.web.words import minute
 
 view = Blueprint("activity", __name__)
 Range = Literal["hour", "day", "month", "year"]
@@ -62,14 +61,15 @@ def show() -> str:
     now = datetime.now(UTC)
     with frame().pool.reading() as reader:
         moment = as_of(reader)
-        at = asked.at or _newest(reader) or now
-        start, end = _bounds(asked.range, local(at))
+        at = asked.at or reader.value("SELECT max(timestamp) FROM events") or now
+        start, end = _bounds(asked.range, at.astimezone())
         if asked.range == "day":
             start, end = _busy_hours(reader, start, end)
         buckets = cut(start, end, MOST_BARS[asked.range])
-        fine = _exactly(start, end) if asked.range != "year" else None
-        done = activity_in(reader, buckets, fine, asked.project)
-        sessions = find_sessions(reader, [lane.agent_id for lane in done.lanes], now)
+        step = (end - start) / FINE
+        fine = Buckets(tuple(start + step * number for number in range(FINE + 1)))
+        done = activity_in(reader, buckets, fine if asked.range != "year" else None, asked.project)
+        sessions = find_sessions(reader, (lane.agent_id for lane in done.lanes))
     charts = {
         name: bars_of(
             buckets, [getattr(part, name) for part in done.parts], lambda a, b: _zoom(asked, a, b),
@@ -80,18 +80,13 @@ def show() -> str:
     return page(
         "activity.html", "activity", as_of=moment, asked=asked,
         title=_title(asked.range, start), done=done,
-        charts=charts, ranges=RANGES, buckets=buckets, hours=_hours(buckets),
+        charts=charts, ranges=RANGES, buckets=buckets, hours=ticks_of(buckets, 12)[:-1],
         lanes=[_drawn(lane, sessions[lane.agent_id], buckets, now) for lane in done.lanes],
         now_at=round(buckets.share(now) * WIDTH, 1) if start <= now < end else None,
         earlier=with_query(at=(start - timedelta(hours=1)).isoformat()),
         later=with_query(at=end.isoformat()) if end < now else None,
         chips=chips_of(asked, {"project": "Project"}), start=start, end=end,
     )  # fmt: skip
-
-
-def _newest(reader: Reader) -> datetime | None:
-    found: datetime | None = reader.value("SELECT max(timestamp) FROM events")
-    return found
 
 
 def _bounds(range_: Range, at: datetime) -> tuple[datetime, datetime]:
@@ -120,17 +115,12 @@ def _busy_hours(reader: Reader, start: datetime, end: datetime) -> tuple[datetim
     )
     if row is None or row[0] is None:
         return start, end
-    until = local(row[1]).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    until = row[1].astimezone().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     for hours in SHORT_DAYS:
         since = max(start, until - timedelta(hours=hours))
         if since <= row[0]:
             return since, since + timedelta(hours=hours)
     return start, end
-
-
-def _exactly(start: datetime, end: datetime) -> Buckets:
-    step = (end - start) / FINE
-    return Buckets(tuple(start + step * number for number in range(FINE + 1)))
 
 
 def _zoom(asked: ActivityQuestion, since: datetime, until: datetime) -> str:
@@ -149,13 +139,6 @@ def _title(range_: Range, start: datetime) -> str:
         "year": f"{start.year}",
     }
     return told[range_]
-
-
-def _hours(buckets: Buckets, count: int = 12) -> list[str]:
-    whole = buckets.end - buckets.start
-    days = whole > timedelta(days=2)
-    moments = [local(buckets.start + whole * n / count) for n in range(count)]
-    return [f"{at.day} {at:%b}" if days else f"{at:%H:%M}" for at in moments]
 
 
 def _drawn(lane: Lane, session: Session, buckets: Buckets, now: datetime) -> DrawnLane:

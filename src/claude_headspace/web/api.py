@@ -6,110 +6,93 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from flask import Blueprint, Response, request
 
-from claude_headspace.errors import BadQuestion, SelectionError
+from claude_headspace.errors import BadQuestion
+from claude_headspace.health.verdict import Verdict
 from claude_headspace.read.connection import Reader, ReadPool
 from claude_headspace.read.events import EventQuestion, ListedEvent, find_event, list_events
 from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings
-from claude_headspace.read.hosts import Host, HostQuestion, list_hosts
-from claude_headspace.read.listed_sessions import (
+from claude_headspace.read.listed import (
+    Host,
+    HostQuestion,
+    ListedCall,
     ListedSession,
     ListedTurn,
+    ToolQuestion,
     TurnQuestion,
+    list_calls,
+    list_hosts,
     list_sessions,
     list_turns,
     one_listed_session,
-)
-from claude_headspace.read.listed_work import (
-    ListedCall,
-    ToolQuestion,
-    Usage,
-    UsageQuestion,
-    list_calls,
-    list_usage,
 )
 from claude_headspace.read.paging import Page
 from claude_headspace.read.query import ASKED_AS, Hit, SearchQuestion
 from claude_headspace.read.search import search
 from claude_headspace.read.sessions import SessionQuestion
-from claude_headspace.web.formats import FORMATS, as_table
-from claude_headspace.web.health import as_json
+from claude_headspace.read.usage import Usage, UsageQuestion, list_usage
+from claude_headspace.web.export import FORMATS, as_table
 from claude_headspace.web.openapi import document
 
-if TYPE_CHECKING:
-    from claude_headspace.health.verdict import Verdict
-
-
-_ID_DIGITS = 20
 # Plain numbers would be read as seconds since 1970.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 
 @dataclass(frozen=True, slots=True)
 class ApiList:
-    """A list of the API: its parameters, its rows, and the function that answers."""
+    """A list of the API: its parameters, its rows, and the function that answers.
 
-    name: str
+    An ending of the path names a format.
+    """
+
+    path: str
     summary: str
     question: type
     row: type
     ask: Callable[[Reader, Any], Page[Any]]
-    below: str = ""
 
     @property
-    def path(self) -> str:
-        """Its path, without the ending that names a format."""
-        return f"/api/{self.below}{self.name}"
+    def name(self) -> str:
+        """The name of its rows."""
+        return self.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """A single object of the API, by its name."""
+    """A single object of the API, by the name in its path."""
 
     path: str
-    parameter: str
     summary: str
     row: type
     find: Callable[[Reader, str], Any]
 
 
-def _event(reader: Reader, name: str) -> ListedEvent | None:
-    known = name.isdecimal() and len(name) < _ID_DIGITS
-    return find_event(reader, int(name)) if known else None
-
-
 LISTINGS: tuple[ApiList, ...] = (
     ApiList(
-        "sessions", "Sessions, newest line first", SessionQuestion, ListedSession, list_sessions
+        "/api/sessions", "Sessions, newest line first",
+        SessionQuestion, ListedSession, list_sessions,
     ),
     ApiList(
-        "turns",
-        "Turns of a session, in order",
-        TurnQuestion,
-        ListedTurn,
-        list_turns,
-        "sessions/<session>/",
+        "/api/sessions/<session>/turns", "Turns of a session, in order",
+        TurnQuestion, ListedTurn, list_turns,
     ),
-    ApiList("events", "Events, newest first", EventQuestion, ListedEvent, list_events),
+    ApiList("/api/events", "Events, newest first", EventQuestion, ListedEvent, list_events),
     ApiList(
-        "happenings",
-        "Events, tool calls and their results, newest first",
-        HappeningQuestion,
-        Happening,
-        list_happenings,
+        "/api/happenings", "Events, tool calls and their results, newest first",
+        HappeningQuestion, Happening, list_happenings,
     ),
-    ApiList("tools", "Tool calls, newest first", ToolQuestion, ListedCall, list_calls),
-    ApiList("usage", "Tokens used, by model", UsageQuestion, Usage, list_usage),
-    ApiList("hosts", "Machines, live ones first", HostQuestion, Host, list_hosts),
-    ApiList("search", "Search results, newest first", SearchQuestion, Hit, search),
-)
+    ApiList("/api/tools", "Tool calls, newest first", ToolQuestion, ListedCall, list_calls),
+    ApiList("/api/usage", "Tokens used, by model", UsageQuestion, Usage, list_usage),
+    ApiList("/api/hosts", "Machines, live ones first", HostQuestion, Host, list_hosts),
+    ApiList("/api/search", "Search results, newest first", SearchQuestion, Hit, search),
+)  # fmt: skip
 SINGLES: tuple[Single, ...] = (
-    Single("/api/sessions/<session>", "session", "One session", ListedSession, one_listed_session),
-    Single("/api/events/<event>", "event", "One event, retracted or not", ListedEvent, _event),
+    Single("/api/sessions/<session>", "One session", ListedSession, one_listed_session),
+    Single("/api/events/<event>", "One event, retracted or not", ListedEvent, find_event),
 )
 
 
@@ -124,7 +107,7 @@ def api_routes(pool: ReadPool, look: Callable[[], Verdict]) -> Blueprint:
 
     @routes.get("/api/health")
     def health() -> Response:
-        return json_answer(as_json(look()))
+        return json_answer(look())
 
     @routes.get("/api/openapi.json")
     def openapi() -> Response:
@@ -143,22 +126,17 @@ def _add_listing(routes: Blueprint, pool: ReadPool, listing: ApiList, ending: st
             return json_answer({listing.name: page.rows, "next": page.next, **told})
         return as_table(page, ending, f"{listing.name}{ending}")
 
-    name = f"{listing.below}{listing.name}{ending}"
-    endpoint = "".join(c if c.isalnum() else "_" for c in name)
-    routes.add_url_rule(f"{listing.path}{ending}", endpoint, answer)
+    path = f"{listing.path}{ending}"
+    routes.add_url_rule(path, path.replace(".", "_"), answer)
 
 
 def _add_single(routes: Blueprint, pool: ReadPool, single: Single) -> None:
     def answer(**names: str) -> Response:
         read_question(_Nothing, {})
-        name = names[single.parameter]
         with pool.reading() as reader:
-            found = single.find(reader, name)
-        if found is None:
-            raise SelectionError(f"the log has no {single.parameter} {name}")
-        return json_answer(found)
+            return json_answer(single.find(reader, *names.values()))
 
-    routes.add_url_rule(single.path, f"one_{single.parameter}", answer)
+    routes.add_url_rule(single.path, single.path, answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +157,13 @@ def read_question(kind: type, names: Mapping[str, str]) -> Any:
             )
         if datetime in get_args(hints[name]) and not _DATE.match(values[-1]):
             raise BadQuestion(name, f"{values[-1][:40]!r} is not an ISO 8601 time with a zone")
-        given[name] = values if _is_list(hints[name]) else values[-1]
+        given[name] = values if get_origin(hints[name]) is tuple else values[-1]
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         told, _, place = str(error).partition(" - at `$.")
         name = place.rstrip("`") or "question"
         raise BadQuestion(ASKED_AS.get(name, name), told) from error
-
-
-def _is_list(hint: Any) -> bool:
-    return getattr(hint, "__origin__", None) is tuple
 
 
 def json_answer(body: Any) -> Response:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, NotFound
 
+from claude_headspace.config import Config
 from claude_headspace.errors import HeadspaceError
+from claude_headspace.health.verdict import Verdict
+from claude_headspace.read.connection import ReadPool
 from claude_headspace.supervision.observe import check_health, database_probe
 from claude_headspace.web.api import api_routes
 from claude_headspace.web.frame import Frame, add_pages, told
@@ -15,20 +16,15 @@ from claude_headspace.web.guard import COOKIE_SECONDS, HEADERS, LINK_PATH, Guard
 from claude_headspace.web.health import health_routes
 from claude_headspace.web.problems import Problem, problem_of
 
-if TYPE_CHECKING:
-    from claude_headspace.config import Config
-    from claude_headspace.health.verdict import Verdict
-    from claude_headspace.read.connection import ReadPool
-
 _DATA = (".json", ".jsonl", ".csv")
 # Not a redirect: after a click on another site the browser would not send the new cookie.
 _WELCOME = '<!doctype html><meta http-equiv="refresh" content="0; url=/"><a href="/">Open</a>'
 
 
-def create_app(config: Config, pool: ReadPool) -> Flask:
+def create_app(config: Config, pool: ReadPool, guard: Guard | None = None) -> Flask:
     """The application for this configuration; it starts without Postgres and the watcher."""
     app = Flask("claude_headspace", static_folder=None)
-    guard = Guard(config.state.directory, config.web.host)
+    guard = guard or Guard(config.state.directory, config.web.host)
     probe = database_probe(config)
 
     def look() -> Verdict:
@@ -38,7 +34,7 @@ def create_app(config: Config, pool: ReadPool) -> Flask:
     app.register_blueprint(health_routes(config, guard, look))
     app.register_blueprint(api_routes(pool, look))
     add_pages(app, Frame(config, pool, look))
-    app.register_error_handler(HeadspaceError, _tell)
+    app.register_error_handler(HeadspaceError, lambda error: answer(problem_of(error)))
     app.register_error_handler(HTTPException, _tell_http)
     return app
 
@@ -72,23 +68,15 @@ def _guard_requests(app: Flask, guard: Guard) -> None:
 
 def answer(problem: Problem) -> tuple[Response, int]:
     """A problem as JSON for programs, as a page for people."""
-    if _wants_page():
+    data = request.path.startswith("/api/") or request.path.endswith(_DATA)
+    if not data and "text/html" in request.headers.get("Accept", ""):
         return Response(told(problem)), problem.status
     return jsonify(problem.as_json()), problem.status
 
 
-def _wants_page() -> bool:
-    data = request.path.startswith("/api/") or request.path.endswith(_DATA)
-    return not data and "text/html" in request.headers.get("Accept", "")
-
-
-def _tell(error: HeadspaceError) -> tuple[Response, int]:
-    return answer(problem_of(error))
-
-
-def _tell_http(error: HTTPException) -> Response | tuple[Response, int]:
+def _tell_http(error: HTTPException) -> HTTPException | tuple[Response, int]:
     if error.response is not None:  # such as a redirect, which has its own response
-        return Response(error.get_response())  # type: ignore[arg-type]
+        return error
     kind = error.name.lower().replace(" ", "_")
     told = (
         f"there is nothing at {request.path}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from claude_headspace.read.buckets import DAY, Buckets
-from claude_headspace.web.words import clock, day, local, minute
+from claude_headspace.web.words import clock, day, minute
 
 WIDTH = 1000.0
 
@@ -31,7 +31,7 @@ class Bars:
     """A histogram; `selected` is (x, width) of the filtered stretch of time."""
 
     bars: tuple[Bar, ...]
-    ticks: tuple[str, ...]
+    ticks: list[str]
     most: int
     start: str
     end: str
@@ -39,6 +39,8 @@ class Bars:
 
 
 Link = Callable[[datetime, datetime], str]
+Chosen = tuple[datetime | None, datetime | None]
+ANY_TIME = (None, None)
 
 
 def bars_of(
@@ -47,7 +49,7 @@ def bars_of(
     link: Link,
     *,
     failed: Sequence[int] | None = None,
-    chosen: tuple[datetime | None, datetime | None] = (None, None),
+    chosen: Chosen = ANY_TIME,
     height: float = 52,
 ) -> Bars:
     """The parts as bars, the tallest of this height; every bar that is not empty is visible."""
@@ -66,25 +68,19 @@ def bars_of(
             )
         )  # fmt: skip
     return Bars(
-        tuple(bars), _ticks(buckets), most, buckets.start.isoformat(), buckets.end.isoformat(),
+        tuple(bars), ticks_of(buckets, 4), most, buckets.start.isoformat(), buckets.end.isoformat(),
         _selected(buckets, chosen),
     )  # fmt: skip
 
 
-def _within(
-    start: datetime, end: datetime, chosen: tuple[datetime | None, datetime | None]
-) -> bool:
+def _within(start: datetime, end: datetime, chosen: Chosen) -> bool:
     since, until = chosen
-    if since is None and until is None:
-        return False
-    return (since is None or end > since) and (until is None or start < until)
+    return chosen != ANY_TIME and (not since or end > since) and (not until or start < until)
 
 
-def _selected(
-    buckets: Buckets, chosen: tuple[datetime | None, datetime | None]
-) -> tuple[float, float] | None:
+def _selected(buckets: Buckets, chosen: Chosen) -> tuple[float, float] | None:
     since, until = chosen
-    if since is None and until is None:
+    if chosen == ANY_TIME:
         return None
     left = buckets.share(since) * WIDTH if since else 0.0
     right = buckets.share(until) * WIDTH if until else WIDTH
@@ -97,8 +93,9 @@ def _label(start: datetime, end: datetime) -> str:
     return f"{day(start)}, {minute(start)}" if start.second == 0 else clock(start)
 
 
-def _ticks(buckets: Buckets, count: int = 5) -> tuple[str, ...]:
+def ticks_of(buckets: Buckets, parts: int) -> list[str]:
+    """The labels of a time axis with so many equal parts, one more than parts."""
     whole = buckets.end - buckets.start
     days = whole > timedelta(days=2)
-    moments = [local(buckets.start + whole * n / (count - 1)) for n in range(count)]
-    return tuple(f"{at.day} {at:%b}" if days else f"{at:%H:%M}" for at in moments)
+    moments = [(buckets.start + whole * n / parts).astimezone() for n in range(parts + 1)]
+    return [f"{at.day} {at:%b}" if days else f"{at:%H:%M}" for at in moments]

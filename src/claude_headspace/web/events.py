@@ -9,19 +9,24 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, render_template, request
 
-from claude_headspace.errors import SelectionError
 from claude_headspace.read.buckets import FIRST, Buckets, cut
 from claude_headspace.read.call_line import line_of
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.events import find_event
-from claude_headspace.read.happening_kinds import ACTORS, KINDS, kind_and_actor
-from claude_headspace.read.happenings import Happening, HappeningQuestion, list_happenings, tally
+from claude_headspace.read.happenings import (
+    ACTORS,
+    KINDS,
+    Happening,
+    HappeningQuestion,
+    kind_and_actor,
+    list_happenings,
+    tally,
+)
 from claude_headspace.read.sessions import find_sessions
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import bars_of
-from claude_headspace.web.filters import chips_of, facet_of, period_chips
 from claude_headspace.web.frame import as_of, frame, page
-from claude_headspace.web.links import address, with_query
+from claude_headspace.web.links import address, chips_of, facets_of, with_period
 from claude_headspace.web.shared_answers import shared
 
 view = Blueprint("events", __name__)
@@ -38,21 +43,14 @@ COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the view: `lead` precedes the text, `code` marks text of a machine."""
+    """A row of the view: `lead` precedes the text, `payload` is the address of the whole."""
 
     what: Happening
     title: str
     lead: str
     text: str
-    code: bool
     colour: str
-
-    @property
-    def payload(self) -> str:
-        """The address of the whole payload."""
-        if self.what.event_id is not None:
-            return address("events.show_one", event_id=self.what.event_id)
-        return address("session.show_call", uuid=self.what.session, call_id=self.what.call_id or "")
+    payload: str
 
 
 @view.get("/events")
@@ -69,7 +67,7 @@ def show() -> str:
     chart = counts and bars_of(
         buckets,
         counts.counts,
-        lambda since, until: with_query(since=since.isoformat(), until=until.isoformat()),
+        with_period,
         failed=counts.failed,
         chosen=(asked.since, asked.until),
     )
@@ -78,14 +76,8 @@ def show() -> str:
         "events.html", "events", as_of=moment, asked=asked, found=found, rows=rows,
         chart=chart, counts=counts,
         buckets=buckets,
-        facets=[
-            facet_of(name, title, known.get(name, {}), getattr(asked, name))
-            for name, title in TITLES.items()
-        ],
-        chips=[
-            *period_chips(asked.since, asked.until),
-            *chips_of(asked, {**TITLES, "session": "Session"}),
-        ],
+        facets=facets_of(asked, TITLES, known),
+        chips=chips_of(asked, {**TITLES, "session": "Session"}),
     )  # fmt: skip
 
 
@@ -101,10 +93,7 @@ def _stretch(asked: HappeningQuestion, rows: Sequence[Happening]) -> Buckets:
 
 
 def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
-    sessions = find_sessions(
-        reader, list({row.agent_id for row in found if row.agent_id is not None}),
-        datetime.now(UTC),
-    )  # fmt: skip
+    sessions = find_sessions(reader, (row.agent_id for row in found))
     rows = []
     for what in found:
         session = sessions.get(what.agent_id or 0)
@@ -113,7 +102,10 @@ def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
         if what.tool is not None:
             told = line_of(what.tool, what.text, what.directory or "")
             lead, text = told.name, f"{told.text} {told.aside}".rstrip()
-        rows.append(Row(what, title, lead, text, what.tool is not None, COLOURS.get(what.kind, "")))
+        payload = address("session.show_call", uuid=what.session, call_id=what.call_id or "")
+        if what.event_id is not None:
+            payload = address("events.show_one", event_id=what.event_id)
+        rows.append(Row(what, title, lead, text, COLOURS.get(what.kind, ""), payload))
     return rows
 
 
@@ -121,10 +113,8 @@ def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
 def show_one(event_id: int) -> str:
     """One event in full; for the script, only the body of its row."""
     with frame().pool.reading() as reader:
-        event = find_event(reader, event_id)
-    if event is None:
-        raise SelectionError(f"the log has no event {event_id}")
-    kind, actor = kind_and_actor(event)
+        event = find_event(reader, str(event_id))
+        kind, actor = kind_and_actor(reader, event)
     values = {
         "event": event,
         "filters": {"type": kind, "actor": actor, "project": event.project, "host": event.host},

@@ -5,25 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from html import escape
+from typing import Any
 
-from flask import Blueprint, Flask, current_app, render_template, request
+from flask import Blueprint, Flask, current_app, render_template
 from markupsafe import Markup
 
+from claude_headspace.config import Config
 from claude_headspace.health.units import format_bytes
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.read.connection import Reader, ReadPool
 from claude_headspace.read.passages import Passage
-from claude_headspace.read.sessions import needing
+from claude_headspace.read.sessions import in_states
 from claude_headspace.web import markdown, words
 from claude_headspace.web.links import address, asset, with_query
 from claude_headspace.web.problems import Problem
 from claude_headspace.web.strip import Strip, strip_of
-
-if TYPE_CHECKING:
-    from claude_headspace.config import Config
 
 EXTENSION = "claude_headspace.pages"
 _SEEN = "claude_headspace.verdict"
@@ -32,8 +30,6 @@ VERDICT_SECONDS = 1.0
 PAGE_SECONDS = 5.0
 # A backlog of transcripts; what one live session writes at once is less.
 BACKLOG_BYTES = 4_000_000
-THEMES = ("light", "dark")
-VIEWS = (("now", "Now"), ("sessions", "Sessions"), ("events", "Events"), ("activity", "Activity"))
 
 LAST_LINE = "SELECT coalesce(max(last_seen_at)::text, '') FROM agents WHERE ended_at IS NULL"
 _AS_OF = f"SELECT coalesce((SELECT max(id) FROM events), 0), ({LAST_LINE})"  # noqa: S608
@@ -91,17 +87,10 @@ def page(template: str, view: str, **values: Any) -> str:
     """A view in its frame."""
     if "needing" not in values:
         with frame().pool.reading() as reader:
-            values["needing"] = len(needing(reader, datetime.now(UTC)))
-    return render_template(template, view=view, views=VIEWS, **{**_around(), **values})
-
-
-def _around() -> dict[str, Any]:
-    theme = request.cookies.get("theme")
-    return {
-        "strip": health_strip(PAGE_SECONDS),
-        "theme": theme if theme in THEMES else "",
-        "keys_off": request.cookies.get("keys") == "off",
-    }
+            values["needing"] = len(in_states(reader, ["needs"]))
+    return render_template(
+        template, **{"view": view, "strip": health_strip(PAGE_SECONDS), **values}
+    )
 
 
 def health_strip(seconds: float = VERDICT_SECONDS) -> Strip:
@@ -126,10 +115,7 @@ def _verdict(seconds: float) -> Verdict:
 def told(problem: Problem) -> str:
     """The page for a problem."""
     kind, title = _TITLES.get(problem.kind, ("", problem.message))
-    return render_template(
-        "told.html", view="", views=VIEWS, needing=0, kind=kind, title=title, problem=problem,
-        **_around(),
-    )  # fmt: skip
+    return page("told.html", "", needing=0, kind=kind, title=title, problem=problem)
 
 
 _TITLES = {
@@ -151,30 +137,20 @@ def icon(name: str) -> Markup:
 
 def marked(passage: Passage) -> Markup:
     """A passage with its matches marked, without the signs of Markdown."""
-    return Markup("").join(
-        Markup("<mark>{}</mark>").format(text) if found else text.replace("**", "").replace("`", "")
+    pieces = (
+        f"<mark>{escape(text)}</mark>" if found else escape(text.replace("**", "").replace("`", ""))
         for text, found in passage
     )
+    return Markup("".join(pieces))  # noqa: S704  escaped piece by piece
 
 
 _FILTERS: dict[str, Callable[..., Any]] = {
-    "clock": words.clock,
-    "minute": words.minute,
-    "day": words.day,
-    "day_name": words.day_name,
-    "moment": words.moment,
+    **{each.__name__: each for each in (
+        words.clock, words.minute, words.day, words.day_name, words.moment, words.waited,
+        words.iso_length, words.number, words.short, words.counted, words.place, words.spelled,
+        markdown.rendered, markdown.inline, icon, marked,
+    )},
     "lasting": words.length,
-    "waited": words.waited,
-    "iso_length": words.iso_length,
-    "number": words.number,
-    "short": words.short,
-    "counted": words.counted,
-    "place": words.place,
-    "spelled": words.spelled,
     "bytes": format_bytes,
-    "rendered": markdown.rendered,
-    "inline": markdown.inline,
-    "icon": icon,
-    "marked": marked,
     "iso": lambda moment: moment.isoformat(timespec="milliseconds"),
-}
+}  # fmt: skip

@@ -48,8 +48,13 @@ class Guard:
 
     def refusal(self, path: str, headers: Mapping[str, str]) -> Problem | None:
         """Why a request is not answered; None when it is."""
-        if (problem := self.foreign(headers)) is not None:
-            return problem
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if _name_in(f"//{host}") not in self._names:
+            problem = "this server answers only under its own local name"
+            return Problem(403, "foreign_host", problem)
+        if origin is not None and origin.lower() != f"http://{host.lower()}":
+            problem = "only pages of this server may send requests to it"
+            return Problem(403, "foreign_origin", problem)
         if path in OPEN_PATHS or path == LINK_PATH or path.startswith(STATIC):
             return None
         try:
@@ -64,18 +69,6 @@ class Guard:
             "open the page with `claude-headspace open`; a program sends"
             " `Authorization: Bearer $(claude-headspace token)`",
         )
-
-    def foreign(self, headers: Mapping[str, str]) -> Problem | None:
-        """Why a request for another host name, or from another site's page, is refused."""
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if _name_in(f"//{host}") not in self._names:
-            problem = "this server answers only under its own local name"
-            return Problem(403, "foreign_host", problem)
-        if origin is not None and origin.lower() != f"http://{host.lower()}":
-            return Problem(
-                403, "foreign_origin", "only pages of this server may send requests to it"
-            )
-        return None
 
     def knows(self, headers: Mapping[str, str]) -> bool:
         """Whether the request has the token, or a cookie that was given for a link."""

@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from claude_headspace.config import Config
 from claude_headspace.embedded.location import state_key
 from claude_headspace.errors import StateUnusable
 from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
+from claude_headspace.health.verdict import Verdict
 from claude_headspace.supervision.history import history_path, read_restarts
 from claude_headspace.web.guard import Guard
 from claude_headspace.web.metrics import registry_of
-
-if TYPE_CHECKING:
-    from claude_headspace.config import Config
-    from claude_headspace.health.verdict import Verdict
 
 # Where a reason begins to name private things: a path, a host, a message of Postgres.
 _DETAILS = (": ", "; ", " (", ", ")
@@ -36,7 +34,7 @@ def health_routes(config: Config, guard: Guard, look: Callable[[], Verdict]) -> 
     @routes.get("/health")
     def health() -> tuple[Response, int]:
         verdict = look()
-        told = as_json(verdict) if _is_known(guard) else for_strangers(verdict)
+        told = asdict(verdict) if _is_known(guard) else for_strangers(verdict)
         return jsonify(told | {"instance": instance}), 503 if verdict.status == "down" else 200
 
     @routes.get("/health/live")
@@ -59,13 +57,8 @@ def health_routes(config: Config, guard: Guard, look: Callable[[], Verdict]) -> 
     return routes
 
 
-def as_json(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as the owner sees it, and as `status --json` shows it."""
-    return asdict(verdict)
-
-
 def for_strangers(verdict: Verdict) -> dict[str, Any]:
-    """The same without paths, names and quoted messages: figures and short reasons."""
+    """The verdict without paths, names and quoted messages: figures and short reasons."""
     return {
         "status": verdict.status,
         "reasons": [in_short(reason) for reason in verdict.reasons],

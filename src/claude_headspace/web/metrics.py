@@ -6,7 +6,7 @@ Every series always exists, at 0 where nothing is known: an absent series raises
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
 from itertools import accumulate
@@ -57,37 +57,48 @@ _MOMENTS = {
 }
 
 
+class _Figures(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._metrics
+
+
 def registry_of(verdict: Verdict, restarts: int, measures: Measures | None) -> CollectorRegistry:
     """A registry for one scrape; `restarts` counts all restarts in the history."""
     registry = CollectorRegistry()
-    registry.register(_Figures(verdict, restarts, measures or Measures()))
+    registry.register(_Figures(_metrics(verdict, restarts, measures or Measures())))
     return registry
 
 
-class _Figures(Collector):
-    def __init__(self, verdict: Verdict, restarts: int, measures: Measures) -> None:
-        self._verdict = verdict
-        self._restarts = restarts
-        self._measures = measures
-
-    def collect(self) -> Iterator[Metric]:
-        yield _labelled("build_info", "The version.", {"version": {_version(): 1}})
-        machine = str(self._verdict.checks.get("machine", {}).get("id") or "")
-        yield _labelled("machine_info", "The machine of these figures.", {"machine": {machine: 1}})
-        states = {status: float(status == self._verdict.status) for status in _STATUSES}
-        yield _labelled("health", "The verdict, one series per status.", {"status": states})
-        yield from _watcher(self._verdict.checks["watcher"])
-        yield from _measures(self._measures)
-        yield from _guard(self._verdict.checks["guard"])
-        yield _counter("watcher_restarts", "Restarts of the watcher.", self._restarts)
-        yield from _database(self._verdict.checks["database"])
+def _metrics(verdict: Verdict, restarts: int, measures: Measures) -> Iterator[Metric]:
+    checks = verdict.checks
+    build = {version("claude-headspace"): 1}
+    yield _labelled(GaugeMetricFamily, "build_info", "The version.", "version", build)
+    machine = {str(checks.get("machine", {}).get("id") or ""): 1}
+    text = "The machine of these figures."
+    yield _labelled(GaugeMetricFamily, "machine_info", text, "machine", machine)
+    states = {status: float(status == verdict.status) for status in _STATUSES}
+    text = "The verdict, one series per status."
+    yield _labelled(GaugeMetricFamily, "health", text, "status", states)
+    yield from _watcher(checks["watcher"])
+    yield from _measures(measures)
+    guard, database = checks["guard"], checks["database"]
+    yield _gauge("guard_up", "Whether the guard works.", guard["alive"])
+    text = "Restarts of the watcher within the guard's window."
+    yield _gauge("watcher_restarts_in_window", text, guard.get("restarts_in_window", 0))
+    yield _counter("watcher_restarts", "Restarts of the watcher.", restarts)
+    yield _gauge("database_up", "Whether Postgres answers.", bool(database["reachable"]))
+    text = "Time to connect to Postgres and run one statement; NaN without an answer."
+    took = database.get("round_trip_seconds", math.nan)
+    yield _gauge("database_round_trip_seconds", text, took)
 
 
 def _watcher(check: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("up", "Whether the watcher runs.", check["running"])
-    yield _gauge(
-        "watcher_crash_loop", "Whether the guard has given the watcher up.", check["tripped"]
-    )
+    text = "Whether the guard has given the watcher up."
+    yield _gauge("watcher_crash_loop", text, check["tripped"])
     text = "Whether the watcher's status file could be read; else its figures are 0."
     yield _gauge("watcher_status_readable", text, "status_problem" not in check)
     for key, (name, text) in _COUNTERS.items():
@@ -102,26 +113,14 @@ def _watcher(check: dict[str, Any]) -> Iterator[Metric]:
 def _measures(measures: Measures) -> Iterator[Metric]:
     written = {kind.name: 0 for kind in installed_taxonomy()} | measures.written
     text = "Events written since the watcher's start."
-    yield _counters("events_written", text, "event_type", written)
+    yield _labelled(CounterMetricFamily, "events_written", text, "event_type", written)
     rejected = dict.fromkeys(REASONS, 0) | measures.rejected
     text = "Lines and events that were rejected."
-    yield _counters("events_rejected", text, "reason", rejected)
+    yield _labelled(CounterMetricFamily, "events_rejected", text, "reason", rejected)
     text = "Time to write one batch of events durably, retries included."
     yield _histogram("write_duration_seconds", text, measures.write_seconds)
     text = "Time from an event to its durable write, for events read within a minute."
     yield _histogram("event_lag_seconds", text, measures.lag_seconds)
-
-
-def _guard(check: dict[str, Any]) -> Iterator[Metric]:
-    yield _gauge("guard_up", "Whether the guard works.", check["alive"])
-    text = "Restarts of the watcher within the guard's window."
-    yield _gauge("watcher_restarts_in_window", text, check.get("restarts_in_window", 0))
-
-
-def _database(check: dict[str, Any]) -> Iterator[Metric]:
-    yield _gauge("database_up", "Whether Postgres answers.", bool(check["reachable"]))
-    text = "Time to connect to Postgres and run one statement; NaN without an answer."
-    yield _gauge("database_round_trip_seconds", text, check.get("round_trip_seconds", math.nan))
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -132,26 +131,17 @@ def _counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(f"headspace_{name}", text, value=float(value))
 
 
-def _counters(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(f"headspace_{name}", text, labels=[label])
-    for value, count in values.items():
-        family.add_metric([value], count)
-    return family
-
-
 def _histogram(name: str, text: str, found: Histogram) -> Metric:
     bounds = [*map(repr, found.bounds), "+Inf"]
     buckets = list(zip(bounds, accumulate(found.counts), strict=True))
     return HistogramMetricFamily(f"headspace_{name}", text, buckets=buckets, sum_value=found.sum)
 
 
-def _labelled(name: str, text: str, values: dict[str, dict[str, float]]) -> Metric:
-    ((label, series),) = values.items()
-    family = GaugeMetricFamily(f"headspace_{name}", text, labels=[label])
+def _labelled(
+    kind: type[GaugeMetricFamily | CounterMetricFamily],
+    name: str, text: str, label: str, series: Mapping[str, float],
+) -> Metric:  # fmt: skip
+    family = kind(f"headspace_{name}", text, labels=[label])
     for value, number in series.items():
         family.add_metric([value], number)
     return family
-
-
-def _version() -> str:
-    return version("claude-headspace")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from flask import Blueprint
 
@@ -50,7 +50,7 @@ def show() -> str:
     now = datetime.now(UTC)
     with frame().pool.reading() as reader:
         moment = as_of(reader)
-        alive = alive_sessions(reader, now)
+        alive = alive_sessions(reader)
         groups = {
             kind: _cards(reader, alive, kind, now) for kind in ("needs", "stalled", "turn", "work")
         }
@@ -75,13 +75,14 @@ def _cards(reader: Reader, alive: Sequence[Session], kind: str, now: datetime) -
     words = last_words(reader, [each.id for each in chosen]) if kind == "turn" else {}
     pulses = pulses_of(reader, [each.id for each in chosen], now)
     return [
-        Card(each, _waited(each, now), words.get(each.id, ""), pulses.get(each.id))
+        Card(
+            each,
+            (now - (each.state.since or now)).total_seconds(),
+            words.get(each.id, ""),
+            pulses.get(each.id),
+        )
         for each in chosen
     ]
-
-
-def _waited(session: Session, now: datetime) -> float:
-    return (now - (session.state.since or now)) / timedelta(seconds=1)
 
 
 def _headline(needing: int) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -16,23 +16,20 @@ if TYPE_CHECKING:
     from claude_headspace.web.api import ApiList, Single
 
 Document = dict[str, Any]
-_REFERENCE = "#/components/schemas/{name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong: a name for programs, a sentence, and what to do."""
-
-    kind: str
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Error:
-    """The body of every error response."""
-
-    error: Fault
+_TEXT: Document = {"type": "string"}
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["kind", "message", "hint"],
+            "properties": dict.fromkeys(("kind", "message", "hint"), _TEXT),
+        }
+    },
+}
 
 
 def document(listings: Sequence[ApiList], singles: Sequence[Single]) -> Document:
@@ -40,17 +37,16 @@ def document(listings: Sequence[ApiList], singles: Sequence[Single]) -> Document
     rows = {each.row for each in listings} | {each.row for each in singles}
     questions = [each.question for each in listings]
     _, schemas = msgspec.json.schema_components(
-        [*sorted(rows, key=lambda row: row.__name__), *questions, Looked, Error],
-        ref_template=_REFERENCE,
+        [*sorted(rows, key=lambda row: row.__name__), *questions, Looked],
+        ref_template="#/components/schemas/{name}",
     )
     asked = {each.name: schemas[each.question.__name__] for each in listings}
     for question in questions:
         schemas.pop(question.__name__, None)
     paths = {path: item for each in listings for path, item in _listing(each, asked[each.name])}
     for single in singles:
-        path = single.path.replace("<", "{").replace(">", "}")
-        reference = {"$ref": _reference(single.row)}
-        paths[path] = _get(single.summary, [_in_path(single.parameter)], _json(reference))
+        path, in_path = _path(single.path)
+        paths[path] = _get(single.summary, list(map(_in_path, in_path)), _json(_of(single.row)))
     paths["/api/health"] = _get("The health that `claude-headspace status` shows", [], _json({}))
     paths["/api/events/stream"] = _stream()
     return {
@@ -59,49 +55,52 @@ def document(listings: Sequence[ApiList], singles: Sequence[Single]) -> Document
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": schemas | {"Error": _ERROR},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
 def _listing(each: ApiList, question: Document) -> Iterable[tuple[str, Document]]:
-    path = each.path.replace("<", "{").replace(">", "}")
-    in_path = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    path, in_path = _path(each.path)
     parameters = [_in_path(name) for name in in_path]
     parameters += [
         {
             "name": ASKED_AS.get(name, name),
             "in": "query",
             "schema": schema,
-            "required": name in _required(question),
+            "required": name in question.get("required", ()),
         }
         for name, schema in question.get("properties", {}).items()
         if name not in in_path
     ]
-    row = {"$ref": _reference(each.row)}
     page = {
         "type": "object",
         "properties": {
-            each.name: {"type": "array", "items": row},
+            each.name: {"type": "array", "items": _of(each.row)},
             "next": {"type": ["string", "null"], "description": "cursor of the next page"},
-            "looked": {"$ref": _reference(Looked), "description": "how far the search has come"},
+            "looked": {**_of(Looked), "description": "how far the search has come"},
         },
         "required": [each.name, "next"],
     }
     for ending in ("", ".json"):
         yield path + ending, _get(each.summary, parameters, _json(page))
     for ending, kind in ((".csv", "text/csv"), (".jsonl", "application/jsonl")):
-        text = {"content": {kind: {"schema": {"type": "string"}}}}
+        text = {"content": {kind: {"schema": _TEXT}}}
         yield path + ending, _get(f"{each.summary}, as {ending[1:]}", parameters, text)
 
 
+def _path(route: str) -> tuple[str, list[str]]:
+    """The path of a route, and its parameters."""
+    return route.replace("<", "{").replace(">", "}"), re.findall("<(.*?)>", route)
+
+
 def _stream() -> Document:
-    text = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    text = {"content": {"text/event-stream": {"schema": _TEXT}}}
     names = ("session", "project", "host", "type", "after")
-    query = [{"name": n, "in": "query", "schema": {"type": "string"}} for n in names]
+    query = [{"name": n, "in": "query", "schema": _TEXT} for n in names]
     query.append({"name": "only", "in": "query", "schema": {"enum": ["ids"]}})
-    last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}}
+    last = {"name": "Last-Event-ID", "in": "header", "schema": _TEXT}
     return _get("New events, as server-sent events", [*query, last], text)
 
 
@@ -116,13 +115,8 @@ def _json(schema: Document) -> Document:
 
 
 def _in_path(name: str) -> Document:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    return {"name": name, "in": "path", "required": True, "schema": _TEXT}
 
 
-def _required(question: Document) -> Sequence[str]:
-    found: Sequence[str] = question.get("required", ())
-    return found
-
-
-def _reference(row: type) -> str:
-    return _REFERENCE.format(name=row.__name__)
+def _of(row: type) -> Document:
+    return {"$ref": f"#/components/schemas/{row.__name__}"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from claude_headspace.errors import (
@@ -15,7 +15,6 @@ from claude_headspace.errors import (
 )
 
 _AWAY = "see `claude-headspace status`; capture may continue"
-_SLOW = "narrow the query, for example to a shorter time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +28,21 @@ class Problem:
 
     def as_json(self) -> dict[str, Any]:
         """The body of the answer."""
-        told = asdict(self)
-        del told["status"]
-        return {"error": told}
+        return {"error": {"kind": self.kind, "message": self.message, "hint": self.hint}}
+
+
+# The first that applies: the status, the name and the hint.
+_PROBLEMS: tuple[tuple[type[HeadspaceError], int, str, str], ...] = (
+    (BadQuestion, 400, "bad_request", "see /api/openapi.json"),
+    (DatabaseRefused, 400, "bad_request", "see /api/openapi.json"),
+    (SelectionError, 404, "not_found", "/api/sessions lists all sessions"),
+    (QuestionTooLong, 504, "too_long", "narrow the query, for example to a shorter time"),
+    (DatabaseError, 503, "database_unavailable", _AWAY),
+    (HeadspaceError, 500, "failed", _AWAY),
+)
 
 
 def problem_of(error: HeadspaceError) -> Problem:
     """The problem that an error of ours means to a client."""
-    if isinstance(error, BadQuestion):
-        return Problem(400, "bad_request", str(error), "see /api/openapi.json")
-    if isinstance(error, DatabaseRefused):
-        return Problem(400, "bad_request", str(error), "see /api/openapi.json")
-    if isinstance(error, SelectionError):
-        return Problem(404, "not_found", str(error), "/api/sessions lists all sessions")
-    if isinstance(error, QuestionTooLong):
-        return Problem(504, "too_long", str(error), _SLOW)
-    if isinstance(error, DatabaseError):
-        return Problem(503, "database_unavailable", str(error), _AWAY)
-    return Problem(500, "failed", str(error), _AWAY)
+    status, kind, hint = next(each[1:] for each in _PROBLEMS if isinstance(error, each[0]))
+    return Problem(status, kind, str(error), hint)

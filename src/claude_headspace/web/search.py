@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from flask import Blueprint, render_template, request
 from msgspec.structs import replace
@@ -18,13 +20,12 @@ from claude_headspace.read.search import search, seconds_behind
 from claude_headspace.read.sessions import Session, find_sessions
 from claude_headspace.read.stretches import LOOK_SECONDS
 from claude_headspace.web.api import read_question
-from claude_headspace.web.filters import Facet, chips_of, choose, facet_of, period_chips
 from claude_headspace.web.frame import frame, page
-from claude_headspace.web.links import address, with_query
+from claude_headspace.web.links import Facet, address, chips_of, choose, facet_of, with_query
 from claude_headspace.web.words import counted
 
 view = Blueprint("search", __name__)
-SHOWN_HITS = 50
+SHOWN_HITS = 30
 SHOWN_OF_SESSION = 5
 BEHIND_SECONDS = 2.0
 # The first answer of a scan comes soon; the page goes on by itself.
@@ -43,17 +44,12 @@ ELSEWHERE: tuple[Place, ...] = ("turns", "inputs", "outputs")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Hits of one session, the best first; `more` are not shown."""
+    """Hits of one session, the best first, and how many there are."""
 
     session: Session | None
     uuid: str
     hits: tuple[Hit, ...]
     count: int
-
-    @property
-    def more(self) -> int:
-        """How many are not shown."""
-        return self.count - len(self.hits)
 
 
 @view.get("/search")
@@ -67,20 +63,13 @@ def show() -> str:
         hits = _search(reader, asked, LOOK_SECONDS if asked.cursor else FIRST_SECONDS)
         took = time.monotonic() - began
         behind = seconds_behind(reader)
-        sessions = find_sessions(
-            reader,
-            list({hit.agent_id for hit in hits.rows if hit.agent_id is not None}),
-            datetime.now(UTC),
-        )
-    chips = [
-        *period_chips(asked.since, asked.until),
-        *chips_of(asked, {"project": "Project", "host": "Host", "session": "Session"}),
-    ]
+        sessions = find_sessions(reader, (hit.agent_id for hit in hits.rows))
     return page(
         "search.html", "search", asked=asked, groups=_by_session(hits.rows, sessions, asked),
         hits=hits, count=_count(asked, hits), took=took,
         behind=behind if behind > BEHIND_SECONDS else 0,
-        chips=chips, facets=_facets(asked, hits.rows), open_hit=_address,
+        chips=chips_of(asked, {"project": "Project", "host": "Host", "session": "Session"}),
+        facets=_facets(asked, hits.rows), open_hit=_address,
         noun=NOUNS[asked.where], places=PLACES,
         goes_on=hits.looked is not None and hits.next and len(hits.rows) < asked.limit,
     )  # fmt: skip
@@ -98,11 +87,11 @@ def _search(reader: Reader, asked: SearchQuestion, seconds: float) -> Page[Hit]:
 
 def _count(asked: SearchQuestion, hits: Page[Hit]) -> str:
     """The number of hits, in words; no more than a page is counted."""
+    number = counted(len(hits.rows), NOUNS[asked.where])
     if hits.next is None and asked.cursor is None:
-        return counted(len(hits.rows), NOUNS[asked.where])
-    if hits.looked and len(hits.rows) < asked.limit:
-        return f"{counted(len(hits.rows), NOUNS[asked.where])} so far"
-    return f"more than {counted(len(hits.rows), NOUNS[asked.where])}"
+        return number
+    goes_on = hits.looked and len(hits.rows) < asked.limit
+    return f"{number} so far" if goes_on else f"more than {number}"
 
 
 def _by_session(
@@ -121,13 +110,13 @@ def _by_session(
 
 
 def _address(hit: Hit) -> str:
-    """The address of a hit in its session."""
+    place: dict[str, Any] = {"event": hit.id}
+    anchor = f"e{hit.id}"
     if hit.call:
-        return address("session.show", uuid=hit.session, call=hit.call, _anchor=f"c{hit.call}")
-    if hit.source is not None:
-        at, anchor = int(hit.timestamp.timestamp()), f"t{hit.source}-{hit.id}"
-        return address("session.show", uuid=hit.session, at=at, _anchor=anchor)
-    return address("session.show", uuid=hit.session, event=hit.id, _anchor=f"e{hit.id}")
+        anchor, place = f"c{hit.call}", {"call": hit.call}
+    elif hit.source is not None:
+        anchor, place = f"t{hit.source}-{hit.id}", {"at": int(hit.timestamp.timestamp())}
+    return address("session.show", uuid=hit.session, _anchor=anchor, **place)
 
 
 @view.get("/search/elsewhere")
@@ -146,10 +135,7 @@ def show_elsewhere() -> str:
 
 
 def _facets(asked: SearchQuestion, hits: Sequence[Hit]) -> list[Facet]:
-    projects: dict[str, int | None] = {}
-    for hit in hits:
-        if hit.project:
-            projects[hit.project] = (projects.get(hit.project) or 0) + 1
+    projects = Counter(hit.project for hit in hits if hit.project)
     today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     times = {
         "Today": today, "This week": today - timedelta(days=6),

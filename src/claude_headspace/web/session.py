@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from html import escape
+from itertools import groupby
 from typing import Any
-from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
+from markupsafe import Markup
 
 from claude_headspace.errors import SelectionError
 from claude_headspace.events.redaction import make_redactor
 from claude_headspace.read.call_line import call_line, diff, line_of
-from claude_headspace.read.connection import Reader
 from claude_headspace.read.conversation import read_page
 from claude_headspace.read.exchange import Exchange, Step
-from claude_headspace.read.lines import Transcripts, answered_in, asked_in, failure_words
-from claude_headspace.read.outline import Outline, read_outline
-from claude_headspace.read.selection import find_session
+from claude_headspace.read.lines import Transcripts, failure_words
+from claude_headspace.read.outline import Outline, Prompt, read_outline
 from claude_headspace.read.session_files import files_of
-from claude_headspace.read.sessions import Session, one_session
-from claude_headspace.read.tools import Call, models_of, one_call
+from claude_headspace.read.sessions import Session, one_session, session_named
+from claude_headspace.read.tools import Call, cache_reads, one_call
 from claude_headspace.web.export import as_markdown
-from claude_headspace.web.frame import as_of, frame, page
-from claude_headspace.web.outline import entries_of
+from claude_headspace.web.frame import as_of, frame, icon, page
 from claude_headspace.web.shared_answers import shared
-from claude_headspace.web.words import waited
+from claude_headspace.web.words import length, waited
 
 view = Blueprint("session", __name__)
-_WHOLE = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SHOWN_CALLS = 6
 FOLDED_RUN = 8
 SHOWN_OUTPUT = 200_000
@@ -49,7 +47,7 @@ def show(uuid: str) -> str:
     shows = request.args.get("show", "all")
     with frame().pool.reading() as reader:
         moment = as_of(reader)
-        session = _find(reader, uuid, now)
+        session = session_named(reader, uuid)
         outline = read_outline(reader, session.id)
         pages = outline.pages
         asked = request.args.get("call")
@@ -58,9 +56,9 @@ def show(uuid: str) -> str:
         files = Transcripts(reader)
         found = read_page(reader, session.id, outline, number, files if shows == "all" else None)
         failures = _failures(files, found)
-        models = models_of(reader, session.uuid)
+        models = cache_reads(reader, session.uuid)
         kept = files_of(reader, session.uuid)
-        originals = {uuid: one_session(reader, UUID(uuid), now) for uuid, _ in outline.copies}
+        originals = {uuid: one_session(reader, uuid) for uuid, _ in outline.copies}
     shows = shows if shows in SHOWS else "all"
     return page(
         "session.html", "sessions", as_of=moment, session=session, outline=outline,
@@ -73,11 +71,35 @@ def show(uuid: str) -> str:
     )  # fmt: skip
 
 
+def entries_of(prompts: Iterable[Prompt], shows: str) -> Markup:
+    """A link to each prompt, with the pause before it and the number of failed calls.
+
+    A template would take several times as long.
+    """
+    more = "" if shows == "all" else f"&amp;show={escape(shows)}"
+    failed = f'<span class="x">{icon("fail")}<span class="vh">failed calls: </span>'
+    entries = "".join(_entry(prompt, more, failed) for prompt in prompts)
+    return Markup(entries)  # noqa: S704  escaped part by part
+
+
+def _entry(prompt: Prompt, more: str, failed: str) -> str:
+    number = prompt.number
+    gap = f'<li class="gap">{length(prompt.pause)}</li>' if prompt.pause else ""
+    if prompt.failed:
+        told = f"{failed}{prompt.failed}</span>"
+    else:
+        told = '<span class="n">went back</span>' if prompt.abandoned else "<span></span>"
+    return (
+        f'{gap}<li><a href="?prompt={number}{more}#p{number}"><span class="n">{number}</span>'
+        f"<span>{escape(prompt.words or '…')}</span>{told}</a></li>"
+    )
+
+
 @view.get("/sessions/<uuid>.md")
 def export(uuid: str) -> Response:
     """The whole session as Markdown."""
     with frame().pool.reading() as reader:
-        session = _find(reader, uuid, datetime.now(UTC))
+        session = session_named(reader, uuid)
         outline = read_outline(reader, session.id)
         pages = range(max(1, len(outline.pages)))
         found = [each for n in pages for each in read_page(reader, session.id, outline, n)]
@@ -88,25 +110,14 @@ def export(uuid: str) -> Response:
     return response
 
 
-def _find(reader: Reader, name: str, now: datetime) -> Session:
-    uuid = name if _WHOLE.fullmatch(name) else find_session(reader, name).uuid
-    found = one_session(reader, UUID(uuid), now)
-    if found is None:
-        raise SelectionError(f"the log has no session {name}")
-    return found
-
-
 def _page_number(outline: Outline, session: Session, call: Call | None) -> int:
     pages = outline.pages
-    if call is not None:
-        return max(0, sum(prompts[0].at <= call.at for prompts in pages) - 1)
-    if at := request.args.get("at", type=int):
+    at = call.at.timestamp() if call else request.args.get("at", type=int)
+    if at:
         return max(0, sum(prompts[0].at.timestamp() <= at for prompts in pages) - 1)
-    asked = request.args.get("prompt", type=int)
-    event = request.args.get("event", type=int)
+    asked, event = request.args.get("prompt", type=int), request.args.get("event", type=int)
     if event is not None:
-        ids = [prompts[0].id for prompts in pages]
-        return max(0, sum(first <= event for first in ids) - 1)
+        return max(0, sum(prompts[0].id <= event for prompts in pages) - 1)
     if asked is None:
         return max(0, len(pages) - 1) if session.ended_at is None else 0
     return next((n for n, prompts in enumerate(pages) if asked <= prompts[-1].number), 0)
@@ -127,26 +138,20 @@ def runs(steps: Sequence[Step], only_failed: bool = False) -> list[Run]:
         return [Run(failed)] if failed else []
     if len(steps) <= FOLDED_RUN:
         return [Run(tuple(steps))]
-    parts: list[list[Step]] = [[]]
-    folded: list[bool] = [False]
-    for number, step in enumerate(steps):
-        fold = number >= SHOWN_CALLS and step.call.outcome == "ok" and not step.inner
-        if fold != folded[-1]:
-            parts.append([])
-            folded.append(fold)
-        parts[-1].append(step)
-    return [
-        Run(tuple(part), _fold_words(part) if fold and len(part) > 1 else "")
-        for part, fold in zip(parts, folded, strict=True)
-        if part
+
+    def folds(numbered: tuple[int, Step]) -> bool:
+        number, step = numbered
+        return number >= SHOWN_CALLS and step.call.outcome == "ok" and not step.inner
+
+    parts = [
+        (is_fold, tuple(step for _, step in part))
+        for is_fold, part in groupby(enumerate(steps), folds)
     ]
+    return [Run(part, _fold_words(part) if fold and part[1:] else "") for fold, part in parts]
 
 
 def _fold_words(steps: Sequence[Step]) -> str:
-    names: dict[str, int] = {}
-    for step in steps:
-        name = call_line(step.call.tool, None).name
-        names[name] = names.get(name, 0) + 1
+    names = Counter(call_line(step.call.tool, None).name for step in steps)
     listed = ", ".join(f"{number} {name}" for name, number in names.items())
     return f"{listed}, all succeeded"
 
@@ -155,12 +160,8 @@ def _failures(files: Transcripts, found: Sequence[Exchange]) -> dict[str, str]:
     """Why calls failed, by their ids, as far as their results are available."""
     steps = [item for each in found for item in each.items if isinstance(item, tuple)]
     calls = [step.call for run in steps for step in run if step.call.failed]
-    told = {}
-    for call in calls[:TOLD_FAILURES]:
-        record = files.line(call.result_source_id, call.result_offset, call.result_length)
-        if (answer := answered_in(record, call.id)) is not None:
-            told[call.id] = failure_words(answer)
-    return told
+    answers = {call.id: files.answer(call) for call in calls[:TOLD_FAILURES]}
+    return {name: failure_words(text) for name, text in answers.items() if text is not None}
 
 
 def outcome_of(
@@ -182,14 +183,12 @@ def outcome_of(
 def show_call(uuid: str, call_id: str) -> str:
     """The whole input and output of a call; for the script, only the body of its fold."""
     with frame().pool.reading() as reader:
-        session = _find(reader, uuid, datetime.now(UTC))
+        session = session_named(reader, uuid)
         call = one_call(reader, session.uuid, call_id)
         if call is None:
             raise SelectionError(f"session {uuid} has no call {call_id}")
         files = Transcripts(reader)
-        asked = asked_in(files.line(call.source_id, call.offset, call.length), call.id)
-        record = files.line(call.result_source_id, call.result_offset, call.result_length)
-        answer = answered_in(record, call.id)
+        asked, answer = files.given(call), files.answer(call)
     given: Mapping[str, Any] = asked if isinstance(asked, dict) else call.given
     values = {
         "call": call, "session": session, "line": call_line(call.tool, given, session.directory),

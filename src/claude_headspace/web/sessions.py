@@ -15,11 +15,9 @@ from claude_headspace.read.session_files import branches_of
 from claude_headspace.read.sessions import Session, SessionQuestion, list_sessions
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import Bars, bars_of
-from claude_headspace.web.filters import chips_of, facet_of, period_chips
 from claude_headspace.web.frame import as_of, frame, page
-from claude_headspace.web.links import with_query
+from claude_headspace.web.links import chips_of, facets_of, with_period
 from claude_headspace.web.shared_answers import shared
-from claude_headspace.web.words import local
 
 view = Blueprint("sessions", __name__)
 CHART_DAYS = 41
@@ -35,7 +33,7 @@ def show() -> str:
     with frame().pool.reading() as reader:
         moment = as_of(reader)
         found = list_sessions(reader, asked)
-        counts = count_sessions(reader, asked, now)
+        counts = count_sessions(reader, asked)
         every = counts.of
         if asked.q or asked.since or asked.until:
             every = reader.value("SELECT count(*) FROM agents")
@@ -46,11 +44,7 @@ def show() -> str:
         "sessions.html", "sessions", as_of=moment, asked=asked, found=found,
         count=counts.fitting, every=every, branches=branches,
         days=_by_day(found.rows, asked.sort), chart=chart, nearest=nearest,
-        facets=[
-            facet_of(name, title, counts.facets[name], getattr(asked, name))
-            for name, title in TITLES.items()
-        ],
-        chips=[*period_chips(asked.since, asked.until), *chips_of(asked, TITLES)],
+        facets=facets_of(asked, TITLES, counts.facets), chips=chips_of(asked, TITLES),
     )  # fmt: skip
 
 
@@ -60,7 +54,7 @@ def _by_day(rows: Sequence[Session], sort: str) -> list[tuple[datetime | None, l
     def day_of(row: Session) -> datetime | None:
         if row.last_line_at is None or sort != "last":
             return None
-        return local(row.last_line_at).replace(hour=0, minute=0, second=0, microsecond=0)
+        return row.last_line_at.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
 
     return [(day, list(group)) for day, group in groupby(rows, day_of)]
 
@@ -75,6 +69,6 @@ def _chart(reader: Reader, asked: SessionQuestion, now: datetime) -> Bars:
     return bars_of(
         buckets,
         turns_in(reader, buckets),
-        lambda since, until: with_query(since=since.isoformat(), until=until.isoformat()),
+        with_period,
         chosen=(asked.since, asked.until),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, render_template
 
-from claude_headspace.read.hosts import HostQuestion, list_hosts
+from claude_headspace.read.listed import HostQuestion, list_hosts
 from claude_headspace.web.frame import LAST_LINE, frame, health_strip, page
 from claude_headspace.web.strip import strip_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
@@ -30,6 +30,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+_Headers = Mapping[str, str]
+_Asked = Mapping[str, list[str]]
 
 
 class Streams:
@@ -47,22 +49,17 @@ class Streams:
         if problem is not None:
             await _answer(send, problem)
             return
-        after = headers.get("last-event-id") or asked.get("after", [""])[-1]
-        wanted = _Wanted(asked)
         await send(_start(200, "text/event-stream"))
         await send(_part(_BEGIN))
-        self._feed.join(with_data=wanted.data)
+        self._feed.join()
         gone = asyncio.ensure_future(_until_gone(receive))
         try:
-            allowed = lambda: self._guard.refusal(STREAM_PATH, headers) is None  # noqa: E731
-            await self._send_all(send, gone, wanted, Cursor.read(after) if after else None, allowed)
+            await self._send_all(send, gone, headers, asked)
         finally:
             gone.cancel()
-            self._feed.leave(with_data=wanted.data)
+            self._feed.leave()
 
-    def _refusal(
-        self, scope: Scope, headers: Mapping[str, str], asked: Mapping[str, list[str]]
-    ) -> Problem | None:
+    def _refusal(self, scope: Scope, headers: _Headers, asked: _Asked) -> Problem | None:
         if (problem := self._guard.refusal(STREAM_PATH, headers)) is not None:
             return problem
         if scope["method"] != "GET":
@@ -70,7 +67,7 @@ class Streams:
         if unknown := set(asked) - _PARAMETERS:
             told = f"{min(unknown)}: unknown parameter (known: {', '.join(sorted(_PARAMETERS))})"
             return Problem(400, "bad_request", told)
-        after = headers.get("last-event-id") or asked.get("after", [""])[-1]
+        after = _after(headers, asked)
         if after and not (_CURSOR.fullmatch(after) and Cursor.read(after) < 2**63):
             told = f"{after[:40]!r} is not an event id"
             return Problem(400, "bad_request", told, "give the id of the last event received")
@@ -83,63 +80,60 @@ class Streams:
         return None
 
     async def _send_all(
-        self,
-        send: Send,
-        gone: asyncio.Future[None],
-        wanted: _Wanted,
-        cursor: Cursor | None,
-        allowed: Callable[[], bool],
+        self, send: Send, gone: asyncio.Future[None], headers: _Headers, asked: _Asked
     ) -> None:
-        feed = self._feed
+        feed, after = self._feed, _after(headers, asked)
+        cursor = Cursor.read(after) if after else None
         while not gone.done():
             change = feed.changed
             if feed.horizon is not None:
                 cursor = feed.horizon if cursor is None else cursor
-                cursor = await self._send_on(send, wanted, cursor)
+                cursor = await self._send_on(send, asked, cursor)
                 if cursor < (feed.horizon or 0):
                     continue
             if not await _either(change, gone, BEAT_SECONDS):
-                if not allowed():
+                if self._guard.refusal(STREAM_PATH, headers) is not None:
                     return
                 await send(_part(b": beat\n" + _mark(cursor)))
 
-    async def _send_on(self, send: Send, wanted: _Wanted, cursor: Cursor) -> Cursor:
+    async def _send_on(self, send: Send, asked: _Asked, cursor: Cursor) -> Cursor:
         """Send the events after the cursor; returns the new cursor."""
         horizon = self._feed.horizon or Cursor()
         if cursor > horizon or cursor.timeline not in (None, horizon.timeline):
             await send(_part(_RESET + _mark(horizon)))
             return horizon
-        lines, reached = await self._feed.after(cursor, with_data=wanted.data)
-        chosen = [(line.id, line.data) for line in wanted.of(lines)]
-        if not wanted.data:
-            chosen = [(event_id, b"{}") for event_id, _ in chosen[-1:]]
-        body = b"".join(_message(*each, horizon.timeline) for each in chosen)
-        if body:
-            await send(_part(body))
+        with_data = "only" not in asked
+        lines, reached = await self._feed.after(cursor, with_data=with_data)
+        chosen = list(filter(_filter_of(asked), lines))
+        if not with_data:  # only the id of the newest event
+            chosen = chosen[-1:]
+        if chosen:
+            await send(_part(b"".join(_message(each, horizon.timeline) for each in chosen)))
         return Cursor.at(reached, horizon.timeline)
 
 
-class _Wanted:
-    """What one stream asks for; without `data`, only the id of the newest event."""
+def _after(headers: _Headers, asked: _Asked) -> str:
+    return headers.get("last-event-id") or _last(asked, "after")
 
-    def __init__(self, asked: Mapping[str, list[str]]) -> None:
-        self.data = "only" not in asked
-        self._types = frozenset(asked.get("type", ()))
-        self._session = asked.get("session", [""])[-1].lower()
-        self._host = asked.get("host", [""])[-1]
-        self._project = asked.get("project", [""])[-1].rstrip("/")
 
-    def of(self, lines: Iterable[EncodedEvent]) -> Iterable[EncodedEvent]:
-        for line in lines:
-            if (
-                (not self._types or line.type in self._types)
-                and line.session.startswith(self._session)
-                and self._host in ("", line.host)
-                and f"/{line.project}".endswith(
-                    f"/{self._project.lstrip('/')}" * bool(self._project)
-                )
-            ):
-                yield line
+def _last(asked: _Asked, name: str) -> str:
+    return asked.get(name, [""])[-1]
+
+
+def _filter_of(asked: _Asked) -> Callable[[EncodedEvent], bool]:
+    """Whether a stream with these parameters sends an event."""
+    types, host = frozenset(asked.get("type", ())), _last(asked, "host")
+    session, project = _last(asked, "session").lower(), _last(asked, "project").strip("/")
+
+    def wants(event: EncodedEvent) -> bool:
+        return (
+            (not types or event.type in types)
+            and event.session.startswith(session)
+            and host in ("", event.host)
+            and (not project or f"/{event.project}".endswith(f"/{project}"))
+        )
+
+    return wants
 
 
 async def _either(change: asyncio.Event, gone: asyncio.Future[None], seconds: float) -> bool:
@@ -157,8 +151,8 @@ async def _until_gone(receive: Receive) -> None:
             pass
 
 
-def _message(event_id: int, data: bytes, timeline: int | None) -> bytes:
-    return b"id: %b\ndata: %b\n\n" % (Cursor.at(event_id, timeline).text.encode(), data)
+def _message(line: EncodedEvent, timeline: int | None) -> bytes:
+    return b"id: %b\ndata: %b\n\n" % (Cursor.at(line.id, timeline).text.encode(), line.data)
 
 
 def _mark(cursor: Cursor | None) -> bytes:

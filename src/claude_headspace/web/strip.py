@@ -25,7 +25,7 @@ class Strip:
     verdict: str
     detail: str
     command: str = ""
-    figures: tuple[str, ...] = ()
+    figures: str = ""
 
 
 def strip_of(verdict: Verdict, now: float) -> Strip:
@@ -33,15 +33,15 @@ def strip_of(verdict: Verdict, now: float) -> Strip:
     watcher = verdict.checks["watcher"]
     database = verdict.checks["database"]
     if database.get("reachable") is False:
-        since = _since(watcher.get("failing_since"))
+        iso = watcher.get("failing_since")
+        since = f" since {clock(datetime.fromisoformat(iso))}" if iso else ""
         return Strip(
             "broken", f"Postgres does not answer{since}.",
             "Reading has stopped; nothing is lost.", START_COMMAND,
         )  # fmt: skip
     if verdict.status == "down":
-        return Strip(
-            "broken", "Nothing is being captured.", _sentence(verdict.reasons), START_COMMAND
-        )
+        reason = f"{_upper(verdict.reasons[0])}." if verdict.reasons else ""
+        return Strip("broken", "Nothing is being captured.", reason, START_COMMAND)
     if verdict.reasons:
         return _degraded(verdict.reasons)
     backlog = watcher.get("backlog_bytes") or 0
@@ -53,10 +53,6 @@ def strip_of(verdict: Verdict, now: float) -> Strip:
     return _healthy(watcher, now)
 
 
-def _since(iso: str | None) -> str:
-    return f" since {clock(datetime.fromisoformat(iso))}" if iso else ""
-
-
 def _degraded(reasons: tuple[str, ...]) -> Strip:
     head, _, rest = reasons[0].partition(": ")
     more = f" {counted(len(reasons) - 1, 'more problem')}." if len(reasons) > 1 else ""
@@ -64,10 +60,6 @@ def _degraded(reasons: tuple[str, ...]) -> Strip:
     command = next((group for group in found.groups() if group), "") if found else ""
     stop = ":" if rest else "."
     return Strip("warn", _upper(head) + stop, (f"{rest}." if rest else "") + more, command)
-
-
-def _sentence(reasons: tuple[str, ...]) -> str:
-    return f"{_upper(reasons[0])}." if reasons else ""
 
 
 def _upper(text: str) -> str:
@@ -86,6 +78,5 @@ def _healthy(watcher: Mapping[str, Any], now: float) -> Strip:
             f"{format_bytes(watcher.get('committed_bytes') or 0)} read",
         )
     )
-    return Strip(
-        "ok", "Everything is captured.", detail, figures=(figures,) if watcher.get("files") else ()
-    )
+    shown = figures if watcher.get("files") else ""
+    return Strip("ok", "Everything is captured.", detail, figures=shown)

@@ -7,13 +7,12 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.status_file import write_private
 from claude_headspace.read.connection import ReadPool
-from claude_headspace.read.sessions import Session, find_sessions, needing
+from claude_headspace.read.sessions import Session, find_sessions, in_states
 from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.web.words import place
 
@@ -50,11 +49,8 @@ class Waiting:
         try:
             write_private(self._path, json.dumps(self._told))
         except OSError as error:
-            log.warning(
-                "%s cannot be written, so no alert is sent for waiting sessions: %s",
-                self._path,
-                error,
-            )
+            told = "%s cannot be written, so no alert is sent for waiting sessions: %s"
+            log.warning(told, self._path, error)
             return False
         return True
 
@@ -86,8 +82,7 @@ def watch_waits(pool: ReadPool, alerts: Alerts, state_directory: Path) -> None:
         while True:
             try:
                 with pool.reading() as reader:
-                    now = datetime.now(UTC)
-                    found = find_sessions(reader, needing(reader, now), now)
+                    found = find_sessions(reader, in_states(reader, ["needs"]))
             except HeadspaceError:
                 log.debug("it is unknown which sessions wait", exc_info=True)
             else:

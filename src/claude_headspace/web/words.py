@@ -2,51 +2,42 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
-def local(moment: datetime) -> datetime:
-    """The same moment in this machine's zone."""
-    return moment.astimezone()
-
-
 def clock(moment: datetime) -> str:
     """`15:28:13`."""
-    return local(moment).strftime("%H:%M:%S")
+    return moment.astimezone().strftime("%H:%M:%S")
 
 
 def minute(moment: datetime) -> str:
     """`15:28`."""
-    return local(moment).strftime("%H:%M")
+    return moment.astimezone().strftime("%H:%M")
 
 
-def day(moment: datetime, now: datetime | None = None) -> str:
+def day(moment: datetime, month: str = "%B") -> str:
     """`7 February`, with the year if it is not the current one."""
-    when, today = local(moment), local(now or datetime.now(UTC))
-    year = "" if when.year == today.year else f" {when.year}"
-    return f"{when.day} {when:%B}{year}"
+    when = moment.astimezone()
+    year = "" if when.year == datetime.now().astimezone().year else f" {when.year}"
+    return f"{when.day} {when:{month}}{year}"
 
 
-def day_name(moment: datetime, now: datetime | None = None) -> str:
+def day_name(moment: datetime) -> str:
     """`Today, 7 February`, `Yesterday, 6 February`, else the day."""
-    today = local(now or datetime.now(UTC)).date()
-    name = {0: "Today, ", 1: "Yesterday, "}.get((today - local(moment).date()).days, "")
-    return name + day(moment, now)
+    return {0: "Today, ", 1: "Yesterday, "}.get(_days_ago(moment), "") + day(moment)
 
 
-def moment(when: datetime, now: datetime | None = None) -> str:
+def moment(when: datetime) -> str:
     """`15:28` today, `yesterday, 17:26`, else `7 Feb 11:13`."""
-    when, today = local(when), local(now or datetime.now(UTC))
-    days = (today.date() - when.date()).days
-    if days == 0:
-        return minute(when)
-    if days == 1:
-        return f"yesterday, {minute(when)}"
-    year = "" if when.year == today.year else f" {when.year}"
-    return f"{when.day} {when:%b}{year} {minute(when)}"
+    name = {0: "", 1: "yesterday, "}.get(_days_ago(when), f"{day(when, '%b')} ")
+    return name + minute(when)
+
+
+def _days_ago(when: datetime) -> int:
+    return (datetime.now().astimezone().date() - when.astimezone().date()).days
 
 
 def length(seconds: float | timedelta | None) -> str:
