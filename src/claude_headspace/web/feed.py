@@ -91,9 +91,11 @@ class Feed:
                 del self._pages[next(iter(self._pages))]
         try:
             found = await asyncio.shield(self._pages[key])
-        except HeadspaceError:
-            self._pages.pop(key, None)
-            raise
+        except HeadspaceError as error:
+            if self._pages.pop(key, None):
+                log.warning("streams wait: %s", error)
+            await asyncio.sleep(_REST_SECONDS)
+            return (), key[0]
         return found, found[-1].id if len(found) == PAGE_EVENTS else key[1]
 
     def _read(self, cursor: int, horizon: int, with_data: bool) -> list[EncodedEvent]:
@@ -103,7 +105,7 @@ class Feed:
             if with_data:
                 found = list(map(_encoded, events_between(*asked)))
             else:
-                found = [EncodedEvent(*mark, b"{}") for mark in marks_between(*asked)]
+                found = [_mark(*mark) for mark in marks_between(*asked)]
         self._read_seconds += time.monotonic() - began
         return found
 
@@ -146,6 +148,10 @@ class Feed:
 
         assert self._loop is not None  # noqa: S101
         asyncio.run_coroutine_threadsafe(tell(), self._loop).result()
+
+
+def _mark(event_id: int, kind: str, session: str, project: str, host: str) -> EncodedEvent:
+    return EncodedEvent(event_id, kind, session, project, host, b"{}")
 
 
 def _encoded(event: ListedEvent) -> EncodedEvent:
