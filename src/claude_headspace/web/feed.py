@@ -42,7 +42,7 @@ class EncodedEvent:
     session: str
     project: str
     host: str
-    data: bytes
+    data: bytes = b"{}"
 
 
 class Feed:
@@ -103,7 +103,7 @@ class Feed:
             if with_data:
                 found = list(map(_encoded, events_between(*asked)))
             else:
-                found = [EncodedEvent(*mark, data=b"{}") for mark in marks_between(*asked)]
+                found = [EncodedEvent(*mark) for mark in marks_between(*asked)]
         self._read_seconds += time.monotonic() - began
         return found
 
