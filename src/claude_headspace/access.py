@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from claude_headspace.errors import StateUnusable
+from claude_headspace.machine import write_once
 
 TOKEN_FILE = "web-token"  # noqa: S105  a name
 LINKS_DIRECTORY = "web-links"
@@ -28,9 +28,7 @@ def token_of(state_directory: Path, *, renew: bool = False) -> str:
     try:
         if not renew and (token := _read_private(path)):
             return token
-        fresh = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
-        _write_private(fresh, secrets.token_urlsafe(_TOKEN_BYTES))
-        _put_in_place(fresh, path, replace=renew)
+        write_once(path, secrets.token_urlsafe(_TOKEN_BYTES), replace=renew)
         return _read_private(path)
     except OSError as error:
         raise StateUnusable(f"{path} cannot be used: {error.strerror or error}") from error
@@ -43,7 +41,7 @@ def new_link_code(state_directory: Path) -> str:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_old(folder)
-        _write_private(folder / _name_of(code), "")
+        (folder / _name_of(code)).touch(0o600, exist_ok=False)
     except OSError as error:
         raise StateUnusable(f"{folder} cannot be written: {error.strerror or error}") from error
     return code
@@ -74,28 +72,11 @@ def _read_private(path: Path) -> str:
     """The file's text, empty if it does not exist; StateUnusable if others can read it."""
     try:
         if path.stat().st_mode & 0o077:
-            raise StateUnusable(
-                f"{path} is readable by others: remove it, and a new one is created"
-            )
+            told = "is readable by others: remove it, and a new one is created"
+            raise StateUnusable(f"{path} {told}")
         return path.read_text("ascii").strip()
     except FileNotFoundError:
         return ""
-
-
-def _write_private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as out:
-        out.write(text)
-
-
-def _put_in_place(fresh: Path, path: Path, *, replace: bool) -> None:
-    """Rename the file into place; without `replace`, the first of two concurrent callers wins."""
-    if replace:
-        fresh.replace(path)
-        return
-    with suppress(FileExistsError):
-        os.link(fresh, path)
-    fresh.unlink()
 
 
 def _name_of(code: str) -> str:

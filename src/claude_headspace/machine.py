@@ -20,10 +20,9 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 def boot_id() -> str:
     """The id of this boot of the machine; empty if the system has none."""
-    try:
+    with suppress(OSError):
         return _BOOT_ID.read_text("ascii").strip()
-    except OSError:
-        return ""
+    return ""
 
 
 class Place(Struct, frozen=True):
@@ -87,18 +86,26 @@ def renew_machine_id(state: Path) -> str:
 
 def _write(state: Path, text: str, *, replace: bool) -> None:
     path = state / MACHINE_FILE
-    temporary = state / f"{MACHINE_FILE}.{uuid4()}.tmp"
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with temporary.open("x", encoding="ascii") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            temporary.replace(path) if replace else os.link(temporary, path)
-        temporary.unlink(missing_ok=True)
+        write_once(path, f"{text}\n", replace=replace)
     except OSError as error:
         raise StateUnusable(f"{path} cannot be written: {error}") from error
+
+
+def write_once(path: Path, text: str, *, replace: bool = False) -> None:
+    """Write a file that only its owner can read; without `replace`, that of the first caller stays.
+
+    Raises OSError.
+    """
+    fresh = path.with_name(f"{path.name}.{uuid4()}.tmp")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        fresh.replace(path) if replace else os.link(fresh, path)
+    fresh.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> str:

@@ -17,7 +17,7 @@ from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError, SchemaMismatch
 from claude_headspace.logs import configure_logging
 from claude_headspace.store.failures import translate
-from claude_headspace.store.plain_opener import open_on
+from claude_headspace.store.opener import open_on
 from claude_headspace.supervision.single_watcher import die_with_parent
 
 LONGEST_PAUSE_SECONDS = 5.0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from claude_headspace.errors import DatabaseUnavailable, StopRequested
 
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 60.0
@@ -14,6 +16,7 @@ NUDGED_SECONDS = 2.0
 _TOLD = 3
 
 Name = TypeVar("Name", bound=Hashable)
+Item = TypeVar("Item")
 
 
 @dataclass(slots=True)
@@ -47,14 +50,13 @@ class Quarantine(Generic[Name]):
 
     def put(self, name: Name, reason: str) -> bool:
         """Put a name into quarantine; returns whether the reason is new."""
-        known = self._held.get(name)
+        is_new = name not in self._held or self._held[name].reason != reason
         self.fail(name, reason)
-        return known is None or known.reason != reason
+        return is_new
 
     def fail(self, name: Name, reason: str) -> int:
         """Put a name into quarantine; returns how often in a row it has failed."""
-        known = self._held.get(name)
-        tries = known.tries + 1 if known else 1
+        tries = self.tries(name) + 1
         pause = min(FIRST_PAUSE_SECONDS * 2 ** min(tries - 1, 20), LONGEST_PAUSE_SECONDS)
         now = self._now()
         self._held[name] = _Held(reason, tries, now, now + pause)
@@ -71,18 +73,15 @@ class Quarantine(Generic[Name]):
 
     def holds(self, name: Name) -> bool:
         """Whether its next try is not due yet."""
-        held = self._held.get(name)
-        return held is not None and held.due > self._now()
+        return name in self._held and self._held[name].due > self._now()
 
     def tries(self, name: Name) -> int:
         """How often in a row it has failed."""
-        held = self._held.get(name)
-        return held.tries if held else 0
+        return self._held[name].tries if name in self._held else 0
 
     def nudge(self, name: Name) -> None:
         """There is news of it: the next try need not wait for the whole pause."""
-        held = self._held.get(name)
-        if held is not None:
+        if held := self._held.get(name):
             held.due = min(held.due, held.tried_at + NUDGED_SECONDS)
 
     def due(self) -> list[Name]:
@@ -103,3 +102,27 @@ def told(kind: str, reasons: Mapping[Name, str]) -> str | None:
     first = [f"{name}: {reason}" for name, reason in list(reasons.items())[:_TOLD]]
     more = f" and {len(reasons) - _TOLD} more" if len(reasons) > _TOLD else ""
     return f"{kind} ({len(reasons)}): {'; '.join(first)}{more}"
+
+
+def each_apart(
+    items: Sequence[Item],
+    work: Callable[[Sequence[Item]], None],
+    *,
+    failed: Callable[[], None],
+    give_up: Callable[[Item, str], None],
+) -> None:
+    """Work on items together; after an error one by one, to find those that cause it.
+
+    `failed` is called after each error, and `give_up` with an item that fails by itself.
+    """
+    try:
+        work(items)
+    except (DatabaseUnavailable, StopRequested):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the fault of one item
+        failed()
+        if len(items) == 1:
+            give_up(items[0], f"{type(error).__name__}: {error}")
+            return
+        for item in items:
+            each_apart([item], work, failed=failed, give_up=give_up)

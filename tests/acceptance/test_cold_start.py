@@ -16,12 +16,12 @@ OTHERS = (
 )
 OURS = """
     address errors machine cli cli.access cli.command cli.naming cli.program cli.sessions
-    cli.terminal config config.checks config.definitions config.layers config.places
+    cli.terminal config config.checks config.places
     config.settings embedded embedded.location read read.connection read.call_line
     read.session_facts read.paging read.selection
-    read.sessions read.state read.titles read.tools servers servers.asking servers.address_hosts
-    servers.identity store store.connection store.encoding store.failures store.name_resolution
-    store.opener store.patience store.precondition store.version web web.words
+    read.sessions read.state read.titles read.tools servers store
+    store.connection store.failures store.name_resolution store.opener
+    store.patience store.precondition store.version web web.words
 """
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import lines
 from claude_headspace.config import load_config
-from claude_headspace.deployment.left_behind import LeftBehind
+from claude_headspace.deployment.drain import LeftBehind
 from claude_headspace.inbox import put
 from harness import Log, Projects, Watcher, assert_exactly_captured
 from servers import PostgresServer, embedded_environment, temporary_state

@@ -16,7 +16,7 @@ import pytest
 import lines
 from archived import assert_archived
 from claude_headspace.config import load_config
-from claude_headspace.deployment.left_behind import LeftBehind
+from claude_headspace.deployment.drain import LeftBehind
 from conftest import FIGURES
 from faults.count import Count, count, rows
 from faults.load import Transcript, append, backlog, transcripts

@@ -14,7 +14,7 @@ import pytest
 from claude_headspace.errors import SharedConnection
 from claude_headspace.store.connection import Database
 from claude_headspace.store.follow import Follower
-from claude_headspace.store.plain_opener import open_on
+from claude_headspace.store.opener import open_on
 from faults.machine import query
 from harness import Log, Projects, Watcher, assert_exactly_captured, wait_until
 from pooler import Pooler, pooler, program

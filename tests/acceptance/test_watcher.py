@@ -38,6 +38,7 @@ def test_a_history_is_captured_exactly_and_a_restart_adds_nothing(
     before = log.fingerprint()
     with watcher.running():
         watcher.wait_ready()
+        assert watcher.status()["notifications"]
         projects.say(new_session(), "the last")
         assert_exactly_captured(projects, log)
         assert log.fingerprint()[:-2] == before

@@ -16,8 +16,7 @@ import lines
 from archived import SESSION, archived_bytes, assert_contiguous, missing_bytes
 from claude_headspace.archive import archiver as module
 from claude_headspace.archive import next_piece
-from claude_headspace.archive.archiver import Archiver
-from claude_headspace.archive.deferred import Deferred
+from claude_headspace.archive.archiver import Archiver, Deferred
 from claude_headspace.archive.pieces import PIECE_BYTES
 from claude_headspace.archive.restore import Restore
 from claude_headspace.machine import id_of_name
@@ -57,7 +56,7 @@ def capture(checkpoints: Checkpoints, path: Path) -> int:
     """Note all of a file as captured; the id of its source."""
     stored = checkpoints.create(str(path))
     file = SourceFile(str(path))
-    chunk = file.read(Checkpoint(), 1 << 20, nothing)
+    chunk = file.read(Checkpoint(), 1 << 20)
     file.close()
     return checkpoints.commit(replace(stored, checkpoint=chunk.checkpoint)).id
 
@@ -85,7 +84,7 @@ def test_one_step_archives_all_of_a_file_unless_something_else_calls(
     steps_of(archiver)  # the first round, over nothing
     for is_called, steps in ((True, 4), (False, 1)):
         log.rows("TRUNCATE archive_pieces, archive_generations")
-        archiver._is_called = lambda: is_called  # noqa: B023
+        archiver.is_called = lambda: is_called  # noqa: B023
         archiver.note(source, str(path))
         for _ in range(steps):
             assert missing_bytes(log, projects.root) != {}

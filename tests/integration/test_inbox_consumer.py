@@ -163,13 +163,13 @@ def test_an_event_whose_validator_raises_waits_and_nothing_else(desk: Desk) -> N
     desk.take_all()
     assert desk.messages() == ["a", "b"]
     assert desk.waiting() == 1
-    trouble = desk.consumer.trouble or ""
+    trouble = desk.consumer.queue.trouble or ""
     assert "files of the inbox are in quarantine (1)" in trouble
     assert "ZeroDivisionError" in trouble
     desk.taxonomy.broken = False
     wait_until(lambda: desk.consumer.consume(), "the next try", 20)
     assert desk.messages() == ["a", "b", "breaks"]
-    assert (desk.consumer.trouble, desk.waiting()) == (None, 0)
+    assert (desk.consumer.queue.trouble, desk.waiting()) == (None, 0)
 
 
 def test_a_file_that_cannot_be_moved_is_in_the_log_once(desk: Desk) -> None:
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_moved_is_in_the_log_once(desk: Desk) -> None:
     desk.put("goes on")
     desk.take_all()
     assert desk.messages() == ["stays", "goes on"]
-    assert "cannot be moved" in (desk.consumer.trouble or "")
+    assert "cannot be moved" in (desk.consumer.queue.trouble or "")
     for directory in in_the_way:
         shutil.rmtree(directory)
     wait_until(lambda: desk.consumer.consume(), "the next try", 20)
@@ -199,7 +199,9 @@ def test_a_session_that_postgres_refuses_costs_its_own_events(desk: Desk, table:
     desk.take_all()
     assert desk.messages() == ["a", "b"]
     assert desk.log.count("session_registered", fine) == 1
-    kept = desk.log.value("SELECT count(*) FROM dead_letters") + len(desk.consumer.trouble or "")
+    kept = desk.log.value("SELECT count(*) FROM dead_letters") + len(
+        desk.consumer.queue.trouble or ""
+    )
     assert kept > 0
 
 
@@ -218,7 +220,7 @@ def test_an_end_and_what_follows_it_wait_for_the_sessions_lines(desk: Desk) -> N
     desk.put("start", claude_session_id=held, hook_type="SessionStart")
     desk.take_all()
     assert desk.messages() == ["other"]
-    assert desk.consumer.due is not None
+    assert desk.consumer.queue.due is not None
     behind.clear()
     wait_until(lambda: desk.consumer.consume(), "the held ones", 20)
     assert desk.messages() == ["other", "end", "start"]

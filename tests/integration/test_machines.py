@@ -26,8 +26,7 @@ from claude_headspace.store import migrations
 from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import make_engine
 from claude_headspace.store.writer import EventWriter
-from claude_headspace.watcher.lease import Lease
-from claude_headspace.watcher.presence import Presence
+from claude_headspace.watcher.lease import Lease, Presence
 from harness import Log, Projects, wait_until
 
 HOUR = timedelta(hours=1)

@@ -18,7 +18,7 @@ from claude_headspace.store import migrations
 from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import make_engine, reading
 from claude_headspace.store.grants import grants
-from claude_headspace.store.plain_opener import open_on
+from claude_headspace.store.opener import open_on
 from claude_headspace.store.version import SCHEMA_VERSION
 from commanded import Commands
 from faults.machine import query

@@ -24,7 +24,7 @@ from captured import capture, query, settings, watching
 from claude_headspace.capture.retry import line_around
 from claude_headspace.config import load_config
 from claude_headspace.transcripts.source_file import SourceFile
-from claude_headspace.verify.compare import is_redacted_form
+from claude_headspace.verify.check import is_redacted_form
 from claude_headspace.verify.output import conclusions, figures, print_json
 from claude_headspace.verify.run import run_verify
 from servers import PostgresServer

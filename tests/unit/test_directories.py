@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.discovery.listing import sweep
+from claude_headspace.discovery.listing import Listing
 from claude_headspace.transcripts.directories import repository_of
 
 
@@ -27,6 +27,6 @@ def test_a_worktree_belongs_to_its_repository(directory: str, repository: str) -
 def test_shadows_of_files_are_no_transcripts(tmp_path: Path) -> None:
     for name in ("a.jsonl", "._a.jsonl", "journal.jsonl", "a.meta.json"):
         (tmp_path / name).write_bytes(b"\0\5\x16\7")
-    assert [seen.path for found in sweep([str(tmp_path)]) for seen in found] == [
+    assert [seen.path for found in Listing([str(tmp_path)]) for seen in found] == [
         str(tmp_path / "a.jsonl")
     ]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from claude_headspace.health.disk import disk_problem
+from claude_headspace.health.observation import disk_problem
 
 
 def test_a_disk_with_room_is_no_problem(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from supervisor import events
 
 from claude_headspace.supervision.enforcer import Enforcer, make_enforcer
-from claude_headspace.supervision.interface import GuardInterface
+from claude_headspace.supervision.guard_settings import GuardInterface
 
 
 class Log:

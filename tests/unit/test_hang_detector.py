@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from claude_headspace.supervision.beats import Beat
-from claude_headspace.supervision.hang_detector import (
+from claude_headspace.supervision.hangs import (
     FIRST_BEAT_SECONDS,
     SILENCE_SECONDS,
     HangDetector,

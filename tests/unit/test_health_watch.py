@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.health.verdict import Health, Verdict
-from claude_headspace.supervision.alerts import AlertKind, Alerts
-from claude_headspace.supervision.health_watch import HealthWatch
+from claude_headspace.supervision.alerts import AlertKind, Alerts, HealthWatch
 
 
 class Told(Alerts):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from claude_headspace.hooks.danger import settings_paths, warnings
 from claude_headspace.hooks.entries import HookCommand
+from claude_headspace.hooks.settings_file import settings_paths, warnings
 
 ARGV = HookCommand(Path("/a b/python"), Path("/its state/inbox")).argv()
 EARLIER = {"type": "command", "command": ARGV[0], "args": ARGV[1:], "timeout": 5}

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from claude_headspace.errors import HookSettingsError
+from claude_headspace.hooks.edit import EditReport
 from claude_headspace.hooks.entries import configured, events_for
 from claude_headspace.hooks.install import (
-    EditReport,
     claude_version,
     describe_edit,
     install,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from claude_headspace.hooks.configured import HookStatus, describe_status, status
 from claude_headspace.hooks.entries import HookCommand, add, events_for
+from claude_headspace.hooks.install import HookStatus, describe_status, status
 
 NEW = (2, 1, 240)
 INBOX = Path("/somewhere/var/inbox")

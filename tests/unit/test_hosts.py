@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from claude_headspace.servers.address_hosts import CONNECT_SECONDS, hosts_of
+from claude_headspace.servers import CONNECT_SECONDS, hosts_of
 
 
 @pytest.mark.parametrize("address", [

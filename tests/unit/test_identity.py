@@ -12,7 +12,7 @@ from claude_headspace.transcripts.source_file import Contents
 
 OWN, OTHER = (1, 100), (1, 200)
 HERE, ELSEWHERE = "/p/a.jsonl", "/p/b.jsonl"
-KNOWN = Identity(7, HERE, OWN, 1)
+KNOWN = Identity(HERE, OWN)
 
 
 @pytest.mark.parametrize(("seen", "became"), [
@@ -35,7 +35,7 @@ def test_what_is_known_and_what_is_seen_decide(seen: Seen, became: Transition) -
 
 @pytest.mark.parametrize("contents", ["same", "shorter", "other"])
 def test_a_source_of_which_nothing_was_read_may_be_any_file(contents: Contents) -> None:
-    unread = Identity(7, HERE, None, 1)
+    unread = Identity(HERE, None)
     seen = Seen(HERE, OTHER, contents)
     assert transition(unread, seen) is transition(KNOWN, Seen(HERE, OWN, contents))
 

@@ -10,16 +10,16 @@ import pytest
 from claude_headspace.health.observation import ProgramState
 from claude_headspace.health.status_file import WatcherStatus, status_path, write_status
 from claude_headspace.supervision import listener as listener_module
-from claude_headspace.supervision.ask_settings import (
+from claude_headspace.supervision.beats import Beat, BeatSender
+from claude_headspace.supervision.control import Supervisor, SupervisorFault, SupervisorUnavailable
+from claude_headspace.supervision.hangs import FIRST_BEAT_SECONDS
+from claude_headspace.supervision.history import RestartRecord, history_path, read_restarts
+from claude_headspace.supervision.listener import (
     EnforcerMissing,
+    Listener,
     ListenerSettings,
     ask_settings,
 )
-from claude_headspace.supervision.beats import Beat, BeatSender
-from claude_headspace.supervision.control import Supervisor, SupervisorFault, SupervisorUnavailable
-from claude_headspace.supervision.hang_detector import FIRST_BEAT_SECONDS
-from claude_headspace.supervision.history import RestartRecord, history_path, read_restarts
-from claude_headspace.supervision.listener import Listener
 from claude_headspace.supervision.protocol import SupervisorEvent
 
 MESSAGE = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.discovery.listing import Directory, Listing, look, sweep, unreadable
+from claude_headspace.discovery.listing import Listing, Sighting, look, unreadable
 
 
 def made(directory: Path, *names: str) -> Path:
@@ -84,7 +84,7 @@ def test_a_root_that_is_a_link_and_roots_that_overlap(tmp_path: Path) -> None:
 
 def test_each_directory_is_told_before_it_is_listed(tmp_path: Path) -> None:
     made(tmp_path / "a" / "b", "c.jsonl")
-    entered: list[Directory] = []
+    entered: list[Sighting] = []
     list(Listing([str(tmp_path)], enter=entered.append))
     assert [Path(each.path).name for each in entered] == [tmp_path.name, "a", "b"]
     assert entered[-1].inode == (tmp_path / "a" / "b").stat().st_ino
@@ -163,6 +163,6 @@ def test_numbers_of_the_system_fit_the_database(inode: int, year_ns: int) -> Non
 
 def test_sweep_gives_everything_below_the_roots(tmp_path: Path) -> None:
     made(tmp_path / "a", "a.jsonl", "journal.jsonl", "._a.jsonl", "notes.txt")
-    assert [seen.path for found in sweep([str(tmp_path)]) for seen in found] == [
+    assert [seen.path for found in Listing([str(tmp_path)]) for seen in found] == [
         str(tmp_path / "a" / "a.jsonl")
     ]

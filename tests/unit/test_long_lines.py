@@ -122,7 +122,7 @@ class TestInFiles:
     def read(self, path: Path, limit: int) -> Line | TooLong:
         file = SourceFile(str(path))
         try:
-            (line,) = file.read(Checkpoint(), limit, lambda: None).lines
+            (line,) = file.read(Checkpoint(), limit).lines
             return line
         finally:
             file.close()
@@ -143,7 +143,7 @@ class TestInFiles:
         said = [picture(20_000), lines.text("what is this?")]
         path.write_bytes(lines.joined(lines.user(SESSION, said), lines.user(SESSION, "x" * 9000)))
         file = SourceFile(str(path))
-        short, long = file.read(Checkpoint(), 2000, lambda: None).lines
+        short, long = file.read(Checkpoint(), 2000).lines
         file.close()
         assert isinstance(short, Line)
         assert [o.text for o in outcomes(short.data, 0) if isinstance(o, Turn)] == ["what is this?"]

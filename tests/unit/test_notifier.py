@@ -140,7 +140,7 @@ def test_without_notifications_nothing_is_complete(tmp_path: Path) -> None:
     assert (notifier.complete, notifier.fileno()) == (False, None)
 
 
-class Limited:
+class Limited(Inotify):
     """A kernel that watches only so many directories."""
 
     def __init__(self, limit: int) -> None:
@@ -255,6 +255,18 @@ class Counting(Limited):
         self.made += 1
         self.watched[self.made] = path
         return self.made
+
+
+def test_until_a_round_has_ended_nothing_is_known_to_be_left_out() -> None:
+    notifier, _ = limited(2)
+    states = [(notifier.in_use, notifier.complete)]
+    notifier.begin_round()
+    for number in range(3):
+        notifier.watch(f"/p/{number}", number)
+        states.append((notifier.in_use, notifier.complete))
+    assert states == [(True, False)] * 3 + [(False, False)]
+    name_all(notifier, Path("/p/1"))
+    assert (notifier.in_use, notifier.complete) == (True, True)
 
 
 def test_lost_notifications_are_told() -> None:

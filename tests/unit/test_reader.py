@@ -9,7 +9,7 @@ import pytest
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.read_ahead import ReadAhead
 from claude_headspace.capture.reader import BATCH_BYTES, LineReader
-from claude_headspace.capture.sources import CheckedSource
+from claude_headspace.capture.sources import ActiveSource
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.source_file import CHUNK_BYTES, SourceFile
@@ -28,8 +28,8 @@ def ahead(tmp_path: Path) -> ReadAhead:
     return ReadAhead(reader, nothing)
 
 
-def source_of(path: Path) -> CheckedSource:
-    return CheckedSource(StoredSource(1, str(path)), SourceFile(str(path)))
+def source_of(path: Path) -> ActiveSource:
+    return ActiveSource(StoredSource(1, str(path)), SourceFile(str(path)))
 
 
 def append(path: Path, data: bytes) -> None:

@@ -4,6 +4,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from claude_headspace.cli.program import run
 from claude_headspace.supervision import history
 from claude_headspace.supervision.history import (
     RestartRecord,
@@ -62,3 +65,17 @@ def test_the_table_says_it_all() -> None:
     assert "?" in lines[2]
     assert lines[2].endswith("gave up: crash loop: 5 restarts in 60 s")
     assert format_restarts([]) == "The watcher has never been restarted."
+
+
+def test_fewer_restarts_than_the_limit_are_all_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLAUDE_HEADSPACE_CONFIG", "/dev/null")
+    monkeypatch.setenv("CLAUDE_HEADSPACE__STATE__DIRECTORY", str(tmp_path))
+    for number in range(3):
+        append_restart(history.history_path(tmp_path), replace(RECORD, number=number))
+    shown = {}
+    for limit in ("0", "2", "5", "all"):
+        assert run(["restarts", "--limit", limit, "--json"]) == 0
+        shown[limit] = len(capsys.readouterr().out.splitlines())
+    assert shown == {"0": 0, "2": 2, "5": 3, "all": 3}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.machine import boot_id
-from claude_headspace.supervision.restart_memory import RestartMemory
+from claude_headspace.supervision.restart_budget import RestartMemory
 
 
 def memory(path: Path, clock: float, wall: float, boot: str) -> RestartMemory:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.discovery import scanner, unwatched_directories, walk
+from claude_headspace.discovery import scanner, walks
 from claude_headspace.discovery.listing import look
 from claude_headspace.discovery.notifier import Changes
 from claude_headspace.discovery.scanner import Scanner
@@ -22,7 +22,7 @@ class Told:
     """Notifications made to order."""
 
     def __init__(self, *, complete: bool) -> None:
-        self.complete = complete
+        self.complete = self.in_use = complete
         self.watched: dict[str, int] = {}
         self.doubted: list[str] = []
         self.is_new = False
@@ -264,5 +264,5 @@ def test_a_rescan_costs_the_same_however_many_files_are_finished(tmp_path: Path)
         return max(counts)
 
     assert most(400) <= 1.5 * most(200)
-    share = walk.SLICE_CORE_SECONDS + unwatched_directories.CORE_SECONDS
+    share = walks.SLICE_CORE_SECONDS + walks.CHECK_CORE_SECONDS
     assert share / scanner.POLLING_RESCAN_SECONDS < 0.012

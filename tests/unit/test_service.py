@@ -10,9 +10,17 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.config import Config, load_config
-from claude_headspace.deployment import managers
-from claude_headspace.deployment.managers import Launchd, Manager, ServiceRefused, manager
-from claude_headspace.deployment.service import install, installed_text, problems, uninstall
+from claude_headspace.deployment.service import (
+    Launchd,
+    Manager,
+    ServiceRefused,
+    install,
+    installed_text,
+    manager,
+    problems,
+    service_commands,
+    uninstall,
+)
 
 INSTALL = ["daemon-reload", "enable claude-headspace", "restart claude-headspace"]
 
@@ -155,4 +163,4 @@ def test_a_checkout_is_started_by_its_own_script(service: Manager, tmp_path: Pat
     (root / "deploy").mkdir()
     for name in ("supervisord.conf", "deploy/launch.py"):
         (root / name).touch()
-    assert managers.service_commands().start == (f"{root}/deploy/run",)
+    assert service_commands().start == (f"{root}/deploy/run",)

@@ -14,7 +14,7 @@ SESSION = UUID("11111111-2222-4333-8444-555555555555")
 
 def fresh() -> StoredSession:
     return StoredSession(
-        SESSION, 1, 1, "/p", "/p", True, None, None, None, None, {}, None, None, False, None, None,
+        SESSION, None, 1, 1, "/p", "/p", True, None, None, None, None, {}, None, False, None, None,
         "here",
     )  # fmt: skip
 

@@ -18,10 +18,6 @@ from claude_headspace.transcripts.source_file import CHUNK_BYTES, EDGE_BYTES, So
 LIMIT = 8 * 1024 * 1024
 
 
-def no_beat() -> None:
-    """Nobody looks."""
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[SourceFile]:
     file = SourceFile(str(path))
@@ -38,9 +34,9 @@ def read_all(
     found: list[Line | TooLong] = []
     file.refresh()
     while True:
-        if file.compare(checkpoint, no_beat) != "same":
+        if file.compare(checkpoint) != "same":
             checkpoint = Checkpoint()
-        chunk = file.read(checkpoint, limit, no_beat)
+        chunk = file.read(checkpoint, limit)
         found += chunk.lines
         progress = chunk.checkpoint.offset > checkpoint.offset
         checkpoint = chunk.checkpoint
@@ -103,7 +99,7 @@ def test_the_longest_line(tmp_path: Path, length: int) -> None:
     path.write_bytes(b"a\n" + b"x" * length + b"\nb\n")
     with opened(path) as file:
         lines, checkpoint = read_all(file, Checkpoint())
-        assert file.compare(checkpoint, no_beat) == "same"
+        assert file.compare(checkpoint) == "same"
         again, _ = read_all(file, checkpoint)
     assert again == []
     expected = TooLong(2, length) if length > LIMIT else Line(2, b"x" * length)
@@ -129,16 +125,17 @@ def test_a_long_line_that_grows_is_searched_once_only(tmp_path: Path) -> None:
 
     piece = b"x" * (1024 * 1024)
     with path.open("wb") as out, opened(path) as file:
+        file.beat = beat
         for _ in range(40):
             out.write(piece)
             out.flush()
             file.refresh()
-            assert not file.read(Checkpoint(), LIMIT, beat).lines
+            assert not file.read(Checkpoint(), LIMIT).lines
         assert beats <= 60
         out.write(b"\n")
         out.flush()
         file.refresh()
-        (line,) = file.read(Checkpoint(), LIMIT, beat).lines
+        (line,) = file.read(Checkpoint(), LIMIT).lines
     assert line == TooLong(0, 40 * len(piece))
 
 
@@ -157,10 +154,10 @@ peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 checkpoint, lines, more = Checkpoint(), [], True
 while more:
-    chunk = file.read(checkpoint, 8 * 1024 * 1024, lambda: None)
+    chunk = file.read(checkpoint, 8 * 1024 * 1024)
     lines += chunk.lines
     checkpoint, more = chunk.checkpoint, chunk.more
-assert file.compare(checkpoint, lambda: None) == "same"
+assert file.compare(checkpoint) == "same"
 unit = 1 if sys.platform == "darwin" else 1024
 print(len(lines), lines[0].length, lines[1].data.decode(), (peak() - before) * unit)
 """
@@ -179,7 +176,7 @@ class TestFinalLine:
         path = tmp_path / "a.jsonl"
         path.write_bytes(b"a\nb")
         with opened(path) as file:
-            chunk = file.read(Checkpoint(), LIMIT, no_beat)
+            chunk = file.read(Checkpoint(), LIMIT)
         assert (chunk.unfinished, chunk.checkpoint.offset) == (1, 2)
 
     @pytest.mark.parametrize(("late", "read"), [
@@ -242,7 +239,7 @@ class TestRewritten:
 
     def verdict(self, path: Path, checkpoint: Checkpoint) -> str:
         with opened(path) as file:
-            return file.compare(checkpoint, no_beat)
+            return file.compare(checkpoint)
 
     def changed(self, path: Path, content: bytes) -> None:
         path.write_bytes(content)

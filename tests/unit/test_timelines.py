@@ -8,7 +8,7 @@ import pytest
 
 from claude_headspace.address import LogUrl
 from claude_headspace.errors import ReplacedServer
-from claude_headspace.servers.identity import Server, require_current
+from claude_headspace.servers import Server, require_current
 from claude_headspace.store.cursor import Cursor
 
 

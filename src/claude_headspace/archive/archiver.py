@@ -8,11 +8,12 @@ only where to look.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
-from claude_headspace.archive.deferred import MOST, Deferred
 from claude_headspace.archive.merge import Merge
 from claude_headspace.archive.next_piece import NextPiece
 from claude_headspace.archive.pieces import Pieces
@@ -34,8 +35,49 @@ LATE_SECONDS = 15.0
 # The longest step, while nobody else has anything to do.
 TURN_SECONDS = 0.2
 SLOW_SECONDS = 60.0
+# The most files of one kind that are remembered. The round finds what does not fit.
+MOST = 1000
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
+class Deferred(OrderedDict[K, tuple[V, float]]):
+    """A bounded queue, earliest first: each key is due once, `delay` seconds after it was added."""
+
+    def __init__(self, delay: float, most: int = MOST) -> None:
+        super().__init__()
+        self._delay = delay
+        self._most = most
+
+    def add(self, key: K, value: V) -> bool:
+        """Add a key unless it is there already; False if there is no room."""
+        if key in self:
+            return True
+        if len(self) >= self._most:
+            return False
+        self[key] = (value, time.monotonic() + self._delay)
+        return True
+
+    def put_first(self, key: K, value: V, since: float | None = None) -> None:
+        """Put a key before all others: due now, or since `since`."""
+        self[key] = (value, time.monotonic() if since is None else since)
+        self.move_to_end(key, last=False)
+
+    def take(self, now: float) -> tuple[K, V, float] | None:
+        """A key that is due, its value, and since when; None if none is due."""
+        if self.first > now:
+            return None
+        key, (value, since) = self.popitem(last=False)
+        return key, value, since
+
+    @property
+    def first(self) -> float:
+        """When, on the monotonic clock, the first key is due."""
+        return next((due for _, due in self.values()), float("inf"))
+
+
+@dataclass(eq=False, kw_only=True)
 class Archiver:
     """Archives what capture has read; `step` does a little at a time.
 
@@ -45,42 +87,34 @@ class Archiver:
     remembered; the round finds the others.
     """
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        machine: str,
-        enabled: bool,
-        redactor: Redactor | None,
-        wanted: Callable[[UUID], bool],
-        is_capturing: Callable[[], bool],
-        is_called: Callable[[], bool],
-        renumbered: Callable[[], None],
-        announce: Announce,
-        beat: Callable[[], None],
-        most: int = MOST,
-    ) -> None:
-        self._machine = machine
-        self._enabled = enabled
-        self._wanted = wanted
-        self._is_capturing = is_capturing
-        self._is_called = is_called
-        self._goes_on_until = 0.0
-        self._announce = announce
-        self._beat = beat
-        self._pieces = Pieces(database)
+    database: Database
+    machine: str
+    enabled: bool
+    redactor: Redactor | None
+    wanted: Callable[[UUID], bool]
+    is_capturing: Callable[[], bool]
+    is_called: Callable[[], bool]
+    renumbered: Callable[[], None]
+    announce: Announce
+    beat: Callable[[], None]
+    most: int = MOST
+
+    def __post_init__(self) -> None:
+        self._pieces = Pieces(self.database)
         self._next_piece = NextPiece(
-            self._pieces, redactor=redactor, wanted=wanted, goes_on=self._goes_on,
-            renumbered=renumbered, announce=announce, beat=beat,
+            pieces=self._pieces, redactor=self.redactor, wanted=self.wanted, goes_on=self._goes_on,
+            renumbered=self.renumbered, announce=self.announce, beat=self.beat,
         )  # fmt: skip
-        self._merge = Merge(database, self._pieces)
+        self._merge = Merge(self.database, self._pieces)
         # Sources that capture has read, with their paths, and folders of sessions.
-        self._sources: Deferred[int, str] = Deferred(DELAY_SECONDS, most)
-        self._folders: Deferred[tuple[str, UUID], None] = Deferred(FOLDER_DELAY_SECONDS, most)
+        self._sources: Deferred[int, str] = Deferred(DELAY_SECONDS, self.most)
+        self._folders: Deferred[tuple[str, UUID], None] = Deferred(FOLDER_DELAY_SECONDS, self.most)
         self._sidecars: deque[tuple[str, UUID]] = deque()
         self._round = Round(
-            database, machine, behind=self._sources.put_first, folder=self._has_folder
-        )
+            self.database, self.machine, behind=self._sources.put_first,
+            folder=lambda path, session: self._folders.put_first((path, session), None),
+        )  # fmt: skip
+        self._goes_on_until = 0.0
         self._next = 0.0
 
     def forget(self) -> None:
@@ -99,7 +133,7 @@ class Archiver:
     @property
     def due(self) -> float | None:
         """When, on the monotonic clock, the next step is due."""
-        if not self._enabled:
+        if not self.enabled:
             return None
         if self._sidecars:
             return self._next
@@ -112,7 +146,7 @@ class Archiver:
 
     def note(self, source_id: int, path: str) -> None:
         """Capture has read from this file."""
-        if not self._enabled:
+        if not self.enabled:
             return
         room = self._sources.add(source_id, path)
         if (folder := folder_of(path)) is not None:
@@ -122,20 +156,20 @@ class Archiver:
 
     def drain(self, source_id: int, file: SourceFile) -> None:
         """Archive the rest of a file that was deleted or replaced, before it is closed."""
-        if not self._enabled:
+        if not self.enabled:
             return
         piece = self._next_piece
         while (source := self._pieces.source(source_id)) is not None and piece.is_wanted(source):
             if not piece.of(source, file, "durably"):
                 self._pieces.is_gone(source)
                 break
-            self._beat()
-        self._sources.drop(source_id)
+            self.beat()
+        self._sources.pop(source_id, None)
 
     def step(self) -> None:
         """Archive one piece, or search for something to archive, if it is time."""
         rest = REST_WHEN_LATE if self._is_late else REST_BESIDE_CAPTURE
-        self._step(rest if self._is_capturing() else 0.0)
+        self._step(rest if self.is_capturing() else 0.0)
 
     def step_if_late(self) -> None:
         """The same while lines wait: only if it has waited so long that they must wait for it."""
@@ -154,7 +188,7 @@ class Archiver:
 
     def _goes_on(self) -> bool:
         """Whether nobody minds another piece at once."""
-        return time.monotonic() < self._goes_on_until and not self._is_called()
+        return time.monotonic() < self._goes_on_until and not self.is_called()
 
     def _take_next(self, now: float) -> None:
         if (found := self._sources.take(now)) is not None:
@@ -174,18 +208,15 @@ class Archiver:
             self._sources.put_first(source_id, path, since)
 
     def _take_sidecar(self, path: str, session: UUID) -> None:
-        if not self._next_piece.at(self._pieces.sidecar(self._machine, session, path), path):
+        if not self._next_piece.at(self._pieces.sidecar(self.machine, session, path), path):
             self._sidecars.popleft()
 
     def _look_into(self, folder: str, session: UUID) -> None:
-        if not self._wanted(session):
+        if not self.wanted(session):
             return
-        known = self._pieces.sidecars(self._machine, session)
-        with self._announce(f"listing {folder}", SLOW_SECONDS):
+        known = self._pieces.sidecars(self.machine, session)
+        with self.announce(f"listing {folder}", SLOW_SECONDS):
             changed, gone = changed_files(folder, known)
         self._sidecars.extend((path, session) for path in changed)
         for source in gone:
             self._pieces.is_gone(source)
-
-    def _has_folder(self, folder: str, session: UUID) -> None:
-        self._folders.put_first((folder, session), None)

@@ -11,28 +11,20 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import IO, Any
 
-import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from claude_headspace.address import SECRETS
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.store.failures import translate
-from claude_headspace.store.plain_opener import current_address, open_on
+from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.leases import HELD_LEASES
+from claude_headspace.store.opener import current_address
 
 _PROGRAMS = ("pg_dump", "pg_restore", "psql")
 _SYSTEM = Path("/usr/lib/postgresql")
-# Running watchers, by their locks, and whether anything is stored.
-_WATCHERS = (
-    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND database ="
-    " (SELECT oid FROM pg_database WHERE datname = current_database())"
-    " AND classid = hashtext('claude_headspace.watcher')::oid"
-)
-_HELD = (
+_TABLES = (
     "SELECT c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p')"
     " AND c.relnamespace = current_schema()::regnamespace"
 )
@@ -41,18 +33,6 @@ _EMPTY = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
 
 class BackupImpossible(HeadspaceError):
     """A backup cannot be made or restored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clients:
-    """The client programs of one PostgreSQL installation."""
-
-    directory: Path
-    version: int
-
-    def program(self, name: str) -> str:
-        """The path of one of them."""
-        return str(self.directory / name)
 
 
 class LogServer:
@@ -65,18 +45,11 @@ class LogServer:
         self._password = place.get("password")
         self.version = int(self.ask("SHOW server_version_num")[0][0]) // 10000
 
-    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+    def ask(self, statement: str) -> list[Row]:
         """The rows of one statement. Raises DatabaseError."""
-        try:
-            connection = open_on(self._url)
-            try:
-                with connection, connection.cursor() as cursor:
-                    cursor.execute(statement)
-                    return list(cursor.fetchall()) if cursor.description else []
-            finally:
-                connection.close()
-        except psycopg2.Error as error:
-            raise translate(error) from error
+        database = Database(lambda: self._url, application_name="claude-headspace")
+        with closing(database):
+            return database.execute(statement)
 
     def environment(self) -> Mapping[str, str]:
         """The environment with the password: other users could see a command line."""
@@ -84,22 +57,22 @@ class LogServer:
         return {**own, "PGPASSWORD": self._password} if self._password else own
 
 
-def find_clients(at_least: int, more: Iterable[Path], *, newest: bool = False) -> Clients:
-    """The oldest sufficient client programs in `more`, on PATH, or where systems install them.
+def find_clients(at_least: int, more: Iterable[Path], *, newest: bool = False) -> Path:
+    """The folder of the oldest sufficient client programs, in `more`, on PATH, or of the system.
 
     `newest`: the newest instead. Raises BackupImpossible if there are none.
     """
     named = [Path(found).parent for found in (shutil.which("pg_dump"),) if found]
     found = [*named, *more, *_SYSTEM.glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
     whole = [d for d in found if all(os.access(d / name, os.X_OK) for name in _PROGRAMS)]
-    fit = [clients for d in whole if (clients := Clients(d, _version(d))).version >= at_least]
+    fit = [(version, d) for d in whole if (version := _version(d)) >= at_least]
     if not fit:
         raise BackupImpossible(
             f"there are no pg_dump, pg_restore and psql of version {at_least} or newer here:"
             " install PostgreSQL's client programs of that version"
         )
     choose = max if newest else min
-    return choose(fit, key=lambda clients: clients.version)
+    return choose(fit, key=lambda found: found[0])[1]
 
 
 def _version(directory: Path) -> int:
@@ -110,16 +83,20 @@ def _version(directory: Path) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-def backup(server: LogServer, clients: Clients, target: Path) -> int:
+def backup(server: LogServer, clients: Path, target: Path) -> int:
     """Write the log to a private file, completely or not at all; returns its size."""
     descriptor, fresh = tempfile.mkstemp(prefix=".backup-", dir=target.absolute().parent)
     try:
         with os.fdopen(descriptor, "wb") as out:
-            command = [
-                clients.program("pg_dump"), "--format=custom", "--compress=1", "--no-owner",
+            command: list[str | Path] = [
+                clients / "pg_dump", "--format=custom", "--compress=1", "--no-owner",
                 "--no-privileges", "--dbname", server.dsn,
             ]  # fmt: skip
-            _run(command, server, out)
+            done = subprocess.run(
+                command, env=server.environment(), stdout=out, stderr=subprocess.PIPE, check=False
+            )
+            if done.returncode:
+                raise BackupImpossible(_last_words(done.stderr))
             out.flush()
             os.fsync(out.fileno())
         Path(fresh).replace(target)
@@ -129,22 +106,14 @@ def backup(server: LogServer, clients: Clients, target: Path) -> int:
     return target.stat().st_size
 
 
-def _run(command: list[str], server: LogServer, out: IO[bytes]) -> None:
-    done = subprocess.run(
-        command, env=server.environment(), stdout=out, stderr=subprocess.PIPE, check=False
-    )
-    if done.returncode:
-        raise BackupImpossible(_last_words(done.stderr))
-
-
-def restore_backup(server: LogServer, clients: Clients, source: Path) -> None:
+def restore_backup(server: LogServer, clients: Path, source: Path) -> None:
     """Restore a backup into an empty database, in one transaction.
 
     Raises BackupImpossible, without changes, if the database is not empty or a watcher runs.
     """
-    if server.ask(_WATCHERS)[0][0]:
+    if server.ask(HELD_LEASES):
         raise BackupImpossible("a watcher writes to this database: stop it first")
-    tables = [str(row[0]) for row in server.ask(_HELD)]
+    tables = [str(row[0]) for row in server.ask(_TABLES)]
     for table in tables:
         if table != "alembic_version" and server.ask(f'SELECT 1 FROM "{table}" LIMIT 1'):  # noqa: S608
             raise BackupImpossible(
@@ -152,12 +121,12 @@ def restore_backup(server: LogServer, clients: Clients, source: Path) -> None:
             )
     with tempfile.TemporaryFile() as told:
         read = subprocess.Popen(
-            [clients.program("pg_restore"), "--no-owner", "--no-privileges", "--file=-", source],
+            [clients / "pg_restore", "--no-owner", "--no-privileges", "--file=-", source],
             stdout=subprocess.PIPE, stderr=told,
         )  # fmt: skip
         write = subprocess.Popen(
             [
-                clients.program("psql"), "--no-psqlrc", "--quiet", "--single-transaction",
+                clients / "psql", "--no-psqlrc", "--quiet", "--single-transaction",
                 "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--dbname", server.dsn,
             ],
             env=server.environment(), stdin=subprocess.PIPE, stderr=told,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from claude_headspace.archive.session_paths import owners
@@ -33,6 +34,8 @@ WHERE sessions && %(sessions)s::uuid[]
 UNION ALL SELECT id, path, ARRAY[session_uuid::text] FROM sidecars
 WHERE session_uuid = ANY (%(sessions)s::uuid[])
 """
+_OF_FILE = "source_id = ANY (%(files)s)"
+_OF_SESSION = "session_uuid = ANY (%(sessions)s::uuid[])"
 _TELL = f"""
 INSERT INTO tombstones (session_uuid, keep_turns) SELECT unnest(%(sessions)s::uuid[]), %(keep)s
 ON CONFLICT (session_uuid) DO UPDATE
@@ -77,30 +80,31 @@ class Forget:
     def plan(self) -> Counter[str]:
         """Count what would be deleted."""
         found: Counter[str] = Counter()
-        found["files"] = len(self._files())
-        found["bytes in the archive"] = self._archived()
-        for table, condition, values in self._parts():
-            rows = self._database.execute(
-                f"SELECT count(*) FROM {table} WHERE {condition}",  # noqa: S608
-                values,
-            )
-            found[table] = int(rows[0][0])
+        values = self._values
+        found["files"] = len(values["files"])
+        archived = f"coalesce(sum(archived), 0) FROM archive_generations WHERE {_OF_FILE}"
+        found["bytes in the archive"] = self._number(archived, values)
+        for table, condition in self._parts():
+            found[table] = self._number(f"count(*) FROM {table} WHERE {condition}", values)
         return +found
 
-    def run(self, progress: Callable[[], None] = lambda: None) -> Counter[str]:
+    def _number(self, what: str, values: Mapping[str, object]) -> int:
+        return int(self._database.execute(f"SELECT {what}", values)[0][0])
+
+    def run(self) -> Counter[str]:
         """Delete it in small transactions; returns the number of rows.
 
         Raises StillCaptured, with nothing deleted, if a watcher does not respond.
         """
-        tell = self._database.mogrify(_TELL, {"sessions": self._names, "keep": self._keep_turns})
-        self._database.execute_durably(tell)
+        tell = {"sessions": self._names, "keep": self._keep_turns}
+        self._database.execute_durably(_TELL, tell)
         self._wait_for_watchers()
         rows = self._database.execute(
             "SELECT DISTINCT project_id FROM agents WHERE session_uuid = ANY (%s::uuid[])",
             (self._names,),
         )
         gone: Counter[str] = Counter()
-        while found := self._delete(progress):
+        while found := self._delete():
             gone.update(found)
             time.sleep(QUIET_SECONDS)
         if not self._keep_turns:
@@ -118,51 +122,43 @@ class Forget:
 
     def _files(self) -> list[int]:
         """The ids of files that belong only to these sessions."""
-        rows = self._database.execute(self._database.mogrify(_FILES, {"sessions": self._names}))
-        whose = {row[0]: owners(row[1], {UUID(each) for each in row[2]}) for row in rows}
-        return [source_id for source_id, named in whose.items() if named <= self._sessions]
-
-    def _archived(self) -> int:
-        rows = self._database.execute(
-            "SELECT coalesce(sum(archived), 0) FROM archive_generations WHERE source_id = ANY (%s)",
-            (self._files(),),
-        )
-        return int(rows[0][0])
-
-    def _parts(self) -> list[tuple[str, str, tuple[object, ...]]]:
-        """Tables in the order of deletion, each with the condition of the rows to delete."""
-        files = self._files()
-        archive = [
-            (table, "source_id = ANY (%s)", (files,))
-            for table in ("archive_pieces", "archive_generations")
+        return [
+            source_id
+            for source_id, path, sessions in self._database.execute(
+                _FILES, {"sessions": self._names}
+            )
+            if owners(path, set(map(UUID, sessions))) <= self._sessions
         ]
+
+    @property
+    def _values(self) -> dict[str, list[Any]]:
+        return {"files": self._files(), "sessions": self._names}
+
+    def _parts(self) -> list[tuple[str, str]]:
+        """Tables in the order of deletion, each with the condition of the rows to delete."""
+        archive = [("archive_pieces", _OF_FILE), ("archive_generations", _OF_FILE)]
         if self._keep_turns:
-            return [*archive, ("sidecars", "session_uuid = ANY (%s::uuid[])", (self._names,))]
-        tables = [row[0] for row in self._database.execute(_TABLES, (list(_STAYS),))]
-        of_session = "session_uuid = ANY (%s::uuid[])"
+            return [*archive, ("sidecars", _OF_SESSION)]
         dead = (
-            "source_id = ANY (%s) OR EXISTS (SELECT FROM unnest(%s::text[]) named"
+            f"{_OF_FILE} OR EXISTS (SELECT FROM unnest(%(sessions)s::text[]) named"
             " WHERE position(convert_to(named, 'UTF8') IN content) > 0)"
         )
-        return [
-            *archive,
-            ("dead_letters", dead, (files, self._names)),
-            *((table, of_session, (self._names,)) for table in (*tables, "agents")),
-        ]
+        tables = [row[0] for row in self._database.execute(_TABLES, (list(_STAYS),))]
+        of_sessions = [(table, _OF_SESSION) for table in (*tables, "agents")]
+        return [*archive, ("dead_letters", dead), *of_sessions]
 
-    def _delete(self, progress: Callable[[], None]) -> Counter[str]:
+    def _delete(self) -> Counter[str]:
         gone: Counter[str] = Counter()
-        for table, condition, values in self._parts():
+        values = self._values
+        for table, condition in self._parts():
+            # Rows in different partitions may have the same ctid, so the condition is repeated.
             statement = (
                 f"WITH gone AS (DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid"  # noqa: S608
                 f" FROM {table} WHERE {condition} LIMIT {_BATCH})) AND ({condition}) RETURNING 1)"
                 " SELECT count(*) FROM gone"
             )
-            # Rows in different partitions may have the same ctid, so the condition is repeated.
-            twice = (*values, *values)
-            while count := int(self._database.execute_durably(statement, twice)[0][0]):
+            while count := int(self._database.execute_durably(statement, values)[0][0]):
                 gone[table] += count
-                progress()
         return gone
 
     def _delete_traces(self, projects: Sequence[int]) -> None:

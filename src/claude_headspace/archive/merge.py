@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from claude_headspace.archive.pieces import PIECE_BYTES, ArchiveDamaged, Generation, Pieces, opened
-from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.connection import Database
 from claude_headspace.transcripts.checkpoint import Checkpoint
 
 logger = logging.getLogger(__name__)
@@ -58,20 +58,17 @@ class Merge:
                 )
 
     def _merge_some(self, of: Generation) -> bool:
-        group = next(_groups(self._sizes(of)), None)
-        try:
-            return group is not None and self._replace(of, group)
-        except ArchiveDamaged as error:
-            logger.error("pieces cannot be merged: %s", error)  # noqa: TRY400
-            return False
-
-    def _sizes(self, of: Generation) -> list[tuple[int, int]]:
-        rows = self._database.execute(
+        sizes = self._database.execute(
             "SELECT start, length FROM archive_pieces WHERE source_id = %s AND generation = %s"
             " ORDER BY start",
             (of.source_id, of.number),
         )
-        return [(row[0], row[1]) for row in rows]
+        group = _first_group((row[0], row[1]) for row in sizes)
+        try:
+            return len(group) > 1 and self._replace(of, group)
+        except ArchiveDamaged as error:
+            logger.error("pieces cannot be merged: %s", error)  # noqa: TRY400
+            return False
 
     def _replace(self, of: Generation, group: Sequence[tuple[int, int]]) -> bool:
         start, end = group[0][0], group[-1][0] + group[-1][1]
@@ -88,23 +85,18 @@ class Merge:
         values = {
             "source": of.source_id, "number": of.number, "start": start, "end": end,
             "digests": [bytes(row[2]) for row in rows], "length": len(data), "digest": digest,
-            "content": content, "saved": _size(rows) - len(content),
+            "content": content, "saved": sum(len(row[3]) for row in rows) - len(content),
         }  # fmt: skip
         return bool(self._database.execute(self._database.mogrify(_REPLACE, values)))
 
 
-def _size(rows: Sequence[Row]) -> int:
-    return sum(len(row[3]) for row in rows)
-
-
-def _groups(pieces: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Runs of two or more pieces that fit into one large piece."""
+def _first_group(pieces: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The first run of two or more pieces that fit into one large piece; else fewer."""
     group: list[tuple[int, int]] = []
     for piece in pieces:
         if group and sum(length for _, length in group) + piece[1] > PIECE_BYTES:
             if len(group) > 1:
-                yield group
+                break
             group = []
         group.append(piece)
-    if len(group) > 1:
-        yield group
+    return group

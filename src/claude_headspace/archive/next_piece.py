@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from claude_headspace.archive.pieces import PIECE_BYTES, Archived, Generation, How, Pieces
@@ -23,50 +23,38 @@ logger = logging.getLogger(__name__)
 KEPT_VERSIONS = 10
 
 
+@dataclass(eq=False, kw_only=True)
 class NextPiece:
     """`failed`: files that cannot be archived, and why. For the other parameters see Archiver.
 
     `goes_on`: whether another piece of the same file may follow at once.
     """
 
-    def __init__(
-        self,
-        pieces: Pieces,
-        *,
-        redactor: Redactor | None,
-        wanted: Callable[[UUID], bool],
-        goes_on: Callable[[], bool],
-        renumbered: Callable[[], None],
-        announce: Announce,
-        beat: Callable[[], None],
-    ) -> None:
-        self._pieces = pieces
-        self._redactor = redactor
-        self._wanted = wanted
-        self._goes_on = goes_on
-        self._renumbered = renumbered
-        self._announce = announce
-        self._beat = beat
-        self.failed: dict[str, str] = {}
+    pieces: Pieces
+    redactor: Redactor | None
+    wanted: Callable[[UUID], bool]
+    goes_on: Callable[[], bool]
+    renumbered: Callable[[], None]
+    announce: Announce
+    beat: Callable[[], None]
+    failed: dict[str, str] = field(default_factory=dict)
 
     def at(self, source: Archived, path: str) -> bool:
         """Archive some pieces of the file at this path; returns whether there is more."""
         if not self.is_wanted(source):
             return False
         try:
-            file = SourceFile(path, self._announce)
+            file = SourceFile(path, self.announce, self.beat)
         except (FileNotFoundError, NotADirectoryError):
             if source.latest is None or not source.latest.gone:
-                self._pieces.is_gone(source)
+                self.pieces.is_gone(source)
             return False
         except OSError as error:
             return self._fail(path, reason_of(error))
         try:
             more = self._some(source, file)
-        except OSError as error:
-            return self._fail(path, reason_of(error))
-        except (CommitRefused, DatabaseRefused) as error:
-            return self._fail(path, str(error))
+        except (OSError, CommitRefused, DatabaseRefused) as error:
+            return self._fail(path, reason_of(error) if isinstance(error, OSError) else str(error))
         finally:
             file.close()
         self.failed.pop(path, None)
@@ -76,12 +64,12 @@ class NextPiece:
         """Each piece is read and compressed while Postgres stores the one before."""
         try:
             while (after := self.of(source, file, how="later")) is not None:
-                if not self._goes_on():
+                if not self.goes_on():
                     return True
                 source = after
             return False
         finally:
-            self._pieces.finish_writes()
+            self.pieces.database.finish_writes()
 
     def _fail(self, path: str, reason: str) -> bool:
         if self.failed.get(path) != reason:
@@ -93,14 +81,15 @@ class NextPiece:
         """Whether a file belongs to a session that is to be archived."""
         is_sidecar = source.captured is None
         whose = source.sessions if is_sidecar else owners(source.path, source.sessions)
-        return any(map(self._wanted, whose)) if whose else self._wanted(NO_SESSION)
+        return any(map(self.wanted, whose)) if whose else self.wanted(NO_SESSION)
 
     def of(self, source: Archived, file: SourceFile, how: How) -> Archived | None:
         """Archive the next piece of an open file; returns the source after it if there is more.
 
         `durably`: the file will not grow any more.
         """
-        if source.captured is not None and file.identity != _identity(source.captured):
+        captured = source.captured
+        if captured and file.identity != (captured.device, captured.inode):
             return None  # Capture comes first, and reports the file then.
         to = self._generation(source, file)
         if to is None:
@@ -108,16 +97,16 @@ class NextPiece:
         before = to.checkpoint
         data, checkpoint = file.read_bytes(before, PIECE_BYTES)
         redacted = False
-        if self._redactor is not None:
+        if self.redactor is not None:
             data = self._whole_lines(file, source, before, data, last=how == "durably")
             checkpoint = file.after(before, data)
-            data, redacted = overwritten(self._redactor, data)
+            data, redacted = overwritten(self.redactor, data)
         file.refresh()
-        if file.compare(before, self._beat) != "same":
+        if file.compare(before) != "same":
             return None
         if checkpoint == before and to is source.latest and not to.gone:
             return None
-        self._pieces.append(to, data, checkpoint, redacted=redacted, how=how)
+        self.pieces.append(to, data, checkpoint, redacted=redacted, how=how)
         if not data or checkpoint.offset >= file.stat.st_size:
             return None
         return replace(source, latest=Generation(to.source_id, to.number, checkpoint))
@@ -126,20 +115,20 @@ class NextPiece:
         """The generation of the file's next bytes; None if capture must decide it first."""
         latest = source.latest
         if latest is None or (source.captured is not None and latest.number < source.number):
-            if source.captured and file.compare(source.captured, self._beat) != "same":
+            if source.captured and file.compare(source.captured) != "same":
                 return None
-            return self._pieces.begin(source.id, source.number)
-        if file.compare(latest.checkpoint, self._beat) == "same":
+            return self.pieces.begin(source.id, source.number)
+        if file.compare(latest.checkpoint) == "same":
             return latest
         if source.captured is None:
-            self._pieces.forget_before(source.id, latest.number + 2 - KEPT_VERSIONS)
-            return self._pieces.begin(source.id, latest.number + 1)
-        if file.compare(source.captured, self._beat) != "same":
+            self.pieces.forget_before(source.id, latest.number + 2 - KEPT_VERSIONS)
+            return self.pieces.begin(source.id, latest.number + 1)
+        if file.compare(source.captured) != "same":
             return None
         # Archived bytes that were not captured have changed: an incomplete line was rewritten.
-        number = self._pieces.rewritten(source)
-        self._renumbered()
-        return self._pieces.begin(source.id, number)
+        number = self.pieces.rewritten(source)
+        self.renumbered()
+        return self.pieces.begin(source.id, number)
 
     def _whole_lines(
         self, file: SourceFile, source: Archived, before: Checkpoint, data: bytes, *, last: bool
@@ -152,7 +141,3 @@ class NextPiece:
         if last or (source.captured and source.captured.offset == before.offset + len(data)):
             return data
         return data[:end]
-
-
-def _identity(checkpoint: Checkpoint) -> tuple[int | None, int | None]:
-    return checkpoint.device, checkpoint.inode

@@ -24,7 +24,7 @@ from claude_headspace.transcripts.checkpoint import Checkpoint
 PIECE_BYTES = 1024 * 1024
 _LEVEL = 3
 _CURSOR = (
-    "generation, archived, device, inode, mtime_ns, checksum, head, tail, loose, redacted,"
+    "generation, archived, device, inode, mtime_ns, checksum, head, tail, redacted,"
     " gone_at IS NOT NULL AS gone"
 )
 # Joined to a source, whose id is `id`.
@@ -59,7 +59,6 @@ class Generation:
     source_id: int
     number: int
     checkpoint: Checkpoint
-    loose: int = 0
     redacted: bool = False
     gone: bool = False
 
@@ -80,11 +79,11 @@ class Archived:
     latest: Generation | None
 
 
+@dataclass(eq=False)
 class Pieces:
     """Reads and writes the archive over one connection."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    database: Database
 
     @cached_property
     def _compressor(self) -> zstandard.ZstdCompressor:
@@ -92,7 +91,7 @@ class Pieces:
 
     def source(self, source_id: int) -> Archived | None:
         """A transcript, with its newest generation."""
-        rows = self._database.execute(
+        rows = self.database.execute(
             "SELECT f.id, f.path, f.sessions::text[], f.committed_offset, f.device, f.inode,"  # noqa: S608
             " f.mtime_ns, f.checksum, f.head, f.tail, f.generation, g.*"
             f" FROM checkpoints f {_LATEST} WHERE f.id = %s",
@@ -106,7 +105,7 @@ class Pieces:
 
     def sidecars(self, machine: str, session: UUID) -> list[Archived]:
         """The other files of a session, each with its newest generation."""
-        rows = self._database.execute(
+        rows = self.database.execute(
             f"SELECT f.id, f.path, g.* FROM sidecars f {_LATEST}"  # noqa: S608
             " WHERE f.session_uuid = %s AND f.machine = %s",
             (str(session), machine),
@@ -116,7 +115,7 @@ class Pieces:
     def sidecar(self, machine: str, session: UUID, path: str) -> Archived:
         """One of them; a new one is added."""
         stored = stored_path(path)
-        rows = self._database.execute(
+        rows = self.database.execute(
             "INSERT INTO sidecars (machine, path, session_uuid) VALUES (%s, %s, %s)"  # noqa: S608
             " ON CONFLICT (machine, path) DO NOTHING; SELECT f.id, f.path, g.* FROM sidecars f"
             f" {_LATEST} WHERE f.machine = %s AND f.path = %s",
@@ -126,7 +125,7 @@ class Pieces:
 
     def begin(self, source_id: int, number: int) -> Generation:
         """Start a generation, with nothing archived yet."""
-        self._database.execute(
+        self.database.execute(
             "INSERT INTO archive_generations (source_id, generation) VALUES (%s, %s)"
             " ON CONFLICT DO NOTHING",
             (source_id, number),
@@ -137,7 +136,7 @@ class Pieces:
         """Drop all generations with a lower number."""
         gone = "DELETE FROM {} WHERE source_id = %s AND generation < %s"
         statement = "; ".join(map(gone.format, _TABLES))
-        self._database.execute(statement, (source_id, number) * len(_TABLES))
+        self.database.execute(statement, (source_id, number) * len(_TABLES))
 
     def append(
         self,
@@ -148,7 +147,7 @@ class Pieces:
         redacted: bool = False,
         how: How = "now",
     ) -> bool:
-        """Archive the bytes after a generation's checkpoint; `later`: see `finish_writes`.
+        """Archive the bytes after a generation's checkpoint; `later`: see `execute_later`.
 
         False, with nothing changed, if the archive is not where `to` says.
         """
@@ -161,19 +160,15 @@ class Pieces:
         statement = _APPEND + (_PIECE if data else _NO_PIECE)
         values += [start, length, digest, content] if data else []
         if how == "later":
-            self._database.execute_later(statement, values)
+            self.database.execute_later(statement, values)
             return True
-        run = self._database.execute_durably if how == "durably" else self._database.execute
+        run = self.database.execute_durably if how == "durably" else self.database.execute
         return bool(run(statement, values))
-
-    def finish_writes(self) -> None:
-        """Wait until everything is stored. Raises CommitRefused."""
-        self._database.finish_writes()
 
     def rewritten(self, source: Archived) -> int:
         """Count a transcript as rewritten, unnoticed by capture; returns the generation."""
         next_one = "UPDATE checkpoints SET generation = generation + 1 WHERE id = %s"
-        rows = self._database.execute(f"{next_one} RETURNING generation", (source.id,))
+        rows = self.database.execute(f"{next_one} RETURNING generation", (source.id,))
         return int(rows[0][0])
 
     def is_gone(self, source: Archived) -> None:
@@ -181,11 +176,11 @@ class Pieces:
         if source.latest is None:
             self.begin(source.id, source.number)
         gone = "UPDATE archive_generations SET gone_at = clock_timestamp() WHERE source_id = %s"
-        self._database.execute(f"{gone} AND gone_at IS NULL", (source.id,))
+        self.database.execute(f"{gone} AND gone_at IS NULL", (source.id,))
 
     def generations(self, source_id: int) -> list[Generation]:
         """All generations of a file, oldest first."""
-        rows = self._database.execute(
+        rows = self.database.execute(
             f"SELECT {_CURSOR} FROM archive_generations WHERE source_id = %s"  # noqa: S608
             " ORDER BY generation",
             (source_id,),
@@ -206,7 +201,7 @@ class Pieces:
             at = row[0] + row[1]
 
     def _piece(self, of: Generation, at: int) -> Row | None:
-        rows = self._database.execute(
+        rows = self.database.execute(
             "SELECT start, length, digest, content FROM archive_pieces WHERE source_id = %s"
             " AND generation = %s AND start <= %s ORDER BY start DESC LIMIT 1",
             (of.source_id, of.number, at),

@@ -6,6 +6,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID
@@ -34,7 +35,6 @@ class Proven:
     path: str
     bytes: int = 0
     unarchived: int = 0
-    redacted: bool = False
     problem: str | None = None
 
 
@@ -58,8 +58,9 @@ def _prove(pieces: Pieces, source_id: int, path: str) -> Proven:
             _compare(pieces, generation, found, None)
         if generations:
             _with_disk(pieces, generations[-1], found)
-        elif (size := _size(path)) is not None:
-            found.unarchived = size
+        else:
+            with suppress(OSError):
+                found.unarchived = os.stat(path).st_size
     except ArchiveDamaged as error:
         found.problem = str(error)
     return found
@@ -81,7 +82,6 @@ def _with_disk(pieces: Pieces, of: Generation, found: Proven) -> None:
 def _compare(pieces: Pieces, of: Generation, found: Proven, file: BinaryIO | None) -> None:
     """Read a generation, and compare it with the file unless secrets were overwritten."""
     checksum = 0
-    found.redacted |= of.redacted
     for start, data in pieces.read(of):
         found.bytes += len(data)
         checksum = zlib.crc32(data, checksum)
@@ -89,10 +89,3 @@ def _compare(pieces: Pieces, of: Generation, found: Proven, file: BinaryIO | Non
             found.problem = found.problem or f"the file and the archive differ after byte {start}"
     if checksum != of.checkpoint.checksum and not of.redacted:
         found.problem = f"generation {of.number} differs from what was read"
-
-
-def _size(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None

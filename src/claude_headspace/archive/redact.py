@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -42,12 +42,6 @@ class _Texts(NamedTuple):
     before_all: tuple[Any, ...] = (-(2**63),)
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    start: int
-    data: bytes
-
-
 class RedactExisting:
     """Goes through all stored data, a little at a time."""
 
@@ -61,8 +55,11 @@ class RedactExisting:
         changed: Counter[str] = Counter()
         for texts in _TEXTS:
             changed[texts.name] += sum(self._store_texts(texts, row) for row in self._rows(texts))
-        for of in list(self._generations()):
-            changed["pieces of the archive"] += self._generation(of)
+        for source_id, number, archived in self._database.execute(
+            "SELECT source_id, generation, archived FROM archive_generations WHERE archived > 0"
+        ):
+            of = Generation(source_id, number, Checkpoint(archived))
+            changed["pieces of the archive"] += self._redact_generation(of)
         return +changed
 
     def _rows(self, texts: _Texts) -> Iterator[tuple[Any, ...]]:
@@ -94,19 +91,13 @@ class RedactExisting:
         self._database.execute(statement, values)
         return True
 
-    def _generations(self) -> Iterator[Generation]:
-        for source_id, number, archived in self._database.execute(
-            "SELECT source_id, generation, archived FROM archive_generations WHERE archived > 0"
-        ):
-            yield Generation(source_id, number, Checkpoint(archived))
-
-    def _generation(self, of: Generation) -> int:
+    def _redact_generation(self, of: Generation) -> int:
         """Search whole lines; the pieces keep their boundaries."""
-        waiting: list[_Piece] = []
+        waiting: list[tuple[int, bytes]] = []
         changed = 0
         for start, data in self._pieces.read(of):
-            waiting.append(_Piece(start, data))
-            whole = b"".join(piece.data for piece in waiting)
+            waiting.append((start, data))
+            whole = b"".join(each for _, each in waiting)
             end = whole.rfind(b"\n") + 1
             if data.endswith(b"\n") or (not end and len(whole) >= LONGEST_BYTES):
                 changed += self._store(of, waiting, overwritten(self._redactor, whole)[0])
@@ -114,20 +105,20 @@ class RedactExisting:
             elif end > len(whole) - len(data):
                 after = overwritten(self._redactor, whole[:end])[0] + whole[end:]
                 changed += self._store(of, waiting, after)
-                waiting = [_Piece(start, after[len(after) - len(data) :])]
-        whole = b"".join(piece.data for piece in waiting)
+                waiting = [(start, after[len(after) - len(data) :])]
+        whole = b"".join(each for _, each in waiting)
         return changed + self._store(of, waiting, overwritten(self._redactor, whole)[0])
 
-    def _store(self, of: Generation, pieces: list[_Piece], after: bytes) -> int:
+    def _store(self, of: Generation, pieces: Sequence[tuple[int, bytes]], after: bytes) -> int:
         """Store the new content of these pieces; returns how many changed."""
         changed = at = 0
-        for piece in pieces:
-            data = after[at : at + len(piece.data)]
+        for start, before in pieces:
+            data = after[at : at + len(before)]
             at += len(data)
-            if data != piece.data:
+            if data != before:
                 digest, content = self._pieces.compressed(data)
                 name = (of.source_id, of.number)
-                values = (digest, content, *name, piece.start, len(data), *name, *name)
+                values = (digest, content, *name, start, len(data), *name, *name)
                 self._database.execute(_STORE_PIECE, values)
                 changed += 1
         return changed

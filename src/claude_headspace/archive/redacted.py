@@ -29,12 +29,9 @@ def _line(redactor: Redactor, line: bytes) -> bytes:
     after = _value(redactor, value)
     if after is value:
         return line
-    encoded = json.dumps(after, ensure_ascii=False, separators=(",", ":"))
-    return _as_long_as(line, encoded.encode("utf-8", "surrogatepass"))
-
-
-def _as_long_as(line: bytes, encoded: bytes) -> bytes:
-    """The record padded with blanks; a blank record if it has become longer."""
+    text = json.dumps(after, ensure_ascii=False, separators=(",", ":"))
+    encoded = text.encode("utf-8", "surrogatepass")
+    # Padded with blanks; a blank record if it has become longer.
     return (encoded if len(encoded) <= len(line) else b"{}").ljust(len(line))
 
 
@@ -52,5 +49,5 @@ def _value(redactor: Redactor, value: Any) -> Any:
 
 
 def _text(redactor: Redactor, text: str) -> str:
-    after = redactor.overwrite(text, _FILLER)
+    after = redactor.redact(text, _FILLER)[0]
     return text if after == text else after

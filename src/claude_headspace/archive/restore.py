@@ -32,75 +32,69 @@ class NothingArchived(HeadspaceError):
 
 
 @dataclass(frozen=True, slots=True)
-class KnownFile:
-    """A file of a session that the archive may contain."""
-
-    source_id: int
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
 class Restored:
     """The result for a file. `redacted`: its secrets were overwritten in the archive."""
 
     path: str
     fate: Fate
-    bytes: int = 0
     redacted: bool = False
 
 
-def files_of(database: Database, session: UUID) -> list[KnownFile]:
-    """All known files of a session, on any machine."""
-    rows = database.execute(database.mogrify(_FILES, {"session": str(session)}))
-    return [
-        KnownFile(*row[:2])
-        for row in rows
-        if row[0] < 0
-        or (session in owners(row[1], {UUID(n) for n in row[2]}) and not _REPLACED.search(row[1]))
-    ]
-
-
+@dataclass(eq=False)
 class Restore:
     """Writes files from the archive: below `to`, or else to their original places.
 
     A file that was not below any of the roots goes below the first.
     """
 
-    def __init__(
-        self, database: Database, roots: Sequence[str], to: str | None, *, missing_only: bool
-    ) -> None:
-        self._database = database
-        self._pieces = Pieces(database)
-        self._roots = roots
-        self._to = to
-        self._missing_only = missing_only
+    database: Database
+    roots: Sequence[str]
+    to: str | None
+    missing_only: bool
+
+    def __post_init__(self) -> None:
+        self._pieces = Pieces(self.database)
 
     def run(self, session: UUID) -> Iterator[Restored]:
         """Restore the files one by one. Raises NothingArchived or ArchiveDamaged before writing."""
-        found = files_of(self._database, session)
+        found = self._files(session)
         if not found:
             raise NothingArchived(f"the archive has no file of session {session}")
-        for kept in found:
-            path = self._place(kept.path, session)
-            generation = best(self._pieces.generations(kept.source_id))
+        for source_id, known in found:
+            path = self._place(known, session)
+            generation = best(self._pieces.generations(source_id))
             if generation is None:
-                yield Restored(kept.path, "not archived")
+                yield Restored(known, "not archived")
             elif os.path.lexists(path):
                 yield self._compare(generation, path)
             else:
                 yield self._write(generation, path)
 
+    def _files(self, session: UUID) -> list[tuple[int, str]]:
+        """The id and path of all known files of the session, on any machine."""
+        rows = self.database.execute(_FILES, {"session": str(session)})
+        return [
+            (source_id, path)
+            for source_id, path, sessions in rows
+            if source_id < 0
+            or (session in owners(path, set(map(UUID, sessions))) and not _REPLACED.search(path))
+        ]
+
     def _place(self, path: str, session: UUID) -> str:
-        if self._to is None and any(path.startswith(root + os.sep) for root in self._roots):
+        if self.to is None and any(path.startswith(root + os.sep) for root in self.roots):
             return path
         place = place_below_root(path, session)
         if os.pardir in place.split(os.sep):
             raise HeadspaceError(f"{path} cannot be restored to its place: use --to")
-        return os.path.join(self._to or self._roots[0], place)
+        return os.path.join(self.to or self.roots[0], place)
 
     def _compare(self, of: Generation, path: str) -> Restored:
-        same = self._missing_only or is_beginning(self._pieces, of, path)
-        return Restored(path, "there already" if same else "differs", 0, of.redacted)
+        """Whether the file there begins with the bytes of this generation."""
+        same = self.missing_only
+        if not same:
+            with open(path, "rb") as file:
+                same = all(file.read(len(data)) == data for _, data in self._pieces.read(of))
+        return Restored(path, "there already" if same else "differs", of.redacted)
 
     def _write(self, of: Generation, path: str) -> Restored:
         """Write a file completely or not at all, never over another file, even a concurrent one."""
@@ -120,7 +114,7 @@ class Restore:
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(fresh)
-        return Restored(path, "restored", of.checkpoint.offset, of.redacted)
+        return Restored(path, "restored", of.redacted)
 
 
 def best(generations: Iterable[Generation]) -> Generation | None:
@@ -128,9 +122,3 @@ def best(generations: Iterable[Generation]) -> Generation | None:
     known = [each for each in generations if each.checkpoint.device is not None]
     filled = [each for each in known if each.checkpoint.offset]
     return next(reversed(filled or known), None)
-
-
-def is_beginning(pieces: Pieces, of: Generation, path: str) -> bool:
-    """Whether the file at the path begins with the bytes of this generation."""
-    with open(path, "rb") as file:
-        return all(file.read(len(data)) == data for _, data in pieces.read(of))

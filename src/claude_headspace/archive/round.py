@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from claude_headspace.archive.session_paths import folder_of
@@ -32,25 +33,19 @@ ORDER BY coalesce(s.mtime_ns, 0), s.id LIMIT %s
 _BEFORE_ALL = (-(2**63), 0)
 
 
+@dataclass(eq=False)
 class Round:
     """One round at the start, and then one an hour; `due` says when the next step is due."""
 
-    def __init__(
-        self,
-        database: Database,
-        machine: str | None,
-        *,
-        behind: Callable[[int, str], None],
-        folder: Callable[[str, UUID], None],
-    ) -> None:
-        self._database = database
-        self._machine = machine
-        self._tell_behind = behind
-        self._tell_folder = folder
+    database: Database
+    machine: str | None
+    behind: Callable[[int, str], None]
+    folder: Callable[[str, UUID], None]
+    due: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
         self._page: deque[Row] = deque()
-        self._last = _BEFORE_ALL
-        self._again = False
-        self.due = 0.0
+        self.begin()
 
     def follow(self) -> None:
         """Start another round after this one, because something was left to it."""
@@ -70,7 +65,7 @@ class Round:
         if self._page:
             self._look(now)
             return
-        self._page.extend(self._database.execute(_BEHIND, (self._machine, *self._last, _PAGE)))
+        self._page.extend(self.database.execute(_BEHIND, (self.machine, *self._last, _PAGE)))
         if self._page:
             self._last = (self._page[-1][2], self._page[-1][0])
             self.due = 0.0
@@ -83,7 +78,7 @@ class Round:
         while self._page and time.monotonic() - now < _LOOK_SECONDS:
             source_id, path, _, is_here, is_behind = self._page.popleft()
             if is_here and (folder := folder_of(path)) and os.path.isdir(folder[0]):
-                self._tell_folder(*folder)
+                self.folder(*folder)
             if is_behind or (is_here and not os.path.exists(path)):
-                self._tell_behind(source_id, path)
+                self.behind(source_id, path)
                 return

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
@@ -30,7 +29,7 @@ SELECT (SELECT count(*) FROM archive_generations WHERE archived > 0),
     (SELECT count(DISTINCT session) FROM lost, unnest(sessions) session),
     (SELECT count(DISTINCT session) FROM files, unnest(sessions) session WHERE archived > 0
         AND gone_at IS NOT NULL AND strpos(path, session::text) > 0),
-    (SELECT min(mtime_ns) FROM files WHERE gone_at IS NULL)
+    (SELECT to_timestamp(min(mtime_ns) / 1e9) FROM files WHERE gone_at IS NULL)
 """)
 
 
@@ -57,7 +56,4 @@ class ArchiveSummary:
 
 def archive_summary(connection: Connection, machine: str | None) -> ArchiveSummary:
     """A summary of the whole archive; backlog, deleted and old files are this machine's."""
-    *numbers, oldest = connection.execute(_SUMMARY, {"machine": machine}).one()
-    when = None if oldest is None else datetime.fromtimestamp(oldest / 1e9, tz=UTC)
-    values: list[Any] = [*numbers, when]
-    return ArchiveSummary(*values)
+    return ArchiveSummary(*connection.execute(_SUMMARY, {"machine": machine}).one())

@@ -9,9 +9,9 @@ from uuid import UUID
 from claude_headspace.capture.rebuild import Rebuild
 from claude_headspace.config import Config
 from claude_headspace.events.event import Event, Origin
-from claude_headspace.events.taxonomy import SESSION_REGISTERED
+from claude_headspace.events.taxonomy import SESSION_REGISTERED, TURN_DETECTED
 from claude_headspace.sessions.log import make_log
-from claude_headspace.store.projections import Projections, WorkRows
+from claude_headspace.store.projections import WorkRows, work_statements
 from claude_headspace.store.results import WriteResult
 from claude_headspace.store.writer import NOTIFICATION
 from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
@@ -28,8 +28,9 @@ class LateWriter:
 
     def __init__(self, config: Config) -> None:
         self._log = make_log(config, APPLICATION_NAME)
-        self._log.database.connect()
-        self._precondition = self._log.database.precondition()
+        self._database = self._log.database
+        self._database.connect()
+        self._precondition = self._database.precondition()
         self._redaction = Redaction.of(config.privacy)
         self.sessions = self._log.sessions
         self.sessions.reload()
@@ -37,24 +38,22 @@ class LateWriter:
 
     def close(self) -> None:
         """Close the connection."""
-        self._log.database.close()
+        self._database.close()
 
     def write_turns(self, source_id: int, path: str, turns: Sequence[Turn]) -> list[WriteResult]:
         """Write turns; returns the result of each. Raises DatabaseUnavailable."""
         # A running watcher may have updated these sessions meanwhile.
         self.sessions.reload()
         events: list[Event] = []
-        numbers: list[int] = []
         for turn in turns:
             session = self.sessions.meet_turn(turn, path)
             origin = Origin(source_id, turn.offset)
             announcement = self.sessions.hear(session, turn, turn.timestamp, origin, again=True)
             if announcement is not None:
                 events.append(announcement)
-            numbers.append(len(events))
             events.append(self.sessions.turn_event(self._redaction.turn(turn), source_id, session))
-        results = self.write_events(events)
-        return [results[number] for number in numbers]
+        made = zip(events, self.write_events(events), strict=True)
+        return [result for event, result in made if event.type == TURN_DETECTED]
 
     def write_events(self, events: Sequence[Event]) -> list[WriteResult]:
         """The same for events; then store what was learned about their sessions."""
@@ -63,7 +62,7 @@ class LateWriter:
             batch = [event.annotated(**{LATE: True}) for event in events[start:][:BATCH_EVENTS]]
             results += self._log.writer.write_or_raise(batch, self._precondition)
         changes = self.sessions.take_changes()
-        self._log.database.store([*changes, NOTIFICATION], self._precondition)
+        self._database.store([*changes, NOTIFICATION], self._precondition)
         return results
 
     def write_work(self, found: Sequence[Outcome], *place: int) -> None:
@@ -73,8 +72,8 @@ class LateWriter:
         for session in filter(None, told):
             if self.sessions.captured(session):
                 self.rebuild.add(rows, found, session, *place)
-        statements = Projections(self._log.database).statements(rows)
-        self._log.database.store(statements, self._precondition)
+        statements = work_statements(self._database, rows)
+        self._database.store(statements, self._precondition)
 
     def write_missing(self, event_type: str, uuid: UUID, reason: str | None) -> bool:
         """Write a missing session_registered or session_ended; returns whether it was written."""

@@ -6,12 +6,11 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from claude_headspace.capture.attribution import Attribution
-from claude_headspace.capture.batch import AttributedTurn, Batch
+from claude_headspace.capture.attribution import Attribution, Batch
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.read_ahead import ReadAhead
 from claude_headspace.capture.reader import LineReader, Segment
-from claude_headspace.capture.sources import ActiveSource, CheckedSource
+from claude_headspace.capture.sources import ActiveSource
 from claude_headspace.events.dead_letter_reasons import POISON, REFUSED
 from claude_headspace.events.event import Event
 from claude_headspace.events.taxonomy import TURN_DETECTED
@@ -19,11 +18,12 @@ from claude_headspace.sessions.log import Log
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.connection import Meanwhile
 from claude_headspace.store.copies import Copies
-from claude_headspace.store.projections import Projections
+from claude_headspace.store.projections import work_statements
 from claude_headspace.store.results import WriteResult
 from claude_headspace.store.revisions import Revisions
 from claude_headspace.store.writer import NOTIFICATION
 from claude_headspace.transcripts.checkpoint import LineCounts
+from claude_headspace.transcripts.outcomes import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,6 @@ class Capture:
         self._ahead = ReadAhead(self.reader, self.beat)
         self._attribution = Attribution(self.log.sessions, self.reader.redaction, self.in_flight)
         self._revisions = Revisions(self.log.database)
-        self._projections = Projections(self.log.database)
         self._copies = Copies(self.log.database, self.log.sessions.learnt)
 
     def forget(self) -> None:
@@ -96,10 +95,10 @@ class Capture:
         return self._advance(source, self.reader.read_waiting_prompts)
 
     def _advance(
-        self, source: ActiveSource, read: Callable[[CheckedSource], Segment], *, later: bool = False
+        self, source: ActiveSource, read: Callable[[ActiveSource], Segment], *, later: bool = False
     ) -> CaptureStep:
         """Bring lines into the log. `read` returns them classified."""
-        checked = source.checked(self.beat)
+        checked = source.checked()
         segment = read(checked)
         batch = self._attribution.attribute(checked, segment)
 
@@ -109,10 +108,12 @@ class Capture:
 
         results = self._write(batch, meanwhile)
         source.stored = self._commit(batch, results, meanwhile, later=later and segment.more)
-        return _step(batch)
+        return CaptureStep(
+            batch.counts.lines, segment.size, batch.counts.rejected[POISON], segment.more,
+            segment.unfinished, segment.holds_prompts,
+        )  # fmt: skip
 
     def _write(self, batch: Batch, meanwhile: Meanwhile) -> Sequence[WriteResult]:
-        """Write the events, each in its own transaction."""
         if not batch.events:
             return ()
         precondition = batch.stored.precondition
@@ -129,7 +130,7 @@ class Capture:
         if batch.titles:
             self._sessions.saw_titles_of_lines(batch.titles, "summary")
         statements = self._sessions.take_changes()
-        statements += self._projections.statements(batch.work)
+        statements += work_statements(self.log.database, batch.work)
         statements += [self._revisions.withdraw(each.key, each.session) for each in batch.withdrawn]
         if batch.events:
             statements.append(NOTIFICATION)
@@ -156,32 +157,22 @@ class Capture:
     def _account(self, batch: Batch, results: Sequence[WriteResult]) -> None:
         """Count the results of the turns."""
         duplicates: list[Event] = []
-        for cause, event, result in zip(batch.causes, batch.events, results, strict=True):
-            if not isinstance(cause, AttributedTurn):
+        for ((session, turn, line), event), result in zip(batch.made, results, strict=True):
+            if not isinstance(turn, Turn):
                 continue
-            self._sessions.shares(cause.session, shared=result.shared)
+            self._sessions.shares(session, shared=result.shared)
             if result.outcome == "duplicate":
                 batch.counts.duplicates += 1
                 duplicates.append(event)
             elif result.outcome == "rejected":
-                self._refuse(batch, cause, result.error or "rejected")
+                error = result.error or "rejected"
+                logger.warning("%s at byte %d rejected: %s", TURN_DETECTED, turn.offset, error)
+                content = self.reader.redaction.content(line.data)
+                batch.reject(turn.offset, REFUSED, error, content)
             else:
                 batch.counts.turns += 1
         if duplicates:
             _tell_duplicates(batch.stored.path, duplicates)
-
-    def _refuse(self, batch: Batch, cause: AttributedTurn, error: str) -> None:
-        offset = cause.turn.offset
-        logger.warning("%s at byte %d rejected: %s", TURN_DETECTED, offset, error)
-        batch.reject(offset, REFUSED, error, self.reader.redaction.content(cause.line.data))
-
-
-def _step(batch: Batch) -> CaptureStep:
-    last = batch.segment
-    return CaptureStep(
-        batch.counts.lines, last.size, batch.counts.rejected[POISON], last.more, last.unfinished,
-        last.holds_prompts,
-    )  # fmt: skip
 
 
 def _tell_duplicates(path: str, duplicates: Sequence[Event]) -> None:

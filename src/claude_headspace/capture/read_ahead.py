@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from claude_headspace.capture.reader import BATCH_BYTES, BATCH_EVENTS, LineReader, Segment
-from claude_headspace.capture.sources import CheckedSource
+from claude_headspace.capture.sources import ActiveSource
 from claude_headspace.errors import StopRequested
 from claude_headspace.transcripts.checkpoint import Checkpoint
 
@@ -29,7 +29,7 @@ class ReadAhead:
         self._ahead.clear()
         self._source = None
 
-    def segment(self, source: CheckedSource) -> Segment:
+    def segment(self, source: ActiveSource) -> Segment:
         """The lines after the source's checkpoint that fill a batch."""
         segment = self.read(source, source.checkpoint)
         while not segment.fills_batch:
@@ -37,7 +37,7 @@ class ReadAhead:
             segment = segment.joined(self.read(source, segment.end))
         return segment
 
-    def read(self, source: CheckedSource, checkpoint: Checkpoint) -> Segment:
+    def read(self, source: ActiveSource, checkpoint: Checkpoint) -> Segment:
         """The lines after `checkpoint` from one read."""
         self._begin(source)
         if not self._ahead or self._ahead[0].start != checkpoint:
@@ -48,7 +48,7 @@ class ReadAhead:
         grown = source.file.stat.st_size > segment.end.offset + segment.unfinished
         return replace(segment, more=True) if grown else segment
 
-    def fill(self, source: CheckedSource, last: Segment) -> bool:
+    def fill(self, source: ActiveSource, last: Segment) -> bool:
         """Read more lines after `last`; False if that is pointless.
 
         Errors of the file are reported later, when it is its turn.
@@ -68,7 +68,7 @@ class ReadAhead:
         turns = sum(segment.turns for segment in self._ahead)
         return turns >= BATCH_EVENTS or sum(each.size for each in self._ahead) >= BATCH_BYTES
 
-    def _begin(self, source: CheckedSource) -> None:
+    def _begin(self, source: ActiveSource) -> None:
         """Drop segments of another file or of other rules."""
         read_by = (source.file, source.stored.rules)
         if self._source != read_by:

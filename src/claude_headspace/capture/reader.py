@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from claude_headspace.capture.in_flight import InFlight
-from claude_headspace.capture.sources import CheckedSource
+from claude_headspace.capture.sources import ActiveSource
 from claude_headspace.capture.trial_process import Trial
 from claude_headspace.events.dead_letter_reasons import POISON, TOO_LONG
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
@@ -90,15 +90,14 @@ class LineReader:
         self._max_line_bytes = max_line_bytes
         self._in_flight = in_flight
         self.redaction = redaction
-        self._beat = beat
         self._trial = Trial(in_flight, beat)
 
-    def read(self, source: CheckedSource, checkpoint: Checkpoint) -> Segment:
+    def read(self, source: ActiveSource, checkpoint: Checkpoint) -> Segment:
         """The next lines after `checkpoint`, which may be ahead of the source's own."""
-        chunk = source.file.read(checkpoint, self._max_line_bytes, self._beat)
+        chunk = source.file.read(checkpoint, self._max_line_bytes)
         return self._classified(source, checkpoint, chunk)
 
-    def read_unfinished(self, source: CheckedSource) -> Segment:
+    def read_unfinished(self, source: ActiveSource) -> Segment:
         """The last line without its newline, if every part of it is a complete record."""
         start = source.checkpoint
         chunk = source.file.read_unfinished(start, self._max_line_bytes)
@@ -110,7 +109,7 @@ class LineReader:
             return Segment.nothing(start)
         return segment
 
-    def read_waiting_prompts(self, source: CheckedSource) -> Segment:
+    def read_waiting_prompts(self, source: ActiveSource) -> Segment:
         """Waiting prompts for which no line has come, as turns."""
         start = source.checkpoint
         transcript = self._transcript(source, start)
@@ -123,11 +122,21 @@ class LineReader:
         end = replace(start, state=transcript.state)
         return Segment(start, end, [line], len(outcomes))
 
-    def _transcript(self, source: CheckedSource, checkpoint: Checkpoint) -> Transcript:
+    def read_again(self, source: ActiveSource, start: Checkpoint, most_bytes: int) -> Segment:
+        """The next committed lines after `start`, also the last one without its newline."""
+        committed = source.checkpoint.offset
+        chunk = source.file.read(start, self._max_line_bytes, most_bytes)
+        end, lines = min(chunk.checkpoint.offset, committed), chunk.lines
+        if end == start.offset:
+            lines, end = [Line(end, source.file.begin(end, committed - end))], committed
+        lines = [line for line in lines if line.start < committed]
+        return self._classified(source, start, Chunk(lines, Checkpoint(end), False, 0))
+
+    def _transcript(self, source: ActiveSource, checkpoint: Checkpoint) -> Transcript:
         state = checkpoint.state if source.stored.rules == RULES else None
         return Transcript(state, self.redaction.text)
 
-    def _classified(self, source: CheckedSource, start: Checkpoint, chunk: Chunk) -> Segment:
+    def _classified(self, source: ActiveSource, start: Checkpoint, chunk: Chunk) -> Segment:
         if self._in_flight.is_careful:
             self._try_first(source, start, chunk)
         transcript = self._transcript(source, start)
@@ -138,9 +147,7 @@ class LineReader:
             start, end, lines, turns, chunk.more, chunk.unfinished, transcript.holds_prompts
         )
 
-    def _line(
-        self, source: CheckedSource, line: Line | TooLong, transcript: Transcript
-    ) -> ReadLine:
+    def _line(self, source: ActiveSource, line: Line | TooLong, transcript: Transcript) -> ReadLine:
         if isinstance(line, TooLong):
             detail = f"{line.length} bytes, more than the {self._max_line_bytes} allowed"
             beginning = source.file.begin(line.start, STORED_BYTES)
@@ -154,7 +161,7 @@ class LineReader:
         self._in_flight.clear()
         return ReadLine(line.start, line.data, found, line.size)
 
-    def _try_first(self, source: CheckedSource, start: Checkpoint, chunk: Chunk) -> None:
+    def _try_first(self, source: ActiveSource, start: Checkpoint, chunk: Chunk) -> None:
         """Let a child process find the lines that kill, so that they are rejected here."""
         lines = [line for line in chunk.lines if isinstance(line, Line)]
         transcript = self._transcript(source, start)

@@ -13,7 +13,7 @@ from claude_headspace.config import Config
 from claude_headspace.events.event import NO_SESSION
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.copies import Copies
-from claude_headspace.store.projections import Projections, WorkRows
+from claude_headspace.store.projections import WorkRows, work_statements
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line
 from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
@@ -57,7 +57,6 @@ class Rebuild:
         self._sessions = log.sessions
         self._limit = config.file_watcher.max_line_bytes
         self._redaction = Redaction.of(config.privacy)
-        self._projections = Projections(log.database)
         self._pieces = Pieces(log.database)
         self.done = Rebuilt()
 
@@ -89,7 +88,7 @@ class Rebuild:
         for source_id, poison in self._database.execute(_SOURCES, (str(session),)):
             source = self._pieces.source(source_id)
             unread += source is None or not self._read(source, poison, session, rows)
-        statements = self._projections.statements(rows)
+        statements = work_statements(self._database, rows)
         if not unread:
             # A call keeps its row, because its result may arrive meanwhile. A reply's row changes
             # only by a newer line, so it is made again.
@@ -143,7 +142,7 @@ class Rebuild:
         if committed is not None:
             with suppress(OSError):
                 file = SourceFile(source.path)
-                if file.compare(committed, _nothing) == "same":
+                if file.compare(committed) == "same":
                     return file
                 file.close()
         if archived is None or archived.redacted:
@@ -157,7 +156,7 @@ def _lines(file: SourceFile, committed: Checkpoint | None, limit: int) -> Iterat
     end = committed.offset if committed else file.stat.st_size
     at = Checkpoint()
     while at.offset < end:
-        chunk = file.read(at, limit, _nothing)
+        chunk = file.read(at, limit)
         if chunk.checkpoint.offset == at.offset:
             yield Line(at.offset, file.begin(at.offset, end - at.offset))
             return
@@ -165,7 +164,3 @@ def _lines(file: SourceFile, committed: Checkpoint | None, limit: int) -> Iterat
             if isinstance(line, Line) and line.start < end:
                 yield line
         at = chunk.checkpoint
-
-
-def _nothing() -> None:
-    """No heartbeat is needed here."""

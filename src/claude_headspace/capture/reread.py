@@ -9,21 +9,21 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from claude_headspace.capture.reread_part import PartReader, left_open
+from claude_headspace.capture.attribution import Attribution
+from claude_headspace.capture.corrections import Corrections
+from claude_headspace.capture.reader import LineReader
 from claude_headspace.capture.sources import ActiveSource, Sources
 from claude_headspace.discovery.listing import look
 from claude_headspace.events.dead_letter_reasons import POISON, REFUSED
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.checkpoints import StoredSource
-from claude_headspace.store.projections import Projections
+from claude_headspace.store.projections import work_statements
 from claude_headspace.store.revisions import Revisions
 from claude_headspace.store.writer import NOTIFICATION
-from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
-from claude_headspace.transcripts.lines import Line, TooLong
-from claude_headspace.transcripts.secrets import Redaction
+from claude_headspace.transcripts.checkpoint import RULES, Checkpoint, LineCounts
 from claude_headspace.transcripts.source_file import SourceFile
 
 logger = logging.getLogger(__name__)
@@ -49,16 +49,16 @@ class Reread:
 
     log: Log
     sources: Sources
-    redaction: Redaction
-    max_line_bytes: int
+    reader: LineReader
     beat: Callable[[], None]
     finished: Callable[[str], None]
     is_capturing: Callable[[], bool]
     archived: Callable[[int, str], SourceFile | None]
 
     def __post_init__(self) -> None:
-        self._parts = PartReader(self.log.sessions, Revisions(self.log.database), self.redaction)
-        self._projections = Projections(self.log.database)
+        sessions, revisions = self.log.sessions, Revisions(self.log.database)
+        self._attribution = Attribution(sessions, self.reader.redaction)
+        self._corrections = Corrections(sessions, revisions, self.reader.redaction)
         self._file: SourceFile | None = None
         self._source_id = 0
         self._passed_over: set[int] = set()
@@ -127,7 +127,7 @@ class Reread:
             self._file.refresh()
             if self._file.identity != source.file.identity:
                 return None
-            same = self._file.compare(source.stored.checkpoint, self.beat) == "same"
+            same = self._file.compare(source.stored.checkpoint) == "same"
         except OSError as error:
             logger.debug("%s cannot be read again: %s", stored.path, error)
             return None
@@ -136,7 +136,10 @@ class Reread:
     def _opened_archive(self, stored: StoredSource) -> tuple[ActiveSource, SourceFile] | None:
         if self._file is None:
             self._file, self._source_id = self.archived(stored.id, stored.path), stored.id
-        if self._file is None or self._file.compare(stored.checkpoint, self.beat) != "same":
+        if self._file is None:
+            return None
+        self._file.beat = self.beat
+        if self._file.compare(stored.checkpoint) != "same":
             return None
         return ActiveSource(stored, self._file), self._file
 
@@ -147,48 +150,44 @@ class Reread:
 
     def _advance(self, stored: StoredSource, file: SourceFile) -> StoredSource:
         """Read one part and correct the log; returns the new row."""
-        lines, end = self._lines(stored, file)
-        part, state = self._parts.read(stored, lines)
-        statements = self._parts.statements(part, end)
-        if part.events:
-            self.log.writer.write_or_raise(part.events, stored.precondition)
+        state, counts = _left_open(stored)
+        source = ActiveSource(replace(stored, rules=RULES), file)
+        start = Checkpoint(stored.reread_bytes, state=state)
+        segment = self.reader.read_again(source, start, STEP_BYTES)
+        batch = self._attribution.attribute(source, segment)
+        events, statements = self._corrections.of(batch)
+        if events:
+            self.log.writer.write_or_raise(events, stored.precondition)
             statements.append(NOTIFICATION)
-        if part.titles:
-            self.log.sessions.saw_titles_of_lines(part.titles, "summary")
+        if batch.titles:
+            self.log.sessions.saw_titles_of_lines(batch.titles, "summary")
         statements += self.log.sessions.take_changes()
-        statements += self._projections.statements(part.work)
-        reread_state = json.dumps([state, part.counts.as_json()])
-        after = replace(stored, reread_bytes=end, reread_state=reread_state)
+        statements += work_statements(self.log.database, batch.work)
+        counts.add(batch.counts)
+        reread_state = json.dumps([segment.end.state, counts.as_json()])
+        after = replace(stored, reread_bytes=segment.end.offset, reread_state=reread_state)
         return self.log.checkpoints.reread(after, statements)
-
-    def _lines(
-        self, stored: StoredSource, file: SourceFile
-    ) -> tuple[Sequence[Line | TooLong], int]:
-        """The next committed lines, and where they end."""
-        start, committed = stored.reread_bytes, stored.checkpoint.offset
-        chunk = file.read(Checkpoint(start), self.max_line_bytes, self.beat, STEP_BYTES)
-        end = min(chunk.checkpoint.offset, committed)
-        if end == start:  # the last line has no newline
-            return [Line(start, file.begin(start, committed - start))], committed
-        return [line for line in chunk.lines if line.start < committed], end
 
     def _finish(self, stored: StoredSource) -> StoredSource:
         """All committed lines have been read by the current rules: record that."""
-        state, counts = left_open(stored)
+        state, counts = _left_open(stored)
         for reason in _NOT_READ:
             if stored.counts.rejected[reason]:
                 counts.rejected[reason] = stored.counts.rejected[reason]
-        checkpoint = replace(stored.checkpoint, state=state)
         after = replace(
-            stored,
-            checkpoint=checkpoint,
-            counts=counts,
-            rules=RULES,
-            reread_bytes=0,
-            reread_state="",
-        )
+            stored, checkpoint=replace(stored.checkpoint, state=state), counts=counts,
+            rules=RULES, reread_bytes=0, reread_state="",
+        )  # fmt: skip
         done = self.log.checkpoints.commit(after)
         self._let_go()
         self.finished(done.path)
         logger.info("%s was read again by the current rules", done.path)
         return done
+
+
+def _left_open(stored: StoredSource) -> tuple[str, LineCounts]:
+    """The open state after the lines that were read again, and their counts."""
+    if not stored.reread_state:
+        return "", LineCounts()
+    state, counts = json.loads(stored.reread_state)
+    return state, LineCounts.from_json(counts)

@@ -14,22 +14,17 @@ from claude_headspace.archive.file import ArchivedFile
 from claude_headspace.archive.pieces import Pieces
 from claude_headspace.capture.late_writer import LateWriter
 from claude_headspace.config import Config
-from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import InboxDamaged
 from claude_headspace.events.dead_letter_reasons import POISON, REFUSED, TOO_LONG
 from claude_headspace.events.event import Origin
 from claude_headspace.inbox.events import event_of, session_of
 from claude_headspace.inbox.messages import inbox_directory, parsed_message
 from claude_headspace.store.checkpoints import stored_path
-from claude_headspace.store.connection import Database
 from claude_headspace.store.results import WriteResult
-from claude_headspace.store.version import require_schema
 from claude_headspace.transcripts.outcomes import Rejected, Turn
-from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.source_file import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
 
-APPLICATION_NAME = "claude-headspace retry"
 PAGE_ROWS = 20
 _ROWS = """
 SELECT r.id, r.source_id, r.source_offset, r.reason, r.content, s.path, s.generation
@@ -38,6 +33,7 @@ WHERE s.machine = %s AND r.id > %s AND (%s::bigint[] IS NULL OR r.id = ANY (%s::
     AND (r.resolved_at IS NULL OR %s::bigint[] IS NOT NULL)
 ORDER BY r.id LIMIT %s
 """
+_RESOLVE = "UPDATE dead_letters SET resolved_at = clock_timestamp() WHERE id = %s"
 
 RetryFate = Literal[
     "written", "in the log already", "no longer rejected", "still rejected", "unknown"
@@ -90,37 +86,24 @@ def run_retry(
 
     The exit status is 0 if none of them is still rejected. Raises DatabaseError.
     """
-    retry = Retry(config)
     left = 0
-    try:
+    with closing(Retry(config)) as retry:
         for result in retry.run(ids):
             left += not result.resolved
             told = json.dumps(asdict(result)) if as_json else str(result)
             print(told, file=output or sys.stdout)
-    finally:
-        retry.close()
     return 1 if left else 0
 
 
-class Retry:
+class Retry(LateWriter):
     """Classifies and writes dead letters, and resolves those that are no longer rejected."""
 
     def __init__(self, config: Config) -> None:
-        self._database = Database(
-            lambda: database_url(config), application_name=APPLICATION_NAME, prepare=require_schema
-        )
+        super().__init__(config)
         self._machine = config.state.machine
         self._limit = config.file_watcher.max_line_bytes
         self._inbox = stored_path(str(inbox_directory(config.state.directory)))
-        self._writer = LateWriter(config)
         self._pieces = Pieces(self._database)
-        self._sessions = self._writer.sessions
-        self._redaction = Redaction.of(config.privacy)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._writer.close()
-        self._database.close()
 
     def run(self, ids: Sequence[int] | None) -> Iterator[Retried]:
         """Try them one by one, in the order in which they were rejected."""
@@ -136,15 +119,10 @@ class Retry:
                 is_message = letter.path == self._inbox
                 result = self._retry_message(letter) if is_message else self._retry_line(letter)
                 if result.resolved:
-                    self._resolve(letter)
+                    self._database.execute_durably(_RESOLVE, (letter.id,))
                 yield result
         for unknown in sorted(set(listed or ()) - found):
             yield Retried(unknown, "", 0, "unknown", "no dead letter of this machine has this id")
-
-    def _resolve(self, letter: _Letter) -> None:
-        self._database.execute_durably(
-            "UPDATE dead_letters SET resolved_at = clock_timestamp() WHERE id = %s", (letter.id,)
-        )
 
     def _retry_line(self, letter: _Letter) -> Retried:
         try:
@@ -161,13 +139,13 @@ class Retry:
         broken = [
             o for o in found if isinstance(o, Rejected) and (of_line or o.offset == letter.offset)
         ]
-        turns = [o for o in found if isinstance(o, Turn) and self._sessions.captured(o.session)]
+        turns = [o for o in found if isinstance(o, Turn) and self.sessions.captured(o.session)]
         if letter.reason == REFUSED:
             turns = [turn for turn in turns if turn.offset == letter.offset] or turns
-        results = self._writer.write_turns(letter.source_id, letter.path, turns)
+        results = self.write_turns(letter.source_id, letter.path, turns)
         if broken:
             return _still(letter, f"{broken[0].reason}: {broken[0].detail}")
-        self._writer.write_work(found, letter.source_id, generation, start, len(data))
+        self.write_work(found, letter.source_id, generation, start, len(data))
         return _told(letter, results)
 
     def _line(self, letter: _Letter) -> tuple[int, int, bytes] | None:
@@ -205,9 +183,9 @@ class Retry:
         except InboxDamaged as error:
             return _still(letter, str(error))
         uuid = session_of(message)
-        session = self._sessions.find(uuid) if uuid else None
+        session = self.sessions.find(uuid) if uuid else None
         event = event_of(message, Origin(letter.source_id, letter.offset), session)
-        return _told(letter, self._writer.write_events([self._redaction.event(event)]))
+        return _told(letter, self.write_events([self._redaction.event(event)]))
 
 
 def line_around(file: SourceFile, offset: int, max_line_bytes: int) -> tuple[int, bytes] | None:

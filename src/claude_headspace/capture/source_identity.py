@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.transcripts.source_file import Contents
@@ -33,33 +33,21 @@ class Transition(Enum):
         return self in (Transition.TRUNCATED, Transition.REWRITTEN, Transition.REPLACED)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A source as it was last read: its row, path, file and generation.
+class Identity(NamedTuple):
+    """A source as it was last read: its path, and its file, which is None if nothing was read."""
 
-    `file` is None before anything was read. `generation` counts rewrites of the file; the checksum
-    in the row is that of the current content.
-    """
-
-    row: int
     path: str
     file: FileId | None
-    generation: int
 
     @classmethod
     def of(cls, stored: StoredSource) -> Identity:
         """The identity in a row."""
         device, inode = stored.checkpoint.device, stored.checkpoint.inode
-        file = None if device is None or inode is None else (device, inode)
-        return cls(stored.id, stored.path, file, stored.generation)
+        return cls(stored.path, None if device is None or inode is None else (device, inode))
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A file that may be a known source.
-
-    `stays`: the source's own file is still at the source's path.
-    """
+class Seen(NamedTuple):
+    """A file that may be a known source; `stays`: its own file is still at the source's path."""
 
     path: str
     file: FileId
@@ -71,15 +59,11 @@ def transition(known: Identity, seen: Seen) -> Transition:
     """What happened to a source, as a file shows it; a deleted source shows no file."""
     is_own = known.file in (None, seen.file)
     if seen.path == known.path:
-        return _in_place(is_own, seen.contents)
+        if seen.contents == "same":
+            return Transition.APPENDED if is_own else Transition.RETURNED
+        if not is_own:
+            return Transition.REPLACED
+        return Transition.TRUNCATED if seen.contents == "shorter" else Transition.REWRITTEN
     if not is_own or seen.contents != "same":
         return Transition.UNRELATED
     return Transition.COPIED if seen.stays else Transition.RENAMED
-
-
-def _in_place(is_own: bool, contents: Contents) -> Transition:
-    if contents == "same":
-        return Transition.APPENDED if is_own else Transition.RETURNED
-    if not is_own:
-        return Transition.REPLACED
-    return Transition.TRUNCATED if contents == "shorter" else Transition.REWRITTEN

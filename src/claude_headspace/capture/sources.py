@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from claude_headspace.capture.source_identity import FileId, Identity, Seen, transition
 from claude_headspace.capture.source_identity import Transition as Became
-from claude_headspace.discovery.listing import Sighting, find_by_inode, is_transcript, look
+from claude_headspace.discovery.listing import find_by_inode, is_transcript, look
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.transcripts.checkpoint import Checkpoint, file_stamp
 from claude_headspace.transcripts.source_file import Announce, SourceFile, unannounced
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 MAX_OPEN = 64
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedSource:
-    """An open file, and the row of its source, whose checkpoint fits the file."""
+@dataclass(slots=True)
+class ActiveSource:
+    """A source that is open, with its row as last stored."""
 
     stored: StoredSource
     file: SourceFile
@@ -33,14 +33,6 @@ class CheckedSource:
         """The checkpoint of the row."""
         return self.stored.checkpoint
 
-
-@dataclass(slots=True)
-class ActiveSource:
-    """A source that is open, with its row as last stored."""
-
-    stored: StoredSource
-    file: SourceFile
-
     @property
     def path(self) -> str:
         """The current path of the file."""
@@ -49,24 +41,23 @@ class ActiveSource:
     @property
     def unread(self) -> int:
         """Bytes that were not committed at the last look."""
-        return max(0, self.file.stat.st_size - self.stored.checkpoint.offset)
+        return max(0, self.file.stat.st_size - self.checkpoint.offset)
 
     @property
     def stamp(self) -> int:
         """The stamp that a sighting has while the file does not change."""
-        device, inode = self.file.identity
-        return file_stamp(device, inode, self.file.stat.st_size, self.file.mtime_ns)
+        return file_stamp(*self.file.identity, self.file.stat.st_size, self.file.mtime_ns)
 
-    def checked(self, beat: Callable[[], None]) -> CheckedSource:
-        """Check the file; if its content was replaced, reading starts from the beginning."""
+    def checked(self) -> ActiveSource:
+        """The source with a checkpoint that fits the file: the first byte of replaced content."""
         self.file.refresh()
-        contents = self.file.compare(self.stored.checkpoint, beat)
+        contents = self.file.compare(self.checkpoint)
         seen = Seen(self.path, self.file.identity, contents)
         became = transition(Identity.of(self.stored), seen)
         if not became.begins_generation:
-            return CheckedSource(self.stored, self.file)
+            return replace(self)
         logger.info("%s %s: it is read from its beginning", self.path, became.value)
-        return CheckedSource(self.stored.next_generation(), self.file)
+        return replace(self, stored=self.stored.next_generation())
 
 
 class Sources:
@@ -90,12 +81,12 @@ class Sources:
 
     def reopened(self, source: ActiveSource) -> SourceFile:
         """The file of a source, opened again. Raises OSError like open."""
-        return SourceFile(source.path, self._announce)
+        return SourceFile(source.path, self._announce, self._beat)
 
     def forget(self) -> None:
         """Close files that can be opened again, and read checkpoints from the database again."""
-        while self._active:
-            self._active.popitem()[1].file.close()
+        for path in list(self._active):
+            self._drop(path)
         for source in self.detached:
             source.stored = self._checkpoints.create(source.path)
 
@@ -108,7 +99,7 @@ class Sources:
         """
         seen = look(path)
         active = self._active.get(path)
-        if active is not None and seen is not None and _id(seen) == active.file.identity:
+        if active is not None and seen is not None and seen.identity == active.file.identity:
             self._active.move_to_end(path)
             return [active]
         moved = [] if active is None else self._follow(active.stored, active.file)
@@ -139,13 +130,14 @@ class Sources:
         """
         identity = Identity.of(known)
         if file is not None:
-            identity = replace(identity, file=file.identity)
-        beside = _beside(identity)
+            identity = identity._replace(file=file.identity)
+        folder = os.path.dirname(identity.path)
+        beside = find_by_inode(folder, *identity.file) if identity.file else None
         if beside is None or (file is None and beside in self._active):
             return []
-        found = file or SourceFile(beside, self._announce)
+        found = file or SourceFile(beside, self._announce, self._beat)
         # While a file is open, no other file has its inode.
-        contents = "same" if file else found.compare(known.checkpoint, self._beat)
+        contents = "same" if file else found.compare(known.checkpoint)
         if transition(identity, Seen(beside, found.identity, contents)) is Became.RENAMED:
             self._active.pop(known.path, None)
             return [self._keep(ActiveSource(self._rename(known, beside), found))]
@@ -155,7 +147,7 @@ class Sources:
 
     def _open_at(self, path: str) -> list[ActiveSource]:
         """The source at this path, after one that was renamed from here."""
-        file = SourceFile(path, self._announce)
+        file = SourceFile(path, self._announce, self._beat)
         try:
             known = self._checkpoints.find(path)
             is_other = known is not None and Identity.of(known).file not in (None, file.identity)
@@ -177,7 +169,7 @@ class Sources:
         """
         for known in self._checkpoints.find_by_inode(*file.identity):
             stays = _may_be_at(known.path, file.identity)
-            contents = file.compare(known.checkpoint, self._beat)
+            contents = file.compare(known.checkpoint)
             seen = Seen(path, file.identity, contents, stays)
             if transition(Identity.of(known), seen) is Became.RENAMED:
                 return self._rename(known, path)
@@ -205,19 +197,10 @@ class Sources:
             dropped.file.close()
 
 
-def _id(seen: Sighting) -> FileId:
-    return seen.device, seen.inode
-
-
-def _beside(known: Identity) -> str | None:
-    """The new path of a source's file in its old folder."""
-    return find_by_inode(os.path.dirname(known.path), *known.file) if known.file else None
-
-
 def _may_be_at(path: str, file: FileId) -> bool:
     """Whether the file may be at this path."""
     try:
         seen = look(path)
     except OSError:
         return True
-    return seen is not None and _id(seen) == file
+    return seen is not None and seen.identity == file

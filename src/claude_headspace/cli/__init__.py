@@ -10,6 +10,10 @@ import os
 import signal
 import sys
 
+TYPE_CHECKING = False  # importing typing would take a good part of a hook's time
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _HELP = frozenset({"-h", "--help"})
 _OBJECTS_BEFORE_COLLECTION = 50_000
 
@@ -18,8 +22,6 @@ def main() -> int:
     """Run the command line of this process; returns the exit status, or ends with it."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["hook"] and _HELP.isdisjoint(arguments):
-        from claude_headspace.cli.hook import run_hook
-
         return run_hook(arguments[1:])
     # Imports create many objects and no garbage; collecting would slow down the start.
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
@@ -35,3 +37,18 @@ def main() -> int:
             stream.flush()
     # What Python would take down piece by piece, for as long as a query takes, the system removes.
     os._exit(status)
+
+
+def run_hook(arguments: Sequence[str]) -> int:
+    """The hook command; prints nothing and returns 0, whatever happens."""
+    from claude_headspace.errors import HeadspaceError
+    from claude_headspace.hooks.command import main
+
+    if not arguments:
+        try:
+            from claude_headspace.cli.access import configured, inbox_of
+
+            arguments = ["--inbox", str(inbox_of(configured()))]
+        except (HeadspaceError, OSError, ImportError):
+            return 0  # without an inbox there is nowhere to report it
+    return main(arguments)

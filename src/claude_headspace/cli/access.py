@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from claude_headspace.address import mask_password
 from claude_headspace.errors import DatabaseUnavailable, SchemaMismatch
 
 if TYPE_CHECKING:
@@ -18,6 +19,18 @@ if TYPE_CHECKING:
     from claude_headspace.read.paging import Page
 
 Row = TypeVar("Row")
+
+
+def configured(environ: Mapping[str, str] | None = None) -> Config:
+    """The settings in effect in this environment."""
+    from claude_headspace.config import load_config
+
+    return load_config(environ)
+
+
+def inbox_of(config: Config) -> Path:
+    """Where other programs leave events for this instance."""
+    return config.state.directory / "inbox"
 
 
 @contextmanager
@@ -43,24 +56,16 @@ def open_reader(config: Config, seconds: float = 5) -> Iterator[Reader]:
     pool = ReadPool(lambda: reader_url(config), lambda: config.state.machine, 1, seconds)
     try:
         with pool.reading() as reader:
-            _connect(reader, config)
+            try:
+                reader.connect()
+            except SchemaMismatch:
+                raise
+            except DatabaseUnavailable as error:
+                told = f"{error} ({mask_password(str(reader_url(config)))})"
+                raise type(error)(told) from error
             yield reader
     finally:
         pool.close_idle(0)
-
-
-def _connect(reader: Reader, config: Config) -> None:
-    """Connect, so that an error names the address of the database."""
-    from claude_headspace.address import mask_password
-    from claude_headspace.embedded.location import reader_url
-
-    try:
-        reader.connect()
-    except SchemaMismatch:
-        raise
-    except DatabaseUnavailable as error:
-        told = f"{error} ({mask_password(str(reader_url(config)))})"
-        raise type(error)(told) from error
 
 
 def all_pages(
@@ -80,20 +85,3 @@ def all_pages(
             return
         left = None if left is None else left - len(page.rows)
         asked = replace(asked, cursor=page.next)
-
-
-def configured() -> Config:
-    """The settings in effect."""
-    from claude_headspace.config import load_config
-
-    return load_config()
-
-
-def configured_inbox() -> Path:
-    """The inbox of the instance that the configuration describes."""
-    return inbox_of(configured())
-
-
-def inbox_of(config: Config) -> Path:
-    """Where other programs leave events for this instance."""
-    return config.state.directory / "inbox"

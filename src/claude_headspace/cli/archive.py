@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import click
 
-from claude_headspace.cli.access import configured, open_reader
-from claude_headspace.cli.command import command, flag, moment, option, path, session_argument
-from claude_headspace.cli.naming import find_session, project_ids, session_id
+from claude_headspace.cli.access import configured, inbox_of, open_reader
+from claude_headspace.cli.command import command, flag, moment, named_session, option
+from claude_headspace.cli.naming import absolute, find_session, project_ids, session_id
 from claude_headspace.cli.terminal import print_wrapped, printable
+from claude_headspace.errors import EmbeddedServerError
 from claude_headspace.health.units import format_bytes
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
-    from uuid import UUID
-
     from claude_headspace.config import Config
     from claude_headspace.store.connection import Database
 
-_FILE = click.argument("file", type=path, metavar="FILE")
+_FILE = click.argument("file", type=absolute, metavar="FILE")
 
 
 @command(
@@ -28,8 +30,8 @@ _FILE = click.argument("file", type=path, metavar="FILE")
     "claude-headspace restore 6f1d0a7e",
     "claude-headspace restore 6f1d0a7e --to ~/session",
 )
-@session_argument()
-@option("--to", "DIR", "write below this folder instead of the original place", type=path)
+@named_session
+@option("--to", "DIR", "write below this folder instead of the original place", type=absolute)
 @flag("--missing", "skip files that exist, even if they differ")
 def restore(session: str, to: str | None, *, missing: bool) -> int:
     """Restore the files of a session from the archive.
@@ -45,16 +47,13 @@ def restore_files(config: Config, session: UUID, to: str | None = None, *, missi
     """Write the files of a session; 1 if one differs or is not archived."""
     from claude_headspace.archive.restore import Restore
 
-    database = _database(config)
     worst = 0
-    try:
-        roots = [str(root) for root in config.claude.projects_path]
+    roots = [str(root) for root in config.claude.projects_path]
+    with closing(_database(config)) as database:
         for each in Restore(database, roots, to, missing_only=missing).run(session):
             marks = ", with secrets overwritten" if each.redacted else ""
             print(printable(f"{each.fate}{marks}: {each.path}"))
             worst = max(worst, each.fate in ("differs", "not archived"))
-    finally:
-        database.close()
     return worst
 
 
@@ -75,18 +74,14 @@ def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool,
     it. Claude Code's own files are not touched.
     """
     from claude_headspace.archive.forget import Forget, forget_messages
-    from claude_headspace.cli.access import inbox_of
 
     if bool(names) == bool(before):
         raise click.UsageError("give sessions or projects, or --before")
     config = configured()
     sessions = _chosen(config, names, before)
-    database = _database(config)
-    try:
+    with closing(_database(config)) as database:
         job = Forget(database, sessions, keep_turns=keep_turns)
         found = job.run() if yes else job.plan()
-    finally:
-        database.close()
     if yes and not keep_turns:
         found["files of the inbox"] = forget_messages(inbox_of(config), sessions)
     did = "forgotten" if yes else "that would be deleted (use --yes)"
@@ -96,9 +91,6 @@ def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool,
 
 
 def _chosen(config: Config, names: tuple[str, ...], before: datetime | None) -> list[UUID]:
-    import re
-    from uuid import UUID
-
     from claude_headspace.read.selection import sessions_of, sessions_silent_since
 
     with open_reader(config) as reader:
@@ -124,12 +116,8 @@ def redact(*, existing: bool) -> int:  # noqa: ARG001 - required, so that nobody
     from claude_headspace.events.redaction import make_redactor
 
     config = configured()
-    database = _database(config)
-    try:
-        job = RedactExisting(database, make_redactor(config.privacy.patterns))
-        changed = job.run()
-    finally:
-        database.close()
+    with closing(_database(config)) as database:
+        changed = RedactExisting(database, make_redactor(config.privacy.patterns)).run()
     told = ", ".join(f"{name} {number}" for name, number in changed.items())
     print(f"changed: {told or 'nothing'}")
     return 0
@@ -142,15 +130,13 @@ def backup(file: str) -> int:
 
     Uses the pg_dump that fits the server. Capture continues meanwhile.
     """
-    from pathlib import Path
-
-    from claude_headspace.archive.backup import LogServer, find_clients
-    from claude_headspace.archive.backup import backup as write
+    from claude_headspace.archive import backup as files
     from claude_headspace.embedded.location import database_url
 
     config = configured()
-    server = LogServer(database_url(config))
-    size = write(server, find_clients(server.version, _bundled(config)), Path(file))
+    server = files.LogServer(database_url(config))
+    clients = files.find_clients(server.version, _bundled(config))
+    size = files.backup(server, clients, Path(file))
     print(printable(f"{file}: {format_bytes(size)}"))
     return 0
 
@@ -163,17 +149,15 @@ def restore_backup(file: str) -> int:
     The server may have any supported version. Stop the watcher first. The next watcher continues
     from the backup and reads newer lines from the files.
     """
-    from pathlib import Path
-
     from claude_headspace import migrate
-    from claude_headspace.archive.backup import LogServer, find_clients
-    from claude_headspace.archive.backup import restore_backup as read
+    from claude_headspace.archive import backup as files
     from claude_headspace.embedded.location import database_url
 
     config = configured()
     url = database_url(config)
-    server = LogServer(url)
-    read(server, find_clients(server.version, _bundled(config), newest=True), Path(file))
+    server = files.LogServer(url)
+    clients = files.find_clients(server.version, _bundled(config), newest=True)
+    files.restore_backup(server, clients, Path(file))
     migrate.upgrade(url)
     print("the backup is restored; the next watcher continues from it")
     return 0
@@ -181,11 +165,8 @@ def restore_backup(file: str) -> int:
 
 def _bundled(config: Config) -> list[Path]:
     """The folders of the programs that came with the embedded server."""
-    from contextlib import suppress
-
     from claude_headspace.embedded.binaries import installed
     from claude_headspace.embedded.location import server_record
-    from claude_headspace.errors import EmbeddedServerError
 
     record = server_record(config.state.directory)
     found = [record.bin] if record else []

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from claude_headspace.cli.access import configured, open_log
-from claude_headspace.cli.command import command, option, path, session_argument
-from claude_headspace.cli.naming import session_id
+from claude_headspace.cli.command import command, named_session, option
+from claude_headspace.cli.naming import absolute, session_id
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -18,33 +18,21 @@ if TYPE_CHECKING:
 TAKE_UP_SECONDS = 10.0
 
 
-@command(
-    "register",
-    "claude-headspace register 6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab --project .",
-)
-@session_argument()
-@option("--project", "PATH", "its project", type=path)
-@option("--directory", "PATH", "its working directory", type=path)
+@command("register", "claude-headspace register 6f1d0a7e-0d3a-4c6b-9a0c-0123456789ab --project .")
+@named_session
+@option("--project", "PATH", "its project", "project_path", type=absolute)
+@option("--directory", "PATH", "its working directory", "working_directory", type=absolute)
 @option("--iterm-pane-id", "ID", "its iTerm pane")
-def register(
-    session: str, project: str | None, directory: str | None, iterm_pane_id: str | None
-) -> int:
+def register(session: str, **about: str | None) -> int:
     """Capture a session, from its first line.
 
     The session need not exist yet. The watcher starts at once, or when it next runs.
     """
-    return _ask(
-        session,
-        "registered",
-        wanted=True,
-        project_path=project,
-        working_directory=directory,
-        iterm_pane_id=iterm_pane_id,
-    )
+    return _ask(session, "registered", wanted=True, **about)
 
 
 @command("unregister", "claude-headspace unregister 6f1d0a7e")
-@session_argument()
+@named_session
 def unregister(session: str) -> int:
     """Stop capturing a session until it is registered again.
 

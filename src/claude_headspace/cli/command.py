@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
 
 from claude_headspace.cli.naming import complete_project, complete_session
 from claude_headspace.cli.terminal import wrapped
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-Run = Callable[..., int]
 Declare = Callable[[Any], Any]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DAYS_AGO = {"today": 0, "yesterday": 1}
 
 
-class _Explained(click.Command):
+class Command(click.Command):
     """Its help ends with examples, which are not wrapped."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -43,11 +39,7 @@ class _Explained(click.Command):
         formatter.write(f"\n{example}{examples}\n")
 
 
-class Command(_Explained):
-    """A command without subcommands."""
-
-
-class CommandGroup(_Explained, click.Group):
+class CommandGroup(Command, click.Group):
     """A command with subcommands."""
 
     command_class = Command
@@ -55,15 +47,8 @@ class CommandGroup(_Explained, click.Group):
 
 def command(name: str, *examples: str, of: click.Group | None = None, **settings: Any) -> Declare:
     """Make a function a command: its docstring is the help, its result the exit status."""
-    told = click.command(name, Command, epilog=_told(examples), **settings)
-
-    def declare(run: Any) -> click.Command:
-        made = told(run)
-        if of is not None:
-            of.add_command(made)
-        return made
-
-    return declare
+    declare: Callable[..., Declare] = of.command if of else click.command
+    return declare(name, cls=Command, epilog=_told(examples), **settings)
 
 
 def group(name: str, *examples: str, **settings: Any) -> Declare:
@@ -80,8 +65,6 @@ def moment(text: str) -> datetime:
     """A point in time: ISO 8601 (local time unless it has a zone), an age (90s, 10m, 2h, 3d, 1w),
     or the start of `today` or `yesterday`.
     """
-    from datetime import UTC, datetime, timedelta
-
     try:
         if ago := re.fullmatch(r"(\d{1,9})([smhdw])", text):
             return datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
@@ -105,23 +88,14 @@ def count(text: str) -> int | None:
     return int(text)
 
 
-def path(text: str) -> str:
-    """An absolute path; symbolic links are not followed."""
-    return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
-
-
-def option(
-    name: str, shown: str, told: str, variable: str | None = None, **settings: Any
-) -> Declare:
+def option(name: str, shown: str, told: str, *variable: str, **settings: Any) -> Declare:
     """An option with a value; `shown` names the value in the help."""
-    names = (name, variable) if variable else (name,)
-    return click.option(*names, metavar=shown, help=told, **settings)
+    return click.option(name, *variable, metavar=shown, help=told, **settings)
 
 
-def flag(name: str, told: str, variable: str | None = None, **settings: Any) -> Declare:
+def flag(name: str, told: str, *variable: str, **settings: Any) -> Declare:
     """An option without a value."""
-    names = (name, variable) if variable else (name,)
-    return click.option(*names, is_flag=True, help=told, **settings)
+    return click.option(name, *variable, is_flag=True, help=told, **settings)
 
 
 def limit(default: int | str = 50) -> Declare:
@@ -132,33 +106,25 @@ def limit(default: int | str = 50) -> Declare:
 
 def json_output(shape: str) -> Declare:
     """`--json`, which the function receives as `in_json`."""
-    return click.option("--json", "in_json", is_flag=True, help=f"print {shape}")
+    return flag("--json", f"print {shape}", "in_json")
 
 
-def session_argument() -> Declare:
-    """The SESSION argument; several words make one name."""
-    return click.argument(
-        "session", metavar="SESSION", nargs=-1, required=True, callback=_as_one,
-        shell_complete=complete_session, help="its id, the start of its id, or words of its title",
-    )  # fmt: skip
-
-
-def _as_one(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str:
-    return " ".join(words)
-
+# Several words make one name.
+named_session = click.argument(
+    "session", metavar="SESSION", nargs=-1, required=True, shell_complete=complete_session,
+    callback=lambda _ctx, _parameter, words: " ".join(words),
+    help="its id, the start of its id, or words of its title",
+)  # fmt: skip
+yes = flag("--yes", "do not ask")
 
 _TIME = "since then: 2026-08-22T14:00, yesterday, or an age such as 10m, 2h, 3d, 1w"
 _SESSION = "only this session: its id, the start of its id, or words of its title"
 _PROJECT = "only this project; the end of its path is enough"
+_PROJECTS = "only projects whose path ends with PATH"
 _FILTERS: dict[str, Callable[[str], Declare]] = {
     "session": lambda _: option("--session", "ID", _SESSION, shell_complete=complete_session),
     "project": lambda _: option("--project", "PATH", _PROJECT, shell_complete=complete_project),
-    "projects": lambda _: option(
-        "--project",
-        "PATH",
-        "only projects whose path ends with PATH",
-        shell_complete=complete_project,
-    ),
+    "projects": lambda _: option("--project", "PATH", _PROJECTS, shell_complete=complete_project),
     "host": lambda _: option("--host", "NAME", "only this host"),
     "since": lambda what: option("--since", "TIME", f"only {what} {_TIME}", type=moment),
     "until": lambda what: option("--until", "TIME", f"only {what} before this time", type=moment),

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from claude_headspace.address import SECRETS
+from claude_headspace.cli.access import configured, open_log
 from claude_headspace.cli.command import command, flag, option
 from claude_headspace.errors import HeadspaceError
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
 
+_DATABASE = option("--database", "URL", "use this database instead of the configured one")
+
 
 @command("migrate", "claude-headspace migrate --database postgresql://me@db.example/headspace")
-@option("--database", "URL", "use this database instead of the configured one")
+@_DATABASE
 @flag("--no-wait", "fail if the database does not answer at once")
 def migrate(database: str | None, *, no_wait: bool) -> int:
     """Upgrade the database schema to this version.
@@ -28,11 +32,10 @@ def migrate(database: str | None, *, no_wait: bool) -> int:
     import logging
 
     from claude_headspace import migrate as program
-    from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url as url_of
     from claude_headspace.logs import configure_logging
 
-    config = load_config(_environment(database))
+    config = configured(_environment(database))
     configure_logging(config.logging.level)
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     if no_wait:
@@ -42,7 +45,6 @@ def migrate(database: str | None, *, no_wait: bool) -> int:
 
 
 def _environment(database: str | None) -> dict[str, str]:
-    """With another address of the database."""
     return {**os.environ, **({"DATABASE_URL": database} if database else {})}
 
 
@@ -50,7 +52,7 @@ def _environment(database: str | None) -> dict[str, str]:
     "grants",
     "claude-headspace grants --database postgresql://postgres@db.example/headspace --apply",
 )
-@option("--database", "URL", "use this database instead of the configured one")
+@_DATABASE
 @option("--owner", "ROLE", "the role of migrations (default: claude_headspace_owner)")
 @option("--writer", "ROLE", "the role of watchers (default: claude_headspace_writer)")
 @option("--reader", "ROLE", "the role of readers (default: claude_headspace_reader)")
@@ -62,8 +64,6 @@ def grants(database: str | None, schema: str, *, apply: bool, **roles: str | Non
     It creates missing roles, without login, and makes one of them the owner of all tables. Run it
     as a superuser, or as the owner of the database with CREATEROLE.
     """
-    from claude_headspace.cli.access import open_log
-    from claude_headspace.config import load_config
     from claude_headspace.store.grants import grants as statements
 
     given = {name: role for name, role in roles.items() if role}
@@ -71,7 +71,7 @@ def grants(database: str | None, schema: str, *, apply: bool, **roles: str | Non
     if not apply:
         print(sql, end="")
         return 0
-    with open_log(load_config(_environment(database)), writing=True) as connection:
+    with open_log(configured(_environment(database)), writing=True) as connection:
         connection.exec_driver_sql(sql)
         connection.commit()
     print("the roles have their privileges: see docs/servers.md")
@@ -85,10 +85,9 @@ def database_url() -> int:
     Includes the password, if there is one. Other users can see command lines, so pass the address
     to a program in its environment.
     """
-    from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url as url_of
 
-    print(url_of(load_config()))
+    print(url_of(configured()))
     return 0
 
 
@@ -102,12 +101,10 @@ def psql(arguments: tuple[str, ...]) -> int:
     """Open psql on the log's database."""
     from psycopg2.extensions import make_dsn, parse_dsn
 
-    from claude_headspace.address import SECRETS
-    from claude_headspace.config import load_config
     from claude_headspace.embedded.location import database_url as url_of
-    from claude_headspace.store.plain_opener import current_address
+    from claude_headspace.store.opener import current_address
 
-    config = load_config()
+    config = configured()
     place = parse_dsn(current_address(url_of(config)))
     # Other users cannot see the environment; psql asks for other, rarer secrets.
     password = place.get("password")

@@ -1,9 +1,10 @@
-"""Checks of the installation and everything around it."""
+"""Checks of the installation and everything around it, and the settings in effect."""
 
 from __future__ import annotations
 
+from claude_headspace.cli.access import configured
 from claude_headspace.cli.command import command, json_output
-from claude_headspace.cli.terminal import as_json, print_lines, terminal_width, wrapped
+from claude_headspace.cli.terminal import print_json, print_lines, terminal_width, wrapped
 
 _INDENT = 26
 
@@ -23,8 +24,7 @@ def doctor(*, in_json: bool) -> int:
 
     found = list(examine(gather()))
     if in_json:
-        for check, finding in found:
-            print(as_json({"check": check, **asdict(finding)}))
+        print_json({"check": check, **asdict(finding)} for check, finding in found)
     else:
         for check, finding in found:
             _print(f"{finding.level:<8} {check:<16} ", finding.told)
@@ -43,3 +43,15 @@ def _print(mark: str, told: str) -> None:
     else:
         lines[0] = f"{mark:<{_INDENT}}{lines[0][_INDENT:]}"
     print_lines(lines)
+
+
+@command("check-config", "CLAUDE_HEADSPACE__WEB__PORT=5056 claude-headspace check-config")
+def check_config() -> int:
+    """Print the settings in effect.
+
+    Passwords are masked. All mistakes are reported at once, with exit status 78.
+    """
+    from claude_headspace.config import describe
+
+    print(describe(configured()), end="")
+    return 0

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from claude_headspace.cli.access import configured, inbox_of
 from claude_headspace.cli.command import command, moment, option
-from claude_headspace.errors import START_COMMAND
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from claude_headspace.errors import START_COMMAND, EventInvalid, InboxError
+from claude_headspace.inbox.producer import new_id, put
 
 
 @command(
@@ -37,13 +39,9 @@ def emit(
     stored only once. The payload must match the schema of its type; `emit note TEXT` writes an
     event of type note_added.
     """
-    from claude_headspace.inbox.producer import new_id, put
-
-    if kind == "note":
-        kind = "note_added"
-        payload = _note(**given)
-    else:
-        payload = _given(**given)
+    is_note = kind == "note"
+    payload = _note(**given) if is_note else _payload(**given)
+    kind = "note_added" if is_note else kind
     _check(kind, payload, timestamp)
     place = _inbox(inbox)
     print(put(place, kind, payload, timestamp=timestamp, event_id=(identity or new_id()).lower()))
@@ -55,54 +53,33 @@ def _note(
 ) -> dict[str, object]:
     if not words or payload is not None:
         raise click.UsageError("`emit note` needs TEXT, and takes no --payload")
-    payload_of: dict[str, object] = {"text": " ".join(words)}
-    if tags:
-        payload_of["tags"] = list(tags)
-    return {**payload_of, "source": source} if source else payload_of
+    made = {"text": " ".join(words), "tags": list(tags), "source": source}
+    return {name: value for name, value in made.items() if value or name == "text"}
 
 
-def _given(payload: str | None, **of_notes: object) -> dict[str, object]:
+def _payload(payload: str | None, **of_notes: object) -> dict[str, object]:
     if payload is None or any(of_notes.values()):
         raise click.UsageError("give --payload; TEXT, --tag and --source are for `emit note`")
-    return _payload(payload)
+    try:
+        fields = json.loads(sys.stdin.read() if payload == "-" else payload)
+    except (ValueError, RecursionError) as error:
+        raise EventInvalid("payload", f"is not JSON ({error})") from error
+    if not isinstance(fields, dict):
+        raise EventInvalid("payload", f"must be a JSON object, is {type(fields).__name__}")
+    return fields
 
 
 def _inbox(given: str | None) -> str:
     """The inbox to use; InboxError where no watcher would ever read it."""
-    from claude_headspace.cli.access import configured_inbox
-    from claude_headspace.errors import InboxError
-
-    if given is None:
-        inbox = configured_inbox()
-        known = inbox.parent.is_dir()
-    else:
-        inbox = Path(given)
-        known = inbox.is_dir()
-    if not known:
+    inbox = inbox_of(configured()) if given is None else Path(given)
+    if not (inbox.parent if given is None else inbox).is_dir():
         begin = f"start it with `{START_COMMAND}`"
         raise InboxError(f"{inbox} is not the inbox of any watcher: none has run there; {begin}")
     return str(inbox)
 
 
-def _payload(given: str) -> dict[str, object]:
-    import json
-    import sys
-
-    from claude_headspace.errors import EventInvalid
-
-    try:
-        payload = json.loads(sys.stdin.read() if given == "-" else given)
-    except (ValueError, RecursionError) as error:
-        raise EventInvalid("payload", f"is not JSON ({error})") from error
-    if not isinstance(payload, dict):
-        raise EventInvalid("payload", f"must be a JSON object, is {type(payload).__name__}")
-    return payload
-
-
 def _check(event_type: str, payload: dict[str, object], timestamp: datetime | None) -> None:
     """Report now what the watcher would reject later."""
-    from datetime import UTC, datetime
-
     from claude_headspace.events.event import NO_SESSION, Event
     from claude_headspace.events.taxonomy import installed_taxonomy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +13,7 @@ from claude_headspace.cli.access import all_pages, configured, open_reader
 from claude_headspace.cli.command import command, filters, limit
 from claude_headspace.cli.naming import find_session, known_session, project_paths
 from claude_headspace.cli.show import as_markdown, conversation
-from claude_headspace.cli.terminal import as_json
+from claude_headspace.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from claude_headspace.read.connection import Reader
@@ -95,6 +95,5 @@ def _write(rows: Iterator[Any], shape: str) -> None:
         from claude_headspace.web.export import csv_lines
 
         sys.stdout.writelines(csv_lines(rows))
-        return
-    for row in rows:
-        print(as_json(asdict(row)))
+    else:
+        print_json(rows)

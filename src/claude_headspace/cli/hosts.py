@@ -1,19 +1,20 @@
-"""The machines of the log."""
+"""The machines of the log, and the restarts of this one's watcher."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from claude_headspace.cli.access import all_pages, configured, open_reader
-from claude_headspace.cli.command import command, json_output
-from claude_headspace.cli.terminal import as_json, local_time, print_lines, table
+from claude_headspace.cli.command import command, json_output, limit
+from claude_headspace.cli.naming import SHORT_ID
+from claude_headspace.cli.terminal import local_time, print_json, print_lines, print_wrapped, table
 from claude_headspace.health.units import counted, format_bytes
 
 if TYPE_CHECKING:
     from claude_headspace.read.listed import Host
 
 _COLUMNS = ("host", "id", "alive", "version", "last seen", "backlog", "lag", "sessions", "read")
-_SHORT_ID = 8
 
 
 @command("hosts", "claude-headspace hosts")
@@ -24,8 +25,6 @@ def hosts(*, in_json: bool) -> int:
     A machine is alive while its watcher holds the lease. For the others, the figures are those of
     when they were last seen. A star marks this machine.
     """
-    from dataclasses import asdict
-
     from claude_headspace.read.listed import HostQuestion, list_hosts
 
     config = configured()
@@ -33,8 +32,7 @@ def hosts(*, in_json: bool) -> int:
         found = list(all_pages(list_hosts, reader, HostQuestion(), None))
     own = config.state.machine
     if in_json:
-        for each in found:
-            print(as_json({**asdict(each), "here": each.machine == own}))
+        print_json({**asdict(each), "here": each.machine == own} for each in found)
         return 0
     print_lines(table([_COLUMNS, *(_row(each, own) for each in found)]))
     print(f"{counted(len(found), 'machine')}, {sum(each.alive for each in found)} alive")
@@ -44,7 +42,7 @@ def hosts(*, in_json: bool) -> int:
 def _row(each: Host, own: str | None) -> tuple[str, ...]:
     return (
         each.host + (" *" if each.machine == own else ""),
-        each.machine[:_SHORT_ID],
+        each.machine[:SHORT_ID],
         "yes" if each.alive else "no",
         each.version or "-",
         local_time(each.seen_at),
@@ -53,3 +51,23 @@ def _row(each: Host, own: str | None) -> tuple[str, ...]:
         f"{each.sessions} ({each.open_sessions} open)",
         format_bytes(each.bytes),
     )
+
+
+@command("restarts", "claude-headspace restarts --limit 5")
+@limit()
+@json_output("one JSON object per line")
+def restarts(limit: int | None, *, in_json: bool) -> int:
+    """Show when and why the watcher was restarted.
+
+    The history is stored on disk.
+    """
+    from claude_headspace.supervision.history import format_restarts, history_path, read_restarts
+
+    records = read_restarts(history_path(configured().state.directory))
+    if limit is not None:
+        records = records[-limit:] if limit else []
+    if in_json:
+        print_json(records)
+    else:
+        print_wrapped(format_restarts(records).splitlines())
+    return 0

@@ -6,14 +6,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+from claude_headspace.cli.access import configured, open_reader
 from claude_headspace.cli.terminal import printable
 from claude_headspace.errors import HeadspaceError, SelectionError
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
-    import click
     from click.shell_completion import CompletionItem
 
     from claude_headspace.config import Config
@@ -33,9 +32,8 @@ class SeveralSessions(SelectionError):
     """Several sessions match the words; `problems` lists them."""
 
     def __init__(self, name: str, found: list[Session]) -> None:
-        more = ["and others"] if len(found) > SHOWN_CHOICES else []
         shown = [f"{each.uuid[:SHORT_ID]}  {each.title}" for each in found[:SHOWN_CHOICES]]
-        self.problems = (*shown, *more)
+        self.problems = (*shown, "and others") if len(found) > SHOWN_CHOICES else tuple(shown)
         super().__init__(f"more than one session matches {name!r}: give the id of one")
 
 
@@ -60,10 +58,6 @@ def find_session(reader: Reader, name: str) -> SessionNamed:
 
 def session_id(config: Config, name: str) -> UUID:
     """The id of the session of this name; a complete id need not be in the log."""
-    from uuid import UUID
-
-    from claude_headspace.cli.access import open_reader
-
     with open_reader(config) as reader:
         return UUID(find_session(reader, name).uuid)
 
@@ -85,11 +79,12 @@ def project_ids(reader: Reader, name: str | None, host: str | None = None) -> tu
     if name is None:
         return () if host is None else find_projects(reader, None, host)
     with suppress(SelectionError):
-        return find_projects(reader, _from_here(name), host)
+        return find_projects(reader, absolute(name), host)
     return find_projects(reader, name, host)
 
 
-def _from_here(path: str) -> str:
+def absolute(path: str) -> str:
+    """An absolute path; symbolic links are not followed."""
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
 
 
@@ -97,24 +92,16 @@ def project_paths(reader: Reader, name: str | None) -> tuple[str, ...]:
     """Paths of the projects with this path or end of a path; none without a name."""
     from claude_headspace.read.selection import paths_named
 
-    if name is None:
-        return ()
-    return paths_named(reader, name, _from_here(name))
+    return () if name is None else paths_named(reader, name, absolute(name))
 
 
-Complete = Callable[["click.Context", "click.Parameter", str], "list[CompletionItem]"]
-
-
-def _completing(names: Callable[[Reader, str], Iterator[tuple[str, str]]]) -> Complete:
+def _completing(names: Callable[[Reader, str], Iterator[tuple[str, str]]]) -> Callable[..., Any]:
     """The names that a shell offers; none if the log does not answer at once."""
 
     def complete(_: Any, __: Any, begun: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        from claude_headspace.cli.access import open_reader
-        from claude_headspace.config import load_config
-
-        with suppress(HeadspaceError, OSError), open_reader(load_config()) as reader:
+        with suppress(HeadspaceError, OSError), open_reader(configured()) as reader:
             return [CompletionItem(name, help=told) for name, told in names(reader, begun)]
         return []
 
@@ -122,7 +109,6 @@ def _completing(names: Callable[[Reader, str], Iterator[tuple[str, str]]]) -> Co
 
 
 def _session_names(reader: Reader, begun: str) -> Iterator[tuple[str, str]]:
-
     from claude_headspace.read.sessions import find_sessions
 
     begun = begun.lower()

@@ -1,4 +1,4 @@
-"""Access to the page and the API."""
+"""Access to the page, the API and the MCP server."""
 
 from __future__ import annotations
 
@@ -16,11 +16,7 @@ def open_page(*, print_it: bool) -> int:
     """
     import webbrowser
 
-    from claude_headspace.web.page_address import (
-        answering_instance,
-        one_time_link,
-        web_address,
-    )
+    from claude_headspace.web.page_address import answering_instance, one_time_link, web_address
 
     config = configured()
     if answering_instance(config) is None:
@@ -46,4 +42,21 @@ def token(*, new: bool) -> int:
     from claude_headspace.access import token_of
 
     print(token_of(configured().state.directory, renew=new))
+    return 0
+
+
+@command("mcp", "claude mcp add headspace -- claude-headspace mcp")
+def mcp() -> int:
+    """Let Claude query the log: an MCP server over standard input and output.
+
+    Its tools search, list sessions, read one, and report what was worked on. They only read. See
+    docs/mcp.md.
+    """
+    try:
+        from claude_headspace.mcp.server import serve
+    except ModuleNotFoundError as error:
+        raise HeadspaceError(
+            f"{error.name} is not installed: install claude-headspace[mcp]"
+        ) from error
+    serve(configured())
     return 0

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import click
 
-from claude_headspace.cli.command import CommandGroup
+from claude_headspace.cli.command import CommandGroup, command
 from claude_headspace.cli.terminal import encode_anything, printable, terminal_width
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
 
@@ -21,11 +21,11 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Read": {
         "sessions": "sessions", "show": "show", "search": "search", "resume": "sessions",
         "today": "report", "report": "report", "events": "events", "export": "export",
-        "usage": "usage", "tools": "usage", "open": "page", "psql": "database",
+        "usage": "report", "tools": "report", "open": "page", "psql": "database",
     },
     "Watch": {
-        "status": "status", "doctor": "doctor", "hosts": "hosts", "rejected": "rejected",
-        "restarts": "status", "verify": "verify",
+        "status": "status", "doctor": "doctor", "hosts": "hosts", "rejected": "verify",
+        "restarts": "hosts", "verify": "verify",
     },
     "Keep": {
         "emit": "emit", "restore": "archive", "register": "capture", "unregister": "capture",
@@ -38,10 +38,11 @@ SECTIONS: dict[str, dict[str, str]] = {
         "migrate": "database", "grants": "database",
     },
     "Set up": {
-        "service": "service", "hooks": "hooks", "mcp": "mcp", "completion": "completion",
-        "check-config": "status", "database-url": "database", "token": "page",
+        "service": "running", "hooks": "hooks", "mcp": "page", "completion": "program",
+        "check-config": "doctor", "database-url": "database", "token": "page",
     },
 }  # fmt: skip
+_MODULES = {name: module for names in SECTIONS.values() for name, module in names.items()}
 EPILOG = """
 exit statuses:
   0   success; for status: healthy; for doctor: all well
@@ -76,14 +77,13 @@ class Program(CommandGroup):
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """The commands of all sections."""
-        return [name for section in SECTIONS.values() for name in section]
+        return list(_MODULES)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name."""
-        module = next((names[cmd_name] for names in SECTIONS.values() if cmd_name in names), None)
-        if module is None:
+        if cmd_name not in _MODULES:
             return None
-        declared = vars(import_module(f"claude_headspace.cli.{module}")).values()
+        declared = vars(import_module(f"claude_headspace.cli.{_MODULES[cmd_name]}")).values()
         return next(
             each for each in declared if isinstance(each, click.Command) and each.name == cmd_name
         )
@@ -115,15 +115,30 @@ def build_program() -> Program:
         ["--debug"], is_flag=True, expose_value=False, help="print the traceback of an error"
     )
     program = Program(
-        NAME,
-        params=[debug],
-        help=DESCRIPTION,
-        epilog=EPILOG,
-        context_settings=shown,
+        NAME, params=[debug], help=DESCRIPTION, epilog=EPILOG, context_settings=shown,
         no_args_is_help=False,
-    )
+    )  # fmt: skip
     version = click.version_option(package_name=NAME, message="%(prog)s %(version)s")
     return version(program)
+
+
+@command(
+    "completion",
+    "echo 'eval \"$(claude-headspace completion bash)\"' >> ~/.bashrc",
+    "echo 'eval \"$(claude-headspace completion zsh)\"' >> ~/.zshrc",
+    "claude-headspace completion fish > ~/.config/fish/completions/claude-headspace.fish",
+)
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion(shell: str) -> int:
+    """Print the shell script that completes commands, options, sessions and projects.
+
+    Names come from the log, if it answers within two seconds.
+    """
+    from click.shell_completion import get_completion_class
+
+    if made := get_completion_class(shell):
+        print(made(build_program(), {}, NAME, COMPLETE).source())
+    return 0
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -136,7 +151,9 @@ def run(arguments: Sequence[str]) -> int:
         status = _invoke(program, arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        return _reader_gone()
+        # Python would flush standard output at exit, and fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except (KeyboardInterrupt, click.Abort):
         return 130
     except Exception as error:  # noqa: BLE001 - said in one line, ended with its status
@@ -169,7 +186,8 @@ def _complete(program: Program, asked: str) -> int:
 
 def _fail(error: Exception, *, debug: bool) -> int:
     if isinstance(error, click.UsageError):
-        return _wrong_usage(error)
+        print(printable(_wrong_usage(error)), file=sys.stderr)
+        return USAGE_ERROR
     if debug:
         import traceback
 
@@ -184,16 +202,14 @@ def _fail(error: Exception, *, debug: bool) -> int:
     return INTERNAL_ERROR
 
 
-def _wrong_usage(error: click.UsageError) -> int:
-    """Print one line, which names the help of the command that was misused."""
+def _wrong_usage(error: click.UsageError) -> str:
+    """One line, which names the help of the command that was misused."""
     path = error.ctx.command_path if error.ctx else NAME
     near = getattr(error, "possibilities", None)
     told = error.message if near is not None else error.format_message()
     guess = f" (did you mean {near[0]}?)" if near else ""
     told = " ".join(told.split()).rstrip(".")
-    told = f"{path}: {told[:1].lower()}{told[1:]}{guess} (see {path} --help)"
-    print(printable(told), file=sys.stderr)
-    return USAGE_ERROR
+    return f"{path}: {told[:1].lower()}{told[1:]}{guess} (see {path} --help)"
 
 
 def _complain(problem: str) -> None:
@@ -210,9 +226,3 @@ def _chain(error: BaseException | None) -> Iterator[str]:
             said += told
         # Our database errors quote the server; their causes would add only our own SQL.
         error = None if isinstance(error, DatabaseError) else error.__cause__
-
-
-def _reader_gone() -> int:
-    """Keep Python from flushing standard output at exit, which would fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return READER_GONE

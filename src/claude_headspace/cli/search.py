@@ -13,10 +13,10 @@ from claude_headspace.cli.command import command, filters, flag, json_output, li
 from claude_headspace.cli.naming import SHORT_ID, find_session
 from claude_headspace.cli.sessions import JSON_LINES, age, resuming
 from claude_headspace.cli.terminal import (
-    as_json,
-    cut,
+    fit,
     local_time,
     paint,
+    print_json,
     print_lines,
     printable,
     terminal_width,
@@ -55,14 +55,11 @@ def search(limit: int | None, *, in_json: bool, session: str | None, **asked: An
     words, and after `--`, `-word` excludes a word. Each session is shown with the command that
     resumes it. Exit status 1: nothing was found.
     """
-    from dataclasses import asdict
-
     with open_reader(configured()) as reader:
         chosen = find_session(reader, session).uuid if session else None
         hits = list(islice(_found(reader, limit, session=chosen, **asked), limit))
         if in_json:
-            for hit in hits:
-                print(as_json(asdict(hit)))
+            print_json(hits)
         elif hits:
             print_lines(_by_session(reader, hits))
         else:
@@ -94,17 +91,17 @@ def _found(
     places: tuple[Place, ...] = ("prompts",) if prompts else ("turns",)
     if tools or everything:
         places = ("inputs", "outputs") if tools else ("turns", "inputs", "outputs", "thinking")
-    typed = " ".join(words) if plain else " ".join(map(_phrase, words))
+    typed = (
+        " ".join(words)
+        if plain
+        else " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in words)
+    )
     questions = [
         SearchQuestion(typed, match="plain" if plain else "words", where=where, **asked)
         for where in places
     ]
     pages = [all_pages(ask, reader, each, limit) for each in questions]
     return merge(*pages, key=lambda hit: hit.timestamp, reverse=True)
-
-
-def _phrase(word: str) -> str:
-    return f'"{word}"' if " " in word and '"' not in word else word
 
 
 def _by_session(reader: Reader, hits: Sequence[Hit]) -> Iterator[str]:
@@ -121,27 +118,26 @@ def _by_session(reader: Reader, hits: Sequence[Hit]) -> Iterator[str]:
 
 
 def _group(uuid: str, session: Session | None, hits: Sequence[Hit]) -> Iterator[str]:
-    width = terminal_width()
     title = (session and session.title) or hits[0].project or "-"
-    yield paint(cut(f"{uuid[:SHORT_ID]}  {title}", width), bold=True)
+    yield fit(f"{uuid[:SHORT_ID]}  {title}", bold=True)
     if session:
         where = place(session.project, session.directory)
         told = f"{where}, {age(session.last_line_at)} ago, {counted(len(hits), 'hit')}"
-        yield cut(f"  {told}", width)
+        yield fit(f"  {told}")
     for hit in sorted(hits, key=lambda each: -each.score)[:SHOWN_OF_SESSION]:
         yield ""
-        yield paint(cut(f"  {local_time(hit.timestamp)}  {hit.actor}", width), dim=True)
-        yield from _passage(hit, width)
+        yield fit(f"  {local_time(hit.timestamp)}  {hit.actor}", dim=True)
+        yield from _passage(hit)
     if session:
         yield from ("", f"  {resuming(session)}")
     yield ""
 
 
-def _passage(hit: Hit, width: int | None) -> Iterator[str]:
+def _passage(hit: Hit) -> Iterator[str]:
     """The passage with found words highlighted; wrapped first, since highlighting has no width."""
     text = printable("".join(piece for piece, _ in hit.passage))
     found = {printable(piece) for piece, marked in hit.passage if marked}
-    for line in wrapped(text, width, "    "):
+    for line in wrapped(text, terminal_width(), "    "):
         for piece in found:
             line = line.replace(piece, paint(piece, fg="yellow", bold=True))
         yield line

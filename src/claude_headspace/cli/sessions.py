@@ -5,24 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from claude_headspace.cli.access import all_pages, configured, open_reader
-from claude_headspace.cli.command import (
-    command,
-    filters,
-    flag,
-    json_output,
-    limit,
-    session_argument,
-)
+from claude_headspace.cli.command import command, filters, flag, json_output, limit, named_session
 from claude_headspace.cli.naming import SHORT_ID, known_session, project_paths
 from claude_headspace.cli.terminal import (
-    as_json,
-    cut,
+    fit,
     paint,
+    print_json,
     print_lines,
     printable,
     table,
@@ -76,16 +70,16 @@ def sessions(
         ask = list_sessions if in_json else list_uncounted
         found = list(all_pages(ask, reader, asked, limit))
         if in_json:
-            _print_json(reader, found)
+            print_json(_fields(reader, found))
             return 0
         turns, together = count_turns(reader, [each.id for each in found])
     compact = (terminal_width() or COMPACT_BELOW) < COMPACT_BELOW
-    print_lines((_in_short if compact else _as_table)(found, turns))
+    print_lines(_in_short(found, turns) if compact else _as_table(found, turns))
     print(f"{counted(len(found), 'session')}, {counted(together, 'turn')}")
     return 0
 
 
-def _print_json(reader: Reader, found: Sequence[Session]) -> None:
+def _fields(reader: Reader, found: Sequence[Session]) -> Iterator[dict[str, Any]]:
     """The fields of the API, and those of earlier versions of this command."""
     from dataclasses import asdict
 
@@ -94,11 +88,11 @@ def _print_json(reader: Reader, found: Sequence[Session]) -> None:
     more = {row[0]: row[1:] for row in reader.rows(_MORE, [[each.id for each in found]])}
     for each in found:
         pane, titles = more[each.uuid]
-        print(as_json({
+        yield {
             **asdict(listed(each)), "session_uuid": each.uuid, "iterm_pane_id": pane,
             "working_directory": each.directory, "last_seen_at": each.last_line_at,
             "titles": titles,
-        }))  # fmt: skip
+        }  # fmt: skip
 
 
 def _as_table(found: Sequence[Session], turns: Mapping[int, int]) -> list[str]:
@@ -115,26 +109,19 @@ def _as_table(found: Sequence[Session], turns: Mapping[int, int]) -> list[str]:
     return [paint(head, bold=True), *map(_painted, found, lines)]
 
 
-def _in_short(found: Sequence[Session], turns: Mapping[int, int]) -> list[str]:
+def _in_short(found: Sequence[Session], turns: Mapping[int, int]) -> Iterator[str]:
     """Two lines per session, for narrow terminals."""
-    width = terminal_width()
-    lines = []
     for each in found:
         words = (each.uuid[:SHORT_ID], state_of(each), age(each.last_line_at),
                  counted(turns.get(each.id, 0), "turn"),
                  place(each.project, each.directory))  # fmt: skip
-        lines += [
-            _painted(each, cut("  ".join(words), width)),
-            cut(f"  {each.title or '-'}", width),
-        ]
-    return lines
+        yield _painted(each, fit("  ".join(words)))
+        yield fit(f"  {each.title or '-'}")
 
 
 def _painted(each: Session, line: str) -> str:
-    state = state_of(each)
-    if each.state.kind not in _COLOURS:
-        return line
-    return line.replace(state, paint(state, fg=_COLOURS[each.state.kind]), 1)
+    state, colour = state_of(each), _COLOURS.get(each.state.kind)
+    return line.replace(state, paint(state, fg=colour), 1) if colour else line
 
 
 def state_of(each: Session) -> str:
@@ -166,7 +153,7 @@ def short_path(path: str) -> str:
 
 
 @command("resume", "claude-headspace resume 6f1d0a7e", "claude-headspace resume --exec fix lint")
-@session_argument()
+@named_session
 @flag("--exec", "run it now; restore the files of the session first if they are gone", "run_it")
 def resume(session: str, *, run_it: bool) -> int:
     """Print the command that resumes a session in Claude Code.
@@ -188,8 +175,6 @@ def resume(session: str, *, run_it: bool) -> int:
 
 
 def _take_up(config: Config, found: Session, *, gone: bool) -> int:
-    from uuid import UUID
-
     from claude_headspace.cli.archive import restore_files
 
     if not os.path.isdir(found.directory):  # noqa: PTH112

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from claude_headspace.cli.access import configured, open_reader
-from claude_headspace.cli.command import command, flag, json_output, session_argument
+from claude_headspace.cli.command import command, flag, json_output, named_session
 from claude_headspace.cli.naming import known_session
 from claude_headspace.cli.sessions import resuming, short_path, state_of
 from claude_headspace.cli.terminal import (
-    as_json,
     cut,
     local_time,
     paint,
+    print_json,
     printable,
     terminal_width,
     wrapped,
@@ -35,7 +38,7 @@ _COLOURS = {"prompt": "cyan", "answer": "green", "thought": "magenta", "declinin
     "claude-headspace show 6f1d0a7e",
     "claude-headspace show fix the lint --tools --markdown > lint.md",
 )
-@session_argument()
+@named_session
 @flag("--tools", "also show the input and output of tools, and subagents' calls")
 @flag("--thinking", "also show thinking, where the transcript has it")
 @flag("--markdown", "print Markdown")
@@ -50,8 +53,7 @@ def show(session: str, *, tools: bool, thinking: bool, markdown: bool, in_json: 
         found = known_session(reader, session)
         said = conversation(reader, found, tools=tools, thinking=thinking)
         if in_json:
-            for each in said:
-                print(as_json(each.fields()))
+            print_json(each.fields() for each in said)
         elif markdown:
             for text in as_markdown(found, said):
                 print(text, end="")
@@ -136,8 +138,6 @@ def _text_of(each: ConversationItem, width: int | None) -> str:
     if width is None or each.kind != "answer":
         return _lines(wrapped(each.text.strip(), width, "  "))
     import io
-    import os
-    import sys
 
     from rich.console import Console
     from rich.markdown import Markdown
@@ -145,24 +145,21 @@ def _text_of(each: ConversationItem, width: int | None) -> str:
 
     text = "\n".join(wrapped(each.text, None))
     page = io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding, "replace", "\n")
-    plain = bool(os.environ.get("NO_COLOR"))
     console = Console(
-        file=page, width=width, force_terminal=True, no_color=plain, legacy_windows=False
-    )
+        file=page, width=width, force_terminal=True, no_color=bool(os.environ.get("NO_COLOR")),
+        legacy_windows=False,
+    )  # fmt: skip
     console.print(Padding(Markdown(text), (0, 0, 0, 2)))
     page.seek(0)
     return _lines([line.rstrip() for line in page])
 
 
-def _lines(lines: Iterator[str] | list[str]) -> str:
+def _lines(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
 def _print_paged(pieces: Iterator[str]) -> None:
     """Use the pager on a terminal; it ends by itself if everything fits on the screen."""
-    import os
-    import signal
-
     import click
 
     os.environ.setdefault("LESS", "FRX")

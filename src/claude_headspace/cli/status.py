@@ -1,15 +1,18 @@
-"""Health (as `supervision.observe` finds it), settings in effect, and restarts."""
+"""Health, as `supervision.observe` finds it, and what has been captured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from claude_headspace.cli.access import configured, open_log
-from claude_headspace.cli.command import command, flag, json_output, limit
+from claude_headspace.cli.command import command, flag, json_output
 from claude_headspace.cli.terminal import as_json, local_time, print_wrapped
+from claude_headspace.errors import DatabaseError
 from claude_headspace.health.units import counted, format_bytes
+from claude_headspace.hooks.settings_file import cleanup_days, settings_paths
 
 if TYPE_CHECKING:
     from claude_headspace.archive.summary import ArchiveSummary
@@ -17,40 +20,6 @@ if TYPE_CHECKING:
     from claude_headspace.health.status_file import StatusResult
     from claude_headspace.health.verdict import Verdict
     from claude_headspace.store.totals import Captured
-
-
-@command("check-config", "CLAUDE_HEADSPACE__WEB__PORT=5056 claude-headspace check-config")
-def check_config() -> int:
-    """Print the settings in effect.
-
-    Passwords are masked. All mistakes are reported at once, with exit status 78.
-    """
-    from claude_headspace.config import describe
-
-    print(describe(configured()), end="")
-    return 0
-
-
-@command("restarts", "claude-headspace restarts --limit 5")
-@limit()
-@json_output("one JSON object per line")
-def restarts(limit: int | None, *, in_json: bool) -> int:
-    """Show when and why the watcher was restarted.
-
-    The history is stored on disk.
-    """
-    from dataclasses import asdict
-
-    from claude_headspace.supervision.history import format_restarts, history_path, read_restarts
-
-    records = read_restarts(history_path(configured().state.directory))
-    records = records if limit is None else records[len(records) - limit :] if limit else []
-    if in_json:
-        for record in records:
-            print(as_json(asdict(record)))
-    else:
-        print_wrapped(format_restarts(records).splitlines())
-    return 0
 
 
 @command("status", "claude-headspace status || echo 'Claude Headspace needs attention'")
@@ -62,8 +31,6 @@ def status(*, exact: bool, in_json: bool) -> int:
     Exit status: 0 healthy, 1 degraded, 2 down. Works without Postgres and supervisord. The event
     counts of a large log are estimates, unless --exact is given.
     """
-    from dataclasses import asdict
-
     from claude_headspace.deployment.configuration import configuration_file
     from claude_headspace.health.status_file import read_status, status_path
     from claude_headspace.supervision.observe import check_health
@@ -72,9 +39,7 @@ def status(*, exact: bool, in_json: bool) -> int:
     verdict = check_health(config)
     held, archive, problem = _captured(config, verdict, exactly=exact)
     if in_json:
-        captured = asdict(held) if held else None
-        kept = asdict(archive) if archive else None
-        told = {"captured": captured, "archive": kept, "captured_problem": problem}
+        told = {"captured": held, "archive": archive, "captured_problem": problem}
         files = {"settings": config.path, "supervisord": configuration_file(config.state.directory)}
         print(as_json({**asdict(verdict), **told, "files": files}))
     else:
@@ -92,7 +57,6 @@ def _captured(
 ) -> tuple[Captured | None, ArchiveSummary | None, str | None]:
     """What the log and the archive hold, or why that is unknown."""
     from claude_headspace.archive.summary import archive_summary
-    from claude_headspace.errors import DatabaseError
     from claude_headspace.store.totals import captured
     from claude_headspace.transcripts.classify import KNOWN_MACHINES
 
@@ -160,13 +124,11 @@ def _backlog_line(left: StatusResult) -> str:
         return "backlog:  unknown"
     if not left.backlog_bytes:
         return "backlog:  none"
-    line = f"backlog:  {format_bytes(left.backlog_bytes)} in {counted(left.backlog_files, 'file')}"
-    line += (
-        f", {100 * left.committed_bytes / (left.committed_bytes + left.backlog_bytes):.0f}% done"
-    )
+    done = 100 * left.committed_bytes / (left.committed_bytes + left.backlog_bytes)
+    files = counted(left.backlog_files, "file")
+    line = f"backlog:  {format_bytes(left.backlog_bytes)} in {files}, {done:.0f}% done"
     if rate := left.capture_rate_bytes_per_second:
-        seconds = left.backlog_bytes / rate
-        line += f", {format_bytes(rate)}/s, about {seconds:.0f} s left"
+        line += f", {format_bytes(rate)}/s, about {left.backlog_bytes / rate:.0f} s left"
     return line
 
 
@@ -206,8 +168,6 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
 
 
 def _archive_lines(config: Config, archive: ArchiveSummary) -> Iterator[str]:
-    from claude_headspace.hooks.danger import cleanup_days, settings_paths
-
     ratio = f" ({archive.bytes / archive.stored:.1f}:1)" if archive.stored else ""
     state = "" if config.archive.enabled else "off; "
     yield f"archive:  {state}{format_bytes(archive.bytes)} in {format_bytes(archive.stored)}{ratio}"

@@ -6,7 +6,7 @@ import codecs
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,11 +52,9 @@ def printable_lines(text: str) -> list[str]:
 
 def _line(text: str) -> str:
     # Most text is printable: then the pattern, which is slow to compile, is not needed.
-    return _encodable(text if text.isprintable() else re.sub(_STEERING, _spell, text))
-
-
-def _spell(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode("ascii")
+    if not text.isprintable():
+        text = re.sub(_STEERING, lambda found: ascii(found[0])[1:-1], text)
+    return _encodable(text)
 
 
 def _encodable(text: str) -> str:
@@ -78,11 +76,16 @@ def terminal_width() -> int | None:
 
 def paint(text: str, **style: Any) -> str:
     """The text in colour on a terminal, unless NO_COLOR is set."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    if not style or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     import click
 
     return click.style(text, **style)
+
+
+def fit(text: str, **style: Any) -> str:
+    """One printable line that fits the terminal, painted."""
+    return paint(cut(text, terminal_width()), **style)
 
 
 def agreed(question: str) -> bool:
@@ -114,15 +117,11 @@ def cut(text: str, width: int | None) -> str:
 def _columns(text: str) -> int:
     if text.isascii():
         return len(text)
-    import unicodedata
+    from unicodedata import combining, east_asian_width
 
-    return sum(_character_columns(character, unicodedata) for character in text)
-
-
-def _character_columns(character: str, unicodedata: Any) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return sum(
+        0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text
+    )
 
 
 def wrapped(text: str, width: int | None, indent: str = "", hang: int = 0) -> list[str]:
@@ -223,7 +222,7 @@ def zone() -> str:
 
 def zone_told() -> list[str]:
     """A line that names the time zone, on a terminal only."""
-    return [paint(cut(zone(), width), dim=True)] if (width := terminal_width()) else []
+    return [fit(zone(), dim=True)] if terminal_width() else []
 
 
 def as_json(value: object) -> str:
@@ -233,9 +232,19 @@ def as_json(value: object) -> str:
     return json.dumps(value, default=_plain)
 
 
+def print_json(rows: Iterable[object]) -> None:
+    """Each as one line of JSON, in ASCII."""
+    for row in rows:
+        print(as_json(row))
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, (bytes, memoryview)):
         return bytes(value).decode("utf-8", "backslashreplace")
+    if isinstance(value, Mapping):
+        return dict(value)
+    if names := getattr(value, "__dataclass_fields__", None):
+        return {name: getattr(value, name) for name in names}
     return str(value)

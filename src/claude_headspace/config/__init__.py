@@ -6,41 +6,32 @@ Precedence, lowest first: the defaults, the file, `CLAUDE_HEADSPACE__SECTION__KE
 from __future__ import annotations
 
 import os
+import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, structs
+
 from claude_headspace.address import mask_password
-from claude_headspace.config.definitions import CLAUDE_PROJECTS, DEFAULTS, Tree, check_settings
-from claude_headspace.config.layers import (
-    CONFIG_VARIABLE,
-    expand,
-    find_file,
-    merge,
-    read_file,
-    read_overrides,
-)
+from claude_headspace.config.checks import faults, guess, shown
 from claude_headspace.config.places import config_directory, default_state
 from claude_headspace.config.settings import (
-    AlertSettings,
-    ArchiveSettings,
-    ClaudeSettings,
+    CLAUDE_PROJECTS,
+    DEFAULTS,
+    PRICE,
+    SECTIONS,
+    SETTINGS,
     Config,
-    DatabaseSettings,
-    EventSystemSettings,
     FileWatcherSettings,
-    ForwardSettings,
-    InboxSettings,
-    LoggingSettings,
     Price,
-    PrivacySettings,
-    StateSettings,
-    SupervisionSettings,
-    WebSettings,
+    Tree,
 )
 from claude_headspace.errors import ConfigError
 
+CONFIG_VARIABLE = "CLAUDE_HEADSPACE_CONFIG"
+OVERRIDE_PREFIX = "CLAUDE_HEADSPACE__"
 __all__ = [
     "CONFIG_VARIABLE",
     "DEFAULTS",
@@ -54,18 +45,24 @@ __all__ = [
 def load_config(environ: Mapping[str, str] | None = None) -> Config:
     """Read the settings in effect; raises ConfigError with all mistakes."""
     environ = os.environ if environ is None else environ
-    path = find_file(environ)
+    path = _find_file(environ)
     directory = path.parent if path else config_directory()
     problems: list[str] = []
     layers = [DEFAULTS, {"state": {"directory": default_state(path)}}]
-    layers += [read_file(path, problems), read_overrides(environ, problems)]
+    layers += [_read_file(path, problems), _read_overrides(environ, problems)]
     if environ.get("DATABASE_URL"):
         layers.append({"database": {"url": environ["DATABASE_URL"]}})
-    tree = merge(layers)
+    tree: Tree = {section: {} for section in DEFAULTS}
+    for layer in layers:
+        for section, values in layer.items():
+            tree[section].update(values)
     for price in tree["prices"].values():
         if isinstance(price, dict) and "cache_write" in price:
             price.setdefault("cache_write_1h", price["cache_write"])
-    problems += check_settings(tree)
+    for section, known in SETTINGS.items():
+        problems += faults(section, known, tree[section])
+    for model, price in tree["prices"].items():
+        problems += faults(f"prices.{model}", PRICE, price)
     if problems:
         raise ConfigError(problems)
     return _build(tree, path, directory, environ)
@@ -84,53 +81,113 @@ def describe(config: Config) -> str:
 
 
 def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str, str]) -> Config:
-    command = tree["alerts"]["command"]
-    state = _resolve(tree["state"]["directory"], directory, environ)
-    return Config(
-        path=path,
-        directory=directory,
-        database=DatabaseSettings(**tree["database"]),
-        state=StateSettings(
-            directory=state,
-            host=tree["state"]["host"] or socket.gethostname(),
-        ),
-        forward=ForwardSettings(**tree["forward"]),
-        event_system=EventSystemSettings(**tree["event_system"]),
-        supervision=SupervisionSettings(**tree["supervision"]),
-        claude=ClaudeSettings(_projects(tree["claude"]["projects_path"], directory, environ)),
-        file_watcher=FileWatcherSettings(**tree["file_watcher"]),
-        archive=ArchiveSettings(**tree["archive"]),
-        inbox=InboxSettings(**tree["inbox"]),
-        prices={str(model): Price(**price) for model, price in tree["prices"].items()},
-        web=WebSettings(**tree["web"]),
-        alerts=AlertSettings(None if command is None else tuple(command)),
-        logging=LoggingSettings(**tree["logging"]),
-        privacy=PrivacySettings(tree["privacy"]["redact"], tuple(tree["privacy"]["patterns"])),
-    )
+    def resolved(text: str) -> Path:
+        return Path(os.path.normpath(directory / _expand(text, environ)))
 
-
-def _projects(
-    value: str | Sequence[str], directory: Path, environ: Mapping[str, str]
-) -> tuple[Path, ...]:
-    texts = [value] if isinstance(value, str) else value
     moved = environ.get("CLAUDE_CONFIG_DIR")
     default = f"{moved}/projects" if moved else CLAUDE_PROJECTS
+    value = tree["claude"]["projects_path"]
+    texts = [value] if isinstance(value, str) else value
     named = [default if text.rstrip("/") == CLAUDE_PROJECTS else text for text in texts]
-    return tuple(dict.fromkeys(_resolve(text, directory, environ) for text in named))
+    tree["claude"]["projects_path"] = list(dict.fromkeys(map(resolved, named)))
+    tree["state"]["directory"] = resolved(tree["state"]["directory"])
+    tree["state"]["host"] = tree["state"]["host"] or socket.gethostname()
+    prices = {str(model): Price(**price) for model, price in tree.pop("prices").items()}
+    sections = {name: _section(SECTIONS[name], values) for name, values in tree.items()}
+    return Config(path=path, directory=directory, prices=prices, **sections)
 
 
-def _resolve(text: str, directory: Path, environ: Mapping[str, str]) -> Path:
-    return Path(os.path.normpath(directory / expand(text, environ)))
+def _section(kind: Any, values: Mapping[str, Any]) -> Any:
+    return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
 
 
-def _plain(settings: Any) -> dict[str, Any]:
-    if isinstance(settings, dict):
-        return {name: _plain(each) for name, each in settings.items()}
-    names: Sequence[str] = settings.__struct_fields__
-    return {name: _plain_value(getattr(settings, name)) for name in names}
-
-
-def _plain_value(value: object) -> object:
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, tuple):
-        return [_plain_value(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, Struct):
+        return _plain(structs.asdict(value))
+    return value
+
+
+def _find_file(environ: Mapping[str, str]) -> Path | None:
+    """The configuration file: the one that a variable names, else that of this installation."""
+    named = environ.get(CONFIG_VARIABLE)
+    if named:
+        return _expand(named, environ).absolute()
+    file = config_directory() / "config.yaml"
+    return file if file.is_file() else None
+
+
+def _read_file(path: Path | None, problems: list[str]) -> Tree:
+    if path is None:
+        return {}
+    import yaml  # loading it takes longer than all else here
+
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if built
+        tree = yaml.load(path.read_text("utf-8"), loader)  # noqa: S506
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path}: cannot be read ({error})")
+        return {}
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a day that no month has
+        problems.append(f"{path}: is not YAML ({_yaml_fault(error)})")
+        return {}
+    return _checked_shape(tree, problems, str(path))
+
+
+def _yaml_fault(error: Exception) -> str:
+    """Place and kind of the error, without the text there, which may be a password."""
+    problem = re.sub(r"(['\"]).{2,}\1", "…", str(getattr(error, "problem", None) or "unreadable"))
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else problem
+
+
+def _checked_shape(tree: object, problems: list[str], name: str) -> Tree:
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        problems.append(f"{name}: must contain sections with keys (got {shown(tree)})")
+        return {}
+    checked: Tree = {}
+    for section, values in tree.items():
+        if section not in DEFAULTS:
+            problems.append(f"{section}: unknown section{guess(section, DEFAULTS)}")
+        elif values is not None and not isinstance(values, dict):
+            problems.append(f"{section}: must contain keys (got {shown(values)})")
+        else:
+            checked[section] = values or {}
+    return checked
+
+
+def _read_overrides(environ: Mapping[str, str], problems: list[str]) -> Tree:
+    """The settings in `CLAUDE_HEADSPACE__SECTION__KEY` variables."""
+    tree: Tree = {}
+    for name in sorted(name for name in environ if name.startswith(OVERRIDE_PREFIX)):
+        section, _, key = name[len(OVERRIDE_PREFIX) :].lower().partition("__")
+        if key not in DEFAULTS.get(section, {}):
+            problems.append(f"{name}: no setting has this name")
+            continue
+        import yaml
+
+        text = environ[name]
+        try:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError):
+            problems.append(f"{section}.{key}: is not YAML (got {shown(text)} in {name})")
+            continue
+        # Plain text is used unchanged: YAML would cut it at " #".
+        plain = isinstance(value, str) and text[0] not in "\"'"
+        tree.setdefault(section, {})[key] = text if plain else value
+    return tree
+
+
+def _expand(text: str, environ: Mapping[str, str]) -> Path:
+    """The path with `~` replaced by the home directory from the environment."""
+    home = environ.get("HOME")
+    if home and (text == "~" or text.startswith("~/")):
+        return Path(home + text[1:])
+    return Path(text).expanduser()

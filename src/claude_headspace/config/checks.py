@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from claude_headspace.address import address_fault, mask_password, shown_address
@@ -12,41 +13,59 @@ from claude_headspace.address import address_fault, mask_password, shown_address
 Check = Callable[[Any], "str | None"]
 
 
-class ListOf(NamedTuple):
-    """A list of text, each item checked; `least` items of them."""
-
-    item: Check
-    least: int = 0
-
-
 class Setting(NamedTuple):
-    """A default, as YAML would give it, and a check; a setting with default None may be None."""
+    """A default, as YAML would give it, and a check; a setting with default None may be None.
+
+    With `least_items` the value is a list of at least as many items, and the check is of each.
+    """
 
     default: Any
-    check: Check | ListOf
+    check: Check
+    least_items: int | None = None
 
 
-def faults(name: str, setting: Setting, value: object) -> Iterator[str]:
-    """What is wrong with the value of this setting, each as a line with what was given."""
+def faults(section: str, known: Mapping[str, Setting], values: object) -> Iterator[str]:
+    """What is wrong with the values of a section, each as a line with what was given."""
+    if not isinstance(values, dict):
+        yield f"{section}: must contain keys (got {shown(values)})"
+        return
+    for key, setting in known.items():
+        yield from _of_setting(f"{section}.{key}", setting, values.get(key))
+    for key in values.keys() - known.keys():
+        yield f"{section}.{key}: unknown key{guess(key, known)}"
+
+
+def _of_setting(name: str, setting: Setting, value: object) -> Iterator[str]:
     if value is None and setting.default is None:
         return
-    if not isinstance(setting.check, ListOf):
-        yield from _fault(name, setting.check, value)
-    elif value is None or not isinstance(value, list):
-        problem = "must not be empty" if value is None else "must be a list of text"
-        yield f"{name}: {problem} (got {shown(value)})"
-    elif len(value) < setting.check.least:
+    if value is None or setting.least_items is None:
+        yield from _of_value(name, setting.check, value)
+    elif not isinstance(value, list):
+        yield f"{name}: must be a list of text (got {shown(value)})"
+    elif len(value) < setting.least_items:
         yield f"{name}: must not be empty (got [])"
     else:
         for index, item in enumerate(value):
-            yield from _fault(f"{name}[{index}]", setting.check.item, item)
+            yield from _of_value(f"{name}[{index}]", setting.check, item)
 
 
-def _fault(name: str, check: Check, value: object) -> Iterator[str]:
-    problem = "must not be empty" if value is None else check(value)
-    if problem:
+def _of_value(name: str, check: Check, value: object) -> Iterator[str]:
+    if problem := "must not be empty" if value is None else check(value):
         given = shown_address(value) if name.endswith("url") else shown(value)
         yield f"{name}: {problem} (got {given})"
+
+
+def guess(name: object, known: Mapping[str, Any]) -> str:
+    """A suggestion of a similar known name, for the end of a message."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(name), known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def shown(value: object) -> str:
+    """A value for a message, without passwords."""
+    return str(mask_password(repr(value)))
 
 
 def _number(kinds: tuple[type, ...], what: str, low: float, high: float) -> Check:
@@ -58,19 +77,9 @@ def _number(kinds: tuple[type, ...], what: str, low: float, high: float) -> Chec
     return check
 
 
-def whole(low: int, high: int) -> Check:
-    """A whole number of this range."""
-    return _number((int,), "a whole number", low, high)
-
-
-def number(low: float, high: float) -> Check:
-    """A number of this range."""
-    return _number((int, float), "a number", low, high)
-
-
-def seconds(low: float, high: float) -> Check:
-    """A number of seconds of this range."""
-    return _number((int, float), "a number of seconds", low, high)
+whole = partial(_number, (int,), "a whole number")
+number = partial(_number, (int, float), "a number")
+seconds = partial(_number, (int, float), "a number of seconds")
 
 
 def text(value: object) -> str | None:
@@ -120,8 +129,3 @@ some_text = _and(lambda value: None if value else "must not be empty")
 address = _and(address_fault)
 loopback = _and(_loopback)
 pattern = _and(_pattern)
-
-
-def shown(value: object) -> str:
-    """A value for a message, without passwords."""
-    return str(mask_password(repr(value)))

@@ -1,36 +1,50 @@
-"""Preparing the state directory for supervisord, and its configuration file."""
+"""Preparing the state directory for supervisord, its configuration file, and our own command."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
+import sysconfig
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from claude_headspace.config import Config
-from claude_headspace.config.places import checkout
-from claude_headspace.deployment.own_program import own_command
+from claude_headspace.config.places import NAME, checkout
 from claude_headspace.embedded.cluster import make_directory, make_passable
-from claude_headspace.embedded.location import (
-    SUPERVISOR_SOCKET,
-    is_private,
-    supervisor_socket,
-)
+from claude_headspace.embedded.location import SUPERVISOR_SOCKET, is_private, supervisor_socket
 from claude_headspace.errors import HeadspaceError, StateUnusable
 
-NAME = "supervisord.conf"
+CONFIGURATION_NAME = "supervisord.conf"
 # Characters with a meaning in supervisord's configuration: expansions, comments, quotes.
 _UNFIT = re.compile(r"[%;\"\\\n]|\s#")
+
+
+def own_program() -> Path:
+    """The path of this installation's command, if possible one that an upgrade keeps."""
+    own = Path(sysconfig.get_path("scripts")) / NAME
+    found = shutil.which(NAME)
+    with suppress(OSError):
+        if found and Path(found).samefile(own):
+            return Path(found)
+    return own
+
+
+def own_command() -> str:
+    """What to type to call it here."""
+    program = str(own_program())
+    return NAME if program == shutil.which(NAME) else program
 
 
 def configuration_file(state: Path) -> Path:
     """The configuration file of supervisord and supervisorctl for this state directory."""
     root = checkout()
     if root and state == root / "var" and supervisor_socket(state).parent == state:
-        return root / NAME
-    return state / NAME
+        return root / CONFIGURATION_NAME
+    return state / CONFIGURATION_NAME
 
 
 def supervisorctl(config: Config, arguments: Sequence[str]) -> NoReturn:
@@ -77,7 +91,7 @@ def _require_fit(path: Path, remedy: str) -> None:
 
 def _write(target: Path, socket: Path) -> None:
     """The shipped file, or that of the checkout, filled in with the paths of this installation."""
-    source = (checkout() or Path(__file__).parent) / NAME
+    source = (checkout() or Path(__file__).parent) / CONFIGURATION_NAME
     text = source.read_text("utf-8")
     places = {
         "%(here)s/.venv/bin/python": sys.executable,

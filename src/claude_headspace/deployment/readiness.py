@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from claude_headspace.address import mask_password
 from claude_headspace.config import Config
-from claude_headspace.deployment.own_program import own_command
+from claude_headspace.deployment.configuration import own_command
 from claude_headspace.embedded.location import server_record, state_key, supervisor_socket
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.observation import ProgramState
@@ -57,18 +57,15 @@ def announce(config: Config, *, stop_by: str) -> None:
 def _wake(supervisor: Supervisor) -> None:
     """Send a request as soon as possible: else its first pass sleeps for a second."""
     deadline = time.monotonic() + ANSWER_SECONDS
-    while (problem := _mute(supervisor)) is not None:
-        if time.monotonic() > deadline:
-            raise NotReady(f"supervisord did not start: {problem}")
-        time.sleep(LOOK_SECONDS)
-
-
-def _mute(supervisor: Supervisor) -> HeadspaceError | None:
-    try:
-        supervisor.call("supervisor.getPID")
-    except SupervisorError as error:
-        return error
-    return None
+    while True:
+        try:
+            supervisor.call("supervisor.getPID")
+        except SupervisorError as error:
+            if time.monotonic() > deadline:
+                raise NotReady(f"supervisord did not start: {error}") from error
+            time.sleep(LOOK_SECONDS)
+        else:
+            return
 
 
 def _wait_for_capture(config: Config, supervisor: Supervisor, launched: float) -> WatcherStatus:
@@ -136,10 +133,12 @@ def _wait_for(
 
 
 def _describe(config: Config, status: WatcherStatus, stop_by: str) -> str:
-    """Print what runs and where everything is."""
+    """What runs and where everything is, without a password."""
+    record = server_record(config.state.directory)
+    database = f"embedded Postgres, data in {record.data}" if record else "embedded Postgres"
     lines = {
         "transcripts": ", ".join(map(str, config.claude.projects_path)),
-        "database": _describe_database(config),
+        "database": mask_password(config.database.url) or database,
         # No link in a log, where others might read it.
         "page": one_time_link(config) if sys.stdout.isatty() else f"{own_command()} open",
         "health": f"{web_address(config)}/health",
@@ -149,11 +148,3 @@ def _describe(config: Config, status: WatcherStatus, stop_by: str) -> str:
     }
     table = "".join(f"\n  {name:<12} {text}" for name, text in lines.items())
     return f"Claude Headspace is capturing (watcher: process {status.pid}).{table}"
-
-
-def _describe_database(config: Config) -> str:
-    """Where the log is stored, without a password."""
-    if config.database.url:
-        return str(mask_password(config.database.url))
-    record = server_record(config.state.directory)
-    return f"embedded Postgres, data in {record.data}" if record else "embedded Postgres"

@@ -11,12 +11,10 @@ import sys
 from pathlib import Path
 
 from claude_headspace.config import CONFIG_VARIABLE, Config
-from claude_headspace.deployment.configuration import prepare
-from claude_headspace.deployment.own_program import own_command
+from claude_headspace.deployment.configuration import own_command, prepare
 from claude_headspace.deployment.readiness import announce
-from claude_headspace.deployment.running import is_up
 from claude_headspace.deployment.service import active_service
-from claude_headspace.deployment.stop import stop
+from claude_headspace.deployment.stop import is_up, stop
 from claude_headspace.embedded import binaries
 from claude_headspace.embedded.location import state_key
 from claude_headspace.errors import HeadspaceError
@@ -39,7 +37,10 @@ def up(config: Config, *, detach: bool) -> int:
         binaries.installed()
     if config.path is not None:
         os.environ[CONFIG_VARIABLE] = str(config.path)
-    command = _supervisord(prepare(config.state.directory))
+    configuration = str(prepare(config.state.directory))
+    # Isolated from PYTHON* variables; root must ask to run as root.
+    command = [sys.executable, "-I", "-m", "supervisor.supervisord", "-c", configuration]
+    command += [] if os.getuid() else ["-u", "root"]
     if not detach:
         _announce_from_aside(config)
         os.umask(PRIVATE_UMASK)
@@ -100,12 +101,6 @@ def require_visible() -> None:
             f"claude-headspace is installed in {own}, where its programs do not look:"
             " install it with pipx, uv tool, or pip in a virtual environment"
         )
-
-
-def _supervisord(configuration: Path) -> list[str]:
-    """The supervisord command, isolated from PYTHON* variables; root must ask to run as root."""
-    command = [sys.executable, "-I", "-m", "supervisor.supervisord", "-c", str(configuration)]
-    return command if os.getuid() else [*command, "-u", "root"]
 
 
 def _announce_from_aside(config: Config) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from claude_headspace.discovery.listing import Sighting
-from claude_headspace.discovery.walk import SLICE_CORE_SECONDS, Budget
+from claude_headspace.discovery.walks import Budget
 from claude_headspace.discovery.work_queue import WorkQueue
 from claude_headspace.store.checkpoints import CommittedSource
 
@@ -58,7 +58,7 @@ class FirstLook:
 
     def look_for_renamed(self) -> None:
         """Search for files that no scan finds: deleted, or renamed to another kind of name."""
-        budget = Budget(SLICE_CORE_SECONDS)
+        budget = Budget()
         while self._unseen:
             self._look_for(*self._unseen.popitem())
             if budget.spent:

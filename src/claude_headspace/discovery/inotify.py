@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from watchdog.observers.inotify_c import (
     InotifyConstants,
@@ -42,25 +42,6 @@ class Notice(NamedTuple):
     watch: int
     mask: int
     name: bytes
-
-
-class Watching(Protocol):
-    """Reports changes in directories."""
-
-    def fileno(self) -> int:
-        """Readable when there are changes to take."""
-
-    def add(self, path: str) -> int:
-        """Watch a directory; raises OSError."""
-
-    def remove(self, watch: int) -> None:
-        """Stop watching it."""
-
-    def take(self) -> list[Notice]:
-        """The changes since the last call, without waiting."""
-
-    def close(self) -> None:
-        """Stop watching everything."""
 
 
 class Inotify:

@@ -27,7 +27,7 @@ Look = Callable[[str], os.stat_result]
 
 
 class Sighting(NamedTuple):
-    """A file as it was seen, without opening it."""
+    """A file or directory as it was seen, without opening it."""
 
     path: str
     device: int
@@ -36,18 +36,14 @@ class Sighting(NamedTuple):
     mtime_ns: int
 
     @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode."""
+        return self.device, self.inode
+
+    @property
     def stamp(self) -> int:
         """A value that changes when the file is written to or replaced."""
         return file_stamp(self.device, self.inode, self.size, self.mtime_ns)
-
-
-class Directory(NamedTuple):
-    """The state of a directory just before it was listed."""
-
-    path: str
-    device: int
-    inode: int
-    mtime_ns: int
 
 
 def is_transcript(path: str) -> bool:
@@ -69,6 +65,10 @@ def look(path: str, look_at: Look = os.stat) -> Sighting | None:
         raise
     if not stat.S_ISREG(found.st_mode):
         return None
+    return _sighting(path, found)
+
+
+def _sighting(path: str, found: os.stat_result) -> Sighting:
     device, inode = as_stored(found.st_dev), as_stored(found.st_ino)
     return Sighting(path, device, inode, found.st_size, as_stored(found.st_mtime_ns))
 
@@ -76,10 +76,11 @@ def look(path: str, look_at: Look = os.stat) -> Sighting | None:
 class Listing:
     """A walk through directories and everything below them, in slices of a few milliseconds.
 
-    Each directory is read once, however many paths lead to it: real paths before symbolic links,
-    which are followed only for a root or a project's folder. `enter` is called with each directory
-    before it is listed; directories in `known` are not entered from above. `unreadable` says what
-    could not be read, and why; `gone` names directories that do not exist.
+    A slice has the files that were found; a directory without any gives an empty slice. Each
+    directory is read once, however many paths lead to it: real paths before symbolic links, which
+    are followed only for a root or a project's folder. `enter` is called with each directory as it
+    was just before it is listed; directories in `known` are not entered from above. `unreadable`
+    says what could not be read, and why; `gone` names directories that do not exist.
     """
 
     def __init__(
@@ -88,21 +89,38 @@ class Listing:
         *,
         roots: Sequence[str] | None = None,
         known: Container[str] = (),
-        enter: Callable[[Directory], None] | None = None,
+        enter: Callable[[Sighting], None] | None = None,
         look_at: Look = os.stat,
     ) -> None:
+        self._directories = directories
         self._roots = frozenset(directories if roots is None else roots)
         self._waiting = list(reversed(directories))
         self._links: list[str] = []
         self._known = known
+        self._is_deep = not known
         self._enter = enter
         self._look_at = look_at
         self._entered: set[tuple[int, int]] = set()
+        self._slices = self._walk()
         self.unreadable: dict[str, str] = {}
         self.gone: list[str] = []
 
     def __iter__(self) -> Iterator[list[Sighting]]:
-        """Slices of found files; a directory without any gives an empty slice."""
+        return self._slices
+
+    def next(self) -> list[Sighting] | None:
+        """The next slice; None at the end."""
+        return next(self._slices, None)
+
+    def covers(self, path: str) -> bool:
+        """Whether this path is listed."""
+        if path in self._directories:
+            return True
+        return self._is_deep and any(
+            path.startswith(directory.rstrip(os.sep) + os.sep) for directory in self._directories
+        )
+
+    def _walk(self) -> Iterator[list[Sighting]]:
         while self._waiting or self._links:
             if not self._waiting:
                 self._links.sort(reverse=True)
@@ -114,8 +132,12 @@ class Listing:
                 yield []
 
     def _list(self, path: str) -> Iterator[list[Sighting]]:
-        if not self._enters(path):
+        directory = _sighting(path, self._look_at(path))
+        if directory.identity in self._entered:
             return
+        self._entered.add(directory.identity)
+        if self._enter is not None:
+            self._enter(directory)
         until = time.monotonic() + SLICE_SECONDS
         found: list[Sighting] = []
         with os.scandir(path) as entries:
@@ -127,16 +149,6 @@ class Listing:
                     yield found
                     found, until = [], time.monotonic() + SLICE_SECONDS
         yield found
-
-    def _enters(self, path: str) -> bool:
-        found = self._look_at(path)
-        identity = (as_stored(found.st_dev), as_stored(found.st_ino))
-        if identity in self._entered:
-            return False
-        self._entered.add(identity)
-        if self._enter is not None:
-            self._enter(Directory(path, *identity, as_stored(found.st_mtime_ns)))
-        return True
 
     def _see(self, entry: os.DirEntry[str], directory: str) -> Sighting | None:
         """The transcript at an entry; a directory is queued."""
@@ -177,11 +189,6 @@ def reason_of(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def sweep(roots: Sequence[str]) -> Iterator[list[Sighting]]:
-    """Slices of the transcripts below the roots."""
-    return iter(Listing(roots))
-
-
 def unreadable(roots: Sequence[str]) -> dict[str, str]:
     """The paths below the roots that cannot be read, with the reasons; for `verify`.
 
@@ -206,7 +213,7 @@ def find_by_inode(directory: str, device: int, inode: int) -> str | None:
             for entry in entries:
                 if as_stored(entry.inode()) == inode and not entry.is_dir(follow_symlinks=False):
                     seen = look(entry.path)
-                    if seen and (seen.device, seen.inode) == (device, inode):
+                    if seen and seen.identity == (device, inode):
                         return entry.path
     except OSError:
         return None

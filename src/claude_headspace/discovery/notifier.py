@@ -59,6 +59,10 @@ class Notifications(Protocol):
     def complete(self) -> bool:
         """Whether every directory is watched; else scanning finds the rest."""
 
+    @property
+    def in_use(self) -> bool:
+        """Whether no directory is known to be unwatched; only a whole round finds all."""
+
     def fileno(self) -> int | None:
         """Readable when there are changes to take; None if a waker reports them."""
 

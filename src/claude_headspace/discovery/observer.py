@@ -38,6 +38,11 @@ class TreeNotifier(FileSystemEventHandler):
         """Whether every existing tree is being watched; else scanning finds the rest."""
         return self._observer is not None
 
+    @property
+    def in_use(self) -> bool:
+        """The same."""
+        return self.complete
+
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Collect the paths, each once, and wake the loop; called in the observer's thread."""
         if event.is_directory and event.event_type == "modified":

@@ -8,13 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from claude_headspace.discovery.first_look import FirstLook
-from claude_headspace.discovery.listing import TRANSCRIPT_SUFFIX, Look, Sighting, look
+from claude_headspace.discovery.listing import TRANSCRIPT_SUFFIX, Listing, Look, Sighting, look
 from claude_headspace.discovery.notifier import Changes, Notifications
 from claude_headspace.discovery.recent_files import Recent
-from claude_headspace.discovery.roots import Roots
-from claude_headspace.discovery.unwatched_directories import UnwatchedDirectories
-from claude_headspace.discovery.walk import SLICE_CORE_SECONDS, Budget, Walk
-from claude_headspace.discovery.walks import Walks
+from claude_headspace.discovery.walks import Budget, Roots, Walks
 from claude_headspace.discovery.work_queue import WorkQueue
 from claude_headspace.quarantine import Quarantine
 from claude_headspace.store.checkpoints import CommittedSource
@@ -55,12 +52,11 @@ class Scanner:
         self.recent = Recent()
         self.due = 0.0
         self._first = FirstLook(work_queue, self._look, tell_ready)
-        self._round: Walk | None = None
+        self._round: Listing | None = None
         self._next_round = 0.0
-        self._walk: Walk | None = None
+        self._walk: Listing | None = None
         self._known_roots = Roots((*roots, inbox), look_at)
-        self._unwatched = UnwatchedDirectories(look_at)
-        self._walks = Walks(roots, notifier, self._unwatched, look_at)
+        self._walks = Walks(roots, notifier, look_at)
         self._places: Quarantine[str] = Quarantine()
         # Recent files still to check in this turn, last one first.
         self._looks: list[str] = []
@@ -106,8 +102,14 @@ class Scanner:
         self._look_at_recent()
         if self._walk is None:
             self._walk = self._walks.next()
-        if self._walk is not None:
-            self._go_on(self._walk)
+        if (walk := self._walk) is not None:
+            found = walk.next()
+            for seen in found or ():
+                if self._work_queue.add_seen(seen):
+                    self._work_queue.add_fresh(seen.path)
+            if found is None:
+                self._walk = None
+                self._end(walk)
             return False
         if self._first.done:
             return False
@@ -117,36 +119,31 @@ class Scanner:
             self._first.look_for_renamed()
         return self._first.comes_first
 
-    def _go_on(self, walk: Walk) -> None:
-        found = walk.next()
-        for seen in found or ():
-            if self._work_queue.add_seen(seen):
-                self._work_queue.add_fresh(seen.path)
-        if found is None:
-            self._walk = None
-            self._end(walk)
-
-    def _end(self, walk: Walk) -> None:
+    def _end(self, walk: Listing) -> None:
         """Record unreadable paths, and queue the files of directories that are gone."""
-        for path, reason in walk.listing.unreadable.items():
+        for path, reason in walk.unreadable.items():
             if path not in self._places:
                 logger.warning("%s cannot be read: %s", path, reason)
             self._places.fail(path, reason)
-        for path in [p for p in self._places.reasons if p not in walk.listing.unreadable]:
+        for path in [p for p in self._places.reasons if p not in walk.unreadable]:
             if walk.covers(path):
                 self._places.clear(path)
-        for directory in walk.listing.gone:
+        for directory in walk.gone:
             self._notifier.forget(directory)
-            self._unwatched.forget(directory)
+            self._walks.unwatched.pop(directory, None)
             # A missing root may be an unmounted disk: its files are not deleted.
             for path in () if directory in self._roots else self._work_queue.below(directory):
                 self._work_queue.add_fresh(path)
 
-    def _advance_round(self, walk: Walk) -> bool:
+    def _advance_round(self, walk: Listing) -> bool:
         """List a slice of the round through everything; False at its end."""
         found = walk.next()
         if found is None:
-            self._end_round(walk)
+            self._round = None
+            self._end(walk)
+            self._notifier.end_round()
+            if self._notifier.complete:
+                self._walks.unwatched.clear()
             return False
         for seen in found:
             self._see(seen)
@@ -170,13 +167,6 @@ class Scanner:
         elif time.time() - seen.mtime_ns / 1e9 > NOTIFIED_WITHIN_SECONDS:
             self._notifier.doubt(seen.path)
 
-    def _end_round(self, walk: Walk) -> None:
-        self._round = None
-        self._end(walk)
-        self._notifier.end_round()
-        if self._notifier.complete:
-            self._unwatched.clear()
-
     def _look(self, path: str) -> Sighting | None:
         """The file at a path; an unreadable one is reported when it is read."""
         try:
@@ -199,7 +189,7 @@ class Scanner:
             self._looks = list(reversed(self.recent.take()))
         self._walks.add(self._places.due())
         if polling:
-            for directory, seen in self._unwatched.changed():
+            for directory, seen in self._walks.unwatched.changed():
                 if seen or directory not in self._places:
                     self._walks.add([directory], deep=not seen)
         if self._first.done:
@@ -215,7 +205,7 @@ class Scanner:
                 self._walks.add_roots()
 
     def _look_at_recent(self) -> None:
-        budget = Budget(SLICE_CORE_SECONDS)
+        budget = Budget()
         while self._looks and not budget.spent:
             path = self._looks.pop()
             seen = self._look(path)
@@ -233,7 +223,7 @@ class Scanner:
             if now < min(self._next_round, self._next_round - SWEEP_SECONDS + interval):
                 return
             self._begin_round()
-        budget = Budget(SLICE_CORE_SECONDS)
+        budget = Budget()
         while self._round is not None and self._advance_round(self._round):
             if budget.spent:
                 return

@@ -17,8 +17,8 @@ from claude_headspace.discovery.inotify import (
     OVERFLOW,
     Inotify,
     Notice,
-    Watching,
 )
+from claude_headspace.discovery.listing import reason_of
 from claude_headspace.discovery.notifier import DOUBT_SECONDS, OF_INTEREST, Changes
 
 logger = logging.getLogger(__name__)
@@ -39,12 +39,12 @@ class DirectoryNotifier:
         *,
         enabled: bool = True,
         doubt_seconds: float = DOUBT_SECONDS,
-        make: Callable[[], Watching] = Inotify,
+        make: Callable[[], Inotify] = Inotify,
     ) -> None:
         self._enabled = enabled
         self._doubt_seconds = doubt_seconds
         self._make = make
-        self._inotify: Watching | None = None
+        self._inotify: Inotify | None = None
         self._watches: dict[str, int] = {}
         self._paths: dict[int, str] = {}
         self._active_at: dict[str, int] = {}
@@ -60,7 +60,12 @@ class DirectoryNotifier:
     @property
     def complete(self) -> bool:
         """Whether every directory is watched; else scanning finds the rest."""
-        left_out = self._left_out or self._left_out_before
+        return self.in_use and "" not in self._left_out_before
+
+    @property
+    def in_use(self) -> bool:
+        """Whether no directory is known to be left out."""
+        left_out = self._left_out or self._left_out_before - {""}
         return self._inotify is not None and not left_out and not self._doubted_until
 
     def fileno(self) -> int | None:
@@ -104,13 +109,14 @@ class DirectoryNotifier:
         try:
             self._add(self._inotify, directory, active_at)
         except OSError as error:
-            if error.errno in _FULL:
-                self._leave_out(directory, error)
-            elif error.errno not in _NOT_THERE:
-                self._left_out.add(directory)
-                self._complain(f"{directory}: {error.strerror}")
+            if error.errno in _NOT_THERE:
+                return
+            self._left_out.add(directory)
+            watched = f"only {len(self._watches)} directories can be watched"
+            what = watched if error.errno in _FULL else directory
+            self._complain(f"{what}: {reason_of(error)}")
 
-    def _add(self, inotify: Watching, directory: str, active_at: int) -> None:
+    def _add(self, inotify: Inotify, directory: str, active_at: int) -> None:
         watch = self._watch_with_room(inotify, directory, active_at)
         if self._watches.get(directory, watch) != watch:
             self._drop(directory)
@@ -124,7 +130,7 @@ class DirectoryNotifier:
         if new and self._silent:
             heapq.heappush(self._silent, (self._active_at[directory], directory))
 
-    def _watch_with_room(self, inotify: Watching, directory: str, active_at: int) -> int:
+    def _watch_with_room(self, inotify: Inotify, directory: str, active_at: int) -> int:
         try:
             return inotify.add(directory)
         except OSError as error:
@@ -132,7 +138,7 @@ class DirectoryNotifier:
                 raise
         return inotify.add(directory)
 
-    def _make_room(self, inotify: Watching, active_at: int) -> bool:
+    def _make_room(self, inotify: Inotify, active_at: int) -> bool:
         """Drop the watch of the longest silent directory, if this one is more recent."""
         silent = self._longest_silent()
         if silent is None or silent[0] >= active_at:
@@ -157,11 +163,6 @@ class DirectoryNotifier:
             if now is not None:
                 heapq.heappush(self._silent, (now, directory))
         return None
-
-    def _leave_out(self, directory: str, error: OSError) -> None:
-        self._left_out.add(directory)
-        reason = error.strerror or str(error)
-        self._complain(f"only {len(self._watches)} directories can be watched: {reason}")
 
     def _drop(self, directory: str) -> None:
         watch = self._watches.pop(directory, None)
@@ -209,7 +210,7 @@ class DirectoryNotifier:
         try:
             self._inotify = self._make()
         except OSError as error:
-            self._complain(error.strerror or str(error))
+            self._complain(reason_of(error))
             self._next_try = now + self._pause
             self._pause = min(2 * self._pause, LAST_RETRY_SECONDS)
             return False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from claude_headspace.discovery.listing import Sighting
 
@@ -30,8 +31,8 @@ class WorkQueue:
         self._fresh: dict[str, None] = {}
         self._backlog: dict[str, UnreadFile] = {}
         self._heap: list[tuple[int, str]] = []
-        self._in_flight: UnreadFile | None = None
-        self._path_in_flight: str | None = None
+        # The path taken last.
+        self._in_flight: dict[str, UnreadFile] = {}
         # The stamp of each file when it had been read to its end.
         self._finished: dict[str, int] = {}
 
@@ -41,30 +42,25 @@ class WorkQueue:
     @property
     def backlog_files(self) -> int:
         """Files known to have unread bytes."""
-        return len(self._backlog) + (self._in_flight is not None)
+        return len(self._backlog) + len(self._in_flight)
 
     @property
     def backlog_bytes(self) -> int:
         """Bytes known to be unread."""
-        in_flight = self._in_flight.unread if self._in_flight else 0
-        return in_flight + sum(waiting.unread for waiting in self._backlog.values())
+        return sum(waiting.unread for waiting in self._waiting())
 
     @property
     def waiting_since(self) -> float | None:
         """Since when, in epoch seconds, the longest waiting file has waited."""
-        moments = [waiting.since for waiting in self._backlog.values()]
-        if self._in_flight is not None:
-            moments.append(self._in_flight.since)
-        return min(moments, default=None)
+        return min((waiting.since for waiting in self._waiting()), default=None)
+
+    def _waiting(self) -> Iterable[UnreadFile]:
+        return chain(self._in_flight.values(), self._backlog.values())
 
     @property
     def files(self) -> int:
         """The number of files read to their end."""
         return len(self._finished)
-
-    def is_known(self, path: str) -> bool:
-        """Whether the file was read, or is in the queue."""
-        return path in self._finished or self.expects(path)
 
     def expects(self, path: str) -> bool:
         """Whether the path is in the queue."""
@@ -91,7 +87,8 @@ class WorkQueue:
         """
         if self.is_done(seen):
             return False
-        if not (seen.size or committed_bytes or self.is_known(seen.path)):
+        is_known = seen.path in self._finished or self.expects(seen.path)
+        if not (seen.size or committed_bytes or is_known):
             self.finish(seen.path, seen.stamp)
             return False
         self.add_backlog(seen.path, UnreadFile(seen.mtime_ns, max(0, seen.size - committed_bytes)))
@@ -100,7 +97,7 @@ class WorkQueue:
     def add_backlog(self, path: str, waiting: UnreadFile) -> None:
         """Queue a file with unread bytes."""
         known = self._backlog.get(path)
-        before = known or (self._in_flight if path == self._path_in_flight else None)
+        before = known or self._in_flight.get(path)
         self._backlog[path] = replace(waiting, since=before.since) if before else waiting
         if known is None or known.mtime_ns != waiting.mtime_ns:
             heapq.heappush(self._heap, (-waiting.mtime_ns, path))
@@ -111,8 +108,8 @@ class WorkQueue:
             return None
         path = next(iter(self._fresh))
         del self._fresh[path]
-        self._in_flight = self._backlog.pop(path, None) or UnreadFile(0, 1)
-        self._path_in_flight = path
+        waiting = self._backlog.pop(path, None)
+        self._in_flight = {path: waiting or UnreadFile(0, 1)}
         return path
 
     def take_backlog(self) -> str | None:
@@ -121,15 +118,13 @@ class WorkQueue:
             mtime_ns, path = heapq.heappop(self._heap)
             waiting = self._backlog.get(path)
             if waiting is not None and waiting.mtime_ns == -mtime_ns:
-                self._in_flight = self._backlog.pop(path)
-                self._path_in_flight = path
+                self._in_flight = {path: self._backlog.pop(path)}
                 return path
         return None
 
     def put_down(self) -> None:
         """The path taken last is done."""
-        self._in_flight = None
-        self._path_in_flight = None
+        self._in_flight.clear()
 
     def finish(self, path: str, stamp: int) -> None:
         """Record that the file was read to its end."""
@@ -148,6 +143,5 @@ class WorkQueue:
         self._fresh.clear()
         self._backlog.clear()
         self._heap.clear()
-        self._in_flight = None
-        self._path_in_flight = None
+        self._in_flight.clear()
         self._finished.clear()

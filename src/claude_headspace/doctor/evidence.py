@@ -9,8 +9,8 @@ from typing import Literal
 
 from claude_headspace.config import Config
 from claude_headspace.health.verdict import Verdict
-from claude_headspace.hooks.configured import HookStatus
 from claude_headspace.hooks.entries import Version
+from claude_headspace.hooks.install import HookStatus
 
 Level = Literal["ok", "warning", "broken"]
 

@@ -17,8 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from claude_headspace.config import Config, load_config
-from claude_headspace.deployment.managers import manager
-from claude_headspace.deployment.service import problems
+from claude_headspace.deployment.service import manager, problems
 from claude_headspace.deployment.start import require_port, require_visible
 from claude_headspace.doctor.evidence import (
     Claude,
@@ -32,11 +31,9 @@ from claude_headspace.doctor.evidence import (
 from claude_headspace.embedded import binaries
 from claude_headspace.embedded.location import database_url
 from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
-from claude_headspace.health.disk import disk_problem
-from claude_headspace.hooks import configured
-from claude_headspace.hooks.danger import cleanup_days, settings_paths
-from claude_headspace.hooks.install import claude_version
-from claude_headspace.hooks.settings_file import default_settings_path
+from claude_headspace.health.observation import disk_problem
+from claude_headspace.hooks import install as hooks
+from claude_headspace.hooks.settings_file import cleanup_days, default_settings_path, settings_paths
 from claude_headspace.store.engine import reading
 from claude_headspace.supervision.observe import check_health
 
@@ -72,9 +69,8 @@ def gather() -> Facts:
 
 def look_at_installation(config: Config | None, config_problems: tuple[str, ...]) -> Installation:
     """The interpreter, the packages, and whether the programs can be started."""
-    needed: list[Callable[[], object]] = [require_visible]
-    if config and not config.database.url:
-        needed.append(binaries.installed)
+    embedded = config and not config.database.url
+    needed = [require_visible, *([binaries.installed] if embedded else [])]
     return Installation(
         python=sys.version_info[:3],
         versions={name: _version(name) for name in PACKAGES},
@@ -99,7 +95,7 @@ def look_at_disk(config: Config) -> Disk:
 
 def look_at_claude(config: Config, seen: list[tuple[str, datetime]]) -> Claude:
     """Claude Code's version and settings, and all folders where it writes."""
-    version = claude_version()
+    version = hooks.claude_version()
     inbox = config.state.directory / "inbox"
     return Claude(
         version=version,
@@ -108,18 +104,22 @@ def look_at_claude(config: Config, seen: list[tuple[str, datetime]]) -> Claude:
         folders=sum(1 for root in config.claude.projects_path for _ in os.walk(root)),
         watch_limit=_watch_limit(),
         cleanup_days=cleanup_days(settings_paths(config.claude.projects_path)),
-        hooks=configured.status(default_settings_path(), inbox, version=version, seen=seen),
+        hooks=hooks.status(default_settings_path(), inbox, version=version, seen=seen),
         hook_error=_last_error(config.state.directory / "hook-errors.log"),
     )
 
 
 def look_at_running(config: Config, log: DatabaseFacts) -> Running:
     """The running programs, and their health."""
+    try:
+        service = tuple(problems(manager(), os.environ))
+    except HeadspaceError as error:
+        service = (str(error),)
     return Running(
         verdict=check_health(config),
         log=log,
         port_problem=_refusal(lambda: require_port(config)),
-        service_problems=_service_problems(),
+        service_problems=service,
     )
 
 
@@ -190,31 +190,20 @@ def _refusal(demand: Callable[[], object]) -> str:
 
 
 def _mode(path: Path) -> int | None:
-    try:
+    with suppress(OSError):
         return path.stat().st_mode & 0o777
-    except OSError:
-        return None
+    return None
 
 
 def _watch_limit() -> int | None:
-    try:
+    with suppress(OSError, ValueError):
         return int(WATCH_LIMIT.read_text("ascii"))
-    except (OSError, ValueError):
-        return None
+    return None
 
 
 def _last_error(path: Path) -> str:
     """The last line of the hooks' error log, if it is from today."""
-    try:
-        if time.time() - path.stat().st_mtime > _RECENT_SECONDS:
-            return ""
-        return path.read_text("utf-8", "replace").strip().rpartition("\n")[2]
-    except OSError:
-        return ""
-
-
-def _service_problems() -> tuple[str, ...]:
-    try:
-        return tuple(problems(manager(), os.environ))
-    except HeadspaceError as error:
-        return (str(error),)
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime <= _RECENT_SECONDS:
+            return path.read_text("utf-8", "replace").strip().rpartition("\n")[2]
+    return ""

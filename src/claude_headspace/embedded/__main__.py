@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,13 +21,12 @@ from typing import NoReturn
 
 from claude_headspace.config import load_config
 from claude_headspace.embedded.cluster import (
-    Cluster,
     make_passable,
     prepare,
+    say,
     server_environment,
     write_settings,
 )
-from claude_headspace.embedded.takeover import clear_predecessor
 from claude_headspace.errors import EmbeddedServerError, HeadspaceError
 
 NOT_NEEDED = 100
@@ -34,6 +34,8 @@ _PR_SET_PDEATHSIG = 1
 _WINDOW_SECONDS = 60
 _FREE_STARTS = 3
 _LONGEST_PAUSE_SECONDS = 10.0
+# Each signal is stronger than the one before: fast shutdown, immediate shutdown, kill.
+_STEPS = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 
 
 def main() -> int:
@@ -43,14 +45,14 @@ def main() -> int:
     try:
         config = load_config()
         if config.database.url:
-            _say("database.url is set: the embedded server is not needed")
+            say("database.url is set: the embedded server is not needed")
             return NOT_NEEDED
         serve(config.state.directory)
     except HeadspaceError as error:
-        _say(str(error))
+        say(str(error))
         return error.exit_status
     except OSError as error:
-        _say(f"the embedded server cannot be prepared: {error}")
+        say(f"the embedded server cannot be prepared: {error}")
         return EmbeddedServerError.exit_status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -71,12 +73,9 @@ def serve(state_directory: Path) -> NoReturn:
         clear_predecessor(cluster.data)
         write_settings(cluster, record.socket)
         _end_with_parent(parent)
-        _become_postgres(cluster)  # exec releases the lock
-
-
-def _become_postgres(cluster: Cluster) -> NoReturn:
-    program = str(cluster.binaries.directory / "postgres")
-    os.execve(program, [program, "-D", str(cluster.data)], server_environment())  # noqa: S606
+        program = str(cluster.binaries.directory / "postgres")
+        # This releases the lock.
+        os.execve(program, [program, "-D", str(cluster.data)], server_environment())  # noqa: S606
 
 
 @contextmanager
@@ -104,7 +103,7 @@ def _pause_after_crashes(state_directory: Path) -> None:
     excess = len(starts) - _FREE_STARTS
     if excess > 0:
         pause = min(0.5 * 2 ** min(excess, 10), _LONGEST_PAUSE_SECONDS)
-        _say(f"started {len(starts)} times in the last minute: waiting {pause:g} s")
+        say(f"started {len(starts)} times in the last minute: waiting {pause:g} s")
         time.sleep(pause)
 
 
@@ -117,8 +116,69 @@ def _end_with_parent(parent: int) -> None:
         raise KeyboardInterrupt
 
 
-def _say(text: str) -> None:
-    print(f"postgres: {text}", file=sys.stderr, flush=True)
+def clear_predecessor(data: Path) -> None:
+    """Stop a server that still runs on this data, and release the lock file of a dead one."""
+    lock = data / "postmaster.pid"
+    pid = _locked_by(lock)
+    if pid is None:
+        return
+    if _serves(pid, data):
+        _stop(pid, data)
+    elif pid != os.getpid():
+        _disown(lock)
+
+
+def _serves(pid: int, data: Path) -> bool:
+    """Whether that process is a Postgres on this data directory, not another with its id."""
+    arguments = _arguments(pid)
+    return "postgres" in arguments.partition(" ")[0] and f"-D {data} " in f"{arguments} "
+
+
+def _locked_by(lock: Path) -> int | None:
+    try:
+        # A single-user server writes its id with a minus sign.
+        return abs(int(lock.read_text("utf-8", errors="replace").split("\n", 1)[0]))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _arguments(pid: int) -> str:
+    listed = Path(f"/proc/{pid}/cmdline")
+    if Path("/proc/self/cmdline").exists():
+        try:
+            return listed.read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+    done = subprocess.run(
+        ["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()
+
+
+def _stop(pid: int, data: Path) -> None:
+    say(f"stopping an earlier server on {data}, process {pid}")
+    for number, seconds in _STEPS:
+        try:
+            os.kill(pid, number)
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not _serves(pid, data):
+                return
+            time.sleep(0.02)
+    raise EmbeddedServerError(f"process {pid} serves {data} and could not be stopped: kill it")
+
+
+def _disown(lock: Path) -> None:
+    """Put our own process id into the lock file, which makes it stale for Postgres.
+
+    The file must not be removed: it names the shared memory that shows Postgres whether children
+    of the dead server are still writing.
+    """
+    _, _, rest = lock.read_text("utf-8").partition("\n")
+    lock.write_text(f"{os.getpid()}\n{rest}", "utf-8")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
 
@@ -60,10 +61,18 @@ def copied(binaries: Binaries, base: Path) -> Binaries:
         return copy
     fresh = copy.root.with_name(copy.root.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
+    skipped = shutil.ignore_patterns("include", "*.a", "pkgconfig", "__pycache__")
+    copy_file = partial(shutil.copyfile, follow_symlinks=False)
     for tree in (Path(PACKAGE) / _INSTALLED, *_libraries(Path())):
-        if (binaries.root / tree).is_dir():
-            _copy_tree(binaries.root / tree, fresh / tree)
-    _open_to_readers(fresh)
+        source = binaries.root / tree
+        if source.is_dir():
+            shutil.copytree(
+                source, fresh / tree, symlinks=True, ignore=skipped, copy_function=copy_file
+            )
+    for path in (fresh, *fresh.rglob("*")):
+        if not path.is_symlink():
+            runs = path.is_dir() or path.parent.name == "bin" or ".so" in path.suffixes
+            path.chmod(0o755 if runs else 0o644)
     fresh.replace(copy.root)
     return copy
 
@@ -71,19 +80,3 @@ def copied(binaries: Binaries, base: Path) -> Binaries:
 def _libraries(root: Path) -> tuple[Path, ...]:
     """Where wheels put bundled libraries on Linux and on macOS."""
     return root / f"{PACKAGE}.libs", root / PACKAGE / ".dylibs"
-
-
-def _copy_tree(source: Path, target: Path) -> None:
-    skipped = shutil.ignore_patterns("include", "*.a", "pkgconfig", "__pycache__")
-    shutil.copytree(source, target, symlinks=True, ignore=skipped, copy_function=_copy_file)
-
-
-def _copy_file(source: str, target: str) -> None:
-    shutil.copyfile(source, target, follow_symlinks=False)
-
-
-def _open_to_readers(tree: Path) -> None:
-    for path in (tree, *tree.rglob("*")):
-        if not path.is_symlink():
-            runs = path.is_dir() or path.parent.name == "bin" or ".so" in path.suffixes
-            path.chmod(0o755 if runs else 0o644)

@@ -140,10 +140,10 @@ def _locate(state_directory: Path) -> Cluster:
     if existing is None:
         existing = home if user.can_use([home]) else _system_base(system)
     if not user.can_use(programs.needed):
-        _say(f"{user.name} cannot read the environment: programs are copied to {system}")
+        say(f"{user.name} cannot read the environment: programs are copied to {system}")
         programs = binaries.copied(programs, _system_base(system))
     if existing == system:
-        _say(f"{user.name} cannot enter {home}: the data is in {system}")
+        say(f"{user.name} cannot enter {home}: the data is in {system}")
     return Cluster(existing, user, programs)
 
 
@@ -167,7 +167,7 @@ def _initialise(cluster: Cluster) -> None:
         raise EmbeddedServerError(
             f"{cluster.data} is not empty and holds no Postgres data: move it away"
         )
-    _say(f"preparing a database in {cluster.data}")
+    say(f"preparing a database in {cluster.data}")
     fresh = cluster.base / "data.new"
     if fresh.exists():
         shutil.rmtree(fresh)
@@ -237,5 +237,6 @@ def _quoted(path: Path) -> str:
     return f"'\"{item}\"'"
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell the operator, in the log of this program."""
     print(f"postgres: {text}", file=sys.stderr, flush=True)

@@ -48,13 +48,8 @@ def server_record(state_directory: Path) -> ServerRecord | None:
     path = record_path(state_directory)
     try:
         values = json.loads(path.read_bytes())
-        return ServerRecord(
-            url=values["url"],
-            bin=Path(values["bin"]),
-            data=Path(values["data"]),
-            socket=Path(values["socket"]),
-            user=values["user"],
-        )
+        programs, data, socket = (Path(values[name]) for name in ("bin", "data", "socket"))
+        return ServerRecord(values["url"], programs, data, socket, values["user"])
     except FileNotFoundError:
         return None
     except PermissionError as error:

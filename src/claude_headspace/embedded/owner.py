@@ -60,9 +60,12 @@ def choose(existing: Path | None) -> Owner:
     if existing is not None:
         found = existing.stat().st_uid
         if uid not in (0, found):
+            try:
+                name = f"user {pwd.getpwuid(found).pw_name}"
+            except KeyError:
+                name = f"user id {found}"
             raise EmbeddedServerError(
-                f"{existing} belongs to {_name(found)}: run as that user, or use another"
-                " state.directory"
+                f"{existing} belongs to {name}: run as that user, or use another state.directory"
             )
         return _owner(found)
     if uid:
@@ -95,10 +98,3 @@ def _owner(uid: int) -> Owner:
             f"user id {uid} has no name on this machine, and Postgres needs one"
         ) from error
     return Owner(entry.pw_name, uid, entry.pw_gid)
-
-
-def _name(uid: int) -> str:
-    try:
-        return f"user {pwd.getpwuid(uid).pw_name}"
-    except KeyError:
-        return f"user id {uid}"

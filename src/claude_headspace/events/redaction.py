@@ -18,7 +18,7 @@ import msgspec
 from claude_headspace.events.event import Event
 from claude_headspace.events.work import Work
 
-_REDACTED = re.compile(r"\[redacted:[^\]\s]+\]")
+REDACTION_MARK = re.compile(r"\[redacted:[^\]\s]+\]")
 _TYPES_OF_SOURCE_CODE = frozenset(
     ("any", "bool", "bytes", "int", "none", "null", "optional", "secretstr", "str", "string")
 )
@@ -45,23 +45,18 @@ class Redactor:
     def __init__(self, patterns: Sequence[SecretPattern]) -> None:
         self._patterns = tuple(patterns)
 
-    def redact(self, text: str) -> tuple[str, int]:
-        """Return the text without its secrets, and how many were replaced."""
+    def redact(self, text: str, filler: str | None = None) -> tuple[str, int]:
+        """Return the text without its secrets, and how many were replaced.
+
+        With `filler`, it replaces each of their characters.
+        """
         lowered = text.lower()
         total = 0
         for pattern in self._patterns:
             if not pattern.hints or any(hint in lowered for hint in pattern.hints):
-                text, count = _replace(pattern, text)
+                text, count = _replace(pattern, text, filler)
                 total += count
         return text, total
-
-    def overwrite(self, text: str, filler: str) -> str:
-        """The text with each character of its secrets replaced; unchanged if it has none."""
-        lowered = text.lower()
-        for pattern in self._patterns:
-            if not pattern.hints or any(hint in lowered for hint in pattern.hints):
-                text = _replace(pattern, text, lambda found: filler * len(found))[0]
-        return text
 
 
 def redact_bytes(redactor: Redactor | None, content: bytes) -> bytes:
@@ -99,17 +94,15 @@ def _redact_value(redactor: Redactor, value: Any) -> Any:
     return [_redact_value(redactor, item) for item in value] if isinstance(value, list) else value
 
 
-def _replace(
-    pattern: SecretPattern, text: str, by: Callable[[str], str] | None = None
-) -> tuple[str, int]:
+def _replace(pattern: SecretPattern, text: str, filler: str | None) -> tuple[str, int]:
     pieces: list[str] = []
     done = 0
     for match in pattern.expression.finditer(text):
         start, end = match.span(match.lastgroup or 0)
-        if start == end or _REDACTED.fullmatch(text, start, end):
+        if start == end or REDACTION_MARK.fullmatch(text, start, end):
             continue
         if pattern.accepts is None or pattern.accepts(match):
-            mark = by(text[start:end]) if by else f"[redacted:{pattern.kind}]"
+            mark = filler * (end - start) if filler else f"[redacted:{pattern.kind}]"
             pieces += (text[done:start], mark)
             done = end
     if not pieces:
@@ -207,18 +200,11 @@ _CHOICES = frozenset(
 
 def redact_event(redactor: Redactor, event: Event) -> Event:
     """The event without the secrets in its texts, annotated; identifiers stay."""
-    payload: dict[str, Any] = {}
+    payload = dict(event.payload)
     total = 0
     for name, value in event.payload.items():
-        count = 0
-        if isinstance(value, str) and not _identifies(name):
-            value, count = redactor.redact(value)
-        payload[name] = value
-        total += count
-    if not total:
-        return event
-    return replace(event, payload=payload).annotated(redacted=total)
-
-
-def _identifies(name: str) -> bool:
-    return name in _CHOICES or name.endswith(("_id", "_uuid", "_timestamp"))
+        identifies = name in _CHOICES or name.endswith(("_id", "_uuid", "_timestamp"))
+        if isinstance(value, str) and not identifies:
+            payload[name], count = redactor.redact(value)
+            total += count
+    return replace(event, payload=payload).annotated(redacted=total) if total else event

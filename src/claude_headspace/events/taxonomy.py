@@ -83,14 +83,11 @@ def installed_taxonomy() -> Taxonomy:
     declared = dict(_BUILT_IN)
     for point in entry_points(group=ENTRY_POINT_GROUP):
         schema = point.load()
-        if point.name in declared or not _is_schema(schema):
+        is_schema = isinstance(schema, type) and issubclass(schema, Schema)
+        if point.name in declared or not is_schema:
             raise HeadspaceError(
                 f"the event type {point.name!r} declared by {point.value} cannot be added: it must "
                 f"have a new name and be a marshmallow Schema class"
             )
         declared[point.name] = schema
     return Taxonomy(declared)
-
-
-def _is_schema(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, Schema)

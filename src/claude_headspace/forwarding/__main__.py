@@ -48,26 +48,15 @@ def make_forwarder(config: Config) -> Forwarder:
     state = config.state.directory
     machine = make_machine_id(state)
     lease = Lease(state, machine, config.state.host)
-    return Forwarder(
-        LocalLog(
-            Database(
-                lambda: database_url(config),
-                application_name=APPLICATION_NAME,
-                prepare=require_schema,
-            ),
-            machine,
-        ),
-        CentralLog(
-            Database(
-                lambda: central_url(config),
-                application_name=APPLICATION_NAME,
-                prepare=lease.take,
-                by_itself=False,
-            ),
-            machine,
-        ),
-        config.forward.bytes_per_second,
+    local = Database(
+        lambda: database_url(config), application_name=APPLICATION_NAME, prepare=require_schema
     )
+    central = Database(
+        lambda: central_url(config), application_name=APPLICATION_NAME, prepare=lease.take,
+        by_itself=False,
+    )  # fmt: skip
+    rate = config.forward.bytes_per_second
+    return Forwarder(LocalLog(local, machine), CentralLog(central, machine), rate)
 
 
 if __name__ == "__main__":

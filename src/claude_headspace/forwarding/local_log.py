@@ -21,6 +21,10 @@ CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$ B
     RETURN NULL;
 END $$
 """
+_FUNCTIONS = (
+    _NOTE.format(function="forwards_changes", rows="new_rows"),
+    _NOTE.format(function="forwards_deletions", rows="old_rows"),
+)
 _TRIGGER = (
     "CREATE OR REPLACE TRIGGER forward_{event} AFTER {event} ON {table}"
     " REFERENCING {rows} TABLE AS {rows}_rows FOR EACH STATEMENT EXECUTE FUNCTION {function}({key})"
@@ -82,7 +86,7 @@ class LocalLog:
         """Continue after what the central log has; if that was reset, everything is due."""
         triggers = list(_triggers())
         if self._database.execute(_TRIGGERS)[0][0] < len(triggers):
-            for statement in (*_functions(), *triggers):
+            for statement in (*_FUNCTIONS, *triggers):
                 self._database.execute(statement)
         known = self._database.execute(
             "SELECT pages FROM forwarders WHERE origin = %s", (self._origin,)
@@ -145,11 +149,6 @@ class LocalLog:
 
 def _pairs(table: PushedTable) -> str:
     return ", ".join(f"'{name}', {name}" for name in table.key)
-
-
-def _functions() -> Iterator[str]:
-    for rows, function in (("new", "forwards_changes"), ("old", "forwards_deletions")):
-        yield _NOTE.format(function=function, rows=f"{rows}_rows")
 
 
 def _triggers() -> Iterator[str]:

@@ -12,8 +12,7 @@ import psycopg2
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseUnavailable, HeadspaceError
 from claude_headspace.health.observation import DatabasePing, Unanswered
-from claude_headspace.servers.address_hosts import hosts_of
-from claude_headspace.servers.asking import Asking, Wait, asking
+from claude_headspace.servers import Asking, Wait, asking, hosts_of
 
 TIME_LIMIT_SECONDS = 0.5
 _RESOLVING_SECONDS = 0.1
@@ -33,36 +32,32 @@ class DatabaseProbe:
         self._url = url
         self._limit = limit_seconds
         self._lock = threading.Lock()
-        self._running: _Ping | None = None
+        self._thread = threading.Thread()
+        self._answers: list[DatabasePing | Unanswered] = []
 
     def start(self) -> Callable[[], DatabasePing | Unanswered]:
         """Start, and return a function that waits for the answer, little longer than the limit."""
         with self._lock:
-            if self._running is None or not self._running.is_alive():
-                self._running = _Ping(self._url, self._limit)
-                self._running.start()
-            ping = self._running
+            if not self._thread.is_alive():
+                self._answers = []
+                self._thread = threading.Thread(
+                    target=self._ping, args=(self._answers,), name="database-ping", daemon=True
+                )
+                self._thread.start()
+            thread, answers = self._thread, self._answers
         deadline = time.monotonic() + self._limit + _RESOLVING_SECONDS
 
         def wait() -> DatabasePing | Unanswered:
-            ping.join(max(0.0, deadline - time.monotonic()))
-            return ping.result or Unanswered(f"no answer within {self._limit:g} s")
+            thread.join(max(0.0, deadline - time.monotonic()))
+            return answers[0] if answers else Unanswered(f"no answer within {self._limit:g} s")
 
         return wait
 
-
-class _Ping(threading.Thread):
-    def __init__(self, url: Callable[[], str], limit_seconds: float) -> None:
-        super().__init__(name="database-ping", daemon=True)
-        self._url = url
-        self._limit = limit_seconds
-        self.result: DatabasePing | Unanswered | None = None
-
-    def run(self) -> None:
+    def _ping(self, answers: list[DatabasePing | Unanswered]) -> None:
         try:
-            self.result = DatabasePing(ping(self._url(), self._limit))
+            answers.append(DatabasePing(ping(self._url(), self._limit)))
         except (psycopg2.Error, HeadspaceError, OSError) as error:
-            self.result = Unanswered(told_by_driver(error))
+            answers.append(Unanswered(told_by_driver(error)))
 
 
 def ping(url: str, limit_seconds: float) -> float:

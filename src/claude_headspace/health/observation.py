@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from claude_headspace.health.status_file import StatusResult, WatcherStatus
 
 STALE_BEAT_SECONDS = 4.0
+LEAST_BYTES = 1_000_000
 # Programs of supervisord; the guard is an event listener.
 WATCHER = "watcher"
 GUARD = "guard"
@@ -79,11 +82,6 @@ class Observation:
     disk: str = ""
     ended: bool = False
 
-    @staticmethod
-    def start(program: str) -> str:
-        """The command that starts a program."""
-        return f"claude-headspace supervisorctl start {program}"
-
     def find(self, name: str) -> ProgramState | None:
         """The program of this name."""
         if isinstance(self.programs, Unanswered):
@@ -107,3 +105,18 @@ class Observation:
         if self.ended or not isinstance(status, WatcherStatus):
             return False
         return self.silence(status) <= STALE_BEAT_SECONDS
+
+
+def disk_problem(directory: Path) -> str:
+    """A sentence about a full disk, or nothing; checked without writing."""
+    try:
+        found = os.statvfs(directory)
+    except OSError as error:
+        return f"the state directory {directory} cannot be examined: {error.strerror}"
+    blocks = found.f_bavail if os.getuid() else found.f_bfree
+    if blocks * found.f_frsize < LEAST_BYTES:
+        left = blocks * found.f_frsize
+        return f"the disk of {directory} is full: {left} bytes are left; free some space"
+    if found.f_files and not found.f_ffree:
+        return f"the disk of {directory} is full: no more files can be created on it; remove some"
+    return ""

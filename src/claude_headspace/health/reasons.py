@@ -21,6 +21,7 @@ OVERDUE_SECONDS = 1.0
 START_SECONDS = 5.0
 WAITING_TICKS = 2
 TICK_SECONDS = 5
+_START = "claude-headspace supervisorctl start {}"
 # The note begins so while what waited at the start is read.
 READING_BACKLOG = "reading a backlog"
 
@@ -61,25 +62,18 @@ def _supervised_reasons(seen: Observation) -> Iterator[str]:
         yield _without_status(seen, watcher, seen.status.detail)
     elif seen.status.pid != watcher.pid:
         yield _without_status(seen, watcher, "the watcher has not reported since its start")
-    elif not seen.is_beating:
-        yield _without_beat(seen, watcher, seen.silence(seen.status))
-    else:
+    elif seen.is_beating:
         yield from _work_reasons(seen, seen.status)
-
-
-def _without_beat(seen: Observation, watcher: ProgramState, silence: float) -> str:
-    if seen.disk:
-        return (
-            f"the watcher's state (pid {watcher.pid}) is unknown: last report {silence:.0f} s ago"
-        )
-    return (
-        f"the watcher is stuck: it runs (pid {watcher.pid}) but has sent no heartbeat "
-        f"for {silence:.0f} s"
-    )
+    elif seen.disk:
+        silence = f"last report {seen.silence(seen.status):.0f} s ago"
+        yield f"the watcher's state (pid {watcher.pid}) is unknown: {silence}"
+    else:
+        silence = f"has sent no heartbeat for {seen.silence(seen.status):.0f} s"
+        yield f"the watcher is stuck: it runs (pid {watcher.pid}) but {silence}"
 
 
 def _not_running(seen: Observation, watcher: ProgramState) -> str:
-    start = seen.start(WATCHER)
+    start = _START.format(WATCHER)
     if watcher.state == "FATAL":
         retry = next_try(seen.guard)
         return f"the watcher was given up ({watcher.error}){retry}; after a fix: {start}"
@@ -119,20 +113,15 @@ def _work_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
     if status.trouble is not None:
         yield status.trouble
     if status.rejected:
-        yield f"{_rejected(status)}; see `claude-headspace rejected`"
+        kinds = status.measures.rejected if status.measures else {}
+        each = ", ".join(f"{count} {reason}" for reason, count in kinds.items() if count)
+        told = f"lines or events rejected since the watcher started: {status.rejected}"
+        yield f"{told}{f' ({each})' if each else ''}; see `claude-headspace rejected`"
     yield from _lag_reasons(seen, status)
 
 
 def _is_overdue(status: WatcherStatus) -> bool:
     return status.doing_seconds > status.doing_limit + OVERDUE_SECONDS
-
-
-def _rejected(status: WatcherStatus) -> str:
-    kinds = status.measures.rejected if status.measures else {}
-    each = ", ".join(f"{count} {reason}" for reason, count in kinds.items() if count)
-    return f"lines or events rejected since the watcher started: {status.rejected}" + (
-        f" ({each})" if each else ""
-    )
 
 
 def _lag_reasons(seen: Observation, status: WatcherStatus) -> Iterator[str]:
@@ -153,7 +142,7 @@ def _guard_reasons(seen: Observation) -> Iterator[str]:
         yield f"the guard is missing: supervisord has no event listener named {GUARD}"
     elif not listener.is_running:
         error = f" ({listener.error})" if listener.error else ""
-        yield f"the guard is {listener.state}{error}; {seen.start(GUARD)}"
+        yield f"the guard is {listener.state}{error}; {_START.format(GUARD)}"
     if isinstance(seen.guard, Unanswered):
         yield f"the guard's plugin in supervisord is missing: {seen.guard.detail}"
         return

@@ -11,7 +11,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -151,17 +151,11 @@ def _parse(data: bytes, now: float) -> StatusResult:
     try:
         status = WatcherStatus.from_json(data.decode())
     except ValueError as error:
-        return StatusProblem(
-            "foreign", f"the watcher's status has an unknown format ({_of(values)}: {error})"
-        )
-    if status.beat_at > now + _CLOCK_TOLERANCE_SECONDS:
-        ahead = status.beat_at - now
-        return StatusProblem(
-            "future", f"the watcher's status is {ahead:.0f} s in the future: check the clock"
-        )
+        version = values.get("version") if isinstance(values, dict) else None
+        told = f"(version {version}: {error})"
+        return StatusProblem("foreign", f"the watcher's status has an unknown format {told}")
+    ahead = status.beat_at - now
+    if ahead > _CLOCK_TOLERANCE_SECONDS:
+        told = f"{ahead:.0f} s in the future: check the clock"
+        return StatusProblem("future", f"the watcher's status is {told}")
     return status
-
-
-def _of(values: Any) -> str:
-    version = values.get("version") if isinstance(values, dict) else None
-    return f"version {version}"

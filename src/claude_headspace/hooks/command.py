@@ -41,10 +41,13 @@ class HookInputError(HeadspaceError):
 def main(arguments: Sequence[str]) -> int:
     """Run `--inbox DIR` with the hook's JSON on standard input; always returns 0."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    inbox: str | None = None
+    if len(arguments) != 2 or arguments[0] != "--inbox" or not arguments[1]:
+        return 0  # without an inbox there is nowhere to report it
+    inbox = arguments[1]
     try:
-        _silence()
-        inbox = _inbox_from(arguments)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
         put(inbox, "hook_received", payload_of(_read_input(sys.stdin.fileno())))
     except Exception as error:  # noqa: BLE001 - Claude Code must not notice; the log says it
         _note(inbox, error)
@@ -85,23 +88,12 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _silence() -> None:
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
-
-
-def _inbox_from(arguments: Sequence[str]) -> str:
-    if len(arguments) != 2 or arguments[0] != "--inbox" or not arguments[1]:
-        raise HookInputError(f"The hook's arguments are {list(arguments)}, not --inbox DIR.")
-    return arguments[1]
-
-
 def _read_input(descriptor: int) -> bytes:
-    """Read until the end, or until the time is up."""
     deadline = time.monotonic() + INPUT_SECONDS
     received = bytearray()
-    while _readable(descriptor, deadline):
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([descriptor], [], [], left)[0]:
+            break
         piece = os.read(descriptor, 1024 * 1024)
         if not piece:
             break
@@ -111,31 +103,20 @@ def _read_input(descriptor: int) -> bytes:
     return bytes(received)
 
 
-def _readable(descriptor: int, deadline: float) -> bool:
-    left = deadline - time.monotonic()
-    return left > 0 and bool(select.select([descriptor], [], [], left)[0])
-
-
-def _note(inbox: str | None, error: Exception) -> None:
-    if inbox is None:
-        return
-    try:
-        _append_note(os.path.join(os.path.dirname(os.path.abspath(inbox)), LOG_NAME), error)
-    except OSError:
-        return  # there is nowhere left to report it
-
-
-def _append_note(log: str, error: Exception) -> None:
-    make_private(os.path.dirname(log))
+def _note(inbox: str, error: Exception) -> None:
+    """Say it in the log; if that fails there is nowhere left to report it."""
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     sentence = f"{type(error).__name__}: {error}".replace("\n", " ")[:MAX_NOTE_CHARACTERS]
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        if os.fstat(descriptor).st_size > MAX_LOG_BYTES:
-            os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{moment} {sentence}\n".encode("utf-8", "backslashreplace"))
-    finally:
-        os.close(descriptor)
+        directory = os.path.dirname(os.path.abspath(inbox))
+        make_private(directory)
+        log = os.path.join(directory, LOG_NAME)
+        with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            if file.tell() > MAX_LOG_BYTES:
+                file.truncate(0)
+            file.write(f"{moment} {sentence}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        return
 
 
 if __name__ == "__main__":

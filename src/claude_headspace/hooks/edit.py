@@ -14,7 +14,7 @@ from pathlib import Path
 
 from claude_headspace.errors import HookSettingsError
 from claude_headspace.hooks import entries
-from claude_headspace.hooks.entries import Settings
+from claude_headspace.hooks.entries import Settings, Version
 from claude_headspace.hooks.settings_file import (
     BYTE_ORDER_MARK,
     SettingsFile,
@@ -29,8 +29,8 @@ Replace = Callable[[Path, Path], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
-    """An edit of one settings file, done or planned.
+class EditReport:
+    """An edit of one settings file, done or planned, and the events that it asked for.
 
     `restored`: the file is now identical to a backup; `backup` is a copy of the previous file.
     """
@@ -39,6 +39,14 @@ class Edit:
     diff: str = ""
     backup: Path | None = None
     restored: bool = False
+    dry_run: bool = False
+    events: tuple[str, ...] = ()
+    version: Version | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether the file differs from what it should be."""
+        return bool(self.diff)
 
 
 def edit(
@@ -47,7 +55,7 @@ def edit(
     *,
     dry_run: bool = False,
     replace: Replace = os.replace,
-) -> Edit:
+) -> EditReport:
     """Replace the settings by what `change` returns; `replace` renames a file over another.
 
     If a backup has the same settings, the file gets the backup's bytes; without such a backup, a
@@ -56,7 +64,7 @@ def edit(
     before = read_settings(path)
     wanted = change(before.settings)
     if wanted == before.settings:
-        return Edit(before.path)
+        return EditReport(before.path, dry_run=dry_run)
     kept = _kept_bytes(before.path, wanted)
     after = kept
     if kept is None and (wanted or path.is_symlink()):
@@ -64,7 +72,11 @@ def edit(
     backup = None if dry_run else _put_in_place(before, after, replace)
     if not dry_run and kept is not None and not entries.configured(wanted):
         own_backup(before.path).unlink(missing_ok=True)
-    return Edit(before.path, _difference(before, after or b""), backup, kept is not None)
+    old = (before.content or b"").decode("utf-8").splitlines()
+    new = (after or b"").decode("utf-8").splitlines()
+    names = (str(before.path), f"{before.path} (changed)")
+    diff = "\n".join(difflib.unified_diff(old, new, *names, lineterm=""))
+    return EditReport(before.path, diff, backup, kept is not None, dry_run)
 
 
 def own_backup(path: Path) -> Path:
@@ -101,7 +113,11 @@ def _put_in_place(before: SettingsFile, after: bytes | None, replace: Replace) -
         backup = None if after is None else _back_up(before)
         if after is not None:
             _write_beside(path, draft, after)
-        _check_unchanged(before)
+        if _content(path) != before.content:
+            raise HookSettingsError(
+                f"Another program changed {path} at the same moment, so this command changed "
+                "nothing: run it again."
+            )
         if after is None:
             path.unlink()
         else:
@@ -114,7 +130,13 @@ def _put_in_place(before: SettingsFile, after: bytes | None, replace: Replace) -
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-    _verify(path, after, backup)
+    # A running Claude Code may have written its own copy of the settings.
+    if _content(path) != after:
+        kept = f"; the previous version is in {backup}" if backup else ""
+        raise HookSettingsError(
+            f"{path} does not contain what was written to it: another program, perhaps a running "
+            f"Claude Code, wrote its own copy{kept}; run the command again."
+        )
     return backup
 
 
@@ -133,24 +155,6 @@ def _back_up(before: SettingsFile) -> Path | None:
     return backup
 
 
-def _check_unchanged(before: SettingsFile) -> None:
-    if _content(before.path) != before.content:
-        raise HookSettingsError(
-            f"Another program changed {before.path} at the same moment, so this command changed "
-            "nothing: run it again."
-        )
-
-
-def _verify(path: Path, after: bytes | None, backup: Path | None) -> None:
-    """Check the file: a running Claude Code may have written its own copy of the settings."""
-    if _content(path) != after:
-        kept = f"; the previous version is in {backup}" if backup else ""
-        raise HookSettingsError(
-            f"{path} does not contain what was written to it: another program, perhaps a running "
-            f"Claude Code, wrote its own copy{kept}; run the command again."
-        )
-
-
 def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
@@ -166,50 +170,27 @@ def _write_beside(original: Path, path: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            _make_alike(original, file.fileno())
-            os.fsync(file.fileno())
+            if original.exists():
+                wanted = original.stat()
+                os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(wanted.st_mode))
+            os.fsync(descriptor)
     except BaseException:
         path.unlink()
         raise
 
 
-def _make_alike(original: Path, descriptor: int) -> None:
-    if not original.exists():
-        return
-    wanted, now = original.stat(), os.fstat(descriptor)
-    if (wanted.st_uid, wanted.st_gid) != (now.st_uid, now.st_gid):
-        os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(wanted.st_mode))
-
-
-def _difference(before: SettingsFile, after: bytes) -> str:
-    old = (before.content or b"").decode("utf-8").splitlines()
-    new = after.decode("utf-8").splitlines()
-    names = (str(before.path), f"{before.path} (changed)")
-    return "\n".join(difflib.unified_diff(old, new, *names, lineterm=""))
-
-
 def _written_like(content: bytes | None, wanted: Settings) -> bytes:
     """Write the settings in the file's style: indentation, line ends, BOM, last newline."""
     text = "{\n  \n}\n" if content is None else content.decode("utf-8")
-    written = _dumped(wanted, _indentation(text))
+    found = re.search(r"[{\[]\r?\n([ \t]+)", text)
+    indentation = found[1] if found else "  "
+    written = json.dumps(wanted, indent=indentation, ensure_ascii=False)
+    if re.search("[\ud800-\udfff]", written):  # a lone surrogate, which is escaped in the file
+        written = json.dumps(wanted, indent=indentation)
     if text.endswith("\n"):
         written += "\n"
     if "\r\n" in text:
         written = written.replace("\n", "\r\n")
     mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
     return (mark + written).encode("utf-8")
-
-
-def _indentation(text: str) -> str:
-    found = re.search(r"[{\[]\r?\n([ \t]+)", text)
-    return found[1] if found else "  "
-
-
-def _dumped(wanted: Settings, indentation: str) -> str:
-    written = json.dumps(wanted, indent=indentation, ensure_ascii=False)
-    try:
-        written.encode("utf-8")
-    except UnicodeEncodeError:  # a lone surrogate, which is escaped in the file
-        return json.dumps(wanted, indent=indentation)
-    return written

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from claude_headspace.errors import HookSettingsError
 
@@ -21,7 +21,7 @@ Version = tuple[int, int, int]
 Settings = dict[str, Any]
 
 COMMAND_MODULE = "claude_headspace.hooks.command"
-HOOK_TIMEOUT_SECONDS = 5
+TIMEOUT_SECONDS = 5
 
 # The first version of Claude Code that knows each event that we ask for. An unknown name can make
 # it skip the whole settings file. PreCompact is not among them, because Claude Code shows the user
@@ -53,8 +53,7 @@ class HookCommand:
 
     def handler(self) -> dict[str, Any]:
         """Return the settings entry: one shell string, which all versions run in the same way."""
-        command = shlex.join(self.argv())
-        return {"type": "command", "command": command, "timeout": HOOK_TIMEOUT_SECONDS}
+        return {"type": "command", "command": shlex.join(self.argv()), "timeout": TIMEOUT_SECONDS}
 
     def argv(self) -> list[str]:
         """Return the whole command line as a list."""
@@ -88,45 +87,34 @@ def add(settings: Settings, events: Sequence[str], command: HookCommand) -> Sett
     """
     changed = copy.deepcopy(settings)
     hooks = changed.setdefault("hooks", {})
-    handler = command.handler()
     if not isinstance(hooks, dict):
         raise _misshapen("hooks", "an object")
-    _rewrite_dangerous(hooks)
-    for event in list(hooks):
-        if event not in events:
-            _drop(hooks, event, command.inbox)
+    for entry in _ours(hooks):
+        if "args" in entry.handler:
+            del entry.handler["args"]
+            entry.handler["command"] = entry.command.handler()["command"]
+    for event in [event for event in hooks if event not in events]:
+        _drop(hooks, event, command.inbox)
     for event in events:
         groups = hooks.setdefault(event, [])
         if not isinstance(groups, list):
             raise _misshapen(f"hooks.{event}", "a list")
-        if _handlers_of(groups, command.inbox) != [handler]:
+        present = [
+            entry for entry in _ours({event: groups}) if entry.command.inbox == command.inbox
+        ]
+        if [entry.handler for entry in present] != [command.handler()]:
             _drop(hooks, event, command.inbox)
-            hooks.setdefault(event, []).append({"hooks": [handler]})
+            hooks.setdefault(event, []).append({"hooks": [command.handler()]})
     return changed
-
-
-def _rewrite_dangerous(hooks: dict[str, Any]) -> None:
-    for groups in hooks.values():
-        for _, handler in _handlers(groups):
-            command = command_of(handler)
-            if command is not None and _is_dangerous(handler):
-                del handler["args"]
-                handler["command"] = command.handler()["command"]
-
-
-def _is_dangerous(handler: object) -> bool:
-    return isinstance(handler, dict) and "args" in handler
 
 
 def remove(settings: Settings, inbox: Path | None) -> Settings:
     """Return the settings without the entries of one inbox, or all of ours if None."""
     changed = copy.deepcopy(settings)
     hooks = changed.get("hooks")
-    if not isinstance(hooks, dict):
-        return changed
-    for event in list(hooks):
-        _drop(hooks, event, inbox)
-    if not hooks and settings["hooks"]:
+    for event in list(hooks) if isinstance(hooks, dict) else ():
+        _drop(changed["hooks"], event, inbox)
+    if hooks == {} and settings["hooks"]:
         del changed["hooks"]
     return changed
 
@@ -136,24 +124,16 @@ def without_empty(settings: Settings) -> Settings:
     hooks = settings.get("hooks")
     if not isinstance(hooks, dict):
         return settings
-    used = {event: groups for event, groups in hooks.items() if groups != []}
-    changed = {**settings, "hooks": used}
-    if not used:
+    changed = {**settings, "hooks": {event: each for event, each in hooks.items() if each != []}}
+    if not changed["hooks"]:
         del changed["hooks"]
     return changed
 
 
 def configured(settings: Settings) -> list[Configured]:
     """Return all of our entries, those of other instances too."""
-    hooks = settings.get("hooks")
-    if not isinstance(hooks, dict):
-        return []
-    return [
-        Configured(event, command, _is_dangerous(handler))
-        for event, groups in hooks.items()
-        for _, handler in _handlers(groups)
-        if (command := command_of(handler)) is not None
-    ]
+    found = _ours(settings.get("hooks"))
+    return [Configured(entry.event, entry.command, "args" in entry.handler) for entry in found]
 
 
 def command_of(handler: object) -> HookCommand | None:
@@ -180,40 +160,34 @@ def _words(handler: object) -> list[str]:
         return []
 
 
-def _handlers(groups: object) -> Iterator[tuple[list[Any], Any]]:
-    """Yield every entry of an event with the list that contains it."""
-    for group in groups if isinstance(groups, list) else ():
-        handlers = group.get("hooks") if isinstance(group, dict) else None
-        if isinstance(handlers, list):
-            for handler in list(handlers):
-                yield handlers, handler
+class _Entry(NamedTuple):
+    """One of our entries, in its group of an event."""
+
+    event: str
+    group: dict[str, Any]
+    handler: dict[str, Any]
+    command: HookCommand
 
 
-def _is_of(handler: object, inbox: Path | None) -> bool:
-    command = command_of(handler)
-    return command is not None and inbox in (None, command.inbox)
-
-
-def _handlers_of(groups: list[Any], inbox: Path) -> list[Any]:
-    return [handler for _, handler in _handlers(groups) if _is_of(handler, inbox)]
+def _ours(hooks: object) -> Iterator[_Entry]:
+    for event, groups in hooks.items() if isinstance(hooks, dict) else ():
+        for group in list(groups) if isinstance(groups, list) else ():
+            handlers = group.get("hooks") if isinstance(group, dict) else None
+            for handler in list(handlers) if isinstance(handlers, list) else ():
+                if command := command_of(handler):
+                    yield _Entry(event, group, handler, command)
 
 
 def _drop(hooks: dict[str, Any], event: str, inbox: Path | None) -> None:
     """Remove our entries from an event, and containers that become empty."""
     groups = hooks[event]
-    emptied: list[int] = []
-    for handlers, handler in _handlers(groups):
-        if _is_of(handler, inbox):
-            handlers.remove(handler)
-            emptied += [] if handlers else [id(handlers)]
-    if emptied:
-        groups[:] = [group for group in groups if not _held_in(group, emptied)]
-        if not groups:
-            del hooks[event]
-
-
-def _held_in(group: object, emptied: list[int]) -> bool:
-    return isinstance(group, dict) and id(group.get("hooks")) in emptied
+    for entry in _ours({event: groups}):
+        if inbox in (None, entry.command.inbox):
+            entry.group["hooks"].remove(entry.handler)
+            if not entry.group["hooks"]:
+                groups[:] = [group for group in groups if group is not entry.group]
+            if not groups:
+                del hooks[event]
 
 
 def _misshapen(key: str, shape: str) -> HookSettingsError:

@@ -1,18 +1,28 @@
-"""Reading Claude Code's settings file strictly, with its bytes, before an edit."""
+"""Claude Code's settings file: read strictly before an edit, and leniently for warnings.
+
+Dangerous entries, which an earlier version of this program wrote, name `/bin/sh` as the command and
+everything else as `args`. A Claude Code that does not know `args` runs the shell alone with the
+hook's input, and so executes a prompt as a script.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from claude_headspace.errors import HookSettingsError
-from claude_headspace.hooks.entries import Settings
+from claude_headspace.hooks.entries import Settings, configured
 
 BYTE_ORDER_MARK = "\ufeff"
+# Claude Code's default.
+CLEANUP_DAYS = 30
+MAX_SETTINGS_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +74,59 @@ def parse_settings(path: Path, content: bytes) -> Settings:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {repeated!r} appears twice in one object")
+    found = dict[str, Any]()
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key {name!r} appears twice in one object")
+        found[name] = value
     return found
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def settings_paths(projects: Iterable[Path]) -> list[Path]:
+    """Return the relevant settings files: the user's, and those beside captured transcripts."""
+    paths = [directory.parent / "settings.json" for directory in projects]
+    with suppress(RuntimeError):  # a user without a home
+        paths.insert(0, default_settings_path())
+    return list(dict.fromkeys(paths))
+
+
+def warnings(paths: Iterable[Path]) -> list[str]:
+    """Return a sentence for each file with dangerous entries; never raises."""
+    found = [(path, dangerous_events(_read_as_claude(path))) for path in paths]
+    return [warning(path, events) for path, events in found if events]
+
+
+def cleanup_days(paths: Iterable[Path]) -> int:
+    """Return after how many days Claude Code deletes transcripts with these settings."""
+    told = [_read_as_claude(path).get("cleanupPeriodDays") for path in paths]
+    days = [each for each in told if type(each) is int and each >= 0]
+    return min(days, default=CLEANUP_DAYS)
+
+
+def dangerous_events(settings: Settings) -> list[str]:
+    """Return the events that have a dangerous entry of ours."""
+    return list(dict.fromkeys(one.event for one in configured(settings) if one.dangerous))
+
+
+def warning(path: Path, events: Sequence[str]) -> str:
+    """Describe what is wrong with a file, and the remedy."""
+    return (
+        f"{path} contains dangerous hook entries of an earlier version ({', '.join(events)}): "
+        "Claude Code before 2.1.139 executes prompts through them; to rewrite them: "
+        f"`claude-headspace hooks install --settings {shlex.quote(str(path))}`"
+    )
+
+
+def _read_as_claude(path: Path) -> Settings:
+    """Read settings like Claude Code; a file that it cannot read is not dangerous."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            settings = json.loads(file.read(MAX_SETTINGS_BYTES).decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return settings if isinstance(settings, dict) else {}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from claude_headspace.errors import DatabaseUnavailable, InboxError, StopRequested
 from claude_headspace.events.dead_letter_reasons import DAMAGED, REFUSED
 from claude_headspace.events.event import Event, Origin
 from claude_headspace.inbox.done_files import DoneFiles
@@ -20,6 +19,7 @@ from claude_headspace.inbox.messages import Message, remove_leftovers
 from claude_headspace.inbox.producer import ARRIVED, MAX_EVENT_BYTES
 from claude_headspace.inbox.queue import InboxFile, InboxQueue
 from claude_headspace.inbox.session_news import SessionNews
+from claude_headspace.quarantine import each_apart
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.dead_letters import DeadLetter
@@ -30,12 +30,8 @@ from claude_headspace.transcripts.secrets import Redaction
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Written:
-    """The event of one file as it was written, and the result."""
-
-    event: Event
-    result: WriteResult
+# The event of one file as it was written, and the result.
+_Written = tuple[Event, WriteResult]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -61,22 +57,12 @@ class InboxConsumer:
         """The directory in which files arrive."""
         return self.directory / ARRIVED
 
-    @property
-    def trouble(self) -> str | None:
-        """What cannot be consumed now, in one sentence."""
-        return self.queue.trouble
-
-    @property
-    def due(self) -> float | None:
-        """When, on the monotonic clock, to check waiting files again."""
-        return self.queue.due
-
     def prepare(self) -> None:
         """Create the directories, private to their owner, and delete unfinished files."""
         for directory in (self.directory, self.watched):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.done.prepare()
-        with suppress(InboxError):
+        with suppress(OSError):
             remove_leftovers(self.directory)
 
     def forget(self) -> None:
@@ -84,10 +70,6 @@ class InboxConsumer:
         self._source = None
         self._done_is_checked = False
         self.queue.forget()
-
-    def look_again(self) -> None:
-        """New files may have arrived."""
-        self.queue.look_again = True
 
     def consume(self) -> bool:
         """Consume the next files; False if there are none.
@@ -100,7 +82,12 @@ class InboxConsumer:
         self.done.prune()
         batch = self.queue.next_batch()
         if batch:
-            self._write_apart(batch)
+            each_apart(
+                batch, self._write,
+                # Changes learned from a batch that failed must not count as stored.
+                failed=self.log.sessions.forget,
+                give_up=lambda file, reason: self.queue.quarantine(file.path, reason),
+            )  # fmt: skip
         return bool(batch) or self.queue.unfinished
 
     def _inbox_source(self) -> StoredSource:
@@ -108,22 +95,7 @@ class InboxConsumer:
             self._source = self.log.checkpoints.create(str(self.directory))
         return self._source
 
-    def _write_apart(self, batch: list[InboxFile]) -> None:
-        """Write files together; after an error one by one, and those that still fail wait."""
-        try:
-            self._write(batch)
-        except (DatabaseUnavailable, StopRequested):
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the fault of one file
-            # Changes learned from a batch that failed must not count as stored.
-            self.log.sessions.forget()
-            if len(batch) > 1:
-                for file in batch:
-                    self._write_apart([file])
-                return
-            self.queue.quarantine(batch[0].path, f"{type(error).__name__}: {error}")
-
-    def _write(self, batch: list[InboxFile]) -> None:
+    def _write(self, batch: Sequence[InboxFile]) -> None:
         source = self._inbox_source()
         events: list[Event] = []
         numbers: dict[Path, int] = {}
@@ -134,7 +106,7 @@ class InboxConsumer:
                 numbers[file.path] = len(events)
                 events.append(self._event(file.message, Origin(source.id, file.offset)))
         results = self.log.writer.write_or_raise(events, source.precondition)
-        written = {path: _Written(events[n], results[n]) for path, n in numbers.items()}
+        written = {path: (events[n], results[n]) for path, n in numbers.items()}
         dead_letters = [
             dead_letter
             for file in batch
@@ -160,10 +132,10 @@ class InboxConsumer:
 
     def _finish_one(self, file: InboxFile, written: _Written | None) -> list[DeadLetter]:
         """Handle one written or rejected file: its dead letter, and the session that it ends."""
-        if written is not None and file.message and written.result.outcome != "rejected":
+        if written is not None and file.message and written[1].outcome != "rejected":
             self._news.end(file.message)
             return []
-        problem = file.damage or (written and written.result.error) or "rejected"
+        problem = file.damage or (written and written[1].error) or "rejected"
         logger.warning("inbox: %s rejected: %s", file.path.name, problem)
         reason = DAMAGED if file.damage else REFUSED
         content = self.redaction.content(_content(file.path))
@@ -194,7 +166,7 @@ class InboxConsumer:
             content = _content(file.path)
             redacted = self.redaction.content(content)
             return None if redacted == content else redacted
-        message, payload = file.message, written.event.payload
+        message, payload = file.message, written[0].payload
         if payload == message.payload:
             return None
         event = {"id": message.id, "type": message.type}

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from claude_headspace.errors import InboxError
 from claude_headspace.inbox.done_files import DoneFiles
-from claude_headspace.inbox.messages import read_message
+from claude_headspace.inbox.messages import Message, read_message
 from claude_headspace.inbox.queue import BATCH_FILES, ends, position_of
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.connection import Database
@@ -36,7 +36,8 @@ def restore_lost(
         lost += part[:last]
         if last is not None:
             batch = [*part[last:], *islice(kept, BATCH_FILES)][:BATCH_FILES]
-            _put_back(filter(_may_end_a_session, batch), arrived)
+            read = ((path, _message(path)) for path in batch)
+            _put_back((path for path, message in read if message and ends(message)), arrived)
             break
     _put_back(lost, arrived)
     if lost:
@@ -51,10 +52,8 @@ def _put_back(paths: Iterable[Path], arrived: Path) -> None:
 
 def _known(paths: Collection[Path], database: Database, source: StoredSource) -> set[Path]:
     """The files whose event or dead letter is in the log."""
-    keys: dict[str, Path] = {}
-    for path in paths:
-        with suppress(InboxError):
-            keys[str(UUID(read_message(path).id))] = path
+    read = ((path, _message(path)) for path in paths)
+    keys = {str(UUID(message.id)): path for path, message in read if message}
     positions = {position_of(path.name): path for path in paths}
     written = database.execute(
         "SELECT DISTINCT event_key::text FROM events WHERE event_key = ANY (%s::uuid[])",
@@ -68,8 +67,8 @@ def _known(paths: Collection[Path], database: Database, source: StoredSource) ->
     return {keys[row[0]] for row in written} | {positions[row[0]] for row in rejected}
 
 
-def _may_end_a_session(path: Path) -> bool:
+def _message(path: Path) -> Message | None:
     try:
-        return ends(read_message(path))
+        return read_message(path)
     except InboxError:
-        return False
+        return None

@@ -62,45 +62,30 @@ def read_message(path: Path) -> Message:
     Raises InboxDamaged if it is not one complete event, and InboxError if it cannot be read now,
     but perhaps later.
     """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
     try:
-        content = _read_bounded(path)
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            content = file.read(MAX_EVENT_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, error) from error
+    if len(content) > MAX_EVENT_BYTES:
+        _damaged(path, f"is longer than the {MAX_EVENT_BYTES} bytes that an event may have")
     return parsed_message(content, path)
 
 
 def remove_leftovers(
     directory: str | os.PathLike[str], older_than_seconds: float = LEFTOVER_SECONDS
 ) -> int:
-    """Delete files of producers that died while writing; returns how many."""
+    """Delete files of producers that died while writing; returns how many. Raises OSError."""
     unfinished = Path(directory) / UNFINISHED
     newest = time.time() - older_than_seconds
     removed = 0
-    try:
-        for draft in unfinished.iterdir():
-            removed += _removed_if_older(draft, newest)
-    except FileNotFoundError:
-        return removed
-    except OSError as error:
-        raise _unreadable(unfinished, error) from error
+    for draft in unfinished.iterdir() if unfinished.is_dir() else ():
+        found = draft.lstat()
+        if stat.S_ISREG(found.st_mode) and found.st_mtime <= newest:
+            draft.unlink(missing_ok=True)
+            removed += 1
     return removed
-
-
-def _removed_if_older(draft: Path, newest: float) -> bool:
-    found = draft.lstat()
-    if not stat.S_ISREG(found.st_mode) or found.st_mtime > newest:
-        return False
-    draft.unlink(missing_ok=True)
-    return True
-
-
-def _read_bounded(path: Path) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    with os.fdopen(descriptor, "rb") as file:
-        content = file.read(MAX_EVENT_BYTES + 1)
-    if len(content) > MAX_EVENT_BYTES:
-        _damaged(path, f"is longer than the {MAX_EVENT_BYTES} bytes that an event may have")
-    return content
 
 
 def parsed_message(content: bytes, path: Path) -> Message:

@@ -72,15 +72,11 @@ def put(
     `timestamp` is the event's own time and needs a zone; now, if not given. Putting an event
     again under the same `event_id` (a UUID) stores it once. Raises InboxError.
     """
-    identity = new_id() if event_id is None else _checked_id(event_id)
-    content = _encoded(
-        {
-            "id": identity,
-            "type": _checked_type(event_type),
-            "timestamp": _now() if timestamp is None else _checked_timestamp(timestamp),
-            "payload": _checked_payload(payload),
-        }
-    )
+    _check(event_type, payload, timestamp, event_id)
+    identity = new_id() if event_id is None else event_id.lower()
+    when = _now() if timestamp is None else timestamp.isoformat()
+    event = {"id": identity, "type": event_type, "timestamp": when, "payload": dict(payload)}
+    content = _encoded(event)
     inbox = os.fspath(directory)
     try:
         _deliver(inbox, content)
@@ -187,25 +183,14 @@ def _now() -> str:
     return f"{moment}.{nanoseconds // 1000:06d}+00:00"
 
 
-def _checked_timestamp(timestamp: datetime) -> str:
-    if timestamp.utcoffset() is None:
-        raise InboxError(f"The event's time {timestamp} has no zone: give one, such as +00:00.")
-    return timestamp.isoformat()
-
-
-def _checked_id(event_id: str) -> str:
-    if not is_event_id(event_id.lower()):
+def _check(
+    event_type: str, payload: Mapping[str, Any], timestamp: datetime | None, event_id: str | None
+) -> None:
+    if event_id is not None and not is_event_id(event_id.lower()):
         raise InboxError(f"The event id {event_id!r} is not a UUID: give one, or none.")
-    return event_id.lower()
-
-
-def _checked_type(event_type: str) -> str:
     if not event_type or not isinstance(event_type, str):
         raise InboxError(f"The event type {event_type!r} is not a name: give an event type.")
-    return event_type
-
-
-def _checked_payload(payload: Mapping[str, Any]) -> dict[str, Any]:
+    if timestamp is not None and timestamp.utcoffset() is None:
+        raise InboxError(f"The event's time {timestamp} has no zone: give one, such as +00:00.")
     if not isinstance(payload, Mapping):
         raise InboxError(f"The payload is a {type(payload).__name__}: give an object.")
-    return dict(payload)

@@ -72,10 +72,8 @@ class InboxQueue:
     @property
     def due(self) -> float | None:
         """When, on the monotonic clock, to check waiting files again."""
-        moments = [
-            moment for moment in (self._hold_until, self._quarantine.next_due) if moment is not None
-        ]
-        return min(moments, default=None)
+        moments = (self._hold_until, self._quarantine.next_due)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     @property
     def unfinished(self) -> bool:
@@ -89,7 +87,7 @@ class InboxQueue:
 
     def next_batch(self) -> list[InboxFile]:
         """The next files, to be written together; empty if there are none now."""
-        if not self._paths and self._is_time():
+        if not self._paths and (self.look_again or self._is_due()):
             self._list()
         batch: list[InboxFile] = []
         size = 0
@@ -101,8 +99,10 @@ class InboxQueue:
             if file is not None and not self._waits_for_lines(file):
                 batch.append(file)
                 size += _size(path)
-        if not self._paths:
-            self._end_look()
+        if not self._paths and self._held and self._hold_until is None:
+            # Look again soon for waiting files, but other work gets most of the time.
+            now = time.monotonic()
+            self._hold_until = now + max(HOLD_SECONDS, _HOLD_PER_LOOK * (now - self._began))
         self.look_again = self.look_again or bool(batch)
         return batch
 
@@ -115,8 +115,8 @@ class InboxQueue:
         """A file is done."""
         self._quarantine.clear(path)
 
-    def _is_time(self) -> bool:
-        return self.look_again or (self.due is not None and self.due <= time.monotonic())
+    def _is_due(self) -> bool:
+        return (due := self.due) is not None and due <= time.monotonic()
 
     def _list(self) -> None:
         self.look_again = False
@@ -132,12 +132,6 @@ class InboxQueue:
             return
         self._complaint = None
         self._quarantine.keep_only(self._paths)
-
-    def _end_look(self) -> None:
-        """Set when to look again: soon for waiting files, but other work gets most of the time."""
-        if self._held and self._hold_until is None:
-            now = time.monotonic()
-            self._hold_until = now + max(HOLD_SECONDS, _HOLD_PER_LOOK * (now - self._began))
 
     def _read(self, path: Path) -> InboxFile | None:
         """The message of a file; None if the file is gone or cannot be read now."""

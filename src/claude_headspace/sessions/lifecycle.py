@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from claude_headspace.discovery.listing import main_transcript
-from claude_headspace.events.event import NO_SESSION, Event, Origin
-from claude_headspace.events.taxonomy import STATE_TRANSITION
-from claude_headspace.sessions.announcements import ended_event, registered_event
+from claude_headspace.events.event import NO_SESSION, Event, Origin, derived_key
+from claude_headspace.events.taxonomy import SESSION_ENDED, SESSION_REGISTERED, STATE_TRANSITION
 from claude_headspace.sessions.learning import UNKNOWN_DIRECTORY, LearningSessions
 from claude_headspace.sessions.registrations import Mode, Registrations
 from claude_headspace.store.sessions import Registration, SessionRows, StoredSession
@@ -40,7 +40,7 @@ class Sessions(LearningSessions):
     ) -> StoredSession | None:
         """The session of a line in the file at `path`; its rows exist once a cwd is known."""
         known = self.find(session)
-        if known is not None and not self._rows.is_here(known.machine):
+        if known is not None and not self.rows.is_here(known.machine):
             self._tell_shared(known)
         if known is not None or cwd is None:
             return known
@@ -107,7 +107,7 @@ class Sessions(LearningSessions):
         if session.ended_at is not None or self.spoke_after(session, when):
             return None
         session.ended_at = when
-        return self._rows.end(session, reason)
+        return self.rows.end(session, reason)
 
     def _make(self, session: UUID, cwd: str, seen_at: datetime | None = None) -> StoredSession:
         asked = self.registrations.of(session)
@@ -119,26 +119,40 @@ class Sessions(LearningSessions):
     def announcement(
         self, session: StoredSession, when: datetime, origin: Origin | None
     ) -> Event | None:
-        """The session_registered event that is still due for this session."""
+        """The session_registered event that is still due: one for each registration."""
         if session.announced:
             return None
         session.announced = True
         self._change(session)
-        return registered_event(session, self.registrations.of(session.uuid), when, origin)
+        payload = {
+            "session_uuid": str(session.uuid),
+            "project_path": session.project_path,
+            "working_directory": session.working_directory,
+        }
+        asked = self.registrations.of(session.uuid)
+        if asked and asked.iterm_pane_id:
+            payload["iterm_pane_id"] = asked.iterm_pane_id
+        generation = str(asked.generation if asked else 0)
+        key = derived_key(SESSION_REGISTERED, str(session.uuid), generation)
+        return _event(SESSION_REGISTERED, session, when, payload, key, origin)
 
     def ended(
         self, session: StoredSession, reason: str, when: datetime, key: UUID | None = None
     ) -> tuple[Event, str]:
-        """The session_ended event, and the statement that stores the end."""
-        event = ended_event(session, reason, when, key)
-        session.ended_at = when
-        return event, self._rows.end(session, reason)
+        """The session_ended event, and the statement that stores the end.
 
-    def silent(
-        self, now: datetime, timeout: timedelta, limit: int, except_for: Sequence[UUID]
-    ) -> list[UUID]:
-        """Open sessions without a line for the timeout, except those of another watcher."""
-        return self._rows.silent_since(now - timeout, limit, except_for)
+        Unless a key is given, the session's last line is the key.
+        """
+        payload: dict[str, Any] = {"session_uuid": str(session.uuid), "reason": reason}
+        end = when if reason == "closed" else session.last_seen_at
+        if session.started_at and end:
+            duration = end - session.started_at
+            payload["duration_seconds"] = max(0, int(duration.total_seconds()))
+        last = session.last_line or (session.last_seen_at or when).isoformat()
+        key = key or derived_key(SESSION_ENDED, str(session.uuid), last)
+        session.ended_at = when
+        event = _event(SESSION_ENDED, session, when, payload, key, None)
+        return event, self.rows.end(session, reason)
 
     def restored(self, event: Event) -> Event:
         """The event of a session whose rows were deleted while the watcher ran, with new rows.
@@ -159,7 +173,7 @@ class Sessions(LearningSessions):
     def _recreate(self, uuid: UUID, known: StoredSession | None) -> StoredSession:
         if known is None:
             return self._make(uuid, UNKNOWN_DIRECTORY)
-        created = self._rows.create(
+        created = self.rows.create(
             uuid, known.project_path, known.working_directory, None, known.project_seen_at
         )
         session = replace(known, agent_id=created.agent_id, project_id=created.project_id)
@@ -179,7 +193,7 @@ class Sessions(LearningSessions):
             self._change(known)
         if known is not None or registration.session in self._known:
             return known
-        if directory is None or not self._rows.is_here(registration.machine):
+        if directory is None or not self.rows.is_here(registration.machine):
             return None
         return self._make(registration.session, directory)
 
@@ -187,3 +201,17 @@ class Sessions(LearningSessions):
         """Announce the session again when it is registered again."""
         session.announced = False
         self._change(session)
+
+
+def _event(
+    event_type: str,
+    session: StoredSession,
+    when: datetime,
+    payload: dict[str, Any],
+    key: UUID,
+    origin: Origin | None,
+) -> Event:
+    return Event(
+        event_type, when, payload, key, session.uuid,
+        project_id=session.project_id, agent_id=session.agent_id, origin=origin,
+    )  # fmt: skip

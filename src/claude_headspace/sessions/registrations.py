@@ -57,7 +57,3 @@ class Registrations:
             self._rows.register(session)
             self._known[session] = Registration(session, True, 1, None, None, None)
         return self.captured(session)
-
-    def applied(self, registration: Registration) -> str:
-        """The statement that records a registration as applied."""
-        return self._rows.apply(registration)

@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from claude_headspace.errors import DatabaseUnavailable, EventInvalid
 from claude_headspace.events.event import Event, derived_key
 from claude_headspace.events.taxonomy import SESSION_ENDED
-from claude_headspace.quarantine import Quarantine, told
+from claude_headspace.quarantine import Quarantine, each_apart, told
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.precondition import Precondition
 from claude_headspace.store.sessions import Registration
@@ -71,41 +72,28 @@ class SessionTimeouts:
             return
         precondition = self._log.database.precondition()
         waiting = [session for session in self._quarantine if self._quarantine.holds(session)]
-        silent = self._sessions.silent(self._now(), self._timeout, _BATCH, waiting)
+        silent = self._sessions.rows.silent_since(self._now() - self._timeout, _BATCH, waiting)
         self._quarantine.keep_only([*waiting, *silent])
         readable = [s for s in silent if not any(str(s) in path for path in unread)]
         if readable:
-            self._end_apart(readable, precondition)
+            end = partial(self._end, precondition=precondition)
+            each_apart(readable, end, failed=self._sessions.forget, give_up=self._give_up)
         if len(silent) < _BATCH:
             self._next = time.monotonic() + self._interval
 
-    def _end_apart(self, silent: list[UUID], precondition: Precondition) -> None:
-        """End sessions together; after an error one by one, and those that still fail wait."""
-        try:
-            ended = [each for session in silent for each in self._timed_out(session)]
-            self._write(ended, precondition)
-        except DatabaseUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the fault of one session
-            self._sessions.forget()
-            if len(silent) > 1:
-                for session in silent:
-                    self._end_apart([session], precondition)
-                return
-            self._quarantine_session(silent[0], error)
-            return
-        for session in silent:
-            self._quarantine.clear(session)
+    def _end(self, silent: Sequence[UUID], precondition: Precondition) -> None:
+        ended = []
+        for uuid in silent:
+            session = self._sessions.find_anew(uuid)
+            if session is not None and session.last_seen_at is not None:
+                # The time at which it timed out, whenever that is noticed.
+                when = session.last_seen_at + self._timeout
+                ended.append(self._sessions.ended(session, "timeout", when))
+        self._write(ended, precondition)
+        for uuid in silent:
+            self._quarantine.clear(uuid)
 
-    def _timed_out(self, uuid: UUID) -> list[tuple[Event, str | None]]:
-        session = self._sessions.find_anew(uuid)
-        if session is None or session.last_seen_at is None:
-            return []
-        # The time at which it timed out, whenever that is noticed.
-        return [self._sessions.ended(session, "timeout", session.last_seen_at + self._timeout)]
-
-    def _quarantine_session(self, session: UUID, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"
+    def _give_up(self, session: UUID, reason: str) -> None:
         if self._quarantine.put(session, reason):
             logger.warning("session %s is in quarantine: %s", session, reason)
 
@@ -139,12 +127,9 @@ class SessionTimeouts:
         return rewound
 
     def _apply(self, registration: Registration, precondition: Precondition) -> list[str]:
-        rewound: list[str] = []
-        if registration.wanted:
-            rewound = self._begin(registration, precondition)
-        else:
-            self._leave(registration, precondition)
-        self._log.database.store([self._sessions.registrations.applied(registration)], precondition)
+        act = self._begin if registration.wanted else self._leave
+        rewound = act(registration, precondition)
+        self._log.database.store([self._sessions.rows.apply(registration)], precondition)
         return rewound
 
     def _begin(self, registration: Registration, precondition: Precondition) -> list[str]:
@@ -157,11 +142,11 @@ class SessionTimeouts:
         logger.info("session %s is registered: %d files", registration.session, len(paths))
         return paths
 
-    def _leave(self, registration: Registration, precondition: Precondition) -> None:
+    def _leave(self, registration: Registration, precondition: Precondition) -> list[str]:
         session = self._sessions.find_own(registration.session)
         logger.info("session %s is unregistered", registration.session)
         if session is None:
-            return
+            return []
         if session.ended_at is None:
             number = str(registration.generation)
             key = derived_key(SESSION_ENDED, str(session.uuid), "unregistered", number)
@@ -169,6 +154,7 @@ class SessionTimeouts:
             self._write([ended], precondition)
         self._sessions.unannounce(session)
         self._log.database.store(self._sessions.take_changes(), precondition)
+        return []
 
     def _write(self, told: Sequence[tuple[Event, str | None]], precondition: Precondition) -> None:
         """Write events, and then the statements that go with them."""

@@ -1,4 +1,7 @@
-"""A batch as arguments of the procedure that writes it."""
+"""A batch as arguments of the procedure that writes it: one array per argument.
+
+Our array literals are cheaper than the driver's, which quotes each item.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,26 @@ from dataclasses import dataclass
 
 from claude_headspace.errors import EventInvalid
 from claude_headspace.events.event import Event, encode
-from claude_headspace.store.arrays import array, text_array
+
+# From this many characters on, memory matters more than time.
+_LONG_TEXTS = 1024 * 1024
+
+
+def array(items: Sequence[object]) -> str:
+    """An array of items that need no quoting."""
+    return "{" + ",".join(["NULL" if item is None else str(item) for item in items]) + "}"
+
+
+def text_array(items: Sequence[str | None]) -> str | list[str | None]:
+    """An array of texts. For long ones the driver's own makes three copies fewer."""
+    if sum(len(item) for item in items if item is not None) > _LONG_TEXTS:
+        return list(items)
+    return "{" + ",".join(["NULL" if item is None else _quoted(item) for item in items]) + "}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 @dataclass(frozen=True, slots=True)

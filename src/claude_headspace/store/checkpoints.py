@@ -23,8 +23,8 @@ MAX_PATH_BYTES = 1000
 PAGE_ROWS = 1000
 
 _COLUMNS = (
-    "id, path, committed_offset, device, inode, mtime_ns, checksum, head, tail, counts::text,"
-    " sessions::text[], state, rules, reread_bytes, reread_state, generation"
+    "id, path, committed_offset, device, inode, mtime_ns, checksum, head, tail, state,"
+    " counts::text, sessions::text[], rules, reread_bytes, reread_state, generation"
 )
 _READ = "id, generation, committed_offset, checksum"
 _CHANGED = "the checkpoint of {} was changed by another program: it is read again"
@@ -132,20 +132,16 @@ class Checkpoints:
 
     def committed(self) -> Iterator[CommittedSource]:
         """All sources as they were last read, fetched in pages."""
-        after = ""
-        while page := self._committed(after):
-            yield from page
-            after = page[-1].path
-
-    def _committed(self, after: str) -> list[CommittedSource]:
-        rows = self._database.execute(
+        page = (
             "SELECT path, device, inode, committed_offset, coalesce(mtime_ns, 0),"
             " updated_at > clock_timestamp() - interval '1 day', state <> ''"
             " FROM checkpoints WHERE machine = %s AND path > %s AND inode IS NOT NULL"
-            " ORDER BY path LIMIT %s",
-            (self._machine, after, PAGE_ROWS),
+            " ORDER BY path LIMIT %s"
         )
-        return [CommittedSource._make(row) for row in rows]
+        after = ""
+        while rows := self._database.execute(page, (self._machine, after, PAGE_ROWS)):
+            yield from map(CommittedSource._make, rows)
+            after = rows[-1][0]
 
     def rewind(self, paths: Sequence[str]) -> None:
         """Reset these sources, so that they are read from their first byte."""
@@ -240,10 +236,9 @@ class Checkpoints:
 
 
 def _stored(row: Row, connection: int) -> StoredSource:
-    source_id, path, offset, device, inode, mtime_ns, checksum, head, tail, counts, *rest = row
-    sessions, state, rules, reread_bytes, reread_state, generation = rest
+    source_id, path, *checkpoint = row[:10]
+    counts, sessions, *reread = row[10:]
     return StoredSource(
-        source_id, path, Checkpoint(offset, device, inode, mtime_ns, checksum, head, tail, state),
-        LineCounts.from_json(msgspec.json.decode(counts)), frozenset(map(UUID, sessions)), rules,
-        reread_bytes, reread_state, generation,
+        source_id, path, Checkpoint(*checkpoint), LineCounts.from_json(msgspec.json.decode(counts)),
+        frozenset(map(UUID, sessions)), *reread,
     ).as_read(connection)  # fmt: skip

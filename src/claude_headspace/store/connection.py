@@ -213,7 +213,7 @@ class Database:
         statement = (_DURABLY if durably else "") + "; ".join(statements)
         return self.execute(statement, meanwhile=meanwhile)
 
-    def execute_durably(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+    def execute_durably(self, statement: str, values: Values = ()) -> list[Row]:
         """The same, with the changes on disk when this returns.
 
         For rows to which others refer by id: a crash of Postgres must not undo them.

@@ -13,8 +13,7 @@ be done, and again if it had no turn of its own then and later gets one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
 from uuid import UUID
 
 from claude_headspace.store.connection import Database
@@ -88,22 +87,14 @@ _GIVE_BACK = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    """A session to mark, with its family; `own`: it has turns of its own."""
-
-    session: UUID
-    family: tuple[UUID, ...]
-    own: bool
-
-
 class Copies:
     """Marks copied turns, for people; counts use the turns' keys and need no marks."""
 
     def __init__(self, database: Database, learnt: Learnt) -> None:
         self._database = database
         self._learnt = learnt
-        self._waiting: deque[_Ranked] = deque()
+        # The next sessions to mark: the family, the place in it, and whether it has own turns.
+        self._waiting: deque[tuple[Sequence[UUID], int, bool]] = deque()
 
     def forget(self) -> None:
         """Drop what is known; the database says again what is due."""
@@ -115,31 +106,29 @@ class Copies:
             due = self._database.execute(_FIRST_DUE)
             if not due:
                 return False
-            self._waiting.extend(self._ranked(UUID(due[0][0])))
-        self._mark(self._waiting.popleft())
+            self._waiting.extend(self._family_of(UUID(due[0][0])))
+        self._mark(*self._waiting.popleft())
         return True
 
-    def _ranked(self, session: UUID) -> Collection[_Ranked]:
+    def _family_of(self, session: UUID) -> Iterator[tuple[Sequence[UUID], int, bool]]:
         rows = self._database.execute(_FAMILY, (str(session),))
         members = {UUID(row[0]) for row in rows} | {session}
         own = {UUID(row[0]): row[1] for row in self._database.execute(_OWN, (_texts(members),))}
         without = sorted(members - own.keys(), key=lambda member: member.int)
         latest_first = sorted(own, key=lambda member: (own[member], member.int), reverse=True)
-        family = (*without, *latest_first)
+        family = [*without, *latest_first]
         # A copy of a copy returns its work to that copy, which then returns it to its original.
-        return [_Ranked(member, family, member in own) for member in reversed(family)]
+        return ((family, rank, family[rank] in own) for rank in reversed(range(len(family))))
 
-    def _mark(self, ranked: _Ranked) -> None:
-        copies = None if ranked.own else OPEN
-        session = str(ranked.session)
-        before = ranked.family[: ranked.family.index(ranked.session)]
-        give_back = self._database.mogrify(
-            _GIVE_BACK, {"before": _texts(before), "session": session}
-        )
-        mark = self._database.mogrify(_MARK, (_texts(ranked.family), session, copies, session))
+    def _mark(self, family: Sequence[UUID], rank: int, own: bool) -> None:
+        copies = None if own else OPEN
+        names = _texts(family)
+        before = {"before": names[:rank], "session": names[rank]}
+        give_back = self._database.mogrify(_GIVE_BACK, before)
+        mark = self._database.mogrify(_MARK, (names, names[rank], copies, names[rank]))
         rows = self._database.execute(give_back + mark)
         original = UUID(rows[0][0]) if rows and rows[0][0] else None
-        self._learnt(ranked.session, original, copies)
+        self._learnt(family[rank], original, copies)
 
 
 def _texts(uuids: Collection[UUID]) -> list[str]:

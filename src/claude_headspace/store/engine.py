@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import translate
-from claude_headspace.store.plain_opener import open_on
+from claude_headspace.store.opener import CLIENT_ENCODING, open_on, require_utf8
 
 
 def make_engine(url: str) -> Engine:

@@ -14,9 +14,8 @@ from typing import Any
 from uuid import UUID
 
 from claude_headspace.errors import CursorAhead, NotPrimary, OtherTimeline
-from claude_headspace.store.connection import Database, Row
+from claude_headspace.store.connection import Database
 from claude_headspace.store.cursor import Cursor, LoggedEvent, Page
-from claude_headspace.store.patience import Patience
 from claude_headspace.store.writer import EVENTS_CHANNEL
 
 PAGE_EVENTS = 500
@@ -36,9 +35,10 @@ _WRITING = (
 _PAGE = (
     "SELECT id, event_type, timestamp, session_uuid::text, event_key::text, payload, project_id,"
     " agent_id, command_id, turn_id, source_id, source_offset, recorded_at, annotations"
-    " FROM events WHERE id > %s AND id <= %s AND retracted_at IS NULL"
-    " AND (%s::text[] IS NULL OR event_type = ANY (%s))"
-    " AND (%s::uuid IS NULL OR session_uuid = %s::uuid) ORDER BY id LIMIT %s"
+    " FROM events WHERE id > %(after)s AND id <= %(horizon)s AND retracted_at IS NULL"
+    " AND (%(types)s::text[] IS NULL OR event_type = ANY (%(types)s))"
+    " AND (%(session)s::uuid IS NULL OR session_uuid = %(session)s::uuid)"
+    " ORDER BY id LIMIT %(limit)s"
 )
 # An asynchronous commit of nothing, which the server's WAL writer soon flushes to disk.
 _FLUSH_SOON = "SELECT txid_current()"
@@ -66,9 +66,11 @@ class Follower:
         self._database = database
         self.cursor: int = Cursor.read(cursor)
         self.timeline = Cursor.read(cursor).timeline
-        self._types = None if types is None else list(types)
-        self._session = None if session is None else str(session)
         self._page_events = page_events
+        self._wanted = {
+            "types": None if types is None else list(types),
+            "session": session and str(session), "limit": page_events,
+        }  # fmt: skip
         self._nudge = nudge
         self._horizon: int = self.cursor
         self._horizon_of = -1
@@ -77,9 +79,7 @@ class Follower:
     @classmethod
     def at(cls, url: str, cursor: int | str = 0, **options: Any) -> Follower:
         """A follower with its own connection."""
-        database = Database(
-            lambda: url, application_name="claude-headspace follow", patience=Patience()
-        )
+        database = Database(lambda: url, application_name="claude-headspace follow")
         return cls(database, cursor, **options)
 
     def close(self) -> None:
@@ -203,14 +203,11 @@ class Follower:
                 return
 
     def _events(self) -> list[LoggedEvent]:
-        rows = self._database.execute(
-            _PAGE,
-            (
-                self.cursor, self._horizon, self._types, self._types, self._session, self._session,
-                self._page_events,
-            ),
-        )  # fmt: skip
-        return [_event(row) for row in rows]
+        asked = {**self._wanted, "after": self.cursor, "horizon": self._horizon}
+        return [
+            LoggedEvent(number, kind, moment, UUID(session), UUID(key), *rest)
+            for number, kind, moment, session, key, *rest in self._database.execute(_PAGE, asked)
+        ]
 
     def _value(self, statement: str, *values: Any) -> Any:
         return self._database.execute(statement, values)[0][0]
@@ -222,8 +219,3 @@ def _growing_pauses() -> Iterator[None]:
         yield
         time.sleep(pause)
         pause = min(pause * 2, _ASK_AGAIN_AT_MOST_SECONDS)
-
-
-def _event(row: Row) -> LoggedEvent:
-    event_id, event_type, timestamp, session, key, *rest = row
-    return LoggedEvent(event_id, event_type, timestamp, UUID(session), UUID(key), *rest)

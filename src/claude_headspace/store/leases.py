@@ -1,7 +1,5 @@
 """Leases of machines: advisory locks that watchers hold for as long as their connections last."""
 
-from __future__ import annotations
-
 # The keys of all leases held in this database; a machine's key is LEASE_KEY of its id.
 HELD_LEASES = (
     "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND granted"

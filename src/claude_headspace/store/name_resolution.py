@@ -11,8 +11,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 from psycopg2.extensions import make_dsn, parse_dsn
 
@@ -50,29 +50,22 @@ class Names:
         may take. Raises DatabaseUnavailable if no name is resolved in time.
         """
         values = parse_dsn(address)
-        named = values.get("host") or os.environ.get("PGHOST", "")
-        if "hostaddr" in values or not any(map(_is_name, named.split(","))):
+        hosts = (values.get("host") or os.environ.get("PGHOST", "")).split(",")
+        if "hostaddr" in values or not any(map(_is_name, hosts)):
             return address
-        servers = self._servers(named, str(values.get("port", "")), left)
-        joined = {
-            "host": ",".join(server.host for server in servers),
-            "hostaddr": ",".join(server.address for server in servers),
-        }
-        ports = ",".join(server.port for server in servers)
-        return str(make_dsn(address, **joined, **({"port": ports} if ports.strip(",") else {})))
-
-    def _servers(self, named: str, ports: str, left: Callable[[float], float]) -> list[_Server]:
-        hosts = named.split(",")
-        given = ports.split(",") if "," in ports else [ports] * len(hosts)
+        port = str(values.get("port", ""))
+        ports = port.split(",") if "," in port else [port] * len(hosts)
         answers = {host: self._ask(host) for host in hosts if _is_name(host)}
-        self._wait(list(answers.values()), left)
-        servers: list[_Server] = []
-        for host, port in zip(hosts, given, strict=False):
-            found = answers[host].addresses if host in answers else [""]
-            servers += [_Server(host, address, port) for address in found]
+        self._wait(answers.values(), left)
+        servers = [
+            (host, found, own)
+            for host, own in zip(hosts, ports, strict=False)
+            for found in (answers[host].addresses if host in answers else [""])
+        ]
         if not servers:
             raise DatabaseUnavailable("; ".join(answer.problem() for answer in answers.values()))
-        return servers
+        host, hostaddr, own = map(",".join, zip(*servers, strict=True))
+        return str(make_dsn(address, host=host, hostaddr=hostaddr, port=own if port else None))
 
     def _ask(self, name: str) -> _Answer:
         """The pending look-up, one that finished too late for its caller, or a new one."""
@@ -82,22 +75,16 @@ class Names:
             answer.start()
         return answer
 
-    def _wait(self, answers: list[_Answer], left: Callable[[float], float]) -> None:
+    def _wait(self, answers: Iterable[_Answer], left: Callable[[float], float]) -> None:
         started = time.monotonic()
         for answer in answers:
-            while answer.is_alive() and (seconds := self._left(started, left)) > 0:
+            while answer.is_alive():
+                seconds = min(left(started), started + self._limit - time.monotonic())
+                if seconds <= 0:
+                    break
                 answer.join(min(seconds, _SLICE_SECONDS))
             if not answer.is_alive():
                 self._running.pop(answer.name, None)
-
-    def _left(self, started: float, left: Callable[[float], float]) -> float:
-        return min(left(started), started + self._limit - time.monotonic())
-
-
-class _Server(NamedTuple):
-    host: str
-    address: str
-    port: str
 
 
 class _Answer(threading.Thread):

@@ -1,4 +1,7 @@
-"""Opens connections to the right server that are shared with nobody."""
+"""Opens connections to the right server that are shared with nobody.
+
+Every connection uses UTF-8, whatever the environment and the server say.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,25 @@ from typing import Any, NamedTuple
 import psycopg2
 from msgspec import Struct
 
-from claude_headspace.address import told_by_driver
-from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.servers.address_hosts import CONNECT_SECONDS, AddressHost, open_first
-from claude_headspace.servers.asking import asking
-from claude_headspace.servers.identity import (
+from claude_headspace.address import libpq_url, told_by_driver
+from claude_headspace.errors import DatabaseUnavailable, ReplacedServer, WrongEncoding
+from claude_headspace.servers import (
+    CONNECT_SECONDS,
     QUESTION,
+    AddressHost,
     Server,
+    asking,
+    hosts_of,
+    open_first,
     require_current,
     require_unshared,
 )
-from claude_headspace.store.encoding import CLIENT_ENCODING, require_utf8
 from claude_headspace.store.failures import DriverError, translate
 from claude_headspace.store.name_resolution import Names
 from claude_headspace.store.patience import Patience
 
+# Overrides the address, PGCLIENTENCODING, PGOPTIONS and the role's settings.
+CLIENT_ENCODING = {"client_encoding": "UTF8"}
 _SETTINGS = {
     # Commits wait for the disk only where requested: see write_events and EventWriter.
     "synchronous_commit": "off",
@@ -34,7 +41,6 @@ _SETTINGS = {
     "tcp_keepalives_count": "3",
 }
 _SET = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SETTINGS.items())
-_BACKEND = "SELECT pg_backend_pid()"
 
 
 class Opened(NamedTuple):
@@ -74,7 +80,7 @@ class Opener(Struct, frozen=True):
         require_current(opened.server, opened.url)
         if not opened.pooled:
             return
-        (now,) = self._ask(opened.connection, _BACKEND)
+        (now,) = self._ask(opened.connection, "SELECT pg_backend_pid()")
         require_unshared(ours=now == opened.server.backend)
 
     def _open(self, url: str, host: AddressHost) -> Opened:
@@ -87,11 +93,11 @@ class Opener(Struct, frozen=True):
             self.patience.wait_for(connection, host.seconds)
             require_utf8(connection)
             return self._meet(connection, url, address, host.seconds)
-        except DriverError as error:
-            _close(connection)
-            raise DatabaseUnavailable(told_by_driver(error)) from error
-        except BaseException:
-            _close(connection)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, DriverError):
+                raise DatabaseUnavailable(told_by_driver(error)) from error
             raise
 
     def _meet(self, connection: Any, url: str, address: str, seconds: float | None) -> Opened:
@@ -134,6 +140,55 @@ def require_session(patience: Patience, address: str, url: str, ours: Server) ->
         require_unshared(ours=beside.backend != ours.backend)
 
 
-def _close(connection: Any) -> None:
-    if connection is not None:
+def require_utf8(connection: Any) -> None:
+    """Raise WrongEncoding unless the database behind this connection is encoded in UTF-8."""
+    found = connection.get_parameter_status("server_encoding")
+    if found not in ("UTF8", None):
+        raise WrongEncoding(
+            f"the database {connection.info.dbname} is encoded in {found}, and only UTF8 can store"
+            " every text: create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0,"
+            " and name it in database.url"
+        )
+
+
+def current_address(url: str) -> str:
+    """The address of the one suitable host, for other programs such as psql."""
+    if len(hosts_of(url)) == 1:
+        return url
+    host, connection = _found(url, {})
+    connection.close()
+    return host.dsn
+
+
+def open_on(url: str, **options: Any) -> Any:
+    """A psycopg2 connection to the first suitable host of the address, in autocommit mode."""
+    return _found(url, options)[1]
+
+
+def _found(url: str, options: dict[str, Any]) -> tuple[AddressHost, Any]:
+    def open_host(host: AddressHost) -> tuple[AddressHost, Any]:
+        seconds = int(host.seconds or CONNECT_SECONDS)
+        connection = psycopg2.connect(host.dsn, connect_timeout=seconds, **options)
+        return host, _checked(connection, host, url)
+
+    return open_first(libpq_url(url), open_host, (psycopg2.OperationalError, ReplacedServer))
+
+
+def _checked(connection: Any, host: AddressHost, url: str) -> Any:
+    try:
+        connection.autocommit = True
+        server = _asked(connection)
+        require_current(server, url)
+        if server.backend != connection.info.backend_pid:
+            require_session(Patience(), host.dsn, url, server)
+            require_unshared(ours=_asked(connection).backend == server.backend)
+    except BaseException:
         connection.close()
+        raise
+    return connection
+
+
+def _asked(connection: Any) -> Server:
+    with connection.cursor() as cursor:
+        cursor.execute(QUESTION)
+        return Server.of(cursor.fetchone())

@@ -11,19 +11,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from claude_headspace.errors import DatabaseUnavailable
-from claude_headspace.servers.asking import Wait, finishing
+from claude_headspace.servers import Wait, finishing
 
 ANSWER_SECONDS = 30.0
 _SLICE_SECONDS = 0.1
 Got = TypeVar("Got")
-
-
-def _no_beat() -> None:
-    """For callers without a heartbeat."""
-
-
-def _no_end() -> float | None:
-    return None
 
 
 class Patience(Struct, frozen=True):
@@ -33,8 +25,8 @@ class Patience(Struct, frozen=True):
     time on the monotonic clock at which to give up, earlier than `answer_seconds`.
     """
 
-    beat: Callable[[], None] = _no_beat
-    end: Callable[[], float | None] = _no_end
+    beat: Callable[[], None] = lambda: None
+    end: Callable[[], float | None] = lambda: None
     answer_seconds: float = ANSWER_SECONDS
 
     def left(self, started: float) -> float:

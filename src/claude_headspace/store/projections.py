@@ -6,17 +6,16 @@ by its session and id, for a reply by its id, whichever sessions repeat it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import astuple, replace
 
 from claude_headspace.events.event import REPLACEMENT
-from claude_headspace.events.work import TokenUsage, ToolCall, Work
+from claude_headspace.events.work import Work
 from claude_headspace.store.connection import Database
 
 # Longer inputs are cut. A row with this much is just short of what Postgres would compress and
@@ -97,13 +96,19 @@ class WorkRows:
     ) -> None:
         """Add the work of a record; `copy_of` is the session whose record it repeats."""
         for call in work.calls:
-            row = _called(call, session, work.subagent, when, place, copy_of)
-            self.calls[session, call.id] = row
+            size = memoryview(call.input).nbytes
+            self.calls[session, call.id] = _Call(
+                session, call.id, tool=call.tool, subagent=work.subagent,
+                input=cut_input(call.input), input_bytes=size, input_whole=size <= INPUT_BYTES,
+                started_at=when, copy_of=copy_of, source_id=place.source_id,
+                generation=place.generation, call_offset=place.offset, call_length=place.length,
+            )  # fmt: skip
         for result in work.results:
             ended = _Result(session, result.id, when, result.outcome, result.size, *place)
             self.results[session, result.id] = ended
         if work.usage is not None:
-            self._add_reply(_replied(work.usage, session, work.subagent, when))
+            message_id, *told = astuple(work.usage)
+            self._add_reply(_Reply(message_id, session, work.subagent, when, when, *told))
 
     def _add_reply(self, reply: _Reply) -> None:
         """Add a reply: its lines repeat the usage known so far, and the last one is right."""
@@ -116,97 +121,72 @@ class WorkRows:
         self.replies[reply.message_id] = reply
 
 
-def _called(
-    call: ToolCall, session: UUID, subagent: str | None, when: datetime, place: LinePlace,
-    copy_of: UUID | None,
-) -> _Call:  # fmt: skip
-    size = memoryview(call.input).nbytes
-    return _Call(
-        session, call.id, tool=call.tool, subagent=subagent, input=cut_input(call.input),
-        input_bytes=size, input_whole=size <= INPUT_BYTES, started_at=when, copy_of=copy_of,
-        source_id=place.source_id, generation=place.generation, call_offset=place.offset,
-        call_length=place.length,
-    )  # fmt: skip
-
-
 def cut_input(given: msgspec.Raw | bytes) -> str:
     """The part of an input that is stored in its row."""
     begin = bytes(memoryview(given)[:INPUT_BYTES]).decode("utf-8", "replace")
     return begin.replace("\0", REPLACEMENT)
 
 
-def _replied(usage: TokenUsage, session: UUID, subagent: str | None, when: datetime) -> _Reply:
-    message_id, *told = astuple(usage)
-    return _Reply(message_id, session, subagent, when, when, *told)
-
-
-def _columns(of: type[msgspec.Struct], *, but: Sequence[str] = ()) -> list[str]:
-    return [name for name in of.__struct_fields__ if name not in but]
-
-
-def _listed(columns: Sequence[str], prefix: str = "") -> str:
-    return ", ".join(prefix + name for name in columns)
-
-
-def _given(table: str) -> str:
-    return f"json_populate_recordset(NULL::{table}, %s::json)"
-
-
-def _insert(table: str, columns: Sequence[str]) -> str:
-    names = _listed(columns)
-    return f"INSERT INTO {table} AS t ({names}) SELECT {names} FROM {_given(table)}"  # noqa: S608
-
-
-_CALL_KEY = ("session_uuid", "tool_use_id")
-_RESULT = _columns(_Result, but=_CALL_KEY)
+_CALL_COLUMNS = ", ".join(_Call.__struct_fields__)
 # Reading the call again must not remove a result that is on another line.
-_KEPT = (*_RESULT, "copy_of")
-_NEW = _columns(_Call, but=(*_CALL_KEY, *_KEPT))
-_INSERT_CALLS = (
-    f"{_insert('tool_calls', _columns(_Call))} ON CONFLICT ({_listed(_CALL_KEY)}) DO UPDATE"
-    f" SET ({_listed(_NEW)}) = ROW ({_listed(_NEW, 'excluded.')}), "
-    + ", ".join(f"{name} = coalesce(excluded.{name}, t.{name})" for name in _KEPT)
-)
-_UPDATE_RESULTS = (
-    f"UPDATE tool_calls t SET ({_listed(_RESULT)}) = ROW ({_listed(_RESULT, 'r.')})"  # noqa: S608
-    f" FROM {_given('tool_calls')} AS r"
-    " WHERE t.session_uuid = r.session_uuid AND t.tool_use_id = r.tool_use_id"
-)
-_USAGE = _columns(_Reply, but=("message_id", "session_uuid", "subagent", "started_at"))
+_INSERT_CALLS = f"""
+INSERT INTO tool_calls AS t ({_CALL_COLUMNS})
+SELECT {_CALL_COLUMNS} FROM json_populate_recordset(NULL::tool_calls, %s::json)
+ON CONFLICT (session_uuid, tool_use_id) DO UPDATE SET
+    tool = excluded.tool, subagent = excluded.subagent, input = excluded.input,
+    input_bytes = excluded.input_bytes, input_whole = excluded.input_whole,
+    started_at = excluded.started_at, source_id = excluded.source_id,
+    generation = excluded.generation, call_offset = excluded.call_offset,
+    call_length = excluded.call_length, copy_of = coalesce(excluded.copy_of, t.copy_of),
+    ended_at = coalesce(excluded.ended_at, t.ended_at),
+    outcome = coalesce(excluded.outcome, t.outcome),
+    result_bytes = coalesce(excluded.result_bytes, t.result_bytes),
+    result_source_id = coalesce(excluded.result_source_id, t.result_source_id),
+    result_generation = coalesce(excluded.result_generation, t.result_generation),
+    result_offset = coalesce(excluded.result_offset, t.result_offset),
+    result_length = coalesce(excluded.result_length, t.result_length)
+"""  # noqa: S608
+_UPDATE_RESULTS = """
+UPDATE tool_calls t SET ended_at = r.ended_at, outcome = r.outcome, result_bytes = r.result_bytes,
+    result_source_id = r.result_source_id, result_generation = r.result_generation,
+    result_offset = r.result_offset, result_length = r.result_length
+FROM json_populate_recordset(NULL::tool_calls, %s::json) r
+WHERE t.session_uuid = r.session_uuid AND t.tool_use_id = r.tool_use_id
+"""
+_REPLY_COLUMNS = ", ".join(_Reply.__struct_fields__)
 # A reply in several sessions belongs to the one from which the others were forked.
-_INSERT_REPLIES = (
-    f"{_insert('model_calls', _columns(_Reply))} ON CONFLICT (message_id) DO UPDATE"
-    f" SET ({_listed(_USAGE)}) = ROW ({_listed(_USAGE, 'excluded.')}),"
-    " started_at = least(t.started_at, excluded.started_at),"
-    " subagent = coalesce(t.subagent, excluded.subagent),"
-    " session_uuid = CASE WHEN t.session_uuid <> excluded.session_uuid AND EXISTS"
-    " (SELECT FROM agents a WHERE a.session_uuid = t.session_uuid"
-    " AND a.forked_from = excluded.session_uuid)"
-    " THEN excluded.session_uuid ELSE t.session_uuid END"
-    " WHERE (excluded.ended_at, excluded.output_tokens) >= (t.ended_at, t.output_tokens)"
-)
+_INSERT_REPLIES = f"""
+INSERT INTO model_calls AS t ({_REPLY_COLUMNS})
+SELECT {_REPLY_COLUMNS} FROM json_populate_recordset(NULL::model_calls, %s::json)
+ON CONFLICT (message_id) DO UPDATE SET
+    ended_at = excluded.ended_at, model = excluded.model, input_tokens = excluded.input_tokens,
+    output_tokens = excluded.output_tokens, cache_read_tokens = excluded.cache_read_tokens,
+    cache_write_tokens = excluded.cache_write_tokens,
+    cache_write_1h_tokens = excluded.cache_write_1h_tokens,
+    service_tier = excluded.service_tier, stop_reason = excluded.stop_reason,
+    started_at = least(t.started_at, excluded.started_at),
+    subagent = coalesce(t.subagent, excluded.subagent),
+    session_uuid = CASE WHEN t.session_uuid <> excluded.session_uuid AND EXISTS
+        (SELECT FROM agents a WHERE a.session_uuid = t.session_uuid
+            AND a.forked_from = excluded.session_uuid)
+        THEN excluded.session_uuid ELSE t.session_uuid END
+WHERE (excluded.ended_at, excluded.output_tokens) >= (t.ended_at, t.output_tokens)
+"""  # noqa: S608
 
 
-class Projections:
-    """Makes the statements that store rows of work, to run with those of a checkpoint."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def statements(self, rows: WorkRows) -> list[str]:
-        """The statements for a batch: three at most."""
-        for key, call in rows.calls.items():
-            if (ended := rows.results.pop(key, None)) is not None:
-                for name in _RESULT:
-                    setattr(call, name, getattr(ended, name))
-        return [
-            *self._statement(_INSERT_CALLS, list(rows.calls.values())),
-            *self._statement(_UPDATE_RESULTS, list(rows.results.values())),
-            *self._statement(_INSERT_REPLIES, list(rows.replies.values())),
-        ]
-
-    def _statement(self, statement: str, rows: Sequence[Any]) -> list[str]:
-        """One statement; rows as JSON are four times cheaper than arrays."""
-        if not rows:
-            return []
-        return [self._database.mogrify(statement, (msgspec.json.encode(rows).decode(),))]
+def work_statements(database: Database, rows: WorkRows) -> list[str]:
+    """The statements that store the work of a batch, to run with those of a checkpoint."""
+    for key, call in rows.calls.items():
+        if (ended := rows.results.pop(key, None)) is not None:
+            for name in _Result.__struct_fields__:
+                setattr(call, name, getattr(ended, name))
+    # Rows as JSON are four times cheaper than arrays.
+    return [
+        database.mogrify(statement, (msgspec.json.encode(list(found.values())).decode(),))
+        for statement, found in (
+            (_INSERT_CALLS, rows.calls),
+            (_UPDATE_RESULTS, rows.results),
+            (_INSERT_REPLIES, rows.replies),
+        )
+        if found
+    ]

@@ -17,40 +17,37 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    LargeBinary,
     Select,
-    func,
+    TextualSelect,
     select,
     text,
 )
 
-from claude_headspace.events.taxonomy import HOOK_RECEIVED
-from claude_headspace.store.leases import LEASES_BEHIND
-from claude_headspace.store.tables import (
-    checkpoints,
-    dead_letters,
-    events,
-    machines,
-    places,
-)
-
-RECENT_HOOKS = 10_000
+from claude_headspace.store.tables import events, places
 
 # Skips from one type to the next in the index, however many events there are.
-_ALL_TYPES = text(
-    "WITH RECURSIVE types(type) AS ((SELECT min(event_type) FROM events) UNION ALL"
-    " SELECT (SELECT min(event_type) FROM events WHERE event_type > type) FROM types"
-    " WHERE type IS NOT NULL) SELECT type FROM types WHERE type IS NOT NULL"
-)
-
-_MACHINES = text(
-    "SELECT substring(kind FROM 'machine:(.*)'), sum(number::bigint)::bigint"
-    " FROM checkpoints, jsonb_each_text(counts -> 'other') AS other (kind, number)"
-    " WHERE kind LIKE '%/machine:%' AND NOT split_part(kind, '/', 2) = ANY (:known)"
-    " GROUP BY 1 ORDER BY 1"
-)
-_WATCHERS_BEHIND = text(LEASES_BEHIND.format(which="r.session_uuid = :session"))
-
-
+_ALL_TYPES = text("""
+WITH RECURSIVE types(type) AS ((SELECT min(event_type) FROM events) UNION ALL
+    SELECT (SELECT min(event_type) FROM events WHERE event_type > type) FROM types
+    WHERE type IS NOT NULL) SELECT type FROM types WHERE type IS NOT NULL
+""")
+_DEAD_LETTERS = text("""
+SELECT page.*, m.label AS host, c.path FROM (
+    SELECT id, source_id, source_offset, reason, detail, recorded_at, resolved_at,
+        substring(content, 1, coalesce(:content_bytes, length(content))) AS content,
+        length(content) AS content_bytes
+    FROM dead_letters WHERE (:resolved_too OR resolved_at IS NULL) AND (:of IS NULL OR source_id IN
+        (SELECT id FROM checkpoints WHERE machine = ANY (CAST(:of AS uuid[]))))
+    ORDER BY id DESC LIMIT :limit) page
+LEFT JOIN checkpoints c ON c.id = page.source_id LEFT JOIN machines m ON m.id = c.machine
+ORDER BY page.id
+""")
+_RECENT_HOOKS = text("""
+SELECT kind, max(timestamp) FROM (
+    SELECT payload ->> 'hook_type' AS kind, timestamp FROM events
+    WHERE event_type = 'hook_received' ORDER BY timestamp DESC LIMIT 10000) recent GROUP BY kind
+""")
 # Retracted events do not count.
 NOT_RETRACTED = events.c.retracted_at.is_(None)
 
@@ -71,17 +68,15 @@ class EventFilter:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The same as SQL."""
+        column, value = self._leading() or (None, None)
         wanted: list[ColumnElement[bool]] = [NOT_RETRACTED]
-        leading = self._leading()
-        if leading is not None:
-            wanted += [leading[0] >= leading[1], leading[0] <= leading[1]]
+        if column is not None:
+            wanted += [column >= value, column <= value]
         if self.session is not None:
             wanted.append(events.c.session_uuid == self.session)
-        if self.project_ids and (leading is None or leading[0] is not events.c.project_id):
+        if self.project_ids and column is not events.c.project_id:
             wanted.append(events.c.project_id.in_(self.project_ids))
-        if self.event_type is not None and (
-            leading is None or leading[0] is not events.c.event_type
-        ):
+        if self.event_type is not None and column is not events.c.event_type:
             wanted.append(events.c.event_type == self.event_type)
         if self.since is not None:
             wanted.append(events.c.timestamp >= self.since)
@@ -152,43 +147,15 @@ def newest_dead_letters(
     limit: int | None,
     content_bytes: int | None,
     of: Sequence[str] | None = None,
-) -> Select[Any]:
+) -> TextualSelect:
     """Dead letters, newest last, with all or the beginning of their content.
 
     `of`: only those of these machines' files.
     """
-    content: ColumnElement[bytes] = dead_letters.c.content
-    if content_bytes is not None:
-        content = func.substring(dead_letters.c.content, 1, content_bytes)
-    c = dead_letters.c
-    chosen = select(
-        c.id, c.source_id, c.source_offset, c.reason, c.detail, c.recorded_at, c.resolved_at,
-        content.label("content"), func.length(c.content).label("content_bytes"),
-    )  # fmt: skip
-    if not resolved_too:
-        chosen = chosen.where(dead_letters.c.resolved_at.is_(None))
-    if of is not None:
-        theirs = select(checkpoints.c.id).where(checkpoints.c.machine.in_(of))
-        chosen = chosen.where(c.source_id.in_(theirs))
-    page = chosen.order_by(dead_letters.c.id.desc()).limit(limit).subquery("page")
-    return (
-        select(page, machines.c.label.label("host"), checkpoints.c.path)
-        .outerjoin(checkpoints, checkpoints.c.id == page.c.source_id)
-        .outerjoin(machines, machines.c.id == checkpoints.c.machine)
-        .order_by(page.c.id)
-    )
+    asked = {"resolved_too": resolved_too, "limit": limit, "content_bytes": content_bytes, "of": of}
+    return _DEAD_LETTERS.bindparams(**asked).columns(content=LargeBinary)
 
 
 def hooks_seen(connection: Connection) -> list[tuple[str, datetime]]:
     """Hook types among the newest hook events, with the time of the last of each."""
-    recent = (
-        select(events.c.payload["hook_type"].astext.label("kind"), events.c.timestamp)
-        .where(events.c.event_type == HOOK_RECEIVED)
-        .order_by(events.c.timestamp.desc())
-        .limit(RECENT_HOOKS)
-        .subquery("recent")
-    )
-    rows = connection.execute(
-        select(recent.c.kind, func.max(recent.c.timestamp)).group_by(recent.c.kind)
-    )
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1]) for row in connection.execute(_RECENT_HOOKS)]

@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import (
-    Connection,
-    cast,
-    delete,
-    func,
-    literal,
-    select,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, text
 
-from claude_headspace.store.queries import _WATCHERS_BEHIND
+from claude_headspace.store.leases import LEASES_BEHIND
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
-from claude_headspace.store.tables import (
-    dead_letters,
-    registrations,
-    tombstones,
-)
+
+_ASK = text("""
+WITH known AS (SELECT wanted FROM registrations WHERE session_uuid = :session),
+back AS (DELETE FROM tombstones WHERE session_uuid = :session AND :wanted),
+asked AS (
+    INSERT INTO registrations AS r (session_uuid, wanted, project_path, working_directory,
+        iterm_pane_id, machine)
+    VALUES (:session, :wanted, :project_path, :working_directory, :iterm_pane_id, :machine)
+    ON CONFLICT (session_uuid) DO UPDATE SET wanted = excluded.wanted,
+        generation = r.generation + (r.wanted <> excluded.wanted)::int,
+        requested_at = clock_timestamp(),
+        project_path = coalesce(excluded.project_path, r.project_path),
+        working_directory = coalesce(excluded.working_directory, r.working_directory),
+        iterm_pane_id = coalesce(excluded.iterm_pane_id, r.iterm_pane_id),
+        machine = coalesce(excluded.machine, r.machine))
+SELECT (SELECT wanted FROM known) IS DISTINCT FROM :wanted, pg_notify(:channel, :session)
+""")
+_WATCHERS_BEHIND = text(LEASES_BEHIND.format(which="r.session_uuid = :session"))
+_DISMISS = text("""
+UPDATE dead_letters SET resolved_at = clock_timestamp()
+WHERE resolved_at IS NULL AND (:ids IS NULL OR id = ANY (:ids)) RETURNING id
+""")
 
 
 def ask_for(
@@ -40,51 +48,24 @@ def ask_for(
     A forgotten session that is registered may come back. `machine` is the machine of the request.
     Returns whether this changes anything; commits.
     """
-    given = {
-        "project_path": project_path,
-        "working_directory": working_directory,
-        "iterm_pane_id": iterm_pane_id,
-        "machine": machine,
-    }
-    row = insert(registrations).values(session_uuid=session, wanted=wanted, **given)
-    changed = registrations.c.wanted != row.excluded.wanted
-    kept = {name: func.coalesce(row.excluded[name], registrations.c[name]) for name in given}
-    generation = connection.execute(
-        select(registrations.c.wanted).where(registrations.c.session_uuid == session)
-    ).scalar()
-    connection.execute(
-        row.on_conflict_do_update(
-            index_elements=[registrations.c.session_uuid],
-            set_={
-                "wanted": row.excluded.wanted,
-                "generation": registrations.c.generation
-                + func.coalesce(cast(changed, registrations.c.generation.type), 0),
-                "requested_at": func.clock_timestamp(),
-                **kept,
-            },
-        )
-    )
-    if wanted:
-        connection.execute(delete(tombstones).where(tombstones.c.session_uuid == session))
-    connection.execute(select(func.pg_notify(REGISTRATION_CHANNEL, literal(str(session)))))
+    changed: bool = connection.execute(_ASK, {
+        "session": str(session), "wanted": wanted, "project_path": project_path,
+        "working_directory": working_directory, "iterm_pane_id": iterm_pane_id,
+        "machine": machine, "channel": REGISTRATION_CHANNEL,
+    }).scalar_one()  # fmt: skip
     connection.commit()
-    return generation is not wanted
+    return changed
 
 
 def watchers_behind(connection: Connection, session: UUID) -> int:
     """How many running watchers have not yet applied the session's registration."""
-    counted: int = connection.execute(_WATCHERS_BEHIND, {"session": session}).scalar_one()
+    counted: int = connection.execute(_WATCHERS_BEHIND, {"session": str(session)}).scalar_one()
     connection.commit()
     return counted
 
 
 def dismiss_rejected(connection: Connection, ids: Sequence[int] | None) -> list[int]:
     """Mark unresolved dead letters as resolved (None: all); returns their ids; commits."""
-    c = dead_letters.c
-    chosen = update(dead_letters).where(c.resolved_at.is_(None))
-    if ids is not None:
-        chosen = chosen.where(c.id.in_(ids))
-    done = connection.scalars(chosen.values(resolved_at=func.clock_timestamp()).returning(c.id))
-    found = list(done)
+    found = list(connection.scalars(_DISMISS, {"ids": None if ids is None else list(ids)}))
     connection.commit()
     return found

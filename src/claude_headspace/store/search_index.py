@@ -10,7 +10,6 @@ from typing import Any
 from claude_headspace.errors import CursorAhead, HeadspaceError
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.follow import Follower
-from claude_headspace.store.patience import Patience
 from claude_headspace.store.search_words import parts_of
 from claude_headspace.store.version import require_schema
 
@@ -66,10 +65,7 @@ class SearchIndex:
 
     def __init__(self, url: Callable[[], str], busy: Callable[[], bool]) -> None:
         self._database = Database(
-            url,
-            application_name="claude-headspace search",
-            patience=Patience(),
-            prepare=require_schema,
+            url, application_name="claude-headspace search", prepare=require_schema
         )
         self._busy = busy
         self._has_begun = False
@@ -131,15 +127,11 @@ class SearchIndex:
     def _advance(self, cursor: int, final: int) -> int:
         asked = (cursor, final, PAGE_EVENTS, PAGE_BYTES)
         turns = self._database.execute(_PAGE, asked)
-        reached = turns[-1][0] if turns and self._more_than(turns) else final
+        size = sum(len(turn[-1].encode()) for turn in turns)
+        is_full = len(turns) == PAGE_EVENTS or size >= PAGE_BYTES
+        reached = turns[-1][0] if is_full else final
         self._database.execute(_ADVANCE, [reached, cursor, *_arrays(turns)])
         return reached
-
-    @staticmethod
-    def _more_than(turns: Sequence[Row]) -> bool:
-        """Whether more may follow this page."""
-        size = sum(len(turn[-1].encode()) for turn in turns)
-        return len(turns) == PAGE_EVENTS or size >= PAGE_BYTES
 
     def _revise(self) -> bool:
         turns = self._database.execute(_DUE, (PAGE_EVENTS,))
@@ -154,7 +146,7 @@ class SearchIndex:
 def _arrays(turns: Sequence[Row]) -> list[list[Any]]:
     """The columns of all parts of these turns."""
     rows = [
-        (*about, number, part.begins, part.length, part.words)
+        (*about, number, *part)
         for *about, text in turns
         for number, part in enumerate(parts_of(text))
     ]

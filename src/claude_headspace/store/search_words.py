@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PART_WORDS = 8_000
 PART_CHARACTERS = 100_000
@@ -18,8 +18,7 @@ _ASCII_WORD = re.compile(r"[A-Za-z0-9]+")
 _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
 
 
-@dataclass(frozen=True, slots=True)
-class TextPart:
+class TextPart(NamedTuple):
     """A part of a text: its start, its length, and its words."""
 
     begins: int
@@ -40,11 +39,6 @@ def word_places(text: str) -> Iterator[re.Match[str]]:
     return (each for each in pattern.finditer(text) if each.end() - each.start() <= LONGEST_WORD)
 
 
-def same_word(found: re.Match[str]) -> str:
-    """The word at a place, as `words_of` returns it."""
-    return _plain(found[0])
-
-
 def parts_of(text: str) -> Iterator[TextPart]:
     """The parts of a text for the index; none for a text without words."""
     if len(text) <= PART_CHARACTERS:
@@ -57,7 +51,8 @@ def parts_of(text: str) -> Iterator[TextPart]:
     places: list[re.Match[str]] = []
     fresh = 0
     for found in word_places(text):
-        if places and _is_full(places, found):
+        is_long = places and found.end() - places[0].start() > PART_CHARACTERS
+        if is_long or len(places) >= PART_WORDS:
             yield _part(places)
             places, fresh = places[-SHARED_WORDS:], 0
         places.append(found)
@@ -66,13 +61,9 @@ def parts_of(text: str) -> Iterator[TextPart]:
         yield _part(places)
 
 
-def _is_full(places: list[re.Match[str]], found: re.Match[str]) -> bool:
-    return len(places) >= PART_WORDS or found.end() - places[0].start() > PART_CHARACTERS
-
-
 def _part(places: list[re.Match[str]]) -> TextPart:
     begins = places[0].start()
-    words = " ".join(map(same_word, places))
+    words = " ".join(_plain(place[0]) for place in places)
     return TextPart(begins, places[-1].end() - begins, words)
 
 

@@ -14,12 +14,14 @@ from claude_headspace.store.leases import HELD_LEASES, LEASE_KEY
 
 REGISTRATION_CHANNEL = "claude_headspace_registrations"
 _COLUMNS = (
-    "a.session_uuid::text, a.id, a.project_id, p.path, a.working_directory, a.announced,"
-    " a.started_at, a.last_seen_at, a.last_line, a.ended_at, a.titles::text, a.project_seen_at,"
-    " a.forked_from::text, a.fork_told, a.copied_until, a.copies, p.machine"
+    "a.session_uuid::text, a.forked_from::text, a.id, a.project_id, p.path, a.working_directory,"
+    " a.announced, a.started_at, a.last_seen_at, a.last_line, a.ended_at, a.titles,"
+    " a.project_seen_at, a.fork_told, a.copied_until, a.copies, p.machine"
 )
-_TITLES, _FORKED_FROM = 10, 12
 _LEASE = LEASE_KEY.format(machine="p.machine")
+_ADD_PROJECT = (
+    "INSERT INTO projects (machine, path) VALUES (%s, %s) ON CONFLICT (machine, path) DO NOTHING;"
+)
 _FIND = (
     f"SELECT {_COLUMNS} FROM agents a JOIN projects p ON p.id = a.project_id"  # noqa: S608
     " WHERE a.session_uuid = %s"
@@ -36,6 +38,7 @@ class StoredSession:
     """
 
     uuid: UUID
+    forked_from: UUID | None
     agent_id: int
     project_id: int
     project_path: str
@@ -47,7 +50,6 @@ class StoredSession:
     ended_at: datetime | None
     titles: dict[str, str]
     project_seen_at: datetime | None
-    forked_from: UUID | None
     fork_told: bool
     copied_until: datetime | None
     copies: str | None
@@ -92,9 +94,7 @@ class SessionRows:
         A crash of Postgres may undo new rows and their ids until a later commit is on disk.
         """
         rows = self._database.execute(
-            "INSERT INTO projects (machine, path) VALUES (%s, %s)"  # noqa: S608
-            " ON CONFLICT (machine, path) DO NOTHING;"
-            " INSERT INTO agents"
+            f"{_ADD_PROJECT} INSERT INTO agents"  # noqa: S608
             " (session_uuid, project_id, working_directory, iterm_pane_id, project_seen_at)"
             " SELECT %s, id, %s, %s, %s FROM projects WHERE machine = %s AND path = %s"
             f" ON CONFLICT (session_uuid) DO NOTHING; {_FIND}",
@@ -124,12 +124,8 @@ class SessionRows:
 
     def project(self, path: str) -> int:
         """The id of the project at this path, created if missing."""
-        rows = self._database.execute(
-            "INSERT INTO projects (machine, path) VALUES (%s, %s)"
-            " ON CONFLICT (machine, path) DO NOTHING;"
-            " SELECT id FROM projects WHERE machine = %s AND path = %s",
-            (self._machine, path, self._machine, path),
-        )
+        add = f"{_ADD_PROJECT} SELECT id FROM projects WHERE machine = %s AND path = %s"  # noqa: S608
+        rows = self._database.execute(add, (self._machine, path, self._machine, path))
         return int(rows[0][0])
 
     def move(self, session: StoredSession) -> str:
@@ -142,12 +138,10 @@ class SessionRows:
             "'project_path', %(path)s::text, 'working_directory', %(directory)s::text)"
             " WHERE agent_id = %(agent)s AND event_type = 'session_registered'",
             {
-                "project": session.project_id,
-                "directory": session.working_directory,
-                "path": session.project_path,
-                "agent": session.agent_id,
+                "project": session.project_id, "directory": session.working_directory,
+                "path": session.project_path, "agent": session.agent_id,
             },
-        )
+        )  # fmt: skip
 
     def of_lines(self, keys: Sequence[UUID]) -> dict[UUID, UUID]:
         """The sessions of events, by their keys, as far as the log has them."""
@@ -222,8 +216,5 @@ class SessionRows:
 
 
 def _session(row: Row) -> StoredSession:
-    values = list(row)
-    values[0] = UUID(row[0])
-    values[_TITLES] = msgspec.json.decode(row[_TITLES])
-    values[_FORKED_FROM] = row[_FORKED_FROM] and UUID(row[_FORKED_FROM])
-    return StoredSession(*values)
+    uuid, forked_from, *values = row
+    return StoredSession(UUID(uuid), forked_from and UUID(forked_from), *values)

@@ -1,7 +1,7 @@
-"""The tables that readers query, as the migrations create them. The watcher does not import this.
+"""The tables of sessions and events, as the migrations create them. The watcher does not import it.
 
-The others (tool calls, model calls, the archive, the search index) are used only in SQL, and are
-defined in the migrations.
+The others (machines, dead letters, registrations, tool and model calls, the archive, the search
+index) are used only in SQL, and are defined in the migrations.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -40,31 +39,10 @@ NOW = text("clock_timestamp()")
 EMPTY_OBJECT = text("'{}'::jsonb")
 
 
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+def _one_of(column: str, *values: str) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
-
-COMMAND_STATES = ("idle", "commanded", "processing", "awaiting_input", "complete")
-COPIES = ("due", "open")
-TURN_ACTORS = ("user", "agent")
-TURN_INTENTS = ("command", "answer", "question", "completion", "progress")
-
-# The holder of the lease describes itself here; `holder` is its place (see machine.Place). No
-# foreign key refers to it: a command may write under an id before its watcher has run.
-machines = Table(
-    "machines",
-    metadata,
-    Column("id", UUID, primary_key=True),
-    Column("label", Text, nullable=False),
-    Column("version", Text),
-    Column("holder", JSONB),
-    Column("first_seen_at", INSTANT, nullable=False, server_default=NOW),
-    Column("seen_at", INSTANT),
-    # When it was last seen: uncommitted bytes of its transcripts, and since when the first waits.
-    Column("backlog_bytes", BigInteger, nullable=False, server_default="0"),
-    Column("behind_since", INSTANT),
-)
 
 projects = Table(
     "projects",
@@ -105,7 +83,7 @@ agents = Table(
     # For a session with shared turns whose lines name no original. due: to be examined; open:
     # examined when it had no turn of its own yet.
     Column("copies", Text),
-    _one_of("copies", COPIES),
+    _one_of("copies", "due", "open"),
     Index(None, "project_id"),
     Index("ix_agents_copies_due", "id", postgresql_where=text("copies = 'due'")),
     Index("ix_agents_open", "last_seen_at", postgresql_where=text("ended_at IS NULL")),
@@ -120,7 +98,7 @@ commands = Table(
     Column("state", Text, nullable=False, server_default="idle"),
     Column("created_at", INSTANT, nullable=False, server_default=NOW),
     Column("completed_at", INSTANT),
-    _one_of("state", COMMAND_STATES),
+    _one_of("state", "idle", "commanded", "processing", "awaiting_input", "complete"),
     Index(None, "agent_id"),
 )
 
@@ -133,8 +111,8 @@ turns = Table(
     Column("intent", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("timestamp", INSTANT, nullable=False),
-    _one_of("actor", TURN_ACTORS),
-    _one_of("intent", TURN_INTENTS),
+    _one_of("actor", "user", "agent"),
+    _one_of("intent", "command", "answer", "question", "completion", "progress"),
     Index(None, "command_id"),
 )
 
@@ -196,41 +174,4 @@ events = Table(
     Index(None, "project_id", "timestamp"),
     Index(None, "command_id", postgresql_where=text("command_id IS NOT NULL")),
     Index(None, "turn_id", postgresql_where=text("turn_id IS NOT NULL")),
-)
-
-dead_letters = Table(
-    "dead_letters",
-    metadata,
-    Column("id", BigInteger, primary_key=True),
-    Column("source_id", ForeignKey("checkpoints.id", ondelete="SET NULL")),
-    Column("source_offset", BigInteger, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("content", LargeBinary, nullable=False),
-    Column("recorded_at", INSTANT, nullable=False, server_default=NOW),
-    Column("resolved_at", INSTANT),
-    UniqueConstraint("source_id", "source_offset", "reason"),
-)
-
-registrations = Table(
-    "registrations",
-    metadata,
-    Column("session_uuid", UUID, primary_key=True),
-    Column("wanted", Boolean, nullable=False),
-    Column("generation", Integer, nullable=False, server_default="1"),
-    Column("project_path", Text),
-    Column("working_directory", Text),
-    Column("iterm_pane_id", Text),
-    Column("requested_at", INSTANT, nullable=False, server_default=NOW),
-    # The machine of the request, which creates the rows of a session without known lines.
-    Column("machine", UUID),
-)
-
-# Sessions that were forgotten on purpose. keep_turns: everything except their events.
-tombstones = Table(
-    "tombstones",
-    metadata,
-    Column("session_uuid", UUID, primary_key=True),
-    Column("keep_turns", Boolean, nullable=False),
-    Column("forgotten_at", INSTANT, nullable=False, server_default=NOW),
 )

@@ -4,32 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    Select,
-    cast,
-    func,
-    select,
-    text,
-)
+from sqlalchemy import Connection, text
 
-from claude_headspace.events.taxonomy import TURN_DETECTED
-from claude_headspace.store.queries import _ALL_TYPES, _MACHINES, NOT_RETRACTED
-from claude_headspace.store.tables import (
-    agents,
-    checkpoints,
-    dead_letters,
-    events,
-    projects,
-)
+from claude_headspace.store.queries import types_in
 from claude_headspace.transcripts.checkpoint import RULES
 
 COUNTED_BYTES = 64 * 1024 * 1024
-
-
 # The table itself, or the parts of a partitioned one.
 _PARTS = (
     "(SELECT relid FROM pg_partition_tree('events') WHERE isleaf"
@@ -43,6 +24,33 @@ _COMMON_TYPES = text(
     " unnest(s.most_common_vals::text::text[], s.most_common_freqs) AS v(type, share)"
     " WHERE c.relkind = 'r' AND s.attname = 'event_type' AND c.reltuples > 0 GROUP BY 1"
 )
+_COUNT = text("SELECT event_type, count(*) FROM events WHERE retracted_at IS NULL GROUP BY 1")
+_COUNT_RARE = text(
+    "SELECT event_type, count(*) FROM events WHERE event_type = ANY (:types) GROUP BY 1"
+)
+_COUNT_TURNS = text(
+    "SELECT count(DISTINCT event_key) FROM events"
+    " WHERE event_type = 'turn_detected' AND retracted_at IS NULL"
+)
+_TOTALS = text("""
+SELECT count(*) AS sources, coalesce(sum(committed_offset), 0)::bigint AS committed_bytes,
+    count(*) FILTER (WHERE rules < :rules) AS older_rules,
+    json_build_object('lines', coalesce(sum((counts ->> 'lines')::bigint), 0),
+        'turns', coalesce(sum((counts ->> 'turns')::bigint), 0),
+        'duplicates', coalesce(sum((counts ->> 'duplicates')::bigint), 0),
+        'rescued', coalesce(sum((counts ->> 'rescued')::bigint), 0)) AS lines,
+    (SELECT count(*) FROM agents) AS sessions,
+    (SELECT count(*) FROM agents WHERE ended_at IS NULL) AS open_sessions,
+    (SELECT count(*) FROM projects) AS projects,
+    (SELECT count(*) FROM dead_letters WHERE resolved_at IS NULL) AS dead_letters
+FROM checkpoints
+""")
+_MACHINES = text("""
+SELECT substring(kind FROM 'machine:(.*)'), sum(number::bigint)::bigint
+FROM checkpoints, jsonb_each_text(counts -> 'other') AS other (kind, number)
+WHERE kind LIKE '%/machine:%' AND NOT split_part(kind, '/', 2) = ANY (:known)
+GROUP BY 1 ORDER BY 1
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +86,11 @@ def captured(
     connection: Connection, *, exactly: bool = False, known_machines: Collection[str] = ()
 ) -> Captured:
     """The contents of the log. A large table is only counted with `exactly`: see EventCounts."""
-    sessions, unended = connection.execute(
-        select(func.count(), func.count().filter(agents.c.ended_at.is_(None))).select_from(agents)
-    ).one()
-    names = ("lines", "turns", "duplicates", "rescued")
-    sums = [func.sum(cast(checkpoints.c.counts[name].astext, BigInteger)) for name in names]
-    older = func.count().filter(checkpoints.c.rules < RULES)
-    sources, older_rules, committed, *lines = connection.execute(
-        select(func.count(), older, func.sum(checkpoints.c.committed_offset), *sums)
-    ).one()
     machines = connection.execute(_MACHINES, {"known": list(known_machines)})
     return Captured(
         events=count_events(connection, exactly=exactly),
-        sessions=sessions,
-        open_sessions=unended,
-        projects=connection.execute(select(func.count()).select_from(projects)).scalar_one(),
-        sources=sources,
-        committed_bytes=int(committed or 0),
-        lines={name: int(value or 0) for name, value in zip(names, lines, strict=True)},
-        dead_letters=connection.execute(_count_open_dead_letters()).scalar_one(),
         unknown_machines={row[0]: row[1] for row in machines},
-        older_rules=older_rules,
+        **connection.execute(_TOTALS, {"rules": RULES}).mappings().one(),
     )
 
 
@@ -108,14 +100,8 @@ def count_events(connection: Connection, *, exactly: bool) -> EventCounts:
         estimated = _estimate_events(connection)
         if estimated:
             return EventCounts(estimated, None, exact=False)
-    rows = connection.execute(
-        select(events.c.event_type, func.count()).where(NOT_RETRACTED).group_by(events.c.event_type)
-    ).all()
-    turns = connection.execute(
-        select(func.count(events.c.event_key.distinct())).where(
-            events.c.event_type == TURN_DETECTED, NOT_RETRACTED
-        )
-    ).scalar_one()
+    rows = connection.execute(_COUNT).all()
+    turns = connection.scalar(_COUNT_TURNS)
     return EventCounts({row[0]: row[1] for row in sorted(rows)}, turns, exact=True)
 
 
@@ -124,13 +110,6 @@ def _estimate_events(connection: Connection) -> dict[str, int]:
     common = {row[0]: row[1] for row in connection.execute(_COMMON_TYPES)}
     if not common:
         return {}
-    rare = set(connection.execute(_ALL_TYPES).scalars()) - common.keys()
-    counted = select(events.c.event_type, func.count()).group_by(events.c.event_type)
-    rows = connection.execute(counted.where(events.c.event_type.in_(rare))).all() if rare else ()
+    rare = set(types_in(connection)) - common.keys()
+    rows = connection.execute(_COUNT_RARE, {"types": list(rare)}).all() if rare else ()
     return dict(sorted({**common, **{row[0]: row[1] for row in rows}}.items()))
-
-
-def _count_open_dead_letters() -> Select[Any]:
-    return (
-        select(func.count()).select_from(dead_letters).where(dead_letters.c.resolved_at.is_(None))
-    )

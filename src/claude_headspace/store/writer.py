@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import takewhile
 
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable, EventInvalid
@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 EVENTS_CHANNEL = "claude_headspace_events"
 # Sent once per round trip, after its events are on disk; readers wait for it.
 NOTIFICATION = f"NOTIFY {EVENTS_CHANNEL}"
-
-
 RETRY_ATTEMPTS = 3
 RETRY_DELAY_MS = 100
 
@@ -38,6 +36,7 @@ _CALL = (
 )
 
 
+@dataclass(eq=False)
 class EventWriter:
     """Writes events through its own connection.
 
@@ -46,25 +45,18 @@ class EventWriter:
     batch: its events, their results, and the seconds that it took.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        retry_attempts: int = RETRY_ATTEMPTS,
-        retry_delay_ms: int = RETRY_DELAY_MS,
-        pause: Callable[[float], None] = time.sleep,
-        taxonomy: Taxonomy | None = None,
-        restore: Callable[[Event], Event] | None = None,
-        measure: Measure | None = None,
-    ) -> None:
-        self._database = database
-        self._retry_attempts = retry_attempts
-        self._retry_delay = retry_delay_ms / 1000
-        self._pause = pause
-        self._taxonomy = taxonomy or installed_taxonomy()
-        self._restore = restore
-        self._measure = measure
-        self.counters = WriteCounters()
+    database: Database
+    _: KW_ONLY
+    retry_attempts: int = RETRY_ATTEMPTS
+    retry_delay_ms: int = RETRY_DELAY_MS
+    pause: Callable[[float], None] = time.sleep
+    taxonomy: Taxonomy | None = None
+    restore: Callable[[Event], Event] | None = None
+    measure: Measure | None = None
+    counters: WriteCounters = field(default_factory=WriteCounters, init=False)
+
+    def __post_init__(self) -> None:
+        self._taxonomy = self.taxonomy or installed_taxonomy()
 
     @classmethod
     def at(cls, url: str, answer_seconds: float = 5.0) -> EventWriter:
@@ -74,7 +66,7 @@ class EventWriter:
 
     def close(self) -> None:
         """Close the connection."""
-        self._database.close()
+        self.database.close()
 
     def write(self, event: Event) -> WriteResult:
         """Write one event durably. Errors of the event or the database are in the result."""
@@ -94,14 +86,14 @@ class EventWriter:
         """
         began = time.monotonic()
         prepared = [self._prepare(event) for event in events]
-        self._database.finish_writes(meanwhile)
+        self.database.finish_writes(meanwhile)
         fit = [item for item in prepared if isinstance(item, Prepared)]
         written = iter(self._write_with_retries(fit, precondition, meanwhile))
         results = [next(written) if isinstance(p, Prepared) else p for p in prepared]
         for result in results:
             self.counters.count(result)
-        if self._measure:
-            self._measure(events, results, time.monotonic() - began)
+        if self.measure:
+            self.measure(events, results, time.monotonic() - began)
         return results
 
     def write_or_raise(
@@ -134,10 +126,10 @@ class EventWriter:
         attempt = 1
         while batch:
             try:
-                self._database.require(precondition)
+                self.database.require(precondition)
                 results = self._write_in_order(batch, meanwhile)
             except DatabaseUnavailable as error:
-                if attempt > self._retry_attempts or not self._database.holds(precondition):
+                if attempt > self.retry_attempts or not self.database.holds(precondition):
                     return self._give_up(batch, str(error), attempt)
                 self._before_retry(attempt, error)
                 attempt += 1
@@ -147,10 +139,10 @@ class EventWriter:
         return []
 
     def _before_retry(self, attempt: int, error: DatabaseUnavailable) -> None:
-        delay = self._retry_delay * 2 ** (attempt - 1)
+        delay = self.retry_delay_ms / 1000 * 2 ** (attempt - 1)
         logger.debug("write failed, retry %d in %.3f s: %s", attempt, delay, error)
         self.counters.retries += 1
-        self._pause(delay)
+        self.pause(delay)
 
     def _give_up(self, batch: Sequence[Prepared], error: str, tries: int) -> list[WriteResult]:
         first = batch[0].event
@@ -178,8 +170,8 @@ class EventWriter:
         return _as_tried_before(batch, known) + results[len(known) :]
 
     def _refused(self, item: Prepared, error: DatabaseRefused) -> WriteResult:
-        if error.sqlstate == FOREIGN_KEY_VIOLATION and self._restore:
-            restored = self._restore(item.event)
+        if error.sqlstate == FOREIGN_KEY_VIOLATION and self.restore:
+            restored = self.restore(item.event)
             if restored != item.event:
                 again = Prepared(restored, item.payload, item.notes)
                 try:
@@ -191,7 +183,7 @@ class EventWriter:
     def _call(
         self, batch: Sequence[Prepared], meanwhile: Meanwhile | None = None
     ) -> list[WriteResult]:
-        rows = self._database.execute(_CALL, arguments_of(batch), meanwhile)
+        rows = self.database.execute(_CALL, arguments_of(batch), meanwhile)
         ids, outcomes = rows[0]
         results = [
             WriteResult(_OUTCOMES[letter.lower()], event_id, shared=letter.isupper())

@@ -1,4 +1,4 @@
-"""Running the user's alert command in the background."""
+"""Running the user's alert command in the background, at changes of health among others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal
+
+from claude_headspace.health.status_file import write_private
+from claude_headspace.health.verdict import Verdict
 
 TIME_LIMIT_SECONDS = 30.0
 WAITING_ALERTS = 8
@@ -72,3 +77,42 @@ class Alerts:
             log.error("alerts.command cannot be run: %s", error)  # noqa: TRY400  no traceback
             return
         self._deadline = self._clock() + self._limit
+
+
+class HealthWatch:
+    """Alerts when the verdict changes lastingly; remembers the last alert."""
+
+    def __init__(self, path: Path, alerts: Alerts) -> None:
+        self._path = path
+        self._alerts = alerts
+        self._previous = ""
+        self._told = "recovered"
+        with suppress(OSError, UnicodeDecodeError):
+            found = path.read_text("ascii")
+            self._told = found if found in ("degraded", "gave up") else "recovered"
+
+    def see(self, verdict: Verdict) -> None:
+        """Handle one verdict; only two equal ones in a row count, so a restart raises no alert."""
+        is_well = verdict.status == "healthy"
+        current = "recovered" if is_well else "degraded"
+        steady, self._previous = current == self._previous, current
+        if not steady or is_well == (self._told == "recovered"):
+            return
+        if is_well:
+            self._tell("recovered", "the watcher is healthy again")
+        else:
+            self._tell("degraded", "; ".join(verdict.reasons))
+
+    def gave_up(self, reason: str) -> None:
+        """The watcher stays down: alert at once, but only once until it has recovered."""
+        if self._told != "gave up":
+            self._tell("gave up", reason)
+
+    def _tell(self, kind: AlertKind, reason: str) -> None:
+        self._told = kind
+        log.log(logging.INFO if kind == "recovered" else logging.ERROR, "%s: %s", kind, reason)
+        self._alerts.raise_alert(kind, reason)
+        try:
+            write_private(self._path, kind)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._path, error)

@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
 SUFFIX = ".beats"
 LONGEST_BYTES = 4096
 _LONGEST_TEXT = 300
@@ -41,15 +43,8 @@ class Beat:
     def decode(cls, data: bytes) -> Beat | None:
         """The beat, or None for anything else."""
         try:
-            values = json.loads(data)
-            return cls(
-                pid=int(values["pid"]),
-                doing=str(values["doing"]),
-                seconds=float(values["seconds"]),
-                limit=float(values["limit"]),
-                overdue=values["overdue"] is True,
-            )
-        except (ValueError, TypeError, KeyError):
+            return msgspec.convert(json.loads(data), cls)
+        except ValueError:
             return None
 
 
@@ -100,10 +95,10 @@ class BeatReceiver:
 
     def beats(self) -> Iterator[Beat]:
         """The beats received by now, oldest first."""
-        while (data := self._receive()) is not None:
-            beat = Beat.decode(data)
-            if beat is not None:
-                yield beat
+        with suppress(BlockingIOError):
+            while True:
+                if beat := Beat.decode(self._socket.recv(LONGEST_BYTES)):
+                    yield beat
 
     def heal(self) -> bool:
         """Bind again if the path is gone or changed (a cleaned directory); return whether it was.
@@ -139,9 +134,3 @@ class BeatReceiver:
         except OSError:
             return None
         return found.st_dev, found.st_ino
-
-    def _receive(self) -> bytes | None:
-        try:
-            return self._socket.recv(LONGEST_BYTES)
-        except BlockingIOError:
-            return None

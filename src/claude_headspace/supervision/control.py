@@ -6,6 +6,7 @@ import http.client
 import os
 import socket
 import xmlrpc.client
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
@@ -59,15 +60,12 @@ class Supervisor:
         return _process(self.call("supervisor.getProcessInfo", name))
 
     def _post(self, body: bytes) -> bytes:
-        connection = _UnixConnection(self._socket_path, self._limit)
-        try:
+        with closing(_UnixConnection(self._socket_path, self._limit)) as connection:
             connection.request("POST", "/RPC2", body, {"Content-Type": "text/xml"})
             response = connection.getresponse()
             if response.status != 200:
                 raise OSError(f"HTTP status {response.status}")
             return response.read()
-        finally:
-            connection.close()
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -26,13 +26,15 @@ from claude_headspace.health.status_file import (
     status_path,
 )
 from claude_headspace.health.units import counted
-from claude_headspace.supervision.exit_codes import ExitCodes, explain_exit
-from claude_headspace.supervision.guard_settings import GuardSettings, shorten
+from claude_headspace.supervision.guard_settings import GuardInterface, GuardSettings, shorten
 from claude_headspace.supervision.history import MESSAGE_TYPE, RestartOutcome
-from claude_headspace.supervision.interface import GuardInterface
-from claude_headspace.supervision.pace import Pace
-from claude_headspace.supervision.restart_budget import WINDOW_SECONDS, RestartBudget
-from claude_headspace.supervision.restart_memory import FILE_NAME, RestartMemory
+from claude_headspace.supervision.restart_budget import (
+    FILE_NAME,
+    WINDOW_SECONDS,
+    RestartBudget,
+    RestartMemory,
+)
+from claude_headspace.supervision.supervisord_patches import ExitCodes, Pace, explain_exit
 
 LONGEST_DELAY_SECONDS = 1.5
 _ATTRIBUTE = "claude_headspace_enforcer"
@@ -63,21 +65,22 @@ class Enforcer:
         self.closed(self.read_settings)()
         self.closed(self._recall)()
         self.closed(self._exit_codes.install)()
-        self.closed(self.settings.before_each_reread)(self.closed(self._on_reread))
+        self.closed(self._patch_reread)()
         self.closed(self._pace.install)(self.closed)
         events.subscribe(events.ProcessStateEvent, self.closed(self._on_state))
         events.subscribe(events.ProcessGroupAddedEvent, self.closed(self._on_group_added))
         events.subscribe(events.Tick5Event, self.closed(self._on_tick))
 
-    def closed(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """The callback, with every exception caught and reported to health."""
+    def closed(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """The callback, with every exception caught and reported to health; it is then None."""
 
-        def call(*arguments: Any) -> None:
+        def call(*arguments: Any) -> Any:
             try:
-                callback(*arguments)
+                return callback(*arguments)
             except Exception as error:  # noqa: BLE001  one that escapes ends supervisord
                 self.broken = f"{type(error).__name__}: {error}"
                 self._log.critical(f"guard: {self.broken}\n{traceback.format_exc()}")
+                return None
 
         return call
 
@@ -98,9 +101,20 @@ class Enforcer:
         except OSError as error:
             self._log.error(f"guard: the restart count cannot be saved: {error}")
 
+    def _patch_reread(self) -> None:
+        """Make supervisord's reread apply our values, so that only edits show as differences."""
+        compare, before = self._supervisord.diff_to_active, self.closed(self._on_reread)
+
+        def comparing() -> Any:
+            before()
+            return compare()
+
+        self._supervisord.diff_to_active = comparing
+
     def _on_reread(self) -> None:
         self.read_settings()
-        self.settings.apply_to_reread()
+        for group_config in self._supervisord.options.process_group_configs:
+            self.settings.apply(group_config)
 
     def _on_group_added(self, event: Any) -> None:
         self.settings.apply(self._supervisord.process_groups[event.group].config)
@@ -160,7 +174,9 @@ class Enforcer:
         refusal = self._refusal(process, exit_code, used)
         reason = process.spawnerr if exit_code is None else explain_exit(exit_code)
         if refusal is None:
-            self._hasten(process)
+            if process.state == ProcessStates.BACKOFF:  # supervisord's own pauses and limit
+                process.delay = min(process.delay, time.time() + LONGEST_DELAY_SECONDS)
+                process.backoff = min(process.backoff, process.config.startretries)
             self._announce(process.pid, reason, "restarted", used + 1)
         else:
             self._give_up(process, refusal, reason)
@@ -186,12 +202,6 @@ class Enforcer:
         if isinstance(status, WatcherStatus) and status.pid == pid and status.reason:
             return shorten((status.reason,))
         return "see the watcher's log"
-
-    def _hasten(self, process: Subprocess) -> None:
-        """Keep supervisord's pauses short, and its own limit out of the way."""
-        if process.state == ProcessStates.BACKOFF:
-            process.delay = min(process.delay, time.time() + LONGEST_DELAY_SECONDS)
-            process.backoff = min(process.backoff, process.config.startretries)
 
     def _give_up(self, process: Subprocess, refusal: str, reason: str) -> None:
         process.spawnerr = refusal

@@ -1,14 +1,19 @@
-"""The settings of the guard inside supervisord, and those that it passes to supervisord."""
+"""The settings of the guard inside supervisord, and what it tells its listener and others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from supervisor import events
 
 from claude_headspace.errors import ConfigError
-from claude_headspace.health.observation import WATCHER
-from claude_headspace.supervision.guarded import MARK
+from claude_headspace.health.observation import GUARD, WATCHER
+from claude_headspace.supervision.single_watcher import GUARDED
+
+if TYPE_CHECKING:
+    from claude_headspace.supervision.enforcer import Enforcer
 
 RESTARTS_DEFAULT = 5
 RETRY_SECONDS_DEFAULT = 900.0
@@ -55,24 +60,9 @@ class GuardSettings:
         for config in group_config.process_configs:
             if config.name == WATCHER:
                 config.startretries = self.restarts
-                config.environment = {**(config.environment or {}), MARK: "1"}
+                config.environment = {**(config.environment or {}), GUARDED: "1"}
                 if self._stop_seconds is not None:
                     config.stopwaitsecs = self._stop_seconds
-
-    def before_each_reread(self, reread: Callable[[], None]) -> None:
-        """Make supervisord's reread apply our values, so that only edits show as differences."""
-        compare = self._supervisord.diff_to_active
-
-        def comparing() -> Any:
-            reread()
-            return compare()
-
-        self._supervisord.diff_to_active = comparing
-
-    def apply_to_reread(self) -> None:
-        """Apply them to the configuration that supervisord has just read again."""
-        for group_config in self._supervisord.options.process_group_configs:
-            self.apply(group_config)
 
     def _socket_directory(self) -> Path:
         """The state directory, as far as it is known without a configuration."""
@@ -83,3 +73,35 @@ def shorten(problems: tuple[str, ...]) -> str:
     """The first of several problems, in one line."""
     first = " ".join(problems[0].split())[:200]
     return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"
+
+
+class GuardInterface:
+    """The remote calls `guard.*`, which only read."""
+
+    def __init__(self, enforcer: Enforcer, supervisord: Any) -> None:
+        self._enforcer = enforcer
+        self._supervisord = supervisord
+
+    def getState(self) -> dict[str, Any]:  # noqa: N802  the style of supervisord's own calls
+        """Return the enforcer's counts and whether its listener keeps up."""
+        enforcer = self._enforcer
+        next_try = enforcer.next_try_seconds()
+        waiting = getattr(self._supervisord.process_groups.get(GUARD), "event_buffer", ())
+        return {
+            "limit": enforcer.budget.limit,
+            "window_seconds": enforcer.budget.window_seconds,
+            "restarts": enforcer.budget.used(time.monotonic()),
+            "next_try_seconds": -1.0 if next_try is None else next_try,
+            "broken": enforcer.broken,
+            "settings_problem": enforcer.settings.problem,
+            # Of five seconds each, which the listener has not received.
+            "waiting_ticks": sum(isinstance(event, events.Tick5Event) for event in waiting),
+        }
+
+    def getSettings(self) -> dict[str, Any]:  # noqa: N802  as above
+        """Return the listener's settings, so that it need not read the configuration."""
+        settings = self._enforcer.settings
+        return {
+            "state_directory": str(settings.state_directory),
+            "alert_command": list(settings.alert_command),
+        }

@@ -8,11 +8,71 @@ from collections.abc import Callable
 from pathlib import Path
 
 from claude_headspace.health.observation import WATCHER
-from claude_headspace.supervision.beats import BeatReceiver
+from claude_headspace.supervision.beats import Beat, BeatReceiver
 from claude_headspace.supervision.control import Supervisor, SupervisorError
-from claude_headspace.supervision.hang_detector import STARVED_SECONDS, HangDetector
+
+SILENCE_SECONDS = 3.0
+FIRST_BEAT_SECONDS = 30.0
+STARVED_SECONDS = 1.0
 
 log = logging.getLogger("claude_headspace.guard")
+
+
+class HangDetector:
+    """The state of one process's heartbeats; times are seconds of one monotonic clock.
+
+    A new process has much longer for its first beat. `ever_heard`: whether any beat ever arrived;
+    until then silence may only mean that beats are not delivered.
+    """
+
+    def __init__(self) -> None:
+        self.deadline: float | None = None
+        self.last: Beat | None = None
+        self.ever_heard = False
+        self._limit = SILENCE_SECONDS
+
+    def started(self, now: float) -> None:
+        """A new process has started."""
+        self.gone()
+        self._limit = FIRST_BEAT_SECONDS
+        self.deadline = now + self._limit
+
+    def beat(self, beat: Beat, now: float) -> None:
+        """A heartbeat has arrived."""
+        self.armed(now)
+        self.last = beat
+
+    def armed(self, now: float) -> None:
+        """The process has sent beats, the last of them now."""
+        self.ever_heard = True
+        self._limit = SILENCE_SECONDS
+        self.deadline = now + self._limit
+
+    def gone(self) -> None:
+        """The process has ended or is being stopped."""
+        self.last = None
+        self._limit = SILENCE_SECONDS
+        self.deadline = None
+
+    def forgive(self, now: float) -> None:
+        """Start the wait again, because beats were not received."""
+        self.last = None
+        if self.deadline is not None:
+            self.deadline = now + self._limit
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether the process has been silent, or has done one thing, for too long."""
+        if self.last is not None and self.last.overdue:
+            return True
+        return self.deadline is not None and now >= self.deadline
+
+    def explain(self) -> str:
+        """What is wrong with a stuck process."""
+        beat = self.last
+        if beat is not None and beat.overdue:
+            return f"stuck: {beat.doing} has taken {beat.seconds:.1f} s (limit: {beat.limit:g} s)"
+        doing = f"; last activity: {beat.doing}" if beat is not None else ""
+        return f"stuck: no heartbeat for {self._limit:g} s{doing}"
 
 
 class Hangs:
@@ -86,7 +146,10 @@ class Hangs:
             if not info.is_running:
                 self.detector.gone()
             elif self._is_still_stuck(info.pid):
-                self._end(info.pid)
+                self.ended = (info.pid, self.detector.explain())
+                log.error("%s (pid %d) is killed: %s", WATCHER, *self.ended)
+                self._supervisor.call("supervisor.signalProcess", WATCHER, "KILL")
+                self.detector.gone()
         except SupervisorError as error:
             log.warning("cannot check %s, which is silent: %s", WATCHER, error)
             self.detector.forgive(self._clock())
@@ -101,10 +164,3 @@ class Hangs:
         if not self.detector.ever_heard and self._has_written(pid):
             self.detector.gone()
         return self.detector.is_stuck(self._clock())
-
-    def _end(self, pid: int) -> None:
-        reason = self.detector.explain()
-        log.error("%s (pid %d) is killed: %s", WATCHER, pid, reason)
-        self.ended = (pid, reason)
-        self._supervisor.call("supervisor.signalProcess", WATCHER, "KILL")
-        self.detector.gone()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -77,14 +77,13 @@ def format_restarts(records: Sequence[RestartRecord]) -> str:
     if not records:
         return "The watcher has never been restarted."
     rows = [("time", "reason", "uptime", "attempt", "outcome"), *map(_row, records)]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    return "\n".join(_aligned(row, widths) for row in rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def _parse(line: bytes) -> RestartRecord | None:
     try:
-        values = json.loads(line)
-        record = RestartRecord(**values)
+        record = RestartRecord(**json.loads(line))
         datetime.fromtimestamp(record.at)
     except (ValueError, TypeError, OverflowError, OSError):
         return None
@@ -97,7 +96,3 @@ def _row(record: RestartRecord) -> tuple[str, ...]:
     attempt = f"{record.attempt} of {record.limit} in {record.window_seconds:g} s"
     outcome = f"{record.outcome}: {record.detail}" if record.detail else record.outcome
     return (moment, record.reason, uptime, attempt, outcome)
-
-
-def _aligned(row: Iterable[str], widths: Sequence[int]) -> str:
-    return "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

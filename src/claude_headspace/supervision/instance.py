@@ -9,7 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from claude_headspace.errors import AlreadyRunning, ConfigError
@@ -19,20 +21,14 @@ PID_NAME = "supervisord.pid"
 _held: dict[Path, int] = {}
 
 
-class SupervisordLock:
-    """The plugin that takes the lock; it has no remote methods."""
-
-    def __init__(self, state: Path) -> None:
-        hold(state)
-
-
-def make_instance(supervisord: Any) -> SupervisordLock:
+def make_instance(supervisord: Any) -> SimpleNamespace:
     """Called by supervisord, which ends if this raises because another one uses the state."""
     try:
-        return SupervisordLock(Path(supervisord.options.pidfile).parent)
+        hold(Path(supervisord.options.pidfile).parent)
     except AlreadyRunning as error:
         print(f"supervisord: {error}", file=sys.stderr)
         raise
+    return SimpleNamespace()
 
 
 def hold(state: Path) -> None:
@@ -67,12 +63,14 @@ def is_locked(state: Path) -> bool:
 
 def holder(state: Path) -> int | None:
     """The process id of the supervisord that uses this state directory, if it is known."""
-    if not is_locked(state):
-        return None
-    try:
-        return int((state / PID_NAME).read_text("ascii"))
-    except (OSError, ValueError):
-        return None
+    return pid_in(state / PID_NAME) if is_locked(state) else None
+
+
+def pid_in(path: Path) -> int | None:
+    """The process id in this file, if there is one."""
+    with suppress(OSError, ValueError):
+        return int(path.read_text("ascii"))
+    return None
 
 
 def try_lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
@@ -100,14 +98,7 @@ def _explain(state: Path) -> str:
     return f"a supervisord ({process}) is using {state}"
 
 
-class _NoCommands:
-    """A plugin of supervisorctl that adds no commands."""
-
-    def __init__(self, controller: Any) -> None:
-        self.ctl = controller
-
-
-def reach_configured(controller: Any) -> _NoCommands:
+def reach_configured(controller: Any) -> SimpleNamespace:
     """Called by supervisorctl: selects the instance that config.yaml beside its file names."""
     from claude_headspace.config import CONFIG_VARIABLE, load_config
     from claude_headspace.embedded.location import SUPERVISOR_SOCKET, supervisor_socket
@@ -121,4 +112,4 @@ def reach_configured(controller: Any) -> _NoCommands:
             options.serverurl = f"unix://{supervisor_socket(state)}"
         except ConfigError as error:
             print("The configuration has mistakes:", *error.problems, sep="\n  ", file=sys.stderr)
-    return _NoCommands(controller)
+    return SimpleNamespace(ctl=controller, do_help=lambda _: None)

@@ -11,19 +11,18 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.observation import WATCHER
 from claude_headspace.health.reasons import next_try
 from claude_headspace.health.status_file import StatusProblem, read_status, status_path
 from claude_headspace.health.verdict import judge
-from claude_headspace.supervision.alerts import Alerts
-from claude_headspace.supervision.ask_settings import ListenerSettings, ask_settings
+from claude_headspace.supervision.alerts import Alerts, HealthWatch
 from claude_headspace.supervision.beats import beats_path
-from claude_headspace.supervision.control import Supervisor, SupervisorError
+from claude_headspace.supervision.control import Supervisor, SupervisorError, SupervisorFault
 from claude_headspace.supervision.hangs import Hangs
-from claude_headspace.supervision.health_watch import HealthWatch
 from claude_headspace.supervision.history import (
     MESSAGE_TYPE,
     RestartRecord,
@@ -39,6 +38,36 @@ ALERT_STATE_NAME = "alert-state"
 _ENDS = ("EXITED", "BACKOFF", "STOPPING", "STOPPED", "FATAL")
 
 log = logging.getLogger("claude_headspace.guard")
+
+
+class EnforcerMissing(HeadspaceError):
+    """supervisord runs without the guard's plugin, which holds the restart limit."""
+
+    exit_status = 78
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """The settings that the listener needs."""
+
+    state_directory: Path
+    beats: Path
+    alert_command: tuple[str, ...] = ()
+
+
+def ask_settings(supervisor: Supervisor, beats: Path) -> ListenerSettings:
+    """Get the settings from the plugin in supervisord, which has read the configuration.
+
+    Raises EnforcerMissing if there is no plugin, and SupervisorUnavailable.
+    """
+    try:
+        answer = supervisor.call("guard.getSettings")
+    except SupervisorFault as fault:
+        raise EnforcerMissing(
+            f"supervisord has no [rpcinterface:guard] ({fault}), so nothing limits restarts:"
+            " copy the section from the shipped supervisord.conf"
+        ) from fault
+    return ListenerSettings(Path(answer["state_directory"]), beats, tuple(answer["alert_command"]))
 
 
 class Listener:
@@ -82,17 +111,15 @@ class Listener:
             if event.values.get("type") == MESSAGE_TYPE:
                 self._record(RestartRecord(**json.loads(event.body)))
         elif event.values.get("processname") == WATCHER:
-            self._on_state(event.name.removeprefix("PROCESS_STATE_"))
+            state = event.name.removeprefix("PROCESS_STATE_")
+            if state == "STARTING":
+                self.hangs.detector.started(self._clock())
+            elif state in _ENDS:
+                self.hangs.detector.gone()
 
     def on_wake(self, overslept_seconds: float) -> None:
         """Handle a beat, or the lack of an event in time."""
         self.hangs.look(overslept_seconds)
-
-    def _on_state(self, state: str) -> None:
-        if state == "STARTING":
-            self.hangs.detector.started(self._clock())
-        elif state in _ENDS:
-            self.hangs.detector.gone()
 
     def _on_tick(self) -> None:
         self._heard_tick = self._clock()
@@ -110,15 +137,12 @@ class Listener:
         number = records[-1].number if records else 0
         record = replace(record, number=number if record.outcome == "gave up" else number + 1)
         self._log(record)
-        self._keep(record)
-        if record.outcome == "gave up":
-            self._health.gave_up(record.detail + next_try(ask_guard(self._supervisor)))
-
-    def _keep(self, record: RestartRecord) -> None:
         try:
             append_restart(self._history, record)
         except OSError as error:
             log.error("%s cannot be written: %s", self._history, error)  # noqa: TRY400
+        if record.outcome == "gave up":
+            self._health.gave_up(record.detail + next_try(ask_guard(self._supervisor)))
 
     def _log(self, record: RestartRecord) -> None:
         if record.outcome == "tried again":
@@ -133,7 +157,6 @@ class Listener:
             log.error("%s; given up: %s", ended, record.detail)
 
     def _has_written(self, pid: int) -> bool:
-        """Whether a process has written its status."""
         status = read_status(status_path(self._settings.state_directory))
         return not isinstance(status, StatusProblem) and status.pid == pid
 
@@ -173,20 +196,15 @@ def _survive(handle: Callable[..., None], argument: object) -> None:
         log.exception("an event could not be handled: %s", argument)
 
 
-def _take_stdout() -> int:
-    """Reserve standard output for the protocol: one stray line would stop all events."""
-    protocol = os.dup(1)
-    os.dup2(2, 1)
-    return protocol
-
-
 def main() -> int:
     """Run as supervisord's event listener."""
     beats = beats_path()
     if beats is None:
         print("this is an event listener: only supervisord can start it", file=sys.stderr)
         return 64
-    stream = EventStream(0, _take_stdout())
+    # Standard output is the protocol's: one stray line would stop all events.
+    stream = EventStream(0, os.dup(1))
+    os.dup2(2, 1)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s guard: %(message)s"
     )

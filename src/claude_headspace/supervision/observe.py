@@ -5,22 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claude_headspace.errors import StateUnusable
-from claude_headspace.health.disk import disk_problem
 from claude_headspace.health.observation import (
     DatabasePing,
     GuardState,
     Observation,
     ProgramState,
     Unanswered,
+    disk_problem,
 )
 from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
 from claude_headspace.health.verdict import Verdict, judge
-from claude_headspace.hooks import danger
+from claude_headspace.hooks.settings_file import cleanup_days, settings_paths, warnings
 from claude_headspace.supervision.control import (
     Supervisor,
     SupervisorFault,
@@ -44,14 +44,13 @@ def check_health(config: Config, probe: DatabaseProbe | None = None) -> Verdict:
         probe = database_probe(config)
     answer = probe.start()
     seen = observe(connect(config), config.state.directory, answer)
-    settings = danger.settings_paths(config.claude.projects_path)
-    dangers = tuple(danger.warnings(settings))
+    settings = settings_paths(config.claude.projects_path)
+    dangers = tuple(warnings(settings))
     verdict = judge(replace(seen, dangers=dangers, remarks=tuple(_remarks(config, settings))))
     return replace(verdict, checks={**verdict.checks, "machine": _machine(config)})
 
 
 def _machine(config: Config) -> dict[str, str | None]:
-    """The machine that the verdict is about."""
     machine = None
     with suppress(StateUnusable):
         machine = config.state.machine
@@ -59,7 +58,7 @@ def _machine(config: Config) -> dict[str, str | None]:
 
 
 def _remarks(config: Config, settings: Sequence[Path]) -> Iterator[str]:
-    days = danger.cleanup_days(settings)
+    days = cleanup_days(settings)
     if not config.archive.enabled:
         yield f"the archive is off: what Claude Code deletes after {days} days cannot be restored"
     elif days < _SHORT_DAYS:
@@ -99,15 +98,10 @@ def ask_guard(supervisor: Supervisor) -> GuardState | Unanswered:
     """The state of the guard's plugin in supervisord, or why there is none."""
     try:
         state = supervisor.call("guard.getState")
-        return GuardState(
-            restarts=state["restarts"],
-            limit=state["limit"],
-            window_seconds=state["window_seconds"],
-            next_try_seconds=state["next_try_seconds"] if state["next_try_seconds"] >= 0 else None,
-            broken=state["broken"],
-            settings_problem=state["settings_problem"],
-            waiting_ticks=state["waiting_ticks"],
-        )
+        told = {field.name: state[field.name] for field in fields(GuardState)}
+        if told["next_try_seconds"] < 0:
+            told["next_try_seconds"] = None
+        return GuardState(**told)
     except SupervisorFault as fault:
         return Unanswered(f"supervisord answered {fault}")
     except SupervisorUnavailable as error:

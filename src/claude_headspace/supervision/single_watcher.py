@@ -1,4 +1,4 @@
-"""One watcher at a time, which ends with its supervisord."""
+"""One watcher at a time, under a supervisord that limits its restarts, and ends it with itself."""
 
 from __future__ import annotations
 
@@ -10,11 +10,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from claude_headspace.errors import AlreadyRunning
-from claude_headspace.supervision.instance import try_lock
+from claude_headspace.errors import AlreadyRunning, HeadspaceError
+from claude_headspace.health.observation import WATCHER
+from claude_headspace.supervision.instance import pid_in, try_lock
 
 LOCK_NAME = "watcher.lock"
+# The guard's plugin sets this variable: its supervisord enforces the restart limit.
+GUARDED = "CLAUDE_HEADSPACE_GUARDED"
 _PR_SET_PDEATHSIG = 1
+
+
+class Unguarded(HeadspaceError):
+    """A supervisord would restart the watcher without a limit."""
+
+    exit_status = 78
+
+
+def check_guarded() -> None:
+    """Raise Unguarded in a supervisord without the guard's plugin."""
+    if os.environ.get("SUPERVISOR_PROCESS_NAME") == WATCHER and GUARDED not in os.environ:
+        raise Unguarded(
+            "supervisord has no working [rpcinterface:guard], so nothing would limit restarts:"
+            " copy the section from the shipped supervisord.conf"
+        )
 
 
 def parent_check() -> Callable[[], bool]:
@@ -66,7 +84,7 @@ def only_watcher(state: Path) -> Iterator[None]:
     descriptor = try_lock(path)
     if descriptor is None:
         raise AlreadyRunning(
-            f"another watcher (pid {_holder(path) or 'unknown'}) is using {state}: "
+            f"another watcher (pid {pid_in(path) or 'unknown'}) is using {state}: "
             "stop it, or give this one another state.directory"
         )
     try:
@@ -77,10 +95,3 @@ def only_watcher(state: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _holder(path: Path) -> int | None:
-    try:
-        return int(path.read_text("ascii"))
-    except (OSError, ValueError):
-        return None

@@ -60,14 +60,6 @@ class Classified(msgspec.Struct, frozen=True, gc=False):
         return bool(self.actor)
 
 
-_COMPACT_SUMMARY = Classified("user/compact_summary")
-_META = Classified("user/meta")
-_SUBAGENT_PROMPT = Classified("user/subagent_prompt")
-_NOTICE = Classified("assistant/notice")
-_NOTHING_SAID = Classified("assistant/no_text")
-_ATTACHMENT = Classified("attachment")
-
-
 def classify(record: Record, body: Body) -> Classified:
     """Classify a record."""
     rule = _RULES.get(record.type or "")
@@ -76,24 +68,29 @@ def classify(record: Record, body: Body) -> Classified:
 
 def _assistant(record: Record, message: MessageBody) -> Classified:
     if record.isApiErrorMessage or message.model == "<synthetic>":
-        return _NOTICE
+        return _of_type("assistant/notice")
     if (record.agentId or "").startswith(_INTERNAL_AGENTS):
-        return Classified("assistant/internal_agent")
+        return _of_type("assistant/internal_agent")
     text = text_of(message.content)
-    return Classified("turn", "agent", text) if text and not text.isspace() else _NOTHING_SAID
+    if not text or text.isspace():
+        return _of_type("assistant/no_text")
+    return Classified("turn", "agent", text)
 
 
 def _user(record: Record, message: MessageBody) -> Classified:
     if record.isCompactSummary:
-        return _COMPACT_SUMMARY
+        return _of_type("user/compact_summary")
     if record.isMeta or record.isVisibleInTranscriptOnly or record.isVirtual:
-        return _META
+        return _of_type("user/meta")
     if record.isSidechain:
-        return _SUBAGENT_PROMPT
+        return _of_type("user/subagent_prompt")
     origin = _origin_kind(record.origin)
     if origin not in (None, HUMAN) or record.promptSource == "system":
         return Classified("user/" + MACHINE + _kind(origin or "system"))
-    text = _with_feedback(record, text_of(message.content))
+    # What a person typed when declining a call.
+    feedback = record.userFeedback if record.holdsPersonsWords else None
+    parts = (feedback, text_of(message.content))
+    text = "\n".join(part for part in parts if part and part.strip())
     if record.promptSource in TYPED_SOURCES:
         return _said(unwrapped(text, EDITOR_WRAPPERS), "user")
     if origin == HUMAN:
@@ -101,19 +98,13 @@ def _user(record: Record, message: MessageBody) -> Classified:
         return _said(only_command(text) or text, "user")
     bare = unwrapped(text, WRAPPERS)
     if is_injected(bare) and not is_pasted(text):
-        return Classified("user/injected")
+        return _of_type("user/injected")
     return _as_typed(bare, "user")
-
-
-def _with_feedback(record: Record, text: str) -> str:
-    """Add the text that a person typed when declining a call."""
-    feedback = record.userFeedback if record.holdsPersonsWords else None
-    return "\n".join(part for part in (feedback, text) if part and part.strip())
 
 
 def _attachment(record: Record, attachment: Attachment) -> Classified:
     if attachment.type != QUEUED_PROMPT:
-        return _ATTACHMENT
+        return _of_type("attachment")
     machine = _queued_by_machine(record, attachment)
     if machine:
         return Classified("attachment/" + MACHINE + _kind(machine))
@@ -158,24 +149,13 @@ def _kind(name: str) -> str:
     return storable(name)[0][:_MAX_KIND_LENGTH]
 
 
-Titles = Mapping[str, Callable[[Details], str | None]]
-# Records that name a session; the first in this order is shown.
-TITLES: Titles = {
-    "custom-title": lambda details: details.customTitle,
-    "ai-title": lambda details: details.aiTitle,
-    "summary": lambda details: details.summary,
-    "agent-name": lambda details: details.agentName,
+# Types of records that name a session, and the field with the name.
+TITLES = {
+    "custom-title": "customTitle",
+    "ai-title": "aiTitle",
+    "summary": "summary",
+    "agent-name": "agentName",
 }
-
-
-def title_of(record: Record, body: Body) -> str | None:
-    """The title that a record gives its session, stripped."""
-    title = TITLES.get(record.type or "")
-    if title is None or not isinstance(body, Details):
-        return None
-    return (title(body) or "").strip() or None
-
-
 # The kind of a body depends on its record's type (see transcripts.records).
 _RULES: Mapping[str, Callable[[Record, Any], Classified]] = {
     "assistant": _assistant,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -33,15 +34,10 @@ def repository_of(directory: str) -> str:
 def first_directory(path: str, session: UUID) -> SeenDirectory | None:
     """The first directory that the file names for the session; None if it is not found soon."""
     try:
-        file = SourceFile(path)
+        with closing(SourceFile(path)) as file:
+            start = file.begin(0, FIRST_DIRECTORY_BYTES)
     except OSError:
         return None
-    try:
-        start = file.begin(0, FIRST_DIRECTORY_BYTES)
-    except OSError:
-        return None
-    finally:
-        file.close()
     return next(filter(None, (_directory(line, session) for line in start.split(b"\n"))), None)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import fields
@@ -25,13 +26,7 @@ from claude_headspace.transcripts.records import (
     text_or_none,
 )
 
-
-def _names(struct: type[msgspec.Struct], kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(struct) if field.type == kind)
-
-
-_TEXT_FIELDS, _FLAGS = _names(Record, str | None), _names(Record, bool | None)
-_DETAILS = _names(Details, str | None)
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,83 +54,57 @@ def found(offset: int, value: Any, *, rescued: bool) -> FoundRecord | Broken:
     """The record in a JSON value; unfit parts are omitted."""
     if not isinstance(value, dict):
         return Broken(offset, f"a {type(value).__name__} where a JSON object was expected")
-    record = Record(origin=_origin(value.get("origin")), forkedFrom=_fork(value.get("forkedFrom")))
-    for name in _TEXT_FIELDS:
-        setattr(record, name, text_or_none(value.get(name)))
-    for name in _FLAGS:
-        setattr(record, name, bool(value.get(name)))
+    bodies = ("message", "attachment")
+    record = _fitted(Record, {n: part for n, part in value.items() if n not in bodies})
     return FoundRecord(offset, record, _body(record.type, value), rescued)
-
-
-def _origin(value: Any) -> MessageOrigin | str | None:
-    return (
-        MessageOrigin(text_or_none(value.get("kind")))
-        if isinstance(value, dict)
-        else text_or_none(value)
-    )
-
-
-def _fork(value: Any) -> ForkedFrom | None:
-    return ForkedFrom(text_or_none(value.get("sessionId"))) if isinstance(value, dict) else None
 
 
 def _body(record_type: str | None, value: dict[str, Any]) -> Body:
     if record_type in WITH_MESSAGE:
-        return _message(value.get("message"))
+        return _fitted(MessageBody, value.get("message"))
     if record_type == "attachment":
-        return _attachment(value.get("attachment"))
-    return _details(value) if record_type in WITH_DETAILS else None
-
-
-def _details(value: dict[str, Any]) -> Details:
-    details = Details()
-    for name in _DETAILS:
-        setattr(details, name, text_or_none(value.get(name)))
-    if isinstance(text := value.get("content"), str):
-        details.content = msgspec.Raw(json.dumps(text).encode())
-    if "reason" in value:
-        details.reason = msgspec.Raw(b"null")
+        return _fitted(Attachment, value.get("attachment"))
+    if record_type not in WITH_DETAILS:
+        return None
+    details = _fitted(Details, value)
+    if not isinstance(value.get("content"), str):
+        details.content = ABSENT
     return details
 
 
-def _message(value: Any) -> MessageBody:
-    if not isinstance(value, dict):
-        return MessageBody()
-    return MessageBody(
-        _content(value.get("content")),
-        text_or_none(value.get("id")), text_or_none(value.get("model")),
-        _raw(value.get("usage")),
-    )  # fmt: skip
+def _fitted(struct: type[_Struct], value: Any) -> _Struct:
+    made = struct()
+    for name, fit in _FIELDS[struct] if isinstance(value, dict) else ():
+        if name in value:
+            setattr(made, name, fit(value[name]))
+    return made
 
 
-def _attachment(value: Any) -> Attachment:
-    if not isinstance(value, dict):
-        return Attachment()
-    return Attachment(
-        text_or_none(value.get("type")),
-        _content(value.get("prompt")),
-        text_or_none(value.get("commandMode", "prompt")),
-        bool(value.get("isMeta")),
-        _origin(value.get("origin")),
-    )
+def _origin(value: Any) -> MessageOrigin | str | None:
+    return _fitted(MessageOrigin, value) if isinstance(value, dict) else text_or_none(value)
 
 
 def _content(value: Any) -> Content:
-    if isinstance(value, list):
-        return [_block(item) for item in value if isinstance(item, (dict, str))]
-    return text_or_none(value)
+    if not isinstance(value, list):
+        return text_or_none(value)
+    fit = (item for item in value if isinstance(item, (dict, str)))
+    return [item if isinstance(item, str) else _fitted(Block, item) for item in fit]
 
 
-def _block(item: dict[str, Any] | str) -> Block | str:
-    if isinstance(item, str):
-        return item
-    return Block(
-        text_or_none(item.get("type")) or "", text_or_none(item.get("text")),
-        text_or_none(item.get("id")), text_or_none(item.get("name")), _raw(item.get("input")),
-        text_or_none(item.get("tool_use_id")), bool(item.get("is_error")),
-        _raw(item.get("content")),
-    )  # fmt: skip
-
-
-def _raw(value: Any) -> msgspec.Raw:
-    return ABSENT if value is None else msgspec.Raw(json.dumps(value).encode())
+# How a value of any type becomes one of a field's type.
+_FITS: Mapping[Any, Callable[[Any], Any]] = {
+    str | None: text_or_none,
+    str: lambda value: text_or_none(value) or "",
+    bool | None: bool,
+    msgspec.Raw: lambda value: msgspec.Raw(json.dumps(value).encode()),
+    MessageOrigin | str | None: _origin,
+    ForkedFrom | None: lambda value: (
+        _fitted(ForkedFrom, value) if isinstance(value, dict) else None
+    ),
+    Content: _content,
+    Any: lambda value: value,
+}
+_FIELDS: Mapping[type[msgspec.Struct], list[tuple[str, Callable[[Any], Any]]]] = {
+    struct: [(field.name, _FITS[field.type]) for field in fields(struct)]
+    for struct in (Record, MessageBody, Attachment, Details, Block, MessageOrigin, ForkedFrom)
+}

@@ -12,7 +12,7 @@ from claude_headspace.events.dead_letter_reasons import IDENTITY, TIMESTAMP
 from claude_headspace.events.event import derived_key
 from claude_headspace.events.schemas import parse_instant
 from claude_headspace.events.work import Work
-from claude_headspace.transcripts.classify import Classified, title_of
+from claude_headspace.transcripts.classify import TITLES, Classified
 from claude_headspace.transcripts.outcomes import Other, Outcome, Rejected, Title, Turn, line_key
 from claude_headspace.transcripts.prompts import QueuedPrompt
 from claude_headspace.transcripts.records import Body, Details, MessageBody, Record
@@ -39,8 +39,9 @@ def outcome_of(
 
 
 def _title(record: Record, details: Details) -> Title | None:
-    title = title_of(record, details)
-    return Title(record.type or "", title, details.leafUuid) if title else None
+    kind = record.type or ""
+    title = (getattr(details, TITLES[kind]) or "").strip() if kind in TITLES else ""
+    return Title(kind, title, details.leafUuid) if title else None
 
 
 def _copy_of(record: Record, session: UUID | None) -> UUID | None:

@@ -44,6 +44,9 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
 
     def event(self, source_id: int, project_id: int, agent_id: int) -> Event:
         """The event for the log; its offset is the record's."""
+        notes: dict[str, Any] = {"rescued": True} if self.rescued else {}
+        if self.redacted:
+            notes["redacted"] = self.redacted
         return Event(
             type=TURN_DETECTED,
             timestamp=self.timestamp,
@@ -53,38 +56,25 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
             project_id=project_id,
             agent_id=agent_id,
             origin=Origin(source_id, self.offset),
-            annotations=self._annotations(),
+            annotations=notes,
         )
 
     def payload(self) -> dict[str, Any]:
         """The payload of the event; fields that the line lacks are omitted."""
-        payload: dict[str, Any] = {
+        payload = {
             "session_uuid": str(self.session),
             "actor": self.actor,
             "text": self.text,
             "source": "polling",
             "turn_timestamp": self.timestamp_text,
+            "line_uuid": self.uuid,
+            "message_id": self.message_id,
+            "subagent_id": self.subagent_id,
+            "parent_uuid": self.parent_uuid,
+            "prompt_source": self.prompt_source,
+            "entrypoint": self.entrypoint,
         }
-        payload.update((name, value) for name, value in self._optional() if value is not None)
-        return payload
-
-    def _optional(self) -> tuple[tuple[str, str | None], ...]:
-        return (
-            ("line_uuid", self.uuid),
-            ("message_id", self.message_id),
-            ("subagent_id", self.subagent_id),
-            ("parent_uuid", self.parent_uuid),
-            ("prompt_source", self.prompt_source),
-            ("entrypoint", self.entrypoint),
-        )
-
-    def _annotations(self) -> dict[str, Any]:
-        notes: dict[str, Any] = {}
-        if self.rescued:
-            notes["rescued"] = True
-        if self.redacted:
-            notes["redacted"] = self.redacted
-        return notes
+        return {name: value for name, value in payload.items() if value is not None}
 
 
 class Title(NamedTuple):

@@ -43,8 +43,10 @@ class QueuedPrompt:
 
     @classmethod
     def queued(cls, when: str, content: str | None) -> QueuedPrompt:
-        """A prompt as it enters the queue."""
-        said = _said(content or "")
+        """A prompt as it enters the queue; without text if it is a program's, or of blocks."""
+        text = (content or "").strip()
+        typed = "" if is_machines(text) else unwrapped(text, EDITOR_WRAPPERS)
+        said = command(typed) or typed
         return cls(when, digest_of(content or ""), digest_of(said), said)
 
     @property
@@ -56,15 +58,6 @@ class QueuedPrompt:
 def digest_of(text: str) -> str:
     """A digest of a text, for comparisons."""
     return derived_key("prompt", text).hex
-
-
-def _said(content: str) -> str:
-    """The text of a person; empty for a program's prompt or one of blocks."""
-    text = content.strip()
-    if is_machines(text):
-        return ""
-    typed = unwrapped(text, EDITOR_WRAPPERS)
-    return command(typed) or typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +78,10 @@ class PromptQueue:
     ) -> PromptQueue:
         """The queue after a queue operation of a line."""
         if operation == "enqueue":
-            return self._enqueued(QueuedPrompt.queued(when or "", text))
+            prompt = QueuedPrompt.queued(when or "", text)
+            name = (prompt.when, prompt.digest)
+            same = sum((each.when, each.digest) == name for each in self.waiting)
+            return replace(self, waiting=_newest((*self.waiting, replace(prompt, ordinal=same))))
         if operation == "popAll":
             return replace(self, waiting=())
         if operation not in ("dequeue", "remove"):
@@ -100,11 +96,6 @@ class PromptQueue:
         if reason or gone.told or not gone.said:
             return left
         return replace(left, held=_newest((*left.held, gone)))
-
-    def _enqueued(self, prompt: QueuedPrompt) -> PromptQueue:
-        name = (prompt.when, prompt.digest)
-        same = sum((each.when, each.digest) == name for each in self.waiting)
-        return replace(self, waiting=_newest((*self.waiting, replace(prompt, ordinal=same))))
 
     def _place(self, content: str | None) -> int | None:
         """The index of the prompt of an operation: by its content, else the first."""
@@ -178,19 +169,17 @@ class PromptQueue:
 
     def as_json(self, redact: Callable[[str], str]) -> list[Any]:
         """The state as the database stores it."""
-        groups = (self.waiting, self.held, self.early)
-        return [*([_as_json(p, redact) for p in group] for group in groups), list(self.expected)]
+        groups = [
+            [[p.when, p.digest, p.said_digest, redact(p.said), p.ordinal, p.told] for p in group]
+            for group in (self.waiting, self.held, self.early)
+        ]
+        return [*groups, list(self.expected)]
 
     @classmethod
     def from_json(cls, stored: Sequence[Any]) -> PromptQueue:
         """The state from the result of `as_json`."""
         groups = [tuple(QueuedPrompt(*each) for each in group) for group in stored[:3]]
         return cls(groups[0], groups[1], groups[2], tuple(stored[3]))
-
-
-def _as_json(prompt: QueuedPrompt, redact: Callable[[str], str]) -> list[Any]:
-    said = redact(prompt.said)
-    return [prompt.when, prompt.digest, prompt.said_digest, said, prompt.ordinal, prompt.told]
 
 
 def _first(prompts: Iterable[QueuedPrompt], text: str) -> QueuedPrompt | None:

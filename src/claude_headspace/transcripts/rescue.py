@@ -150,15 +150,10 @@ def _next_record(readings: tuple[str, ...], start: int, budget: int) -> tuple[in
             return None
         value, end, problem = _decode_at(readings, at)
         budget -= end - at
-        if problem is None and _names_itself(value):
+        names_itself = isinstance(value, dict) and value.keys() >= {"type", "sessionId"}
+        if problem is None and names_itself and any(name in value for name in _IDENTIFYING):
             return at, budget
     return None
-
-
-def _names_itself(value: Any) -> bool:
-    if not isinstance(value, dict) or not value.keys() >= {"type", "sessionId"}:
-        return False
-    return any(name in value for name in _IDENTIFYING)
 
 
 def _skip_space(text: str, at: int) -> int:

@@ -11,12 +11,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from claude_headspace.transcripts.checkpoint import Checkpoint, as_stored
 from claude_headspace.transcripts.lines import Chunk, Line, TooLong, split, thin
-from claude_headspace.transcripts.moments import instant
 
 CHUNK_BYTES = 128 * 1024
 SCAN_BYTES = 1024 * 1024
@@ -40,13 +39,23 @@ def unannounced(_what: str, _seconds: float) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-class SourceFile:
-    """An open source file. Open files follow their content, whatever happens to the name."""
+def no_beat() -> None:
+    """The same."""
 
-    def __init__(self, path: str, announce: Announce = unannounced) -> None:
-        """Raises OSError like open. Each read is announced, because a disk may be slow."""
+
+class SourceFile:
+    """An open source file. Open files follow their content, whatever happens to the name.
+
+    Each read is announced, because a disk may be slow; `beat` is called during long work.
+    """
+
+    def __init__(
+        self, path: str, announce: Announce = unannounced, beat: Callable[[], None] = no_beat
+    ) -> None:
+        """Raises OSError like open."""
         self.path = path
         self._announce = announce
+        self.beat = beat
         self.stat = self._open()
         # The line that begins at an offset has no end up to here; with the last searched bytes,
         # because the line may have been cut and rewritten.
@@ -85,26 +94,27 @@ class SourceFile:
     @property
     def modified(self) -> datetime:
         """The same as a datetime, limited to the supported years."""
-        return instant(self.stat.st_mtime)
+        seconds = self.stat.st_mtime
+        try:
+            return datetime.fromtimestamp(seconds, tz=UTC)
+        except (ValueError, OverflowError, OSError):
+            return (datetime.max if seconds > 0 else datetime.min).replace(tzinfo=UTC)
 
-    def compare(self, checkpoint: Checkpoint, beat: Callable[[], None]) -> Contents:
-        """Whether the committed bytes are unchanged; `beat` is called during long work."""
+    def compare(self, checkpoint: Checkpoint) -> Contents:
+        """Whether the committed bytes are unchanged."""
         if self.stat.st_size < checkpoint.offset:
             return "shorter"
         if checkpoint.offset == 0:
             return "same"
         if self._edges(checkpoint.offset) != (checkpoint.head, checkpoint.tail):
             return "other"
-        if not self._doubtful(checkpoint):
-            return "same"
-        whole = self._checksum(0, 0, checkpoint.offset, beat)
-        return "same" if whole == checkpoint.checksum else "other"
-
-    def _doubtful(self, checkpoint: Checkpoint) -> bool:
-        """Whether it may be another file of the same name, or was written to without growing."""
         moved = (checkpoint.device, checkpoint.inode) != self.identity
         still = self.stat.st_size == checkpoint.offset
-        return moved or (still and checkpoint.mtime_ns != self.mtime_ns)
+        if not moved and not (still and checkpoint.mtime_ns != self.mtime_ns):
+            return "same"
+        # It may be another file of the same name, or was written to without growing.
+        whole = self._checksum(0, 0, checkpoint.offset)
+        return "same" if whole == checkpoint.checksum else "other"
 
     def _edges(self, offset: int) -> tuple[int, int]:
         length = min(offset, EDGE_BYTES)
@@ -114,84 +124,66 @@ class SourceFile:
         return zlib.crc32(head), zlib.crc32(tail)
 
     def read(
-        self,
-        checkpoint: Checkpoint,
-        max_line_bytes: int,
-        beat: Callable[[], None],
-        chunk_bytes: int = CHUNK_BYTES,
+        self, checkpoint: Checkpoint, max_line_bytes: int, chunk_bytes: int = CHUNK_BYTES
     ) -> Chunk:
         """The complete lines after `checkpoint`: about `chunk_bytes`, or one longer line."""
         start, size = checkpoint.offset, self.stat.st_size
         data = self._read_at(min(chunk_bytes, size - start), start) if size > start else b""
         cut = data.rfind(b"\n") + 1
         if not cut and start + len(data) < size:
-            return self._read_long(checkpoint, data, max_line_bytes, beat)
+            return self._read_long(checkpoint, data, max_line_bytes)
         committed = data[:cut]
-        lines = list(split(committed, start, self._unterminated(start), max_line_bytes))
-        after = self._advanced(checkpoint, committed)
+        # The byte before may be committed although it is not a newline.
+        unterminated = start > 0 and not self._bytes_before(start).endswith(b"\n")
+        lines = list(split(committed, start, unterminated, max_line_bytes))
+        after = self.after(checkpoint, committed)
         unfinished = len(data) - cut
         return Chunk(lines, after, start + len(data) < size, unfinished)
 
-    def _read_long(
-        self, checkpoint: Checkpoint, data: bytes, limit: int, beat: Callable[[], None]
-    ) -> Chunk:
+    def _read_long(self, checkpoint: Checkpoint, data: bytes, limit: int) -> Chunk:
         """A line longer than a chunk: complete up to the limit, else thinned or skipped."""
         start, size = checkpoint.offset, self.stat.st_size
-        end = self._find_newline(start, start + len(data), beat)
+        end = self._find_newline(start, start + len(data))
         if end is None:
-            return Chunk([], self._advanced(checkpoint, b""), False, size - start)
+            return Chunk([], self.after(checkpoint, b""), False, size - start)
         more = end + 1 < size
-        if end - start > limit:
-            line = self._long_line(start, end, limit, beat)
-            return Chunk([line], self._skipped(checkpoint, end, beat), more, 0)
+        if (length := end - start) > limit:
+            line: Line | TooLong = TooLong(start, length)
+            if length <= LONGEST_LINE_BYTES:
+                line = thin(start, length, self._blocks(start, end), limit)
+            return Chunk([line], self._skipped(checkpoint, end), more, 0)
         whole = self._read_at(end + 1 - start, start)
-        return Chunk([Line(start, whole[:-1])], self._advanced(checkpoint, whole), more, 0)
+        return Chunk([Line(start, whole[:-1])], self.after(checkpoint, whole), more, 0)
 
-    def _long_line(
-        self, start: int, end: int, limit: int, beat: Callable[[], None]
-    ) -> Line | TooLong:
-        if end - start > LONGEST_LINE_BYTES:
-            return TooLong(start, end - start)
-        return thin(start, end - start, self._blocks(start, end, beat), limit)
-
-    def _blocks(self, at: int, end: int, beat: Callable[[], None]) -> Iterator[bytes]:
+    def _blocks(self, at: int, end: int) -> Iterator[bytes]:
         while at < end:
             data = self._read_at(min(SCAN_BYTES, end - at), at)
             if not data:
                 return
             at += len(data)
             yield data
-            beat()
+            self.beat()
 
-    def _skipped(self, checkpoint: Checkpoint, end: int, beat: Callable[[], None]) -> Checkpoint:
+    def _skipped(self, checkpoint: Checkpoint, end: int) -> Checkpoint:
         """The checkpoint after a line that is not held in memory."""
-        begun = self._advanced(checkpoint, self._read_at(EDGE_BYTES, checkpoint.offset))
+        begun = self.after(checkpoint, self._read_at(EDGE_BYTES, checkpoint.offset))
         tail_start = max(begun.offset, end + 1 - EDGE_BYTES)
-        checksum = self._checksum(begun.checksum, begun.offset, tail_start, beat)
+        checksum = self._checksum(begun.checksum, begun.offset, tail_start)
         passed = replace(begun, offset=tail_start, checksum=checksum)
-        return self._advanced(passed, self._read_at(end + 1 - tail_start, tail_start))
+        return self.after(passed, self._read_at(end + 1 - tail_start, tail_start))
 
-    def _find_newline(self, start: int, at: int, beat: Callable[[], None]) -> int | None:
+    def _find_newline(self, start: int, at: int) -> int | None:
         """The offset of the first newline at or after `at`; remembers how far it searched."""
-        at = max(at, self._searched_to(start))
-        while at < self.stat.st_size:
-            data = self._read_at(min(SCAN_BYTES, self.stat.st_size - at), at)
-            if not data:
-                break
+        searched, searched_to, last = self._searched
+        if searched == start and self._read_at(len(last), searched_to - len(last)) == last:
+            at = max(at, searched_to)
+        for data in self._blocks(at, self.stat.st_size):
             found = data.find(b"\n")
             if found >= 0:
                 return at + found
             at += len(data)
             self._searched = (start, at, data[-EDGE_BYTES:])
-            beat()
         return None
-
-    def _searched_to(self, start: int) -> int:
-        """Up to where the line from `start` need not be searched again."""
-        searched, at, last = self._searched
-        if searched != start or self._read_at(len(last), at - len(last)) != last:
-            return 0
-        return at
 
     def read_bytes(self, checkpoint: Checkpoint, limit: int) -> tuple[bytes, Checkpoint]:
         """The bytes after a checkpoint, complete lines or not, and the checkpoint after them.
@@ -200,19 +192,15 @@ class SourceFile:
         """
         start = checkpoint.offset
         data = self._read_at(max(0, min(limit, self.stat.st_size - start)), start)
-        return data, self._advanced(checkpoint, data)
-
-    def after(self, checkpoint: Checkpoint, data: bytes) -> Checkpoint:
-        """The checkpoint after these bytes, which follow `checkpoint`."""
-        return self._advanced(checkpoint, data)
+        return data, self.after(checkpoint, data)
 
     def checksum(self, checkpoint: Checkpoint, end: int) -> int:
         """The CRC-32 of all bytes before `end`, which is after a checkpoint read before."""
-        return self._checksum(checkpoint.checksum, checkpoint.offset, end, lambda: None)
+        return self._checksum(checkpoint.checksum, checkpoint.offset, end)
 
-    def _checksum(self, checksum: int, at: int, end: int, beat: Callable[[], None]) -> int:
+    def _checksum(self, checksum: int, at: int, end: int) -> int:
         """The CRC-32 continued over the bytes from `at` to `end`."""
-        for data in self._blocks(at, end, beat):
+        for data in self._blocks(at, end):
             checksum = zlib.crc32(data, checksum)
         return checksum
 
@@ -228,18 +216,14 @@ class SourceFile:
         data = self._read_at(size - start, start)
         if b"\n" in data or len(data) < size - start:
             return None
-        return Chunk([Line(start, data)], self._advanced(checkpoint, data), False, 0)
-
-    def _unterminated(self, start: int) -> bool:
-        """Whether the byte before `start` is committed although it is not a newline."""
-        return start > 0 and not self._bytes_before(start).endswith(b"\n")
+        return Chunk([Line(start, data)], self.after(checkpoint, data), False, 0)
 
     def _bytes_before(self, offset: int) -> bytes:
         if self._before[0] != offset:
             self._edges(offset)
         return self._before[1]
 
-    def _advanced(self, checkpoint: Checkpoint, committed: bytes) -> Checkpoint:
+    def after(self, checkpoint: Checkpoint, committed: bytes) -> Checkpoint:
         """The checkpoint after `committed`, the bytes that follow `checkpoint`."""
         offset = checkpoint.offset + len(committed)
         edge = self._bytes_before(checkpoint.offset) + committed

@@ -16,7 +16,7 @@ from claude_headspace.transcripts.outcomes import (
     Rejected,
     Withdrawn,
 )
-from claude_headspace.transcripts.prompts import PromptQueue
+from claude_headspace.transcripts.prompts import PromptQueue, QueuedPrompt
 from claude_headspace.transcripts.records import (
     ABSENT,
     Block,
@@ -105,8 +105,7 @@ class Transcript:
             if self._known and isinstance(body, Details):
                 self._operate(record, body)
         elif self.queues and record.sessionId in self.queues:
-            before = self._prompts_before(record, body, classified, offset)
-            return [*before, *self._withdrawn(record, classified), outcome]
+            return [*self._of_queue(record, body, classified, offset), outcome]
         return (outcome,)
 
     def _operate(self, record: Record, details: Details) -> None:
@@ -116,33 +115,27 @@ class Transcript:
         after = queue.operate(details.operation, record.timestamp, details.text, reason=has_reason)
         self._keep(session, after)
 
-    def _prompts_before(
+    def _of_queue(
         self, record: Record, body: Body, classified: Classified, offset: int
-    ) -> Iterator[Outcome]:
-        """Prompts that this record answers, or that precede it."""
-        session, queue = record.sessionId or "", self.queues[record.sessionId or ""]
-        if not queue.pending:
-            return
-        if record.type == "assistant" and not record.isSidechain:
-            after, prompts = queue.replied()
-        elif classified.is_turn and _is_prompt(record, body) and not queue.holds(classified.text):
-            after, prompts = queue.prompted()
-        else:
-            return
-        self._keep(session, after)
-        yield from (prompt_turn(session, prompt, offset) for prompt in prompts)
-
-    def _withdrawn(self, record: Record, classified: Classified) -> Iterator[Withdrawn]:
-        """Remove a person's turn from the queue; withdraw a turn that was written too early."""
+    ) -> Sequence[Outcome]:
+        """Prompts that this record answers or that precede it; its turn, if made too early."""
         session = record.sessionId or ""
-        queue = self.queues.get(session)
-        if queue is None or classified.actor != "user":
-            return
-        say = queue.attachment if record.type == "attachment" else queue.typed
-        after, early = say(classified.text)
-        self._keep(session, after)
-        if early is not None:
-            yield Withdrawn(session_of(session), prompt_key(early))
+        queue = self.queues[session]
+        prompts: Sequence[QueuedPrompt] = ()
+        if not queue.pending:
+            pass
+        elif record.type == "assistant" and not record.isSidechain:
+            queue, prompts = queue.replied()
+        elif classified.is_turn and _is_prompt(record, body) and not queue.holds(classified.text):
+            queue, prompts = queue.prompted()
+        found = [prompt_turn(session, prompt, offset) for prompt in prompts]
+        if classified.actor == "user":
+            say = queue.attachment if record.type == "attachment" else queue.typed
+            queue, early = say(classified.text)
+            if early is not None:
+                found.append(Withdrawn(session_of(session), prompt_key(early)))
+        self._keep(session, queue)
+        return found
 
     def _keep(self, session: str, queue: PromptQueue) -> None:
         if queue is self.queues.get(session):

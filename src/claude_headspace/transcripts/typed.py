@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-from claude_headspace.transcripts.records import Block, Content
+from claude_headspace.transcripts.records import Content
 
 _ATTRIBUTES = r"(?:\s[^<>]*)?"
 _EDITOR = ("ide_opened_file", "ide_selection", "ide_diagnostics")
@@ -37,16 +36,10 @@ _TASK = '{"task_id"'
 
 def text_of(content: Content) -> str:
     """The text of a message: its text blocks joined, without blank ones."""
-    if isinstance(content, list):
-        return "\n".join(_texts(content))
-    return content or ""
-
-
-def _texts(blocks: Iterable[Block | str]) -> Iterable[str]:
-    for block in blocks:
-        text = block if isinstance(block, str) else block.text if block.type == "text" else None
-        if text and not text.isspace():
-            yield text
+    if not isinstance(content, list):
+        return content or ""
+    texts = (b if isinstance(b, str) else b.text if b.type == "text" else None for b in content)
+    return "\n".join(text for text in texts if text and not text.isspace())
 
 
 def is_injected(text: str) -> bool:

@@ -67,7 +67,9 @@ def work_of(record: Record, message: MessageBody, line: bytes) -> Work | None:
         )
         return Work(_agent(record), usage, calls) if usage or calls else None
     results = tuple(
-        ToolResult(_name(block.tool_use_id), _outcome(block, line), _size(block.content))
+        ToolResult(
+            _name(block.tool_use_id), _outcome(block, line), memoryview(block.content).nbytes
+        )
         for block in blocks
         if type(block) is Block and block.type == "tool_result" and block.tool_use_id
     )

@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from claude_headspace.events.dead_letter_reasons import TOO_LONG, WHOLE_LINE
+from claude_headspace.events.event import storable
+from claude_headspace.events.redaction import REDACTION_MARK
+from claude_headspace.events.taxonomy import TURN_DETECTED
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.transcripts.checkpoint import RULES
 from claude_headspace.transcripts.outcomes import Rejected, Turn
-from claude_headspace.verify.compare import differences
 from claude_headspace.verify.expected import Expected, ExpectedRecord, ExpectedSegment
 from claude_headspace.verify.findings import Finding, FindingKind, Report
-from claude_headspace.verify.logged import (
-    EventOfTurn,
-    Explanation,
-    LineState,
-    LogSide,
-    NotedLine,
-)
+from claude_headspace.verify.logged import EventOfTurn, Explanation, LineState, LogSide, NotedLine
 
 # Newer bytes may still wait: a prompt for its line, everything else for the watcher.
 _RECENT_SECONDS = 60.0
@@ -86,23 +83,20 @@ class FileCheck:
     def _check(self, segment: ExpectedSegment) -> None:
         self.report.lines += segment.lines
         self.report.not_turns += segment.others
-        turns = [
-            (place, place.outcome)
-            for place in segment.records
-            if isinstance(place.outcome, Turn) and self.only in (None, place.outcome.session)
-        ]
-        rejected = [place for place in segment.records if isinstance(place.outcome, Rejected)]
+        rejected = segment.rejected
         self.report.rejected_lines += len({place.start for place in rejected})
-        logged = self.log.turns({turn.key for _, turn in turns})
+        places = [each for each in segment.turns if self.only in (None, each.outcome.session)]
+        turns = [place.outcome for place in places]
+        logged = self.log.turns({turn.key for turn in turns})
         own = {(key, event.session) for key, events in logged.items() for event in events}
-        absent = any((turn.key, str(turn.session)) not in own for _, turn in turns)
+        absent = any((turn.key, str(turn.session)) not in own for turn in turns)
         dead_letters: Sequence[Explanation] = ()
         if self.source is not None and (rejected or absent):
             dead_letters = self.log.dead_letters(self.source.id, segment.start, segment.end)
         found = [
             noted
-            for place, turn in turns
-            for noted in self._compare(place, turn, logged.get(turn.key, ()), dead_letters)
+            for place in places
+            for noted in self._compare(place, logged.get(place.outcome.key, ()), dead_letters)
         ]
         self.log.note(self._id, found)
         if self.source is not None and rejected:
@@ -111,22 +105,22 @@ class FileCheck:
 
     def _compare(
         self,
-        place: ExpectedRecord,
-        turn: Turn,
+        place: ExpectedRecord[Turn],
         logged: Sequence[EventOfTurn],
         dead_letters: Sequence[Explanation],
     ) -> Iterator[NotedLine]:
         """Compare a turn with the events of its key."""
+        turn = place.outcome
         noted = NotedLine(
             place.line, turn.offset, turn.key, turn.session, turn.uuid, None, "missing"
         )
         own = next((event for event in logged if event.session == str(turn.session)), None)
         for other in logged:
             if other is not own and self._is_here(other, turn):
-                self._tell_differs(place, turn, other, f"its session is {other.session}")
+                self._tell_differs(place, other, f"its session is {other.session}")
                 yield noted._replace(event_id=other.id, state="other")
         if own is None:
-            if self._is_missing(place, turn, dead_letters):
+            if self._is_missing(place, dead_letters):
                 self.missing = True
                 yield noted
             return
@@ -136,27 +130,26 @@ class FileCheck:
         yield noted._replace(event_id=own.id, state=state, in_order=in_order)
         if fields := differences(turn, own):
             why = f"differs from the line: {', '.join(fields)}"
-            self._tell_differs(place, turn, own, why)
+            self._tell_differs(place, own, why)
 
     def _is_here(self, event: EventOfTurn, turn: Turn) -> bool:
         # A prompt without a line of its own is written when the file is idle, or at a later line.
         here = turn.uuid is None or event.source_offset == turn.offset
         return self.source is not None and event.source_id == self.source.id and here
 
-    def _is_missing(
-        self, place: ExpectedRecord, turn: Turn, dead_letters: Sequence[Explanation]
-    ) -> bool:
+    def _is_missing(self, place: ExpectedRecord[Turn], dead_letters: Sequence[Explanation]) -> bool:
         """Whether a turn without an event was read, and nothing explains its absence."""
+        turn = place.outcome
         tally = self.report.sessions[turn.session]
         if not self.captured(turn.session):
             tally.not_captured += 1
         elif not place.line or turn.offset >= self._committed:
             tally.unread += 1
             if not self._recent or (place.line and not self.watched):
-                self._tell(place, turn, "unread", "not read yet")
-        elif reasons := {each.reason for each in dead_letters if _explains(each, place, turn)}:
+                self._tell(place, "unread", "not read yet")
+        elif reasons := {each.reason for each in dead_letters if _explains(each, place)}:
             tally.rejected += 1
-            self._tell(place, turn, "rejected", f"rejected: {', '.join(sorted(reasons))}")
+            self._tell(place, "rejected", f"rejected: {', '.join(sorted(reasons))}")
         elif self._older:
             self._to_correct += 1
         else:
@@ -164,7 +157,7 @@ class FileCheck:
         return False
 
     def _check_dead_letters(
-        self, rejected: Sequence[ExpectedRecord], dead_letters: Sequence[Explanation]
+        self, rejected: Sequence[ExpectedRecord[Rejected]], dead_letters: Sequence[Explanation]
     ) -> None:
         """Check that rejected lines that were read have dead letters."""
         known = {each.offset for each in dead_letters}
@@ -172,7 +165,7 @@ class FileCheck:
         for place in rejected:
             outcome = place.outcome
             is_read = outcome.offset < self._committed and self.only is None and not self._older
-            if isinstance(outcome, Turn) or not is_read or outcome.offset in known:
+            if not is_read or outcome.offset in known:
                 continue
             # Long lines may have been accepted when this source was read.
             if outcome.reason != TOO_LONG or not longer:
@@ -183,28 +176,64 @@ class FileCheck:
                 finding = Finding("dead_letter", why, self.path, place.line, outcome.offset)
                 self.report.tell(finding)
 
-    def _tell_differs(
-        self, place: ExpectedRecord, turn: Turn, event: EventOfTurn, why: str
-    ) -> None:
+    def _tell_differs(self, place: ExpectedRecord[Turn], event: EventOfTurn, why: str) -> None:
         if self._older:
             self._to_correct += 1
             return
-        self.report.sessions[turn.session].differs += 1
-        self._tell(place, turn, "differs", why, event.id)
+        self.report.sessions[place.outcome.session].differs += 1
+        self._tell(place, "differs", why, event.id)
 
     def _tell(
-        self,
-        place: ExpectedRecord,
-        turn: Turn,
-        kind: FindingKind,
-        why: str,
-        event_id: int | None = None,
+        self, place: ExpectedRecord[Turn], kind: FindingKind, why: str, event_id: int | None = None
     ) -> None:
+        turn = place.outcome
         where = (self.path, place.line or None, turn.offset)
         self.report.tell(Finding(kind, why, *where, turn.session, turn.uuid, event_id))
 
 
-def _explains(kept: Explanation, place: ExpectedRecord, turn: Turn) -> bool:
+def _explains(kept: Explanation, place: ExpectedRecord[Turn]) -> bool:
     """Whether an unresolved dead letter is for this turn, or for its whole line."""
     whole = kept.reason in WHOLE_LINE and kept.offset == place.start
-    return not kept.resolved and (whole or kept.offset == turn.offset)
+    return not kept.resolved and (whole or kept.offset == place.outcome.offset)
+
+
+def differences(turn: Turn, logged: EventOfTurn) -> list[str]:
+    """The names of the fields in which the event differs from the line."""
+    expected, stored = turn.payload(), logged.payload
+    names = [*expected, *(name for name in stored if name not in expected)]
+    found = [n for n in names if not _agrees(n, expected.get(n), stored.get(n), turn, logged)]
+    wrong = {
+        "event_type": logged.event_type != TURN_DETECTED,
+        "timestamp": logged.timestamp != turn.timestamp,
+        "retracted_at": logged.retracted,
+        "agent_id": logged.agent_session not in (None, str(turn.session)),
+        "project_id": logged.project_of_agent not in (None, logged.project_id),
+    }
+    return found + [name for name, is_wrong in wrong.items() if is_wrong]
+
+
+def _agrees(name: str, expected: Any, stored: Any, turn: Turn, logged: EventOfTurn) -> bool:
+    if not isinstance(expected, str) or not isinstance(stored, str):
+        return bool(expected == stored)
+    expected = storable(expected)[0]
+    # A prompt without a line of its own may have been redacted while it waited.
+    if name == "text" and (turn.uuid is None or logged.annotations.get("redacted")):
+        return is_redacted_form(expected, stored)
+    return bool(expected == stored)
+
+
+def is_redacted_form(original: str, redacted: str) -> bool:
+    """Whether the text is the original, possibly with parts replaced by markers."""
+    if original == redacted:
+        return True
+    first, *rest = REDACTION_MARK.split(redacted)
+    if not rest or not original.startswith(first):
+        return False
+    *middle, last = rest
+    at, end = len(first), len(original) - len(last)
+    for piece in middle:
+        found = original.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return at <= end and original.endswith(last)

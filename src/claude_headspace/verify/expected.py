@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
 
 from claude_headspace.events.dead_letter_reasons import POISON, TOO_LONG
 from claude_headspace.transcripts.checkpoint import Checkpoint
@@ -20,8 +21,10 @@ from claude_headspace.transcripts.transcript import Transcript
 SEGMENT_BYTES = 512 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedRecord:
+Found = TypeVar("Found", Turn, Rejected)
+
+
+class ExpectedRecord(NamedTuple, Generic[Found]):
     """The outcome of one record. `line` counts from 1; `start` is its line's first byte.
 
     `line` is 0 for a prompt that waits at the end of the file for its line.
@@ -29,16 +32,17 @@ class ExpectedRecord:
 
     line: int
     start: int
-    outcome: Turn | Rejected
+    outcome: Found
 
 
 @dataclass(slots=True)
 class ExpectedSegment:
-    """Lines in the order of the file up to the byte `end`. `others`: records that are not turns."""
+    """Lines in the order of the file up to the byte `end`. `others`: counts all other records."""
 
     start: int
     end: int
-    records: list[ExpectedRecord] = field(default_factory=list)
+    turns: list[ExpectedRecord[Turn]] = field(default_factory=list)
+    rejected: list[ExpectedRecord[Rejected]] = field(default_factory=list)
     lines: int = 0
     others: int = 0
 
@@ -47,11 +51,12 @@ class ExpectedSegment:
         self.lines += 1
         broken = 0
         for outcome in outcomes:
-            broken += isinstance(outcome, Rejected)
-            if not isinstance(outcome, Turn | Rejected):
+            if isinstance(outcome, Turn):
+                self.turns.append(ExpectedRecord(line, start, outcome))
+            elif not isinstance(outcome, Rejected):
                 self.others += 1
-            elif isinstance(outcome, Turn) or broken <= MAX_BROKEN:
-                self.records.append(ExpectedRecord(line, start, outcome))
+            elif (broken := broken + 1) <= MAX_BROKEN:
+                self.rejected.append(ExpectedRecord(line, start, outcome))
 
 
 @dataclass(eq=False)
@@ -77,16 +82,12 @@ class Expected:
         self.checksum = 0
         self.unfinished = 0
 
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
-
     def segments(self) -> Iterator[ExpectedSegment]:
         """All lines, the last one also without its newline, and prompts that wait at the end."""
         checkpoint, more = Checkpoint(), True
         while more:
             before = checkpoint
-            chunk = self.file.read(before, self.max_line_bytes, _no_beat, SEGMENT_BYTES)
+            chunk = self.file.read(before, self.max_line_bytes, SEGMENT_BYTES)
             checkpoint, more = chunk.checkpoint, chunk.more
             if before.offset <= self.committed <= max(checkpoint.offset, before.offset):
                 self.checksum = self.file.checksum(before, self.committed)
@@ -114,7 +115,7 @@ class Expected:
         if last is not None and isinstance(line := last.lines[0], Line):
             segment.add(self._line + 1, line.start, self._unfinished_line(line))
         waiting = self._transcript.waiting_prompts(self.size)
-        segment.records += [ExpectedRecord(0, self.size, o) for o in waiting if isinstance(o, Turn)]
+        segment.turns += [ExpectedRecord(0, self.size, o) for o in waiting if isinstance(o, Turn)]
         return segment
 
     def _unfinished_line(self, line: Line) -> Iterable[Outcome]:
@@ -125,7 +126,3 @@ class Expected:
             return [o for o in outcomes if isinstance(o, Turn) and o.offset < self.committed]
         self._transcript, self.unfinished = tried, 0
         return outcomes
-
-
-def _no_beat() -> None:
-    """A check needs no heartbeat."""

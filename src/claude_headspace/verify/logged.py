@@ -9,7 +9,7 @@ from uuid import UUID
 
 from claude_headspace.capture.late_writer import LATE
 from claude_headspace.events.dead_letter_reasons import POISON
-from claude_headspace.store.arrays import array, text_array
+from claude_headspace.store.batches import array, text_array
 from claude_headspace.store.connection import Database
 from claude_headspace.store.leases import HELD_LEASES, LEASE_KEY
 from claude_headspace.store.revisions import TurnName

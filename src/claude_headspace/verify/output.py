@@ -9,13 +9,7 @@ from dataclasses import asdict
 from typing import TextIO
 
 from claude_headspace.health.units import counted
-from claude_headspace.verify.findings import (
-    HARMLESS,
-    TALLIES,
-    Finding,
-    FindingKind,
-    Report,
-)
+from claude_headspace.verify.findings import HARMLESS, TALLIES, Finding, FindingKind, Report
 
 # Places of each kind; --json has more.
 PLACES_SHOWN = 20

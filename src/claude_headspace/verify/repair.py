@@ -12,7 +12,6 @@ from claude_headspace.archive.file import open_kept
 from claude_headspace.archive.pieces import Pieces
 from claude_headspace.capture.late_writer import LateWriter
 from claude_headspace.config import Config
-from claude_headspace.transcripts.outcomes import Turn
 from claude_headspace.verify.conclusions import lost_events
 from claude_headspace.verify.expected import Expected
 from claude_headspace.verify.findings import Report
@@ -60,10 +59,9 @@ class Repair:
 
     def _write_file(self, writer: LateWriter, source_id: int, path: str, report: Report) -> None:
         limit, poison = self.config.file_watcher.max_line_bytes, self.log.poison(source_id)
-        file = open_kept(self.pieces, source_id, path)
-        with closing(Expected(file, limit, poison=poison)) as expected:
-            for segment in expected.segments():
-                read = [each.outcome for each in segment.records if isinstance(each.outcome, Turn)]
+        with closing(open_kept(self.pieces, source_id, path)) as file:
+            for segment in Expected(file, limit, poison=poison).segments():
+                read = [each.outcome for each in segment.turns]
                 missing = self.log.missing(source_id, {turn.key for turn in read})
                 turns = [turn for turn in read if (turn.key, turn.session) in missing]
                 results = writer.write_turns(source_id, path, turns) if turns else []

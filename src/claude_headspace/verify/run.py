@@ -16,7 +16,7 @@ from claude_headspace.archive.file import ArchivedFile, open_kept
 from claude_headspace.archive.pieces import Pieces
 from claude_headspace.archive.proof import proven_files
 from claude_headspace.config import Config
-from claude_headspace.discovery.listing import is_transcript, look, sweep, unreadable
+from claude_headspace.discovery.listing import Listing, is_transcript, look, unreadable
 from claude_headspace.embedded.location import database_url
 from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
@@ -132,7 +132,7 @@ class Verifier:
         )
 
     def _check_files(self) -> None:
-        total = sum(seen.size for found in sweep(self._roots) for seen in found)
+        total = sum(seen.size for found in Listing(self._roots) for seen in found)
         hidden = not self._terminal.isatty()
         with click.progressbar(length=total, file=self._terminal, hidden=hidden) as bar:
             for path in self._paths():
@@ -140,7 +140,7 @@ class Verifier:
 
     def _paths(self) -> Iterator[str]:
         """Every transcript, and every known source with another name or place."""
-        for found in sweep(self._roots):
+        for found in Listing(self._roots):
             yield from (seen.path for seen in found)
         for path in self._log.paths():
             is_file = False
@@ -177,15 +177,14 @@ class Verifier:
             only=self._only,
             watched=self._watcher_runs,
         )
-        file = open_kept(self._pieces, source.id if source else None, path)
-        expected = Expected(
-            file,
-            self._config.file_watcher.max_line_bytes,
-            source.checkpoint.offset if source else 0,
-            poison=self._log.poison(source.id) if source else (),
-            progress=advance,
-        )
-        with closing(expected):
+        with closing(open_kept(self._pieces, source.id if source else None, path)) as file:
+            expected = Expected(
+                file,
+                self._config.file_watcher.max_line_bytes,
+                source.checkpoint.offset if source else 0,
+                poison=self._log.poison(source.id) if source else (),
+                progress=advance,
+            )
             problems = check.run(expected)
         if source is not None:
             self._report_problems(source, check, problems, archived=isinstance(file, ArchivedFile))

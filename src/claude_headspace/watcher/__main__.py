@@ -11,7 +11,7 @@ if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
 
-    from claude_headspace.supervision.guarded import Unguarded, check_guarded
+    from claude_headspace.supervision.single_watcher import Unguarded, check_guarded
 
     try:
         check_guarded()

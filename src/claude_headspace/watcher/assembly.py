@@ -1,9 +1,12 @@
-"""Assembling the watcher from the configuration."""
+"""The watcher's parts, assembled from the configuration, and its status."""
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 from claude_headspace.archive.archiver import Archiver
 from claude_headspace.archive.file import archived_file
@@ -23,36 +26,29 @@ from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.messages import inbox_directory
 from claude_headspace.inbox.queue import InboxQueue
 from claude_headspace.machine import make_machine_id
-from claude_headspace.quarantine import Quarantine
+from claude_headspace.quarantine import Quarantine, told
 from claude_headspace.sessions.log import make_log
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.patience import Patience
 from claude_headspace.supervision.beats import beat_sender
 from claude_headspace.transcripts.secrets import Redaction
-from claude_headspace.watcher.backlog import BacklogProgress
 from claude_headspace.watcher.error_boundary import Boundary
 from claude_headspace.watcher.heartbeat import Heartbeat
-from claude_headspace.watcher.lease import APPLICATION_NAME, Lease
+from claude_headspace.watcher.lease import APPLICATION_NAME, Lease, Presence
 from claude_headspace.watcher.liveness import Liveness
-from claude_headspace.watcher.loop import Loop
 from claude_headspace.watcher.meter import Meter
-from claude_headspace.watcher.pause import Pause
-from claude_headspace.watcher.presence import Presence
-from claude_headspace.watcher.reading import Reading
-from claude_headspace.watcher.rewinding import Rewinding
-from claude_headspace.watcher.snapshot import Snapshot
-from claude_headspace.watcher.stop_request import Stop
-from claude_headspace.watcher.unfinished import Unfinished
-from claude_headspace.watcher.unread import Unread
-from claude_headspace.watcher.write_summary import WriteSummary
+from claude_headspace.watcher.pause import Pause, Stop
+from claude_headspace.watcher.progress import BacklogProgress, WriteSummary
+from claude_headspace.watcher.unread import Unfinished, Unread
 
 
 class Parts:
-    """All parts of the watcher, wired together."""
+    """All parts of the watcher, wired together; the loop and its jobs use them by their names."""
 
     def __init__(self, config: Config, is_orphaned: Callable[[], bool]) -> None:
         self._config = config
         self._is_orphaned = is_orphaned
+        self._started_at = time.time()
         self._machine = make_machine_id(config.state.directory)
         self._roots = [str(path) for path in config.claude.projects_path]
         self._waker = Waker()
@@ -61,15 +57,15 @@ class Parts:
             Liveness(beat_sender()), status_path(config.state.directory), self._status
         )
         self.heartbeat.start()
-        self._pause = Pause(self._waker, self.stop, self.heartbeat)
-        self._meter = Meter()
+        self.pause = Pause(self._waker, self.stop, self.heartbeat)
+        self.meter = Meter()
         self.log = make_log(
             config,
             APPLICATION_NAME,
             patience=Patience(beat=self.heartbeat.beat, end=self.stop.end),
             prepare=Lease(config.state.directory, self._machine, config.state.host).take,
-            pause=self._pause,
-            measure=self._meter.wrote,
+            pause=self.pause,
+            measure=self.meter.wrote,
         )
         self._redaction = Redaction.of(config.privacy)
         self._in_flight = InFlight(config.state.directory)
@@ -78,50 +74,58 @@ class Parts:
         )
         self._find_files()
         self._read_files()
-        self._snapshot = self._make_snapshot()
-        self.loop = self._make_loop()
 
     def _find_files(self) -> None:
         """Create the parts that find files and queue them."""
         settings = self._config.file_watcher
-        self._work_queue = WorkQueue()
-        self._quarantine: Quarantine[str] = Quarantine()
-        self._unfinished = Unfinished(settings.final_line_wait_seconds)
-        self._unread = Unread(self._roots, self._quarantine, self._work_queue, self._unfinished)
-        self._progress = BacklogProgress(self._work_queue, self._meter)
-        self._consumer = self._make_consumer()
+        self.work_queue = WorkQueue()
+        self.presence = Presence(self.log.database, self._machine, self.work_queue)
+        self.quarantine: Quarantine[str] = Quarantine()
+        self.unfinished = Unfinished(settings.final_line_wait_seconds)
+        self.unread = Unread(self._roots, self.quarantine, self.work_queue, self.unfinished)
+        self._progress = BacklogProgress(self.work_queue, self.meter)
+        self.consumer = self._make_consumer()
         self.notifier = self._make_notifier()
-        self._is_called = lambda: self._pause.is_called(self.notifier.fileno())
-        self._scanner = Scanner(
+        self.scanner = Scanner(
             roots=self._roots,
-            inbox=str(self._consumer.watched),
+            inbox=str(self.consumer.watched),
             notifier=self.notifier,
-            work_queue=self._work_queue,
+            work_queue=self.work_queue,
             interval_seconds=settings.rescan_interval_seconds,
-            troubled=self._quarantine.__contains__,
+            troubled=self.quarantine.__contains__,
             tell_ready=self._progress.begin,
         )
 
     def _read_files(self) -> None:
         """Create the parts that bring their lines into the log."""
         settings = self._config.file_watcher
-        self._sources = Sources(self.log.checkpoints, self._pause.beat, self.heartbeat.doing)
-        self._capture = Capture(
+        self.sources = Sources(self.log.checkpoints, self.pause.beat, self.heartbeat.doing)
+        self.capture = Capture(
             log=self.log,
             reader=LineReader(
                 max_line_bytes=settings.max_line_bytes,
                 in_flight=self._in_flight,
                 redaction=self._redaction,
-                beat=self._pause.beat,
+                beat=self.pause.beat,
             ),
-            beat=self._pause.beat,
+            beat=self.pause.beat,
             in_flight=self._in_flight,
-            count_rejected=self._meter.rejected,
+            count_rejected=self.meter.rejected,
         )
-        self._archiver = self._make_archiver()
-        self._timeouts = SessionTimeouts(self.log, settings.inactivity_timeout_seconds)
-        self._boundary = Boundary(
-            self._quarantine, learn_anew=self._learn_anew, count_death=self._in_flight.count_death
+        self.archiver = self._make_archiver()
+        self.timeouts = SessionTimeouts(self.log, settings.inactivity_timeout_seconds)
+        self.boundary = Boundary(
+            self.quarantine, learn_anew=self.learn_anew, count_death=self._in_flight.count_death
+        )
+        pieces = Pieces(self.log.database)
+        self.reread = Reread(
+            log=self.log,
+            sources=self.sources,
+            reader=self.capture.reader,
+            beat=self.pause.beat,
+            finished=self.work_queue.add_fresh,
+            is_capturing=lambda: self.meter.is_capturing,
+            archived=lambda *source: archived_file(pieces, *source),
         )
 
     def _make_consumer(self) -> InboxConsumer:
@@ -129,10 +133,10 @@ class Parts:
         consumer = InboxConsumer(
             directory=directory,
             log=self.log,
-            queue=InboxQueue(directory, self._unread.of_session),
+            queue=InboxQueue(directory, self.unread.of_session),
             done=DoneFiles(directory, settings.keep_seconds, settings.keep_bytes),
             redaction=self._redaction,
-            count_rejected=self._meter.rejected,
+            count_rejected=self.meter.rejected,
         )
         consumer.prepare()
         return consumer
@@ -145,7 +149,7 @@ class Parts:
             return DirectoryNotifier(enabled=enabled)
         from claude_headspace.discovery.observer import TreeNotifier
 
-        trees = [*self._roots, str(self._consumer.watched)]
+        trees = [*self._roots, str(self.consumer.watched)]
         return TreeNotifier(trees, self._waker, enabled=enabled)
 
     def _make_archiver(self) -> Archiver:
@@ -155,95 +159,62 @@ class Parts:
             enabled=self._config.archive.enabled,
             redactor=self._redaction.redactor,
             wanted=self.log.sessions.registrations.archived,
-            is_capturing=lambda: self._meter.is_capturing,
-            is_called=self._is_called,
-            renumbered=self._sources.forget,
+            is_capturing=lambda: self.meter.is_capturing,
+            is_called=self.is_called,
+            renumbered=self.sources.forget,
             announce=self.heartbeat.doing,
-            beat=self._pause.beat,
+            beat=self.pause.beat,
         )
 
-    def _make_snapshot(self) -> Snapshot:
-        return Snapshot(
-            log=self.log,
-            meter=self._meter,
-            progress=self._progress,
-            work_queue=self._work_queue,
-            quarantine=self._quarantine,
-            notifier=self.notifier,
-            scanner=self._scanner,
-            consumer=self._consumer,
-            timeouts=self._timeouts,
-            archiver=self._archiver,
-            boundary=self._boundary,
-        )
+    def is_called(self) -> bool:
+        """Whether a file has changed or something else needs the loop."""
+        return self.pause.is_called(self.notifier.fileno())
 
-    def _make_reread(self) -> Reread:
-        pieces = Pieces(self.log.database)
-        return Reread(
-            log=self.log,
-            sources=self._sources,
-            redaction=self._redaction,
-            max_line_bytes=self._config.file_watcher.max_line_bytes,
-            beat=self._pause.beat,
-            finished=self._work_queue.add_fresh,
-            is_capturing=lambda: self._meter.is_capturing,
-            archived=lambda *source: archived_file(pieces, *source),
-        )
-
-    def _make_reading(self) -> Reading:
-        return Reading(
-            sources=self._sources,
-            capture=self._capture,
-            archiver=self._archiver,
-            work_queue=self._work_queue,
-            recent=self._scanner.recent,
-            unfinished=self._unfinished,
-            quarantine=self._quarantine,
-            boundary=self._boundary,
-            heartbeat=self.heartbeat,
-            meter=self._meter,
-            is_called=self._is_called,
-        )
-
-    def _make_loop(self) -> Loop:
-        return Loop(
-            log=self.log,
-            capture=self._capture,
-            reading=self._make_reading(),
-            reread=self._make_reread(),
-            rewinding=Rewinding(
-                database=self.log.database,
-                timeouts=self._timeouts,
-                sources=self._sources,
-                work_queue=self._work_queue,
-                boundary=self._boundary,
-            ),
-            archiver=self._archiver,
-            timeouts=self._timeouts,
-            consumer=self._consumer,
-            notifier=self.notifier,
-            scanner=self._scanner,
-            quarantine=self._quarantine,
-            unfinished=self._unfinished,
-            unread=self._unread,
-            boundary=self._boundary,
-            work_queue=self._work_queue,
-            stop=self.stop,
-            heartbeat=self.heartbeat,
-            pause=self._pause,
-            presence=Presence(self.log.database, self._machine, self._work_queue),
-            meter=self._meter,
-            learn_anew=self._learn_anew,
-        )
-
-    def _learn_anew(self) -> None:
+    def learn_anew(self) -> None:
         """Drop what failed work left in memory, and read it from the database again."""
-        self._sources.forget()
-        self._capture.forget()
-        self._timeouts.reload()
+        self.sources.forget()
+        self.capture.forget()
+        self.timeouts.reload()
 
     def _status(self, state: WatcherState, reason: str | None) -> WatcherStatus:
+        """The current status, for the status file."""
         self.summary.tell_if_due()
         if self._is_orphaned():
             self.stop.request()
-        return self._snapshot(state, reason)
+        self._progress.advance()
+        meter, work_queue = self.meter, self.work_queue
+        writes = asdict(self.log.writer.counters)
+        return WatcherStatus(
+            **writes | {"rejected": sum(meter.measures.rejected.values())},
+            pid=os.getpid(),
+            started_at=self._started_at,
+            beat_at=time.time(),
+            state=state,
+            reason=reason,
+            backlog_bytes=work_queue.backlog_bytes,
+            backlog_files=work_queue.backlog_files,
+            committed_bytes=meter.committed_bytes,
+            committed_lines=meter.committed_lines,
+            advanced_at=meter.advanced_at,
+            oldest_unread_at=work_queue.waiting_since,
+            notifications=self.notifier.in_use,
+            poison_lines=meter.poison_lines,
+            trouble=self._trouble(),
+            files=work_queue.files,
+            sessions=len(self.log.sessions),
+            capture_total_bytes=self._progress.total_bytes,
+            capture_rate_bytes_per_second=self._progress.rate,
+            measures=meter.measures,
+        )
+
+    def _trouble(self) -> str | None:
+        """What cannot be read now, in one sentence."""
+        sentences = [
+            told("folders cannot be read", self.scanner.unreadable),
+            told("files are in quarantine and tried again", self.quarantine.reasons),
+            self.consumer.queue.trouble,
+            self.timeouts.trouble,
+            told("files cannot be archived", self.archiver.trouble),
+            told("work has failed and is tried again", self.boundary.put_off),
+        ]
+        return "; ".join(filter(None, sentences)) or None

@@ -81,7 +81,6 @@ class Boundary:
         return None
 
     def _fail(self, quarantine: Quarantine[str], name: str, reason: str) -> None:
-        if quarantine.reasons.get(name) != reason:
+        if quarantine.put(name, reason):
             logger.warning("%s is in quarantine and will be tried again: %s", name, reason)
-        quarantine.fail(name, reason)
         self._learn_anew()

@@ -66,14 +66,11 @@ class StatusWriter:
                 self._store(self._latest)
 
     def _store(self, status: WatcherStatus) -> None:
-        announced = self._liveness.announced()
+        now = self._liveness.announced()
         status = replace(
-            status,
-            beat_at=time.time(),
-            doing=announced.doing,
-            doing_seconds=round(announced.seconds, 3),
-            doing_limit=announced.limit,
-        )
+            status, beat_at=time.time(), doing=now.doing, doing_seconds=round(now.seconds, 3),
+            doing_limit=now.limit,
+        )  # fmt: skip
         try:
             write_status(self._path, status)
             self._complained = False

@@ -1,4 +1,4 @@
-"""Checks of a connection before the watcher uses it: the schema, and the lease."""
+"""This machine in the log: its lease, checked before a connection is used, and its presence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import msgspec
 
+from claude_headspace.discovery.work_queue import WorkQueue
 from claude_headspace.errors import DatabaseUnavailable, StateCopied
 from claude_headspace.machine import MACHINE_FILE, Place, renew_machine_id
 from claude_headspace.store.connection import Database
@@ -19,6 +20,8 @@ from claude_headspace.store.version import require_schema
 APPLICATION_NAME = "claude-headspace watcher"
 # A server notices within a minute that a client vanished; until then it may be our predecessor.
 COPY_SECONDS = 120.0
+BEHIND_SECONDS = 5.0
+AT_REST_SECONDS = 60.0
 
 
 class Lease:
@@ -82,4 +85,33 @@ class Lease:
         raise StateCopied(
             f"{told}, and {self._state} is a copy of its state directory: it is machine"
             f" {fresh[:8]} from now on, and reads its transcripts as that after the next start"
+        )
+
+
+class Presence:
+    """Records that this machine is alive, and its backlog.
+
+    For lists of machines, and for ending the sessions of machines that are gone.
+    """
+
+    def __init__(self, database: Database, machine: str, work_queue: WorkQueue) -> None:
+        self._database = database
+        self._machine = machine
+        self._work_queue = work_queue
+        self._told = -AT_REST_SECONDS
+        self._behind = False
+
+    def tell(self) -> None:
+        """Record it if it is time; more often while there is a backlog."""
+        now = time.monotonic()
+        if now - self._told < BEHIND_SECONDS:
+            return
+        waiting = self._work_queue.backlog_bytes
+        if not (waiting or self._behind) and now - self._told < AT_REST_SECONDS:
+            return
+        self._told, self._behind = now, waiting > 0
+        self._database.execute(
+            "UPDATE machines SET seen_at = clock_timestamp(), backlog_bytes = %s,"
+            " behind_since = to_timestamp(%s::float8) WHERE id = %s",
+            (waiting, self._work_queue.waiting_since, self._machine),
         )

@@ -10,30 +10,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from claude_headspace.supervision.beats import Beat
 
 INTERVAL_SECONDS = 0.5
 WORK = "work"
 WORK_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentWork:
-    """The current work, how long it has taken, and how long it may take."""
-
-    doing: str
-    seconds: float
-    limit: float
-
-    @property
-    def is_overdue(self) -> bool:
-        """Whether it takes longer than announced."""
-        return self.seconds > self.limit
 
 
 class Liveness:
@@ -49,6 +34,7 @@ class Liveness:
         self._send = send
         self._interval = interval_seconds
         self._clock = clock
+        # What is being done, how long it may take, and since when.
         self._current = (WORK, work_seconds, clock())
         self._doubted: tuple[str, float, float] | None = None
         self._ended = threading.Event()
@@ -64,65 +50,37 @@ class Liveness:
 
     def beat(self) -> None:
         """Report progress: the last announcement may take its whole time again."""
-        doing, limit, _ = self._current
-        self._current = (doing, limit, self._clock())
+        self._current = (*self._current[:2], self._clock())
 
-    def doing(self, what: str, seconds: float) -> AbstractContextManager[None]:
+    @contextmanager
+    def doing(self, what: str, seconds: float) -> Iterator[None]:
         """Announce work that may take this long, until it ends or `beat` is called again."""
-        return _Doing(self, what, seconds)
+        before = self._current
+        self._current = (what, seconds, self._clock())
+        try:
+            yield
+        finally:
+            self._current = (*before[:2], self._clock())
 
-    def announced(self) -> CurrentWork:
-        """The current announcement."""
-        doing, limit, since = self._current
-        return CurrentWork(doing, self._clock() - since, limit)
+    def announced(self) -> Beat:
+        """The current work, how long it has taken, and how long it may take."""
+        return self._beat(*self._current)
+
+    def _beat(self, doing: str, limit: float, since: float) -> Beat:
+        return Beat(pid=os.getpid(), doing=doing, seconds=self._clock() - since, limit=limit)
 
     def tell(self) -> None:
         """Send one beat. Overdue must be seen twice, because the process may have slept."""
         current = self._current
-        doing, limit, since = current
-        seconds = self._clock() - since
-        late = seconds > limit
-        overdue = late and self._doubted is current
-        self._doubted = current if late else None
+        beat = self._beat(*current)
+        is_late = beat.seconds > beat.limit
+        overdue = is_late and self._doubted is current
+        self._doubted = current if is_late else None
         if self._send is not None:
-            self._send(
-                Beat(pid=os.getpid(), doing=doing, seconds=seconds, limit=limit, overdue=overdue)
-            )
-
-    def enter(self, what: str, seconds: float) -> tuple[str, float, float]:
-        """Announce; returns the previous announcement."""
-        before = self._current
-        self._current = (what, seconds, self._clock())
-        return before
-
-    def leave(self, before: tuple[str, float, float]) -> None:
-        """Return to the previous announcement, with its whole time."""
-        self._current = (before[0], before[1], self._clock())
+            self._send(replace(beat, overdue=overdue))
 
     def _run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self.tell()
         while not self._ended.wait(self._interval):
             self.tell()
-
-
-class _Doing:
-    __slots__ = ("_before", "_liveness", "_seconds", "_what")
-
-    def __init__(self, liveness: Liveness, what: str, seconds: float) -> None:
-        self._liveness = liveness
-        self._what = what
-        self._seconds = seconds
-        self._before: tuple[str, float, float] | None = None
-
-    def __enter__(self) -> None:
-        self._before = self._liveness.enter(self._what, self._seconds)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._before is not None:
-            self._liveness.leave(self._before)

@@ -1,64 +1,55 @@
-"""Steps with files: changed, deleted or replaced ones, and unfinished ones."""
+"""Steps with files: changed, deleted, replaced or unfinished ones, and those to read again."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from claude_headspace.archive.archiver import Archiver
-from claude_headspace.capture.pipeline import Capture, CaptureStep
-from claude_headspace.capture.sources import ActiveSource, Sources
+from claude_headspace.capture.pipeline import CaptureStep
+from claude_headspace.capture.sources import ActiveSource
 from claude_headspace.discovery.listing import look
-from claude_headspace.discovery.recent_files import Recent
-from claude_headspace.discovery.work_queue import UnreadFile, WorkQueue
-from claude_headspace.quarantine import Quarantine
+from claude_headspace.discovery.work_queue import UnreadFile
+from claude_headspace.store.checkpoints import stored_path
+from claude_headspace.store.sessions import REGISTRATION_CHANNEL
 from claude_headspace.transcripts.source_file import SLOW_SECONDS
-from claude_headspace.watcher.error_boundary import Boundary
-from claude_headspace.watcher.heartbeat import Heartbeat
-from claude_headspace.watcher.meter import Meter
-from claude_headspace.watcher.unfinished import Unfinished
+from claude_headspace.watcher.assembly import Parts
 from claude_headspace.watcher.unread import PATIENT_TRIES
 
 # How long one file of a backlog is read before others have their turn.
 TURN_SECONDS = 0.2
+REGISTRATIONS = "session registrations"
 
 
-@dataclass(eq=False, kw_only=True)
 class Reading:
-    """Captures files, and updates the work queue.
+    """Captures files, and updates the work queue."""
 
-    `is_called` says whether a file has changed or something else needs the loop.
-    """
-
-    sources: Sources
-    capture: Capture
-    archiver: Archiver
-    work_queue: WorkQueue
-    recent: Recent
-    unfinished: Unfinished
-    quarantine: Quarantine[str]
-    boundary: Boundary
-    heartbeat: Heartbeat
-    meter: Meter
-    is_called: Callable[[], bool]
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._sources = parts.sources
+        self._capture = parts.capture
+        self._archiver = parts.archiver
+        self._work_queue = parts.work_queue
+        self._unfinished = parts.unfinished
+        self._quarantine = parts.quarantine
+        self._boundary = parts.boundary
+        self._meter = parts.meter
 
     def visit(self, path: str) -> None:
         """Take one step with the file at a path."""
-        if self.quarantine.holds(path):
-            self.quarantine.nudge(path)
-            self.work_queue.put_down()
+        if self._quarantine.holds(path):
+            self._quarantine.nudge(path)
+            self._work_queue.put_down()
             return
-        found = self.boundary.run(path, lambda: self._step_at(path))
-        self.work_queue.put_down()
+        found = self._boundary.run(path, lambda: self._step_at(path))
+        self._work_queue.put_down()
         if found is False:
-            self.work_queue.reopen(path)
-            self.recent.forget(path)
+            self._work_queue.reopen(path)
+            self._parts.scanner.recent.forget(path)
 
     def _step_at(self, path: str) -> bool:
         """Take a step; returns whether there was a file at the path."""
         found = self._open(path)
-        if self.sources.detached:
+        if self._sources.detached:
             self.read_detached()
             found = self._open(path)
         for source in found:
@@ -66,74 +57,96 @@ class Reading:
         return bool(found)
 
     def _open(self, path: str) -> list[ActiveSource]:
-        with self.heartbeat.doing(f"opening {path}", SLOW_SECONDS):
-            return self.sources.open(path)
+        with self._parts.heartbeat.doing(f"opening {path}", SLOW_SECONDS):
+            return self._sources.open(path)
 
     def _advance(self, source: ActiveSource) -> None:
         step = self._take_steps(source)
-        self.recent.note(source.path)
-        self.archiver.note(source.stored.id, source.path)
+        self._parts.scanner.recent.note(source.path)
+        self._archiver.note(source.stored.id, source.path)
         if step.more or source.unread != step.unfinished:
             waiting = UnreadFile(source.file.mtime_ns, source.unread)
-            self.work_queue.add_backlog(source.path, waiting)
+            self._work_queue.add_backlog(source.path, waiting)
             return
-        self.work_queue.finish(source.path, source.stamp)
-        self.unfinished.note(source, step)
+        self._work_queue.finish(source.path, source.stamp)
+        self._unfinished.note(source, step)
 
     def _take_steps(self, source: ActiveSource) -> CaptureStep:
         """Take a step, and more while nothing else calls: so each is read while Postgres works."""
         end = time.monotonic() + TURN_SECONDS
         try:
             while True:
-                step = self.capture.step(source, later=True)
-                self.meter.read(step, source.file.mtime_ns)
-                if not step.more or time.monotonic() >= end or self.is_called():
+                step = self._capture.step(source, later=True)
+                self._meter.read(step, source.file.mtime_ns)
+                if not step.more or time.monotonic() >= end or self._parts.is_called():
                     return step
         finally:
-            self.capture.finish_writes()
+            self._capture.finish_writes()
 
     def read_detached(self) -> None:
         """Read a replaced file to its end, before the file that replaced it."""
-        while (source := self.sources.next_detached()) is not None:
+        while (source := self._sources.next_detached()) is not None:
             name = f"{source.path} (deleted or replaced)"
-            if self.quarantine.holds(name):
+            if self._quarantine.holds(name):
                 return
-            done = self.boundary.run(name, lambda: self._read_to_end(source))
-            if done is None and self.quarantine.tries(name) < PATIENT_TRIES:
+            done = self._boundary.run(name, lambda: self._read_to_end(source))
+            if done is None and self._quarantine.tries(name) < PATIENT_TRIES:
                 return
-            self.quarantine.clear(name)
-            self.sources.finish_detached()
-            self.unfinished.forget(source.path)
-            self.work_queue.add_fresh(source.path)
+            self._quarantine.clear(name)
+            self._sources.finish_detached()
+            self._unfinished.forget(source.path)
+            self._work_queue.add_fresh(source.path)
 
     def _read_to_end(self, source: ActiveSource) -> bool:
         """Read the rest of it, and its last line if that is complete: the file will not grow."""
         more = True
         while more:
-            step = self.capture.step(source)
-            self.meter.read(step)
+            step = self._capture.step(source)
+            self._meter.read(step)
             more = step.more
         self._read_end(source)
-        self.archiver.drain(source.stored.id, source.file)
+        self._archiver.drain(source.stored.id, source.file)
         return True
 
     def read_unfinished(self) -> None:
         """Read last lines that have not changed for long enough."""
-        for path, size in self.unfinished.take_due():
-            self.boundary.run(path, lambda: self._read_if_still(path, size))  # noqa: B023
+        for path, size in self._unfinished.take_due():
+            self._boundary.run(path, lambda: self._read_if_still(path, size))  # noqa: B023
 
-    def _read_if_still(self, path: str, size: int) -> bool:
+    def _read_if_still(self, path: str, size: int) -> None:
         seen = look(path)
         if seen is None or seen.size != size:
-            self.work_queue.add_fresh(path)
-            return True
+            self._work_queue.add_fresh(path)
+            return
         for source in self._open(path):
             self._read_end(source)
             if not source.unread:
-                self.work_queue.finish(path, source.stamp)
-        return True
+                self._work_queue.finish(path, source.stamp)
 
     def _read_end(self, source: ActiveSource) -> None:
         """Read the unfinished end of a file that does not change: a last line, prompts."""
-        self.meter.read(self.capture.step_unfinished(source))
-        self.meter.read(self.capture.step_waiting_prompts(source))
+        self._meter.read(self._capture.step_unfinished(source))
+        self._meter.read(self._capture.step_waiting_prompts(source))
+
+    def apply_new_registrations(self) -> None:
+        """Apply registrations when notified, or when a failed one is due again."""
+        notified = REGISTRATION_CHANNEL in self._parts.log.database.notified()
+        failed = REGISTRATIONS in self._boundary.put_off
+        if notified or failed or self._parts.timeouts.retries_registrations:
+            self.apply_registrations()
+
+    def apply_registrations(self) -> None:
+        """Apply all registrations: newly registered sessions are read from their first byte."""
+        self._boundary.run_when_due(REGISTRATIONS, self._rewind)
+
+    def _rewind(self) -> None:
+        paths = set(self._parts.timeouts.apply_registrations())
+        if not paths:
+            return
+        self._sources.forget()
+        if not all(os.access(path, os.F_OK) for path in paths):
+            # The stored path may differ from the file's path: see `stored_path`.
+            paths.update(p for p in self._work_queue.finished() if stored_path(p) in paths)
+        for path in paths:
+            self._work_queue.reopen(path)
+            self._work_queue.add_fresh(path)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
@@ -58,3 +59,16 @@ def alembic_config(connection: Connection) -> Config:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
+
+
+def from_sql(*names: str, **words: str) -> Callable[[], None]:
+    """A step that runs these files in order; `words` replace their names in braces."""
+
+    def run() -> None:
+        for name in names:
+            statements = (Path(__file__).parent / "sql" / f"{name}.sql").read_text("utf-8")
+            for word, value in words.items():
+                statements = statements.replace(f"{{{word}}}", value)
+            op.execute(statements)
+
+    return run

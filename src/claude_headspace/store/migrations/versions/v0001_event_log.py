@@ -1,18 +1,8 @@
 """The event log."""
 
-from __future__ import annotations
-
-from claude_headspace.store.migrations.statements import run
+from claude_headspace.store.migrations import from_sql
 
 revision = "0001"
 down_revision = None
-
-
-def upgrade() -> None:
-    """Apply."""
-    run("0001_up.sql")
-
-
-def downgrade() -> None:
-    """Revert."""
-    run("0001_down.sql")
+upgrade = from_sql("0001_up")
+downgrade = from_sql("0001_down")

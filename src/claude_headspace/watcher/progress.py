@@ -1,4 +1,4 @@
-"""The progress of a large backlog, for the log and the status."""
+"""What the watcher's log file says of its progress: a large backlog, and what was written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import time
 
 from claude_headspace.discovery.work_queue import WorkQueue
+from claude_headspace.store.results import WriteCounters
 from claude_headspace.watcher.meter import Meter
 
 logger = logging.getLogger(__name__)
@@ -54,12 +55,39 @@ class BacklogProgress:
             self.total_bytes = None
         elif time.monotonic() >= self._next:
             self._next = time.monotonic() + INTERVAL_SECONDS
-            self._tell()
+            rate, waiting = self.rate or 0.0, self._work_queue.backlog_bytes
+            left = f"about {waiting / rate:.0f} s left" if rate else "no end in sight"
+            logger.info(
+                "backlog: %d files and %.1f MB to read, at %.1f MB/s, %s",
+                self._work_queue.backlog_files, waiting / 1e6, rate / 1e6, left,
+            )  # fmt: skip
 
-    def _tell(self) -> None:
-        rate, waiting = self.rate or 0.0, self._work_queue.backlog_bytes
-        left = f"about {waiting / rate:.0f} s left" if rate else "no end in sight"
+
+class WriteSummary:
+    """Logs what the writer has done since the last summary."""
+
+    def __init__(self, counters: WriteCounters, interval_seconds: float) -> None:
+        self._counters = counters
+        self._interval = interval_seconds
+        self._next = time.monotonic() + interval_seconds
+        self._told = (0, 0, 0, 0, 0)
+
+    def tell_if_due(self) -> None:
+        """Log once per interval, if anything was written."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._interval
+            self.tell()
+
+    def tell(self) -> None:
+        """Log now, if anything was written."""
+        c = self._counters
+        now = (c.written, c.duplicates, c.rejected, c.failed, c.retries)
+        if now == self._told:
+            return
+        since = [after - before for after, before in zip(now, self._told, strict=True)]
+        self._told = now
         logger.info(
-            "backlog: %d files and %.1f MB to read, at %.1f MB/s, %s",
-            self._work_queue.backlog_files, waiting / 1e6, rate / 1e6, left,
+            "writes: %d written, %d duplicates, %d rejected, %d failed, %d retries"
+            " (%d written since the start)",
+            *since, c.written,
         )  # fmt: skip

@@ -1,8 +1,10 @@
-"""Shortening supervisord's sleep of a second when a step is due."""
+"""What the guard changes in supervisord's own loop: how it waits, and what it forgets."""
 
 from __future__ import annotations
 
 import math
+import os
+import signal
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,6 +16,43 @@ SHORTEST_POLL_SECONDS = 0.02
 RESPAWN_SECONDS = 5.0
 
 
+class ExitCodes:
+    """The exit status of the last ended process, or minus the number of its signal.
+
+    supervisord drops the status of an early death before it notifies anybody.
+    """
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+        self._last: tuple[int, int] | None = None
+
+    def install(self) -> None:
+        """Record what supervisord's own waitpid returns from now on."""
+        waitpid = self._options.waitpid
+
+        def remembering() -> tuple[int | None, int | None]:
+            pid, status = waitpid()
+            if pid:
+                self._last = pid, os.waitstatus_to_exitcode(status)
+            return pid, status
+
+        self._options.waitpid = remembering
+
+    def of(self, pid: int) -> int | None:
+        """The status of this process, if it was the last."""
+        return self._last[1] if self._last and self._last[0] == pid else None
+
+
+def explain_exit(exit_code: int) -> str:
+    """`exit status 1` or `killed by SIGKILL`."""
+    if exit_code >= 0:
+        return f"exit status {exit_code}"
+    try:
+        return f"killed by {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"killed by signal {-exit_code}"
+
+
 class Pace:
     """Deaths do not wake supervisord's poll, so its time limit is cut when one is expected."""
 
@@ -21,22 +60,17 @@ class Pace:
         self._supervisord = supervisord
         self._processes = processes
         self._is_first = True
-        self._seconds = 0.0
 
-    def install(self, closed: Callable[[Callable[[], None]], Callable[..., None]]) -> None:
+    def install(self, closed: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         """Limit each poll from now on; `closed` keeps exceptions from supervisord."""
         poller = self._supervisord.options.poller
-        poll, shorten = poller.poll, closed(self._shorten)
+        poll, limit = poller.poll, closed(self.limit)
 
         def polling(timeout: float) -> Any:
-            self._seconds = timeout
-            shorten()
-            return poll(self._seconds)
+            shorter = limit(timeout)
+            return poll(timeout if shorter is None else shorter)
 
         poller.poll = polling
-
-    def _shorten(self) -> None:
-        self._seconds = self.limit(self._seconds)
 
     def limit(self, seconds: float) -> float:
         """How many of these seconds the next poll may take."""
