@@ -26,7 +26,7 @@ from claude_headspace.store.patience import Patience
 
 PAGE_EVENTS = 100
 KEPT_PAGES = 4
-_REST_SECONDS = 1.0
+REST_SECONDS = 1.0
 # Reading for streams takes at most a tenth of the time, but no event waits longer than this.
 _READ_REST, _LONGEST_REST = 9, 0.25
 
@@ -81,7 +81,10 @@ class Feed:
             self._wanted.clear()
 
     async def after(self, cursor: int, *, with_data: bool) -> tuple[Sequence[EncodedEvent], int]:
-        """The events after this id, and the id up to which they are complete."""
+        """The events after this id, and the id up to which they are complete.
+
+        That is the same id if the database does not answer.
+        """
         key = int(cursor), int(self.horizon or 0), with_data
         if key[0] >= key[1]:
             return (), key[1]
@@ -91,9 +94,10 @@ class Feed:
                 del self._pages[next(iter(self._pages))]
         try:
             found = await asyncio.shield(self._pages[key])
-        except HeadspaceError:
+        except HeadspaceError as error:
+            log.warning("streams wait: %s", error)
             self._pages.pop(key, None)
-            raise
+            return (), key[0]
         return found, found[-1].id if len(found) == PAGE_EVENTS else key[1]
 
     def _read(self, cursor: int, horizon: int, with_data: bool) -> list[EncodedEvent]:
@@ -117,7 +121,7 @@ class Feed:
                 self._tell(None)
             except HeadspaceError as error:
                 log.warning("streams wait: %s", error)
-                time.sleep(_REST_SECONDS)
+                time.sleep(REST_SECONDS)
 
     def _follow(self) -> None:
         """Tell how far ids are final while there are streams."""
@@ -132,7 +136,7 @@ class Feed:
                 spent, self._read_seconds = self._read_seconds, 0.0
                 spent += time.monotonic() - began
                 time.sleep(min(_LONGEST_REST, _READ_REST * spent))
-            follower.wait(_REST_SECONDS)
+            follower.wait(REST_SECONDS)
         self._tell(None)
 
     def _tell(self, horizon: Cursor | None) -> None:
