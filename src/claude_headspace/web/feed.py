@@ -26,7 +26,7 @@ from claude_headspace.store.patience import Patience
 
 PAGE_EVENTS = 100
 KEPT_PAGES = 4
-_REST_SECONDS = 1.0
+REST_SECONDS = 1.0
 # Reading for streams takes at most a tenth of the time, but no event waits longer than this.
 _READ_REST, _LONGEST_REST = 9, 0.25
 
@@ -42,7 +42,7 @@ class EncodedEvent:
     session: str
     project: str
     host: str
-    data: bytes
+    data: bytes = b"{}"
 
 
 class Feed:
@@ -81,7 +81,10 @@ class Feed:
             self._wanted.clear()
 
     async def after(self, cursor: int, *, with_data: bool) -> tuple[Sequence[EncodedEvent], int]:
-        """The events after this id, and the id up to which they are complete."""
+        """The events after this id, and the id up to which they are complete.
+
+        That is the same id if the database does not answer.
+        """
         key = int(cursor), int(self.horizon or 0), with_data
         if key[0] >= key[1]:
             return (), key[1]
@@ -105,7 +108,7 @@ class Feed:
             if with_data:
                 found = list(map(_encoded, events_between(*asked)))
             else:
-                found = [_mark(*mark) for mark in marks_between(*asked)]
+                found = [EncodedEvent(*mark) for mark in marks_between(*asked)]
         self._read_seconds += time.monotonic() - began
         return found
 
@@ -119,7 +122,7 @@ class Feed:
                 self._tell(None)
             except HeadspaceError as error:
                 log.warning("streams wait: %s", error)
-                time.sleep(_REST_SECONDS)
+                time.sleep(REST_SECONDS)
 
     def _follow(self) -> None:
         """Tell how far ids are final while there are streams."""
@@ -134,7 +137,7 @@ class Feed:
                 spent, self._read_seconds = self._read_seconds, 0.0
                 spent += time.monotonic() - began
                 time.sleep(min(_LONGEST_REST, _READ_REST * spent))
-            follower.wait(_REST_SECONDS)
+            follower.wait(REST_SECONDS)
         self._tell(None)
 
     def _tell(self, horizon: Cursor | None) -> None:
@@ -148,10 +151,6 @@ class Feed:
 
         assert self._loop is not None  # noqa: S101
         asyncio.run_coroutine_threadsafe(tell(), self._loop).result()
-
-
-def _mark(event_id: int, kind: str, session: str, project: str, host: str) -> EncodedEvent:
-    return EncodedEvent(event_id, kind, session, project, host, b"{}")
 
 
 def _encoded(event: ListedEvent) -> EncodedEvent:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from claude_headspace.store.cursor import Cursor
-from claude_headspace.web.feed import EncodedEvent, Feed
+from claude_headspace.web.feed import REST_SECONDS, EncodedEvent, Feed
 from claude_headspace.web.guard import HEADERS, Guard
 from claude_headspace.web.problems import Problem
 
@@ -85,13 +85,15 @@ class Streams:
         feed, after = self._feed, _after(headers, asked)
         cursor = Cursor.read(after) if after else None
         while not gone.done():
-            change = feed.changed
+            change, seconds = feed.changed, BEAT_SECONDS
             if feed.horizon is not None:
-                cursor = feed.horizon if cursor is None else cursor
-                cursor = await self._send_on(send, asked, cursor)
-                if cursor < (feed.horizon or 0):
+                before = feed.horizon if cursor is None else cursor
+                cursor = await self._send_on(send, asked, before)
+                if before < cursor < (feed.horizon or 0):
                     continue
-            if not await _either(change, gone, BEAT_SECONDS):
+                if cursor < (feed.horizon or 0):
+                    seconds = REST_SECONDS
+            if not await _either(change, gone, seconds):
                 if self._guard.refusal(STREAM_PATH, headers) is not None:
                     return
                 await send(_part(b": beat\n" + _mark(cursor)))
