@@ -1,16 +1,46 @@
-"""Sidecars: files of a session beside its transcripts, such as tool outputs."""
+"""The files of sessions: whose a file is, where it belongs, and which sidecars have changed.
+
+Sidecars are files of a session beside its transcripts, such as tool outputs.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from uuid import UUID
 
 from claude_headspace.archive.pieces import Archived
 from claude_headspace.discovery.listing import is_transcript
 from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.transcripts.checkpoint import as_stored
+
+_SESSION = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def owners(path: str, sessions: Collection[UUID]) -> frozenset[UUID]:
+    """The sessions that a transcript belongs to: by its path, else by the sessions of its lines."""
+    stems = [part.split(".", 1)[0] for part in path.split(os.sep)]
+    named = [UUID(stem) for stem in stems if _SESSION.fullmatch(stem)]
+    if not named:
+        return frozenset(sessions)
+    return frozenset([next((each for each in named if each in sessions), named[-1])])
+
+
+def folder_of(path: str) -> tuple[str, UUID] | None:
+    """The folder of a session's sidecars, from its main transcript's path; None for other files."""
+    stem, extension = os.path.splitext(path)
+    name = os.path.basename(stem)
+    return (stem, UUID(name)) if extension and _SESSION.fullmatch(name) else None
+
+
+def place_below_root(path: str, session: UUID) -> str:
+    """The path of a session's file below the folder of all projects."""
+    parts = path.split(os.sep)
+    own = (n for n, part in enumerate(parts) if part.startswith(str(session)))
+    return os.sep.join(parts[max(0, next(own, len(parts) - 1) - 1) :])
 
 
 def changed_files(folder: str, known: Sequence[Archived]) -> tuple[list[str], list[Archived]]:
