@@ -50,17 +50,12 @@ class Quarantine(Generic[Name]):
 
     def put(self, name: Name, reason: str) -> bool:
         """Put a name into quarantine; returns whether the reason is new."""
-        is_new = name not in self._held or self._held[name].reason != reason
-        self.fail(name, reason)
-        return is_new
-
-    def fail(self, name: Name, reason: str) -> int:
-        """Put a name into quarantine; returns how often in a row it has failed."""
+        known = self._held.get(name)
         tries = self.tries(name) + 1
         pause = min(FIRST_PAUSE_SECONDS * 2 ** min(tries - 1, 20), LONGEST_PAUSE_SECONDS)
         now = self._now()
         self._held[name] = _Held(reason, tries, now, now + pause)
-        return tries
+        return known is None or known.reason != reason
 
     def clear(self, name: Name) -> None:
         """Remove a name that works again or no longer exists."""

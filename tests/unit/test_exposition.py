@@ -47,7 +47,7 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 def scraped(status: StatusResult, *, running: bool = True, restarts: int = 0) -> Samples:
     """Every sample of one scrape by name and labels, as Prometheus would read it."""
-    programs = (ProgramState("watcher", "RUNNING", 7, NOW - 100, 0, ""),)
+    programs = (ProgramState("watcher", "RUNNING", 7, NOW - 100, ""),)
     verdict = judge(
         Observation(
             now=NOW,

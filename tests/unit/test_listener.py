@@ -61,7 +61,7 @@ class Scripted(Supervisor):
 
     def process(self, name: str) -> ProgramState:
         self.call("supervisor.getProcessInfo", name)
-        return ProgramState(name, "RUNNING", 7, 0, 0, "")
+        return ProgramState(name, "RUNNING", 7, 0, "")
 
 
 class Clock:

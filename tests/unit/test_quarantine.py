@@ -33,7 +33,7 @@ def test_pauses_grow_to_an_end_and_begin_anew() -> None:
     quarantine: Quarantine[str] = Quarantine(clock)
     pauses = []
     for _ in range(40):
-        quarantine.fail("a", "bad")
+        quarantine.put("a", "bad")
         pauses.append(pause_of(quarantine, clock))
         clock.now += pauses[-1]
         assert quarantine.due() == ["a"]
@@ -41,7 +41,7 @@ def test_pauses_grow_to_an_end_and_begin_anew() -> None:
     assert set(pauses[10:]) == {LONGEST_PAUSE_SECONDS}
     quarantine.clear("a")
     assert (quarantine.due(), quarantine.next_due, bool(quarantine)) == ([], None, False)
-    quarantine.fail("a", "bad")
+    quarantine.put("a", "bad")
     assert pause_of(quarantine, clock) == FIRST_PAUSE_SECONDS
 
 
@@ -49,7 +49,7 @@ def test_news_of_it_shorten_a_long_pause_and_no_more() -> None:
     clock = Clock()
     quarantine: Quarantine[str] = Quarantine(clock)
     for _ in range(20):
-        quarantine.fail("a", "bad")
+        quarantine.put("a", "bad")
     quarantine.nudge("a")
     quarantine.nudge("unknown")
     assert pause_of(quarantine, clock) == NUDGED_SECONDS

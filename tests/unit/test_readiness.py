@@ -21,7 +21,7 @@ class Asked:
     """In place of a supervisord that has given its web application, process 7, up."""
 
     def process(self, name: str) -> ProgramState:
-        return ProgramState(name, "FATAL", 7, 0, 0, "it failed")
+        return ProgramState(name, "FATAL", 7, 0, "it failed")
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from claude_headspace.health.verdict import Verdict, judge
 from claude_headspace.web.strip import strip_of
 
 NOW = 1_700_000_000.0
-WATCHER = ProgramState("watcher", "RUNNING", 7, NOW - 100, 0, "")
-GUARD = ProgramState("guard", "RUNNING", 8, NOW - 100, 0, "")
+WATCHER = ProgramState("watcher", "RUNNING", 7, NOW - 100, "")
+GUARD = ProgramState("guard", "RUNNING", 8, NOW - 100, "")
 STATUS = WatcherStatus(pid=7, started_at=NOW - 99, beat_at=NOW - 0.5, state="capturing")
 INNER = GuardState(restarts=0, limit=5, window_seconds=60)
 ALL_WELL = Observation(
@@ -217,7 +217,7 @@ def test_notes_do_not_degrade() -> None:
     assert verdict.status == "healthy"
     assert [note.split(" ", 2)[0] for note in verdict.notes] == ["lines", "file", "reading"]
     assert "25%" in verdict.notes[-1]
-    other = ProgramState("web", "FATAL", 0, 0, 0, "port in use")
+    other = ProgramState("web", "FATAL", 0, 0, "port in use")
     seen = replace(ALL_WELL, programs=(WATCHER, GUARD, other))
     assert judge(seen).notes == ("web was given up (port in use)",)
 

@@ -124,7 +124,7 @@ class Scanner:
         for path, reason in walk.unreadable.items():
             if path not in self._places:
                 logger.warning("%s cannot be read: %s", path, reason)
-            self._places.fail(path, reason)
+            self._places.put(path, reason)
         for path in [p for p in self._places.reasons if p not in walk.unreadable]:
             if walk.covers(path):
                 self._places.clear(path)

@@ -23,7 +23,6 @@ class ProgramState:
     state: str
     pid: int
     started_at: float
-    stopped_at: float
     error: str
 
     @property

@@ -108,7 +108,6 @@ def _process(info: dict[str, Any]) -> ProgramState:
         state=info["statename"],
         pid=info["pid"],
         started_at=info["start"],
-        stopped_at=info["stop"],
         error=info["spawnerr"],
     )
 
