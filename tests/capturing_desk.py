@@ -65,11 +65,11 @@ class Desk:
     def _count(self, found: Mapping[str, int]) -> None:
         self.rejected.update(found)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """As on a new connection."""
         self.database.connect()
-        self.sources.forget()
-        self.capture.forget()
+        self.sources.reload()
+        self.capture.clear()
         self.sessions.reload()
 
     def take(self, path: Path) -> CaptureStep:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from claude_headspace.transcripts.outcomes import Outcome, Turn
+from claude_headspace.transcripts.parsed import Parsed, Turn
 from claude_headspace.transcripts.transcript import Transcript
 
 
@@ -12,18 +12,18 @@ def turns_of_code(lines: Iterable[bytes]) -> list[tuple[str, str, str, str]]:
     """(session, actor, text, timestamp) of each turn, in the order in which the code has them."""
     return [
         (str(found.session), found.actor, found.text, found.timestamp_text)
-        for found in outcomes_of_code(lines)
+        for found in parsed_by_code(lines)
         if isinstance(found, Turn)
     ]
 
 
-def outcomes(line: bytes, start: int) -> Sequence[Outcome]:
+def parse(line: bytes, start: int) -> Sequence[Parsed]:
     """What the code makes of one line by itself."""
-    return Transcript().outcomes(line, start)
+    return Transcript().parse(line, start)
 
 
-def outcomes_of_code(lines: Iterable[bytes]) -> list[Outcome]:
+def parsed_by_code(lines: Iterable[bytes]) -> list[Parsed]:
     """What the code makes of a file's lines, and of what they leave open at the end."""
     transcript = Transcript()
-    found = [outcome for line in lines for outcome in transcript.outcomes(line, 0)]
+    found = [parsed for line in lines for parsed in transcript.parse(line, 0)]
     return [*found, *transcript.waiting_prompts(0)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from claude_headspace.access import token_of
+from claude_headspace.web.access_token import token_of
 from harness import wait_until
 
 HOST = "127.0.0.1"

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from claude_headspace.inbox.producer import put as put
     from claude_headspace.store.cursor import LoggedEvent as LoggedEvent
     from claude_headspace.store.cursor import Page as Page
-    from claude_headspace.store.follow import Follower as Follower
+    from claude_headspace.store.follower import Follower as Follower
     from claude_headspace.store.results import WriteResult as WriteResult
     from claude_headspace.store.writer import EventWriter as EventWriter
     from claude_headspace.supervision.control import watcher_is_running as watcher_is_running
-    from claude_headspace.supervision.observe import check_health as check_health
+    from claude_headspace.supervision.health_check import check_health as check_health
 else:
     _HOMES = {
         "Config": "config",
@@ -30,7 +30,7 @@ else:
         "DatabaseUnavailable": "errors",
         "Event": "events.event",
         "EventWriter": "store.writer",
-        "Follower": "store.follow",
+        "Follower": "store.follower",
         "HeadspaceError": "errors",
         "InboxError": "errors",
         "LoggedEvent": "store.cursor",
@@ -38,7 +38,7 @@ else:
         "Page": "store.cursor",
         "Verdict": "health.verdict",
         "WriteResult": "store.writer",
-        "check_health": "supervision.observe",
+        "check_health": "supervision.health_check",
         "database_url": "embedded.location",
         "load_config": "config",
         "put": "inbox.producer",

@@ -25,8 +25,8 @@ def boot_id() -> str:
     return ""
 
 
-class Place(Struct, frozen=True):
-    """The place of a watcher: the boot of its system, and its state directory."""
+class Holder(Struct, frozen=True):
+    """The holder of a lease: a watcher, by the boot of its system and its state directory."""
 
     hostname: str
     boot: str
@@ -35,12 +35,12 @@ class Place(Struct, frozen=True):
     inode: int
 
     @classmethod
-    def here(cls, state: Path) -> Place:
-        """The place of this process; the state directory must exist."""
+    def here(cls, state: Path) -> Holder:
+        """This process; the state directory must exist."""
         stat = state.stat()
         return cls(socket.gethostname(), boot_id(), str(state), stat.st_dev, stat.st_ino)
 
-    def is_apart_from(self, other: Place) -> bool:
+    def is_apart_from(self, other: Holder) -> bool:
         """Whether they are certainly two directories, not one seen twice or after a new boot."""
         same_boot = self.boot == other.boot != ""
         return self.inode != other.inode or (same_boot and self.device != other.device)

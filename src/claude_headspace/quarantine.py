@@ -57,7 +57,7 @@ class Quarantine(Generic[Name]):
         self._held[name] = _Held(reason, tries, now, now + pause)
         return known is None or known.reason != reason
 
-    def clear(self, name: Name) -> None:
+    def release(self, name: Name) -> None:
         """Remove a name that works again or no longer exists."""
         self._held.pop(name, None)
 
@@ -90,7 +90,7 @@ class Quarantine(Generic[Name]):
         return min((held.due for held in self._held.values()), default=None)
 
 
-def told(kind: str, reasons: Mapping[Name, str]) -> str | None:
+def summary(kind: str, reasons: Mapping[Name, str]) -> str | None:
     """One sentence that names the first few of them; None if there are none."""
     if not reasons:
         return None

@@ -21,7 +21,7 @@ from psycopg2.extensions import POLL_OK, POLL_READ, make_dsn, parse_dsn
 from claude_headspace.address import told_by_driver
 from claude_headspace.errors import DatabaseUnavailable, ReplacedServer, SharedConnection
 
-Opened = TypeVar("Opened")
+Answer = TypeVar("Answer")
 
 # For each of several hosts; an address may say `connect_timeout`.
 CONNECT_SECONDS = 5.0
@@ -65,8 +65,8 @@ def hosts_of(address: str) -> list[AddressHost]:
 
 
 def open_first(
-    address: str, open_host: Callable[[AddressHost], Opened], passed: tuple[type[Exception], ...]
-) -> Opened:
+    address: str, open_host: Callable[[AddressHost], Answer], passed: tuple[type[Exception], ...]
+) -> Answer:
     """What `open_host` returns for the first host at which it raises none of `passed`.
 
     Otherwise raises DatabaseUnavailable with the errors of all hosts, or the error of the only one.

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from captured import query
-from claude_headspace.access import token_of
 from claude_headspace.cli.program import SECTIONS
 from claude_headspace.config import load_config
 from claude_headspace.inbox.messages import list_messages, read_message
 from claude_headspace.read.connection import ReadPool
 from claude_headspace.store.version import SCHEMA_VERSION
+from claude_headspace.web.access_token import token_of
 from claude_headspace.web.app import create_app
 from commanded import ASKS, CODE, LINT, WIDE, Commands, columns_of, commanded
 from commands_page import documented_calls

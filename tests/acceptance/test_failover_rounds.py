@@ -12,7 +12,7 @@ import pytest
 
 from claude_headspace.address import LogUrl
 from claude_headspace.errors import DatabaseUnavailable, NotPrimary, OtherTimeline
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follower import Follower
 from faults.count import Count, committed
 from faults.load import Feeder, backlog, transcripts
 from faults.machine import query, wait_for

@@ -13,7 +13,7 @@ import pytest
 from supervised import Supervised, free_port, kill, supervised, wait_for
 
 from claude_headspace.supervision.control import SupervisorError
-from claude_headspace.supervision.observe import ask_guard, observe
+from claude_headspace.supervision.health_check import ask_guard, observe
 
 LIMIT = 5
 BACK_SECONDS = 5.0

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 from supervised import Supervised, free_port, kill, supervised, wait_for
 
-from claude_headspace.access import token_of
 from claude_headspace.supervision.control import watcher_is_running
+from claude_headspace.web.access_token import token_of
 from servers import PostgresServer
 
 BROKEN_LISTENER = f"{sys.executable} -I -c 'import missing_module_of_the_guard'"

@@ -21,7 +21,7 @@ from claude_headspace.mcp.answers import LONGEST_TEXT, MOST_CHARACTERS
 from claude_headspace.mcp.server import build_server
 from claude_headspace.read.connection import ReadPool
 from claude_headspace.store.connection import Database
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follower import Follower
 from claude_headspace.store.search_index import SearchIndex
 from harness import Log, Projects, Watcher, wait_until
 from servers import PostgresServer

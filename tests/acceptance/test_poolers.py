@@ -13,7 +13,7 @@ import pytest
 
 from claude_headspace.errors import SharedConnection
 from claude_headspace.store.connection import Database
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follower import Follower
 from claude_headspace.store.opener import open_on
 from faults.machine import query
 from harness import Log, Projects, Watcher, assert_exactly_captured, wait_until

@@ -11,7 +11,7 @@ import pytest
 import lines
 from archived import assert_archived
 from claude_headspace.store.engine import reading
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follower import Follower
 from claude_headspace.store.queries import EventFilter, newest_events
 from claude_headspace.store.totals import captured
 from claude_headspace.transcripts.checkpoint import RULES

@@ -103,8 +103,8 @@ def test_work_that_hangs_is_ended_though_the_process_beats(state_directory: Path
         assert "(limit: 3 s)" in it.history()[0].reason
 
 
-def test_what_was_announced_has_its_time_and_no_more(state_directory: Path) -> None:
-    plan = [(0.5, "announce 30 7"), (0.5, "announce 1 1000000")]
+def test_slow_work_has_its_time_and_no_more(state_directory: Path) -> None:
+    plan = [(0.5, "doing 30 7"), (0.5, "doing 1 1000000")]
     with supervised(state_directory, plan=plan) as it:
         pid = it.wait_beating()
         wait_for(lambda: it.moments("listed"), "the slow listing was ended")

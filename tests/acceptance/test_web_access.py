@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from supervised import free_port
 
-from claude_headspace.access import TOKEN_FILE, new_link_code, redeem, token_of
 from claude_headspace.errors import StateUnusable
+from claude_headspace.web.access_token import TOKEN_FILE, new_link_code, redeem, token_of
 from website import Website, website
 
 BIN = Path(sys.executable).parent

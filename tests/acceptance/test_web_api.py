@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from supervised import free_port
 
-from claude_headspace.access import token_of
+from claude_headspace.web.access_token import token_of
 from harness import Log, Projects, Watcher, wait_until
 from servers import PostgresServer
 from website import Website, website

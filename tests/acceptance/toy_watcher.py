@@ -40,7 +40,7 @@ def main() -> int:
     note(state, "end")
     if deed == "doze":
         time.sleep(1e9)
-    if deed.startswith("announce"):
+    if deed.startswith("doing"):
         with liveness.doing("list /slow", float(deed.split()[1])):
             time.sleep(float(deed.split()[2]))
         note(state, "listed")

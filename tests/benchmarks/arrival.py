@@ -16,7 +16,7 @@ from benchmarks.figures import Result, percentile
 from benchmarks.page import free_port
 from benchmarks.server import NotReachedError
 from benchmarks.watching import watching
-from claude_headspace.access import new_link_code
+from claude_headspace.web.access_token import new_link_code
 from lines import assistant, instant, raw
 from website import Website, website
 

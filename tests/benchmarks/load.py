@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from claude_headspace.transcripts.outcomes import Turn
-from code_turns import outcomes
+from claude_headspace.transcripts.parsed import Turn
+from code_turns import parse
 from lines import assistant, instant, raw
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,7 +46,7 @@ def payload_of(line: bytes) -> str:
     """What the log stores for such a line, as JSON."""
     import json
 
-    (turn,) = outcomes(line.rstrip(b"\n"), 0)
+    (turn,) = parse(line.rstrip(b"\n"), 0)
     assert isinstance(turn, Turn)
     return json.dumps(turn.event(1, 1, 1).payload, separators=(",", ":"))
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from browser.recorded import Talk
-from claude_headspace.access import new_link_code
+from claude_headspace.web.access_token import new_link_code
 from harness import HOST, Log, Projects, Watcher
 from website import Website, website
 

@@ -35,7 +35,7 @@ def test_without_the_token_nothing_is_shown(desk: Any) -> None:
 
 
 def test_a_link_works_once(desk: Any) -> None:
-    from claude_headspace.access import new_link_code
+    from claude_headspace.web.access_token import new_link_code
 
     code = new_link_code(desk.site.state)
     first = desk.open(f"/open?code={code}", known=False)

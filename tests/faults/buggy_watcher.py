@@ -11,7 +11,7 @@ from functools import partial
 from claude_headspace.sessions.registrations import Registrations
 from claude_headspace.store.sessions import Registration
 from claude_headspace.transcripts import transcript
-from claude_headspace.transcripts.outcomes import Outcome
+from claude_headspace.transcripts.parsed import Parsed
 
 MARKER = b"line that meets a bug"
 SLOW = "SLOW_LOOK_SECONDS"
@@ -20,10 +20,10 @@ SLOW = "SLOW_LOOK_SECONDS"
 class BuggyTranscript(transcript.Transcript):
     """Reads as the real one does, unless a line holds the marker."""
 
-    def outcomes(self, line: bytes, start: int) -> Sequence[Outcome]:
+    def parse(self, line: bytes, start: int) -> Sequence[Parsed]:
         if MARKER in line:
             raise RuntimeError("a bug")
-        return super().outcomes(line, start)
+        return super().parse(line, start)
 
 
 def failing_registrations() -> None:

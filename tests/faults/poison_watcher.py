@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from claude_headspace.transcripts import transcript
-from claude_headspace.transcripts.outcomes import Outcome
+from claude_headspace.transcripts.parsed import Parsed
 
 MARKER = b"deadly line"
 HANGING = b"endless line"
@@ -18,12 +18,12 @@ HANGING = b"endless line"
 class DeadlyTranscript(transcript.Transcript):
     """Reads as the real one does, unless a line holds the marker."""
 
-    def outcomes(self, line: bytes, start: int) -> Sequence[Outcome]:
+    def parse(self, line: bytes, start: int) -> Sequence[Parsed]:
         if MARKER in line:
             os.kill(os.getpid(), signal.SIGKILL)
         if HANGING in line:
             time.sleep(1e6)
-        return super().outcomes(line, start)
+        return super().parse(line, start)
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from claude_headspace.read import counted_days
 from claude_headspace.read.activity import activity_in
-from claude_headspace.read.buckets import cut
+from claude_headspace.read.buckets import buckets_between
 from claude_headspace.read.connection import Reader, ReadPool
 from harness import Log
 
@@ -44,7 +44,7 @@ def say(log: Log, at: datetime, actor: str = "agent") -> int:
 
 
 def turns(reader: Reader, start: datetime = START, end: datetime = END) -> list[int]:
-    found = activity_in(reader, cut(start, end, 60), None, seconds=60)
+    found = activity_in(reader, buckets_between(start, end, 60), None, seconds=60)
     assert sum(part.turns for part in found.parts) == found.whole.turns
     return [part.turns for part in found.parts if part.turns]
 
@@ -73,7 +73,7 @@ def test_what_is_not_over_is_counted_every_time(reader: Reader, log: Log) -> Non
 def test_weeks_are_the_sums_of_their_days(reader: Reader, log: Log) -> None:
     for days in range(21):
         say(log, OLD - timedelta(days=days))
-    year = cut(NOW - timedelta(days=300), END, 53)
+    year = buckets_between(NOW - timedelta(days=300), END, 53)
     assert year.step == timedelta(days=7)
     found = activity_in(reader, year, None, seconds=60)
     assert found.whole.turns == 21
@@ -85,7 +85,7 @@ def test_a_long_time_is_counted_from_the_newest_back_in_several_looks(
 ) -> None:
     for days in range(0, 60, 5):
         say(log, OLD - timedelta(days=days))
-    year, counted = cut(NOW - timedelta(days=300), END, 53), list[int]()
+    year, counted = buckets_between(NOW - timedelta(days=300), END, 53), list[int]()
     back_to: list[datetime] = []
     while len(back_to) == len(counted):
         found = activity_in(reader, year, None, seconds=0)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from claude_headspace.read import archive_search
 from claude_headspace.read.connection import ReadPool
 from claude_headspace.read.paging import Page
-from claude_headspace.read.query import Hit, Place, SearchQuestion
+from claude_headspace.read.query import Hit, SearchQuestion, SearchScope
 from claude_headspace.read.search import search
 from harness import Log
 
@@ -73,11 +73,15 @@ class Shelf:
                 (source, start, len(piece), zstandard.compress(piece)),
             )
 
-    def page(self, q: str, place: Place = "outputs", seconds: float = 5, **asked: Any) -> Page[Hit]:
+    def page(
+        self, q: str, place: SearchScope = "outputs", seconds: float = 5, **asked: Any
+    ) -> Page[Hit]:
         with self.pool.reading() as reader:
             return search(reader, SearchQuestion(q, where=place, **asked), seconds)
 
-    def all(self, q: str, place: Place = "outputs", seconds: float = 5, **asked: Any) -> list[Hit]:
+    def all(
+        self, q: str, place: SearchScope = "outputs", seconds: float = 5, **asked: Any
+    ) -> list[Hit]:
         """Page after page."""
         found: list[Hit] = []
         cursor = None

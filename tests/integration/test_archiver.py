@@ -25,7 +25,7 @@ from claude_headspace.read.selection import SessionNamed, find_session
 from claude_headspace.store.checkpoints import Checkpoints
 from claude_headspace.store.connection import Database
 from claude_headspace.transcripts.checkpoint import Checkpoint
-from claude_headspace.transcripts.source_file import SourceFile, unannounced
+from claude_headspace.transcripts.source_file import SourceFile, unreported
 from harness import Log, Projects
 
 MACHINE = id_of_name("here")
@@ -48,7 +48,7 @@ def archiver(database: Database, monkeypatch: pytest.MonkeyPatch) -> Archiver:
     return Archiver(
         database=database, machine=MACHINE, enabled=True, redactor=None, wanted=lambda _: True,
         is_capturing=lambda: False, is_called=lambda: False, renumbered=nothing,
-        announce=unannounced, beat=nothing, most=5,
+        doing=unreported, beat=nothing, most=5,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ SECRET = "ghp_" + "a1" * 20
 def desk(tmp_path: Path, projects: Projects, log: Log) -> Iterator[Desk]:
     made = Desk(tmp_path, projects, log)
     yield made
-    made.sources.forget()
+    made.sources.reload()
     made.database.close()
 
 
@@ -132,7 +132,7 @@ def test_a_batch_is_given_up_with_the_connection_it_was_read_over(desk: Desk, se
         with pytest.raises(DatabaseUnavailable):
             desk.take(path)
     assert desk.log.texts(session) == ["a"]
-    desk.forget()
+    desk.clear()
     desk.take(path)
     assert desk.log.texts(session) == ["a", "b", "c"]
     offset, counts = desk.checkpoint(path)
@@ -149,7 +149,7 @@ def test_a_failed_write_commits_nothing(desk: Desk, session: str) -> None:
         desk.take(path)
     assert desk.checkpoint(path) == before
     desk.log.rows("ALTER TABLE away RENAME TO events")
-    desk.forget()
+    desk.clear()
     desk.take(path)
     assert desk.log.texts(session) == ["a", "b"]
 
@@ -230,7 +230,7 @@ def test_after_a_later_checkpoint_that_failed_nothing_more_is_written(
         desk.capture.step(source, later=True)
     assert len(desk.log.texts(session)) == written < 1000
     desk.log.rows("UPDATE checkpoints SET checksum = 0")
-    desk.forget()
+    desk.clear()
     (source,) = desk.sources.open(str(path))
     while desk.capture.step(source, later=True).more:
         assert desk.checkpoint(path)[0] < path.stat().st_size
@@ -242,7 +242,7 @@ def three_read(desk: Desk, session: str) -> Path:
     """A file of three lines that were read; the next step finds its row in the database."""
     path = desk.write(session, *(lines.user(session, text) for text in "abc"))
     desk.take(path)
-    desk.sources.forget()
+    desk.sources.reload()
     return path
 
 

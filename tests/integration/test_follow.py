@@ -25,7 +25,7 @@ from claude_headspace.embedded import cluster
 from claude_headspace.errors import CursorAhead, DatabaseUnavailable, NotPrimary
 from claude_headspace.events.event import Event
 from claude_headspace.store import migrations
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follower import Follower
 from claude_headspace.store.writer import EventWriter
 from servers import (
     embedded_environment,

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from claude_headspace.events.event import Event
-from claude_headspace.events.taxonomy import HOOK_RECEIVED, Taxonomy, installed_taxonomy
+from claude_headspace.events.event_types import HOOK_RECEIVED, EventTypes, installed_types
 from claude_headspace.inbox import put
 from claude_headspace.inbox.consumer import InboxConsumer
-from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.queue import BATCH_BYTES, InboxQueue
+from claude_headspace.inbox.retention import DoneFiles
 from claude_headspace.machine import id_of_name
 from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.sessions.log import Log as WrittenLog
@@ -35,11 +35,11 @@ HOST = id_of_name("here")
 NOW = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
 
 
-class Fussy(Taxonomy):
-    """A taxonomy with a validator that is broken for some payloads, as a plug-in's may be."""
+class Fussy(EventTypes):
+    """Event types with a validator that is broken for some payloads, as a plug-in's may be."""
 
     def __init__(self) -> None:
-        super().__init__({kind.name: type(kind.schema) for kind in installed_taxonomy()})
+        super().__init__({kind.name: type(kind.schema) for kind in installed_types()})
         self.broken = True
 
     def check(self, event: Event) -> None:
@@ -55,13 +55,13 @@ class Desk:
     directory: Path
     log: Log
     database: Database
-    taxonomy: Fussy = field(default_factory=Fussy)
+    event_types: Fussy = field(default_factory=Fussy)
     unread: Callable[[uuid.UUID], bool] = lambda _: False
 
     def __post_init__(self) -> None:
         log = WrittenLog(
             self.database,
-            EventWriter(self.database, taxonomy=self.taxonomy),
+            EventWriter(self.database, event_types=self.event_types),
             Checkpoints(self.database, HOST),
             Sessions(SessionRows(self.database, HOST), "all"),
         )
@@ -166,7 +166,7 @@ def test_an_event_whose_validator_raises_waits_and_nothing_else(desk: Desk) -> N
     trouble = desk.consumer.queue.trouble or ""
     assert "files of the inbox are in quarantine (1)" in trouble
     assert "ZeroDivisionError" in trouble
-    desk.taxonomy.broken = False
+    desk.event_types.broken = False
     wait_until(lambda: desk.consumer.consume(), "the next try", 20)
     assert desk.messages() == ["a", "b", "breaks"]
     assert (desk.consumer.queue.trouble, desk.waiting()) == (None, 0)

@@ -137,7 +137,7 @@ def test_what_may_be_one_directory_seen_twice_keeps_its_id(
     """A home on a network, or a disk copied bit by bit: nothing tells them apart."""
     made += [Machine(tmp_path / "var", log, "a") for _ in range(2)]
     made[0].database.connect()
-    other = replace(made[0].lease.place, hostname="elsewhere", boot="another", device=99)
+    other = replace(made[0].lease.holder, hostname="elsewhere", boot="another", device=99)
     log.rows("UPDATE machines SET holder = %s", (msgspec.json.encode(other).decode(),))
     with pytest.raises(DatabaseUnavailable, match=r"on elsewhere in .* remove .*/machine here"):
         made[1].database.connect()
@@ -189,7 +189,7 @@ def test_sessions_of_a_machine_that_is_gone_are_ended_by_another(fleet: Fleet) -
     assert (reason, when) == ("timeout", fleet.log.value("SELECT ended_at FROM agents"))
     assert when - fleet.log.value("SELECT last_seen_at FROM agents") == HOUR
     fleet.desks[0].write(fleet.session, lines.user(fleet.session, "I am back", at=10**8))
-    fleet.desks[0].sessions.forget()
+    fleet.desks[0].sessions.clear()
     fleet.desks[0].take(fleet.path)
     assert fleet.log.value("SELECT ended_at FROM agents") is None
     assert fleet.log.texts(fleet.session) == ["one", "I am back"]

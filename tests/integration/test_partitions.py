@@ -19,7 +19,7 @@ from claude_headspace.read.search import search
 from claude_headspace.store import totals
 from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import reading
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follower import Follower
 from claude_headspace.store.search_index import SearchIndex
 from claude_headspace.store.writer import EventWriter
 from commanded import Commands

@@ -19,7 +19,7 @@ from claude_headspace.read.query import Hit, SearchQuestion, read_query
 from claude_headspace.read.search import search, seconds_behind
 from claude_headspace.store import search_index
 from claude_headspace.store.connection import Database
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follower import Follower
 from claude_headspace.store.search_index import SearchIndex
 from claude_headspace.store.search_words import PART_CHARACTERS, PART_WORDS, parts_of
 from harness import Log

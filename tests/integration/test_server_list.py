@@ -18,7 +18,7 @@ from claude_headspace.errors import DatabaseUnavailable, OtherTimeline, Replaced
 from claude_headspace.health.database import ping
 from claude_headspace.store.connection import Database
 from claude_headspace.store.engine import reading
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follower import Follower
 from claude_headspace.store.opener import current_address, open_on
 from faults.machine import query, signal_if_there
 from faults.pair import SUPERUSER, Pair, Server, pair

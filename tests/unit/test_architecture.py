@@ -29,7 +29,7 @@ def _exists(place: str) -> bool:
 # Words of earlier versions; docs/glossary.md says what replaced them.
 RETIRED = re.compile(
     r"\b(settled?|settling|footings?|agenda|intake|arrivals|vitals|salvaged?|portions?|lookouts?"
-    r"|stands|stood|in hand|left alone)\b",
+    r"|stands|stood|in hand|left alone|taxonomy|restart budget)\b",
     re.IGNORECASE,
 )
 _READ = (".py", ".md", ".html", ".js", ".yaml", ".sh")
@@ -47,3 +47,12 @@ def test_nothing_says_words_of_earlier_versions() -> None:
         and (found := RETIRED.search(path.read_text("utf-8")))
     }
     assert said == {}
+
+
+CLASS = re.compile(r"^class ([A-Za-z]\w*)", re.MULTILINE)
+
+
+def test_a_name_of_a_class_has_one_meaning() -> None:
+    names = [name for path in PACKAGE.rglob("*.py") for name in CLASS.findall(path.read_text())]
+    # In both modules: rows, and the cursor after them.
+    assert {name for name in names if names.count(name) > 1} == {"Page"}

@@ -14,8 +14,8 @@ from uuid import UUID
 import click
 import pytest
 
-from claude_headspace.cli.command import count, moment
-from claude_headspace.cli.events import describe
+from claude_headspace.cli.command import count, parse_moment
+from claude_headspace.cli.events import payload_line
 from claude_headspace.cli.program import run
 from claude_headspace.cli.terminal import as_json, cut, local_time, printable
 from commands_page import commands
@@ -60,12 +60,12 @@ def test_lines_end_at_the_edge(given: str, width: int | None, shown: str) -> Non
 def test_moments() -> None:
     now = datetime.now(UTC)
     for text, ago in (("90s", 90), ("10m", 600), ("2h", 7200), ("3d", 259200), ("1w", 604800)):
-        assert abs(now - timedelta(seconds=ago) - moment(text)) < timedelta(minutes=1)
-    assert moment("2026-08-22T14:00:00Z") == datetime(2026, 8, 22, 14, tzinfo=UTC)
-    assert moment("2026-08-22") == datetime(2026, 8, 22).astimezone()
+        assert abs(now - timedelta(seconds=ago) - parse_moment(text)) < timedelta(minutes=1)
+    assert parse_moment("2026-08-22T14:00:00Z") == datetime(2026, 8, 22, 14, tzinfo=UTC)
+    assert parse_moment("2026-08-22") == datetime(2026, 8, 22).astimezone()
     for text in ("tomorrow", "10", "-5m", "m", "999999999w", "0001-01-01T00:00+23:00"):
         with pytest.raises(click.BadParameter):
-            moment(text)
+            parse_moment(text)
 
 
 def test_counts() -> None:
@@ -97,7 +97,7 @@ def test_counts() -> None:
     ],
 )
 def test_every_type_has_a_summary(kind: str, payload: dict[str, object], shown: str) -> None:
-    assert describe(kind, payload) == shown
+    assert payload_line(kind, payload) == shown
 
 
 def test_json_is_whole_and_ascii() -> None:

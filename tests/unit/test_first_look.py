@@ -24,7 +24,7 @@ def test_nothing_is_kept_of_what_was_seen() -> None:
             first.see(each)
         first.look_for_renamed()
         assert first.done
-        work_queue.forget()
+        work_queue.clear()
         kept, _ = tracemalloc.get_traced_memory()
         assert kept < 10 * FILES
     finally:

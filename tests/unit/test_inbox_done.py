@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.inbox.done_files import DoneFiles
+from claude_headspace.inbox.retention import DoneFiles
 
 
 class Clock:

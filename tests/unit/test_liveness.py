@@ -74,10 +74,10 @@ def test_a_beat_inside_begins_the_time_of_the_innermost_anew() -> None:
         beat = ear.tell(1.0)
         assert (beat.doing, beat.seconds) == ("list /slow", 1.0)
     assert ear.tell(1.0).doing == WORK
-    assert ear.liveness.announced().seconds == 1.0
+    assert ear.liveness.current().seconds == 1.0
 
 
-def test_an_error_ends_what_was_announced() -> None:
+def test_an_error_ends_the_current_work() -> None:
     ear = Ear()
     with pytest.raises(FileNotFoundError), ear.liveness.doing("opening /gone", 20.0):
         Path("/gone").stat()

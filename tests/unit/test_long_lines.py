@@ -15,9 +15,9 @@ from claude_headspace.transcripts import source_file
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line, TooLong
 from claude_headspace.transcripts.long_lines import SHORT_BYTES, TooMuchText, thinned
-from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
+from claude_headspace.transcripts.parsed import Other, Parsed, Turn
 from claude_headspace.transcripts.source_file import SourceFile
-from code_turns import outcomes
+from code_turns import parse
 from turn_cases import CASES, file_of
 
 SESSION = "11111111-2222-4333-8444-555555555555"
@@ -40,11 +40,11 @@ def picture(size: int) -> lines.Record:
     return {"type": "image", "source": {"type": "base64", "data": "A" * size}}
 
 
-def said(line: bytes, start: int) -> list[Outcome]:
+def said(line: bytes, start: int) -> list[Parsed]:
     """All but the sizes of what tools were given and put out."""
     return [
         msgspec.structs.replace(found, work=None) if isinstance(found, Turn | Other) else found
-        for found in outcomes(line, start)
+        for found in parse(line, start)
     ]
 
 
@@ -100,7 +100,7 @@ def test_words_over_the_limit_are_too_much() -> None:
 def test_pictures_do_not_count() -> None:
     said = [picture(50_000), lines.text("what is this?"), picture(50_000)]
     short = thinned([lines.raw(lines.user(SESSION, said))], 2000)
-    assert [o.text for o in outcomes(short, 0) if isinstance(o, Turn)] == ["what is this?"]
+    assert [o.text for o in parse(short, 0) if isinstance(o, Turn)] == ["what is this?"]
 
 
 def test_two_records_on_a_line_come_out_of_it() -> None:
@@ -134,7 +134,7 @@ class TestInFiles:
         line = self.read(path, LIMIT)
         assert isinstance(line, Line)
         assert line.thinned
-        (turn,) = outcomes(line.data, 0)
+        (turn,) = parse(line.data, 0)
         assert isinstance(turn, Turn)
         assert turn.text == "what are these?"
 
@@ -146,7 +146,7 @@ class TestInFiles:
         short, long = file.read(Checkpoint(), 2000).lines
         file.close()
         assert isinstance(short, Line)
-        assert [o.text for o in outcomes(short.data, 0) if isinstance(o, Turn)] == ["what is this?"]
+        assert [o.text for o in parse(short.data, 0) if isinstance(o, Turn)] == ["what is this?"]
         assert isinstance(long, TooLong)
 
     def test_words_over_the_limit_make_it_too_long(self, tmp_path: Path) -> None:

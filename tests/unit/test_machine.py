@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from claude_headspace.errors import StateUnusable
 from claude_headspace.machine import (
-    Place,
+    Holder,
     id_of_name,
     machine_id,
     make_machine_id,
@@ -74,6 +74,6 @@ def test_an_empty_file_and_a_place_that_cannot_be(tmp_path: Path) -> None:
     ({"boot": "2", "inode": 6}, True),          # copied to another machine
     ({"device": 9}, True),                      # two containers of one image
 ])  # fmt: skip
-def test_which_places_are_two(changed: dict[str, object], apart: bool) -> None:
-    place = Place(hostname="a", boot="1", directory="/var", device=1, inode=5)
-    assert replace(place, **changed).is_apart_from(place) is apart
+def test_which_holders_are_two(changed: dict[str, object], apart: bool) -> None:
+    holder = Holder(hostname="a", boot="1", directory="/var", device=1, inode=5)
+    assert replace(holder, **changed).is_apart_from(holder) is apart

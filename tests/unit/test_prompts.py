@@ -11,7 +11,7 @@ import pytest
 
 import lines
 from claude_headspace.transcripts import prompts
-from claude_headspace.transcripts.outcomes import Outcome, Turn, Withdrawn
+from claude_headspace.transcripts.parsed import Parsed, Turn, Withdrawn
 from claude_headspace.transcripts.prompts import PromptQueue
 from claude_headspace.transcripts.transcript import Transcript
 from said import CLIENTS, Conversation
@@ -29,7 +29,7 @@ def operation(name: str, content: str | None = None, at: float = 0, **more: str)
 def told(*records: lines.Record) -> list[str]:
     """What a person said by these lines."""
     transcript = Transcript()
-    found = [o for record in records for o in transcript.outcomes(lines.raw(record), 0)]
+    found = [o for record in records for o in transcript.parse(lines.raw(record), 0)]
     return [o.text for o in found if isinstance(o, Turn) and o.actor == "user"]
 
 
@@ -92,7 +92,7 @@ class TestCountedOnce:
     def test_two_that_read_alike_at_one_moment_are_two(self) -> None:
         transcript = Transcript()
         queued = [operation("enqueue", "go on")] * 2 + [operation("remove")] * 2 + [REPLY]
-        found = [o for each in queued for o in transcript.outcomes(lines.raw(each), 0)]
+        found = [o for each in queued for o in transcript.parse(lines.raw(each), 0)]
         keys = [o.key for o in found if isinstance(o, Turn) and o.actor == "user"]
         assert len(keys) == len(set(keys)) == 2
 
@@ -103,15 +103,15 @@ class TestCountedOnce:
         assert told(*queued, *removed, attached, REPLY) == ["go on", "go on"]
 
 
-def counted(outcomes: Iterator[Outcome]) -> dict[UUID, str]:
+def counted(records: Iterator[Parsed]) -> dict[UUID, str]:
     """The turns that the log holds once all this is in it."""
     found: dict[UUID, str] = {}
-    for outcome in outcomes:
-        if isinstance(outcome, Turn):
-            assert outcome.key not in found, outcome
-            found[outcome.key] = outcome.text
-        elif isinstance(outcome, Withdrawn):
-            del found[outcome.key]
+    for parsed in records:
+        if isinstance(parsed, Turn):
+            assert parsed.key not in found, parsed
+            found[parsed.key] = parsed.text
+        elif isinstance(parsed, Withdrawn):
+            del found[parsed.key]
     return found
 
 
@@ -121,13 +121,13 @@ def read(
     restarted: bool = False,
     pauses: random.Random | None = None,
     redact: Callable[[str], str] = str,
-) -> Iterator[Outcome]:
+) -> Iterator[Parsed]:
     """Read a file: with a new process for every line, or with pauses at random."""
     transcript = Transcript("", redact)
     for line in file:
         if restarted:
             transcript = Transcript(transcript.state, redact)
-        yield from transcript.outcomes(line, 0)
+        yield from transcript.parse(line, 0)
         if pauses and pauses.random() < 0.3:
             yield from transcript.waiting_prompts(0)
     yield from transcript.waiting_prompts(0)
@@ -152,10 +152,10 @@ class TestIdentity:
 def test_released_it_is_withdrawn_when_its_line_comes() -> None:
     transcript = Transcript()
     for each in (operation("enqueue", "a"), operation("remove")):
-        list(transcript.outcomes(lines.raw(each), 0))
+        list(transcript.parse(lines.raw(each), 0))
     (early,) = transcript.waiting_prompts(7)
     again = Transcript(transcript.state)
-    found = list(again.outcomes(lines.raw(lines.attachment(SESSION, "a")), 0))
+    found = list(again.parse(lines.raw(lines.attachment(SESSION, "a")), 0))
     assert isinstance(early, Turn)
     assert Withdrawn(UUID(SESSION), early.key) in found
     assert [o.text for o in found if isinstance(o, Turn)] == ["a"]
@@ -201,13 +201,13 @@ class TestState:
     def test_nothing_open_is_nothing_stored(self) -> None:
         transcript = Transcript()
         for each in (operation("enqueue", "a"), operation("remove"), REPLY):
-            list(transcript.outcomes(lines.raw(each), 0))
+            list(transcript.parse(lines.raw(each), 0))
         assert transcript.state == ""
 
     def test_without_a_known_state_operations_are_passed_over(self) -> None:
         transcript = Transcript(None)
         queued = (operation("enqueue", "a"), operation("remove"), REPLY)
-        found = [o for each in queued for o in transcript.outcomes(lines.raw(each), 0)]
+        found = [o for each in queued for o in transcript.parse(lines.raw(each), 0)]
         assert [o.text for o in found if isinstance(o, Turn)] == ["Well."]
 
 

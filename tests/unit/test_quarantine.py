@@ -10,7 +10,7 @@ from claude_headspace.quarantine import (
     LONGEST_PAUSE_SECONDS,
     NUDGED_SECONDS,
     Quarantine,
-    told,
+    summary,
 )
 from claude_headspace.watcher.error_boundary import Boundary
 
@@ -39,7 +39,7 @@ def test_pauses_grow_to_an_end_and_begin_anew() -> None:
         assert quarantine.due() == ["a"]
     assert pauses[:3] == [FIRST_PAUSE_SECONDS * factor for factor in (1, 2, 4)]
     assert set(pauses[10:]) == {LONGEST_PAUSE_SECONDS}
-    quarantine.clear("a")
+    quarantine.release("a")
     assert (quarantine.due(), quarantine.next_due, bool(quarantine)) == ([], None, False)
     quarantine.put("a", "bad")
     assert pause_of(quarantine, clock) == FIRST_PAUSE_SECONDS
@@ -59,9 +59,9 @@ def test_news_of_it_shorten_a_long_pause_and_no_more() -> None:
 
 
 def test_the_first_few_are_named_and_all_are_counted() -> None:
-    assert told("files", {}) is None
+    assert summary("files", {}) is None
     reasons = {f"/{number}": "denied" for number in range(5)}
-    assert told("files", reasons) == "files (5): /0: denied; /1: denied; /2: denied and 2 more"
+    assert summary("files", reasons) == "files (5): /0: denied; /1: denied; /2: denied and 2 more"
 
 
 class Bounded:

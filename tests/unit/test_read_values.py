@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from claude_headspace.read.buckets import cut
+from claude_headspace.read.buckets import buckets_between
 from claude_headspace.read.call_line import call_line, read_cut
-from claude_headspace.read.titles import title_of
+from claude_headspace.read.titles import short_title
 
 NOON = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
 
@@ -16,7 +16,7 @@ NOON = datetime(2026, 2, 7, 12, 0, tzinfo=UTC)
 @pytest.mark.parametrize("hours", [0.01, 1, 3, 24, 24 * 41, 24 * 365, 24 * 3650])
 def test_parts_cover_the_stretch_and_touch(hours: float) -> None:
     start = NOON - timedelta(hours=hours)
-    found = cut(start, NOON)
+    found = buckets_between(start, NOON)
     assert found.start <= max(start, datetime(2024, 1, 1, tzinfo=UTC))
     assert found.end >= NOON
     assert len(found.edges) <= 130
@@ -26,11 +26,11 @@ def test_parts_cover_the_stretch_and_touch(hours: float) -> None:
 @pytest.mark.parametrize("moment", [datetime.min, datetime.max])
 def test_no_moment_is_too_far(moment: datetime) -> None:
     aware = moment.replace(tzinfo=UTC)
-    assert cut(aware, aware).edges
+    assert buckets_between(aware, aware).edges
 
 
 def test_counts_fall_into_their_parts() -> None:
-    found = cut(NOON - timedelta(hours=1), NOON)
+    found = buckets_between(NOON - timedelta(hours=1), NOON)
     assert found.spread([(1, 5), (len(found.edges) - 1, 2), (0, 9), (999, 9)])[0] == 5
 
 
@@ -76,5 +76,5 @@ def test_a_call_is_told_in_one_line(
     ],
 )
 def test_a_session_is_named_by_the_head_of_what_was_asked(words: str, title: str) -> None:
-    assert title_of(words) == title
-    assert len(title_of("word " * 100)) < 125
+    assert short_title(words) == title
+    assert len(short_title("word " * 100)) < 125

@@ -7,10 +7,10 @@ import pytest
 import lines
 from claude_headspace.transcripts import rescue
 from claude_headspace.transcripts.lenient import Broken, FoundRecord
-from claude_headspace.transcripts.outcomes import Rejected, Turn
+from claude_headspace.transcripts.parsed import Rejected, Turn
 from claude_headspace.transcripts.records import quick_record
 from claude_headspace.transcripts.rescue import take_apart
-from code_turns import outcomes
+from code_turns import parse
 
 SESSION = "11111111-2222-4333-8444-555555555555"
 FIRST = lines.raw(lines.user(SESSION, "first ä"))
@@ -18,7 +18,7 @@ SECOND = lines.raw(lines.assistant(SESSION, "second"))
 
 
 def texts(line: bytes) -> list[str]:
-    return [o.text for o in outcomes(line, 0) if isinstance(o, Turn)]
+    return [o.text for o in parse(line, 0) if isinstance(o, Turn)]
 
 
 def test_an_undamaged_line_needs_no_patience() -> None:
@@ -29,7 +29,7 @@ def test_an_undamaged_line_needs_no_patience() -> None:
 
 
 def test_two_records_on_one_line_both_come_out_where_they_stand() -> None:
-    found = list(outcomes(FIRST + SECOND, 100))
+    found = list(parse(FIRST + SECOND, 100))
     assert [(o.text, o.offset, o.rescued) for o in found if isinstance(o, Turn)] == [
         ("first ä", 100, True),
         ("second", 100 + len(FIRST), True),
@@ -38,7 +38,7 @@ def test_two_records_on_one_line_both_come_out_where_they_stand() -> None:
 
 def test_a_record_behind_one_cut_anywhere_comes_out() -> None:
     for cut in range(1, len(FIRST)):
-        parts = list(outcomes(FIRST[:cut] + SECOND, 0))
+        parts = list(parse(FIRST[:cut] + SECOND, 0))
         turns = [o for o in parts if isinstance(o, Turn)]
         assert [(t.text, t.offset) for t in turns] == [("second", cut)], cut
         assert any(isinstance(o, Rejected) for o in parts), cut
@@ -58,7 +58,7 @@ def test_runs_of_nul_bytes_cost_nothing_but_themselves(at: int) -> None:
 
 def test_invalid_utf8_is_replaced() -> None:
     line = FIRST.replace("ä".encode(), b"\xc3")
-    (turn,) = (o for o in outcomes(line, 0) if isinstance(o, Turn))
+    (turn,) = (o for o in parse(line, 0) if isinstance(o, Turn))
     assert "first " in turn.text
     from claude_headspace.events.event import encode
 
@@ -72,7 +72,7 @@ def test_escapes_that_postgres_refuses_are_replaced_and_marked(escape: bytes) ->
     from claude_headspace.events.event import encode
 
     line = FIRST.replace("ä".encode(), escape)
-    (turn,) = (o for o in outcomes(line, 0) if isinstance(o, Turn))
+    (turn,) = (o for o in parse(line, 0) if isinstance(o, Turn))
     payload, event = encode(turn.event(1, 1, 1))
     assert "first \ufffd".encode() in payload
     assert event.annotations == {"replaced_characters": 1}

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.machine import boot_id
-from claude_headspace.supervision.restart_budget import RestartMemory
+from claude_headspace.supervision.restart_limit import SavedRestarts
 
 
-def memory(path: Path, clock: float, wall: float, boot: str) -> RestartMemory:
-    return RestartMemory(path, lambda: clock, lambda: wall, lambda: boot)
+def memory(path: Path, clock: float, wall: float, boot: str) -> SavedRestarts:
+    return SavedRestarts(path, lambda: clock, lambda: wall, lambda: boot)
 
 
 def test_within_one_boot_the_moments_stand_whatever_the_wall_clock_does(tmp_path: Path) -> None:
@@ -37,9 +37,9 @@ def test_moments_of_the_future_are_not_believed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"boot": 1}', '{"boot": "", "restarts": ["x"]}'])
 def test_a_damaged_memory_is_an_empty_one(tmp_path: Path, text: str) -> None:
     path = tmp_path / "guard.json"
-    assert RestartMemory(path).load() == ()
+    assert SavedRestarts(path).load() == ()
     path.write_text(text)
-    assert RestartMemory(path).load() == ()
+    assert SavedRestarts(path).load() == ()
 
 
 def test_the_boot_has_one_name() -> None:

@@ -36,7 +36,7 @@ class Told:
     def watch(self, directory: str, active_at: int) -> None:
         self.watched[directory] = active_at
 
-    def forget(self, directory: str) -> None:
+    def discard(self, directory: str) -> None:
         pass
 
     def begin_round(self) -> None:

@@ -8,16 +8,16 @@ import pytest
 
 import lines
 from claude_headspace.events.work import Work
-from claude_headspace.transcripts.outcomes import Other, Turn
+from claude_headspace.transcripts.parsed import Other, Turn
 from claude_headspace.transcripts.transcript import Transcript
 
 SESSION = lines.new_session()
 
 
 def work(line: bytes) -> list[Work | None]:
-    outcomes = Transcript().outcomes(line, 0)
-    assert all(isinstance(found, (Turn, Other)) for found in outcomes)
-    return [found.work for found in outcomes if isinstance(found, (Turn, Other))]
+    parsed = Transcript().parse(line, 0)
+    assert all(isinstance(found, (Turn, Other)) for found in parsed)
+    return [found.work for found in parsed if isinstance(found, (Turn, Other))]
 
 
 def answer(usage: Any, *blocks: Any) -> lines.Record:

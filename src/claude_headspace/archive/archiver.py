@@ -21,7 +21,7 @@ from claude_headspace.archive.round import Round
 from claude_headspace.archive.session_files import changed_files, folder_of
 from claude_headspace.events.redaction import Redactor
 from claude_headspace.store.connection import Database
-from claude_headspace.transcripts.source_file import Announce, SourceFile
+from claude_headspace.transcripts.source_file import Doing, SourceFile
 
 # How long after a write it is archived; the other files of the session follow later still.
 DELAY_SECONDS = 1.0
@@ -32,7 +32,7 @@ REST_BESIDE_CAPTURE = 20.0
 REST_WHEN_LATE = 4.0
 LATE_SECONDS = 15.0
 # The longest step, while nobody else has anything to do.
-TURN_SECONDS = 0.2
+SLICE_SECONDS = 0.2
 SLOW_SECONDS = 60.0
 # The most files of one kind that are remembered. The round finds what does not fit.
 MOST = 1000
@@ -94,7 +94,7 @@ class Archiver:
     is_capturing: Callable[[], bool]
     is_called: Callable[[], bool]
     renumbered: Callable[[], None]
-    announce: Announce
+    doing: Doing
     beat: Callable[[], None]
     most: int = MOST
 
@@ -102,7 +102,7 @@ class Archiver:
         self._pieces = Pieces(self.database)
         self._next_piece = NextPiece(
             pieces=self._pieces, redactor=self.redactor, wanted=self.wanted, goes_on=self._goes_on,
-            renumbered=self.renumbered, announce=self.announce, beat=self.beat,
+            renumbered=self.renumbered, doing=self.doing, beat=self.beat,
         )  # fmt: skip
         self._merge = Merge(self.database, self._pieces)
         # Sources that capture has read, with their paths, and folders of sessions.
@@ -116,7 +116,7 @@ class Archiver:
         self._goes_on_until = 0.0
         self._next = 0.0
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop what is known; the database says again what is not archived yet."""
         self._sources.clear()
         self._folders.clear()
@@ -180,7 +180,7 @@ class Archiver:
         due = self.due
         if due is None or began < due:
             return
-        self._goes_on_until = 0.0 if rest else began + TURN_SECONDS
+        self._goes_on_until = 0.0 if rest else began + SLICE_SECONDS
         self._take_next(began)
         ended = time.monotonic()
         self._next = ended + rest * (ended - began)
@@ -214,7 +214,7 @@ class Archiver:
         if not self.wanted(session):
             return
         known = self._pieces.sidecars(self.machine, session)
-        with self.announce(f"listing {folder}", SLOW_SECONDS):
+        with self.doing(f"listing {folder}", SLOW_SECONDS):
             changed, gone = changed_files(folder, known)
         self._sidecars.extend((path, session) for path in changed)
         for source in gone:

@@ -39,10 +39,10 @@ class LogServer:
     """The server of the log, as the client programs reach it."""
 
     def __init__(self, url: str) -> None:
-        place = parse_dsn(current_address(url))
+        server = parse_dsn(current_address(url))
         self._url = url
-        self.dsn = make_dsn(**{name: text for name, text in place.items() if name not in SECRETS})
-        self._password = place.get("password")
+        self.dsn = make_dsn(**{name: text for name, text in server.items() if name not in SECRETS})
+        self._password = server.get("password")
         self.version = int(self.ask("SHOW server_version_num")[0][0]) // 10000
 
     def ask(self, statement: str) -> list[Row]:

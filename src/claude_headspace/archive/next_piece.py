@@ -15,7 +15,7 @@ from claude_headspace.errors import CommitRefused, DatabaseRefused
 from claude_headspace.events.event import NO_SESSION
 from claude_headspace.events.redaction import Redactor
 from claude_headspace.transcripts.checkpoint import Checkpoint
-from claude_headspace.transcripts.source_file import Announce, SourceFile
+from claude_headspace.transcripts.source_file import Doing, SourceFile
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class NextPiece:
     wanted: Callable[[UUID], bool]
     goes_on: Callable[[], bool]
     renumbered: Callable[[], None]
-    announce: Announce
+    doing: Doing
     beat: Callable[[], None]
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -44,7 +44,7 @@ class NextPiece:
         if not self.is_wanted(source):
             return False
         try:
-            file = SourceFile(path, self.announce, self.beat)
+            file = SourceFile(path, self.doing, self.beat)
         except (FileNotFoundError, NotADirectoryError):
             if source.latest is None or not source.latest.gone:
                 self.pieces.is_gone(source)
@@ -121,7 +121,7 @@ class NextPiece:
         if file.compare(latest.checkpoint) == "same":
             return latest
         if source.captured is None:
-            self.pieces.forget_before(source.id, latest.number + 2 - KEPT_VERSIONS)
+            self.pieces.drop_before(source.id, latest.number + 2 - KEPT_VERSIONS)
             return self.pieces.begin(source.id, latest.number + 1)
         if file.compare(source.captured) != "same":
             return None

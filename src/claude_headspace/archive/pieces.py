@@ -132,7 +132,7 @@ class Pieces:
         )
         return Generation(source_id, number, Checkpoint())
 
-    def forget_before(self, source_id: int, number: int) -> None:
+    def drop_before(self, source_id: int, number: int) -> None:
         """Drop all generations with a lower number."""
         gone = "DELETE FROM {} WHERE source_id = %s AND generation < %s"
         statement = "; ".join(map(gone.format, _TABLES))

@@ -21,9 +21,9 @@ from claude_headspace.store.dead_letters import DeadLetter
 from claude_headspace.store.projections import WorkRows
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.transcripts.checkpoint import LineCounts
-from claude_headspace.transcripts.outcomes import (
+from claude_headspace.transcripts.parsed import (
     Other,
-    Outcome,
+    Parsed,
     Rejected,
     Turn,
     Withdrawn,
@@ -93,23 +93,23 @@ class Attribution:
         batch = Batch(source, segment)
         for line in segment.lines:
             batch.counts.lines += line.counts
-            for outcome in line.outcomes:
-                self._attribute(batch, line, outcome)
+            for parsed in line.parsed:
+                self._attribute(batch, line, parsed)
         # Now it is known which of the sessions are forks, and of which session.
         batch.events += [self._event(batch, cause) for cause in batch.causes]
         return batch
 
-    def _attribute(self, batch: Batch, line: ReadLine, outcome: Outcome) -> None:
+    def _attribute(self, batch: Batch, line: ReadLine, parsed: Parsed) -> None:
         """Reject a line that Postgres refuses; any other error is marked as the line's fault."""
         try:
-            if isinstance(outcome, Turn):
-                self._attribute_turn(batch, line, outcome)
-            elif isinstance(outcome, Other):
-                self._attribute_other(batch, line, outcome)
-            elif isinstance(outcome, Rejected):
-                self._reject(batch, line, outcome)
-            elif self._sessions.captured(outcome.session):
-                batch.withdrawn.append(outcome)
+            if isinstance(parsed, Turn):
+                self._attribute_turn(batch, line, parsed)
+            elif isinstance(parsed, Other):
+                self._attribute_other(batch, line, parsed)
+            elif isinstance(parsed, Rejected):
+                self._reject(batch, line, parsed)
+            elif self._sessions.captured(parsed.session):
+                batch.withdrawn.append(parsed)
                 batch.counts.turns -= 1
         except (CommitRefused, DatabaseUnavailable):
             raise
@@ -180,7 +180,7 @@ class Attribution:
         level = logging.ERROR if rejected.reason == POISON else logging.WARNING
         logger.log(level, "%s: rejected at byte %d: %s", batch.stored.path, where, why)
         # The whole line is stored once, even if several of its parts are broken.
-        first = next(found for found in line.outcomes if isinstance(found, Rejected))
+        first = next(found for found in line.parsed if isinstance(found, Rejected))
         content = line.data if rejected is first else line.data[:STORED_BYTES]
         batch.reject(where, rejected.reason, why, self._redaction.content(content))
 

@@ -12,7 +12,7 @@ from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.store.revisions import LoggedTurn, Revisions, TurnName
 from claude_headspace.store.sessions import StoredSession
 from claude_headspace.transcripts.checkpoint import RULES
-from claude_headspace.transcripts.outcomes import Other, Turn, line_key
+from claude_headspace.transcripts.parsed import Other, Turn, line_key
 from claude_headspace.transcripts.secrets import Redaction
 
 
@@ -54,7 +54,7 @@ class Corrections:
 
     def _silent(self, batch: Batch) -> set[TurnName]:
         """Lines that are not turns."""
-        found = (found for line in batch.segment.lines for found in line.outcomes)
+        found = (found for line in batch.segment.lines for found in line.parsed)
         return {
             (line_key(other.uuid), other.session)
             for other in found

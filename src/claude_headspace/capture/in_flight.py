@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 DEATHS_BEFORE_REJECTION = 2
 # Longer than the window of the restart limit, so that lines cost at most one restart of it.
 CAREFUL_SECONDS = 120.0
-_NOTE = struct.Struct("<qq")
+_MARKER = struct.Struct("<qq")
 _NOTHING = (0, -1)
 
-NotedPlace = tuple[int, int]
+MarkedLine = tuple[int, int]
 
 
 class InFlight:
@@ -40,10 +40,10 @@ class InFlight:
         self._careful_until = time.monotonic() + careful_seconds - self._since_last_death()
         descriptor = os.open(directory / "line-in-flight", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if os.fstat(descriptor).st_size != _NOTE.size:
+            if os.fstat(descriptor).st_size != _MARKER.size:
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, _NOTE.pack(*_NOTHING), 0)
-            self._note = mmap.mmap(descriptor, _NOTE.size)
+                os.pwrite(descriptor, _MARKER.pack(*_NOTHING), 0)
+            self._marker = mmap.mmap(descriptor, _MARKER.size)
         finally:
             os.close(descriptor)
         self.count_death()
@@ -55,11 +55,11 @@ class InFlight:
 
     def mark(self, source_id: int, offset: int) -> None:
         """From here on, a death counts against this line."""
-        _NOTE.pack_into(self._note, 0, source_id, offset)
+        _MARKER.pack_into(self._marker, 0, source_id, offset)
 
     def clear(self) -> None:
         """No line is in flight any more; a death counts against none."""
-        _NOTE.pack_into(self._note, 0, *_NOTHING)
+        _MARKER.pack_into(self._marker, 0, *_NOTHING)
 
     def is_poison(self, source_id: int, offset: int) -> bool:
         """Whether this line has killed the watcher too often."""
@@ -68,16 +68,16 @@ class InFlight:
         return self._deaths.get((source_id, offset), 0) >= DEATHS_BEFORE_REJECTION
 
     def committed(self, source_id: int, offset: int) -> None:
-        """Forget deaths at lines of the source before this offset, which are committed."""
+        """Drop deaths at lines of the source before this offset, which are committed."""
         past = [place for place in self._deaths if place[0] == source_id and place[1] < offset]
         for place in past:
             del self._deaths[place]
         if past:
             self._write_deaths()
 
-    def count_death(self) -> NotedPlace | None:
+    def count_death(self) -> MarkedLine | None:
         """Count the death of the process whose line is in flight, and clear the marker."""
-        place: NotedPlace = _NOTE.unpack_from(self._note, 0)
+        place: MarkedLine = _MARKER.unpack_from(self._marker, 0)
         self.clear()
         if place == _NOTHING:
             return None
@@ -96,7 +96,7 @@ class InFlight:
         except OSError:
             return self._careful_seconds
 
-    def _read_deaths(self) -> dict[NotedPlace, int]:
+    def _read_deaths(self) -> dict[MarkedLine, int]:
         try:
             stored = json.loads(self._deaths_path.read_text("utf-8"))
             return {(int(s), int(o)): int(n) for s, o, n in stored}

@@ -9,12 +9,12 @@ from uuid import UUID
 from claude_headspace.capture.rebuild import Rebuild
 from claude_headspace.config import Config
 from claude_headspace.events.event import Event, Origin
-from claude_headspace.events.taxonomy import SESSION_REGISTERED, TURN_DETECTED
+from claude_headspace.events.event_types import SESSION_REGISTERED, TURN_DETECTED
 from claude_headspace.sessions.log import make_log
 from claude_headspace.store.projections import WorkRows, work_statements
 from claude_headspace.store.results import WriteResult
 from claude_headspace.store.writer import NOTIFICATION
-from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
+from claude_headspace.transcripts.parsed import Other, Parsed, Turn
 from claude_headspace.transcripts.secrets import Redaction
 
 APPLICATION_NAME = "claude-headspace repair"
@@ -65,7 +65,7 @@ class LateWriter:
         self._database.store([*changes, NOTIFICATION], self._precondition)
         return results
 
-    def write_work(self, found: Sequence[Outcome], *place: int) -> None:
+    def write_work(self, found: Sequence[Parsed], *place: int) -> None:
         """Store the tool and model calls of one line; `place` is for LinePlace."""
         rows = WorkRows()
         told = {each.session for each in found if isinstance(each, Turn | Other)}

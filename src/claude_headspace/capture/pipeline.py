@@ -13,7 +13,7 @@ from claude_headspace.capture.reader import LineReader, Segment
 from claude_headspace.capture.sources import ActiveSource
 from claude_headspace.events.dead_letter_reasons import POISON, REFUSED
 from claude_headspace.events.event import Event
-from claude_headspace.events.taxonomy import TURN_DETECTED
+from claude_headspace.events.event_types import TURN_DETECTED
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.connection import Meanwhile
@@ -23,7 +23,7 @@ from claude_headspace.store.results import WriteResult
 from claude_headspace.store.revisions import Revisions
 from claude_headspace.store.writer import NOTIFICATION
 from claude_headspace.transcripts.checkpoint import LineCounts
-from claude_headspace.transcripts.outcomes import Turn
+from claude_headspace.transcripts.parsed import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Capture:
 
     A step that cannot be written raises DatabaseUnavailable, with the checkpoint where it was.
     Some of its events may be in the log: the next step writes them again, which changes nothing.
-    Before that, call `forget` here and have the sessions learnt again.
+    Before that, call `clear` here and have the sessions learnt again.
     """
 
     log: Log
@@ -65,10 +65,10 @@ class Capture:
         self._revisions = Revisions(self.log.database)
         self._copies = Copies(self.log.database, self.log.sessions.learnt)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop everything that is known; files and database are read again."""
-        self._ahead.forget()
-        self._copies.forget()
+        self._ahead.clear()
+        self._copies.clear()
 
     def look_at_copies(self) -> bool:
         """Find out whose turns one session repeats; False if no session is left."""

@@ -24,7 +24,7 @@ class ReadAhead:
         self._ahead: deque[Segment] = deque()
         self._source: object = None
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop what was read ahead."""
         self._ahead.clear()
         self._source = None
@@ -72,5 +72,5 @@ class ReadAhead:
         """Drop segments of another file or of other rules."""
         read_by = (source.file, source.stored.rules)
         if self._source != read_by:
-            self.forget()
+            self.clear()
             self._source = read_by

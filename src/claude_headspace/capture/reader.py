@@ -14,7 +14,7 @@ from claude_headspace.capture.trial_process import Trial
 from claude_headspace.events.dead_letter_reasons import POISON, TOO_LONG
 from claude_headspace.transcripts.checkpoint import RULES, Checkpoint
 from claude_headspace.transcripts.lines import Chunk, Line, TooLong
-from claude_headspace.transcripts.outcomes import Outcome, Rejected, Turn
+from claude_headspace.transcripts.parsed import Parsed, Rejected, Turn
 from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.transcript import Transcript
 
@@ -28,14 +28,14 @@ STORED_BYTES = 64 * 1024
 
 
 class ReadLine(msgspec.Struct, frozen=True):
-    """A line with the outcomes of its records; `data` is its content, possibly cut.
+    """A line with its parsed records; `data` is its content, possibly cut.
 
     `size`: its bytes in the file. `counts`: it is a real line, not prompts waiting at the end.
     """
 
     start: int
     data: bytes
-    outcomes: Sequence[Outcome]
+    parsed: Sequence[Parsed]
     size: int = 0
     counts: bool = True
 
@@ -104,8 +104,8 @@ class LineReader:
         if chunk is None:
             return Segment.nothing(start)
         segment = self._classified(source, start, chunk)
-        found = [outcome for line in segment.lines for outcome in line.outcomes]
-        if not found or any(isinstance(outcome, Rejected) for outcome in found):
+        found = [parsed for line in segment.lines for parsed in line.parsed]
+        if not found or any(isinstance(parsed, Rejected) for parsed in found):
             return Segment.nothing(start)
         return segment
 
@@ -113,14 +113,14 @@ class LineReader:
         """Waiting prompts for which no line has come, as turns."""
         start = source.checkpoint
         transcript = self._transcript(source, start)
-        outcomes = [
-            self.redaction.outcome(found) for found in transcript.waiting_prompts(start.offset)
+        parsed = [
+            self.redaction.parsed(found) for found in transcript.waiting_prompts(start.offset)
         ]
-        if not outcomes:
+        if not parsed:
             return Segment.nothing(start)
-        line = ReadLine(start.offset, b"", outcomes, counts=False)
+        line = ReadLine(start.offset, b"", parsed, counts=False)
         end = replace(start, state=transcript.state)
-        return Segment(start, end, [line], len(outcomes))
+        return Segment(start, end, [line], len(parsed))
 
     def read_again(self, source: ActiveSource, start: Checkpoint, most_bytes: int) -> Segment:
         """The next committed lines after `start`, also the last one without its newline."""
@@ -141,7 +141,7 @@ class LineReader:
             self._try_first(source, start, chunk)
         transcript = self._transcript(source, start)
         lines = [self._line(source, line, transcript) for line in chunk.lines]
-        turns = sum(isinstance(found, Turn) for line in lines for found in line.outcomes)
+        turns = sum(isinstance(found, Turn) for line in lines for found in line.parsed)
         end = replace(chunk.checkpoint, state=transcript.state)
         return Segment(
             start, end, lines, turns, chunk.more, chunk.unfinished, transcript.holds_prompts
@@ -157,7 +157,7 @@ class LineReader:
             return ReadLine(line.start, line.data, [Rejected(line.start, POISON, detail)])
         # If this kills the process, the marker names the line.
         self._in_flight.mark(source.stored.id, line.start)
-        found = self._outcomes(line, transcript)
+        found = self._parse(line, transcript)
         self._in_flight.clear()
         return ReadLine(line.start, line.data, found, line.size)
 
@@ -171,11 +171,11 @@ class LineReader:
 
         self._trial.run(source.stored.id, lines, read)
 
-    def _outcomes(self, line: Line, transcript: Transcript) -> Sequence[Outcome]:
-        """The line's outcomes; a line that triggers a bug is rejected."""
+    def _parse(self, line: Line, transcript: Transcript) -> Sequence[Parsed]:
+        """The line's parsed records; a line that triggers a bug is rejected."""
         try:
-            outcomes = transcript.outcomes(line.data, line.start)
-            return [self.redaction.outcome(found) for found in outcomes]
+            parsed = transcript.parse(line.data, line.start)
+            return [self.redaction.parsed(found) for found in parsed]
         except MemoryError:
             raise
         except Exception as error:

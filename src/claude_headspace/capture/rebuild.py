@@ -16,7 +16,7 @@ from claude_headspace.store.copies import Copies
 from claude_headspace.store.projections import WorkRows, work_statements
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line
-from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
+from claude_headspace.transcripts.parsed import Other, Parsed, Turn
 from claude_headspace.transcripts.secrets import Redaction
 from claude_headspace.transcripts.source_file import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
@@ -124,14 +124,14 @@ class Rebuild:
                 transcript = Transcript("")
                 for line in _lines(file, committed, self._limit):
                     if line.start not in poison:
-                        found = transcript.outcomes(line.data, line.start)
+                        found = transcript.parse(line.data, line.start)
                         place = (source.id, number, line.start, line.size)
                         self.add(rows, found, session, *place)
         return whole
 
-    def add(self, rows: WorkRows, found: Iterable[Outcome], session: UUID, *place: int) -> None:
-        """Add one session's calls in a line; `place` is for Place."""
-        for each in map(self._redaction.outcome, found):
+    def add(self, rows: WorkRows, found: Iterable[Parsed], session: UUID, *place: int) -> None:
+        """Add one session's calls in a line; `place` is for LinePlace."""
+        for each in map(self._redaction.parsed, found):
             if isinstance(each, Turn | Other) and each.session == session:
                 self._sessions.add_work(rows, each, *place)
 

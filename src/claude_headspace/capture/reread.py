@@ -65,7 +65,7 @@ class Reread:
         self._finished = False
         self._next = 0.0
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop what is known; the database says again what is to be done."""
         self._let_go()
         self._passed_over.clear()
@@ -77,7 +77,7 @@ class Reread:
         return None if self._finished else self._next
 
     def step(self) -> None:
-        """Read one part again, if it is time. A source that fails is skipped until `forget`."""
+        """Read one part again, if it is time. A source that fails is skipped until `clear`."""
         try:
             self._step()
         except BaseException:

@@ -17,11 +17,11 @@ from claude_headspace.config import Config
 from claude_headspace.errors import InboxDamaged
 from claude_headspace.events.dead_letter_reasons import POISON, REFUSED, TOO_LONG
 from claude_headspace.events.event import Origin
-from claude_headspace.inbox.events import event_of, session_of
+from claude_headspace.inbox.message_events import event_of, session_of
 from claude_headspace.inbox.messages import inbox_directory, parsed_message
 from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.store.results import WriteResult
-from claude_headspace.transcripts.outcomes import Rejected, Turn
+from claude_headspace.transcripts.parsed import Rejected, Turn
 from claude_headspace.transcripts.source_file import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
 
@@ -134,7 +134,7 @@ class Retry(LateWriter):
                 letter, f"its line is not in the file, or longer than {self._limit} bytes"
             )
         generation, start, data = line
-        found = list(Transcript().outcomes(data, start))
+        found = list(Transcript().parse(data, start))
         of_line = letter.reason in (TOO_LONG, POISON)
         broken = [
             o for o in found if isinstance(o, Rejected) and (of_line or o.offset == letter.offset)
@@ -160,8 +160,8 @@ class Retry(LateWriter):
                 return generation, *around
         if letter.reason == TOO_LONG:
             return None
-        outcomes = Transcript().outcomes(letter.content, 0)
-        first = next((o.offset for o in outcomes if isinstance(o, Rejected)), 0)
+        parsed = Transcript().parse(letter.content, 0)
+        first = next((o.offset for o in parsed if isinstance(o, Rejected)), 0)
         return letter.generation, letter.offset - min(first, letter.offset), letter.content
 
     def _files(self, letter: _Letter) -> Iterator[tuple[int, SourceFile]]:

@@ -8,12 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from claude_headspace.capture.source_identity import FileId, Identity, Seen, transition
-from claude_headspace.capture.source_identity import Transition as Became
+from claude_headspace.capture.source_changes import FileId, Identity, Seen, SourceChange, change_of
 from claude_headspace.discovery.listing import find_by_inode, is_transcript, look
 from claude_headspace.store.checkpoints import Checkpoints, StoredSource
 from claude_headspace.transcripts.checkpoint import Checkpoint, file_stamp
-from claude_headspace.transcripts.source_file import Announce, SourceFile, unannounced
+from claude_headspace.transcripts.source_file import Doing, SourceFile, unreported
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class ActiveSource:
         self.file.refresh()
         contents = self.file.compare(self.checkpoint)
         seen = Seen(self.path, self.file.identity, contents)
-        became = transition(Identity.of(self.stored), seen)
+        became = change_of(Identity.of(self.stored), seen)
         if not became.begins_generation:
             return replace(self)
         logger.info("%s %s: it is read from its beginning", self.path, became.value)
@@ -63,27 +62,27 @@ class ActiveSource:
 class Sources:
     """Opens sources by path and keeps them open.
 
-    `beat` is called during long work, `announce` before it, as for `SourceFile`.
+    `beat` is called during long work, `doing` before it, as for `SourceFile`.
     """
 
     def __init__(
         self,
         checkpoints: Checkpoints,
         beat: Callable[[], None],
-        announce: Announce = unannounced,
+        doing: Doing = unreported,
     ) -> None:
         self._checkpoints = checkpoints
         self._beat = beat
-        self._announce = announce
+        self._doing = doing
         self._active: OrderedDict[str, ActiveSource] = OrderedDict()
         # Files deleted or replaced while open, which are read to the end first.
         self.detached: list[ActiveSource] = []
 
     def reopened(self, source: ActiveSource) -> SourceFile:
         """The file of a source, opened again. Raises OSError like open."""
-        return SourceFile(source.path, self._announce, self._beat)
+        return SourceFile(source.path, self._doing, self._beat)
 
-    def forget(self) -> None:
+    def reload(self) -> None:
         """Close files that can be opened again, and read checkpoints from the database again."""
         for path in list(self._active):
             self._drop(path)
@@ -135,10 +134,10 @@ class Sources:
         beside = find_by_inode(folder, *identity.file) if identity.file else None
         if beside is None or (file is None and beside in self._active):
             return []
-        found = file or SourceFile(beside, self._announce, self._beat)
+        found = file or SourceFile(beside, self._doing, self._beat)
         # While a file is open, no other file has its inode.
         contents = "same" if file else found.compare(known.checkpoint)
-        if transition(identity, Seen(beside, found.identity, contents)) is Became.RENAMED:
+        if change_of(identity, Seen(beside, found.identity, contents)) is SourceChange.RENAMED:
             self._active.pop(known.path, None)
             return [self._keep(ActiveSource(self._rename(known, beside), found))]
         if file is None:
@@ -147,7 +146,7 @@ class Sources:
 
     def _open_at(self, path: str) -> list[ActiveSource]:
         """The source at this path, after one that was renamed from here."""
-        file = SourceFile(path, self._announce, self._beat)
+        file = SourceFile(path, self._doing, self._beat)
         try:
             known = self._checkpoints.find(path)
             is_other = known is not None and Identity.of(known).file not in (None, file.identity)
@@ -171,7 +170,7 @@ class Sources:
             stays = _may_be_at(known.path, file.identity)
             contents = file.compare(known.checkpoint)
             seen = Seen(path, file.identity, contents, stays)
-            if transition(Identity.of(known), seen) is Became.RENAMED:
+            if change_of(Identity.of(known), seen) is SourceChange.RENAMED:
                 return self._rename(known, path)
         is_one = is_transcript(path) and file.stat.st_size > 0
         return self._checkpoints.create(path) if is_one else None

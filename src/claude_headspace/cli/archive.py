@@ -12,8 +12,8 @@ from uuid import UUID
 import click
 
 from claude_headspace.cli.access import configured, inbox_of, open_reader
-from claude_headspace.cli.command import command, flag, moment, named_session, option
-from claude_headspace.cli.naming import absolute, find_session, project_ids, session_id
+from claude_headspace.cli.command import command, flag, named_session, option, parse_moment
+from claude_headspace.cli.naming import absolute, project_ids, session_by_name, session_id
 from claude_headspace.cli.terminal import print_wrapped, printable
 from claude_headspace.errors import EmbeddedServerError
 from claude_headspace.health.units import format_bytes
@@ -63,7 +63,7 @@ def restore_files(config: Config, session: UUID, to: str | None = None, *, missi
     "claude-headspace forget --before 365d --keep-turns",
 )
 @click.argument("names", metavar="SESSION|PROJECT", nargs=-1)
-@option("--before", "DATE", "all sessions without lines since then", type=moment)
+@option("--before", "DATE", "all sessions without lines since then", type=parse_moment)
 @flag("--keep-turns", "delete only the archive of their files")
 @flag("--yes", "delete (default: only show what would be deleted)")
 def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool, yes: bool) -> int:
@@ -97,7 +97,7 @@ def _chosen(config: Config, names: tuple[str, ...], before: datetime | None) -> 
         if before:
             return [UUID(each) for each in sessions_silent_since(reader, before)]
         found = [
-            (find_session(reader, name).uuid,)
+            (session_by_name(reader, name).uuid,)
             if re.fullmatch(r"[0-9a-f-]{1,36}", name.lower())
             else sessions_of(reader, project_ids(reader, name))
             for name in names

@@ -61,7 +61,7 @@ def _told(examples: tuple[str, ...]) -> str:
     return "\n".join(["example:", *(f"  {example}" for example in examples)])
 
 
-def moment(text: str) -> datetime:
+def parse_moment(text: str) -> datetime:
     """A point in time: ISO 8601 (local time unless it has a zone), an age (90s, 10m, 2h, 3d, 1w),
     or the start of `today` or `yesterday`.
     """
@@ -126,8 +126,10 @@ _FILTERS: dict[str, Callable[[str], Declare]] = {
     "project": lambda _: option("--project", "PATH", _PROJECT, shell_complete=complete_project),
     "projects": lambda _: option("--project", "PATH", _PROJECTS, shell_complete=complete_project),
     "host": lambda _: option("--host", "NAME", "only this host"),
-    "since": lambda what: option("--since", "TIME", f"only {what} {_TIME}", type=moment),
-    "until": lambda what: option("--until", "TIME", f"only {what} before this time", type=moment),
+    "since": lambda what: option("--since", "TIME", f"only {what} {_TIME}", type=parse_moment),
+    "until": lambda what: option(
+        "--until", "TIME", f"only {what} before this time", type=parse_moment
+    ),
 }
 
 

@@ -105,16 +105,16 @@ def psql(arguments: tuple[str, ...]) -> int:
     from claude_headspace.store.opener import current_address
 
     config = configured()
-    place = parse_dsn(current_address(url_of(config)))
+    server = parse_dsn(current_address(url_of(config)))
     # Other users cannot see the environment; psql asks for other, rarer secrets.
-    password = place.get("password")
-    place = {name: text for name, text in place.items() if name not in SECRETS}
+    password = server.get("password")
+    server = {name: text for name, text in server.items() if name not in SECRETS}
     environment = {**os.environ, "PGPASSWORD": password} if password else os.environ
     program = _client(config)
     sys.stdout.flush()
     # Python ignores SIGPIPE, and exec would pass that on to the new program.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    os.execve(program, [program, "-d", make_dsn(**place), *arguments], environment)  # noqa: S606
+    os.execve(program, [program, "-d", make_dsn(**server), *arguments], environment)  # noqa: S606
 
 
 def _client(config: Config) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from claude_headspace.cli.access import configured, inbox_of
-from claude_headspace.cli.command import command, moment, option
+from claude_headspace.cli.command import command, option, parse_moment
 from claude_headspace.errors import START_COMMAND, EventInvalid, InboxError
 from claude_headspace.inbox.producer import new_id, put
 
@@ -28,7 +28,7 @@ from claude_headspace.inbox.producer import new_id, put
 @option("--tag", "TAG", "a tag of a note; may be given more than once", "tags", multiple=True)
 @option("--source", "NAME", "who or what the note comes from")
 @option("--id", "UUID", "the event's id (default: a new one)", "identity")
-@option("--timestamp", "TIME", "the event's time (default: now)", type=moment)
+@option("--timestamp", "TIME", "the event's time (default: now)", type=parse_moment)
 @option("--inbox", "DIR", "use this inbox instead of the configured one")
 def emit(
     kind: str, identity: str | None, timestamp: datetime | None, inbox: str | None, **given: Any
@@ -43,8 +43,10 @@ def emit(
     payload = _note(**given) if is_note else _payload(**given)
     kind = "note_added" if is_note else kind
     _check(kind, payload, timestamp)
-    place = _inbox(inbox)
-    print(put(place, kind, payload, timestamp=timestamp, event_id=(identity or new_id()).lower()))
+    directory = _inbox(inbox)
+    print(
+        put(directory, kind, payload, timestamp=timestamp, event_id=(identity or new_id()).lower())
+    )
     return 0
 
 
@@ -81,7 +83,7 @@ def _inbox(given: str | None) -> str:
 def _check(event_type: str, payload: dict[str, object], timestamp: datetime | None) -> None:
     """Report now what the watcher would reject later."""
     from claude_headspace.events.event import NO_SESSION, Event
-    from claude_headspace.events.taxonomy import installed_taxonomy
+    from claude_headspace.events.event_types import installed_types
 
     when = timestamp or datetime.now(UTC)
-    installed_taxonomy().check(Event(event_type, when, payload, NO_SESSION))
+    installed_types().check(Event(event_type, when, payload, NO_SESSION))

@@ -16,7 +16,7 @@ import click
 
 from claude_headspace.cli.access import configured, open_log, open_reader
 from claude_headspace.cli.command import command, filters, flag, json_output, limit, option
-from claude_headspace.cli.naming import SHORT_ID, find_session, project_ids
+from claude_headspace.cli.naming import SHORT_ID, project_ids, session_by_name
 from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import (
     as_json,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from claude_headspace.config import Config
-    from claude_headspace.store.follow import Follower
+    from claude_headspace.store.follower import Follower
     from claude_headspace.store.queries import EventFilter
 
 PAGE_ROWS = 500
@@ -103,7 +103,7 @@ def _filter(
         return wanted
     with open_reader(config) as reader:
         if session:
-            found = find_session(reader, session)
+            found = session_by_name(reader, session)
             unknown = None if found.agent_id else UUID(found.uuid)
             wanted = replace(wanted, agent_id=found.agent_id, session=unknown)
         return replace(wanted, project_ids=project_ids(reader, project, host))
@@ -113,10 +113,10 @@ def _require_known(connection: Connection, event_type: str) -> None:
     """Raise unless this installation or the log has events of this type."""
     from difflib import get_close_matches
 
-    from claude_headspace.events.taxonomy import installed_taxonomy
+    from claude_headspace.events.event_types import installed_types
     from claude_headspace.store.queries import types_in
 
-    known = [kind.name for kind in installed_taxonomy()]
+    known = [kind.name for kind in installed_types()]
     if event_type in known or event_type in (known := sorted({*known, *types_in(connection)})):
         return
     near = get_close_matches(event_type, known, n=1)
@@ -134,7 +134,7 @@ def _print_event(event: Mapping[Any, Any], *, in_json: bool) -> None:
         f"{printable(event['event_type']):<{LONGEST_TYPE}}",
         f"{'-' if session == NO_SESSION else session[:SHORT_ID]:<{SHORT_ID}}",
         printable(PurePath(event["project"]).name) if event["project"] else "-",
-        describe(event["event_type"], event["payload"]),
+        payload_line(event["event_type"], event["payload"]),
     )
     width = terminal_width()
     if width and width < COMPACT_BELOW:
@@ -144,7 +144,7 @@ def _print_event(event: Mapping[Any, Any], *, in_json: bool) -> None:
         print(fit("  ".join(columns)))
 
 
-def describe(event_type: str, payload: Mapping[str, Any]) -> str:
+def payload_line(event_type: str, payload: Mapping[str, Any]) -> str:
     """The payload in one line, for people."""
     get = payload.get
     if event_type == "turn_detected":
@@ -231,7 +231,7 @@ def _say(text: str) -> None:
 def _follower(config: Config, wanted: EventFilter) -> Follower:
     from claude_headspace.embedded.location import reader_url
     from claude_headspace.store.connection import Database
-    from claude_headspace.store.follow import Follower
+    from claude_headspace.store.follower import Follower
     from claude_headspace.store.patience import Patience
 
     patience = Patience(beat=_require_reader)

@@ -11,7 +11,7 @@ import click
 
 from claude_headspace.cli.access import all_pages, configured, open_reader
 from claude_headspace.cli.command import command, filters, limit
-from claude_headspace.cli.naming import find_session, known_session, project_paths
+from claude_headspace.cli.naming import known_session, project_paths, session_by_name
 from claude_headspace.cli.show import as_markdown, conversation
 from claude_headspace.cli.terminal import print_json
 
@@ -46,7 +46,7 @@ def export(what: str, shape: str, limit: int | None, session: str | None, **aske
         if what == "conversations":
             _write_conversations(reader, shape, _sessions(reader, limit, session, asked))
         else:
-            asked["session"] = session and find_session(reader, session).uuid
+            asked["session"] = session and session_by_name(reader, session).uuid
             _write(_rows(reader, what, limit, asked), shape)
     return 0
 

@@ -37,7 +37,7 @@ class SeveralSessions(SelectionError):
         super().__init__(f"more than one session matches {name!r}: give the id of one")
 
 
-def find_session(reader: Reader, name: str) -> SessionNamed:
+def session_by_name(reader: Reader, name: str) -> SessionNamed:
     """The session with this id or start of an id, or these words in its title, else in its path."""
     from claude_headspace.read import selection
     from claude_headspace.read.sessions import SessionQuestion, list_sessions
@@ -59,14 +59,14 @@ def find_session(reader: Reader, name: str) -> SessionNamed:
 def session_id(config: Config, name: str) -> UUID:
     """The id of the session of this name; a complete id need not be in the log."""
     with open_reader(config) as reader:
-        return UUID(find_session(reader, name).uuid)
+        return UUID(session_by_name(reader, name).uuid)
 
 
 def known_session(reader: Reader, name: str) -> Session:
     """The session of this name, with all that is known of it."""
     from claude_headspace.read.sessions import one_session
 
-    found = one_session(reader, find_session(reader, name).uuid)
+    found = one_session(reader, session_by_name(reader, name).uuid)
     if found is None:
         raise SelectionError(f"the log has no session {name}: see `claude-headspace sessions`")
     return found

@@ -39,7 +39,7 @@ def token(*, new: bool) -> int:
 
     Whoever has it can read everything that was captured.
     """
-    from claude_headspace.access import token_of
+    from claude_headspace.web.access_token import token_of
 
     print(token_of(configured().state.directory, renew=new))
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from claude_headspace.cli.access import configured, open_reader
-from claude_headspace.cli.command import Declare, command, filters, json_output, moment
+from claude_headspace.cli.command import Declare, command, filters, json_output, parse_moment
 from claude_headspace.cli.naming import SHORT_ID, project_ids
 from claude_headspace.cli.sessions import short_path, state_of
 from claude_headspace.cli.terminal import fit, print_json, print_lines, table
@@ -64,7 +64,7 @@ def today(*, in_json: bool) -> int:
     minutes.
     """
     with open_reader(configured()) as reader:
-        worked, known = _worked(reader, moment("today"))
+        worked, known = _worked(reader, parse_moment("today"))
     if in_json:
         print_json(_fields(each, known[each.agent_id]) for each in worked)
         return 0
@@ -101,7 +101,7 @@ def report(since: datetime | None, by: str, *, in_json: bool) -> int:
     Time runs from the first to the last event of a session in a day, without pauses of more than
     ten minutes. Days are in this machine's time zone.
     """
-    start = since or moment(str(date.today() - timedelta(days=6)))
+    start = since or parse_moment(str(date.today() - timedelta(days=6)))
     with open_reader(configured()) as reader:
         rows = _of_models(reader, start) if by == "model" else _grouped(by, reader, start)
     if rows or in_json:

@@ -10,7 +10,7 @@ import click
 
 from claude_headspace.cli.access import all_pages, configured, open_reader
 from claude_headspace.cli.command import command, filters, flag, json_output, limit
-from claude_headspace.cli.naming import SHORT_ID, find_session
+from claude_headspace.cli.naming import SHORT_ID, session_by_name
 from claude_headspace.cli.sessions import JSON_LINES, age, resuming
 from claude_headspace.cli.terminal import (
     fit,
@@ -23,11 +23,11 @@ from claude_headspace.cli.terminal import (
     wrapped,
     zone_told,
 )
-from claude_headspace.web.words import counted, place, waited
+from claude_headspace.web.words import counted, project_name, waited
 
 if TYPE_CHECKING:
     from claude_headspace.read.connection import Reader
-    from claude_headspace.read.query import Hit, Place
+    from claude_headspace.read.query import Hit, SearchScope
     from claude_headspace.read.sessions import Session
 
 SHOWN_OF_SESSION = 5
@@ -56,7 +56,7 @@ def search(limit: int | None, *, in_json: bool, session: str | None, **asked: An
     resumes it. Exit status 1: nothing was found.
     """
     with open_reader(configured()) as reader:
-        chosen = find_session(reader, session).uuid if session else None
+        chosen = session_by_name(reader, session).uuid if session else None
         hits = list(islice(_found(reader, limit, session=chosen, **asked), limit))
         if in_json:
             print_json(hits)
@@ -88,9 +88,9 @@ def _found(
 
     if tools + everything + prompts > 1:
         raise click.UsageError("--tools, --everything and --prompts exclude one another")
-    places: tuple[Place, ...] = ("prompts",) if prompts else ("turns",)
+    scopes: tuple[SearchScope, ...] = ("prompts",) if prompts else ("turns",)
     if tools or everything:
-        places = ("inputs", "outputs") if tools else ("turns", "inputs", "outputs", "thinking")
+        scopes = ("inputs", "outputs") if tools else ("turns", "inputs", "outputs", "thinking")
     typed = (
         " ".join(words)
         if plain
@@ -98,7 +98,7 @@ def _found(
     )
     questions = [
         SearchQuestion(typed, match="plain" if plain else "words", where=where, **asked)
-        for where in places
+        for where in scopes
     ]
     pages = [all_pages(ask, reader, each, limit) for each in questions]
     return merge(*pages, key=lambda hit: hit.timestamp, reverse=True)
@@ -121,7 +121,7 @@ def _group(uuid: str, session: Session | None, hits: Sequence[Hit]) -> Iterator[
     title = (session and session.title) or hits[0].project or "-"
     yield fit(f"{uuid[:SHORT_ID]}  {title}", bold=True)
     if session:
-        where = place(session.project, session.directory)
+        where = project_name(session.project, session.directory)
         told = f"{where}, {age(session.last_line_at)} ago, {counted(len(hits), 'hit')}"
         yield fit(f"  {told}")
     for hit in sorted(hits, key=lambda each: -each.score)[:SHOWN_OF_SESSION]:

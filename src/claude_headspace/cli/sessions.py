@@ -23,7 +23,7 @@ from claude_headspace.cli.terminal import (
     terminal_width,
 )
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.web.words import counted, place, waited
+from claude_headspace.web.words import counted, project_name, waited
 
 if TYPE_CHECKING:
     from claude_headspace.config import Config
@@ -114,7 +114,7 @@ def _in_short(found: Sequence[Session], turns: Mapping[int, int]) -> Iterator[st
     for each in found:
         words = (each.uuid[:SHORT_ID], state_of(each), age(each.last_line_at),
                  counted(turns.get(each.id, 0), "turn"),
-                 place(each.project, each.directory))  # fmt: skip
+                 project_name(each.project, each.directory))  # fmt: skip
         yield _painted(each, fit("  ".join(words)))
         yield fit(f"  {each.title or '-'}")
 

@@ -33,7 +33,7 @@ def status(*, exact: bool, in_json: bool) -> int:
     """
     from claude_headspace.deployment.configuration import configuration_file
     from claude_headspace.health.status_file import read_status, status_path
-    from claude_headspace.supervision.observe import check_health
+    from claude_headspace.supervision.health_check import check_health
 
     config = configured()
     verdict = check_health(config)
@@ -58,13 +58,13 @@ def _captured(
     """What the log and the archive hold, or why that is unknown."""
     from claude_headspace.archive.summary import archive_summary
     from claude_headspace.store.totals import captured
-    from claude_headspace.transcripts.classify import KNOWN_MACHINES
+    from claude_headspace.transcripts.classify import KNOWN_PROGRAMS
 
     if not verdict.checks["database"]["reachable"]:
         return None, None, "the database does not answer"
     try:
         with open_log(config) as connection:
-            held = captured(connection, exactly=exactly, known_machines=KNOWN_MACHINES)
+            held = captured(connection, exactly=exactly, known_programs=KNOWN_PROGRAMS)
             return held, archive_summary(connection, config.state.machine), None
     except DatabaseError as error:
         return None, None, str(error)

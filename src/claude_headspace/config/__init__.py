@@ -15,8 +15,8 @@ from typing import Any
 from msgspec import Struct, structs
 
 from claude_headspace.address import mask_password
-from claude_headspace.config.checks import faults, guess, shown
-from claude_headspace.config.places import config_directory, default_state
+from claude_headspace.config.checks import faults, guess, masked
+from claude_headspace.config.folders import config_directory, default_state
 from claude_headspace.config.settings import (
     CLAUDE_PROJECTS,
     DEFAULTS,
@@ -150,14 +150,14 @@ def _checked_shape(tree: object, problems: list[str], name: str) -> Tree:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        problems.append(f"{name}: must contain sections with keys (got {shown(tree)})")
+        problems.append(f"{name}: must contain sections with keys (got {masked(tree)})")
         return {}
     checked: Tree = {}
     for section, values in tree.items():
         if section not in DEFAULTS:
             problems.append(f"{section}: unknown section{guess(section, DEFAULTS)}")
         elif values is not None and not isinstance(values, dict):
-            problems.append(f"{section}: must contain keys (got {shown(values)})")
+            problems.append(f"{section}: must contain keys (got {masked(values)})")
         else:
             checked[section] = values or {}
     return checked
@@ -177,7 +177,7 @@ def _read_overrides(environ: Mapping[str, str], problems: list[str]) -> Tree:
         try:
             value = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError):
-            problems.append(f"{section}.{key}: is not YAML (got {shown(text)} in {name})")
+            problems.append(f"{section}.{key}: is not YAML (got {masked(text)} in {name})")
             continue
         # Plain text is used unchanged: YAML would cut it at " #".
         plain = isinstance(value, str) and text[0] not in "\"'"

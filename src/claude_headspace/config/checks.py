@@ -27,7 +27,7 @@ class Setting(NamedTuple):
 def faults(section: str, known: Mapping[str, Setting], values: object) -> Iterator[str]:
     """What is wrong with the values of a section, each as a line with what was given."""
     if not isinstance(values, dict):
-        yield f"{section}: must contain keys (got {shown(values)})"
+        yield f"{section}: must contain keys (got {masked(values)})"
         return
     for key, setting in known.items():
         yield from _of_setting(f"{section}.{key}", setting, values.get(key))
@@ -41,7 +41,7 @@ def _of_setting(name: str, setting: Setting, value: object) -> Iterator[str]:
     if value is None or setting.least_items is None:
         yield from _of_value(name, setting.check, value)
     elif not isinstance(value, list):
-        yield f"{name}: must be a list of text (got {shown(value)})"
+        yield f"{name}: must be a list of text (got {masked(value)})"
     elif len(value) < setting.least_items:
         yield f"{name}: must not be empty (got [])"
     else:
@@ -51,7 +51,7 @@ def _of_setting(name: str, setting: Setting, value: object) -> Iterator[str]:
 
 def _of_value(name: str, check: Check, value: object) -> Iterator[str]:
     if problem := "must not be empty" if value is None else check(value):
-        given = shown_address(value) if name.endswith("url") else shown(value)
+        given = shown_address(value) if name.endswith("url") else masked(value)
         yield f"{name}: {problem} (got {given})"
 
 
@@ -63,7 +63,7 @@ def guess(name: object, known: Mapping[str, Any]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def shown(value: object) -> str:
+def masked(value: object) -> str:
     """A value for a message, without passwords."""
     return str(mask_password(repr(value)))
 

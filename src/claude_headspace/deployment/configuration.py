@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from claude_headspace.config import Config
-from claude_headspace.config.places import NAME, checkout
+from claude_headspace.config.folders import NAME, checkout
 from claude_headspace.embedded.cluster import make_directory, make_passable
 from claude_headspace.embedded.location import SUPERVISOR_SOCKET, is_private, supervisor_socket
 from claude_headspace.errors import HeadspaceError, StateUnusable

@@ -26,7 +26,7 @@ ANSWER_SECONDS = 10.0
 WORK_SECONDS = 60.0
 LOOK_SECONDS = 0.02
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class NotReady(HeadspaceError):
@@ -40,7 +40,7 @@ class Asked(Protocol):
         """Its report on one program."""
 
 
-def announce(config: Config, *, stop_by: str) -> None:
+def report_readiness(config: Config, *, stop_by: str) -> None:
     """Wait until the watcher captures and /health answers, and report it; else NotReady."""
     launched = time.time()
     supervisor = Supervisor(str(supervisor_socket(config.state.directory)))
@@ -115,8 +115,8 @@ def wait_for_health(config: Config, supervisor: Asked) -> AnsweringInstance:
 
 
 def _wait_for(
-    look: Callable[[], Found | None], supervisor: Asked, name: str, problem: Callable[[], str]
-) -> Found:
+    look: Callable[[], Result | None], supervisor: Asked, name: str, problem: Callable[[], str]
+) -> Result:
     """The first result of `look`; NotReady with the problem if the program was given up."""
     deadline = time.monotonic() + WORK_SECONDS
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from claude_headspace.config import Config
-from claude_headspace.config.places import NAME, checkout
+from claude_headspace.config.folders import NAME, checkout
 from claude_headspace.deployment.configuration import own_program
 from claude_headspace.deployment.stop import is_up, stop
 from claude_headspace.errors import HeadspaceError
@@ -117,7 +117,7 @@ class Launchd(_Service):
     def text(self) -> str:
         """The file that `service install` writes."""
         log = str(Path.home() / "Library" / "Logs" / f"{NAME}.log")
-        agent = {
+        job = {
             "Label": NAME,
             "ProgramArguments": list(self.commands.start),
             "EnvironmentVariables": dict(self.environ),
@@ -129,7 +129,7 @@ class Launchd(_Service):
             "StandardOutPath": log,
             "StandardErrorPath": log,
         }
-        return plistlib.dumps(agent, sort_keys=False).decode()
+        return plistlib.dumps(job, sort_keys=False).decode()
 
     def is_active(self) -> bool:
         """Whether the service runs now."""

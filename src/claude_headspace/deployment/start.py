@@ -12,7 +12,7 @@ from pathlib import Path
 
 from claude_headspace.config import CONFIG_VARIABLE, Config
 from claude_headspace.deployment.configuration import own_command, prepare
-from claude_headspace.deployment.readiness import announce
+from claude_headspace.deployment.readiness import report_readiness
 from claude_headspace.deployment.service import active_service
 from claude_headspace.deployment.stop import is_up, stop
 from claude_headspace.embedded import binaries
@@ -66,7 +66,7 @@ def restart(config: Config) -> int:
 
 def _announce_detached(config: Config) -> int:
     try:
-        announce(config, stop_by=f"{own_command()} down")
+        report_readiness(config, stop_by=f"{own_command()} down")
     except KeyboardInterrupt:
         print(f"Interrupted; started programs keep running: {told_stop()}.", file=sys.stderr)
         return INTERRUPTED
@@ -104,7 +104,7 @@ def require_visible() -> None:
 
 
 def _announce_from_aside(config: Config) -> None:
-    """Announce from a detached process: this one is about to become supervisord."""
+    """Report from a detached process: this one is about to become supervisord."""
     sys.stdout.flush()
     child = os.fork()
     if child:
@@ -113,7 +113,7 @@ def _announce_from_aside(config: Config) -> None:
     if os.fork():
         os._exit(0)
     try:
-        announce(config, stop_by="Ctrl-C")
+        report_readiness(config, stop_by="Ctrl-C")
         sys.stdout.flush()
     except HeadspaceError as error:
         print(f"claude-headspace: {error}", file=sys.stderr)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from claude_headspace.config import Config, load_config
-from claude_headspace.config.places import config_directory, default_state
+from claude_headspace.config.folders import config_directory, default_state
 from claude_headspace.embedded.location import state_key, supervisor_socket
 from claude_headspace.errors import AlreadyRunning, ConfigError, HeadspaceError
 from claude_headspace.supervision.control import (

@@ -31,7 +31,7 @@ class Waker:
             return  # the pipe is already full of calls
 
     def clear(self) -> None:
-        """Forget all calls."""
+        """Drop all calls."""
         try:
             while os.read(self._reader, 4096):
                 pass
@@ -72,14 +72,14 @@ class Notifications(Protocol):
     def watch(self, directory: str, active_at: int) -> None:
         """Watch this directory from now on; it was last written at `active_at`."""
 
-    def forget(self, directory: str) -> None:
+    def discard(self, directory: str) -> None:
         """Stop watching this directory and those below it."""
 
     def begin_round(self) -> None:
         """A round begins, in which `watch` is called for every existing directory."""
 
     def end_round(self) -> None:
-        """The round has ended: forget directories that it did not name."""
+        """The round has ended: drop directories that it did not name."""
 
     def doubt(self, path: str) -> None:
         """A change was found that was not reported."""

@@ -74,7 +74,7 @@ class TreeNotifier(FileSystemEventHandler):
         except OSError as error:
             self._fail(str(error))
 
-    def forget(self, directory: str) -> None:
+    def discard(self, directory: str) -> None:
         """Stop watching this tree."""
         watched = self._watches.pop(directory, None)
         if watched is not None and self._observer is not None:

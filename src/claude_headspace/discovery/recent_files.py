@@ -44,8 +44,8 @@ class Recent:
         while len(self._warm) > WARM_FILES:
             self._warm.popitem(last=False)
 
-    def forget(self, path: str) -> None:
-        """Forget a path that no longer exists."""
+    def discard(self, path: str) -> None:
+        """Drop a path that no longer exists."""
         self._hot.pop(path, None)
         self._warm.pop(path, None)
 
@@ -56,10 +56,10 @@ class Recent:
             del self._hot[path]
             self._warm[path] = when
         self._keep_few()
-        turn = list(islice(self._warm, WARM_SHARE))
-        for path in turn:
+        warm = list(islice(self._warm, WARM_SHARE))
+        for path in warm:
             if now - self._warm[path] > WARM_SECONDS:
                 del self._warm[path]
             else:
                 self._warm.move_to_end(path)
-        return [*self._hot, *turn]
+        return [*self._hot, *warm]

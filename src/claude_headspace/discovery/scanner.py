@@ -57,8 +57,8 @@ class Scanner:
         self._walk: Listing | None = None
         self._known_roots = Roots((*roots, inbox), look_at)
         self._walks = Walks(roots, notifier, look_at)
-        self._places: Quarantine[str] = Quarantine()
-        # Recent files still to check in this turn, last one first.
+        self._unreadable: Quarantine[str] = Quarantine()
+        # Recent files still to check in this pass, last one first.
         self._looks: list[str] = []
 
     @property
@@ -69,7 +69,7 @@ class Scanner:
     @property
     def unreadable(self) -> Mapping[str, str]:
         """The paths that cannot be read, and why."""
-        return self._places.reasons
+        return self._unreadable.reasons
 
     def begin(self, stored: Iterable[CommittedSource]) -> None:
         """Start to scan everything, knowing what was read before; `step` does it."""
@@ -122,14 +122,14 @@ class Scanner:
     def _end(self, walk: Listing) -> None:
         """Record unreadable paths, and queue the files of directories that are gone."""
         for path, reason in walk.unreadable.items():
-            if path not in self._places:
+            if path not in self._unreadable:
                 logger.warning("%s cannot be read: %s", path, reason)
-            self._places.put(path, reason)
-        for path in [p for p in self._places.reasons if p not in walk.unreadable]:
+            self._unreadable.put(path, reason)
+        for path in [p for p in self._unreadable.reasons if p not in walk.unreadable]:
             if walk.covers(path):
-                self._places.clear(path)
+                self._unreadable.release(path)
         for directory in walk.gone:
-            self._notifier.forget(directory)
+            self._notifier.discard(directory)
             self._walks.unwatched.pop(directory, None)
             # A missing root may be an unmounted disk: its files are not deleted.
             for path in () if directory in self._roots else self._work_queue.below(directory):
@@ -178,7 +178,7 @@ class Scanner:
         """Find what notifications missed: check recent files, and a slice of the rest."""
         now = time.monotonic()
         if self._notifier.renew():
-            self._known_roots.forget(self._inbox)
+            self._known_roots.discard(self._inbox)
             self._begin_round()
         self._renew_roots()
         polling = not self._notifier.complete
@@ -187,10 +187,10 @@ class Scanner:
         )
         if not self._looks:
             self._looks = list(reversed(self.recent.take()))
-        self._walks.add(self._places.due())
+        self._walks.add(self._unreadable.due())
         if polling:
             for directory, seen in self._walks.unwatched.changed():
-                if seen or directory not in self._places:
+                if seen or directory not in self._unreadable:
                     self._walks.add([directory], deep=not seen)
         if self._first.done:
             self._slice_of_round(now, POLLING_SWEEP_SECONDS if polling else SWEEP_SECONDS)
@@ -198,7 +198,7 @@ class Scanner:
     def _renew_roots(self) -> None:
         """List roots again that have appeared, disappeared or changed."""
         for root in self._known_roots.changed():
-            self._notifier.forget(root)
+            self._notifier.discard(root)
             if root == self._inbox:
                 self._notifier.watch(root, _ALWAYS)
             else:
@@ -209,11 +209,11 @@ class Scanner:
         while self._looks and not budget.spent:
             path = self._looks.pop()
             seen = self._look(path)
-            # Files in the backlog wait for their turn there: one file is read at a time.
+            # Files in the backlog wait there: one file is read at a time.
             waits = self._work_queue.expects(path)
             if seen is None:
                 self._work_queue.add_fresh(path)
-                self.recent.forget(path)
+                self.recent.discard(path)
             elif self._work_queue.add_seen(seen) and not waits:
                 self._work_queue.add_fresh(path)
                 self._notifier.watch(os.path.dirname(path), seen.mtime_ns)

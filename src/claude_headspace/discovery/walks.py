@@ -38,7 +38,7 @@ class Roots:
         self._look_at = look_at
         self._identities: dict[str, tuple[int, int] | None] = {}
 
-    def forget(self, path: str) -> None:
+    def discard(self, path: str) -> None:
         """Report this path again at the next call of `changed`."""
         self._identities.pop(path, None)
 
@@ -106,7 +106,7 @@ class Walks:
         return bool(self._deep or self._flat)
 
     def clear(self) -> None:
-        """Forget all, because a round through everything begins."""
+        """Drop all, because a round through everything begins."""
         self._deep.clear()
         self._flat.clear()
 

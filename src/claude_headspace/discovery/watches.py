@@ -94,7 +94,7 @@ class DirectoryNotifier:
             path = os.path.join(directory, os.fsdecode(notice.name))
             changes.directories[path] = None
             if notice.mask & MOVED_FROM:
-                self.forget(path)
+                self.discard(path)
         else:
             path = os.path.join(directory, os.fsdecode(notice.name))
             if OF_INTEREST in path:
@@ -170,7 +170,7 @@ class DirectoryNotifier:
             self._paths.pop(watch, None)
             self._active_at.pop(directory, None)
 
-    def forget(self, directory: str) -> None:
+    def discard(self, directory: str) -> None:
         """Stop watching this directory and those below it."""
         below = directory + os.sep
         for path in [p for p in self._watches if p == directory or p.startswith(below)]:
@@ -184,7 +184,7 @@ class DirectoryNotifier:
         self._left_out = set()
 
     def end_round(self) -> None:
-        """The round has ended: forget directories that it did not name."""
+        """The round has ended: drop directories that it did not name."""
         self._left_out_before = set()
         if self._complaint is not None and self.complete:
             logger.info("file notifications work again")

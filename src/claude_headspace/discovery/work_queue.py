@@ -131,15 +131,15 @@ class WorkQueue:
         self._finished[path] = stamp
 
     def reopen(self, path: str) -> None:
-        """Forget that the file was read to its end."""
+        """The file is no longer read to its end."""
         self._finished.pop(path, None)
 
     def finished(self) -> Iterator[str]:
         """The paths of the files read to their end."""
         return iter(list(self._finished))
 
-    def forget(self) -> None:
-        """Forget everything."""
+    def clear(self) -> None:
+        """Drop everything."""
         self._fresh.clear()
         self._backlog.clear()
         self._heap.clear()

@@ -35,7 +35,7 @@ from claude_headspace.health.observation import disk_problem
 from claude_headspace.hooks import install as hooks
 from claude_headspace.hooks.settings_file import cleanup_days, default_settings_path, settings_paths
 from claude_headspace.store.engine import reading
-from claude_headspace.supervision.observe import check_health
+from claude_headspace.supervision.health_check import check_health
 
 PACKAGES = ("claude-headspace", "supervisor", "psycopg2-binary", "SQLAlchemy", "watchdog")
 WATCH_LIMIT = Path("/proc/sys/fs/inotify/max_user_watches")
@@ -81,15 +81,15 @@ def look_at_installation(config: Config | None, config_problems: tuple[str, ...]
 
 
 def look_at_disk(config: Config) -> Disk:
-    """The state directory, or the place where it will be created."""
+    """The state directory, or the folder in which it will be created."""
     state = config.state.directory
-    place = next(each for each in (state, *state.parents) if each.exists())
+    folder = next(each for each in (state, *state.parents) if each.exists())
     return Disk(
-        writable=place.is_dir() and os.access(place, os.W_OK | os.X_OK),
+        writable=folder.is_dir() and os.access(folder, os.W_OK | os.X_OK),
         mode=_mode(state),
         config_mode=_mode(config.path) if config.path else None,
-        free_bytes=shutil.disk_usage(place).free,
-        problem=disk_problem(place),
+        free_bytes=shutil.disk_usage(folder).free,
+        problem=disk_problem(folder),
     )
 
 

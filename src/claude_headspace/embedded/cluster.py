@@ -13,7 +13,7 @@ from pathlib import Path
 from claude_headspace.embedded import binaries, owner
 from claude_headspace.embedded.binaries import Binaries
 from claude_headspace.embedded.location import (
-    NAME,
+    OWN_NAME,
     PORT,
     SERVER_SOCKET,
     ServerRecord,
@@ -113,8 +113,8 @@ def write_settings(cluster: Cluster, socket: Path) -> None:
         settings += f"include = '{LOCAL_SETTINGS}'\n"
     texts = {
         "postgresql.conf": settings,
-        "pg_hba.conf": _HBA.format(name=NAME),
-        "pg_ident.conf": "".join(_IDENT.format(user=f'"{user}"', name=NAME) for user in users),
+        "pg_hba.conf": _HBA.format(name=OWN_NAME),
+        "pg_ident.conf": "".join(_IDENT.format(user=f'"{user}"', name=OWN_NAME) for user in users),
     }
     for name, text in texts.items():
         fresh = cluster.data / f"{name}.new"
@@ -135,7 +135,7 @@ def _locate(state_directory: Path) -> Cluster:
     home = state_directory / "postgres"
     system = SYSTEM_BASE / state_key(state_directory)
     existing = next((base for base in (home, system) if _exists(base / "data")), None)
-    user = owner.choose(existing / "data" if existing else None)
+    user = owner.choose_owner(existing / "data" if existing else None)
     programs = binaries.installed()
     if existing is None:
         existing = home if user.can_use([home]) else _system_base(system)
@@ -172,9 +172,10 @@ def _initialise(cluster: Cluster) -> None:
     if fresh.exists():
         shutil.rmtree(fresh)
     make_directory(fresh, 0o700, cluster.owner)
-    _run(cluster, "initdb", "--no-locale", "-E", "UTF8", "-U", NAME, "-A", "peer", "-D", str(fresh))
+    options = ("--no-locale", "-E", "UTF8", "-U", OWN_NAME, "-A", "peer", "-D", str(fresh))
+    _run(cluster, "initdb", *options)
     single = ("--single", "-D", str(fresh), "template1")
-    _run(cluster, "postgres", *single, input_text=f"CREATE DATABASE {NAME};\n")
+    _run(cluster, "postgres", *single, input_text=f"CREATE DATABASE {OWN_NAME};\n")
     fresh.replace(cluster.data)
 
 

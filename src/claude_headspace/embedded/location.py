@@ -18,7 +18,7 @@ from claude_headspace.address import LogUrl, libpq_url
 from claude_headspace.config import Config
 from claude_headspace.errors import START_COMMAND, DatabaseUnavailable
 
-NAME = "headspace"
+OWN_NAME = "headspace"
 PORT = 5432
 # sun_path holds 104 bytes on macOS and 108 on Linux, the closing zero included.
 SOCKET_PATH_BYTES = 103
@@ -107,9 +107,9 @@ def _address(config: Config) -> str:
     return record.url
 
 
-def socket_url(directory: Path, database: str = NAME) -> str:
+def socket_url(directory: Path, database: str = OWN_NAME) -> str:
     """The address of a database behind a unix socket in this directory."""
-    return f"postgresql://{NAME}@/{database}?host={quote(str(directory))}&port={PORT}"
+    return f"postgresql://{OWN_NAME}@/{database}?host={quote(str(directory))}&port={PORT}"
 
 
 def state_key(state_directory: Path) -> str:

@@ -54,7 +54,7 @@ class Owner:
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
 
-def choose(existing: Path | None) -> Owner:
+def choose_owner(existing: Path | None) -> Owner:
     """The owner of existing data, else ourselves, else (as root) an ordinary system user."""
     uid = os.getuid()
     if existing is not None:

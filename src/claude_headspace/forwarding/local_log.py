@@ -9,7 +9,7 @@ from typing import NamedTuple
 from claude_headspace.errors import CursorAhead
 from claude_headspace.forwarding.pushed_tables import EVENTS, PARENTS, TABLES, PushedTable
 from claude_headspace.store.connection import Database
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follower import Follower
 
 PAGE_ROWS = 1000
 PAGE_BYTES = 2_000_000

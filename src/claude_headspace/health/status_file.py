@@ -50,7 +50,7 @@ class WatcherStatus(WriteFigures):
     `committed_bytes` only grows, `advanced_at` is when it last did; `oldest_unread_at` is when the
     watcher found the file that has waited longest. `capture_total_bytes` is set while a large
     backlog is being read. `measures` is None if another version wrote something else.
-    `doing` is the work that was announced, `doing_seconds` how long it had taken at `beat_at`, and
+    `doing` is the current work, `doing_seconds` how long it had taken at `beat_at`, and
     `doing_limit` how long it may take.
     """
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from claude_headspace.events.dead_letter_reasons import DAMAGED, REFUSED
 from claude_headspace.events.event import Event, Origin
-from claude_headspace.inbox.done_files import DoneFiles
-from claude_headspace.inbox.events import event_of, session_of
 from claude_headspace.inbox.lost_events import restore_lost
+from claude_headspace.inbox.message_events import event_of, session_of
 from claude_headspace.inbox.messages import Message, remove_leftovers
 from claude_headspace.inbox.producer import ARRIVED, MAX_EVENT_BYTES
 from claude_headspace.inbox.queue import InboxFile, InboxQueue
+from claude_headspace.inbox.retention import DoneFiles
 from claude_headspace.inbox.session_news import SessionNews
 from claude_headspace.quarantine import each_apart
 from claude_headspace.sessions.log import Log
@@ -65,11 +65,11 @@ class InboxConsumer:
         with suppress(OSError):
             remove_leftovers(self.directory)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop what is known, and read the directory and the database again."""
         self._source = None
         self._done_is_checked = False
-        self.queue.forget()
+        self.queue.clear()
 
     def consume(self) -> bool:
         """Consume the next files; False if there are none.
@@ -85,7 +85,7 @@ class InboxConsumer:
             each_apart(
                 batch, self._write,
                 # Changes learned from a batch that failed must not count as stored.
-                failed=self.log.sessions.forget,
+                failed=self.log.sessions.clear,
                 give_up=lambda file, reason: self.queue.quarantine(file.path, reason),
             )  # fmt: skip
         return bool(batch) or self.queue.unfinished

@@ -10,9 +10,9 @@ from pathlib import Path
 from uuid import UUID
 
 from claude_headspace.errors import InboxError
-from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.messages import Message, read_message
 from claude_headspace.inbox.queue import BATCH_FILES, ends, position_of
+from claude_headspace.inbox.retention import DoneFiles
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.connection import Database
 

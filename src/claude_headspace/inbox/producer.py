@@ -50,13 +50,13 @@ class _Order:
         unlikely = os.urandom(4).hex()
         return f"{self._last_ns:020d}-{os.getpid():010d}-{self._count:08d}-{unlikely}.json"
 
-    def forget_holder(self) -> None:
+    def unlock(self) -> None:
         """Reset the lock in a forked child, which lacks the thread that would release it."""
         self.lock = threading.Lock()
 
 
 _order = _Order()
-os.register_at_fork(after_in_child=_order.forget_holder)
+os.register_at_fork(after_in_child=_order.unlock)
 
 
 def put(

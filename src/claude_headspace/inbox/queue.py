@@ -13,10 +13,10 @@ from pathlib import Path
 from uuid import UUID
 
 from claude_headspace.errors import InboxDamaged, InboxError
-from claude_headspace.events.taxonomy import HOOK_RECEIVED, SESSION_ENDED
-from claude_headspace.inbox.events import session_of
+from claude_headspace.events.event_types import HOOK_RECEIVED, SESSION_ENDED
+from claude_headspace.inbox.message_events import session_of
 from claude_headspace.inbox.messages import Message, list_messages, read_message
-from claude_headspace.quarantine import Quarantine, told
+from claude_headspace.quarantine import Quarantine, summary
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class InboxQueue:
         """What cannot be consumed now, in one sentence."""
         if self._complaint is not None:
             return f"the inbox cannot be read: {self._complaint}"
-        return told("files of the inbox are in quarantine", self._quarantine.reasons)
+        return summary("files of the inbox are in quarantine", self._quarantine.reasons)
 
     @property
     def due(self) -> float | None:
@@ -80,7 +80,7 @@ class InboxQueue:
         """Whether files of the last listing have not been read yet."""
         return bool(self._paths)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop what is known, and read the directory again."""
         self._paths.clear()
         self.look_again = True
@@ -113,7 +113,7 @@ class InboxQueue:
 
     def finish(self, path: Path) -> None:
         """A file is done."""
-        self._quarantine.clear(path)
+        self._quarantine.release(path)
 
     def _is_due(self) -> bool:
         return (due := self.due) is not None and due <= time.monotonic()

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from claude_headspace.errors import EventInvalid
 from claude_headspace.events.event import Event, derived_key
-from claude_headspace.events.taxonomy import SESSION_ENDED, SESSION_REGISTERED, installed_taxonomy
-from claude_headspace.inbox.events import event_of, session_of
+from claude_headspace.events.event_types import SESSION_ENDED, SESSION_REGISTERED, installed_types
+from claude_headspace.inbox.message_events import event_of, session_of
 from claude_headspace.inbox.messages import Message
 from claude_headspace.inbox.queue import SESSION_END, hook_type
 from claude_headspace.sessions.log import Log
@@ -63,7 +63,7 @@ class SessionNews:
     def _introduce(self, uuid: UUID, message: Message) -> None:
         """Register the session that another program's event announces, unless it is refused."""
         with suppress(EventInvalid):
-            installed_taxonomy().check(event_of(message, None, None))
+            installed_types().check(event_of(message, None, None))
             if self._sessions.registrations.begin(uuid):
                 session = self._sessions.introduce(uuid, message.payload)
                 self._sessions.saw_line(session, message.timestamp, None)

@@ -64,7 +64,7 @@ def _session(session: Session) -> str:
 
 def conversation(reader: Reader, name: str, begin: str) -> str:
     """A session from a place on: `12` is the twelfth prompt, `12.40` the 40th item after it."""
-    prompt, skipped = _place(begin)
+    prompt, skipped = _position(begin)
     session = session_named(reader, name)
     outline = read_outline(reader, session.id)
     prompts = counted(len(outline.prompts), "prompt")
@@ -83,7 +83,7 @@ def conversation(reader: Reader, name: str, begin: str) -> str:
     return "".join(told)
 
 
-def _place(begin: str) -> tuple[int, int]:
+def _position(begin: str) -> tuple[int, int]:
     prompt, _, at = begin.partition(".")
     if not (prompt.isdecimal() and (at or "0").isdecimal()) or len(begin) > 20:
         raise BadQuestion(

@@ -14,12 +14,12 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from claude_headspace.config import Config
-from claude_headspace.config.places import NAME
+from claude_headspace.config.folders import NAME
 from claude_headspace.embedded.location import reader_url
 from claude_headspace.errors import BadQuestion, HeadspaceError
 from claude_headspace.mcp import answers
 from claude_headspace.read.connection import ReadPool
-from claude_headspace.read.query import Place, SearchQuestion
+from claude_headspace.read.query import SearchQuestion, SearchScope
 from claude_headspace.read.selection import paths_named
 from claude_headspace.read.sessions import SessionQuestion
 from claude_headspace.read.state import Kind
@@ -52,7 +52,8 @@ class Tools:
         project: Project = None,
         since: Since = None,
         where: Annotated[
-            Place, Field(description="inputs: what tools were given; outputs: what they returned")
+            SearchScope,
+            Field(description="inputs: what tools were given; outputs: what they returned"),
         ] = "turns",
         cursor: Cursor = None,
     ) -> str:

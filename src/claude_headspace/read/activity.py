@@ -85,9 +85,9 @@ def activity_in(
                 by_project[project].append(sums)
                 if model is not None:
                     by_model[model].append(sums._replace(turns=sums.replies))
-        for agent, count, project in part.turns if fine else ():
+        for agent_id, count, project in part.turns if fine else ():
             if not projects or project in projects:
-                turns[agent] += count
+                turns[agent_id] += count
     summed = tuple(map(sum_of, parts))
     lanes = _lanes(reader, sorted(turns, key=lambda each: -turns[each])[:LANES], fine)
     groups = _most_first(by_project), _most_first(by_model)
@@ -99,24 +99,24 @@ def _most_first(groups: dict[str, list[Sums]]) -> dict[str, Sums]:
     return dict(sorted(sums.items(), key=lambda item: (-item[1].turns, item[0])))
 
 
-def _lanes(reader: Reader, agents: Sequence[int], fine: Buckets | None) -> tuple[Lane, ...]:
+def _lanes(reader: Reader, agent_ids: Sequence[int], fine: Buckets | None) -> tuple[Lane, ...]:
     """The lanes of these sessions, most recently working first."""
-    if fine is None or not agents:
+    if fine is None or not agent_ids:
         return ()
     asked = {
-        "edges": list(fine.edges), "start": fine.start, "end": fine.end, "agents": list(agents),
+        "edges": list(fine.edges), "start": fine.start, "end": fine.end, "agents": list(agent_ids),
         "asking": ["AskUserQuestion", "ExitPlanMode"],
     }  # fmt: skip
-    lanes = {agent: Lane(agent) for agent in agents}
-    for agent, number, prompted in reader.rows(_MOMENTS, asked):
+    lanes = {agent_id: Lane(agent_id) for agent_id in agent_ids}
+    for agent_id, number, prompted in reader.rows(_MOMENTS, asked):
         start, end = fine.edges[number - 1 : number + 1]
-        lanes[agent].spans.append((start, end))
+        lanes[agent_id].spans.append((start, end))
         if prompted:
-            lanes[agent].prompts.append(start)
+            lanes[agent_id].prompts.append(start)
     # Long calls are work; questions are waits.
-    for agent, start, end, asks in reader.rows(_AT_WORK, asked):
+    for agent_id, start, end, asks in reader.rows(_AT_WORK, asked):
         span = max(start, fine.start), min(max(start, end), fine.end)
-        (lanes[agent].waits if asks else lanes[agent].spans).append(span)
+        (lanes[agent_id].waits if asks else lanes[agent_id].spans).append(span)
     for lane in lanes.values():
         lane.spans = _joined(sorted(lane.spans))
     drawn = [lane for lane in lanes.values() if lane.spans]

@@ -173,6 +173,6 @@ class _Search:
         tools: dict[str, str] = dict(self._reader.rows(_TOOLS, calls)) if calls[0] else {}
         for hit in hits:
             if hit.session in known or self._filters["projects"] is None:
-                agent, project, host = known.get(hit.session, (None, None, None))
+                agent_id, project, host = known.get(hit.session, (None, None, None))
                 actor = tools.get(hit.call, hit.actor)
-                yield replace(hit, agent_id=agent, project=project, host=host, actor=actor)
+                yield replace(hit, agent_id=agent_id, project=project, host=host, actor=actor)

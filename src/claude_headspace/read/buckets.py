@@ -10,7 +10,7 @@ from typing import Any
 # Round steps in seconds; from a day on they are days.
 STEPS = (10, 30, 60, 180, 600, 1800, 3600, 3 * 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
 DAY = 86400
-FIRST = datetime(2024, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(2024, 1, 1, tzinfo=UTC)
 # In SQL the local day of a column, given the `edges` of days and the `days` that begin there.
 DAY_OF = "(%(days)s::date[])[width_bucket({at}, %(edges)s::timestamptz[])]"
 
@@ -58,13 +58,13 @@ def days_between(since: datetime, until: datetime) -> list[datetime]:
     return [*edges, until.astimezone()]
 
 
-def cut(start: datetime, end: datetime, most: int = 60) -> Buckets:
+def buckets_between(start: datetime, end: datetime, most: int = 60) -> Buckets:
     """The stretch from start to end in about this many parts, with edges on round local times.
 
     It does not begin before there were transcripts, nor end long after now.
     """
     latest = datetime.now(UTC) + timedelta(days=366)
-    start, end = (min(max(each, FIRST), latest) for each in (start, end))
+    start, end = (min(max(each, EARLIEST), latest) for each in (start, end))
     seconds = max(1.0, (end - start).total_seconds())
     step = next((step for step in STEPS if seconds / step <= most), STEPS[-1])
     edges = [_floor(start.astimezone(), step)]

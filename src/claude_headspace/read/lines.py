@@ -11,7 +11,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from claude_headspace.events.schemas import parse_instant
+from claude_headspace.events.payloads import parse_instant
 from claude_headspace.read.call_line import objects_in
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.tools import Call

@@ -44,7 +44,7 @@ class ListedSession:
     resume: str
 
 
-def list_sessions(reader: Reader, asked: sessions.SessionQuestion) -> Page[ListedSession]:
+def list_flat_sessions(reader: Reader, asked: sessions.SessionQuestion) -> Page[ListedSession]:
     """A page; the session with the newest line comes first."""
     page = sessions.list_sessions(reader, asked)
     return Page(tuple(map(listed, page.rows)), page.next)

@@ -60,13 +60,14 @@ def pulses_of(reader: Reader, agent_ids: Sequence[int], now: datetime) -> dict[i
     asked = {"agents": list(agent_ids), "start": now - timedelta(minutes=MINUTES), "end": now}
     counts = defaultdict[int, list[int]](lambda: [0] * MINUTES)
     prompts = defaultdict[int, set[int]](set)
-    for agent, minute, count, prompted in reader.rows(_MINUTES, asked):
+    for agent_id, minute, count, prompted in reader.rows(_MINUTES, asked):
         if minute < MINUTES:
-            counts[agent][minute] += count
+            counts[agent_id][minute] += count
             if prompted:
-                prompts[agent].add(minute)
+                prompts[agent_id].add(minute)
     return {
-        agent: Pulse(tuple(found), frozenset(prompts[agent])) for agent, found in counts.items()
+        agent_id: Pulse(tuple(found), frozenset(prompts[agent_id]))
+        for agent_id, found in counts.items()
     }
 
 

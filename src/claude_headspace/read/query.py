@@ -37,7 +37,7 @@ TEXT = "e.payload ->> 'text'"
 
 # Of a text without an index, what is shown before a hit and in all, in characters.
 BEFORE, AROUND = 200, 600
-Place = Literal["turns", "prompts", "inputs", "outputs", "thinking"]
+SearchScope = Literal["turns", "prompts", "inputs", "outputs", "thinking"]
 # Names of parameters in a URL that differ from the field, because they are Python keywords.
 ASKED_AS = {"where": "in"}
 
@@ -49,7 +49,7 @@ class SearchQuestion(Placed, frozen=True):
     match: Annotated[
         Literal["words", "plain"], Meta(description="plain: exactly this text, in any case")
     ] = "words"
-    where: Place = "turns"
+    where: SearchScope = "turns"
     session: Name | None = None
 
 

@@ -25,7 +25,7 @@ from claude_headspace.read.query import (
     values_of,
 )
 from claude_headspace.read.selection import filters_on
-from claude_headspace.read.stretches import LOOK_SECONDS, stretches_of
+from claude_headspace.read.stretches import SEARCH_SECONDS, stretches_of
 from claude_headspace.store.connection import Row
 
 # In the first stretch. How often they have the words tells how long the next one is.
@@ -88,7 +88,7 @@ _IN_INPUTS = _ROWS.format(
 )  # fmt: skip
 
 
-def search(reader: Reader, asked: SearchQuestion, seconds: float = LOOK_SECONDS) -> Page[Hit]:
+def search(reader: Reader, asked: SearchQuestion, seconds: float = SEARCH_SECONDS) -> Page[Hit]:
     """A page of hits, newest first; a scan without an index takes at most this time."""
     if asked.where in ("outputs", "thinking"):
         return search_archive(reader, asked, seconds)

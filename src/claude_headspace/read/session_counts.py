@@ -42,9 +42,9 @@ def count_sessions(reader: Reader, asked: SessionQuestion) -> Counts:
     rows = reader.rows(_COUNTED, values_of(reader, replace(asked, state=())))
     known = facts_of(reader, [row[0] for row in rows if row[0] is not None])
     now = datetime.now(UTC)
-    states = {agent: derive_state(facts, now).kind for agent, facts in known.items()}
-    every = [((states.get(agent, "ended"), *place), number) for agent, *place, number in rows]
-    every += [(("ended", *place), -one) for agent, *place, one in rows if agent]
+    states = {agent_id: derive_state(facts, now).kind for agent_id, facts in known.items()}
+    every = [((states.get(agent_id, "ended"), *place), number) for agent_id, *place, number in rows]
+    every += [(("ended", *place), -one) for agent_id, *place, one in rows if agent_id]
     chosen = asked.state, asked.project, asked.host
 
     def fitting(without: int = -1) -> list[tuple[tuple[str, ...], int]]:

@@ -94,11 +94,11 @@ def _facts(reader: Reader, which: str, values: Sequence[Any]) -> dict[int, LastF
 def _read_facts(reader: Reader, new: Sequence[tuple[Any, ...]]) -> dict[tuple[Any, ...], LastFacts]:
     ages = {age[0]: age for age in new}
     calls, found = open_calls(reader, list(ages)), {}
-    for agent, *columns in reader.rows(_FACTS, [list(ages)]):
+    for agent_id, *columns in reader.rows(_FACTS, [list(ages)]):
         facts = LastFacts(*columns)
-        begun, waiting = facts.prompted_at, calls.get(agent, ())
+        begun, waiting = facts.prompted_at, calls.get(agent_id, ())
         later = tuple(call for call in waiting if begun is None or call.since >= begun)
-        found[ages[agent]] = replace(facts, open_calls=later)
+        found[ages[agent_id]] = replace(facts, open_calls=later)
     return found
 
 
@@ -155,7 +155,7 @@ def count_totals(
         by_id = {each.id: each for each in new}
         asked = {"ids": list(by_id), "uuids": [each.uuid for each in new]}
         rows = reader.rows(_TOTALS, asked)
-        return {by_id[agent]: SessionTotals(*totals) for agent, *totals in rows}
+        return {by_id[agent_id]: SessionTotals(*totals) for agent_id, *totals in rows}
 
     return _known_totals.of(sessions, read)
 

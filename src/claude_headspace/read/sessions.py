@@ -21,7 +21,7 @@ from claude_headspace.read.session_facts import (
     facts_of_alive,
 )
 from claude_headspace.read.state import Kind, LastFacts, State, derive_state
-from claude_headspace.read.titles import GIVEN_TITLE, first_words_of, sessions_having, title_of
+from claude_headspace.read.titles import GIVEN_TITLE, first_words_of, sessions_having, short_title
 
 # The filters except those of a place, for the values of `values_of`.
 CONDITIONS = (
@@ -142,14 +142,14 @@ def _found(reader: Reader, which: str, values: Mapping[str, Any]) -> list[Sessio
     """These sessions, each with its state, and its first words if no title was given."""
     now, rows = datetime.now(UTC), reader.fetch(Session, _SELECT + which, values)
     alive = facts_of(reader, [row.id for row in rows if row.ended_at is None])
-    titles = {row.id: title_of(row.title) for row in rows}
+    titles = {row.id: short_title(row.title) for row in rows}
     untitled = {row.id: row.last_line_at for row in rows if not titles[row.id]}
     words = first_words_of(reader, untitled)
     found = []
     for row in rows:
         over = LastFacts(ended_at=row.ended_at, end_reason=row.end_reason)
         state = derive_state(alive.get(row.id, over), now)
-        title = titles[row.id] or title_of(words.get(row.id, ""))
+        title = titles[row.id] or short_title(words.get(row.id, ""))
         found.append(replace(row, state=state, title=title))
     return found
 
@@ -175,4 +175,4 @@ def values_of(reader: Reader, asked: SessionQuestion) -> dict[str, Any]:
 def in_states(reader: Reader, states: Sequence[Kind]) -> list[int]:
     """The sessions that have not ended and are in one of these states."""
     known, now = facts_of_alive(reader).items(), datetime.now(UTC)
-    return [agent for agent, facts in known if derive_state(facts, now).kind in states]
+    return [agent_id for agent_id, facts in known if derive_state(facts, now).kind in states]

@@ -12,9 +12,9 @@ from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import Item, Key, Looked, Page, page_of, write_cursor
 from claude_headspace.store.connection import Row
 
-LOOK_SECONDS = 1.0
+SEARCH_SECONDS = 1.0
 STATEMENT_SECONDS = 0.5
-FIRST = timedelta(minutes=15)
+SHORTEST = timedelta(minutes=15)
 LONGEST = timedelta(days=16)
 # After a faster stretch the next one is longer, after a slower one it is shorter.
 _QUICK, _SLOW = 0.05, 0.2
@@ -43,7 +43,7 @@ class Stretches:
     ) -> None:
         self._reader = reader
         self._until = time.monotonic() + seconds
-        self._span = max(first, FIRST)
+        self._span = max(first, SHORTEST)
         self._oldest = oldest
         self._failed = False
         self._growth: float | None = None
@@ -57,7 +57,7 @@ class Stretches:
         try:
             return self._reader.rows(statement, values, STATEMENT_SECONDS)
         except QuestionTooLong:
-            if self._span <= FIRST:
+            if self._span <= SHORTEST:
                 raise
             self._failed = True
             return []
@@ -106,7 +106,7 @@ class Stretches:
         if self._growth and not self._failed:
             self._span *= min(self._growth, (self.reached - self._oldest) / self._span + 1)
         elif self._failed or took > _SLOW:
-            self._span = max(min(self._span, LONGEST) / _GROWTH, FIRST)
+            self._span = max(min(self._span, LONGEST) / _GROWTH, SHORTEST)
         elif took < _QUICK:
             self._span = min(self._span * _GROWTH, LONGEST)
         self._failed, self._growth = False, None
@@ -115,7 +115,7 @@ class Stretches:
 def stretches_of(
     reader: Reader,
     asked: Mapping[str, Any],
-    seconds: float = LOOK_SECONDS,
+    seconds: float = SEARCH_SECONDS,
     *,
     whole: bool = False,
     bounds: str = _BOUNDS,

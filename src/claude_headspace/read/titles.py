@@ -34,7 +34,7 @@ _NEXT = (
 _AGAIN = timedelta(hours=1)
 
 
-def title_of(words: str) -> str:
+def short_title(words: str) -> str:
     """The first line without Markdown; of a prompt with a plan, the plan's title."""
     lines = [line.strip("#*> \t") for line in words.splitlines()]
     lines = [line for line in lines if line and line.lower() not in _NO_TITLES]
@@ -49,8 +49,8 @@ def first_words_of(reader: Reader, last_lines: Mapping[int, datetime | None]) ->
     """The first prompt of each of these sessions, given the time of its last line."""
 
     def read(new: Sequence[tuple[int, datetime | None]]) -> dict[tuple[int, datetime | None], str]:
-        rows = reader.rows(_FIRST_WORDS, [[agent for agent, _ in new]])
-        return {(agent, last_lines[agent]): words for agent, words in rows}
+        rows = reader.rows(_FIRST_WORDS, [[agent_id for agent_id, _ in new]])
+        return {(agent_id, last_lines[agent_id]): words for agent_id, words in rows}
 
     return {key[0]: words for key, words in _known.of(list(last_lines.items()), read).items()}
 
@@ -70,7 +70,9 @@ class KnownTitles:
         with self._lock:
             if self._learn(reader) or wanted != self._last[0]:
                 texts = self._known.items()
-                found = [agent for agent, text in texts if all(word in text for word in wanted)]
+                found = [
+                    agent_id for agent_id, text in texts if all(word in text for word in wanted)
+                ]
                 self._last = wanted, found
             return self._last[1]
 
@@ -79,10 +81,10 @@ class KnownTitles:
         news = False
         while True:
             rows = reader.rows(_NEXT, self._reached)
-            for agent, _, title, *places in rows:
-                text = " ".join([title_of(title), *places]).lower()
-                news |= self._known.get(agent) != text
-                self._known[agent] = text
+            for agent_id, _, title, *places in rows:
+                text = " ".join([short_title(title), *places]).lower()
+                news |= self._known.get(agent_id) != text
+                self._known[agent_id] = text
             if rows:
                 self._reached = rows[-1][1], rows[-1][0]
             if len(rows) < _STEP:

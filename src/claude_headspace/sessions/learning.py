@@ -13,7 +13,7 @@ from claude_headspace.store.copies import DUE, OPEN
 from claude_headspace.store.projections import LinePlace, WorkRows
 from claude_headspace.store.sessions import SessionRows, StoredSession
 from claude_headspace.transcripts.directories import repository_of
-from claude_headspace.transcripts.outcomes import Other, Turn
+from claude_headspace.transcripts.parsed import Other, Turn
 
 UNKNOWN_DIRECTORY = "(unknown)"
 LONGEST_TITLE = 1000
@@ -38,7 +38,7 @@ class LearningSessions:
     def __len__(self) -> int:
         return len(self._known)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop the cache and all changes that are not stored."""
         self._known.clear()
         self._changed.clear()
@@ -127,7 +127,7 @@ class LearningSessions:
         return session.forked_from if self.is_copied(session, found.timestamp) else None
 
     def add_work(self, rows: WorkRows, found: Turn | Other, *place: int) -> None:
-        """Add the work of a line in a session that has rows; for Place."""
+        """Add the work of a line in a session that has rows; for LinePlace."""
         session = found.work and found.session and self.find(found.session)
         if session and found.work and found.timestamp:
             original = self.original(session, found)

@@ -11,12 +11,12 @@ from uuid import UUID
 
 from claude_headspace.discovery.listing import main_transcript
 from claude_headspace.events.event import NO_SESSION, Event, Origin, derived_key
-from claude_headspace.events.taxonomy import SESSION_ENDED, SESSION_REGISTERED, STATE_TRANSITION
+from claude_headspace.events.event_types import SESSION_ENDED, SESSION_REGISTERED, STATE_TRANSITION
 from claude_headspace.sessions.learning import UNKNOWN_DIRECTORY, LearningSessions
 from claude_headspace.sessions.registrations import Mode, Registrations
 from claude_headspace.store.sessions import Registration, SessionRows, StoredSession
 from claude_headspace.transcripts.directories import first_directory, repository_of
-from claude_headspace.transcripts.outcomes import Other, Turn
+from claude_headspace.transcripts.parsed import Other, Turn
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +30,8 @@ class Sessions(LearningSessions):
         self._shared: set[UUID] = set()
 
     def reload(self) -> None:
-        """Forget everything, and read registrations again."""
-        self.forget()
+        """Drop the cache, and read registrations again."""
+        self.clear()
         self.copies_due = True
         self.registrations.reload()
 
@@ -132,8 +132,8 @@ class Sessions(LearningSessions):
         asked = self.registrations.of(session.uuid)
         if asked and asked.iterm_pane_id:
             payload["iterm_pane_id"] = asked.iterm_pane_id
-        generation = str(asked.generation if asked else 0)
-        key = derived_key(SESSION_REGISTERED, str(session.uuid), generation)
+        number = str(asked.number if asked else 0)
+        key = derived_key(SESSION_REGISTERED, str(session.uuid), number)
         return _event(SESSION_REGISTERED, session, when, payload, key, origin)
 
     def ended(

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from claude_headspace.errors import DatabaseUnavailable, EventInvalid
 from claude_headspace.events.event import Event, derived_key
-from claude_headspace.events.taxonomy import SESSION_ENDED
-from claude_headspace.quarantine import Quarantine, each_apart, told
+from claude_headspace.events.event_types import SESSION_ENDED
+from claude_headspace.quarantine import Quarantine, each_apart, summary
 from claude_headspace.sessions.log import Log
 from claude_headspace.store.precondition import Precondition
 from claude_headspace.store.sessions import Registration
@@ -53,8 +53,8 @@ class SessionTimeouts:
     def trouble(self) -> str | None:
         """The sessions that cannot be ended or registered now, in one sentence."""
         sentences = (
-            told("sessions cannot be ended", self._quarantine.reasons),
-            told("sessions cannot be registered", self._failed.reasons),
+            summary("sessions cannot be ended", self._quarantine.reasons),
+            summary("sessions cannot be registered", self._failed.reasons),
         )
         return "; ".join(filter(None, sentences)) or None
 
@@ -77,7 +77,7 @@ class SessionTimeouts:
         readable = [s for s in silent if not any(str(s) in path for path in unread)]
         if readable:
             end = partial(self._end, precondition=precondition)
-            each_apart(readable, end, failed=self._sessions.forget, give_up=self._give_up)
+            each_apart(readable, end, failed=self._sessions.clear, give_up=self._give_up)
         if len(silent) < _BATCH:
             self._next = time.monotonic() + self._interval
 
@@ -91,7 +91,7 @@ class SessionTimeouts:
                 ended.append(self._sessions.ended(session, "timeout", when))
         self._write(ended, precondition)
         for uuid in silent:
-            self._quarantine.clear(uuid)
+            self._quarantine.release(uuid)
 
     def _give_up(self, session: UUID, reason: str) -> None:
         if self._quarantine.put(session, reason):
@@ -119,11 +119,11 @@ class SessionTimeouts:
             except DatabaseUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - the fault of this one
-                self._sessions.forget()
+                self._sessions.clear()
                 if self._failed.put(registration.session, str(error)):
                     logger.warning("registration of %s: %s", registration.session, error)
                 continue
-            self._failed.clear(registration.session)
+            self._failed.release(registration.session)
         return rewound
 
     def _apply(self, registration: Registration, precondition: Precondition) -> list[str]:
@@ -148,7 +148,7 @@ class SessionTimeouts:
         if session is None:
             return []
         if session.ended_at is None:
-            number = str(registration.generation)
+            number = str(registration.number)
             key = derived_key(SESSION_ENDED, str(session.uuid), "unregistered", number)
             ended = self._sessions.ended(session, "unregistered", self._now(), key)
             self._write([ended], precondition)

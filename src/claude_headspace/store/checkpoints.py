@@ -232,7 +232,7 @@ class Checkpoints:
         select = f"SELECT {_COLUMNS} FROM checkpoints WHERE machine = %s AND {which}"  # noqa: S608
         select = self._database.mogrify(select, (self._machine, *values))
         rows = self._database.execute(first + select)
-        return [_stored(row, self._database.generation) for row in rows]
+        return [_stored(row, self._database.connection_number) for row in rows]
 
 
 def _stored(row: Row, connection: int) -> StoredSource:

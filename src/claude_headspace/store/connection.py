@@ -38,10 +38,10 @@ Answered = Callable[[list[Row]], object]
 class Database:
     """A connection that is opened when needed, and reopened after a loss.
 
-    `generation` grows with every new connection: a crash or failover may have undone what was read
-    over an older one. `prepare` runs on each new connection; if it raises, the connection is
-    closed. With `by_itself` false, only `connect` connects: requests on a lost connection fail, so
-    that work based on an old connection does not continue on a new one.
+    `connection_number` grows with every new connection: a crash or failover may have undone what
+    was read over an older one. `prepare` runs on each new connection; if it raises, the connection
+    is closed. With `by_itself` false, only `connect` connects: requests on a lost connection fail,
+    so that work based on an old connection does not continue on a new one.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Database:
         self._asked_at = 0.0
         # What was sent and has no answer yet, and what to do with its rows.
         self._sent: tuple[Any, Answered] | None = None
-        self.generation = 0
+        self.connection_number = 0
 
     @property
     def _connection(self) -> Any:
@@ -81,13 +81,13 @@ class Database:
     def precondition(self) -> Precondition:
         """The precondition of writes based on what is read over this connection."""
         self._be_connected()
-        return Precondition(self.generation)
+        return Precondition(self.connection_number)
 
     def holds(self, precondition: Precondition | None) -> bool:
         """Whether a precondition holds; without one, whether a connection may succeed."""
         if precondition is None:
             return self._by_itself or self.connected
-        return self.connected and precondition.connection == self.generation
+        return self.connected and precondition.connection == self.connection_number
 
     def require(self, precondition: Precondition | None) -> None:
         """Raises DatabaseUnavailable unless the precondition holds."""
@@ -111,7 +111,7 @@ class Database:
             return
         self._opened = self._opener.open()
         self._asked_at = time.monotonic()
-        self.generation += 1
+        self.connection_number += 1
         if self._prepare:
             try:
                 self._prepare(self)

@@ -96,7 +96,7 @@ class Copies:
         # The next sessions to mark: the family, the place in it, and whether it has own turns.
         self._waiting: deque[tuple[Sequence[UUID], int, bool]] = deque()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop what is known; the database says again what is due."""
         self._waiting.clear()
 

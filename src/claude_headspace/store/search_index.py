@@ -9,7 +9,7 @@ from typing import Any
 
 from claude_headspace.errors import CursorAhead, HeadspaceError
 from claude_headspace.store.connection import Database, Row
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follower import Follower
 from claude_headspace.store.search_words import parts_of
 from claude_headspace.store.version import require_schema
 
@@ -57,7 +57,7 @@ _REVISE = (
     f" WHERE s.event_id = now.id AND s.part >= now.parts) {_PARTS.format(of='')}"
 )
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class SearchIndex:
@@ -82,17 +82,17 @@ class SearchIndex:
                 if problem != told:
                     told = problem
                     level = logging.INFO if early else logging.WARNING
-                    log.log(level, "the search index waits: %s", told)
+                    logger.log(level, "the search index waits: %s", told)
                 self._database.close()
                 time.sleep(POLL_SECONDS if early else _REST_SECONDS)
 
     def _keep(self) -> None:
         while not self._database.execute(_ELECTED)[0][0]:
             time.sleep(_REST_SECONDS)
-        connection = self._database.generation
+        connection = self._database.connection_number
         follower = self._follower()
         self._has_begun = True
-        while self._database.generation == connection:
+        while self._database.connection_number == connection:
             follower.listen()
             began = time.monotonic()
             if self.catch_up(follower):

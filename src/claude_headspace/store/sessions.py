@@ -58,11 +58,11 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A request to capture a session or not; `machine`: where it was made."""
+    """A request to capture a session or not, the `number`th; `machine`: where it was made."""
 
     session: UUID
     wanted: bool
-    generation: int
+    number: int
     project_path: str | None
     working_directory: str | None
     iterm_pane_id: str | None
@@ -211,7 +211,7 @@ class SessionRows:
             "INSERT INTO registration_hosts AS h (machine, session_uuid, generation)"
             " VALUES (%s, %s, %s) ON CONFLICT (session_uuid, machine)"
             " DO UPDATE SET generation = greatest(h.generation, excluded.generation)",
-            (self._machine, str(registration.session), registration.generation),
+            (self._machine, str(registration.session), registration.number),
         )
 
 

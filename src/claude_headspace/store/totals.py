@@ -45,7 +45,7 @@ SELECT count(*) AS sources, coalesce(sum(committed_offset), 0)::bigint AS commit
     (SELECT count(*) FROM dead_letters WHERE resolved_at IS NULL) AS dead_letters
 FROM checkpoints
 """)
-_MACHINES = text("""
+_PROGRAMS = text("""
 SELECT substring(kind FROM 'machine:(.*)'), sum(number::bigint)::bigint
 FROM checkpoints, jsonb_each_text(counts -> 'other') AS other (kind, number)
 WHERE kind LIKE '%/machine:%' AND NOT split_part(kind, '/', 2) = ANY (:known)
@@ -83,13 +83,13 @@ class Captured:
 
 
 def captured(
-    connection: Connection, *, exactly: bool = False, known_machines: Collection[str] = ()
+    connection: Connection, *, exactly: bool = False, known_programs: Collection[str] = ()
 ) -> Captured:
     """The contents of the log. A large table is only counted with `exactly`: see EventCounts."""
-    machines = connection.execute(_MACHINES, {"known": list(known_machines)})
+    programs = connection.execute(_PROGRAMS, {"known": list(known_programs)})
     return Captured(
         events=count_events(connection, exactly=exactly),
-        unknown_machines={row[0]: row[1] for row in machines},
+        unknown_machines={row[0]: row[1] for row in programs},
         **connection.execute(_TOTALS, {"rules": RULES}).mappings().one(),
     )
 

@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from claude_headspace.errors import DatabaseRefused, DatabaseUnavailable, EventInvalid
 from claude_headspace.events.event import Event, encode
-from claude_headspace.events.taxonomy import Taxonomy, installed_taxonomy
+from claude_headspace.events.event_types import EventTypes, installed_types
 from claude_headspace.store.batches import Prepared, arguments_of, encode_notes
 from claude_headspace.store.connection import Database, Meanwhile
 from claude_headspace.store.failures import FOREIGN_KEY_VIOLATION
@@ -50,13 +50,13 @@ class EventWriter:
     retry_attempts: int = RETRY_ATTEMPTS
     retry_delay_ms: int = RETRY_DELAY_MS
     pause: Callable[[float], None] = time.sleep
-    taxonomy: Taxonomy | None = None
+    event_types: EventTypes | None = None
     restore: Callable[[Event], Event] | None = None
     measure: Measure | None = None
     counters: WriteCounters = field(default_factory=WriteCounters, init=False)
 
     def __post_init__(self) -> None:
-        self._taxonomy = self.taxonomy or installed_taxonomy()
+        self._types = self.event_types or installed_types()
 
     @classmethod
     def at(cls, url: str, answer_seconds: float = 5.0) -> EventWriter:
@@ -110,7 +110,7 @@ class EventWriter:
 
     def _prepare(self, event: Event) -> Prepared | WriteResult:
         try:
-            self._taxonomy.check(event)
+            self._types.check(event)
             payload, event = encode(event)
             notes = encode_notes(event)
         except EventInvalid as error:

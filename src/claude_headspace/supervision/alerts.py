@@ -21,7 +21,7 @@ WAITING_ALERTS = 8
 
 AlertKind = Literal["gave up", "degraded", "recovered", "waiting"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Alerts:
@@ -57,11 +57,11 @@ class Alerts:
     def _has_ended(self, process: subprocess.Popen[bytes]) -> bool:
         status = process.poll()
         if status is None and self._clock() >= self._deadline:
-            log.error("alerts.command was killed: it was still running after %g s", self._limit)
+            logger.error("alerts.command was killed: it was still running after %g s", self._limit)
             os.killpg(process.pid, signal.SIGKILL)
             status = process.wait()
         elif status:
-            log.error("alerts.command ended with status %d", status)
+            logger.error("alerts.command ended with status %d", status)
         return status is not None
 
     def _begin(self, kind: AlertKind, reason: str, session: str) -> None:
@@ -74,7 +74,7 @@ class Alerts:
                 start_new_session=True,
             )
         except OSError as error:
-            log.error("alerts.command cannot be run: %s", error)  # noqa: TRY400  no traceback
+            logger.error("alerts.command cannot be run: %s", error)  # noqa: TRY400  no traceback
             return
         self._deadline = self._clock() + self._limit
 
@@ -110,9 +110,9 @@ class HealthWatch:
 
     def _tell(self, kind: AlertKind, reason: str) -> None:
         self._told = kind
-        log.log(logging.INFO if kind == "recovered" else logging.ERROR, "%s: %s", kind, reason)
+        logger.log(logging.INFO if kind == "recovered" else logging.ERROR, "%s: %s", kind, reason)
         self._alerts.raise_alert(kind, reason)
         try:
             write_private(self._path, kind)
         except OSError as error:
-            log.warning("%s cannot be written: %s", self._path, error)
+            logger.warning("%s cannot be written: %s", self._path, error)

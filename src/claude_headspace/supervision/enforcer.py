@@ -28,11 +28,11 @@ from claude_headspace.health.status_file import (
 from claude_headspace.health.units import counted
 from claude_headspace.supervision.guard_settings import GuardInterface, GuardSettings, shorten
 from claude_headspace.supervision.history import MESSAGE_TYPE, RestartOutcome
-from claude_headspace.supervision.restart_budget import (
+from claude_headspace.supervision.restart_limit import (
     FILE_NAME,
     WINDOW_SECONDS,
-    RestartBudget,
-    RestartMemory,
+    RestartLimit,
+    SavedRestarts,
 )
 from claude_headspace.supervision.supervisord_patches import ExitCodes, Pace, explain_exit
 
@@ -49,10 +49,10 @@ class Enforcer:
     def __init__(self, supervisord: Any, window_seconds: float) -> None:
         self.broken = ""
         self.settings = GuardSettings(supervisord)
-        self.budget = RestartBudget(self.settings.restarts, window_seconds)
+        self.restarts = RestartLimit(self.settings.restarts, window_seconds)
         self._supervisord = supervisord
         self._log = supervisord.options.logger
-        self._memory = RestartMemory(self.settings.state_directory / FILE_NAME)
+        self._memory = SavedRestarts(self.settings.state_directory / FILE_NAME)
         self._started: float | None = None
         self._exit_codes = ExitCodes(supervisord.options)
         self._pace = Pace(supervisord, self._processes)
@@ -87,17 +87,17 @@ class Enforcer:
     def read_settings(self) -> None:
         """Take limit, stop time and state directory from the configuration, and apply them."""
         self.settings.read()
-        self.budget.limit = self.settings.restarts
-        self._memory = RestartMemory(self.settings.state_directory / FILE_NAME)
+        self.restarts.limit = self.settings.restarts
+        self._memory = SavedRestarts(self.settings.state_directory / FILE_NAME)
 
     def _recall(self) -> None:
         moments = {*self._memory.load(), *_restarts_in_process}
-        self.budget = RestartBudget(self.budget.limit, self.budget.window_seconds, moments)
+        self.restarts = RestartLimit(self.restarts.limit, self.restarts.window_seconds, moments)
 
     def _remember(self) -> None:
-        _restarts_in_process[:] = self.budget.granted()
+        _restarts_in_process[:] = self.restarts.granted()
         try:
-            self._memory.save(self.budget.granted())
+            self._memory.save(self.restarts.granted())
         except OSError as error:
             self._log.error(f"guard: the restart count cannot be saved: {error}")
 
@@ -134,14 +134,14 @@ class Enforcer:
         self._given_up_at = None
         self._on_trial = self._is_trying
         if from_state in _RESPAWNED_FROM:
-            self.budget.grant(self._started)
+            self.restarts.grant(self._started)
             self._remember()
 
     def _on_tick(self, _event: Any) -> None:
         """At long intervals, try a program again that was given up."""
         wait = self.next_try_seconds()
         is_working = self._supervisord.options.mood == SupervisorStates.RUNNING
-        if wait is None or wait > 0 or not is_working or self.budget.is_spent(time.monotonic()):
+        if wait is None or wait > 0 or not is_working or self.restarts.is_spent(time.monotonic()):
             return
         for process in self._processes():
             if process.state == ProcessStates.FATAL:
@@ -156,7 +156,7 @@ class Enforcer:
     def _try_again(self, process: Subprocess) -> None:
         reason = f"given up: {process.spawnerr}" if process.spawnerr else "given up"
         self._log.info(f"guard: {WATCHER} is tried again; it was {reason}")
-        self._announce(0, reason, "tried again", self.budget.used(time.monotonic()) + 1)
+        self._publish(0, reason, "tried again", self.restarts.used(time.monotonic()) + 1)
         self._is_trying = True
         try:
             process.spawn()
@@ -170,25 +170,25 @@ class Enforcer:
 
     def _on_crash(self, process: Subprocess) -> None:
         exit_code = self._exit_codes.of(process.pid)
-        used = self.budget.used(time.monotonic())
+        used = self.restarts.used(time.monotonic())
         refusal = self._refusal(process, exit_code, used)
         reason = process.spawnerr if exit_code is None else explain_exit(exit_code)
         if refusal is None:
             if process.state == ProcessStates.BACKOFF:  # supervisord's own pauses and limit
                 process.delay = min(process.delay, time.time() + LONGEST_DELAY_SECONDS)
                 process.backoff = min(process.backoff, process.config.startretries)
-            self._announce(process.pid, reason, "restarted", used + 1)
+            self._publish(process.pid, reason, "restarted", used + 1)
         else:
             self._give_up(process, refusal, reason)
-            self._announce(process.pid, reason, "gave up", used, refusal)
+            self._publish(process.pid, reason, "gave up", used, refusal)
 
     def _refusal(self, process: Subprocess, exit_code: int | None, used: int) -> str | None:
         if exit_code == BAD_CONFIGURATION_STATUS:
             return f"bad configuration: {self._configuration_problem(process.pid)}"
-        if self._on_trial and (lived := self._uptime() or 0.0) < self.budget.window_seconds:
+        if self._on_trial and (lived := self._uptime() or 0.0) < self.restarts.window_seconds:
             return f"crash loop: the retry ended after {lived:.1f} s"
-        if used >= self.budget.limit:
-            return f"crash loop: {counted(used, 'restart')} in {self.budget.window_seconds:g} s"
+        if used >= self.restarts.limit:
+            return f"crash loop: {counted(used, 'restart')} in {self.restarts.window_seconds:g} s"
         return None
 
     def _uptime(self) -> float | None:
@@ -214,7 +214,7 @@ class Enforcer:
             f"after a fix: claude-headspace supervisorctl start {WATCHER}"
         )
 
-    def _announce(
+    def _publish(
         self, pid: int, reason: str, outcome: RestartOutcome, attempt: int, detail: str = ""
     ) -> None:
         """Send the listeners what supervisord's events leave out."""
@@ -224,8 +224,8 @@ class Enforcer:
             "reason": reason,
             "uptime_seconds": self._uptime() if pid else None,
             "attempt": attempt,
-            "limit": self.budget.limit,
-            "window_seconds": self.budget.window_seconds,
+            "limit": self.restarts.limit,
+            "window_seconds": self.restarts.window_seconds,
             "outcome": outcome,
             "detail": detail,
             "key": f"{os.getpid()}:{time.monotonic()}",

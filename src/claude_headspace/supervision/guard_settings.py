@@ -88,9 +88,9 @@ class GuardInterface:
         next_try = enforcer.next_try_seconds()
         waiting = getattr(self._supervisord.process_groups.get(GUARD), "event_buffer", ())
         return {
-            "limit": enforcer.budget.limit,
-            "window_seconds": enforcer.budget.window_seconds,
-            "restarts": enforcer.budget.used(time.monotonic()),
+            "limit": enforcer.restarts.limit,
+            "window_seconds": enforcer.restarts.window_seconds,
+            "restarts": enforcer.restarts.used(time.monotonic()),
             "next_try_seconds": -1.0 if next_try is None else next_try,
             "broken": enforcer.broken,
             "settings_problem": enforcer.settings.problem,

@@ -15,7 +15,7 @@ SILENCE_SECONDS = 3.0
 FIRST_BEAT_SECONDS = 30.0
 STARVED_SECONDS = 1.0
 
-log = logging.getLogger("claude_headspace.guard")
+logger = logging.getLogger("claude_headspace.guard")
 
 
 class HangDetector:
@@ -108,12 +108,12 @@ class Hangs:
             elif not self._receiver.heal():
                 return
             else:
-                log.warning("%s was removed and has been created again", self._path)
+                logger.warning("%s was removed and has been created again", self._path)
             self.detector.forgive(self._clock())
         except OSError as error:
             self._receiver = None
             self.detector.gone()
-            log.error("hangs cannot be detected: %s: %s", self._path, error)  # noqa: TRY400
+            logger.error("hangs cannot be detected: %s: %s", self._path, error)  # noqa: TRY400
 
     def descriptors(self) -> tuple[int, ...]:
         """The descriptors that become readable when a beat arrives."""
@@ -147,11 +147,11 @@ class Hangs:
                 self.detector.gone()
             elif self._is_still_stuck(info.pid):
                 self.ended = (info.pid, self.detector.explain())
-                log.error("%s (pid %d) is killed: %s", WATCHER, *self.ended)
+                logger.error("%s (pid %d) is killed: %s", WATCHER, *self.ended)
                 self._supervisor.call("supervisor.signalProcess", WATCHER, "KILL")
                 self.detector.gone()
         except SupervisorError as error:
-            log.warning("cannot check %s, which is silent: %s", WATCHER, error)
+            logger.warning("cannot check %s, which is silent: %s", WATCHER, error)
             self.detector.forgive(self._clock())
 
     def _is_still_stuck(self, pid: int) -> bool:

@@ -23,6 +23,7 @@ from claude_headspace.supervision.alerts import Alerts, HealthWatch
 from claude_headspace.supervision.beats import beats_path
 from claude_headspace.supervision.control import Supervisor, SupervisorError, SupervisorFault
 from claude_headspace.supervision.hangs import Hangs
+from claude_headspace.supervision.health_check import ask_guard, observe
 from claude_headspace.supervision.history import (
     MESSAGE_TYPE,
     RestartRecord,
@@ -30,14 +31,13 @@ from claude_headspace.supervision.history import (
     history_path,
     read_restarts,
 )
-from claude_headspace.supervision.observe import ask_guard, observe
 from claude_headspace.supervision.protocol import EventStream, SupervisorEvent
 
 DEAF_SECONDS = 15.0
 ALERT_STATE_NAME = "alert-state"
 _ENDS = ("EXITED", "BACKOFF", "STOPPING", "STOPPED", "FATAL")
 
-log = logging.getLogger("claude_headspace.guard")
+logger = logging.getLogger("claude_headspace.guard")
 
 
 class EnforcerMissing(HeadspaceError):
@@ -140,21 +140,21 @@ class Listener:
         try:
             append_restart(self._history, record)
         except OSError as error:
-            log.error("%s cannot be written: %s", self._history, error)  # noqa: TRY400
+            logger.error("%s cannot be written: %s", self._history, error)  # noqa: TRY400
         if record.outcome == "gave up":
             self._health.gave_up(record.detail + next_try(ask_guard(self._supervisor)))
 
     def _log(self, record: RestartRecord) -> None:
         if record.outcome == "tried again":
-            log.warning("%s is tried again: %s", WATCHER, record.reason)
+            logger.warning("%s is tried again: %s", WATCHER, record.reason)
             return
         lived = f"{record.uptime_seconds or 0:.1f} s"
         ended = f"{WATCHER} (pid {record.pid}) ended after {lived}: {record.reason}"
         if record.outcome == "restarted":
             count = f"{record.attempt} of {record.limit} in {record.window_seconds:g} s"
-            log.warning("%s; restart %s", ended, count)
+            logger.warning("%s; restart %s", ended, count)
         else:
-            log.error("%s; given up: %s", ended, record.detail)
+            logger.error("%s; given up: %s", ended, record.detail)
 
     def _has_written(self, pid: int) -> bool:
         status = read_status(status_path(self._settings.state_directory))
@@ -185,7 +185,7 @@ def serve(stream: EventStream, listener: Listener, clock: Callable[[], float]) -
             _survive(listener.on_event, event)
             stream.done()
             stream.ready()
-    log.error("no tick from supervisord for %g s: restarting", DEAF_SECONDS)
+    logger.error("no tick from supervisord for %g s: restarting", DEAF_SECONDS)
 
 
 def _survive(handle: Callable[..., None], argument: object) -> None:
@@ -193,7 +193,7 @@ def _survive(handle: Callable[..., None], argument: object) -> None:
     try:
         handle(argument)
     except Exception:
-        log.exception("an event could not be handled: %s", argument)
+        logger.exception("an event could not be handled: %s", argument)
 
 
 def main() -> int:
@@ -214,7 +214,7 @@ def main() -> int:
         listener = Listener(supervisor, settings, stream.has_input)
         serve(stream, listener, time.monotonic)
     except HeadspaceError as error:
-        log.error("the guard cannot run: %s", error)  # noqa: TRY400
+        logger.error("the guard cannot run: %s", error)  # noqa: TRY400
         return error.exit_status
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return 0

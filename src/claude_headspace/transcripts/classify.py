@@ -21,11 +21,11 @@ from claude_headspace.transcripts.records import (
 from claude_headspace.transcripts.typed import (
     EDITOR_WRAPPERS,
     WRAPPERS,
-    command,
     is_injected,
     is_pasted,
     only_command,
     text_of,
+    typed_command,
     unwrapped,
 )
 
@@ -34,10 +34,10 @@ TYPED_SOURCES = frozenset({"typed", "queued", "sdk", "suggestion_accepted"})
 HUMAN = "human"
 # Agents that the client runs for its own purposes: compaction, suggested prompts, side questions.
 _INTERNAL_AGENTS = ("acompact", "aprompt_suggestion", "aside_question")
-# Kinds of messages of programs are counted under this prefix, so that new ones are noticed.
-MACHINE = "machine:"
-KNOWN_MACHINES = frozenset(
-    MACHINE + kind
+# Messages of programs are counted under this prefix (as stored), so that new kinds are noticed.
+PROGRAM = "machine:"
+KNOWN_PROGRAMS = frozenset(
+    PROGRAM + kind
     for kind in (
         "auto-continuation", "coordinator", "peer", "scheduled", "scheduled-trigger", "system",
         "task-notification", "meta", "bash",
@@ -86,7 +86,7 @@ def _user(record: Record, message: MessageBody) -> Classified:
         return _of_type("user/subagent_prompt")
     origin = _origin_kind(record.origin)
     if origin not in (None, HUMAN) or record.promptSource == "system":
-        return Classified("user/" + MACHINE + _kind(origin or "system"))
+        return Classified("user/" + PROGRAM + _kind(origin or "system"))
     # What a person typed when declining a call.
     feedback = record.userFeedback if record.holdsPersonsWords else None
     parts = (feedback, text_of(message.content))
@@ -105,13 +105,13 @@ def _user(record: Record, message: MessageBody) -> Classified:
 def _attachment(record: Record, attachment: Attachment) -> Classified:
     if attachment.type != QUEUED_PROMPT:
         return _of_type("attachment")
-    machine = _queued_by_machine(record, attachment)
-    if machine:
-        return Classified("attachment/" + MACHINE + _kind(machine))
+    program = _queued_by_program(record, attachment)
+    if program:
+        return Classified("attachment/" + PROGRAM + _kind(program))
     return _as_typed(unwrapped(text_of(attachment.prompt), EDITOR_WRAPPERS), "attachment")
 
 
-def _queued_by_machine(record: Record, attachment: Attachment) -> str | None:
+def _queued_by_program(record: Record, attachment: Attachment) -> str | None:
     """The kind of program that queued this prompt; None if a person did."""
     origin = _origin_kind(attachment.origin)
     if origin not in (None, HUMAN):
@@ -124,12 +124,12 @@ def _queued_by_machine(record: Record, attachment: Attachment) -> str | None:
 def _system(record: Record, details: Details) -> Classified:
     typed = None
     if details.subtype == "local_command" and not record.isMeta:
-        typed = command((details.text or "").strip())
+        typed = typed_command((details.text or "").strip())
     return Classified("turn", "user", typed) if typed else _of_type("system")
 
 
 def _as_typed(text: str, kind: str) -> Classified:
-    return _said(command(text) or text, kind)
+    return _said(typed_command(text) or text, kind)
 
 
 def _said(text: str, kind: str) -> Classified:

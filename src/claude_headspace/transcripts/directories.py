@@ -9,7 +9,7 @@ from uuid import UUID
 
 from marshmallow import ValidationError
 
-from claude_headspace.events.schemas import parse_instant
+from claude_headspace.events.payloads import parse_instant
 from claude_headspace.transcripts.records import quick_record
 from claude_headspace.transcripts.source_file import SourceFile
 

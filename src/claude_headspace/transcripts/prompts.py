@@ -19,7 +19,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from claude_headspace.events.event import derived_key
-from claude_headspace.transcripts.typed import EDITOR_WRAPPERS, command, is_machines, unwrapped
+from claude_headspace.transcripts.typed import (
+    EDITOR_WRAPPERS,
+    is_programs,
+    typed_command,
+    unwrapped,
+)
 
 # Only the newest prompts are kept in a file without answers.
 MAX_WAITING = 500
@@ -45,8 +50,8 @@ class QueuedPrompt:
     def queued(cls, when: str, content: str | None) -> QueuedPrompt:
         """A prompt as it enters the queue; without text if it is a program's, or of blocks."""
         text = (content or "").strip()
-        typed = "" if is_machines(text) else unwrapped(text, EDITOR_WRAPPERS)
-        said = command(typed) or typed
+        typed = "" if is_programs(text) else unwrapped(text, EDITOR_WRAPPERS)
+        said = typed_command(typed) or typed
         return cls(when, digest_of(content or ""), digest_of(said), said)
 
     @property

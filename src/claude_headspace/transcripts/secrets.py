@@ -13,7 +13,7 @@ from claude_headspace.events.redaction import (
     redact_event,
     redact_work,
 )
-from claude_headspace.transcripts.outcomes import Other, Outcome, Turn
+from claude_headspace.transcripts.parsed import Other, Parsed, Turn
 
 
 class Redaction:
@@ -34,14 +34,14 @@ class Redaction:
         text, redacted = self.redactor.redact(turn.text)
         return msgspec.structs.replace(turn, text=text, redacted=redacted) if redacted else turn
 
-    def outcome(self, outcome: Outcome) -> Outcome:
-        """The outcome of a record without secrets."""
-        if self.redactor is None or not isinstance(outcome, Turn | Other):
-            return outcome
-        if outcome.work is not None and outcome.work.calls:
-            work = redact_work(self.redactor, outcome.work)
-            outcome = msgspec.structs.replace(outcome, work=work)
-        return self.turn(outcome) if isinstance(outcome, Turn) else outcome
+    def parsed(self, parsed: Parsed) -> Parsed:
+        """A parsed record without secrets."""
+        if self.redactor is None or not isinstance(parsed, Turn | Other):
+            return parsed
+        if parsed.work is not None and parsed.work.calls:
+            work = redact_work(self.redactor, parsed.work)
+            parsed = msgspec.structs.replace(parsed, work=work)
+        return self.turn(parsed) if isinstance(parsed, Turn) else parsed
 
     def event(self, event: Event) -> Event:
         """An event of another program without secrets."""

@@ -31,10 +31,10 @@ SLOW_SECONDS = 60.0
 # The committed bytes of a file: all as they were, some of them missing, or different.
 Contents = Literal["same", "shorter", "other"]
 # Called with a description of work, and the seconds that it may take.
-Announce = Callable[[str, float], AbstractContextManager[None]]
+Doing = Callable[[str, float], AbstractContextManager[None]]
 
 
-def unannounced(_what: str, _seconds: float) -> AbstractContextManager[None]:
+def unreported(_what: str, _seconds: float) -> AbstractContextManager[None]:
     """For callers that nobody watches."""
     return nullcontext()
 
@@ -46,15 +46,15 @@ def no_beat() -> None:
 class SourceFile:
     """An open source file. Open files follow their content, whatever happens to the name.
 
-    Each read is announced, because a disk may be slow; `beat` is called during long work.
+    Each read is reported as work, because a disk may be slow; `beat` is called during long work.
     """
 
     def __init__(
-        self, path: str, announce: Announce = unannounced, beat: Callable[[], None] = no_beat
+        self, path: str, doing: Doing = unreported, beat: Callable[[], None] = no_beat
     ) -> None:
         """Raises OSError like open."""
         self.path = path
-        self._announce = announce
+        self._doing = doing
         self.beat = beat
         self.stat = self._open()
         # The line that begins at an offset has no end up to here; with the last searched bytes,
@@ -69,7 +69,7 @@ class SourceFile:
         return os.fstat(self._fd)
 
     def _read_at(self, length: int, at: int) -> bytes:
-        with self._announce(f"reading {self.path}", SLOW_SECONDS):
+        with self._doing(f"reading {self.path}", SLOW_SECONDS):
             return os.pread(self._fd, length, at)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The outcomes of a transcript's lines: turns, other records, rejected lines."""
+"""Parses a transcript's lines into turns, other records, and rejected parts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import MappingProxyType
 
 from claude_headspace.events.dead_letter_reasons import DAMAGED
 from claude_headspace.transcripts.classify import Classified, classify
+from claude_headspace.transcripts.identify import identify, prompt_key, prompt_turn, session_uuid
 from claude_headspace.transcripts.lenient import Broken
-from claude_headspace.transcripts.outcome_of import outcome_of, prompt_key, prompt_turn, session_of
-from claude_headspace.transcripts.outcomes import (
+from claude_headspace.transcripts.parsed import (
     Other,
-    Outcome,
+    Parsed,
     Rejected,
     Withdrawn,
 )
@@ -57,8 +57,8 @@ class Transcript:
             self._state = _as_text(self.queues, self._redact)
         return self._state or ""
 
-    def outcomes(self, line: bytes, start: int) -> Sequence[Outcome]:
-        """The outcomes of one line; `start` is the line's offset in its source, in bytes.
+    def parse(self, line: bytes, start: int) -> Sequence[Parsed]:
+        """The records of one line, parsed; `start` is the line's offset in its source, in bytes.
 
         Call this for each line in order.
         """
@@ -71,10 +71,10 @@ class Transcript:
             return self._taken_apart(line, start)
         return self._read(record, body, line, start)
 
-    def _taken_apart(self, line: bytes, start: int) -> list[Outcome]:
+    def _taken_apart(self, line: bytes, start: int) -> list[Parsed]:
         if not line.strip(b" \t\r\n\0"):
             return [Other("blank")]
-        found: list[Outcome] = []
+        found: list[Parsed] = []
         for part in take_apart(line):
             offset = start + part.offset
             if isinstance(part, Broken):
@@ -83,7 +83,7 @@ class Transcript:
                 found += self._read(part.record, part.body, line, offset, rescued=part.rescued)
         return found
 
-    def waiting_prompts(self, offset: int) -> Iterator[Outcome]:
+    def waiting_prompts(self, offset: int) -> Iterator[Parsed]:
         """Prompts that went to the agent and have no answer, as turns at this offset."""
         for session, queue in self.queues.items():
             after, prompts = queue.released()
@@ -97,16 +97,16 @@ class Transcript:
 
     def _read(
         self, record: Record, body: Body, line: bytes, offset: int, *, rescued: bool = False
-    ) -> Sequence[Outcome]:
+    ) -> Sequence[Parsed]:
         classified = classify(record, body)
         work = work_of(record, body, line) if type(body) is MessageBody else None
-        outcome = outcome_of(record, body, classified, offset, rescued, work)
+        parsed = identify(record, body, classified, offset, rescued, work)
         if record.type == "queue-operation":
             if self._known and isinstance(body, Details):
                 self._operate(record, body)
         elif self.queues and record.sessionId in self.queues:
-            return [*self._of_queue(record, body, classified, offset), outcome]
-        return (outcome,)
+            return [*self._of_queue(record, body, classified, offset), parsed]
+        return (parsed,)
 
     def _operate(self, record: Record, details: Details) -> None:
         session = record.sessionId or ""
@@ -117,7 +117,7 @@ class Transcript:
 
     def _of_queue(
         self, record: Record, body: Body, classified: Classified, offset: int
-    ) -> Sequence[Outcome]:
+    ) -> Sequence[Parsed]:
         """Prompts that this record answers or that precede it; its turn, if made too early."""
         session = record.sessionId or ""
         queue = self.queues[session]
@@ -133,7 +133,7 @@ class Transcript:
             say = queue.attachment if record.type == "attachment" else queue.typed
             queue, early = say(classified.text)
             if early is not None:
-                found.append(Withdrawn(session_of(session), prompt_key(early)))
+                found.append(Withdrawn(session_uuid(session), prompt_key(early)))
         self._keep(session, queue)
         return found
 

@@ -52,7 +52,7 @@ def is_pasted(text: str) -> bool:
     return _PASTE.match(text.lstrip()) is not None
 
 
-def is_machines(queued: str) -> bool:
+def is_programs(queued: str) -> bool:
     """Whether a queued prompt without further information is a program's."""
     return is_injected(queued) or queued.startswith(_TASK)
 
@@ -84,7 +84,7 @@ def _without_blocks(text: str, wrappers: re.Pattern[str]) -> str:
 _CLOSINGS = {name: re.compile(f"</{name}{_ATTRIBUTES}>") for name in (*_EDITOR, "system-reminder")}
 
 
-def command(text: str) -> str | None:
+def typed_command(text: str) -> str | None:
     """A slash or shell command as the person typed it; None if the text is not a command."""
     if text.startswith("<bash-input>"):
         typed = _inside(text, "bash-input")
@@ -97,7 +97,7 @@ def command(text: str) -> str | None:
 
 def only_command(text: str) -> str | None:
     """The command, if the text contains nothing else; else None."""
-    return command(text) if text.endswith(_COMMAND_ENDS) else None
+    return typed_command(text) if text.endswith(_COMMAND_ENDS) else None
 
 
 def _inside(text: str, tag: str) -> str | None:

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from claude_headspace.events.dead_letter_reasons import TOO_LONG, WHOLE_LINE
 from claude_headspace.events.event import storable
+from claude_headspace.events.event_types import TURN_DETECTED
 from claude_headspace.events.redaction import REDACTION_MARK
-from claude_headspace.events.taxonomy import TURN_DETECTED
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.transcripts.checkpoint import RULES
-from claude_headspace.transcripts.outcomes import Rejected, Turn
+from claude_headspace.transcripts.parsed import Rejected, Turn
 from claude_headspace.verify.expected import Expected, ExpectedRecord, ExpectedSegment
 from claude_headspace.verify.findings import Finding, FindingKind, Report
 from claude_headspace.verify.logged import EventOfTurn, Explanation, LineState, LogSide, NotedLine
@@ -84,9 +84,9 @@ class FileCheck:
         self.report.lines += segment.lines
         self.report.not_turns += segment.others
         rejected = segment.rejected
-        self.report.rejected_lines += len({place.start for place in rejected})
-        places = [each for each in segment.turns if self.only in (None, each.outcome.session)]
-        turns = [place.outcome for place in places]
+        self.report.rejected_lines += len({record.start for record in rejected})
+        places = [each for each in segment.turns if self.only in (None, each.parsed.session)]
+        turns = [record.parsed for record in places]
         logged = self.log.turns({turn.key for turn in turns})
         own = {(key, event.session) for key, events in logged.items() for event in events}
         absent = any((turn.key, str(turn.session)) not in own for turn in turns)
@@ -95,32 +95,32 @@ class FileCheck:
             dead_letters = self.log.dead_letters(self.source.id, segment.start, segment.end)
         found = [
             noted
-            for place in places
-            for noted in self._compare(place, logged.get(place.outcome.key, ()), dead_letters)
+            for record in places
+            for noted in self._compare(record, logged.get(record.parsed.key, ()), dead_letters)
         ]
         self.log.note(self._id, found)
         if self.source is not None and rejected:
-            self.log.reject(self.source.id, [place.outcome.offset for place in rejected])
+            self.log.reject(self.source.id, [record.parsed.offset for record in rejected])
             self._check_dead_letters(rejected, dead_letters)
 
     def _compare(
         self,
-        place: ExpectedRecord[Turn],
+        record: ExpectedRecord[Turn],
         logged: Sequence[EventOfTurn],
         dead_letters: Sequence[Explanation],
     ) -> Iterator[NotedLine]:
         """Compare a turn with the events of its key."""
-        turn = place.outcome
+        turn = record.parsed
         noted = NotedLine(
-            place.line, turn.offset, turn.key, turn.session, turn.uuid, None, "missing"
+            record.line, turn.offset, turn.key, turn.session, turn.uuid, None, "missing"
         )
         own = next((event for event in logged if event.session == str(turn.session)), None)
         for other in logged:
             if other is not own and self._is_here(other, turn):
-                self._tell_differs(place, other, f"its session is {other.session}")
+                self._tell_differs(record, other, f"its session is {other.session}")
                 yield noted._replace(event_id=other.id, state="other")
         if own is None:
-            if self._is_missing(place, dead_letters):
+            if self._is_missing(record, dead_letters):
                 self.missing = True
                 yield noted
             return
@@ -130,26 +130,28 @@ class FileCheck:
         yield noted._replace(event_id=own.id, state=state, in_order=in_order)
         if fields := differences(turn, own):
             why = f"differs from the line: {', '.join(fields)}"
-            self._tell_differs(place, own, why)
+            self._tell_differs(record, own, why)
 
     def _is_here(self, event: EventOfTurn, turn: Turn) -> bool:
         # A prompt without a line of its own is written when the file is idle, or at a later line.
         here = turn.uuid is None or event.source_offset == turn.offset
         return self.source is not None and event.source_id == self.source.id and here
 
-    def _is_missing(self, place: ExpectedRecord[Turn], dead_letters: Sequence[Explanation]) -> bool:
+    def _is_missing(
+        self, record: ExpectedRecord[Turn], dead_letters: Sequence[Explanation]
+    ) -> bool:
         """Whether a turn without an event was read, and nothing explains its absence."""
-        turn = place.outcome
+        turn = record.parsed
         tally = self.report.sessions[turn.session]
         if not self.captured(turn.session):
             tally.not_captured += 1
-        elif not place.line or turn.offset >= self._committed:
+        elif not record.line or turn.offset >= self._committed:
             tally.unread += 1
-            if not self._recent or (place.line and not self.watched):
-                self._tell(place, "unread", "not read yet")
-        elif reasons := {each.reason for each in dead_letters if _explains(each, place)}:
+            if not self._recent or (record.line and not self.watched):
+                self._tell(record, "unread", "not read yet")
+        elif reasons := {each.reason for each in dead_letters if _explains(each, record)}:
             tally.rejected += 1
-            self._tell(place, "rejected", f"rejected: {', '.join(sorted(reasons))}")
+            self._tell(record, "rejected", f"rejected: {', '.join(sorted(reasons))}")
         elif self._older:
             self._to_correct += 1
         else:
@@ -162,39 +164,37 @@ class FileCheck:
         """Check that rejected lines that were read have dead letters."""
         known = {each.offset for each in dead_letters}
         longer = self.source is None or not self.source.counts.rejected[TOO_LONG]
-        for place in rejected:
-            outcome = place.outcome
-            is_read = outcome.offset < self._committed and self.only is None and not self._older
-            if not is_read or outcome.offset in known:
+        for record in rejected:
+            parsed = record.parsed
+            is_read = parsed.offset < self._committed and self.only is None and not self._older
+            if not is_read or parsed.offset in known:
                 continue
             # Long lines may have been accepted when this source was read.
-            if outcome.reason != TOO_LONG or not longer:
+            if parsed.reason != TOO_LONG or not longer:
                 self.wrong = True
-                why = (
-                    f"rejected, but its dead letter is missing: {outcome.reason}: {outcome.detail}"
-                )
-                finding = Finding("dead_letter", why, self.path, place.line, outcome.offset)
+                why = f"rejected, but its dead letter is missing: {parsed.reason}: {parsed.detail}"
+                finding = Finding("dead_letter", why, self.path, record.line, parsed.offset)
                 self.report.tell(finding)
 
-    def _tell_differs(self, place: ExpectedRecord[Turn], event: EventOfTurn, why: str) -> None:
+    def _tell_differs(self, record: ExpectedRecord[Turn], event: EventOfTurn, why: str) -> None:
         if self._older:
             self._to_correct += 1
             return
-        self.report.sessions[place.outcome.session].differs += 1
-        self._tell(place, "differs", why, event.id)
+        self.report.sessions[record.parsed.session].differs += 1
+        self._tell(record, "differs", why, event.id)
 
     def _tell(
-        self, place: ExpectedRecord[Turn], kind: FindingKind, why: str, event_id: int | None = None
+        self, record: ExpectedRecord[Turn], kind: FindingKind, why: str, event_id: int | None = None
     ) -> None:
-        turn = place.outcome
-        where = (self.path, place.line or None, turn.offset)
+        turn = record.parsed
+        where = (self.path, record.line or None, turn.offset)
         self.report.tell(Finding(kind, why, *where, turn.session, turn.uuid, event_id))
 
 
-def _explains(kept: Explanation, place: ExpectedRecord[Turn]) -> bool:
+def _explains(kept: Explanation, record: ExpectedRecord[Turn]) -> bool:
     """Whether an unresolved dead letter is for this turn, or for its whole line."""
-    whole = kept.reason in WHOLE_LINE and kept.offset == place.start
-    return not kept.resolved and (whole or kept.offset == place.outcome.offset)
+    whole = kept.reason in WHOLE_LINE and kept.offset == record.start
+    return not kept.resolved and (whole or kept.offset == record.parsed.offset)
 
 
 def differences(turn: Turn, logged: EventOfTurn) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from claude_headspace.events.taxonomy import SESSION_ENDED, SESSION_REGISTERED
+from claude_headspace.events.event_types import SESSION_ENDED, SESSION_REGISTERED
 from claude_headspace.verify.findings import PLACES_TOLD, Finding, Report
 from claude_headspace.verify.logged import LogSide
 

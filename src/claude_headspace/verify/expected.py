@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 from claude_headspace.events.dead_letter_reasons import POISON, TOO_LONG
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.lines import Line, TooLong
-from claude_headspace.transcripts.outcomes import Outcome, Rejected, Turn
+from claude_headspace.transcripts.parsed import Parsed, Rejected, Turn
 from claude_headspace.transcripts.rescue import MAX_BROKEN
 from claude_headspace.transcripts.source_file import SourceFile
 from claude_headspace.transcripts.transcript import Transcript
@@ -25,14 +25,14 @@ Found = TypeVar("Found", Turn, Rejected)
 
 
 class ExpectedRecord(NamedTuple, Generic[Found]):
-    """The outcome of one record. `line` counts from 1; `start` is its line's first byte.
+    """One record, parsed. `line` counts from 1; `start` is its line's first byte.
 
     `line` is 0 for a prompt that waits at the end of the file for its line.
     """
 
     line: int
     start: int
-    outcome: Found
+    parsed: Found
 
 
 @dataclass(slots=True)
@@ -46,17 +46,17 @@ class ExpectedSegment:
     lines: int = 0
     others: int = 0
 
-    def add(self, line: int, start: int, outcomes: Iterable[Outcome]) -> None:
+    def add(self, line: int, start: int, records: Iterable[Parsed]) -> None:
         """Add a line; if it has very many dead letters, only those that are stored."""
         self.lines += 1
         broken = 0
-        for outcome in outcomes:
-            if isinstance(outcome, Turn):
-                self.turns.append(ExpectedRecord(line, start, outcome))
-            elif not isinstance(outcome, Rejected):
+        for parsed in records:
+            if isinstance(parsed, Turn):
+                self.turns.append(ExpectedRecord(line, start, parsed))
+            elif not isinstance(parsed, Rejected):
                 self.others += 1
             elif (broken := broken + 1) <= MAX_BROKEN:
-                self.rejected.append(ExpectedRecord(line, start, outcome))
+                self.rejected.append(ExpectedRecord(line, start, parsed))
 
 
 @dataclass(eq=False)
@@ -94,19 +94,19 @@ class Expected:
             segment = ExpectedSegment(before.offset, checkpoint.offset)
             for line in chunk.lines:
                 self._line += 1
-                segment.add(self._line, line.start, self._outcomes(line))
+                segment.add(self._line, line.start, self._parse(line))
             yield segment
             self.progress(checkpoint.offset - before.offset)
         if checkpoint.offset < self.committed <= self.size:
             self.checksum = self.file.checksum(checkpoint, self.committed)
         yield self._at_end(checkpoint)
 
-    def _outcomes(self, line: Line | TooLong) -> Iterable[Outcome]:
+    def _parse(self, line: Line | TooLong) -> Iterable[Parsed]:
         if isinstance(line, TooLong):
             return [Rejected(line.start, TOO_LONG, f"{line.length} bytes")]
         if line.start in self.poison:
             return [Rejected(line.start, POISON, "killed the watcher")]
-        return self._transcript.outcomes(line.data, line.start)
+        return self._transcript.parse(line.data, line.start)
 
     def _at_end(self, checkpoint: Checkpoint) -> ExpectedSegment:
         segment = ExpectedSegment(checkpoint.offset, self.size)
@@ -118,11 +118,11 @@ class Expected:
         segment.turns += [ExpectedRecord(0, self.size, o) for o in waiting if isinstance(o, Turn)]
         return segment
 
-    def _unfinished_line(self, line: Line) -> Iterable[Outcome]:
+    def _unfinished_line(self, line: Line) -> Iterable[Parsed]:
         """The last line if it is complete; else what was read of it before it grew."""
         tried = Transcript(self._transcript.state)
-        outcomes = tried.outcomes(line.data, line.start)
-        if any(isinstance(outcome, Rejected) for outcome in outcomes):
-            return [o for o in outcomes if isinstance(o, Turn) and o.offset < self.committed]
+        found = tried.parse(line.data, line.start)
+        if any(isinstance(each, Rejected) for each in found):
+            return [o for o in found if isinstance(o, Turn) and o.offset < self.committed]
         self._transcript, self.unfinished = tried, 0
-        return outcomes
+        return found

@@ -45,8 +45,8 @@ def conclusions(report: Report) -> list[str]:
         "",
         *_places(report),
         _summary(report),
-        *(f"to be read again: {shown(path)}" for path in report.rewound),
-        *map(shown, report.notes),
+        *(f"to be read again: {one_line(path)}" for path in report.rewound),
+        *map(one_line, report.notes),
         verdict(report),
     ]
 
@@ -76,7 +76,7 @@ def verdict(report: Report) -> str:
     return f"incomplete: {', '.join(kinds)}{_repaired(report)}"
 
 
-def shown(text: str) -> str:
+def one_line(text: str) -> str:
     """Text from files, on one line and harmless to a terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
@@ -89,14 +89,14 @@ def _repaired(report: Report) -> str:
 
 def _told(finding: Finding) -> str:
     places = {
-        "": finding.path and shown(finding.path),
+        "": finding.path and one_line(finding.path),
         "line ": finding.line,
         "byte ": finding.offset,
         "session ": finding.session,
         "event ": finding.event_id,
     }
     where = ", ".join(f"{name}{place}" for name, place in places.items() if place is not None)
-    return f"{finding.kind}: {where}: {shown(finding.why)}"
+    return f"{finding.kind}: {where}: {one_line(finding.why)}"
 
 
 def _places(report: Report) -> Iterator[str]:

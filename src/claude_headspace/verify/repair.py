@@ -61,7 +61,7 @@ class Repair:
         limit, poison = self.config.file_watcher.max_line_bytes, self.log.poison(source_id)
         with closing(open_kept(self.pieces, source_id, path)) as file:
             for segment in Expected(file, limit, poison=poison).segments():
-                read = [each.outcome for each in segment.turns]
+                read = [each.parsed for each in segment.turns]
                 missing = self.log.missing(source_id, {turn.key for turn in read})
                 turns = [turn for turn in read if (turn.key, turn.session) in missing]
                 results = writer.write_turns(source_id, path, turns) if turns else []

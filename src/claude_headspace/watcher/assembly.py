@@ -22,11 +22,11 @@ from claude_headspace.discovery.scanner import Scanner
 from claude_headspace.discovery.work_queue import WorkQueue
 from claude_headspace.health.status_file import WatcherState, WatcherStatus, status_path
 from claude_headspace.inbox.consumer import InboxConsumer
-from claude_headspace.inbox.done_files import DoneFiles
 from claude_headspace.inbox.messages import inbox_directory
 from claude_headspace.inbox.queue import InboxQueue
+from claude_headspace.inbox.retention import DoneFiles
 from claude_headspace.machine import make_machine_id
-from claude_headspace.quarantine import Quarantine, told
+from claude_headspace.quarantine import Quarantine, summary
 from claude_headspace.sessions.log import make_log
 from claude_headspace.sessions.timeouts import SessionTimeouts
 from claude_headspace.store.patience import Patience
@@ -161,8 +161,8 @@ class Parts:
             wanted=self.log.sessions.registrations.archived,
             is_capturing=lambda: self.meter.is_capturing,
             is_called=self.is_called,
-            renumbered=self.sources.forget,
-            announce=self.heartbeat.doing,
+            renumbered=self.sources.reload,
+            doing=self.heartbeat.doing,
             beat=self.pause.beat,
         )
 
@@ -172,8 +172,8 @@ class Parts:
 
     def learn_anew(self) -> None:
         """Drop what failed work left in memory, and read it from the database again."""
-        self.sources.forget()
-        self.capture.forget()
+        self.sources.reload()
+        self.capture.clear()
         self.timeouts.reload()
 
     def _status(self, state: WatcherState, reason: str | None) -> WatcherStatus:
@@ -210,11 +210,11 @@ class Parts:
     def _trouble(self) -> str | None:
         """What cannot be read now, in one sentence."""
         sentences = [
-            told("folders cannot be read", self.scanner.unreadable),
-            told("files are in quarantine and tried again", self.quarantine.reasons),
+            summary("folders cannot be read", self.scanner.unreadable),
+            summary("files are in quarantine and tried again", self.quarantine.reasons),
             self.consumer.queue.trouble,
             self.timeouts.trouble,
-            told("files cannot be archived", self.archiver.trouble),
-            told("work has failed and is tried again", self.boundary.put_off),
+            summary("files cannot be archived", self.archiver.trouble),
+            summary("work has failed and is tried again", self.boundary.put_off),
         ]
         return "; ".join(filter(None, sentences)) or None

@@ -76,7 +76,7 @@ class Boundary:
                 logger.exception("%s: unexpected error", name)
             self._fail(quarantine, name, reason)
         else:
-            quarantine.clear(name)
+            quarantine.release(name)
             return done
         return None
 

@@ -16,7 +16,7 @@ from claude_headspace.watcher.liveness import Liveness
 
 logger = logging.getLogger(__name__)
 
-# Slightly less than the longest wait of the loop, which would otherwise miss every second turn.
+# Slightly less than the longest wait of the loop, which would otherwise miss every second pass.
 STATUS_SECONDS = 0.9
 REPEAT_SECONDS = 1.5
 FINISH_SECONDS = 0.5
@@ -66,7 +66,7 @@ class StatusWriter:
                 self._store(self._latest)
 
     def _store(self, status: WatcherStatus) -> None:
-        now = self._liveness.announced()
+        now = self._liveness.current()
         status = replace(
             status, beat_at=time.time(), doing=now.doing, doing_seconds=round(now.seconds, 3),
             doing_limit=now.limit,
@@ -108,7 +108,7 @@ class Heartbeat:
             self.tell()
 
     def doing(self, what: str, seconds: float) -> AbstractContextManager[None]:
-        """Announce work that may take this long; a beat inside restarts the time."""
+        """Do work that may take this long; a beat inside restarts the time."""
         return self._liveness.doing(what, seconds)
 
     def become(self, state: WatcherState, reason: str | None = None) -> None:

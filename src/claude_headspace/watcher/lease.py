@@ -11,7 +11,7 @@ import msgspec
 
 from claude_headspace.discovery.work_queue import WorkQueue
 from claude_headspace.errors import DatabaseUnavailable, StateCopied
-from claude_headspace.machine import MACHINE_FILE, Place, renew_machine_id
+from claude_headspace.machine import MACHINE_FILE, Holder, renew_machine_id
 from claude_headspace.store.connection import Database
 from claude_headspace.store.leases import TAKE_LEASE
 from claude_headspace.store.sessions import REGISTRATION_CHANNEL
@@ -34,7 +34,7 @@ class Lease:
         self._machine = machine
         self._label = label
         self._copy_seconds = copy_seconds
-        self.place = Place.here(state)
+        self.holder = Holder.here(state)
         self._refused_since: float | None = None
         # Read at the start: at a reconnection, perhaps not one file can be opened.
         self._version = version("claude-headspace")
@@ -56,7 +56,7 @@ class Lease:
             " seen_at = excluded.seen_at",
             (
                 self._machine, self._label, self._version,
-                msgspec.json.encode(self.place).decode(),
+                msgspec.json.encode(self.holder).decode(),
             ),
         )  # fmt: skip
         database.execute(f"LISTEN {REGISTRATION_CHANNEL}")
@@ -66,12 +66,12 @@ class Lease:
         now = time.monotonic()
         self._refused_since = self._refused_since or now
         rows = database.execute("SELECT holder FROM machines WHERE id = %s", (self._machine,))
-        holder = msgspec.convert(rows[0][0], Place) if rows and rows[0][0] else self.place
+        other = msgspec.convert(rows[0][0], Holder) if rows and rows[0][0] else self.holder
         told = f"another watcher works for machine {self._machine[:8]} ({self._label})"
-        if holder == self.place:
+        if other == self.holder:
             raise DatabaseUnavailable(f"{told} on this database: waiting")
-        told += f", on {holder.hostname} in {holder.directory}"
-        if not self.place.is_apart_from(holder):
+        told += f", on {other.hostname} in {other.directory}"
+        if not self.holder.is_apart_from(other):
             raise DatabaseUnavailable(
                 f"{told}, which looks like this state directory: waiting. If one is a copy of the"
                 f" other, remove {self._state / MACHINE_FILE} here and start again"

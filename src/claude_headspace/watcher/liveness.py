@@ -1,7 +1,7 @@
 """Reports the current work and how long it may take, in a separate thread.
 
-The working thread makes announcements; this one sends them to the guard. Only a silent thread or an
-overdue announcement is a hang; a slow disk is not.
+The working thread says what it does; this one tells the guard. Only a silent thread or overdue
+work is a hang; a slow disk is not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WORK_SECONDS = 3.0
 
 
 class Liveness:
-    """Only the working thread makes announcements; `beat` and `doing` are cheap."""
+    """Only the working thread sets the current work; `beat` and `doing` are cheap."""
 
     def __init__(
         self,
@@ -49,12 +49,12 @@ class Liveness:
         self._ended.set()
 
     def beat(self) -> None:
-        """Report progress: the last announcement may take its whole time again."""
+        """Report progress: the current work may take its whole time again."""
         self._current = (*self._current[:2], self._clock())
 
     @contextmanager
     def doing(self, what: str, seconds: float) -> Iterator[None]:
-        """Announce work that may take this long, until it ends or `beat` is called again."""
+        """Do work that may take this long, until it ends or `beat` is called again."""
         before = self._current
         self._current = (what, seconds, self._clock())
         try:
@@ -62,7 +62,7 @@ class Liveness:
         finally:
             self._current = (*before[:2], self._clock())
 
-    def announced(self) -> Beat:
+    def current(self) -> Beat:
         """The current work, how long it has taken, and how long it may take."""
         return self._beat(*self._current)
 

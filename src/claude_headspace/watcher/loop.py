@@ -20,7 +20,7 @@ SHORTEST_HOLD_SECONDS = 0.1
 # Names of work that belongs to no single source, for messages.
 INBOX = "the inbox"
 TIMEOUTS = "session timeouts"
-COPIES = "marking copies of turns"
+MARKING_COPIES = "marking copies of turns"
 REREADING = "reading again by newer rules"
 ARCHIVING = "the archive"
 
@@ -39,7 +39,7 @@ class Loop:
         self._archiver = parts.archiver
         self._reread = parts.reread
         self._run_when_due = parts.boundary.run_when_due
-        self._generation = 0
+        self._connection_number = 0
         self._waiting_for: str | None = None
         self._hold = SHORTEST_HOLD_SECONDS
 
@@ -59,18 +59,18 @@ class Loop:
     def _connect(self) -> None:
         """Make sure of a connection; after a new one, read everything from the database again."""
         self._database.connect()
-        if self._database.generation == self._generation:
+        if self._database.connection_number == self._connection_number:
             return
         self._parts.learn_anew()
-        self._work_queue.forget()
-        self._reread.forget()
-        self._archiver.forget()
-        self._consumer.forget()
+        self._work_queue.clear()
+        self._reread.clear()
+        self._archiver.clear()
+        self._consumer.clear()
         checkpoints = self._parts.log.checkpoints
         self._scanner.begin(checkpoints.committed())
         self._parts.meter.poison_lines = checkpoints.unresolved(POISON)
         self._reading.apply_registrations()
-        self._generation = self._database.generation
+        self._connection_number = self._database.connection_number
         self._waiting_for = None
         self._heartbeat.become("capturing")
 
@@ -112,7 +112,7 @@ class Loop:
         if self._reread.due is not None:
             self._run_when_due(REREADING, self._reread.step)
         # Copies are only recognised once all sessions are read by the current rules.
-        elif self._run_when_due(COPIES, p.capture.look_at_copies):
+        elif self._run_when_due(MARKING_COPIES, p.capture.look_at_copies):
             return
         p.log.writer.counters.at_rest()
         self._wait()
@@ -147,7 +147,7 @@ class Loop:
         if reason != self._waiting_for:
             logger.warning("waiting: %s", reason)
             self._waiting_for = reason
-        self._generation = 0
+        self._connection_number = 0
         logger.debug("held for %.1f s: %s", self._hold, error)
         self._parts.pause(self._hold)
         self._hold = min(self._hold * 2, LONGEST_HOLD_SECONDS)

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from claude_headspace.capture.pipeline import CaptureStep
 from claude_headspace.events.dead_letter_reasons import REFUSED
 from claude_headspace.events.event import Event
-from claude_headspace.events.taxonomy import installed_taxonomy
+from claude_headspace.events.event_types import installed_types
 from claude_headspace.health.measures import Measures
 from claude_headspace.store.results import WriteResult
 
 # Older events are history; their age says nothing about the watcher.
-LIVE = timedelta(minutes=1)
+LIVE_LAG = timedelta(minutes=1)
 # How long after the last write to a file that was read sessions count as being written.
 CAPTURING_SECONDS = 2.0
 _ANSWERED = frozenset({"written", "again", "duplicate"})
@@ -25,7 +25,7 @@ class Meter:
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self.measures = Measures(written={kind.name: 0 for kind in installed_taxonomy()})
+        self.measures = Measures(written={kind.name: 0 for kind in installed_types()})
         self.committed_bytes = 0
         self.committed_lines = 0
         self.poison_lines = 0
@@ -55,7 +55,7 @@ class Meter:
         for event, result in zip(events, results, strict=True):
             if result.outcome == "written":
                 self.measures.written[event.type] += 1
-                if event.origin is not None and begun - LIVE < event.timestamp <= begun:
+                if event.origin is not None and begun - LIVE_LAG < event.timestamp <= begun:
                     self.measures.lag_seconds.observe(done - event.timestamp.timestamp())
             elif result.outcome == "rejected":
                 self.measures.rejected[REFUSED] += 1

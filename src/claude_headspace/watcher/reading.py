@@ -15,8 +15,8 @@ from claude_headspace.transcripts.source_file import SLOW_SECONDS
 from claude_headspace.watcher.assembly import Parts
 from claude_headspace.watcher.unread import PATIENT_TRIES
 
-# How long one file of a backlog is read before others have their turn.
-TURN_SECONDS = 0.2
+# How long one file of a backlog is read before others go on.
+SLICE_SECONDS = 0.2
 REGISTRATIONS = "session registrations"
 
 
@@ -44,7 +44,7 @@ class Reading:
         self._work_queue.put_down()
         if found is False:
             self._work_queue.reopen(path)
-            self._parts.scanner.recent.forget(path)
+            self._parts.scanner.recent.discard(path)
 
     def _step_at(self, path: str) -> bool:
         """Take a step; returns whether there was a file at the path."""
@@ -73,7 +73,7 @@ class Reading:
 
     def _take_steps(self, source: ActiveSource) -> CaptureStep:
         """Take a step, and more while nothing else calls: so each is read while Postgres works."""
-        end = time.monotonic() + TURN_SECONDS
+        end = time.monotonic() + SLICE_SECONDS
         try:
             while True:
                 step = self._capture.step(source, later=True)
@@ -92,9 +92,9 @@ class Reading:
             done = self._boundary.run(name, lambda: self._read_to_end(source))
             if done is None and self._quarantine.tries(name) < PATIENT_TRIES:
                 return
-            self._quarantine.clear(name)
+            self._quarantine.release(name)
             self._sources.finish_detached()
-            self._unfinished.forget(source.path)
+            self._unfinished.discard(source.path)
             self._work_queue.add_fresh(source.path)
 
     def _read_to_end(self, source: ActiveSource) -> bool:
@@ -143,7 +143,7 @@ class Reading:
         paths = set(self._parts.timeouts.apply_registrations())
         if not paths:
             return
-        self._sources.forget()
+        self._sources.reload()
         if not all(os.access(path, os.F_OK) for path in paths):
             # The stored path may differ from the file's path: see `stored_path`.
             paths.update(p for p in self._work_queue.finished() if stored_path(p) in paths)

@@ -42,7 +42,7 @@ class Unfinished:
     def note(self, source: ActiveSource, step: CaptureStep) -> None:
         """Record that a file was read to its current end."""
         if not step.unfinished and not step.holds_prompts:
-            self.forget(source.path)
+            self.discard(source.path)
             return
         seen = source.file.stat
         known = self._files.get(source.path)
@@ -51,8 +51,8 @@ class Unfinished:
             due = time.monotonic() + max(0.0, self._wait - still_for)
             self._files[source.path] = (seen.st_size, due)
 
-    def forget(self, path: str) -> None:
-        """Forget a file whose end is complete."""
+    def discard(self, path: str) -> None:
+        """Drop a file whose end is complete."""
         self._files.pop(path, None)
 
     def take_due(self) -> Iterator[tuple[str, int]]:
@@ -91,8 +91,8 @@ class Unread:
         return waiting
 
     def paths(self, unreadable: Iterable[str]) -> set[str]:
-        """Unreadable files, and files at or below unreadable places."""
+        """Unreadable files, and files at or below unreadable folders."""
         unread = set(self._quarantine)
-        for place in unreadable:
-            unread.update((place, *self._work_queue.below(place)))
+        for path in unreadable:
+            unread.update((path, *self._work_queue.below(path)))
         return unread

@@ -19,7 +19,6 @@ import uvicorn
 from a2wsgi import WSGIMiddleware
 from flask import Flask
 
-from claude_headspace.access import token_of
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url, reader_url
 from claude_headspace.errors import HeadspaceError
@@ -29,10 +28,11 @@ from claude_headspace.store.search_index import SearchIndex
 from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.supervision.control import Supervisor, SupervisorError, connect
 from claude_headspace.supervision.single_watcher import parent_check
+from claude_headspace.web.access_control import OPEN_PATHS, AccessControl
+from claude_headspace.web.access_token import token_of
 from claude_headspace.web.app import create_app
 from claude_headspace.web.feed import Feed
 from claude_headspace.web.frame import BACKLOG_BYTES
-from claude_headspace.web.guard import OPEN_PATHS, Guard
 from claude_headspace.web.stream import STREAM_PATH, Receive, Scope, Send, Streams
 from claude_headspace.web.waiting import watch_waits
 
@@ -45,7 +45,7 @@ HEALTH_THREADS = 2
 # The Date header changes once a second.
 _TICK_SECONDS = 1.0
 
-log = logging.getLogger("claude_headspace.web")
+logger = logging.getLogger("claude_headspace.web")
 
 
 class Entrance:
@@ -93,24 +93,24 @@ def main() -> int:
         config = load_config()
         token_of(config.state.directory)
         pool = ReadPool(lambda: reader_url(config), lambda: config.state.machine)
-        guard = Guard(config.state.directory, config.web.host)
-        streams = Streams(Feed(lambda: reader_url(config), pool), guard)
-        entrance = Entrance(create_app(config, pool, guard), streams)
+        access = AccessControl(config.state.directory, config.web.host)
+        streams = Streams(Feed(lambda: reader_url(config), pool), access)
+        entrance = Entrance(create_app(config, pool, access), streams)
     except HeadspaceError as error:
-        log.error("%s", error)  # noqa: TRY400  a message for people, no traceback
+        logger.error("%s", error)  # noqa: TRY400  a message for people, no traceback
         return error.exit_status
     host, port = config.web.host, config.web.port
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family)
     except OSError as error:
-        log.error("cannot listen on %s port %d: %s", host, port, error)  # noqa: TRY400  as above
+        logger.error("cannot listen on %s port %d: %s", host, port, error)  # noqa: TRY400  as above
         return 1
     _make_way_for_a_successor(connect(config))
     _keep_the_search_index(config)
     if config.alerts.command:
         watch_waits(pool, Alerts(config.alerts.command), config.state.directory)
-    log.info("ready: http://%s:%d/health", host, port)
+    logger.info("ready: http://%s:%d/health", host, port)
     settings = uvicorn.Config(
         entrance, loop="asyncio", http="h11", ws="none", lifespan="off", interface="asgi3",
         log_config=None, access_log=False, proxy_headers=False, server_header=False,
@@ -135,7 +135,7 @@ def _make_way_for_a_successor(supervisor: Supervisor) -> None:
     def watch() -> None:
         while not (is_orphan() and _answers(supervisor)):
             time.sleep(ORPHAN_CHECK_SECONDS)
-        log.warning("another supervisord runs: making way for its web application")
+        logger.warning("another supervisord runs: making way for its web application")
         os._exit(0)
 
     threading.Thread(target=watch, name="successor", daemon=True).start()

@@ -9,7 +9,7 @@ from typing import Literal
 from flask import Blueprint
 
 from claude_headspace.read.activity import FINE, Lane, activity_in
-from claude_headspace.read.buckets import Buckets, cut
+from claude_headspace.read.buckets import Buckets, buckets_between
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import Moment
 from claude_headspace.read.sessions import Session, find_sessions
@@ -65,7 +65,7 @@ def show() -> str:
         start, end = _bounds(asked.range, at.astimezone())
         if asked.range == "day":
             start, end = _busy_hours(reader, start, end)
-        buckets = cut(start, end, MOST_BARS[asked.range])
+        buckets = buckets_between(start, end, MOST_BARS[asked.range])
         step = (end - start) / FINE
         fine = Buckets(tuple(start + step * number for number in range(FINE + 1)))
         done = activity_in(reader, buckets, fine if asked.range != "year" else None, asked.project)
@@ -142,7 +142,7 @@ def _title(range_: Range, start: datetime) -> str:
 
 
 def _drawn(lane: Lane, session: Session, buckets: Buckets, now: datetime) -> DrawnLane:
-    def place(span: tuple[datetime, datetime]) -> tuple[float, float]:
+    def shares_of(span: tuple[datetime, datetime]) -> tuple[float, float]:
         left, right = (buckets.share(min(moment, now)) * WIDTH for moment in span)
         return round(left, 1), round(max(2.0, right - left), 1)
 
@@ -151,9 +151,9 @@ def _drawn(lane: Lane, session: Session, buckets: Buckets, now: datetime) -> Dra
     stalled = kind == "stalled" and last < now and buckets.start <= now < buckets.end
     told += ", stalled since" * stalled
     return DrawnLane(
-        session, f"Working {told}", [place(span) for span in lane.spans],
-        [place(span) for span in lane.waits],
+        session, f"Working {told}", [shares_of(span) for span in lane.spans],
+        [shares_of(span) for span in lane.waits],
         [round(buckets.share(at) * WIDTH, 1) for at in lane.prompts],
         kind == "work" and buckets.start <= now < buckets.end,
-        place((last, now)) if stalled else None,
+        shares_of((last, now)) if stalled else None,
     )  # fmt: skip

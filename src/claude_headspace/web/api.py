@@ -25,8 +25,8 @@ from claude_headspace.read.listed import (
     ToolQuestion,
     TurnQuestion,
     list_calls,
+    list_flat_sessions,
     list_hosts,
-    list_sessions,
     list_turns,
     one_listed_session,
 )
@@ -74,7 +74,7 @@ class Single:
 LISTINGS: tuple[ApiList, ...] = (
     ApiList(
         "/api/sessions", "Sessions, newest line first",
-        SessionQuestion, ListedSession, list_sessions,
+        SessionQuestion, ListedSession, list_flat_sessions,
     ),
     ApiList(
         "/api/sessions/<session>/turns", "Turns of a session, in order",
@@ -161,8 +161,8 @@ def read_question(kind: type, names: Mapping[str, str]) -> Any:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        told, _, place = str(error).partition(" - at `$.")
-        name = place.rstrip("`") or "question"
+        told, _, field = str(error).partition(" - at `$.")
+        name = field.rstrip("`") or "question"
         raise BadQuestion(ASKED_AS.get(name, name), told) from error
 
 

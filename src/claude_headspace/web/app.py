@@ -9,10 +9,10 @@ from claude_headspace.config import Config
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.read.connection import ReadPool
-from claude_headspace.supervision.observe import check_health, database_probe
+from claude_headspace.supervision.health_check import check_health, database_probe
+from claude_headspace.web.access_control import COOKIE_SECONDS, HEADERS, LINK_PATH, AccessControl
 from claude_headspace.web.api import api_routes
-from claude_headspace.web.frame import Frame, add_pages, told
-from claude_headspace.web.guard import COOKIE_SECONDS, HEADERS, LINK_PATH, Guard
+from claude_headspace.web.frame import Frame, add_pages, problem_page
 from claude_headspace.web.health import health_routes
 from claude_headspace.web.problems import Problem, problem_of
 
@@ -21,17 +21,17 @@ _DATA = (".json", ".jsonl", ".csv")
 _WELCOME = '<!doctype html><meta http-equiv="refresh" content="0; url=/"><a href="/">Open</a>'
 
 
-def create_app(config: Config, pool: ReadPool, guard: Guard | None = None) -> Flask:
+def create_app(config: Config, pool: ReadPool, access: AccessControl | None = None) -> Flask:
     """The application for this configuration; it starts without Postgres and the watcher."""
     app = Flask("claude_headspace", static_folder=None)
-    guard = guard or Guard(config.state.directory, config.web.host)
+    access = access or AccessControl(config.state.directory, config.web.host)
     probe = database_probe(config)
 
     def look() -> Verdict:
         return check_health(config, probe)
 
-    _guard_requests(app, guard)
-    app.register_blueprint(health_routes(config, guard, look))
+    _check_access(app, access)
+    app.register_blueprint(health_routes(config, access, look))
     app.register_blueprint(api_routes(pool, look))
     add_pages(app, Frame(config, pool, look))
     app.register_error_handler(HeadspaceError, lambda error: answer(problem_of(error)))
@@ -39,11 +39,11 @@ def create_app(config: Config, pool: ReadPool, guard: Guard | None = None) -> Fl
     return app
 
 
-def _guard_requests(app: Flask, guard: Guard) -> None:
+def _check_access(app: Flask, access: AccessControl) -> None:
     @app.before_request
     def refuse() -> tuple[Response, int] | None:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        problem = guard.refusal(request.path, headers)
+        problem = access.refusal(request.path, headers)
         return None if problem is None else answer(problem)
 
     @app.after_request
@@ -55,13 +55,13 @@ def _guard_requests(app: Flask, guard: Guard) -> None:
     @app.get(LINK_PATH)
     def enter() -> tuple[Response, int] | Response:
         """The page that `claude-headspace open` opens."""
-        value = guard.cookie_for(request.args.get("code", ""))
+        value = access.cookie_for(request.args.get("code", ""))
         if value is None:
             told = "this link has been used or is over an hour old"
             return answer(Problem(403, "used_link", told, "get a new one: `claude-headspace open`"))
         response = Response(_WELCOME)
         response.set_cookie(
-            guard.cookie, value, max_age=COOKIE_SECONDS, httponly=True, samesite="Strict"
+            access.cookie, value, max_age=COOKIE_SECONDS, httponly=True, samesite="Strict"
         )
         return response
 
@@ -70,7 +70,7 @@ def answer(problem: Problem) -> tuple[Response, int]:
     """A problem as JSON for programs, as a page for people."""
     data = request.path.startswith("/api/") or request.path.endswith(_DATA)
     if not data and "text/html" in request.headers.get("Accept", ""):
-        return Response(told(problem)), problem.status
+        return Response(problem_page(problem)), problem.status
     return jsonify(problem.as_json()), problem.status
 
 

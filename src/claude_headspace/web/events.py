@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, render_template, request
 
-from claude_headspace.read.buckets import FIRST, Buckets, cut
+from claude_headspace.read.buckets import EARLIEST, Buckets, buckets_between
 from claude_headspace.read.call_line import line_of
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.events import find_event
@@ -30,7 +30,7 @@ from claude_headspace.web.links import address, chips_of, facets_of, with_period
 from claude_headspace.web.shared_answers import shared
 
 view = Blueprint("events", __name__)
-TITLES = {"type": "Type", "actor": "Actor", "project": "Project", "host": "Host"}
+FACET_TITLES = {"type": "Type", "actor": "Actor", "project": "Project", "host": "Host"}
 CHART = timedelta(hours=3)
 # Parts of three minutes and one more, since edges are round times.
 MOST_BARS = 61
@@ -42,7 +42,7 @@ COLOURS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ViewRow:
     """A row of the view: `lead` precedes the text, `payload` is the address of the whole."""
 
     what: Happening
@@ -76,8 +76,8 @@ def show() -> str:
         "events.html", "events", as_of=moment, asked=asked, found=found, rows=rows,
         chart=chart, counts=counts,
         buckets=buckets,
-        facets=facets_of(asked, TITLES, known),
-        chips=chips_of(asked, {**TITLES, "session": "Session"}),
+        facets=facets_of(asked, FACET_TITLES, known),
+        chips=chips_of(asked, {**FACET_TITLES, "session": "Session"}),
     )  # fmt: skip
 
 
@@ -86,13 +86,13 @@ def _stretch(asked: HappeningQuestion, rows: Sequence[Happening]) -> Buckets:
     twice as much before it.
     """
     newest = rows[0].at if rows else datetime.now(UTC)
-    end = max(FIRST, asked.until or max(newest, asked.since or newest))
-    span = end - max(asked.since, FIRST) if asked.since else CHART / 3
+    end = max(EARLIEST, asked.until or max(newest, asked.since or newest))
+    span = end - max(asked.since, EARLIEST) if asked.since else CHART / 3
     start = end - 3 * max(span, timedelta(minutes=1))
-    return cut(start, end + timedelta(seconds=1), MOST_BARS)
+    return buckets_between(start, end + timedelta(seconds=1), MOST_BARS)
 
 
-def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
+def _rows(reader: Reader, found: Sequence[Happening]) -> list[ViewRow]:
     sessions = find_sessions(reader, (row.agent_id for row in found))
     rows = []
     for what in found:
@@ -105,7 +105,7 @@ def _rows(reader: Reader, found: Sequence[Happening]) -> list[Row]:
         payload = address("session.show_call", uuid=what.session, call_id=what.call_id or "")
         if what.event_id is not None:
             payload = address("events.show_one", event_id=what.event_id)
-        rows.append(Row(what, title, lead, text, COLOURS.get(what.kind, ""), payload))
+        rows.append(ViewRow(what, title, lead, text, COLOURS.get(what.kind, ""), payload))
     return rows
 
 

@@ -21,7 +21,7 @@ from claude_headspace.read.connection import ReadPool, only_reads
 from claude_headspace.read.events import ListedEvent, events_between, marks_between
 from claude_headspace.store.connection import Database
 from claude_headspace.store.cursor import Cursor
-from claude_headspace.store.follow import Follower
+from claude_headspace.store.follower import Follower
 from claude_headspace.store.patience import Patience
 
 PAGE_EVENTS = 100
@@ -30,7 +30,7 @@ REST_SECONDS = 1.0
 # Reading for streams takes at most a tenth of the time, but no event waits longer than this.
 _READ_REST, _LONGEST_REST = 9, 0.25
 
-log = logging.getLogger("claude_headspace.web")
+logger = logging.getLogger("claude_headspace.web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Feed:
             found = await asyncio.shield(self._pages[key])
         except HeadspaceError as error:
             if self._pages.pop(key, None):
-                log.warning("streams wait: %s", error)
+                logger.warning("streams wait: %s", error)
             await asyncio.sleep(REST_SECONDS)
             return (), key[0]
         return found, found[-1].id if len(found) == PAGE_EVENTS else key[1]
@@ -118,10 +118,10 @@ class Feed:
             try:
                 self._follow()
             except CursorAhead as error:
-                log.warning("the log was reset: streams continue from its new end: %s", error)
+                logger.warning("the log was reset: streams continue from its new end: %s", error)
                 self._tell(None)
             except HeadspaceError as error:
-                log.warning("streams wait: %s", error)
+                logger.warning("streams wait: %s", error)
                 time.sleep(REST_SECONDS)
 
     def _follow(self) -> None:

@@ -112,10 +112,10 @@ def _verdict(seconds: float) -> Verdict:
     return found
 
 
-def told(problem: Problem) -> str:
+def problem_page(problem: Problem) -> str:
     """The page for a problem."""
     kind, title = _TITLES.get(problem.kind, ("", problem.message))
-    return page("told.html", "", needing=0, kind=kind, title=title, problem=problem)
+    return page("problem.html", "", needing=0, kind=kind, title=title, problem=problem)
 
 
 _TITLES = {
@@ -147,8 +147,8 @@ def marked(passage: Passage) -> Markup:
 _FILTERS: dict[str, Callable[..., Any]] = {
     **{each.__name__: each for each in (
         words.clock, words.minute, words.day, words.day_name, words.moment, words.waited,
-        words.iso_length, words.number, words.short, words.counted, words.place, words.spelled,
-        markdown.rendered, markdown.inline, icon, marked,
+        words.iso_length, words.number, words.short, words.counted, words.project_name,
+        words.spelled, markdown.rendered, markdown.inline, icon, marked,
     )},
     "lasting": words.length,
     "bytes": format_bytes,

@@ -16,7 +16,7 @@ from claude_headspace.errors import StateUnusable
 from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.supervision.history import history_path, read_restarts
-from claude_headspace.web.guard import Guard
+from claude_headspace.web.access_control import AccessControl
 from claude_headspace.web.metrics import registry_of
 
 # Where a reason begins to name private things: a path, a host, a message of Postgres.
@@ -26,7 +26,7 @@ _TOLD_TO_ALL = frozenset({"state", "supervisor_state", "listener", "enforcer", "
 _MOMENTS = frozenset({"last_heartbeat", "last_write", "failing_since", "oldest_unread"})
 
 
-def health_routes(config: Config, guard: Guard, look: Callable[[], Verdict]) -> Blueprint:
+def health_routes(config: Config, access: AccessControl, look: Callable[[], Verdict]) -> Blueprint:
     """`/health`, `/health/live`, `/health/ready` and `/metrics`; they need no Postgres."""
     routes = Blueprint("health", __name__)
     instance = {"state": state_key(config.state.directory), "pid": os.getpid()}
@@ -34,7 +34,7 @@ def health_routes(config: Config, guard: Guard, look: Callable[[], Verdict]) -> 
     @routes.get("/health")
     def health() -> tuple[Response, int]:
         verdict = look()
-        told = asdict(verdict) if _is_known(guard) else for_strangers(verdict)
+        told = asdict(verdict) if _is_known(access) else for_strangers(verdict)
         return jsonify(told | {"instance": instance}), 503 if verdict.status == "down" else 200
 
     @routes.get("/health/live")
@@ -85,8 +85,8 @@ def _without_words(check: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_known(guard: Guard) -> bool:
+def _is_known(access: AccessControl) -> bool:
     try:
-        return guard.knows({name.lower(): value for name, value in request.headers.items()})
+        return access.knows({name.lower(): value for name, value in request.headers.items()})
     except StateUnusable:
         return False

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from flask import current_app, request
 
-from claude_headspace.web.words import moment, place
+from claude_headspace.web.words import moment, project_name
 
 _PLACE = re.compile(r"<(?:\w+:)?(\w+)>")
 _PLAIN = "!$'()*,/:;?@"
@@ -98,7 +98,7 @@ class Facet:
     choices: list[Choice]
 
 
-_LABELS: Mapping[str, Callable[[str], str]] = {"project": place}
+_LABELS: Mapping[str, Callable[[str], str]] = {"project": project_name}
 
 
 def label_of(name: str, value: str) -> str:

@@ -22,7 +22,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from claude_headspace.events.dead_letter_reasons import REASONS
-from claude_headspace.events.taxonomy import installed_taxonomy
+from claude_headspace.events.event_types import installed_types
 from claude_headspace.health.measures import Histogram, Measures
 from claude_headspace.health.verdict import Verdict
 
@@ -111,7 +111,7 @@ def _watcher(check: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _measures(measures: Measures) -> Iterator[Metric]:
-    written = {kind.name: 0 for kind in installed_taxonomy()} | measures.written
+    written = {kind.name: 0 for kind in installed_types()} | measures.written
     text = "Events written since the watcher's start."
     yield _labelled(CounterMetricFamily, "events_written", text, "event_type", written)
     rejected = dict.fromkeys(REASONS, 0) | measures.rejected

@@ -6,8 +6,8 @@ import http.client
 import json
 from dataclasses import dataclass
 
-from claude_headspace.access import new_link_code
 from claude_headspace.config import Config
+from claude_headspace.web.access_token import new_link_code
 
 LIMIT_SECONDS = 2.0
 

@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from claude_headspace.errors import BadQuestion
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.paging import Page
-from claude_headspace.read.query import Hit, Place, SearchQuestion
+from claude_headspace.read.query import Hit, SearchQuestion, SearchScope
 from claude_headspace.read.search import search, seconds_behind
 from claude_headspace.read.sessions import Session, find_sessions
-from claude_headspace.read.stretches import LOOK_SECONDS
+from claude_headspace.read.stretches import SEARCH_SECONDS
 from claude_headspace.web.api import read_question
 from claude_headspace.web.frame import frame, page
 from claude_headspace.web.links import Facet, address, chips_of, choose, facet_of, with_query
@@ -30,7 +30,7 @@ SHOWN_OF_SESSION = 5
 BEHIND_SECONDS = 2.0
 # The first answer of a scan comes soon; the page goes on by itself.
 FIRST_SECONDS = 0.2
-PLACES = {
+SCOPES = {
     "turns": "Turns", "prompts": "Prompts only", "inputs": "Tool inputs",
     "outputs": "Tool outputs", "thinking": "Thinking",
 }  # fmt: skip
@@ -39,11 +39,11 @@ NOUNS = {
     "turns": "turn", "prompts": "prompt", "inputs": "tool input", "outputs": "tool output",
     "thinking": "thought",
 }  # fmt: skip
-ELSEWHERE: tuple[Place, ...] = ("turns", "inputs", "outputs")
+FURTHER_SCOPES: tuple[SearchScope, ...] = ("turns", "inputs", "outputs")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SessionHits:
     """Hits of one session, the best first, and how many there are."""
 
     session: Session | None
@@ -60,7 +60,7 @@ def show() -> str:
     asked = replace(read_question(SearchQuestion, {}), limit=SHOWN_HITS)
     began = time.monotonic()
     with frame().pool.reading() as reader:
-        hits = _search(reader, asked, LOOK_SECONDS if asked.cursor else FIRST_SECONDS)
+        hits = _search(reader, asked, SEARCH_SECONDS if asked.cursor else FIRST_SECONDS)
         took = time.monotonic() - began
         behind = seconds_behind(reader)
         sessions = find_sessions(reader, (hit.agent_id for hit in hits.rows))
@@ -70,7 +70,7 @@ def show() -> str:
         behind=behind if behind > BEHIND_SECONDS else 0,
         chips=chips_of(asked, {"project": "Project", "host": "Host", "session": "Session"}),
         facets=_facets(asked, hits.rows), open_hit=_address,
-        noun=NOUNS[asked.where], places=PLACES,
+        noun=NOUNS[asked.where], scopes=SCOPES,
         goes_on=hits.looked is not None and hits.next and len(hits.rows) < asked.limit,
     )  # fmt: skip
 
@@ -96,7 +96,7 @@ def _count(asked: SearchQuestion, hits: Page[Hit]) -> str:
 
 def _by_session(
     hits: Sequence[Hit], sessions: dict[int, Session], asked: SearchQuestion
-) -> list[Found]:
+) -> list[SessionHits]:
     groups: dict[str, list[Hit]] = {}
     for hit in hits:
         groups.setdefault(hit.session, []).append(hit)
@@ -105,7 +105,7 @@ def _by_session(
         best = sorted(members, key=lambda hit: -hit.score)
         shown = best if asked.session else best[:SHOWN_OF_SESSION]
         session = sessions.get(members[0].agent_id or 0)
-        found.append(Found(session, uuid, tuple(shown), len(members)))
+        found.append(SessionHits(session, uuid, tuple(shown), len(members)))
     return found
 
 
@@ -125,9 +125,9 @@ def show_elsewhere() -> str:
     asked = replace(read_question(SearchQuestion, {}), limit=SHOWN_HITS, cursor=None)
     found = []
     with frame().pool.reading() as reader:
-        for where in ELSEWHERE:
+        for where in FURTHER_SCOPES:
             other = replace(asked, where=where, match="plain")
-            page = _search(reader, other, LOOK_SECONDS) if other != asked else Page[Hit](())
+            page = _search(reader, other, SEARCH_SECONDS) if other != asked else Page[Hit](())
             if count := len(page.rows):
                 words = f"{'at least ' if page.next else ''}{counted(count, NOUNS[where])}"
                 found.append((words, with_query("search.show", match="plain", **{"in": where})))
@@ -142,7 +142,7 @@ def _facets(asked: SearchQuestion, hits: Sequence[Hit]) -> list[Facet]:
         "This month": today.replace(day=1), "This year": today.replace(day=1, month=1),
     }  # fmt: skip
     return [
-        choose("in", "Look in", PLACES, asked.where),
+        choose("in", "Look in", SCOPES, asked.where),
         choose("match", "Match", MATCHES, asked.match),
         facet_of("project", "Project", projects, tuple(filter(None, [asked.project])), one=True),
         choose(

@@ -36,7 +36,7 @@ FOLDED_RUN = 8
 SHOWN_OUTPUT = 200_000
 TOLD_FAILURES = 60
 SHOWS = ("all", "conversation", "prompts", "failures")
-OUTCOMES = {"denied": "You declined", "interrupted": "interrupted"}
+OUTCOME_WORDS = {"denied": "You declined", "interrupted": "interrupted"}
 
 
 @view.get("/sessions/<uuid>")
@@ -124,20 +124,20 @@ def _page_number(outline: Outline, session: Session, call: Call | None) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class CallRun:
     """Consecutive calls; `told` summarises a fold."""
 
     steps: tuple[Step, ...]
     told: str = ""
 
 
-def runs(steps: Sequence[Step], only_failed: bool = False) -> list[Run]:
+def runs(steps: Sequence[Step], only_failed: bool = False) -> list[CallRun]:
     """The calls to show; a long run is folded, except for failed calls."""
     if only_failed:
         failed = tuple(step for step in steps if step.call.failed)
-        return [Run(failed)] if failed else []
+        return [CallRun(failed)] if failed else []
     if len(steps) <= FOLDED_RUN:
-        return [Run(tuple(steps))]
+        return [CallRun(tuple(steps))]
 
     def folds(numbered: tuple[int, Step]) -> bool:
         number, step = numbered
@@ -147,7 +147,7 @@ def runs(steps: Sequence[Step], only_failed: bool = False) -> list[Run]:
         (is_fold, tuple(step for _, step in part))
         for is_fold, part in groupby(enumerate(steps), folds)
     ]
-    return [Run(part, _fold_words(part) if fold and part[1:] else "") for fold, part in parts]
+    return [CallRun(part, _fold_words(part) if fold and part[1:] else "") for fold, part in parts]
 
 
 def _fold_words(steps: Sequence[Step]) -> str:
@@ -176,7 +176,7 @@ def outcome_of(
     if call.outcome == "error":
         words = failures.get(call.id, "failed")
         return ("out" if words.startswith("not run") else "bad"), words
-    return "you", OUTCOMES.get(call.outcome, call.outcome)
+    return "you", OUTCOME_WORDS.get(call.outcome, call.outcome)
 
 
 @view.get("/sessions/<uuid>/calls/<call_id>")

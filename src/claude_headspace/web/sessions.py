@@ -8,7 +8,7 @@ from itertools import groupby
 
 from flask import Blueprint
 
-from claude_headspace.read.buckets import cut
+from claude_headspace.read.buckets import buckets_between
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.session_counts import count_sessions, turns_in
 from claude_headspace.read.session_files import branches_of
@@ -21,7 +21,7 @@ from claude_headspace.web.shared_answers import shared
 
 view = Blueprint("sessions", __name__)
 CHART_DAYS = 41
-TITLES = {"state": "State", "project": "Project", "host": "Host"}
+FACET_TITLES = {"state": "State", "project": "Project", "host": "Host"}
 
 
 @view.get("/sessions")
@@ -44,7 +44,7 @@ def show() -> str:
         "sessions.html", "sessions", as_of=moment, asked=asked, found=found,
         count=counts.fitting, every=every, branches=branches,
         days=_by_day(found.rows, asked.sort), chart=chart, nearest=nearest,
-        facets=facets_of(asked, TITLES, counts.facets), chips=chips_of(asked, TITLES),
+        facets=facets_of(asked, FACET_TITLES, counts.facets), chips=chips_of(asked, FACET_TITLES),
     )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def _chart(reader: Reader, asked: SessionQuestion, now: datetime) -> Bars:
     start = asked.since or end - timedelta(days=CHART_DAYS - 1)
     if asked.since and end - start < timedelta(days=CHART_DAYS):
         start = end - timedelta(days=CHART_DAYS - 1)
-    buckets = cut(start, end, CHART_DAYS + 1)
+    buckets = buckets_between(start, end, CHART_DAYS + 1)
     return bars_of(
         buckets,
         turns_in(reader, buckets),

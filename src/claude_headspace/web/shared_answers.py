@@ -16,7 +16,7 @@ from claude_headspace.web.frame import reads_a_backlog
 # while the watcher reads a backlog.
 REUSED_FOR = 9.0
 REUSED_IN_BACKLOG = 49.0
-LIVE = "X-Live"
+LIVE_HEADER = "X-Live"
 
 Asked = ParamSpec("Asked")
 
@@ -74,7 +74,7 @@ def shared(show: Callable[Asked, str]) -> Callable[Asked, str]:
         def make() -> str:
             return show(*values, **named)
 
-        if LIVE not in request.headers:
+        if LIVE_HEADER not in request.headers:
             return make()
         times = REUSED_IN_BACKLOG if reads_a_backlog() else REUSED_FOR
         return _answers.answer(f"{request.full_path} {request.headers.get('Cookie')}", make, times)

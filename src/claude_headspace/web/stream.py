@@ -12,8 +12,8 @@ from urllib.parse import parse_qs
 import msgspec
 
 from claude_headspace.store.cursor import Cursor
+from claude_headspace.web.access_control import HEADERS, AccessControl
 from claude_headspace.web.feed import REST_SECONDS, EncodedEvent, Feed
-from claude_headspace.web.guard import HEADERS, Guard
 from claude_headspace.web.problems import Problem
 
 STREAM_PATH = "/api/events/stream"
@@ -27,9 +27,9 @@ _BEGIN = b"retry: 2000\n: open\n\n"
 _RESET = b"event: reset\ndata: {}\n"
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
 _Headers = Mapping[str, str]
 _Asked = Mapping[str, list[str]]
 
@@ -37,9 +37,9 @@ _Asked = Mapping[str, list[str]]
 class Streams:
     """The ASGI application of this one path."""
 
-    def __init__(self, feed: Feed, guard: Guard) -> None:
+    def __init__(self, feed: Feed, access: AccessControl) -> None:
         self._feed = feed
-        self._guard = guard
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, for as long as the client stays."""
@@ -60,7 +60,7 @@ class Streams:
             self._feed.leave()
 
     def _refusal(self, scope: Scope, headers: _Headers, asked: _Asked) -> Problem | None:
-        if (problem := self._guard.refusal(STREAM_PATH, headers)) is not None:
+        if (problem := self._access.refusal(STREAM_PATH, headers)) is not None:
             return problem
         if scope["method"] != "GET":
             return Problem(405, "method_not_allowed", "this can only be read: use GET")
@@ -94,7 +94,7 @@ class Streams:
                 if cursor < (feed.horizon or 0):
                     seconds = REST_SECONDS
             if not await _either(change, gone, seconds):
-                if self._guard.refusal(STREAM_PATH, headers) is not None:
+                if self._access.refusal(STREAM_PATH, headers) is not None:
                     return
                 await send(_part(b": beat\n" + _mark(cursor)))
 
@@ -162,13 +162,13 @@ def _mark(cursor: Cursor | None) -> bytes:
     return b"\n" if cursor is None else b"id: %b\n\n" % cursor.text.encode()
 
 
-def _start(status: int, kind: str) -> Message:
+def _start(status: int, kind: str) -> AsgiMessage:
     headers = {**HEADERS, "Content-Type": kind, "X-Accel-Buffering": "no"}
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     return {"type": "http.response.start", "status": status, "headers": encoded}
 
 
-def _part(body: bytes, *, more: bool = True) -> Message:
+def _part(body: bytes, *, more: bool = True) -> AsgiMessage:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 

@@ -14,13 +14,13 @@ from claude_headspace.health.status_file import write_private
 from claude_headspace.read.connection import ReadPool
 from claude_headspace.read.sessions import Session, find_sessions, in_states
 from claude_headspace.supervision.alerts import Alerts
-from claude_headspace.web.words import place
+from claude_headspace.web.words import project_name
 
 LOOK_SECONDS = 1.0
 MOST_REMEMBERED = 500
 STATE_NAME = "waiting-alerts.json"
 
-log = logging.getLogger("claude_headspace.web")
+logger = logging.getLogger("claude_headspace.web")
 
 
 class Waiting:
@@ -50,7 +50,7 @@ class Waiting:
             write_private(self._path, json.dumps(self._told))
         except OSError as error:
             told = "%s cannot be written, so no alert is sent for waiting sessions: %s"
-            log.warning(told, self._path, error)
+            logger.warning(told, self._path, error)
             return False
         return True
 
@@ -70,7 +70,7 @@ def _names(session: Session) -> set[str]:
 def _reason(session: Session) -> str:
     state = session.state
     asks = state.call.telling if state.call and state.asks else state.reason
-    where = place(session.project, session.directory)
+    where = project_name(session.project, session.directory)
     return f"{session.title or session.uuid} ({where}, {session.host}): {asks}"
 
 
@@ -84,7 +84,7 @@ def watch_waits(pool: ReadPool, alerts: Alerts, state_directory: Path) -> None:
                 with pool.reading() as reader:
                     found = find_sessions(reader, in_states(reader, ["needs"]))
             except HeadspaceError:
-                log.debug("it is unknown which sessions wait", exc_info=True)
+                logger.debug("it is unknown which sessions wait", exc_info=True)
             else:
                 waiting.see([each for each in found.values() if each.state.kind == "needs"])
             time.sleep(LOOK_SECONDS)

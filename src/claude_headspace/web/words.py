@@ -105,7 +105,7 @@ def iso_length(seconds: float) -> str:
     return f"PT{max(0, round(seconds))}S"
 
 
-def place(project: str, directory: str = "") -> str:
+def project_name(project: str, directory: str = "") -> str:
     """A project by the end of its path: `devenv / cli`; a worktree beside its repository."""
     parts = [part for part in (directory or project).split("/") if part]
     if len(parts) > 2 and parts[-2].endswith("worktrees"):

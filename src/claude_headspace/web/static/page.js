@@ -153,7 +153,7 @@ function follow() {
   following();
 }
 
-// ---------- the stream announces changes; the server renders them ----------
+// ---------- the stream reports changes; the server renders them ----------
 
 let timer = null;
 let busy = false;

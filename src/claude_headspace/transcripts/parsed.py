@@ -1,4 +1,4 @@
-"""The possible outcomes of a record."""
+"""What a line of a transcript turns out to be: the classes of `Parsed`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from claude_headspace.events.event import Event, Origin, derived_key
-from claude_headspace.events.taxonomy import TURN_DETECTED
+from claude_headspace.events.event_types import TURN_DETECTED
 from claude_headspace.events.work import Work
 
 
@@ -116,7 +116,7 @@ class Withdrawn:
     key: UUID
 
 
-Outcome = Turn | Other | Rejected | Withdrawn
+Parsed = Turn | Other | Rejected | Withdrawn
 
 
 def line_key(uuid: str) -> UUID:

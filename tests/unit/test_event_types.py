@@ -11,13 +11,13 @@ import pytest
 
 from claude_headspace.errors import EventInvalid
 from claude_headspace.events.event import Event
-from claude_headspace.events.taxonomy import installed_taxonomy
+from claude_headspace.events.event_types import installed_types
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 PAYLOAD = {"session_uuid": "s", "reason": "closed"}
 
 THIRD_PARTY = """
-from claude_headspace.events.schemas import PayloadSchema, Text
+from claude_headspace.events.payloads import PayloadSchema, Text
 
 class Weather(PayloadSchema):
     sky = Text(required=True)
@@ -29,11 +29,11 @@ from datetime import datetime, timezone
 from uuid import uuid4
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.events.event import Event
-from claude_headspace.events.taxonomy import installed_taxonomy
+from claude_headspace.events.event_types import installed_types
 try:
-    taxonomy = installed_taxonomy()
+    event_types = installed_types()
     for payload in ({"sky": "blue"}, {"sky": 7}):
-        taxonomy.check(Event("weather", datetime.now(timezone.utc), payload, uuid4()))
+        event_types.check(Event("weather", datetime.now(timezone.utc), payload, uuid4()))
         print("accepted")
 except HeadspaceError as error:
     print(type(error).__name__, error)
@@ -41,7 +41,7 @@ except HeadspaceError as error:
 
 
 def test_the_built_in_types() -> None:
-    assert [kind.name for kind in installed_taxonomy()][:5] == [
+    assert [kind.name for kind in installed_types()][:5] == [
         "session_registered", "session_ended", "turn_detected", "state_transition", "hook_received",
     ]  # fmt: skip
 
@@ -57,7 +57,7 @@ def test_an_invalid_event_names_the_field(changes: dict[str, Any], field: str) -
         "type": "session_ended", "timestamp": NOW, "payload": PAYLOAD, "key": uuid4(), **changes,
     }  # fmt: skip
     with pytest.raises(EventInvalid) as caught:
-        installed_taxonomy().check(Event(**given))
+        installed_types().check(Event(**given))
     assert caught.value.field == field
 
 

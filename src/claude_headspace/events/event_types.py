@@ -15,9 +15,9 @@ from importlib.metadata import entry_points
 from marshmallow import Schema
 
 from claude_headspace.errors import EventInvalid, HeadspaceError
-from claude_headspace.events import schemas
+from claude_headspace.events import payloads
 from claude_headspace.events.event import Event
-from claude_headspace.events.schemas import Check, check_payload, quick_check
+from claude_headspace.events.payloads import Check, check_payload, quick_check
 
 ENTRY_POINT_GROUP = "claude_headspace.event_types"
 
@@ -29,12 +29,12 @@ HOOK_RECEIVED = "hook_received"
 NOTE_ADDED = "note_added"
 
 _BUILT_IN: Mapping[str, type[Schema]] = {
-    SESSION_REGISTERED: schemas.SessionRegistered,
-    SESSION_ENDED: schemas.SessionEnded,
-    TURN_DETECTED: schemas.TurnDetected,
-    STATE_TRANSITION: schemas.StateTransition,
-    HOOK_RECEIVED: schemas.HookReceived,
-    NOTE_ADDED: schemas.NoteAdded,
+    SESSION_REGISTERED: payloads.SessionRegistered,
+    SESSION_ENDED: payloads.SessionEnded,
+    TURN_DETECTED: payloads.TurnDetected,
+    STATE_TRANSITION: payloads.StateTransition,
+    HOOK_RECEIVED: payloads.HookReceived,
+    NOTE_ADDED: payloads.NoteAdded,
 }
 
 
@@ -47,7 +47,7 @@ class EventType:
     accepts: Check
 
 
-class Taxonomy:
+class EventTypes:
     """All event types that this installation knows."""
 
     def __init__(self, declared: Mapping[str, type[Schema]]) -> None:
@@ -78,7 +78,7 @@ class Taxonomy:
 
 
 @lru_cache(maxsize=1)
-def installed_taxonomy() -> Taxonomy:
+def installed_types() -> EventTypes:
     """The built-in types and those that other installed packages declare."""
     declared = dict(_BUILT_IN)
     for point in entry_points(group=ENTRY_POINT_GROUP):
@@ -90,4 +90,4 @@ def installed_taxonomy() -> Taxonomy:
                 f"have a new name and be a marshmallow Schema class"
             )
         declared[point.name] = schema
-    return Taxonomy(declared)
+    return EventTypes(declared)

@@ -8,35 +8,35 @@ from hypothesis import strategies as st
 from marshmallow import Schema, ValidationError, fields, validate
 
 from claude_headspace.errors import EventInvalid
-from claude_headspace.events import schemas
-from claude_headspace.events.schemas import check_payload, parse_instant, quick_check
+from claude_headspace.events import payloads
+from claude_headspace.events.payloads import check_payload, parse_instant, quick_check
 
 NOW = "2025-06-01T12:00:00.123Z"
 # type, required with good values, optional with good values, choices
 TYPES: dict[type[Schema], tuple[dict[str, Any], dict[str, Any], dict[str, list[str]]]] = {
-    schemas.SessionRegistered: (
+    payloads.SessionRegistered: (
         {"session_uuid": "s", "project_path": "/p", "working_directory": "/w"},
         {"iterm_pane_id": "w0t0p0"},
         {},
     ),
-    schemas.SessionEnded: (
+    payloads.SessionEnded: (
         {"session_uuid": "s", "reason": "timeout"},
         {"duration_seconds": 7},
         {"reason": ["timeout", "unregistered", "closed"]},
     ),
-    schemas.TurnDetected: (
+    payloads.TurnDetected: (
         {"session_uuid": "s", "actor": "user", "text": "", "source": "polling",
          "turn_timestamp": NOW},
         {"line_uuid": "u", "message_id": "m", "subagent_id": "a", "parent_uuid": "p",
          "prompt_source": "typed", "entrypoint": "cli"},
         {"actor": ["user", "agent"], "source": ["polling", "hook"]},
     ),
-    schemas.StateTransition: (
+    payloads.StateTransition: (
         {"agent_id": 1, "command_id": 2, "from_state": "a", "to_state": "b", "trigger": "turn"},
         {},
         {"trigger": ["turn", "timeout", "manual"]},
     ),
-    schemas.HookReceived: (
+    payloads.HookReceived: (
         {"hook_type": "Stop", "claude_session_id": "s", "working_directory": "/w"},
         {
             "reason": "r",
@@ -113,13 +113,13 @@ def test_a_payload_is_an_object(schema: type[Schema], payload: Any) -> None:
 
 def test_field_names_are_strings() -> None:
     with pytest.raises(EventInvalid):
-        check_payload(schemas.SessionEnded(), {"session_uuid": "s", "reason": "closed", 7: "x"})
+        check_payload(payloads.SessionEnded(), {"session_uuid": "s", "reason": "closed", 7: "x"})
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
 def test_numbers_fit_the_database(number: int) -> None:
     payload = {"session_uuid": "s", "reason": "timeout", "duration_seconds": number}
-    assert refused(schemas.SessionEnded, payload) == "payload.duration_seconds"
+    assert refused(payloads.SessionEnded, payload) == "payload.duration_seconds"
 
 
 class Name(str):
@@ -138,9 +138,9 @@ VALUES = st.one_of(
 
 
 def test_what_only_looks_like_a_string_is_none() -> None:
-    required = TYPES[schemas.TurnDetected][0]
+    required = TYPES[payloads.TurnDetected][0]
     for name, value in required.items():
-        assert refused(schemas.TurnDetected, {**required, name: Name(value)}) == f"payload.{name}"
+        assert refused(payloads.TurnDetected, {**required, name: Name(value)}) == f"payload.{name}"
 
 
 @SCHEMAS
@@ -160,13 +160,13 @@ def test_what_the_quick_check_accepts_the_schema_accepts(
         assert schema().validate(payload) == {}
 
 
-class Odd(schemas.PayloadSchema):
+class Odd(payloads.PayloadSchema):
     """Fields that the quick check does not know."""
 
-    size = schemas.Text(validate=validate.Length(max=3))
-    both = schemas.Text(validate=[validate.OneOf("ab"), validate.OneOf("bc")])
+    size = payloads.Text(validate=validate.Length(max=3))
+    both = payloads.Text(validate=[validate.OneOf("ab"), validate.OneOf("bc")])
     real = fields.Float()
-    named = schemas.Text(data_key="other")
+    named = payloads.Text(data_key="other")
 
 
 @pytest.mark.parametrize(("payload", "valid"), [

@@ -1,4 +1,4 @@
-"""Makes the outcome of a record: its session, time and key."""
+"""Adds session, time and key to a classified record."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from marshmallow import ValidationError
 
 from claude_headspace.events.dead_letter_reasons import IDENTITY, TIMESTAMP
 from claude_headspace.events.event import derived_key
-from claude_headspace.events.schemas import parse_instant
+from claude_headspace.events.payloads import parse_instant
 from claude_headspace.events.work import Work
 from claude_headspace.transcripts.classify import TITLES, Classified
-from claude_headspace.transcripts.outcomes import Other, Outcome, Rejected, Title, Turn, line_key
+from claude_headspace.transcripts.parsed import Other, Parsed, Rejected, Title, Turn, line_key
 from claude_headspace.transcripts.prompts import QueuedPrompt
 from claude_headspace.transcripts.records import Body, Details, MessageBody, Record
 
 
-def outcome_of(
+def identify(
     record: Record,
     body: Body,
     classified: Classified,
     offset: int,
     rescued: bool,
     work: Work | None,
-) -> Outcome:
-    """The outcome of a classified record."""
+) -> Parsed:
+    """The parsed record: a turn with its session, time and key, or another record."""
     if classified.actor:
         return _turn(record, body, classified, offset, rescued, work)
     session = _session_or_none(record.sessionId)
@@ -53,7 +53,7 @@ def _copy_of(record: Record, session: UUID | None) -> UUID | None:
 
 def _session_or_none(text: str | None) -> UUID | None:
     try:
-        return session_of(text) if text else None
+        return session_uuid(text) if text else None
     except ValueError:
         return None
 
@@ -66,7 +66,7 @@ def _instant_or_none(text: str | None) -> datetime | None:
 
 
 @lru_cache(maxsize=1024)
-def session_of(text: str) -> UUID:
+def session_uuid(text: str) -> UUID:
     """The session with this id. Raises ValueError if it is not a UUID."""
     return UUID(text)
 
@@ -101,7 +101,7 @@ def _turn(
     )  # fmt: skip
 
 
-def prompt_turn(session_text: str, prompt: QueuedPrompt, offset: int) -> Outcome:
+def prompt_turn(session_text: str, prompt: QueuedPrompt, offset: int) -> Parsed:
     """The turn of a prompt without a line of its own."""
     placed = _placed(session_text, prompt.when, offset)
     if isinstance(placed, Rejected):
@@ -121,7 +121,7 @@ def prompt_key(prompt: QueuedPrompt) -> UUID:
 def _placed(session_text: str, when: str, offset: int) -> tuple[UUID, datetime] | Rejected:
     """A turn's session and time, or the reason why it has none."""
     try:
-        session = session_of(session_text)
+        session = session_uuid(session_text)
     except ValueError:
         return Rejected(offset, IDENTITY, f"sessionId {session_text[:60]!r} is not a UUID")
     try:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_headspace.supervision.restart_budget import RestartBudget
+from claude_headspace.supervision.restart_limit import RestartLimit
 
 steps = st.lists(st.floats(min_value=0, max_value=70, allow_nan=False), max_size=60)
 limits = st.integers(min_value=1, max_value=8)
@@ -11,16 +11,16 @@ limits = st.integers(min_value=1, max_value=8)
 
 def play(limit: int, pauses: list[float]) -> tuple[list[float], list[float]]:
     """Crashes after these pauses: the moments that were granted, and those refused."""
-    budget = RestartBudget(limit, 60)
+    restarts = RestartLimit(limit, 60)
     granted: list[float] = []
     refused: list[float] = []
     now = 0.0
     for pause in pauses:
         now += pause
-        if budget.is_spent(now):
+        if restarts.is_spent(now):
             refused.append(now)
         else:
-            budget.grant(now)
+            restarts.grant(now)
             granted.append(now)
     return granted, refused
 
@@ -41,15 +41,15 @@ def test_refused_only_when_the_window_is_full(limit: int, pauses: list[float]) -
 
 @given(limits, steps)
 def test_a_copy_made_from_its_memory_decides_the_same(limit: int, pauses: list[float]) -> None:
-    budget = RestartBudget(limit, 60)
+    restarts = RestartLimit(limit, 60)
     now = 0.0
     for pause in pauses:
         now += pause
-        copy = RestartBudget(limit, 60, reversed(budget.granted()))
-        assert copy.is_spent(now) == budget.is_spent(now)
-        assert copy.used(now) == budget.used(now)
-        if not budget.is_spent(now):
-            assert copy.grant(now) == budget.grant(now)
+        copy = RestartLimit(limit, 60, reversed(restarts.granted()))
+        assert copy.is_spent(now) == restarts.is_spent(now)
+        assert copy.used(now) == restarts.used(now)
+        if not restarts.is_spent(now):
+            assert copy.grant(now) == restarts.grant(now)
 
 
 def test_crashes_every_thirteen_seconds_are_all_granted() -> None:

@@ -9,7 +9,7 @@ import platformdirs.unix
 import pytest
 
 from claude_headspace.config import load_config
-from claude_headspace.config.places import NAME, config_directory, default_state
+from claude_headspace.config.folders import NAME, config_directory, default_state
 from claude_headspace.deployment.configuration import configuration_file, prepare
 
 

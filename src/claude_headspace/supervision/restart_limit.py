@@ -1,4 +1,4 @@
-"""The restart budget, at most `limit` restarts in any window, and its record on disk."""
+"""The restart limit, at most `limit` restarts in any window, and its record on disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WINDOW_SECONDS = 60.0
 FILE_NAME = "guard.json"
 
 
-class RestartBudget:
+class RestartLimit:
     """A sliding window over granted restarts; times are seconds of one monotonic clock."""
 
     def __init__(
@@ -47,7 +47,7 @@ class RestartBudget:
         self._granted = [moment for moment in self._granted if now - moment < self.window_seconds]
 
 
-class RestartMemory:
+class SavedRestarts:
     """The restarts on disk, which outlive the guard's death and a reload.
 
     Moments of the monotonic clock, stored so that a later process can check and convert them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from claude_headspace.events.event import NO_SESSION, Event, Origin
-from claude_headspace.events.taxonomy import HOOK_RECEIVED, STATE_TRANSITION
+from claude_headspace.events.event_types import HOOK_RECEIVED, STATE_TRANSITION
 from claude_headspace.inbox.messages import Message
 from claude_headspace.store.sessions import StoredSession
 

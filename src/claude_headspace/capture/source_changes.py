@@ -15,7 +15,7 @@ from claude_headspace.transcripts.source_file import Contents
 FileId = tuple[int, int]
 
 
-class Transition(Enum):
+class SourceChange(Enum):
     """What happened to a source."""
 
     APPENDED = "was appended to"
@@ -30,7 +30,7 @@ class Transition(Enum):
     @property
     def begins_generation(self) -> bool:
         """Whether the file must be read from its first byte."""
-        return self in (Transition.TRUNCATED, Transition.REWRITTEN, Transition.REPLACED)
+        return self in (SourceChange.TRUNCATED, SourceChange.REWRITTEN, SourceChange.REPLACED)
 
 
 class Identity(NamedTuple):
@@ -55,15 +55,15 @@ class Seen(NamedTuple):
     stays: bool = False
 
 
-def transition(known: Identity, seen: Seen) -> Transition:
+def change_of(known: Identity, seen: Seen) -> SourceChange:
     """What happened to a source, as a file shows it; a deleted source shows no file."""
     is_own = known.file in (None, seen.file)
     if seen.path == known.path:
         if seen.contents == "same":
-            return Transition.APPENDED if is_own else Transition.RETURNED
+            return SourceChange.APPENDED if is_own else SourceChange.RETURNED
         if not is_own:
-            return Transition.REPLACED
-        return Transition.TRUNCATED if seen.contents == "shorter" else Transition.REWRITTEN
+            return SourceChange.REPLACED
+        return SourceChange.TRUNCATED if seen.contents == "shorter" else SourceChange.REWRITTEN
     if not is_own or seen.contents != "same":
-        return Transition.UNRELATED
-    return Transition.COPIED if seen.stays else Transition.RENAMED
+        return SourceChange.UNRELATED
+    return SourceChange.COPIED if seen.stays else SourceChange.RENAMED

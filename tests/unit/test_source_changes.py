@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from claude_headspace.capture.source_identity import Identity, Seen, Transition, transition
+from claude_headspace.capture.source_changes import Identity, Seen, SourceChange, change_of
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.precondition import Precondition, ReadRow
 from claude_headspace.transcripts.checkpoint import Checkpoint, LineCounts
@@ -16,33 +16,33 @@ KNOWN = Identity(HERE, OWN)
 
 
 @pytest.mark.parametrize(("seen", "became"), [
-    (Seen(HERE, OWN, "same"), Transition.APPENDED),
-    (Seen(HERE, OWN, "shorter"), Transition.TRUNCATED),
-    (Seen(HERE, OWN, "other"), Transition.REWRITTEN),
-    (Seen(HERE, OTHER, "same"), Transition.RETURNED),
-    (Seen(HERE, OTHER, "shorter"), Transition.REPLACED),
-    (Seen(HERE, OTHER, "other"), Transition.REPLACED),
-    (Seen(ELSEWHERE, OWN, "same"), Transition.RENAMED),
-    (Seen(ELSEWHERE, OWN, "same", stays=True), Transition.COPIED),
-    (Seen(ELSEWHERE, OWN, "shorter"), Transition.UNRELATED),
-    (Seen(ELSEWHERE, OWN, "other"), Transition.UNRELATED),
-    (Seen(ELSEWHERE, OTHER, "same"), Transition.UNRELATED),
-    (Seen(ELSEWHERE, OTHER, "other", stays=True), Transition.UNRELATED),
+    (Seen(HERE, OWN, "same"), SourceChange.APPENDED),
+    (Seen(HERE, OWN, "shorter"), SourceChange.TRUNCATED),
+    (Seen(HERE, OWN, "other"), SourceChange.REWRITTEN),
+    (Seen(HERE, OTHER, "same"), SourceChange.RETURNED),
+    (Seen(HERE, OTHER, "shorter"), SourceChange.REPLACED),
+    (Seen(HERE, OTHER, "other"), SourceChange.REPLACED),
+    (Seen(ELSEWHERE, OWN, "same"), SourceChange.RENAMED),
+    (Seen(ELSEWHERE, OWN, "same", stays=True), SourceChange.COPIED),
+    (Seen(ELSEWHERE, OWN, "shorter"), SourceChange.UNRELATED),
+    (Seen(ELSEWHERE, OWN, "other"), SourceChange.UNRELATED),
+    (Seen(ELSEWHERE, OTHER, "same"), SourceChange.UNRELATED),
+    (Seen(ELSEWHERE, OTHER, "other", stays=True), SourceChange.UNRELATED),
 ])  # fmt: skip
-def test_what_is_known_and_what_is_seen_decide(seen: Seen, became: Transition) -> None:
-    assert transition(KNOWN, seen) is became
+def test_what_is_known_and_what_is_seen_decide(seen: Seen, became: SourceChange) -> None:
+    assert change_of(KNOWN, seen) is became
 
 
 @pytest.mark.parametrize("contents", ["same", "shorter", "other"])
 def test_a_source_of_which_nothing_was_read_may_be_any_file(contents: Contents) -> None:
     unread = Identity(HERE, None)
     seen = Seen(HERE, OTHER, contents)
-    assert transition(unread, seen) is transition(KNOWN, Seen(HERE, OWN, contents))
+    assert change_of(unread, seen) is change_of(KNOWN, Seen(HERE, OWN, contents))
 
 
 def test_other_contents_in_the_same_place_begin_a_generation_and_nothing_else_does() -> None:
-    begins = {became for became in Transition if became.begins_generation}
-    assert begins == {Transition.TRUNCATED, Transition.REWRITTEN, Transition.REPLACED}
+    begins = {became for became in SourceChange if became.begins_generation}
+    assert begins == {SourceChange.TRUNCATED, SourceChange.REWRITTEN, SourceChange.REPLACED}
 
 
 def test_a_generation_begins_at_the_first_byte_and_rests_on_the_same_row() -> None:

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from werkzeug.http import parse_cookie
 
-from claude_headspace.access import cookie_value, redeem, same, token_of
 from claude_headspace.embedded.location import state_key
 from claude_headspace.errors import StateUnusable
+from claude_headspace.web.access_token import cookie_value, redeem, same, token_of
 from claude_headspace.web.problems import Problem
 
 HEADERS = {
@@ -37,7 +37,7 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _BEARER = "Bearer "
 
 
-class Guard:
+class AccessControl:
     """Decides from the headers of a request, whose names are in lower case."""
 
     def __init__(self, state_directory: Path, own_name: str) -> None:

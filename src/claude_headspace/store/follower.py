@@ -93,7 +93,7 @@ class Follower:
         """
         self._database.connect()
         # A new connection may lead to a server that does not know this horizon.
-        if self.cursor >= self._horizon or self._database.generation != self._horizon_of:
+        if self.cursor >= self._horizon or self._database.connection_number != self._horizon_of:
             self._horizon = self._next_horizon()
         events = self._events()
         full = len(events) == self._page_events
@@ -121,10 +121,10 @@ class Follower:
     def listen(self) -> None:
         """From now on `wait` notices new events."""
         self._database.connect()
-        if self._listening != self._database.generation:
+        if self._listening != self._database.connection_number:
             self._require_primary()  # a standby refuses LISTEN with its own message
             self._database.execute(f"LISTEN {EVENTS_CHANNEL}")
-            self._listening = self._database.generation
+            self._listening = self._database.connection_number
 
     def wait(self, seconds: float) -> bool:
         """Wait for events written since the last call, at most this long; whether any were."""
@@ -144,7 +144,7 @@ class Follower:
         nothing here is retried on another connection.
         """
         self._require_primary()
-        generation = self._database.generation
+        connection = self._database.connection_number
         self._require_timeline()
         last = int(self._value(_LAST_ID))
         if last < self.cursor:
@@ -155,7 +155,7 @@ class Follower:
         if last > self.cursor:
             self._wait_for_writers()
             self._wait_for_disk()
-        self._horizon_of = generation
+        self._horizon_of = connection
         return last
 
     def _require_timeline(self) -> None:
