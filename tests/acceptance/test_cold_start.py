@@ -16,7 +16,7 @@ OTHERS = (
 )
 OURS = """
     address errors machine cli cli.access cli.command cli.naming cli.program cli.sessions
-    cli.terminal config config.checks config.places
+    cli.terminal config config.checks config.folders
     config.settings embedded embedded.location read read.connection read.call_line
     read.session_facts read.paging read.selection
     read.sessions read.state read.titles read.tools servers store

@@ -77,8 +77,10 @@ def large_file(projects: Projects) -> Path:
 
 
 def test_one_step_archives_all_of_a_file_unless_something_else_calls(
-    archiver: Archiver, database: Database, projects: Projects, log: Log
-) -> None:
+    archiver: Archiver, database: Database, projects: Projects, log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(module, "SLICE_SECONDS", 60.0)
     path = large_file(projects)
     source = capture(Checkpoints(database, MACHINE), path)
     steps_of(archiver)  # the first round, over nothing

@@ -13,7 +13,7 @@ from claude_headspace.read.connection import Reader
 from claude_headspace.read.state import ASKING_TOOLS, OpenCall
 
 _CALLS = (
-    "SELECT c.tool_use_id, a.id, c.tool, c.input, c.subagent,"
+    "SELECT c.tool_use_id, a.id, c.tool, c.input, c.input_bytes, c.subagent,"
     " c.started_at, c.ended_at, c.outcome, c.result_bytes, c.source_id, c.call_offset,"
     " c.call_length, c.result_source_id, c.result_offset, c.result_length"
     " FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid WHERE "
@@ -30,6 +30,7 @@ class Call(Struct, frozen=True):
     agent_id: int
     tool: str
     asked: str
+    asked_bytes: int
     subagent: str | None
     at: datetime
     ended_at: datetime | None

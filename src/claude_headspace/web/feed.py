@@ -97,7 +97,6 @@ class Feed:
         except HeadspaceError as error:
             if self._pages.pop(key, None):
                 logger.warning("streams wait: %s", error)
-            await asyncio.sleep(REST_SECONDS)
             return (), key[0]
         return found, found[-1].id if len(found) == PAGE_EVENTS else key[1]
 
