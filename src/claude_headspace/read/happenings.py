@@ -47,7 +47,8 @@ SELECT 'e' || lpad(e.id::text, 19, '0') AS key, e.timestamp AS at,
   ELSE concat_ws(' ', e.event_type, left(e.payload::text, {_SHOWN})) END AS text,
  e.agent_id, e.session_uuid, e.id AS event_id, NULL::text AS tool, NULL::text AS call_id,
  NULL::float8 AS seconds, NULL::int AS size
-FROM events e WHERE e.retracted_at IS NULL AND e.timestamp >= %(lo)s AND e.timestamp < %(hi)s
+FROM events e WHERE (%(retracted)s OR e.retracted_at IS NULL)
+ AND e.timestamp >= %(lo)s AND e.timestamp < %(hi)s
  AND (%(projects)s::int[] IS NULL OR e.project_id = ANY (%(projects)s))
  AND (%(session)s::uuid IS NULL OR e.session_uuid = %(session)s)
  AND (%(agent)s::int IS NULL OR e.agent_id = %(agent)s)
@@ -62,6 +63,7 @@ WHERE c.{column} >= %(lo)s AND c.{column} < %(hi)s
  AND (%(projects)s::int[] IS NULL OR a.project_id = ANY (%(projects)s))
  AND (%(session)s::uuid IS NULL OR c.session_uuid = %(session)s)
 """
+_ANY_PLACE = {"projects": None, "session": None, "agent": None}
 _BY_CLAUDE = "CASE WHEN c.subagent IS NULL THEN 'Claude' ELSE 'subagent' END"
 _CALLS = _OF_CALLS.format(
     letter="c", column="started_at", actor=_BY_CLAUDE,
@@ -150,7 +152,7 @@ def _source(reader: Reader, asked: HappeningQuestion) -> tuple[list[str], str, d
     branches = [_EVENTS] if not kinds or kinds - _CALL_KINDS else []
     if not asked.log and (not kinds or _CALL_KINDS & kinds):
         branches += [_CALLS, _RESULTS]
-    values: dict[str, Any] = {"projects": None, "session": None, "agent": None}
+    values: dict[str, Any] = {"retracted": False, **_ANY_PLACE}
     for name in FACETS:
         values[name], values[f"no_{name}"] = _apart(getattr(asked, name))
     conditions = [
@@ -235,7 +237,7 @@ def kind_and_actor(reader: Reader, event: ListedEvent) -> tuple[str, str]:
         f"SELECT kind, actor FROM ({_EVENTS}) h WHERE event_id = %(id)s",
         {
             "id": event.id, "lo": event.timestamp, "hi": event.timestamp + timedelta.resolution,
-            "projects": None, "session": None, "agent": None,
+            "retracted": True, **_ANY_PLACE,
         },
     )  # fmt: skip
     return row[:2] if row else ("other", "system")

@@ -51,18 +51,25 @@ def _surroundings(text: str, terms: Terms) -> _Part:
     """The part of a longer text where the most terms are near each other, as they are written."""
     if len(text) <= _BEFORE + _AFTER:
         return _Part(text)
-    found = list(_matches(text, terms))
-    if not found:
+    best = _best_place(sorted(_matches(text, terms)), len(terms))
+    if best is None:
         return _Part(text)
-
-    def different(at: int) -> int:
-        return len({term for start, term in found if at <= start < at + _NEAR})
-
-    best = max(found, key=lambda each: (different(each[0]), -each[0]))[0]
     begin, end = max(0, best - _BEFORE), min(len(text), best + _AFTER)
     if begin:  # a whole word
         begin = text.find(" ", begin, best) + 1 or best
     return _Part(text[begin:end], begin > 0, end < len(text))
+
+
+def _best_place(found: Sequence[tuple[int, int]], terms: int) -> int | None:
+    """The first match with the most different terms near it."""
+    best, most = None, 0
+    for number, (at, _) in enumerate(found):
+        different = len({term for start, term in found[number:] if start < at + _NEAR})
+        if different > most:
+            best, most = at, different
+        if most == terms:
+            break
+    return best
 
 
 def _matches(text: str, terms: Terms) -> Iterator[tuple[int, int]]:
