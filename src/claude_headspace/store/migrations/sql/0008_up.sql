@@ -1,3 +1,6 @@
+-- The holder of the lease describes itself here; `holder` is its place (see machine.Place), and
+-- `backlog_bytes` what it had not committed when it was last seen, since `behind_since`. No foreign
+-- key refers to a machine, since a command may write under an id before its watcher has run.
 CREATE TABLE machines (
     id UUID NOT NULL,
     label TEXT NOT NULL,
