@@ -1,4 +1,4 @@
-"""Health, as `supervision.observe` finds it, and what has been captured."""
+"""Health, as `supervision.health_check` finds it, and what has been captured."""
 
 from __future__ import annotations
 
