@@ -415,7 +415,7 @@ def test_status_tells_of_what_is_new_to_this_version(cli: Cli) -> None:
     assert "messages: kinds that this version does not know: moon 3, sun 4" in shown
     assert "rules:    1 file read by older rules" in shown
     told = json.loads(cli.run("status", "--json").stdout)["captured"]
-    assert (told["unknown_machines"], told["older_rules"]) == ({"moon": 3, "sun": 4}, 1)
+    assert (told["unknown_programs"], told["older_rules"]) == ({"moon": 3, "sun": 4}, 1)
     execute(cli, "UPDATE checkpoints SET rules = %s", (RULES,))
     assert "rules:" not in cli.run("status").stdout
 

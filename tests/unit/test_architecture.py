@@ -49,6 +49,17 @@ def test_nothing_says_words_of_earlier_versions() -> None:
     assert said == {}
 
 
+FOLDERS = {path.name for path in PACKAGE.iterdir() if path.is_dir()}
+MODULE = re.compile(r"`(?:claude_headspace\.)?([a-z]+)[./]([a-z_]+)(?:\.py)?`")
+
+
+def test_each_module_that_the_code_speaks_of_exists() -> None:
+    said = [name for path in PACKAGE.rglob("*.py") for name in MODULE.findall(path.read_text())]
+    named = {f"{folder}/{name}" for folder, name in said if folder in FOLDERS} - {"config/yaml"}
+    assert named
+    assert [name for name in sorted(named) if not _exists(name)] == []
+
+
 CLASS = re.compile(r"^class ([A-Za-z]\w*)", re.MULTILINE)
 
 

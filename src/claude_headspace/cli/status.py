@@ -1,4 +1,4 @@
-"""Health, as `supervision.observe` finds it, and what has been captured."""
+"""Health, as `supervision.health_check` finds it, and what has been captured."""
 
 from __future__ import annotations
 
@@ -160,8 +160,8 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
     if held.older_rules:
         files = counted(held.older_rules, "file")
         yield f"rules:    {files} read by older rules; those that still exist are read again"
-    if held.unknown_machines:
-        kinds = ", ".join(f"{kind} {number}" for kind, number in held.unknown_machines.items())
+    if held.unknown_programs:
+        kinds = ", ".join(f"{kind} {number}" for kind, number in held.unknown_programs.items())
         yield f"messages: kinds that this version does not know: {kinds}"
     if held.dead_letters:
         yield f"rejected: {held.dead_letters}; see `claude-headspace rejected`"

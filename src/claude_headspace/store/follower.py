@@ -188,18 +188,18 @@ class Follower:
 
     def _wait_for_disk(self) -> None:
         """Wait until everything committed by now survives a crash."""
-        checkpoint = self._value("SELECT pg_current_wal_insert_lsn()::text")
+        written = self._value("SELECT pg_current_wal_insert_lsn()::text")
         flushed = "SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn"
         # With a synchronous standby, a commit has waited for it.
         alone = " AND current_setting('synchronous_standby_names') = ''" if self._nudge else ""
-        if self._value(flushed + alone, checkpoint):
+        if self._value(flushed + alone, written):
             return
         if self._nudge:
             self._database.flush()
         else:
             self._database.execute(_FLUSH_SOON)
         for _ in _growing_pauses():
-            if self._value(flushed, checkpoint):
+            if self._value(flushed, written):
                 return
 
     def _events(self) -> list[LoggedEvent]:

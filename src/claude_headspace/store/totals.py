@@ -66,7 +66,7 @@ class EventCounts:
 class Captured:
     """The contents of the log, of all machines; bytes and lines are of committed sources.
 
-    `unknown_machines`: messages of programs of unknown kinds, by kind. `older_rules`: sources that
+    `unknown_programs`: messages of programs of unknown kinds, by kind. `older_rules`: sources that
     were read by the rules of an earlier version.
     """
 
@@ -78,7 +78,7 @@ class Captured:
     committed_bytes: int
     lines: Mapping[str, int] = field(default_factory=dict)
     dead_letters: int = 0
-    unknown_machines: Mapping[str, int] = field(default_factory=dict)
+    unknown_programs: Mapping[str, int] = field(default_factory=dict)
     older_rules: int = 0
 
 
@@ -89,7 +89,7 @@ def captured(
     programs = connection.execute(_PROGRAMS, {"known": list(known_programs)})
     return Captured(
         events=count_events(connection, exactly=exactly),
-        unknown_machines={row[0]: row[1] for row in programs},
+        unknown_programs={row[0]: row[1] for row in programs},
         **connection.execute(_TOTALS, {"rules": RULES}).mappings().one(),
     )
 

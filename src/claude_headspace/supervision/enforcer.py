@@ -52,7 +52,7 @@ class Enforcer:
         self.restarts = RestartLimit(self.settings.restarts, window_seconds)
         self._supervisord = supervisord
         self._log = supervisord.options.logger
-        self._memory = SavedRestarts(self.settings.state_directory / FILE_NAME)
+        self._saved = SavedRestarts(self.settings.state_directory / FILE_NAME)
         self._started: float | None = None
         self._exit_codes = ExitCodes(supervisord.options)
         self._pace = Pace(supervisord, self._processes)
@@ -88,16 +88,16 @@ class Enforcer:
         """Take limit, stop time and state directory from the configuration, and apply them."""
         self.settings.read()
         self.restarts.limit = self.settings.restarts
-        self._memory = SavedRestarts(self.settings.state_directory / FILE_NAME)
+        self._saved = SavedRestarts(self.settings.state_directory / FILE_NAME)
 
     def _recall(self) -> None:
-        moments = {*self._memory.load(), *_restarts_in_process}
+        moments = {*self._saved.load(), *_restarts_in_process}
         self.restarts = RestartLimit(self.restarts.limit, self.restarts.window_seconds, moments)
 
     def _remember(self) -> None:
         _restarts_in_process[:] = self.restarts.granted()
         try:
-            self._memory.save(self.restarts.granted())
+            self._saved.save(self.restarts.granted())
         except OSError as error:
             self._log.error(f"guard: the restart count cannot be saved: {error}")
 

@@ -1,4 +1,4 @@
-"""What the guard changes in supervisord's own loop: how it waits, and what it forgets."""
+"""What the guard changes in supervisord's own loop: how it waits, and what it does not keep."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ TYPED_SOURCES = frozenset({"typed", "queued", "sdk", "suggestion_accepted"})
 HUMAN = "human"
 # Agents that the client runs for its own purposes: compaction, suggested prompts, side questions.
 _INTERNAL_AGENTS = ("acompact", "aprompt_suggestion", "aside_question")
-# Messages of programs are counted under this prefix (as stored), so that new kinds are noticed.
+# Messages of programs are counted with this prefix, so that new kinds are noticed. What is stored
+# calls a program a machine.
 PROGRAM = "machine:"
 KNOWN_PROGRAMS = frozenset(
     PROGRAM + kind

@@ -1,1 +1,1 @@
-"""The Flask application with /health and /metrics."""
+"""The page, the API and its stream, /health and /metrics."""
