@@ -189,7 +189,7 @@ class LiveEvents:
             try:
                 with open_log(self._config) as connection:
                     while True:
-                        last = self._follower.skip_to_end() if shown is None else shown
+                        last = shown = self._follower.skip_to_end() if shown is None else shown
                         shown = self._show_page(connection, last)
                         pause = 0.0
                         _require_reader()
