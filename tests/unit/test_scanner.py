@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -158,6 +159,26 @@ def test_a_step_is_short_however_slow_the_files_are(tmp_path: Path) -> None:
 
     assert most(50) <= 15
     assert most(100) <= 15
+
+
+def test_a_start_in_the_middle_of_another_leaves_no_directory_open(tmp_path: Path) -> None:
+    def slow(path: str) -> os.stat_result:
+        time.sleep(0.003)
+        return Path(path).stat()
+
+    place = Place(tmp_path / "p", look_at=slow)
+    for number in range(5):
+        place.make(f"{number}.jsonl")
+    counts = []
+    gc.disable()
+    try:
+        for _ in range(3):
+            place.scanner.begin([])
+            place.scanner.step()
+            counts.append(len(os.listdir("/dev/fd")))  # noqa: PTH208
+    finally:
+        gc.enable()
+    assert len(set(counts)) == 1
 
 
 def test_a_directory_that_is_told_of_is_listed(tmp_path: Path) -> None:

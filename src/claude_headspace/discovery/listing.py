@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -112,6 +112,10 @@ class Listing:
         """The next slice; None at the end."""
         return next(self._slices, None)
 
+    def close(self) -> None:
+        """Give up the rest of the walk."""
+        self._slices.close()
+
     def covers(self, path: str) -> bool:
         """Whether this path is listed."""
         if path in self._directories:
@@ -120,7 +124,7 @@ class Listing:
             path.startswith(directory.rstrip(os.sep) + os.sep) for directory in self._directories
         )
 
-    def _walk(self) -> Iterator[list[Sighting]]:
+    def _walk(self) -> Generator[list[Sighting], None, None]:
         while self._waiting or self._links:
             if not self._waiting:
                 self._links.sort(reverse=True)
@@ -142,8 +146,7 @@ class Listing:
         found: list[Sighting] = []
         with os.scandir(path) as entries:
             for entry in entries:
-                seen = self._see(entry, path)
-                if seen is not None:
+                if (seen := self._see(entry, path)) is not None:
                     found.append(seen)
                 if time.monotonic() > until:
                     yield found
@@ -225,8 +228,7 @@ def transcripts_of(roots: Sequence[str], session: str) -> Iterator[Sighting]:
     for root in roots:
         for folder in _folders(root):
             with suppress(OSError):
-                main = look(os.path.join(folder, session + TRANSCRIPT_SUFFIX))
-                if main is not None:
+                if main := look(os.path.join(folder, session + TRANSCRIPT_SUFFIX)):
                     yield main
             for found in Listing([os.path.join(folder, session)]):
                 yield from found

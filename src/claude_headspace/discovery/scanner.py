@@ -74,7 +74,9 @@ class Scanner:
     def begin(self, stored: Iterable[CommittedSource]) -> None:
         """Start to scan everything, knowing what was read before; `step` does it."""
         self._first.begin(stored)
-        self._walk = None
+        if self._walk is not None:
+            self._walk.close()
+            self._walk = None
         self._notifier.renew()
         self._renew_roots()
         self._walks.clear()
@@ -83,6 +85,8 @@ class Scanner:
     def _begin_round(self) -> None:
         self._next_round = time.monotonic() + SWEEP_SECONDS
         self._notifier.begin_round()
+        if self._round is not None:
+            self._round.close()
         self._round = self._walks.round()
 
     def note(self, changes: Changes) -> None:

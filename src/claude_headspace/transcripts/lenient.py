@@ -11,7 +11,6 @@ import msgspec
 from msgspec.structs import fields
 
 from claude_headspace.transcripts.records import (
-    ABSENT,
     WITH_DETAILS,
     WITH_MESSAGE,
     Attachment,
@@ -66,10 +65,9 @@ def _body(record_type: str | None, value: dict[str, Any]) -> Body:
         return _fitted(Attachment, value.get("attachment"))
     if record_type not in WITH_DETAILS:
         return None
-    details = _fitted(Details, value)
     if not isinstance(value.get("content"), str):
-        details.content = ABSENT
-    return details
+        value = {name: part for name, part in value.items() if name != "content"}
+    return _fitted(Details, value)
 
 
 def _fitted(struct: type[_Struct], value: Any) -> _Struct:
