@@ -42,7 +42,8 @@ def wait_for_id(ids: Stream, newest: int) -> None:
     told = [ids.next()]
     while told[-1][0] < newest:
         told.append(ids.next())
-    assert told[-1] == (newest, {}) and len(told) <= 2
+    assert told[-1] == (newest, {})
+    assert len(told) <= 2
 
 
 def test_a_stream_begins_at_the_end_and_goes_on_where_it_broke(site: Website, log: Log) -> None:
