@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 from supervised import free_port
 
 from claude_headspace.errors import StateUnusable
+from claude_headspace.health.status_file import WatcherStatus, status_path, write_status
 from claude_headspace.web.access_token import TOKEN_FILE, new_link_code, redeem, token_of
+from harness import wait_until
 from website import Website, website
 
 BIN = Path(sys.executable).parent
@@ -46,6 +49,15 @@ def command(site: Website, *arguments: str) -> str:
         text=True,
         check=True,
     ).stdout.strip()
+
+
+def test_while_a_backlog_is_read_pages_ask_less_often(site: Website) -> None:
+    now = time.time()
+    status = WatcherStatus(
+        pid=os.getpid(), started_at=now, beat_at=now, state="capturing", backlog_bytes=5_000_000
+    )
+    write_status(status_path(site.state), status)
+    wait_until(lambda: b" data-busy" in site.get("/", Accept="text/html").body, "a busy page")
 
 
 def test_only_health_is_open_to_strangers(site: Website) -> None:

@@ -158,7 +158,8 @@ def _beside(place: Path, log: Log, pages: int | None) -> Iterator[None]:
 def _read_on(site: Website, done: threading.Event) -> None:
     """What the script of a page asks for: its stream, a pulse, the strip, and the page again."""
     stream = site.stream("?only=ids")
-    due, known, changed = dict.fromkeys(("pulse", "strip", "page"), 0.0), b"", False
+    due, known = dict.fromkeys(("pulse", "strip", "page"), 0.0), b""
+    changed = busy = False
     while not done.wait(0.05):
         changed |= stream.drain() > 0
         now = time.monotonic()
@@ -168,9 +169,9 @@ def _read_on(site: Website, done: threading.Event) -> None:
         if now > due["strip"] + 3.0:
             due["strip"] = now
             _load(site, "/status/strip", X_Part="1")
-        if changed and now > due["page"] + 0.4:
+        if changed and now > due["page"] + (3.0 if busy else 0.4):
             due["page"], changed = now, False
-            _load(site, "/", X_Live="1")
+            busy = b" data-busy" in _load(site, "/", X_Live="1")
 
 
 def _search(site: Website, done: threading.Event) -> None:
@@ -178,6 +179,7 @@ def _search(site: Website, done: threading.Event) -> None:
         _load(site, "/search?q=counted+before")
 
 
-def _load(site: Website, path: str, **headers: str) -> None:
+def _load(site: Website, path: str, **headers: str) -> bytes:
     answer = site.get(path, Accept="text/html", **headers)
     assert answer.status == 200, (path, answer.body[:500])
+    return answer.body

@@ -55,6 +55,7 @@ def add_pages(app: Flask, frame: Frame) -> None:
     app.jinja_env.globals.update(
         asset=asset,
         url_for=address,
+        busy=reads_a_backlog,
         with_query=with_query,
         watched=lambda: [str(path) for path in frame.config.claude.projects_path],
     )

@@ -78,6 +78,7 @@ async function refresh() {
   const page = new DOMParser().parseFromString(await fetched(location.href, live), "text/html");
   document.title = page.title;
   pulse = page.body.dataset.line ?? pulse;
+  pause = pauseOf(page.body);
   // Pages share answers: this one may have been rendered before the event came.
   again ||= page.body.dataset.after < heard && tries++ < MOST_TRIES;
   const atEnd = view === "sessions" && $("#turns") && innerHeight + scrollY > document.body.scrollHeight - 80;
@@ -160,7 +161,9 @@ let busy = false;
 let again = false;
 let brokeAt = null;
 const QUICK = 40;
-const slow = "slow" in document.body.dataset ? 5000 : 400;
+// In milliseconds. While the watcher reads a backlog, it needs the processors more.
+const pauseOf = (body) => ("slow" in body.dataset ? 5000 : "busy" in body.dataset ? 3000 : 400);
+let pause = pauseOf(document.body);
 let lastRefresh = 0;
 let heard = 0; // the newest event of the stream
 let tries = 0;
@@ -172,7 +175,7 @@ function happened() {
     return;
   }
   if (timer || document.hidden && view !== "now") return;
-  timer = setTimeout(run, Math.max(QUICK, lastRefresh + slow - Date.now()));
+  timer = setTimeout(run, Math.max(QUICK, lastRefresh + pause - Date.now()));
 }
 
 async function run() {
