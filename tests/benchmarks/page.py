@@ -163,7 +163,7 @@ def _read_on(site: Website, done: threading.Event) -> None:
     while not done.wait(0.05):
         changed |= stream.drain() > 0
         now = time.monotonic()
-        if now > due["pulse"] + 1.0:
+        if now > due["pulse"] + (5.0 if busy else 1.0):
             pulse = site.get("/status/pulse").body
             due["pulse"], changed, known = now, changed or pulse != known, pulse
         if now > due["strip"] + 3.0:

@@ -28,7 +28,7 @@ PAGE_EVENTS = 100
 KEPT_PAGES = 4
 REST_SECONDS = 1.0
 # Reading for streams takes at most a tenth of the time, but no event waits longer than this.
-_READ_REST, _LONGEST_REST = 9, 0.25
+_READ_REST, _LONGEST_REST = 9, 1.0
 
 logger = logging.getLogger("claude_headspace.web")
 

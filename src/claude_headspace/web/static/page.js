@@ -162,7 +162,8 @@ let again = false;
 let brokeAt = null;
 const QUICK = 40;
 // In milliseconds. While the watcher reads a backlog, it needs the processors more.
-const pauseOf = (body) => ("slow" in body.dataset ? 5000 : "busy" in body.dataset ? 3000 : 400);
+const BUSY = 3000;
+const pauseOf = (body) => ("slow" in body.dataset ? 5000 : "busy" in body.dataset ? BUSY : 400);
 let pause = pauseOf(document.body);
 let lastRefresh = 0;
 let heard = 0; // the newest event of the stream
@@ -266,8 +267,9 @@ async function look() {
 }
 
 // Tool calls are not events of the log; the last line of a session shows its progress.
+let felt = 0;
 async function feel() {
-  if (document.hidden) return;
+  if (document.hidden || (pause === BUSY && ++felt % 5)) return;
   try {
     const fresh = await fetched("/status/pulse", part);
     if (fresh !== pulse) happened();
