@@ -356,7 +356,7 @@ def test_two_thousand_old_files(watcher: Watched, folder: Path) -> None:
         files.append(transcript)
     wanted = {transcript.session for transcript in files}
     wait_for(lambda: committed(watcher, files[0].path) > 0, "the oldest is read", seconds=100)
-    wait_for(lambda: wanted <= set(sessions(watcher)), "a turn of each of 2,000 sessions")
+    wait_for(lambda: wanted <= set(sessions(watcher)), "a turn of each of 2,000 sessions", 300)
     late = files[::40]
     for each in late:
         append(each.path, each.turn())
