@@ -18,7 +18,7 @@ from claude_headspace.archive.merge import Merge
 from claude_headspace.archive.next_piece import NextPiece
 from claude_headspace.archive.pieces import Pieces
 from claude_headspace.archive.round import Round
-from claude_headspace.archive.session_files import changed_files, folder_of
+from claude_headspace.archive.session_folders import changed_files, folder_of
 from claude_headspace.events.redaction import Redactor
 from claude_headspace.store.connection import Database
 from claude_headspace.transcripts.source_file import Doing, SourceFile

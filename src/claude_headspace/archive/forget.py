@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from claude_headspace.archive.session_files import owners
+from claude_headspace.archive.session_folders import owners
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.store.connection import Database
 from claude_headspace.store.leases import LEASES_BEHIND

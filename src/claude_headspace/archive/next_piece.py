@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from claude_headspace.archive.overwrite import LONGEST_BYTES, overwritten
 from claude_headspace.archive.pieces import PIECE_BYTES, Archived, Generation, How, Pieces
-from claude_headspace.archive.redacted import LONGEST_BYTES, overwritten
-from claude_headspace.archive.session_files import owners
+from claude_headspace.archive.session_folders import owners
 from claude_headspace.discovery.listing import reason_of
 from claude_headspace.errors import CommitRefused, DatabaseRefused
 from claude_headspace.events.event import NO_SESSION

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from uuid import UUID
 
 from claude_headspace.archive.pieces import ArchiveDamaged, Generation, Pieces
-from claude_headspace.archive.session_files import owners
+from claude_headspace.archive.session_folders import owners
 from claude_headspace.store.connection import Database
 
 # Newer bytes may still be on their way into the archive.

@@ -12,7 +12,7 @@ from typing import Literal
 from uuid import UUID
 
 from claude_headspace.archive.pieces import Generation, Pieces
-from claude_headspace.archive.session_files import owners, place_below_root
+from claude_headspace.archive.session_folders import owners, place_below_root
 from claude_headspace.errors import HeadspaceError
 from claude_headspace.store.connection import Database
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from claude_headspace.archive.session_files import folder_of
+from claude_headspace.archive.session_folders import folder_of
 from claude_headspace.store.connection import Database, Row
 
 ROUND_SECONDS = 3600.0

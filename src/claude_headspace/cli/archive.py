@@ -112,7 +112,7 @@ def redact(*, existing: bool) -> int:  # noqa: ARG001 - required, so that nobody
 
     Uses the built-in patterns and `privacy.patterns`, whether or not `privacy.redact` is on.
     """
-    from claude_headspace.archive.redact import RedactExisting
+    from claude_headspace.archive.redact_existing import RedactExisting
     from claude_headspace.events.redaction import make_redactor
 
     config = configured()

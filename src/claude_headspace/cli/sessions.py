@@ -161,7 +161,7 @@ def resume(session: str, *, run_it: bool) -> int:
     Use `eval "$(claude-headspace resume SESSION)"`, or --exec to run it at once. If the files of
     the session are gone, they are restored from the archive first.
     """
-    from claude_headspace.read.session_files import files_of
+    from claude_headspace.read.completeness import files_of
 
     config = configured()
     with open_reader(config) as reader:

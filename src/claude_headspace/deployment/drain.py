@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from claude_headspace.archive.pieces import Pieces
-from claude_headspace.archive.session_files import changed_files, folder_of, owners
+from claude_headspace.archive.session_folders import changed_files, folder_of, owners
 from claude_headspace.config import CONFIG_VARIABLE, Config
 from claude_headspace.deployment.configuration import prepare
 from claude_headspace.deployment.stop import is_up

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from flask import Blueprint
 
 from claude_headspace.read.call_line import plan_title, questions
+from claude_headspace.read.completeness import branches_of
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.pulse import Pulse, last_words, pulses_of
-from claude_headspace.read.session_files import branches_of
 from claude_headspace.read.sessions import Session, SessionQuestion, alive_sessions, list_sessions
 from claude_headspace.web.frame import as_of, frame, page
 from claude_headspace.web.shared_answers import shared

@@ -18,11 +18,11 @@ from markupsafe import Markup
 from claude_headspace.errors import SelectionError
 from claude_headspace.events.redaction import make_redactor
 from claude_headspace.read.call_line import call_line, diff, line_of
+from claude_headspace.read.completeness import files_of
 from claude_headspace.read.conversation import read_page
 from claude_headspace.read.exchange import Exchange, Step
 from claude_headspace.read.lines import Transcripts, failure_words
 from claude_headspace.read.outline import Outline, Prompt, read_outline
-from claude_headspace.read.session_files import files_of
 from claude_headspace.read.sessions import Session, one_session, session_named
 from claude_headspace.read.tools import Call, cache_reads, one_call
 from claude_headspace.web.export import as_markdown

@@ -9,9 +9,9 @@ from itertools import groupby
 from flask import Blueprint
 
 from claude_headspace.read.buckets import buckets_between
+from claude_headspace.read.completeness import branches_of
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.session_counts import count_sessions, turns_in
-from claude_headspace.read.session_files import branches_of
 from claude_headspace.read.sessions import Session, SessionQuestion, list_sessions
 from claude_headspace.web.api import read_question
 from claude_headspace.web.charts import Bars, bars_of

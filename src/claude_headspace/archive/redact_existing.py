@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from claude_headspace.archive.overwrite import LONGEST_BYTES, overwritten
 from claude_headspace.archive.pieces import Generation, Pieces
-from claude_headspace.archive.redacted import LONGEST_BYTES, overwritten
 from claude_headspace.events.event import NO_SESSION, Event
 from claude_headspace.events.redaction import Redactor, redact_bytes, redact_event, redact_json
 from claude_headspace.store.connection import Database
