@@ -32,8 +32,9 @@ _FILTERED = (
 )
 _NEWEST = f"{_EVENTS}{_FILTERED} ORDER BY {{order}} LIMIT %(rows)s"
 _MARKS = (
-    "SELECT e.id, e.event_type, e.session_uuid::text, coalesce(p.path, ''), coalesce(p.host, '')"
-    f" FROM events e{_PLACED} WHERE {_BETWEEN}"
+    "SELECT max(e.id), e.event_type, e.session_uuid::text, coalesce(p.path, ''),"
+    f" coalesce(p.host, '') FROM events e{_PLACED} WHERE e.id > %s AND e.id <= %s"
+    " AND e.retracted_at IS NULL GROUP BY 2, 3, 4, 5 ORDER BY 1"
 )
 # Sorting by the leading column and comparing it as a range forces the planner to use its index.
 # With the index of all timestamps, a project of last year comes after everything of this year.
@@ -112,6 +113,6 @@ def events_between(reader: Reader, after_id: int, last_id: int, limit: int) -> l
     return reader.fetch(ListedEvent, _EVENTS + _BETWEEN, (after_id, last_id, limit))
 
 
-def marks_between(reader: Reader, after_id: int, last_id: int, limit: int) -> list[Row]:
-    """(id, type, session, project, host) of the same events."""
-    return reader.rows(_MARKS, (after_id, last_id, limit))
+def marks_between(reader: Reader, after_id: int, last_id: int) -> list[Row]:
+    """(newest id, type, session, project, host) of these events, each combination once."""
+    return reader.rows(_MARKS, (after_id, last_id))

@@ -25,6 +25,8 @@ from claude_headspace.store.follower import Follower
 from claude_headspace.store.patience import Patience
 
 PAGE_EVENTS = 100
+# So many ids are looked through at once for those that are new.
+PAGE_IDS = 10_000
 KEPT_PAGES = 4
 REST_SECONDS = 1.0
 # Reading for streams takes at most a tenth of the time, but no event waits longer than this.
@@ -85,9 +87,10 @@ class Feed:
 
         That is the same id if the database does not answer.
         """
-        key = int(cursor), int(self.horizon or 0), with_data
-        if key[0] >= key[1]:
-            return (), key[1]
+        start, end = int(cursor), int(self.horizon or 0)
+        if start >= end:
+            return (), end
+        key = start, end if with_data else min(end, start + PAGE_IDS), with_data
         if key not in self._pages:
             self._pages[key] = asyncio.create_task(asyncio.to_thread(self._read, *key))
             if len(self._pages) > KEPT_PAGES:
@@ -97,17 +100,16 @@ class Feed:
         except HeadspaceError as error:
             if self._pages.pop(key, None):
                 logger.warning("streams wait: %s", error)
-            return (), key[0]
-        return found, found[-1].id if len(found) == PAGE_EVENTS else key[1]
+            return (), start
+        return found, found[-1].id if with_data and len(found) == PAGE_EVENTS else key[1]
 
     def _read(self, cursor: int, horizon: int, with_data: bool) -> list[EncodedEvent]:
         began = time.monotonic()
         with self._pool.reading() as reader:
-            asked = reader, cursor, horizon, PAGE_EVENTS
             if with_data:
-                found = list(map(_encoded, events_between(*asked)))
+                found = [*map(_encoded, events_between(reader, cursor, horizon, PAGE_EVENTS))]
             else:
-                found = [EncodedEvent(*mark) for mark in marks_between(*asked)]
+                found = [EncodedEvent(*mark) for mark in marks_between(reader, cursor, horizon)]
         self._read_seconds += time.monotonic() - began
         return found
 
