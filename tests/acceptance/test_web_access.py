@@ -17,7 +17,6 @@ from supervised import free_port
 from claude_headspace.errors import StateUnusable
 from claude_headspace.health.status_file import WatcherStatus, status_path, write_status
 from claude_headspace.web.access_token import TOKEN_FILE, new_link_code, redeem, token_of
-from harness import wait_until
 from website import Website, website
 
 BIN = Path(sys.executable).parent
@@ -56,8 +55,11 @@ def test_while_a_backlog_is_read_pages_ask_less_often(site: Website) -> None:
     status = WatcherStatus(
         pid=os.getpid(), started_at=now, beat_at=now, state="capturing", backlog_bytes=5_000_000
     )
-    write_status(status_path(site.state), status)
-    wait_until(lambda: b" data-busy" in site.get("/", Accept="text/html").body, "a busy page")
+    path = status_path(site.state)
+    write_status(path, status)
+    assert b" data-busy" in site.get("/", Accept="text/html").body
+    path.unlink()
+    assert b" data-busy" not in site.get("/", Accept="text/html").body
 
 
 def test_only_health_is_open_to_strangers(site: Website) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-# How a tool call ended; an open call has no outcome.
-OUTCOMES = ("ok", "error", "denied", "interrupted")
-
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):
     """A tool call; `input` is its input as JSON."""
@@ -17,7 +14,10 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToolResult(msgspec.Struct, frozen=True, gc=False):
-    """The result of a call; `size` is the length of its content as JSON."""
+    """The result of a call; `size` is the length of its content as JSON.
+
+    `outcome` is ok, error, denied or interrupted; an open call has none.
+    """
 
     id: str
     outcome: str

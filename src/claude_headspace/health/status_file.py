@@ -21,6 +21,9 @@ FORMAT_VERSION = 1
 FILE_NAME = "watcher-status.json"
 BAD_CONFIGURATION_STATUS = 78
 
+# A backlog of transcripts; what one live session writes at once is less.
+BACKLOG_BYTES = 4_000_000
+
 _LARGEST_BYTES = 64 * 1024
 _LONGEST_TEXT = 2_000
 _CLOCK_TOLERANCE_SECONDS = 5.0
@@ -141,6 +144,12 @@ def read_status(path: Path, now: float | None = None) -> StatusResult:
     except OSError as error:
         return StatusProblem("unreadable", f"the watcher's status cannot be read: {error}")
     return _parse(data, time.time() if now is None else now)
+
+
+def reads_a_backlog(state_directory: Path) -> bool:
+    """Whether the watcher needs the processors: what is not for now can wait."""
+    status = read_status(status_path(state_directory))
+    return isinstance(status, WatcherStatus) and status.backlog_bytes > BACKLOG_BYTES
 
 
 def _parse(data: bytes, now: float) -> StatusResult:

@@ -22,7 +22,7 @@ from flask import Flask
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url, reader_url
 from claude_headspace.errors import HeadspaceError
-from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
+from claude_headspace.health.status_file import reads_a_backlog
 from claude_headspace.read.connection import ReadPool
 from claude_headspace.store.search_index import SearchIndex
 from claude_headspace.supervision.alerts import Alerts
@@ -32,7 +32,6 @@ from claude_headspace.web.access_control import OPEN_PATHS, AccessControl
 from claude_headspace.web.access_token import token_of
 from claude_headspace.web.app import create_app
 from claude_headspace.web.feed import Feed
-from claude_headspace.web.frame import BACKLOG_BYTES
 from claude_headspace.web.stream import STREAM_PATH, Receive, Scope, Send, Streams
 from claude_headspace.web.waiting import watch_waits
 
@@ -120,11 +119,8 @@ def main() -> int:
 
 
 def _keep_the_search_index(config: Config) -> None:
-    def reads_a_backlog() -> bool:
-        status = read_status(status_path(config.state.directory))
-        return isinstance(status, WatcherStatus) and status.backlog_bytes > BACKLOG_BYTES
-
-    index = SearchIndex(lambda: database_url(config), reads_a_backlog)
+    directory = config.state.directory
+    index = SearchIndex(lambda: database_url(config), lambda: reads_a_backlog(directory))
     threading.Thread(target=index.keep, name="search index", daemon=True).start()
 
 

@@ -13,6 +13,7 @@ from flask import Blueprint, Flask, current_app, render_template
 from markupsafe import Markup
 
 from claude_headspace.config import Config
+from claude_headspace.health.status_file import reads_a_backlog
 from claude_headspace.health.units import format_bytes
 from claude_headspace.health.verdict import Verdict
 from claude_headspace.read.connection import Reader, ReadPool
@@ -28,8 +29,6 @@ _SEEN = "claude_headspace.verdict"
 VERDICT_SECONDS = 1.0
 # The script of a page requests a newer strip within seconds.
 PAGE_SECONDS = 5.0
-# A backlog of transcripts; what one live session writes at once is less.
-BACKLOG_BYTES = 4_000_000
 
 LAST_LINE = "SELECT coalesce(max(last_seen_at)::text, '') FROM agents WHERE ended_at IS NULL"
 _AS_OF = f"SELECT coalesce((SELECT max(id) FROM events), 0), ({LAST_LINE})"  # noqa: S608
@@ -55,7 +54,7 @@ def add_pages(app: Flask, frame: Frame) -> None:
     app.jinja_env.globals.update(
         asset=asset,
         url_for=address,
-        busy=reads_a_backlog,
+        is_busy=is_busy,
         with_query=with_query,
         watched=lambda: [str(path) for path in frame.config.claude.projects_path],
     )
@@ -96,21 +95,15 @@ def page(template: str, view: str, **values: Any) -> str:
 
 def health_strip(seconds: float = VERDICT_SECONDS) -> Strip:
     """The verdict in words, cached for `seconds`; all open pages share it."""
-    return strip_of(_verdict(seconds), time.time())
-
-
-def reads_a_backlog() -> bool:
-    """Whether the watcher needs the processors."""
-    backlog = _verdict(PAGE_SECONDS).checks["watcher"].get("backlog_bytes") or 0
-    return bool(backlog > BACKLOG_BYTES)
-
-
-def _verdict(seconds: float) -> Verdict:
     seen = current_app.extensions.get(_SEEN)
     if seen is None or time.monotonic() - seen[0] > seconds:
         seen = current_app.extensions[_SEEN] = time.monotonic(), frame().verdict()
-    found: Verdict = seen[1]
-    return found
+    return strip_of(seen[1], time.time())
+
+
+def is_busy() -> bool:
+    """Whether the watcher reads a backlog, so that open pages ask less often."""
+    return reads_a_backlog(frame().config.state.directory)
 
 
 def problem_page(problem: Problem) -> str:

@@ -10,7 +10,7 @@ from typing import ParamSpec
 
 from flask import request
 
-from claude_headspace.web.frame import reads_a_backlog
+from claude_headspace.web.frame import is_busy
 
 # Rendering a view for open pages takes at most a tenth of a core, however many are open; a fiftieth
 # while the watcher reads a backlog.
@@ -76,7 +76,7 @@ def shared(show: Callable[Asked, str]) -> Callable[Asked, str]:
 
         if LIVE_HEADER not in request.headers:
             return make()
-        times = REUSED_IN_BACKLOG if reads_a_backlog() else REUSED_FOR
+        times = REUSED_IN_BACKLOG if is_busy() else REUSED_FOR
         return _answers.answer(f"{request.full_path} {request.headers.get('Cookie')}", make, times)
 
     return answer

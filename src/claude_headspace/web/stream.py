@@ -71,8 +71,8 @@ class Streams:
         if after and not (_CURSOR.fullmatch(after) and Cursor.read(after) < 2**63):
             told = f"{after[:40]!r} is not an event id"
             return Problem(400, "bad_request", told, "give the id of the last event received")
-        if asked.get("only", ["ids"])[-1] != "ids":
-            told = f"only={asked['only'][-1][:40]}: unknown value"
+        if "only" in asked and (only := _last(asked, "only")) != "ids":
+            told = f"only={only[:40]}: unknown value"
             return Problem(400, "bad_request", told, "write only=ids, or leave it out")
         if self._feed.streams >= MOST_STREAMS:
             told = f"{MOST_STREAMS} streams are open already"

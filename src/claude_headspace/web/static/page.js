@@ -78,7 +78,7 @@ async function refresh() {
   const page = new DOMParser().parseFromString(await fetched(location.href, live), "text/html");
   document.title = page.title;
   pulse = page.body.dataset.line ?? pulse;
-  pause = pauseOf(page.body);
+  interval = intervalOf(page.body);
   // Pages share answers: this one may have been rendered before the event came.
   again ||= page.body.dataset.after < heard && tries++ < MOST_TRIES;
   const atEnd = view === "sessions" && $("#turns") && innerHeight + scrollY > document.body.scrollHeight - 80;
@@ -163,8 +163,8 @@ let brokeAt = null;
 const QUICK = 40;
 // In milliseconds. While the watcher reads a backlog, it needs the processors more.
 const BUSY = 3000;
-const pauseOf = (body) => ("slow" in body.dataset ? 5000 : "busy" in body.dataset ? BUSY : 400);
-let pause = pauseOf(document.body);
+const intervalOf = (body) => ("slow" in body.dataset ? 5000 : "busy" in body.dataset ? BUSY : 400);
+let interval = intervalOf(document.body);
 let lastRefresh = 0;
 let heard = 0; // the newest event of the stream
 let tries = 0;
@@ -176,7 +176,7 @@ function happened() {
     return;
   }
   if (timer || document.hidden && view !== "now") return;
-  timer = setTimeout(run, Math.max(QUICK, lastRefresh + pause - Date.now()));
+  timer = setTimeout(run, Math.max(QUICK, lastRefresh + interval - Date.now()));
 }
 
 async function run() {
@@ -269,7 +269,7 @@ async function look() {
 // Tool calls are not events of the log; the last line of a session shows its progress.
 let felt = 0;
 async function feel() {
-  if (document.hidden || (pause === BUSY && ++felt % 5)) return;
+  if (document.hidden || (interval === BUSY && ++felt % 5)) return;
   try {
     const fresh = await fetched("/status/pulse", part);
     if (fresh !== pulse) happened();
