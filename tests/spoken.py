@@ -102,12 +102,12 @@ def _typed(record: Record, text: str) -> str | None:
     if source in TYPED_SOURCES:
         return as_typed(text)
     if kind == "human":
-        return _command(text) if COMMAND.fullmatch(text.strip()) else as_typed(text)
+        return (COMMAND.fullmatch(text.strip()) and _command(text)) or as_typed(text)
     bare = unwrapped(text, WRAPPERS).strip()
     if is_injected(bare):
         return None
     if bare.startswith(COMMAND_STARTS):
-        return _command(bare)
+        return _command(bare) or bare
     return without_paste_tags(bare)
 
 
@@ -149,11 +149,12 @@ def without_paste_tags(text: str) -> str:
     return re.sub(PASTE, lambda found: found["pasted"], text, flags=re.DOTALL).strip()
 
 
-def _command(typed: str) -> str:
+def _command(typed: str) -> str | None:
+    """The command as somebody typed it; nothing if its tags are not closed or hold no words."""
     if typed.startswith("<bash-input>") and "</bash-input>" in typed:
         return "! " + _inside(typed, "bash-input").strip()
     if "</command-name>" not in typed.partition("<command-name>")[2]:
-        return typed
+        return None
     name = typed.partition("<command-name>")[2].partition("</command-name>")[0]
     return f"{name.strip()} {_inside(typed, 'command-args').strip()}".strip()
 

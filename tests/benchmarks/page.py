@@ -169,7 +169,7 @@ def _read_on(site: Website, done: threading.Event) -> None:
         if now > due["strip"] + 3.0:
             due["strip"] = now
             _load(site, "/status/strip", X_Part="1")
-        if changed and now > due["page"] + (3.0 if busy else 0.4):
+        if changed and now > due["page"] + (5.0 if busy else 0.4):
             due["page"], changed = now, False
             busy = b" data-busy" in _load(site, "/", X_Live="1")
 

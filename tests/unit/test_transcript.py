@@ -142,6 +142,10 @@ class TestTyped:
         ("<command-message>x</command-message><command-name>/x</command-name>", "/x"),
         ("<command-name>/x</command-name><command-args></command-args>", "/x"),
         ("<command-name>/x</command-name><command-args> a\nb </command-args>", "/x a\nb"),
+        (
+            "<command-name>/x</command-name><command-args>a </command-name> b</command-args>",
+            "/x a </command-name> b",
+        ),
         ("<bash-input>ls -l</bash-input>", "! ls -l"),
         ("<bash-input> a\nb</bash-input>", "! a\nb"),
     ])  # fmt: skip
@@ -152,6 +156,7 @@ class TestTyped:
     @pytest.mark.parametrize("content", [
         "what is <command-name>/x</command-name>?", "see <bash-input>ls</bash-input>",
         "<bash-input>ls", "<command-name>/x", "<command-message>x</command-message>",
+        "<command-name></command-name>", "<command-name> </command-name><command-args></command-args>",
     ])  # fmt: skip
     def test_tags_that_people_paste_stay(self, content: str) -> None:
         assert turn_of(lines.user(SESSION, content)).text == content

@@ -85,14 +85,14 @@ _CLOSINGS = {name: re.compile(f"</{name}{_ATTRIBUTES}>") for name in (*_EDITOR, 
 
 
 def typed_command(text: str) -> str | None:
-    """A slash or shell command as the person typed it; None if the text is not a command."""
+    """A slash or shell command as the person typed it; None or empty if it is not a command."""
     if text.startswith("<bash-input>"):
         typed = _inside(text, "bash-input")
         return None if typed is None else f"! {typed}"
     if not text.startswith(("<command-name>", "<command-message>")):
         return None
-    name = _inside(text, "command-name")
-    return None if name is None else f"{name} {_inside(text, 'command-args') or ''}".strip()
+    name, closed, _ = text.partition("<command-name>")[2].partition("</command-name>")
+    return f"{name.strip()} {_inside(text, 'command-args') or ''}".strip() if closed else None
 
 
 def only_command(text: str) -> str | None:

@@ -162,8 +162,8 @@ let again = false;
 let brokeAt = null;
 const QUICK = 40;
 // In milliseconds. While the watcher reads a backlog, it needs the processors more.
-const BUSY = 3000;
-const intervalOf = (body) => ("slow" in body.dataset ? 5000 : "busy" in body.dataset ? BUSY : 400);
+const SLOW = 5000;
+const intervalOf = (body) => ("slow" in body.dataset || "busy" in body.dataset ? SLOW : 400);
 let interval = intervalOf(document.body);
 let lastRefresh = 0;
 let heard = 0; // the newest event of the stream
@@ -269,7 +269,7 @@ async function look() {
 // Tool calls are not events of the log; the last line of a session shows its progress.
 let felt = 0;
 async function feel() {
-  if (document.hidden || (interval === BUSY && ++felt % 5)) return;
+  if (document.hidden || (interval === SLOW && ++felt % 5)) return;
   try {
     const fresh = await fetched("/status/pulse", part);
     if (fresh !== pulse) happened();
