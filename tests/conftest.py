@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from harness import Log, Projects, Watcher
 from servers import PostgresServer as PostgresServer
@@ -18,12 +19,16 @@ FIGURES = "figures"
 STEERING = ("CLAUDE_", "PG", "DATABASE_URL", "PYTHON")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Keep the developer's own settings out of the tests, and a script's background as well.
 
     What runs there inherits that SIGINT is ignored, and would hand it on to all it starts.
+    Generated examples are the same in each run, but new ones in a long run.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.register_profile("repeated", derandomize=True)
+    if config.getoption("markexpr") == "not long":
+        settings.load_profile("repeated")
     for name in [name for name in os.environ if name.startswith(STEERING)]:
         del os.environ[name]
 

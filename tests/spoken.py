@@ -54,8 +54,8 @@ def said(record: Record) -> str | None:
         return _attached({**record, **record["attachment"]})
     if any(record.get(flag) for flag in INJECTED_FLAGS):
         return None
-    if kind == "user" and isinstance(message, dict):
-        return _prompted(record, message)
+    if kind == "user":
+        return _prompted(record, message if isinstance(message, dict) else {})
     if kind == "system" and record.get("subtype") == "local_command":
         typed = text_of(record.get("content")).strip()
         return _command(typed) if typed.startswith(COMMAND_STARTS) else None
@@ -78,15 +78,15 @@ def _prompted(record: Record, message: Record) -> str | None:
 
 
 def _attached(attachment: Record) -> str | None:
-    """The words of a prompt that was queued; whoever queued it, nothing in it is interpreted."""
+    """The words of a prompt that a person queued."""
     person = (
         attachment.get("type") == "queued_command"
-        and attachment.get("commandMode") in (None, "prompt")
+        and attachment.get("commandMode", "prompt") == "prompt"
         and _origin(attachment) in (None, "human")
         and not attachment.get("isMeta")
         and not attachment.get("isSidechain")
     )
-    return as_typed(text_of(attachment.get("prompt"))) if person else None
+    return _only_command_or_words(text_of(attachment.get("prompt"))) if person else None
 
 
 def _origin(record: Record) -> Any:
@@ -102,13 +102,18 @@ def _typed(record: Record, text: str) -> str | None:
     if source in TYPED_SOURCES:
         return as_typed(text)
     if kind == "human":
-        return (COMMAND.fullmatch(text.strip()) and _command(text)) or as_typed(text)
+        return _only_command_or_words(text)
     bare = unwrapped(text, WRAPPERS).strip()
     if is_injected(bare):
         return None
     if bare.startswith(COMMAND_STARTS):
         return _command(bare) or bare
     return without_paste_tags(bare)
+
+
+def _only_command_or_words(text: str) -> str:
+    words = as_typed(text)
+    return (COMMAND.fullmatch(words) and _command(words)) or words
 
 
 def as_typed(text: str) -> str:

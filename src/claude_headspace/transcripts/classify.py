@@ -95,12 +95,11 @@ def _user(record: Record, message: MessageBody) -> Classified:
     if record.promptSource in TYPED_SOURCES:
         return _said(unwrapped(text, EDITOR_WRAPPERS), "user")
     if origin == HUMAN:
-        text = unwrapped(text, EDITOR_WRAPPERS)
-        return _said(only_command(text) or text, "user")
+        return _as_typed(unwrapped(text, EDITOR_WRAPPERS), "user")
     bare = unwrapped(text, WRAPPERS)
     if is_injected(bare) and not is_pasted(text):
         return _of_type("user/injected")
-    return _as_typed(bare, "user")
+    return _said(typed_command(bare) or bare, "user")
 
 
 def _attachment(record: Record, attachment: Attachment) -> Classified:
@@ -130,7 +129,7 @@ def _system(record: Record, details: Details) -> Classified:
 
 
 def _as_typed(text: str, kind: str) -> Classified:
-    return _said(typed_command(text) or text, kind)
+    return _said(only_command(text) or text, kind)
 
 
 def _said(text: str, kind: str) -> Classified:
