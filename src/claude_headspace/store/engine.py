@@ -27,7 +27,7 @@ def open_connection(url: str) -> Any:
         require_utf8(connection)
         # In other time zones, the first and last moments have years that Python does not support.
         with connection.cursor() as cursor:
-            cursor.execute("SET timezone = 'UTC'")
+            cursor.execute("SET timezone = 'UTC'; SET lock_timeout = '10s'")
         connection.autocommit = False
     except BaseException:
         connection.close()

@@ -30,8 +30,9 @@ def token_of(state_directory: Path, *, renew: bool = False) -> str:
             return token
         write_once(path, secrets.token_urlsafe(_TOKEN_BYTES), replace=renew)
         return _read_private(path)
-    except OSError as error:
-        raise StateUnusable(f"{path} cannot be used: {error.strerror or error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        told = getattr(error, "strerror", None) or "it is damaged: remove it"
+        raise StateUnusable(f"{path} cannot be used: {told}") from error
 
 
 def new_link_code(state_directory: Path) -> str:
