@@ -369,8 +369,8 @@ def test_a_crash_every_thirteen_seconds_never_trips_it(state_directory: Path) ->
         check_pauses(it)
 
 
-def test_each_start_has_its_pause_and_its_log(state_directory: Path) -> None:
-    """A program that may end at any time fails at once; somebody removed the folder of its log."""
+def test_each_start_has_its_pause_and_needs_no_log(state_directory: Path) -> None:
+    """A program that may end at any time fails at once; the folder of its log is removed."""
     folder = state_directory / "log"
     folder.mkdir(parents=True)
     spin = (
@@ -384,5 +384,10 @@ def test_each_start_has_its_pause_and_its_log(state_directory: Path) -> None:
         it.supervisor.call("supervisor.startProcess", "spin", False)
         it.wait_state("BACKOFF", "spin")
         assert (folder / "spin.log").exists()
-        assert it.text("supervisord.log").count("spawned: 'spin'") == 2
+        shutil.rmtree(folder)
+        folder.touch()
+        it.supervisor.call("supervisor.stopProcess", "spin")
+        it.supervisor.call("supervisor.startProcess", "spin", False)
+        it.wait_state("BACKOFF", "spin")
+        assert it.text("supervisord.log").count("spawned: 'spin'") == 3
         assert not it.supervisor.call("guard.getState")["broken"]

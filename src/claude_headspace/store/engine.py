@@ -27,7 +27,7 @@ def open_connection(url: str) -> Any:
         require_utf8(connection)
         # In other time zones, the first and last moments have years that Python does not support.
         with connection.cursor() as cursor:
-            cursor.execute("SET timezone = 'UTC'; SET lock_timeout = '10s'")
+            cursor.execute("SET timezone = 'UTC'")
         connection.autocommit = False
     except BaseException:
         connection.close()
@@ -41,6 +41,8 @@ def reading(url: str) -> Iterator[Connection]:
     engine = make_engine(url)
     try:
         with engine.connect() as connection:
+            connection.exec_driver_sql("SET lock_timeout = '10s'")
+            connection.commit()
             yield connection
     except DBAPIError as error:
         raise translate(error.orig) from error

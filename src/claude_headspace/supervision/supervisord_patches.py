@@ -18,6 +18,7 @@ from supervisor.states import ProcessStates, SupervisorStates
 SHORT_LIFE_SECONDS = 5.0
 SHORT_LIFE_PAUSE_SECONDS = 4.0
 SHORTEST_POLL_SECONDS = 0.02
+_LOGS = ("stdout_logfile", "stderr_logfile")
 RESPAWN_SECONDS = 5.0
 
 
@@ -70,12 +71,20 @@ def slow_down(event: Any) -> None:
         process.delay = time.time() + SHORT_LIFE_PAUSE_SECONDS
 
 
-def make_log_folders(event: Any) -> None:
-    """Create the folders of a program's logs again: without them it cannot be started."""
+def choose_logs(event: Any) -> None:
+    """Leave out logs that cannot be opened now: supervisord would not start the program."""
     config = event.process.config
-    for path in filter(None, (config.stdout_logfile, config.stderr_logfile)):
-        with suppress(OSError):
-            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    wanted = vars(config).setdefault("wanted", {name: getattr(config, name) for name in _LOGS})
+    for name, path in wanted.items():
+        setattr(config, name, path if path and _can_append(Path(path)) else None)
+
+
+def _can_append(path: Path) -> bool:
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.open("ab").close()
+        return True
+    return False
 
 
 class Pace:
@@ -89,7 +98,7 @@ class Pace:
     def install(self, closed: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         """Limit each poll and prepare each start; `closed` keeps exceptions from supervisord."""
         events.subscribe(events.ProcessStateExitedEvent, closed(slow_down))
-        events.subscribe(events.ProcessStateStartingEvent, closed(make_log_folders))
+        events.subscribe(events.ProcessStateStartingEvent, closed(choose_logs))
         poller = self._supervisord.options.poller
         poll, limit = poller.poll, closed(self.limit)
 
