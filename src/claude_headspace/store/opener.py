@@ -38,6 +38,8 @@ _SETTINGS = {
     # Every wait has a limit of our own; one of the server's would come again at each try.
     "statement_timeout": "0",
     "idle_session_timeout": "0",
+    # Or NULL in an array would be a text, which Postgres refuses as a number.
+    "array_nulls": "on",
     # Lets a server notice a client that vanished, and release its lock.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
