@@ -100,16 +100,14 @@ def test_moments_at_the_edge_of_the_calendar_come_back(
 
 
 def test_waits_have_the_programs_limits_and_not_the_roles(database_url: str) -> None:
-    limits = quote(
-        "-c statement_timeout=60s -c idle_session_timeout=60s -c lock_timeout=60s -c array_nulls=off"
-    )
+    times = ("statement_timeout", "idle_session_timeout", "lock_timeout")
+    limits = quote(" ".join(f"-c {name}=60s" for name in times) + " -c array_nulls=off")
     url = f"{database_url}&options={limits}"
-    for name in ("statement_timeout", "idle_session_timeout"):
+    for name in times[:2]:
         assert asked_by_writer(url, f"SHOW {name}") == "0"
     assert asked_by_writer(url, "SHOW array_nulls") == "on"
-    assert [ask(url, "SHOW lock_timeout") for ask in (asked_by_writer, asked_by_reader)] == [
-        "10s"
-    ] * 2
+    for ask in (asked_by_writer, asked_by_reader):
+        assert ask(url, "SHOW lock_timeout") == "10s"
 
 
 @BOTH
