@@ -13,6 +13,8 @@ LEAST_BYTES = 1_000_000
 # Programs of supervisord; the guard is an event listener.
 WATCHER = "watcher"
 GUARD = "guard"
+# The file in which the forwarder says what it waits for, while it waits.
+FORWARDER_WAITS = "forwarder-waits"
 
 
 @dataclass(frozen=True, slots=True)

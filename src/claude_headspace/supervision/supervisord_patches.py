@@ -60,13 +60,14 @@ def explain_exit(exit_code: int) -> str:
 
 
 def slow_down(event: Any) -> None:
-    """Make a program wait that ended unexpectedly right after its start.
+    """Make a program wait that failed right after its start.
 
     With `startsecs=0`, which lets it end at any time, supervisord would start it again at once.
     """
     process = event.process
+    has_failed = process.exitstatus > 0 and not event.expected
     is_quick = not process.config.startsecs and time.time() - process.laststart < SHORT_LIFE_SECONDS
-    if is_quick and not event.expected:
+    if has_failed and is_quick:
         process.change_state(ProcessStates.BACKOFF)
         process.delay = time.time() + SHORT_LIFE_PAUSE_SECONDS
 
