@@ -87,7 +87,7 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("sessions --project nowhere", 66, "has no project"),
     ("show", 64, "missing argument"),
     ("show 9d440bfd", 66, "has no session"),
-    ("show nothing of the kind", 66, "is not a session"),
+    ("show nothing of the kind", 66, "lists ids and titles"),
     ("search", 64, "missing argument"),
     ("search a --tools --prompts", 64, "exclude one another"),
     ("search --plain --session zz lint", 66, "is not a session"),

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
@@ -17,8 +18,8 @@ import pytest
 from claude_headspace.cli.command import count, parse_moment
 from claude_headspace.cli.events import payload_line
 from claude_headspace.cli.program import run
-from claude_headspace.cli.terminal import as_json, cut, local_time, printable
-from commands_page import commands
+from claude_headspace.cli.terminal import announce, as_json, cut, local_time, printable
+from commands_page import COLUMNS, commands
 
 HEAVY = {"yaml", "sqlalchemy", "marshmallow", "psycopg2", "msgspec", "alembic", "flask"}
 
@@ -128,6 +129,23 @@ def test_exit_statuses_are_documented() -> None:
     text = commands()[""].get_help()
     for status in (0, 1, 2, 64, 65, 66, 69, 70, 73, 75, 78):
         assert f"\n  {status} " in text
+
+
+def test_lines_of_exit_statuses_are_broken_only_where_they_must_be() -> None:
+    told = commands()[""].get_help().partition("exit statuses:\n")[2].partition("\n\n")[0]
+    for line, following in pairwise(told.splitlines()):
+        continued = following.startswith(" " * 6)
+        assert not continued or len(line) + len(following.split()[0]) >= COLUMNS - 1, following
+
+
+def test_only_a_person_is_told_that_something_takes_a_while(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce("Reading.")
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    announce("Reading.")
+    assert capsys.readouterr() == ("", "Reading.\n")
 
 
 def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

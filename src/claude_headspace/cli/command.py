@@ -35,7 +35,8 @@ class Command(click.Command):
         """Examples are not wrapped, so that they can be copied; the text before them is."""
         told, example, examples = (self.epilog or "").rpartition("example:")
         for line in told.splitlines():
-            formatter.write("\n".join(wrapped(line, formatter.width, hang=6)) + "\n")
+            hang = 6 if line.startswith(" ") else 0
+            formatter.write("\n".join(wrapped(line, formatter.width, hang=hang)) + "\n")
         formatter.write(f"\n{example}{examples}\n")
 
 

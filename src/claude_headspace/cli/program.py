@@ -46,9 +46,9 @@ _MODULES = {name: module for names in SECTIONS.values() for name, module in name
 EPILOG = """
 exit statuses:
   0   success; for status: healthy; for doctor: all well
-  1   failure; for status: degraded; for doctor: warnings; for search: nothing was found;
-      for verify: the log is incomplete; for drain: something has not arrived; for hooks
-      status and service status: problems found
+  1   failure; for status: degraded; for doctor: warnings; for search: nothing was found; for \
+verify: the log is incomplete; for drain: something has not arrived; for hooks status and service \
+status: problems were found
   2   for status: down; for doctor: something is broken
   64  wrong usage
   65  invalid input: an event, or Claude Code's settings
@@ -61,9 +61,8 @@ exit statuses:
   130 interrupted
   141 the program that read the output closed it
 
-Settings come from config.yaml, or from the file that CLAUDE_HEADSPACE_CONFIG names;
+Settings come from config.yaml, or from the file that CLAUDE_HEADSPACE_CONFIG names. \
 `claude-headspace check-config` prints them.
-
 example:
   claude-headspace sessions --help"""
 USAGE_ERROR = 64

@@ -9,7 +9,7 @@ import click
 
 from claude_headspace.cli.access import configured
 from claude_headspace.cli.command import command, flag, group, limit, option, yes
-from claude_headspace.cli.terminal import agreed, print_wrapped, printable
+from claude_headspace.cli.terminal import agreed, announce, print_wrapped, printable
 from claude_headspace.deployment.program_logs import log_lines, open_logs
 from claude_headspace.health.units import counted
 
@@ -61,6 +61,7 @@ def drain(timeout: float) -> int:
     """
     from claude_headspace.deployment.drain import drain
 
+    announce(f"Waiting until everything has arrived, for at most {timeout:g} s.")
     seen, missing = drain(configured(), timeout)
     for path, size in seen.torn.items():
         print(f"note: {printable(path)} ends with {size} bytes that are not a complete line")

@@ -159,7 +159,7 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
     )
     if held.older_rules:
         files = counted(held.older_rules, "file")
-        yield f"rules:    {files} read by older rules; those that still exist are read again"
+        yield f"rules:    {files} read by older rules; those on disk or archived are read again"
     if held.unknown_programs:
         kinds = ", ".join(f"{kind} {number}" for kind, number in held.unknown_programs.items())
         yield f"messages: kinds that this version does not know: {kinds}"
