@@ -148,6 +148,14 @@ def test_only_a_person_is_told_that_something_takes_a_while(
     assert capsys.readouterr() == ("", "Reading.\n")
 
 
+def test_a_cause_that_says_the_same_is_not_repeated(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_HEADSPACE__STATE__DIRECTORY", str(tmp_path / "none"))
+    assert run(["token"]) == 73
+    assert capsys.readouterr().err.count("No such file or directory") == 1
+
+
 def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, path, told in (
         ([], "", "missing command"),
@@ -156,6 +164,9 @@ def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["events", "--limit", "x"], " events", "give a number or all"),
         (["events", "--sesion", "1"], " events", "did you mean --session?"),
         (["events", "more"], " events", "unexpected extra argument"),
+        (["events", "--limit"], " events", "requires an argument"),
+        (["drain", "--timeout", "soon"], " drain", "is not a valid number of seconds"),
+        (["drain", "--timeout", "-1"], " drain", "is not in the range"),
         (["hooks", "instal"], " hooks", "did you mean install?"),
         (["rejected", "retry"], " rejected retry", "give either IDs or --all"),
     ):

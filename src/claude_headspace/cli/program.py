@@ -220,7 +220,8 @@ def _chain(error: BaseException | None) -> Iterator[str]:
     said = ""
     while error is not None:
         told = " ".join(str(error).split()) or type(error).__name__
-        if told not in said:
+        # The cause often is the error of the system that the message quotes.
+        if (getattr(error, "strerror", None) or told) not in said:
             yield told
             said += told
         # Our database errors quote the server; their causes would add only our own SQL.
