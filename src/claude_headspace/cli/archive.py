@@ -81,8 +81,6 @@ def forget(names: tuple[str, ...], before: datetime | None, *, keep_turns: bool,
     sessions = _chosen(config, names, before)
     with closing(_database(config)) as database:
         job = Forget(database, sessions, keep_turns=keep_turns)
-        if yes:
-            announce("Deleting.")
         found = job.run() if yes else job.plan()
     if yes and not keep_turns:
         found["files of the inbox"] = forget_messages(inbox_of(config), sessions)

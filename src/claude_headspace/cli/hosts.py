@@ -59,7 +59,7 @@ def _row(each: Host, own: str | None) -> tuple[str, ...]:
 def restarts(limit: int | None, *, in_json: bool) -> int:
     """Show when and why the watcher was restarted.
 
-    The history is stored on disk.
+    Works without Postgres and supervisord.
     """
     from claude_headspace.supervision.history import format_restarts, history_path, read_restarts
 
