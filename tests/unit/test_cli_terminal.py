@@ -156,6 +156,16 @@ def test_a_cause_that_says_the_same_is_not_repeated(
     assert capsys.readouterr().err.count("No such file or directory") == 1
 
 
+def test_an_error_of_the_system_begins_with_its_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_HEADSPACE__STATE__DIRECTORY", str(tmp_path))
+    unfit = tmp_path / "log" / "web.log"
+    unfit.mkdir(parents=True)
+    assert run(["logs"]) == 1
+    assert capsys.readouterr().err == f"claude-headspace: {unfit}: Is a directory\n"
+
+
 def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, path, told in (
         ([], "", "missing command"),

@@ -220,6 +220,8 @@ def _chain(error: BaseException | None) -> Iterator[str]:
     said = ""
     while error is not None:
         told = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.filename is not None:
+            told = f"{error.filename}: {error.strerror}"
         # The cause often is the error of the system that the message quotes.
         if (getattr(error, "strerror", None) or told) not in said:
             yield told

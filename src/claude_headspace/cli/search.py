@@ -24,6 +24,7 @@ from claude_headspace.cli.terminal import (
     wrapped,
     zone_told,
 )
+from claude_headspace.errors import BadQuestion
 from claude_headspace.web.words import counted, project_name, waited
 
 if TYPE_CHECKING:
@@ -60,7 +61,11 @@ def search(limit: int | None, *, in_json: bool, session: str | None, **asked: An
         chosen = session_by_name(reader, session).uuid if session else None
         if asked["tools"] or asked["everything"]:
             announce("Reading transcripts. This takes a while; --since shortens it.")
-        hits = list(islice(_found(reader, limit, session=chosen, **asked), limit))
+        try:
+            hits = list(islice(_found(reader, limit, session=chosen, **asked), limit))
+        except BadQuestion as error:
+            told = str(error).removeprefix("q: ")
+            raise click.UsageError(f"{' '.join(asked['words'])!r} {told}") from error
         if in_json:
             print_json(hits)
         elif hits:

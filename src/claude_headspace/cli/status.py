@@ -106,7 +106,7 @@ def _since_start(watcher: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"written:  {counted(watcher['written'], 'event')}, {duplicates};"
         f" rejected {watcher['rejected']}, failed {watcher['failed_writes']};"
-        f" the last {_when(watcher['last_write'])}"
+        f" last write {_when(watcher['last_write'])}"
     )
     lines = counted(watcher["committed_lines"], "line")
     yield f"read:     {lines}, {format_bytes(watcher['committed_bytes'])}"
