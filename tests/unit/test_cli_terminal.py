@@ -19,6 +19,7 @@ from claude_headspace.cli.command import count, parse_moment
 from claude_headspace.cli.events import payload_line
 from claude_headspace.cli.program import run
 from claude_headspace.cli.terminal import announce, as_json, cut, local_time, printable
+from claude_headspace.embedded.location import ServerRecord, socket_url, write_record
 from commands_page import COLUMNS, commands
 
 HEAVY = {"yaml", "sqlalchemy", "marshmallow", "psycopg2", "msgspec", "alembic", "flask"}
@@ -164,6 +165,19 @@ def test_an_error_of_the_system_begins_with_its_file(
     unfit.mkdir(parents=True)
     assert run(["logs"]) == 1
     assert capsys.readouterr().err == f"claude-headspace: {unfit}: Is a directory\n"
+
+
+def test_where_nothing_runs_it_says_how_to_start(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_HEADSPACE__STATE__DIRECTORY", str(tmp_path))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    (tmp_path / "postgres").mkdir()
+    write_record(tmp_path, ServerRecord(socket_url(tmp_path), tmp_path, tmp_path, tmp_path, "me"))
+    told = "the embedded Postgres is not running: start everything with `claude-headspace up`"
+    for command in ("sessions", "events", "verify"):
+        assert run([command]) == 69
+        assert capsys.readouterr().err == f"claude-headspace: {told}\n"
 
 
 def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

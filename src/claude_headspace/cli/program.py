@@ -11,7 +11,13 @@ import click
 
 from claude_headspace.cli.command import CommandGroup, command
 from claude_headspace.cli.terminal import encode_anything, printable, terminal_width
-from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
+from claude_headspace.errors import (
+    START_COMMAND,
+    ConfigError,
+    DatabaseError,
+    DatabaseUnavailable,
+    HeadspaceError,
+)
 
 NAME = "claude-headspace"
 COMPLETE = "_CLAUDE_HEADSPACE_COMPLETE"
@@ -191,6 +197,9 @@ def _fail(error: Exception, *, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
+    if isinstance(error, DatabaseUnavailable) and _nothing_runs(str(error)):
+        _complain(f"the embedded Postgres is not running: start everything with `{START_COMMAND}`")
+        return error.exit_status
     if isinstance(error, (HeadspaceError, OSError)):
         configuration = isinstance(error, ConfigError)
         _complain("the configuration has mistakes" if configuration else ": ".join(_chain(error)))
@@ -199,6 +208,17 @@ def _fail(error: Exception, *, debug: bool) -> int:
         return getattr(error, "exit_status", HeadspaceError.exit_status)
     _complain(f"internal error (--debug prints the traceback): {type(error).__name__}: {error}")
     return INTERNAL_ERROR
+
+
+def _nothing_runs(told: str) -> bool:
+    """Whether this is about our embedded server, which nobody has started."""
+    from claude_headspace.cli.access import configured
+    from claude_headspace.embedded.location import server_record
+    from claude_headspace.supervision.instance import is_locked
+
+    state = configured().state.directory
+    record = None if START_COMMAND in told else server_record(state)
+    return record is not None and str(record.socket) in told and not is_locked(state)
 
 
 def _wrong_usage(error: click.UsageError) -> str:
