@@ -93,16 +93,6 @@ class Program(CommandGroup):
             each for each in declared if isinstance(each, click.Command) and each.name == cmd_name
         )
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command of the first word; NoSuchCommand suggests similar names."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.NoSuchCommand as error:
-            names = self.list_commands(ctx)
-            raise click.NoSuchCommand(error.command_name, possibilities=names, ctx=ctx) from error
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section, each in its declared order."""
         for title, names in SECTIONS.items():
@@ -119,8 +109,10 @@ def build_program() -> Program:
     debug = click.Option(
         ["--debug"], is_flag=True, expose_value=False, help="print the traceback of an error"
     )
+    # Not loaded yet: click suggests similar names of these.
+    named = dict.fromkeys(_MODULES, click.Command(NAME))
     program = Program(
-        NAME, params=[debug], help=DESCRIPTION, epilog=EPILOG, context_settings=shown,
+        NAME, named, params=[debug], help=DESCRIPTION, epilog=EPILOG, context_settings=shown,
         no_args_is_help=False,
     )  # fmt: skip
     version = click.version_option(package_name=NAME, message="%(prog)s %(version)s")

@@ -47,17 +47,8 @@ def restart() -> int:
     return start.restart(configured())
 
 
-class Seconds(click.FloatRange):
-    """A time; `name` is what messages call it."""
-
-    name = "number of seconds"
-
-
 @command("drain", "claude-headspace drain --timeout 60")
-@option(
-    "--timeout", "SECONDS", "give up after this many seconds (default: 300)",
-    type=Seconds(0), default=300,
-)  # fmt: skip
+@option("--timeout", "SECONDS", "give up after this time (default: 300)", type=float, default=300)
 def drain(timeout: float) -> int:
     """Wait until everything on this machine's disk has arrived in the log.
 
