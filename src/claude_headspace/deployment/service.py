@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from claude_headspace.config import Config
-from claude_headspace.config.folders import NAME, checkout
+from claude_headspace.config.folders import NAME, checkout, expanded
 from claude_headspace.deployment.configuration import own_program
 from claude_headspace.deployment.stop import is_up, stop
 from claude_headspace.errors import HeadspaceError
@@ -120,7 +120,7 @@ class Launchd(_Service):
 
     def text(self) -> str:
         """The file that `service install` writes."""
-        log = str(Path.home() / "Library" / "Logs" / f"{NAME}.log")
+        log = str(expanded(f"~/Library/Logs/{NAME}.log"))
         job = {
             "Label": NAME,
             "ProgramArguments": list(self.commands.start),
@@ -170,9 +170,9 @@ def manager(run: Run | None = None, platform: str = sys.platform) -> Manager:
     commands = service_commands()
     environ = {name: os.environ[name] for name in CARRIED if os.environ.get(name)}
     if platform == "darwin":
-        folder = Path.home() / "Library" / "LaunchAgents"
+        folder = expanded("~/Library/LaunchAgents")
         return Launchd(folder / f"{NAME}.plist", commands, environ, run)
-    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or expanded("~/.config"))
     return Systemd(configuration / "systemd" / "user" / f"{NAME}.service", commands, environ, run)
 
 

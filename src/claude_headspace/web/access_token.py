@@ -30,9 +30,11 @@ def token_of(state_directory: Path, *, renew: bool = False) -> str:
             return token
         write_once(path, secrets.token_urlsafe(_TOKEN_BYTES), replace=renew)
         return _read_private(path)
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         begin = f"start everything with `{START_COMMAND}`, as this user"
-        raise StateUnusable(f"{path} cannot be used: {error.strerror or error}; {begin}") from error
+        why = getattr(error, "strerror", None)
+        told = f"{why}; {begin}" if why else "it is damaged: remove it"
+        raise StateUnusable(f"{path} cannot be used: {told}") from error
 
 
 def new_link_code(state_directory: Path) -> str:
