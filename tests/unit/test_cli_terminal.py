@@ -178,6 +178,9 @@ def test_where_nothing_runs_it_says_how_to_start(
     for command in ("sessions", "events", "verify"):
         assert run([command]) == 69
         assert capsys.readouterr().err == f"claude-headspace: {told}\n"
+    (tmp_path / "postgres" / "server.json").write_text("{")
+    assert run(["sessions"]) == 69
+    assert "server.json is damaged" in capsys.readouterr().err
 
 
 def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -208,9 +209,11 @@ def _nothing_runs(told: str) -> bool:
     from claude_headspace.embedded.location import server_record
     from claude_headspace.supervision.instance import is_locked
 
-    state = configured().state.directory
-    record = None if START_COMMAND in told else server_record(state)
-    return record is not None and str(record.socket) in told and not is_locked(state)
+    with suppress(HeadspaceError, OSError):
+        state = configured().state.directory
+        record = server_record(state)
+        return record is not None and str(record.socket) in told and not is_locked(state)
+    return False
 
 
 def _wrong_usage(error: click.UsageError) -> str:
