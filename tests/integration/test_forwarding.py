@@ -235,7 +235,7 @@ def test_health_says_for_what_it_waits_until_it_goes_on(
     def notes() -> str:
         return "; ".join(check_health(config).notes)
 
-    def end(_: float) -> None:
+    def end(seconds: float) -> None:
         raise KeyboardInterrupt
 
     addresses = ["postgresql://u@127.0.0.1:1/gone", central]

@@ -209,8 +209,9 @@ def tally(reader: Reader, asked: HappeningQuestion, buckets: Buckets) -> Tally |
     try:
         rows = reader.rows(
             "SELECT part, kind, actor, p.path, p.host, sum(number)::int FROM (SELECT"
-            " width_bucket(h.at, %(edges)s::timestamptz[]) AS part, h.kind, h.actor, h.session_uuid,"
-            f" count(*) AS number{source} GROUP BY 1, 2, 3, 4){_PLACED} GROUP BY 1, 2, 3, 4, 5",
+            " width_bucket(h.at, %(edges)s::timestamptz[]) AS part, h.kind, h.actor,"
+            f" h.session_uuid, count(*) AS number{source} GROUP BY 1, 2, 3, 4){_PLACED}"
+            " GROUP BY 1, 2, 3, 4, 5",
             {**values, "edges": list(buckets.edges), "lo": buckets.start, "hi": buckets.end},
             COUNT_SECONDS,
         )
