@@ -236,7 +236,7 @@ def test_health_says_for_what_it_waits_until_it_goes_on(
         return "; ".join(check_health(config).notes)
 
     def end(seconds: float) -> None:
-        raise KeyboardInterrupt(seconds)
+        raise KeyboardInterrupt
 
     addresses = ["postgresql://u@127.0.0.1:1/gone", central]
     away = Database(lambda: addresses.pop(0), application_name="test", by_itself=False)
