@@ -36,7 +36,7 @@ class SettingsFile:
 
 def default_settings_path(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the path of the user's settings file."""
-    from claude_headspace.config.folders import expanded  # the main help needs no configuration
+    from claude_headspace.config.folders import expanded
 
     directory = environment.get("CLAUDE_CONFIG_DIR")
     return (Path(directory) if directory else expanded("~/.claude", environment)) / "settings.json"
