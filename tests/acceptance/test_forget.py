@@ -84,6 +84,7 @@ def test_nothing_comes_back(projects: Projects, watcher: Watcher, log: Log, othe
         assert command(watcher, "restore", SESSION, "--to", str(path.parent)).returncode == 1
         assert command(watcher, "rebuild").returncode == 0
     assert log.value("SELECT count(*) FROM tool_calls") == 0
+    assert log.value("SELECT count(*) FROM dead_letters WHERE content LIKE '%broken%'") == 0
     assert traces(log, SESSION) == {}
     assert log.texts(other) == ["I stay", "as ever"]
 
