@@ -593,6 +593,19 @@ def test_a_rewritten_transcript_leaves_what_it_was_in_the_log(own: Captured) -> 
     assert (tally["in_log"], tally["file_gone"] + tally["file_replaced"]) == (5, 8)
 
 
+def test_a_last_line_that_was_taken_out_leaves_its_turn_in_the_log(own: Captured) -> None:
+    """Claude Code takes out an answer that it gave up, and goes on with lines of other kinds."""
+    said = conversation(FIRST, 4)[:5]
+    own.path(FIRST).write_bytes(lines.joined(*said))
+    capture(own.url, own.directory, own.environment)
+    progress = [lines.progress(FIRST, at=9)] * 3
+    own.path(FIRST).write_bytes(lines.joined(*said[:-1], *progress, lines.user(FIRST, "so?")))
+    capture(own.url, own.directory, own.environment)
+    status, report = own.verify()
+    assert (status, kinds(report)) == (0, {})
+    assert report["sessions"][FIRST]["file_replaced"] == 1
+
+
 def test_redacted_turns_are_whole(own: Captured) -> None:
     own.environment["CLAUDE_HEADSPACE__PRIVACY__REDACT"] = "true"
     secret = "ghp_" + "a1" * 20

@@ -71,7 +71,7 @@ def _with_disk(pieces: Pieces, of: Generation, found: Proven) -> None:
         with open(found.path, "rb") as file:
             found.unarchived = max(0, os.fstat(file.fileno()).st_size - of.checkpoint.offset)
             _compare(pieces, of, found, file)
-            recent = time.time() - os.fstat(file.fileno()).st_mtime < _RECENT_SECONDS
+            recent = abs(time.time() - os.fstat(file.fileno()).st_mtime) < _RECENT_SECONDS
     except OSError:
         _compare(pieces, of, found, None)
         return

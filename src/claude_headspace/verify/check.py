@@ -54,7 +54,7 @@ class FileCheck:
 
     def run(self, expected: Expected) -> list[str]:
         """Check the file; returns how its stored checkpoint contradicts it, if it does."""
-        self._recent = time.time() - expected.modified < _RECENT_SECONDS
+        self._recent = abs(time.time() - expected.modified) < _RECENT_SECONDS
         for segment in expected.segments():
             self._check(segment)
         unread = max(0, expected.size - self._committed)
