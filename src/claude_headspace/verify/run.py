@@ -156,7 +156,7 @@ class Verifier:
     def _check_file(self, path: str, advance: Callable[[int], None]) -> None:
         source = self._checkpoints.find(path)
         only = self._only
-        if only and source and only not in source.sessions and str(only) not in path:
+        if only and source and only not in source.sessions and str(only) not in path.lower():
             return
         try:
             self._compare(path, source, advance)
