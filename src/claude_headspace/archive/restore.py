@@ -92,8 +92,11 @@ class Restore:
     def _files(self, session: UUID) -> list[_Known]:
         """All known files with lines of the session, on any machine."""
         rows = self.database.execute(_FILES, {"session": str(session)})
-        known = (_Known(*row[:2], owners(row[1], set(map(UUID, row[2]))), *row[3:]) for row in rows)
-        return [each for each in known if not _REPLACED.search(each.path)]
+        return [
+            _Known(source_id, path, owners(path, set(map(UUID, sessions))), generation, committed)
+            for source_id, path, sessions, generation, committed in rows
+            if not _REPLACED.search(path)
+        ]
 
     def _place(self, path: str, session: UUID) -> str:
         if self.to is None and any(path.startswith(root + os.sep) for root in self.roots):

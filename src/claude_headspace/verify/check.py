@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from claude_headspace.archive.session_folders import owners
 from claude_headspace.events.dead_letter_reasons import TOO_LONG, WHOLE_LINE
 from claude_headspace.events.event import storable
 from claude_headspace.events.event_types import TURN_DETECTED
@@ -161,7 +162,10 @@ class FileCheck:
     def _check_dead_letters(
         self, rejected: Sequence[ExpectedRecord[Rejected]], dead_letters: Sequence[Explanation]
     ) -> None:
-        """Check that rejected lines that were read have dead letters."""
+        """Check that rejected lines that were read have dead letters; `forget` deletes them."""
+        whose = owners(self.path, self.source.sessions if self.source else ())
+        if whose and not any(map(self.captured, whose)):
+            return
         known = {each.offset for each in dead_letters}
         longer = self.source is None or not self.source.counts.rejected[TOO_LONG]
         for record in rejected:
