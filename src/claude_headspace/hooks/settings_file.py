@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from claude_headspace.config.folders import expanded
 from claude_headspace.errors import ConfigError, HookSettingsError
 from claude_headspace.hooks.entries import Settings, configured
 
@@ -37,6 +36,8 @@ class SettingsFile:
 
 def default_settings_path(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the path of the user's settings file."""
+    from claude_headspace.config.folders import expanded
+
     directory = environment.get("CLAUDE_CONFIG_DIR")
     return (Path(directory) if directory else expanded("~/.claude", environment)) / "settings.json"
 
