@@ -52,7 +52,7 @@ def write_transcripts(projects: Path) -> None:
     (folder / f"{FIRST}.jsonl").write_bytes(lines.joined(*first) + lines.joined(*first[:4]))
     second = conversation(SECOND, 20)
     damaged = lines.raw(second[0])[:40] + lines.raw(lines.user(SECOND, "behind a torn one", at=90))
-    unstorable = lines.user(SECOND, "zero \x00 and half \ud83d", at=91)
+    unstorable = lines.user(SECOND, "zero \x00 and half \ud83d", at=91, uuid="odd \x00\ud83d")
     too_long = lines.user(SECOND, "x" * 200_000, at=92)
     (folder / f"{SECOND}.jsonl").write_bytes(
         lines.joined(*second)

@@ -112,9 +112,8 @@ class FileCheck:
     ) -> Iterator[NotedLine]:
         """Compare a turn with the events of its key."""
         turn = record.parsed
-        noted = NotedLine(
-            record.line, turn.offset, turn.key, turn.session, turn.uuid, None, "missing"
-        )
+        uuid = turn.uuid and storable(turn.uuid)[0]
+        noted = NotedLine(record.line, turn.offset, turn.key, turn.session, uuid, None, "missing")
         own = next((event for event in logged if event.session == str(turn.session)), None)
         for other in logged:
             if other is not own and self._is_here(other, turn):
