@@ -50,8 +50,9 @@ class Desk:
         self.in_flight = InFlight(self.state)
         redaction = Redaction(make_redactor([]))
         self.reader = LineReader(
-            max_line_bytes=1 << 20, in_flight=self.in_flight, redaction=redaction, beat=nothing
-        )
+            max_line_bytes=1 << 20, in_flight=self.in_flight, redaction=redaction,
+            captured=self.sessions.captured, beat=nothing,
+        )  # fmt: skip
         self.capture = Capture(
             log=WrittenLog(
                 self.database, EventWriter(self.database), self.checkpoints, self.sessions

@@ -171,10 +171,24 @@ def _taken_from_queues(every: list[Record]) -> Iterator[Taken]:
             queue.clear()
         elif record.get("operation") in ("remove", "dequeue") and queue:
             put = next(
-                (put for put in queue if put[1].get("content") == record.get("content")), queue[0]
+                (put for put in queue if put[1].get("content") == record.get("content")),
+                _first_out(record, queue),
             )
             queue.remove(put)
             yield Taken(at, record, *put)
+
+
+def _first_out(operation: Record, queue: list[tuple[int, Record]]) -> tuple[int, Record]:
+    """While Claude works, prompts go before commands, and what a machine queued stays."""
+    texts = [text_of(enqueue.get("content")) for _, enqueue in queue]
+    if operation["operation"] == "dequeue":
+        return queue[0]
+    ranks = [2 if _is_machines(text) else text.startswith("/") for text in texts]
+    return queue[ranks.index(min(ranks))]
+
+
+def _is_machines(text: str) -> bool:
+    return is_injected(text) or text.startswith('{"task_id"')
 
 
 def _window(every: list[Record], turns: list[Expected | None], taken: Taken) -> Iterator[int]:
@@ -203,7 +217,6 @@ def _says(turn: Expected | None, taken: Taken) -> bool:
 
 def _turn_of_queue(taken: Taken) -> Expected | None:
     session, timestamp = taken.enqueue.get("sessionId"), taken.enqueue.get("timestamp")
-    machine = is_injected(taken.text) or taken.text.startswith('{"task_id"')
-    if machine or not (taken.text and session and timestamp):
+    if _is_machines(taken.text) or not (taken.text and session and timestamp):
         return None
     return Expected(session, queue_identity(timestamp, taken.text), "user", taken.text, timestamp)

@@ -104,10 +104,20 @@ class Conversation:
 
     def _absorb(self) -> None:
         """Some of those that wait go into the answer that Claude is giving."""
+        if self.client == "operations":
+            return self._absorb_all(machines=self.random.random() < 0.5)
         for _ in range(self.random.randint(0, len(self.queue))):
-            first = self.client == "operations" or self.random.random() < 0.7
+            first = self.random.random() < 0.7
             number = 0 if first else self.random.randrange(len(self.queue))
             self._absorb_one(self._out_of_turn(number))
+        return self._work()
+
+    def _absorb_all(self, *, machines: bool) -> None:
+        """What persons have typed goes together, in some versions with all else that waits."""
+        going = [waiting for waiting in self.queue if machines or waiting.by_person]
+        self.queue = [waiting for waiting in self.queue if waiting not in going]
+        for waiting in going:
+            self._absorb_one(waiting)
         self._work()
 
     def _out_of_turn(self, number: int) -> Waiting:

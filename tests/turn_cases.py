@@ -269,6 +269,12 @@ CASES: dict[str, Case] = {
         _enqueue('<task-notification id="4">x'), _enqueue("mine", "mine"),
         _queue("dequeue"), _user('<task-notification id="4">x', None), _queue("remove"), _REPLY,
     ],
+    "a machine's waits until Claude is idle, and so does a command": [
+        _enqueue("<task-notification>x"), _enqueue("mine", "mine"), _queue("remove"), _REPLY,
+        _queue("dequeue"), _user("<task-notification>x", None), _REPLY,
+        _enqueue("/costs"), _enqueue("this too", "this too"), _queue("remove"), _REPLY,
+        _queue("dequeue"), _command(_spread("costs"), "/costs"),
+    ],
     "queued, said by an attachment": [
         _enqueue("once"), _queue("remove", content="once", **_ABSORBED),
         _queued("once", "once"), _REPLY,

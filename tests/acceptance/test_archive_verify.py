@@ -48,8 +48,8 @@ def test_disk_and_archive_are_compared(projects: Projects, watcher: Watcher, log
     tool = path.with_suffix("") / "tool-results/1.txt"
     tool.write_bytes(b"x" * 8 + b"yz")
     path.write_bytes(path.read_bytes() + b'"}\n')
-    for each in (tool, path):
-        os.utime(each, (1_700_000_000, 1_700_000_000))
+    for each, seconds in ((tool, 10_413_792_000), (path, 1_700_000_000)):
+        os.utime(each, (seconds, seconds))
     status, report = verified(watcher, "--session", SESSION)
     assert status == 1
     assert [each["path"] for each in report["findings"] if each["kind"] == "archive"] == [str(tool)]

@@ -68,6 +68,10 @@ def test_nothing_comes_back(projects: Projects, watcher: Watcher, log: Log, othe
         projects.say(SESSION, "and again", at=99)
         projects.say(other, "as ever", at=99)
         wait_until(lambda: log.texts(other) == ["I stay", "as ever"], "the other goes on")
+        stays = projects.path(other, "/home/u/other")
+        wait_until(lambda: archived_bytes(log, str(stays)) == stays.read_bytes(), "archived")
+        found = command(watcher, "verify").stdout
+        assert ("\ncomplete: " in found, "not archived" in found) == (True, False), found
     source = log.value("SELECT id FROM checkpoints WHERE path = %s", (str(path),))
     assert archived_bytes(log, str(path)) == b""
     assert log.rows("SELECT FROM dead_letters WHERE source_id = %s", (source,)) == []
@@ -84,6 +88,7 @@ def test_nothing_comes_back(projects: Projects, watcher: Watcher, log: Log, othe
         assert command(watcher, "restore", SESSION, "--to", str(path.parent)).returncode == 1
         assert command(watcher, "rebuild").returncode == 0
     assert log.value("SELECT count(*) FROM tool_calls") == 0
+    assert log.value("SELECT count(*) FROM dead_letters WHERE content LIKE '%broken%'") == 0
     assert traces(log, SESSION) == {}
     assert log.texts(other) == ["I stay", "as ever"]
 

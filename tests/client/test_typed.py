@@ -32,6 +32,27 @@ def test_typed_while_a_tool_runs(desk: Desk) -> None:
     }
 
 
+def test_typed_while_what_others_queued_waits(desk: Desk) -> None:
+    """The end of a job in the background, and a command, wait until Claude is idle."""
+    job: Block = {
+        "tool": "Bash",
+        "input": {"command": "echo over", "description": "job", "run_in_background": True},
+    }
+    desk.script = {"Hold on": [[job], ["I hold.", HOLD], ["I held."], ["I go on."]]}
+    session = lines.new_session()
+    with desk.terminal("--session-id", session, "--allowedTools", "Bash") as terminal:
+        terminal.say("Hold on.")
+        desk.wait_written("-notification>")
+        terminal.say("/context")
+        terminal.wait_for(QUEUED)
+        terminal.say("Mind the gap")
+        desk.wait_written("Mind the gap")
+        desk.release()
+        terminal.hear("I go on." if desk.version == "2.0.76" else "I held.")
+    prompts = [text for text in desk.said()[session] if text.startswith("> ")]
+    assert [text for text in prompts if text != "> /context"] == ["> Hold on.", "> Mind the gap"]
+
+
 def test_taken_back_and_changed(desk: Desk) -> None:
     desk.script = {"Hold on": [["I hold.", HOLD], ["I held."], ["I go on."]]}
     session = lines.new_session()

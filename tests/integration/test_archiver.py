@@ -18,7 +18,8 @@ from claude_headspace.archive import archiver as module
 from claude_headspace.archive import next_piece
 from claude_headspace.archive.archiver import Archiver, Deferred
 from claude_headspace.archive.pieces import PIECE_BYTES
-from claude_headspace.archive.restore import Restore
+from claude_headspace.archive.restore import NothingArchived, Restore
+from claude_headspace.events.redaction import make_redactor
 from claude_headspace.machine import id_of_name
 from claude_headspace.read.connection import Reader
 from claude_headspace.read.selection import SessionNamed, find_session
@@ -151,6 +152,95 @@ def test_of_a_file_that_is_rewritten_all_the_time_the_last_versions_are_kept(
     assert log.rows(generations) == [(4,), (5,), (6,)]
     assert_contiguous(log)
     assert archived_bytes(log, str(path)) == b"5"
+
+
+def sidecar_of(path: Path, content: bytes) -> Path:
+    """A tool's output in the folder of a session's transcript."""
+    made = path.with_suffix("") / "tool-results" / "1.txt"
+    made.parent.mkdir(parents=True)
+    made.write_bytes(content)
+    return made
+
+
+@pytest.mark.parametrize("name", [SESSION.upper(), f"{SESSION}/subagents/w/agent-1"])
+def test_sidecars_are_found_beside_any_transcript_of_a_session(
+    archiver: Archiver, database: Database, projects: Projects, log: Log, tmp_path: Path, name: str
+) -> None:
+    """In whatever letters its id is written, and where only a subagent's transcript is."""
+    path = projects.path(name)
+    projects.append(path, lines.joined(lines.user(SESSION, "a")))
+    sidecar = sidecar_of(projects.path(name.partition("/")[0]), b"output")
+    archiver.note(capture(Checkpoints(database, MACHINE), path), str(path))
+    steps_of(archiver)
+    assert archived_bytes(log, str(sidecar)) == b"output"
+    restore = Restore(database, ["/elsewhere"], str(tmp_path / "to"), missing_only=False)
+    assert {each.fate for each in restore.run(UUID(SESSION))} == {"restored"}
+    for each in (path, sidecar):
+        there = tmp_path / "to" / each.relative_to(projects.root)
+        assert there.read_bytes() == each.read_bytes()
+
+
+def test_a_file_that_moves_before_it_is_archived_is_archived_where_it_is(
+    archiver: Archiver, database: Database, projects: Projects, log: Log
+) -> None:
+    checkpoints = Checkpoints(database, MACHINE)
+    path = projects.say(SESSION, "a")
+    source = capture(checkpoints, path)
+    archiver.note(source, str(path))
+    moved = path.rename(path.with_name(f"{lines.new_session()}.jsonl"))
+    archiver.note(checkpoints.rename(checkpoints.create(str(path)), str(moved)).id, str(moved))
+    steps_of(archiver)
+    assert archived_bytes(log, str(moved)) == moved.read_bytes()
+
+
+def test_redacted_a_sidecar_is_archived_to_its_end_without_its_secrets(
+    archiver: Archiver, projects: Projects, log: Log
+) -> None:
+    archiver._next_piece.redactor = make_redactor([])
+    key = "-----BEGIN PRIVATE KEY-----\n" + "Ab3d" * 16 + "\n-----END PRIVATE KEY-----"
+    sidecar = sidecar_of(projects.path(SESSION), f"$ cat key\n{key}\nno newline".encode())
+    archiver._look_into(str(sidecar.parent), UUID(SESSION))
+    steps_of(archiver)
+    archived = archived_bytes(log, str(sidecar))
+    assert len(archived) == sidecar.stat().st_size
+    assert archived.startswith(b"$ cat key\n*****")
+    assert archived.endswith(b"*****\nno newline")
+
+
+def test_what_was_never_archived_is_told_when_the_rest_is_restored(
+    archiver: Archiver, database: Database, projects: Projects, log: Log
+) -> None:
+    checkpoints = Checkpoints(database, MACHINE)
+    path = projects.say(SESSION, "a")
+    archiver.note(capture(checkpoints, path), str(path))
+    steps_of(archiver)
+    archived = path.read_bytes()
+    projects.say(SESSION, "b")
+    log.rows("UPDATE checkpoints SET committed_offset = %s", (path.stat().st_size,))
+    path.unlink()
+    restore = Restore(database, [str(projects.root)], None, missing_only=False)
+    (restored,) = restore.run(UUID(SESSION))
+    assert (restored.fate, restored.partial, path.read_bytes()) == ("restored", True, archived)
+    path.unlink()
+    path.symlink_to(path.with_name("nothing"))
+    assert [each.fate for each in restore.run(UUID(SESSION))] == ["differs"]
+
+
+def test_a_session_whose_lines_are_in_the_file_of_another_is_told_which(
+    archiver: Archiver, database: Database, projects: Projects
+) -> None:
+    path, original = projects.path(SESSION), lines.new_session()
+    projects.append(path, lines.joined(lines.user(original, "a"), lines.user(SESSION, "b")))
+    source = Checkpoints(database, MACHINE).create(str(path))
+    capture(Checkpoints(database, MACHINE), path)
+    database.execute(
+        "UPDATE checkpoints SET sessions = %s::uuid[] WHERE id = %s",
+        ([original, SESSION], source.id),
+    )
+    restore = Restore(database, [str(projects.root)], None, missing_only=False)
+    with pytest.raises(NothingArchived) as refused:
+        next(restore.run(UUID(original)))
+    assert f"{path} (session {SESSION})" in str(refused.value)
 
 
 def test_a_session_that_no_line_names_is_found_and_restored_by_the_name_of_its_file(

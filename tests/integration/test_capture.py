@@ -167,6 +167,23 @@ def test_lines_of_a_session_that_is_left_alone_are_passed_and_counted(
     desk.database.close()
 
 
+def test_nothing_is_remembered_of_a_session_that_is_left_alone(
+    tmp_path: Path, projects: Projects, log: Log, session: str
+) -> None:
+    """Neither a prompt that waits, also of one forgotten meanwhile, nor a damaged line."""
+    desk = Desk(tmp_path, projects, log)
+    path = desk.write(session, lines.queue(session, "enqueue", content="hush"))
+    desk.take(path)
+    assert "hush" in log.value("SELECT state FROM checkpoints")
+    log.rows("INSERT INTO tombstones (session_uuid, keep_turns) VALUES (%s, false)", (session,))
+    desk.sessions.reload()
+    projects.append(path, b'{"type":"user","message":"hush\n')
+    desk.take(desk.write(session, lines.queue(session, "enqueue", content="hush again")))
+    assert log.value("SELECT state FROM checkpoints") == ""
+    assert [bytes(row[0]) for row in log.rows("SELECT content FROM dead_letters")] == [b""]
+    desk.database.close()
+
+
 def test_two_hosts_with_a_file_of_one_path_have_a_position_each(
     tmp_path: Path, projects: Projects, log: Log, session: str
 ) -> None:

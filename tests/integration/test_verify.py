@@ -52,7 +52,7 @@ def write_transcripts(projects: Path) -> None:
     (folder / f"{FIRST}.jsonl").write_bytes(lines.joined(*first) + lines.joined(*first[:4]))
     second = conversation(SECOND, 20)
     damaged = lines.raw(second[0])[:40] + lines.raw(lines.user(SECOND, "behind a torn one", at=90))
-    unstorable = lines.user(SECOND, "zero \x00 and half \ud83d", at=91)
+    unstorable = lines.user(SECOND, "zero \x00 and half \ud83d", at=91, uuid="odd \x00\ud83d")
     too_long = lines.user(SECOND, "x" * 200_000, at=92)
     (folder / f"{SECOND}.jsonl").write_bytes(
         lines.joined(*second)
@@ -591,6 +591,19 @@ def test_a_rewritten_transcript_leaves_what_it_was_in_the_log(own: Captured) -> 
     assert (status, kinds(report)) == (0, {})
     tally = report["sessions"][FIRST]
     assert (tally["in_log"], tally["file_gone"] + tally["file_replaced"]) == (5, 8)
+
+
+def test_a_last_line_that_was_taken_out_leaves_its_turn_in_the_log(own: Captured) -> None:
+    """Claude Code takes out an answer that it gave up, and goes on with lines of other kinds."""
+    said = conversation(FIRST, 4)[:5]
+    own.path(FIRST).write_bytes(lines.joined(*said))
+    capture(own.url, own.directory, own.environment)
+    progress = [lines.progress(FIRST, at=9)] * 3
+    own.path(FIRST).write_bytes(lines.joined(*said[:-1], *progress, lines.user(FIRST, "so?")))
+    capture(own.url, own.directory, own.environment)
+    status, report = own.verify()
+    assert (status, kinds(report)) == (0, {})
+    assert report["sessions"][FIRST]["file_replaced"] == 1
 
 
 def test_redacted_turns_are_whole(own: Captured) -> None:

@@ -23,8 +23,9 @@ def nothing() -> None:
 def ahead(tmp_path: Path) -> ReadAhead:
     in_flight, redaction = InFlight(tmp_path), Redaction(None)
     reader = LineReader(
-        max_line_bytes=1 << 20, in_flight=in_flight, redaction=redaction, beat=nothing
-    )
+        max_line_bytes=1 << 20, in_flight=in_flight, redaction=redaction,
+        captured=lambda _: True, beat=nothing,
+    )  # fmt: skip
     return ReadAhead(reader, nothing)
 
 

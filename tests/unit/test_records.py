@@ -10,6 +10,7 @@ from claude_headspace.transcripts.lenient import Broken, FoundRecord
 from claude_headspace.transcripts.parsed import Rejected, Turn
 from claude_headspace.transcripts.records import quick_record
 from claude_headspace.transcripts.rescue import take_apart
+from claude_headspace.transcripts.transcript import Transcript
 from code_turns import parse
 
 SESSION = "11111111-2222-4333-8444-555555555555"
@@ -54,6 +55,16 @@ def test_runs_of_nul_bytes_cost_nothing_but_themselves(at: int) -> None:
     line = FIRST[:at] + b"\0" * 5000 + FIRST[at:]
     assert texts(line) == ["first ä"]
     assert texts(line + SECOND) == ["first ä", "second"]
+
+
+def test_in_other_lines_with_words_it_is_replaced_too() -> None:
+    queued = lines.queue(SESSION, "enqueue", content="first ä")
+    command = lines.local_command(SESSION, "<command-name>/first ä</command-name>")
+    transcript = Transcript()
+    for record in (queued, lines.queue(SESSION, "remove"), command):
+        line = lines.raw(record).replace("ä".encode(), b"\x80")
+        said = [o.text for o in transcript.parse(line, 0) if isinstance(o, Turn)]
+    assert said == ["first \udc80", "/first \udc80"]
 
 
 def test_invalid_utf8_is_replaced() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from claude_headspace.archive.overwrite import overwritten
 from claude_headspace.events.event import Event, derived_key
 from claude_headspace.events.redaction import (
     READY_MADE,
@@ -144,6 +145,39 @@ def _seconds(text: str) -> float:
     start = time.process_time()
     REDACTOR.redact(text)
     return time.process_time() - start
+
+
+LONG_KEY = f"-----BEGIN RSA PRIVATE KEY-----\n{PEM_BODY}\n-----END RSA PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize(
+    ("before", "secret", "behind"),
+    [
+        ('{"text":"my ', f"ghp_{ALNUM[:36]}", '","n":1}'),
+        ('{"', f"ghp_{ALNUM[:36]}", '":1}'),
+        ('{"a":"', f"ghp_{ALNUM[:36]}", '","a":"x"}'),
+        ('{"env":{"API_KEY":"', "correct-horse", '"}}'),
+        ('{"broken":"', f"ghp_{ALNUM[:36]}", '","n"'),
+        ('{"n":1}\n$ cat key\n', LONG_KEY, '\n{"n":2}\n'),
+        ("[\n", f'  "{LONG_KEY}"', "\n]"),
+    ],
+)
+def test_in_archived_bytes_a_secret_is_overwritten_wherever_it_is(
+    before: str, secret: str, behind: str
+) -> None:
+    content = f'{{"first":1}}\n{before}{secret}{behind}'.encode()
+    after, found = overwritten(REDACTOR, content)
+    assert (found, len(after), after.count(b"\n")) == (True, len(content), content.count(b"\n"))
+    assert not any(line in after for line in secret.encode().split(b"\n"))
+    assert after.startswith(b'{"first":1}\n')
+    assert overwritten(REDACTOR, after) == (after, False)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "12", '{"access_key":true}', '{"a":"b","c":[1.50,"\\u00e9"]}']
+)
+def test_archived_bytes_without_a_secret_are_unchanged(line: str) -> None:
+    assert overwritten(REDACTOR, line.encode()) == (line.encode(), False)
 
 
 def test_patterns_of_ones_own() -> None:

@@ -50,8 +50,9 @@ class Deferred(OrderedDict[K, tuple[V, float]]):
         self._most = most
 
     def add(self, key: K, value: V) -> bool:
-        """Add a key unless it is there already; False if there is no room."""
+        """Add a key, or give it this value; False if there is no room."""
         if key in self:
+            self[key] = (value, self[key][1])
             return True
         if len(self) >= self._most:
             return False

@@ -30,7 +30,7 @@ AND c.relnamespace = current_schema()::regnamespace AND NOT c.relname = ANY (%s)
 _FILES = """
 SELECT id, path, sessions::text[] FROM checkpoints
 WHERE sessions && %(sessions)s::uuid[]
-    OR EXISTS (SELECT FROM unnest(%(sessions)s::text[]) named WHERE strpos(path, named) > 0)
+    OR EXISTS (SELECT FROM unnest(%(sessions)s::text[]) named WHERE strpos(lower(path), named) > 0)
 UNION ALL SELECT id, path, ARRAY[session_uuid::text] FROM sidecars
 WHERE session_uuid = ANY (%(sessions)s::uuid[])
 """
@@ -56,7 +56,7 @@ def forget_messages(inbox: Path, sessions: Sequence[UUID]) -> int:
     for path in [path for path in inbox.rglob("*.json") if path.is_file()]:
         with suppress(FileNotFoundError):
             content = path.read_bytes()
-            if any(name in content for name in names):
+            if any(name in content.lower() for name in names):
                 path.unlink()
                 gone += 1
     return gone
@@ -140,7 +140,8 @@ class Forget:
         if self._keep_turns:
             return [*archive, ("sidecars", _OF_SESSION)]
         dead = (
-            f"{_OF_FILE} OR EXISTS (SELECT FROM unnest(%(sessions)s::text[]) named"
+            f"{_OF_FILE} OR EXISTS (SELECT FROM unnest(%(sessions)s::text[]) n,"
+            " LATERAL (VALUES (n), (upper(n))) AS v (named)"
             " WHERE position(convert_to(named, 'UTF8') IN content) > 0)"
         )
         tables = [row[0] for row in self._database.execute(_TABLES, (list(_STAYS),))]

@@ -138,6 +138,7 @@ class NextPiece:
         if not end and len(data) == PIECE_BYTES:
             data, _ = file.read_bytes(before, LONGEST_BYTES)
             end = data.find(b"\n") + 1 or (LONGEST_BYTES if len(data) == LONGEST_BYTES else 0)
-        if last or (source.captured and source.captured.offset == before.offset + len(data)):
+        whole = source.captured.offset if source.captured else file.stat.st_size
+        if last or whole == before.offset + len(data):
             return data
         return data[:end]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -13,6 +13,7 @@ from uuid import UUID
 
 from claude_headspace.archive.pieces import ArchiveDamaged, Generation, Pieces
 from claude_headspace.archive.session_folders import owners
+from claude_headspace.events.event import NO_SESSION
 from claude_headspace.store.connection import Database
 
 # Newer bytes may still be on their way into the archive.
@@ -38,8 +39,13 @@ class Proven:
     problem: str | None = None
 
 
-def proven_files(database: Database, machine: str | None, only: UUID | None) -> Iterator[Proven]:
-    """Every file of this machine, or of one session, with all its generations."""
+def proven_files(
+    database: Database, machine: str | None, only: UUID | None, wanted: Callable[[UUID], bool]
+) -> Iterator[Proven]:
+    """Every file of this machine, or of one session, with all its generations.
+
+    `wanted`: whether a session is to be archived.
+    """
     pieces = Pieces(database)
     last = -(2**31)
     while rows := database.execute(_FILES, (machine, last)):
@@ -47,7 +53,10 @@ def proven_files(database: Database, machine: str | None, only: UUID | None) -> 
         for source_id, path, sessions in rows:
             whose = owners(path, {UUID(session) for session in sessions})
             if only is None or only in whose:
-                yield _prove(pieces, source_id, path)
+                found = _prove(pieces, source_id, path)
+                if not any(map(wanted, whose or (NO_SESSION,))):
+                    found.unarchived = 0
+                yield found
 
 
 def _prove(pieces: Pieces, source_id: int, path: str) -> Proven:
@@ -71,7 +80,7 @@ def _with_disk(pieces: Pieces, of: Generation, found: Proven) -> None:
         with open(found.path, "rb") as file:
             found.unarchived = max(0, os.fstat(file.fileno()).st_size - of.checkpoint.offset)
             _compare(pieces, of, found, file)
-            recent = time.time() - os.fstat(file.fileno()).st_mtime < _RECENT_SECONDS
+            recent = abs(time.time() - os.fstat(file.fileno()).st_mtime) < _RECENT_SECONDS
     except OSError:
         _compare(pieces, of, found, None)
         return

@@ -7,8 +7,8 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from claude_headspace.archive.pieces import Generation, Pieces
@@ -20,9 +20,10 @@ Fate = Literal["restored", "there already", "differs", "not archived"]
 # The path of a source that another file has replaced (see capture.sources).
 _REPLACED = re.compile(r" \(replaced, source \d+\)$")
 _FILES = """
-SELECT id, path, sessions::text[] FROM checkpoints WHERE inode IS NOT NULL
-AND (%(session)s::uuid = ANY (sessions) OR strpos(path, %(session)s) > 0)
-UNION ALL SELECT id, path, ARRAY[session_uuid::text] FROM sidecars
+SELECT id, path, sessions::text[], generation, committed_offset FROM checkpoints
+WHERE inode IS NOT NULL
+AND (%(session)s::uuid = ANY (sessions) OR strpos(lower(path), %(session)s) > 0)
+UNION ALL SELECT id, path, ARRAY[session_uuid::text], 0, 0 FROM sidecars
 WHERE session_uuid = %(session)s::uuid ORDER BY path
 """
 
@@ -33,11 +34,25 @@ class NothingArchived(HeadspaceError):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The result for a file. `redacted`: its secrets were overwritten in the archive."""
+    """The result for a file. `redacted`: its secrets were overwritten in the archive.
+
+    `partial`: it was deleted before all of it was archived.
+    """
 
     path: str
     fate: Fate
     redacted: bool = False
+    partial: bool = False
+
+
+class _Known(NamedTuple):
+    """A file of a session, and how far it was captured."""
+
+    id: int
+    path: str
+    owners: frozenset[UUID]
+    generation: int
+    committed: int
 
 
 @dataclass(eq=False)
@@ -57,27 +72,30 @@ class Restore:
 
     def run(self, session: UUID) -> Iterator[Restored]:
         """Restore the files one by one. Raises NothingArchived or ArchiveDamaged before writing."""
-        found = self._files(session)
-        if not found:
-            raise NothingArchived(f"the archive has no file of session {session}")
-        for source_id, known in found:
-            path = self._place(known, session)
-            generation = best(self._pieces.generations(source_id))
+        known = self._files(session)
+        own = [each for each in known if session in each.owners]
+        if not own:
+            raise NothingArchived(_where_its_lines_are(session, known))
+        for file in own:
+            path = self._place(file.path, session)
+            generations = self._pieces.generations(file.id)
+            generation = best(generations)
             if generation is None:
-                yield Restored(known, "not archived")
+                yield Restored(file.path, "not archived")
             elif os.path.lexists(path):
                 yield self._compare(generation, path)
             else:
-                yield self._write(generation, path)
+                latest = (generations[-1].number, generations[-1].checkpoint.offset)
+                partial = latest < (file.generation, file.committed)
+                yield replace(self._write(generation, path), partial=partial)
 
-    def _files(self, session: UUID) -> list[tuple[int, str]]:
-        """The id and path of all known files of the session, on any machine."""
+    def _files(self, session: UUID) -> list[_Known]:
+        """All known files with lines of the session, on any machine."""
         rows = self.database.execute(_FILES, {"session": str(session)})
         return [
-            (source_id, path)
-            for source_id, path, sessions in rows
-            if source_id < 0
-            or (session in owners(path, set(map(UUID, sessions))) and not _REPLACED.search(path))
+            _Known(source_id, path, owners(path, set(map(UUID, sessions))), generation, committed)
+            for source_id, path, sessions, generation, committed in rows
+            if not _REPLACED.search(path)
         ]
 
     def _place(self, path: str, session: UUID) -> str:
@@ -92,7 +110,7 @@ class Restore:
         """Whether the file there begins with the bytes of this generation."""
         same = self.missing_only
         if not same:
-            with open(path, "rb") as file:
+            with suppress(OSError), open(path, "rb") as file:
                 same = all(file.read(len(data)) == data for _, data in self._pieces.read(of))
         return Restored(path, "there already" if same else "differs", of.redacted)
 
@@ -115,6 +133,12 @@ class Restore:
             with suppress(FileNotFoundError):
                 os.unlink(fresh)
         return Restored(path, "restored", of.redacted)
+
+
+def _where_its_lines_are(session: UUID, known: Iterable[_Known]) -> str:
+    places = [f"{each.path} (session {', '.join(map(str, each.owners))})" for each in known]
+    others = f", but its lines are in {' and '.join(places)}: restore and resume that session"
+    return f"the archive has no file of session {session}{others if places else ''}"
 
 
 def best(generations: Iterable[Generation]) -> Generation | None:

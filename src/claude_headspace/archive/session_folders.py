@@ -17,7 +17,9 @@ from claude_headspace.discovery.listing import is_transcript
 from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.transcripts.checkpoint import as_stored
 
-_SESSION = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# Claude Code keeps the spelling of `--session-id`, and macOS' uuidgen writes upper-case letters.
+_SESSION = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_SUBAGENTS = f"{os.sep}subagents{os.sep}"
 
 
 def owners(path: str, sessions: Collection[UUID]) -> frozenset[UUID]:
@@ -30,8 +32,12 @@ def owners(path: str, sessions: Collection[UUID]) -> frozenset[UUID]:
 
 
 def folder_of(path: str) -> tuple[str, UUID] | None:
-    """The folder of a session's sidecars, from its main transcript's path; None for other files."""
-    stem, extension = os.path.splitext(path)
+    """The folder of a session's sidecars, from the path of a transcript; None for other files.
+
+    A subagent's transcript is in the folder; the main one may be with another project's.
+    """
+    around, inside, _ = path.rpartition(_SUBAGENTS)
+    stem, extension = (around, inside) if inside else os.path.splitext(path)
     name = os.path.basename(stem)
     return (stem, UUID(name)) if extension and _SESSION.fullmatch(name) else None
 
@@ -39,13 +45,14 @@ def folder_of(path: str) -> tuple[str, UUID] | None:
 def place_below_root(path: str, session: UUID) -> str:
     """The path of a session's file below the folder of all projects."""
     parts = path.split(os.sep)
-    own = (n for n, part in enumerate(parts) if part.startswith(str(session)))
+    own = (n for n, part in enumerate(parts) if part.lower().startswith(str(session)))
     return os.sep.join(parts[max(0, next(own, len(parts) - 1) - 1) :])
 
 
 def changed_files(folder: str, known: Sequence[Archived]) -> tuple[list[str], list[Archived]]:
     """The files in a session's folder that have changed since they were archived, or are gone."""
-    left = {source.path: source for source in known}
+    within = stored_path(folder + os.sep)
+    left = {source.path: source for source in known if source.path.startswith(within)}
     changed = []
     for path, found in _files(folder):
         source = left.pop(stored_path(path), None)

@@ -28,7 +28,7 @@ SELECT (SELECT count(*) FROM archive_generations WHERE archived > 0),
     (SELECT coalesce(sum(committed_offset - coalesce(archived, 0)), 0)::bigint FROM behind),
     (SELECT count(DISTINCT session) FROM lost, unnest(sessions) session),
     (SELECT count(DISTINCT session) FROM files, unnest(sessions) session WHERE archived > 0
-        AND gone_at IS NOT NULL AND strpos(path, session::text) > 0),
+        AND gone_at IS NOT NULL AND strpos(lower(path), session::text) > 0),
     (SELECT to_timestamp(min(mtime_ns) / 1e9) FROM files WHERE gone_at IS NULL)
 """)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 import msgspec
 
@@ -85,11 +86,13 @@ class LineReader:
         max_line_bytes: int,
         in_flight: InFlight,
         redaction: Redaction,
+        captured: Callable[[UUID], bool],
         beat: Callable[[], None],
     ) -> None:
         self._max_line_bytes = max_line_bytes
         self._in_flight = in_flight
         self.redaction = redaction
+        self._captured = captured
         self._trial = Trial(in_flight, beat)
 
     def read(self, source: ActiveSource, checkpoint: Checkpoint) -> Segment:
@@ -134,7 +137,7 @@ class LineReader:
 
     def _transcript(self, source: ActiveSource, checkpoint: Checkpoint) -> Transcript:
         state = checkpoint.state if source.stored.rules == RULES else None
-        return Transcript(state, self.redaction.text)
+        return Transcript(state, self.redaction.text, self._captured)
 
     def _classified(self, source: ActiveSource, start: Checkpoint, chunk: Chunk) -> Segment:
         if self._in_flight.is_careful:

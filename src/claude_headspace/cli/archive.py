@@ -37,14 +37,15 @@ def restore(session: str, to: str | None, *, missing: bool) -> int:
     """Restore the files of a session from the archive.
 
     Writes them byte for byte where Claude Code looks for them, so that `claude --resume` works.
-    Never overwrites a file that differs. Exit status 1: a file differs or is not archived.
+    Never overwrites a file that differs. Exit status 1: a file differs, or is not archived or not
+    completely.
     """
     config = configured()
     return restore_files(config, session_id(config, session), to, missing=missing)
 
 
 def restore_files(config: Config, session: UUID, to: str | None = None, *, missing: bool) -> int:
-    """Write the files of a session; 1 if one differs or is not archived."""
+    """Write the files of a session; 1 if one differs or is not archived completely."""
     from claude_headspace.archive.restore import Restore
 
     worst = 0
@@ -52,8 +53,10 @@ def restore_files(config: Config, session: UUID, to: str | None = None, *, missi
     with closing(_database(config)) as database:
         for each in Restore(database, roots, to, missing_only=missing).run(session):
             marks = ", with secrets overwritten" if each.redacted else ""
+            if each.partial:
+                marks += ", without its last lines, which were deleted before they were archived"
             print(printable(f"{each.fate}{marks}: {each.path}"))
-            worst = max(worst, each.fate in ("differs", "not archived"))
+            worst = max(worst, each.partial or each.fate in ("differs", "not archived"))
     return worst
 
 

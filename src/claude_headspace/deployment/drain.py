@@ -180,7 +180,7 @@ class LeftBehind:
     def _is_read(self, seen: Sighting, source: CommittedSource) -> bool:
         if source.stamp == seen.stamp:
             return not source.open
-        still = time.time() - seen.mtime_ns / 1e9
+        still = abs(time.time() - seen.mtime_ns / 1e9)
         left = seen.size - source.size
         if still < self._config.file_watcher.final_line_wait_seconds + _TORN_SECONDS:
             return False
@@ -196,9 +196,8 @@ class LeftBehind:
             if any(map(wanted, whose)):
                 yield path
         pieces = Pieces(self._log.database)
-        for each in seen:
-            if (found := folder_of(each.path)) and wanted(found[1]):
-                folder, session = found
+        for folder, session in filter(None, {folder_of(each.path) for each in seen}):
+            if wanted(session):
                 yield from changed_files(folder, pieces.sidecars(self._machine, session))[0]
 
 

@@ -225,13 +225,13 @@ def find_by_inode(directory: str, device: int, inode: int) -> str | None:
 
 def transcripts_of(roots: Sequence[str], session: str) -> Iterator[Sighting]:
     """The transcripts of a session below the roots, at Claude Code's usual paths."""
-    for root in roots:
-        for folder in _folders(root):
-            with suppress(OSError):
-                if main := look(os.path.join(folder, session + TRANSCRIPT_SUFFIX)):
-                    yield main
-            for found in Listing([os.path.join(folder, session)]):
-                yield from found
+    folders = [folder for root in roots for folder in _folders(root)]
+    for path in (os.path.join(f, name) for f in folders for name in (session, session.upper())):
+        with suppress(OSError):
+            if main := look(path + TRANSCRIPT_SUFFIX):
+                yield main
+        for found in Listing([path]):
+            yield from found
 
 
 def _folders(root: str) -> list[str]:
@@ -244,6 +244,7 @@ def _folders(root: str) -> list[str]:
 
 def main_transcript(path: str, session: str) -> str:
     """The path of a session's main transcript, derived from any file of the session."""
-    directory = os.path.dirname(path)
-    head, found, _ = directory.partition(f"{os.sep}{session}{os.sep}")
-    return os.path.join(head if found else directory, session + TRANSCRIPT_SUFFIX)
+    folders = path.split(os.sep)[:-1]
+    at = next((n for n, name in enumerate(folders) if name.lower() == session), None)
+    stem = [*folders, session] if at is None else folders[: at + 1]
+    return os.sep.join(stem) + TRANSCRIPT_SUFFIX

@@ -19,6 +19,7 @@ from claude_headspace.events.event import Event
 from claude_headspace.events.work import Work
 
 REDACTION_MARK = re.compile(r"\[redacted:[^\]\s]+\]")
+_NO_NEWLINE = re.compile(r"[^\n]")
 _TYPES_OF_SOURCE_CODE = frozenset(
     ("any", "bool", "bytes", "int", "none", "null", "optional", "secretstr", "str", "string")
 )
@@ -48,7 +49,7 @@ class Redactor:
     def redact(self, text: str, filler: str | None = None) -> tuple[str, int]:
         """Return the text without its secrets, and how many were replaced.
 
-        With `filler`, it replaces each of their characters.
+        With `filler`, it replaces each of their characters but newlines.
         """
         lowered = text.lower()
         total = 0
@@ -102,7 +103,9 @@ def _replace(pattern: SecretPattern, text: str, filler: str | None) -> tuple[str
         if start == end or REDACTION_MARK.fullmatch(text, start, end):
             continue
         if pattern.accepts is None or pattern.accepts(match):
-            mark = filler * (end - start) if filler else f"[redacted:{pattern.kind}]"
+            mark = f"[redacted:{pattern.kind}]"
+            if filler:
+                mark = _NO_NEWLINE.sub(filler, text[start:end])
             pieces += (text[done:start], mark)
             done = end
     if not pieces:

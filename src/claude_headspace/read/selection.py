@@ -22,8 +22,8 @@ _SESSIONS = (
 )
 # Sessions that have files, but no line that names a session.
 _FILES = (
-    "SELECT DISTINCT m[1], NULL::int FROM checkpoints, regexp_match(path,"
-    r" '/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl$') AS m"
+    "SELECT DISTINCT lower(m[1]), NULL::int FROM checkpoints, regexp_match(path,"
+    r" '(?i)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl$') AS m"
     " WHERE m[1]::uuid BETWEEN %s AND %s ORDER BY 1 LIMIT %s"
 )
 _NAMED = (

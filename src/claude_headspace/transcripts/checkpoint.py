@@ -11,7 +11,7 @@ import msgspec
 
 # The version of the rules that classify lines (see transcripts.classify). Lines that were read by
 # older rules are read again.
-RULES = 3
+RULES = 4
 _HALF = 2**63
 
 

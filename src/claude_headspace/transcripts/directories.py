@@ -43,7 +43,9 @@ def first_directory(path: str, session: UUID) -> SeenDirectory | None:
 
 def _directory(line: bytes, session: UUID) -> SeenDirectory | None:
     record = quick_record(line)
-    if not (record and record.cwd and record.timestamp and record.sessionId == str(session)):
+    if not (record and record.cwd and record.timestamp and record.sessionId):
+        return None
+    if record.sessionId.lower() != str(session):
         return None
     try:
         return SeenDirectory(record.cwd, parse_instant(record.timestamp))

@@ -63,11 +63,7 @@ def _body(record_type: str | None, value: dict[str, Any]) -> Body:
         return _fitted(MessageBody, value.get("message"))
     if record_type == "attachment":
         return _fitted(Attachment, value.get("attachment"))
-    if record_type not in WITH_DETAILS:
-        return None
-    if not isinstance(value.get("content"), str):
-        value = {name: part for name, part in value.items() if name != "content"}
-    return _fitted(Details, value)
+    return _fitted(Details, value) if record_type in WITH_DETAILS else None
 
 
 def _fitted(struct: type[_Struct], value: Any) -> _Struct:

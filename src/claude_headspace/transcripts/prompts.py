@@ -55,6 +55,11 @@ class QueuedPrompt:
         return cls(when, digest_of(content or ""), digest_of(said), said)
 
     @property
+    def patience(self) -> int:
+        """The order in which the agent takes prompts while it works: a program's last."""
+        return self.is_command if self.said or self.digest == _NO_CONTENT else 2
+
+    @property
     def is_command(self) -> bool:
         """Whether it is a command, which the client may run and write itself."""
         return self.said.startswith("/")
@@ -91,7 +96,7 @@ class PromptQueue:
             return replace(self, waiting=())
         if operation not in ("dequeue", "remove"):
             return self
-        at = self._place(text)
+        at = self._place(text) if text is not None else self._first(operation)
         if at is None:
             return self
         gone = self.waiting[at]
@@ -102,10 +107,18 @@ class PromptQueue:
             return left
         return replace(left, held=_newest((*left.held, gone)))
 
-    def _place(self, content: str | None) -> int | None:
-        """The index of the prompt of an operation: by its content, else the first."""
-        if content is None:
-            return 0 if self.waiting else None
+    def _first(self, operation: str) -> int | None:
+        """The index of the prompt of an operation without content.
+
+        Only prompts of a person go to the agent while it works, and in some versions no commands.
+        """
+        every = range(len(self.waiting))
+        if operation == "dequeue":
+            return next(iter(every), None)
+        return min(every, key=lambda at: self.waiting[at].patience, default=None)
+
+    def _place(self, content: str) -> int | None:
+        """The index of the prompt with this content, else of one of blocks."""
         for digest in (digest_of(content), _NO_CONTENT):
             for at, prompt in enumerate(self.waiting):
                 if prompt.digest == digest:

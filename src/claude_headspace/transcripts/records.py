@@ -94,7 +94,7 @@ class Details(msgspec.Struct):
     Separate from `Record`, because each of its fields costs time with every line.
     """
 
-    content: msgspec.Raw = ABSENT
+    content: Any = None
     reason: msgspec.Raw = ABSENT
     subtype: str | None = None
     operation: str | None = None
@@ -107,7 +107,7 @@ class Details(msgspec.Struct):
     @property
     def text(self) -> str | None:
         """The content, if it is a text."""
-        return None if self.content == ABSENT else text_or_none(_decode_any(self.content))
+        return text_or_none(self.content)
 
 
 # The further fields of each type of record.
@@ -123,7 +123,6 @@ _decode_message = msgspec.json.Decoder(MessageBody).decode
 _decode_attachment_type = msgspec.json.Decoder(_AttachmentType).decode
 _decode_attachment = msgspec.json.Decoder(Attachment).decode
 _decode_details = msgspec.json.Decoder(Details).decode
-_decode_any = msgspec.json.Decoder(Any).decode
 _FAILURES = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # The type of attachment with what a person typed.
 QUEUED_PROMPT = "queued_command"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from uuid import UUID
 
 from claude_headspace.events.dead_letter_reasons import DAMAGED
 from claude_headspace.transcripts.classify import Classified, classify
@@ -39,15 +40,23 @@ class Transcript:
     """Reads the lines of one transcript in order.
 
     `state` is the open state after the lines before, as text; it belongs to their end offset. None:
-    it is unknown, so prompts without a line of their own are skipped.
+    it is unknown, so prompts without a line of their own are skipped. Nothing is remembered of
+    sessions that are not `captured`.
     """
 
-    def __init__(self, state: str | None = "", redact: Callable[[str], str] = str) -> None:
+    def __init__(
+        self,
+        state: str | None = "",
+        redact: Callable[[str], str] = str,
+        captured: Callable[[UUID], bool] = lambda _: True,
+    ) -> None:
         self._state = state
         self._redact = redact
+        self._captured = captured
         self._known = state is not None
-        self.queues = _queues(state) if state else NO_QUEUES
-        self._stored = self.queues
+        self._stored = _queues(state) if state else NO_QUEUES
+        left = {name: each for name, each in self._stored.items() if self._may_remember(name)}
+        self.queues = left if len(left) < len(self._stored) else self._stored
 
     @property
     def state(self) -> str:
@@ -102,14 +111,20 @@ class Transcript:
         work = work_of(record, body, line) if type(body) is MessageBody else None
         parsed = identify(record, body, classified, offset, rescued, work)
         if record.type == "queue-operation":
-            if self._known and isinstance(body, Details):
-                self._operate(record, body)
+            session = record.sessionId or ""
+            if self._known and isinstance(body, Details) and self._may_remember(session):
+                self._operate(session, record, body)
         elif self.queues and record.sessionId in self.queues:
             return [*self._of_queue(record, body, classified, offset), parsed]
         return (parsed,)
 
-    def _operate(self, record: Record, details: Details) -> None:
-        session = record.sessionId or ""
+    def _may_remember(self, session: str) -> bool:
+        try:
+            return self._captured(session_uuid(session))
+        except ValueError:
+            return True
+
+    def _operate(self, session: str, record: Record, details: Details) -> None:
         queue = self.queues.get(session, PromptQueue())
         has_reason = details.reason != ABSENT
         after = queue.operate(details.operation, record.timestamp, details.text, reason=has_reason)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from claude_headspace.archive.session_folders import owners
 from claude_headspace.events.dead_letter_reasons import TOO_LONG, WHOLE_LINE
 from claude_headspace.events.event import storable
 from claude_headspace.events.event_types import TURN_DETECTED
@@ -54,7 +55,7 @@ class FileCheck:
 
     def run(self, expected: Expected) -> list[str]:
         """Check the file; returns how its stored checkpoint contradicts it, if it does."""
-        self._recent = time.time() - expected.modified < _RECENT_SECONDS
+        self._recent = abs(time.time() - expected.modified) < _RECENT_SECONDS
         for segment in expected.segments():
             self._check(segment)
         unread = max(0, expected.size - self._committed)
@@ -111,9 +112,8 @@ class FileCheck:
     ) -> Iterator[NotedLine]:
         """Compare a turn with the events of its key."""
         turn = record.parsed
-        noted = NotedLine(
-            record.line, turn.offset, turn.key, turn.session, turn.uuid, None, "missing"
-        )
+        uuid = turn.uuid and storable(turn.uuid)[0]
+        noted = NotedLine(record.line, turn.offset, turn.key, turn.session, uuid, None, "missing")
         own = next((event for event in logged if event.session == str(turn.session)), None)
         for other in logged:
             if other is not own and self._is_here(other, turn):
@@ -161,7 +161,10 @@ class FileCheck:
     def _check_dead_letters(
         self, rejected: Sequence[ExpectedRecord[Rejected]], dead_letters: Sequence[Explanation]
     ) -> None:
-        """Check that rejected lines that were read have dead letters."""
+        """Check that rejected lines that were read have dead letters; `forget` deletes them."""
+        whose = owners(self.path, self.source.sessions if self.source else ())
+        if whose and not any(map(self.captured, whose)):
+            return
         known = {each.offset for each in dead_letters}
         longer = self.source is None or not self.source.counts.rejected[TOO_LONG]
         for record in rejected:

@@ -47,9 +47,9 @@ WHERE event_id < before
 #   in_file  judged  replaced  found  doubled
 #   no                                         of a file that is gone, or has become shorter
 #   yes      no                                perhaps explained by older rules or a dead letter
+#   yes      yes               no     yes      doubled
 #   yes      yes     yes                       of an earlier content of its file
 #   yes      yes     no        yes             misplaced
-#   yes      yes     no        no     yes      doubled
 #   yes      yes     no        no     no       invented
 _ODD = """
 CREATE TEMPORARY TABLE verify_odd AS
@@ -59,7 +59,7 @@ SELECT e.id AS event_id, e.session_uuid, e.source_id, e.source_offset, s.path,
     coalesce(f.judged, false) AND NOT EXISTS (
         SELECT FROM verify_rejected r
         WHERE r.source_id = e.source_id AND r.source_offset = e.source_offset) AS judged,
-    false AS replaced, false AS doubled
+    s.generation > 1 AND v.event_id IS NULL AS replaced, false AS doubled
 FROM events e JOIN checkpoints s ON s.id = e.source_id
 LEFT JOIN verify_files f ON f.source_id = e.source_id
 LEFT JOIN verify_seen v ON v.event_id = e.id
@@ -69,7 +69,8 @@ WHERE s.machine = %s AND e.event_type = 'turn_detected' AND e.id <= %s AND e.ret
         NOT v.here AND f.judged AND e.source_offset < f.size))
 """
 # A file is read forwards. A later event from the same or an earlier place in it shows that the file
-# was rewritten, and that the event is from its earlier content.
+# was rewritten, and that the event is from its earlier content. So does a later generation, for an
+# event that no line explains.
 _REPLACED = f"""
 WITH later AS (
     SELECT e.id, min(e.source_offset) FILTER (WHERE v.here AND NOT {_IS_LATE}) OVER (
@@ -93,7 +94,7 @@ SELECT CASE WHEN found THEN 'misplaced' WHEN doubled THEN 'doubled' ELSE 'invent
         WHEN doubled THEN 'another event is of the same line'
         ELSE 'no line has the content of this event' END,
     path, NULL::int, source_offset, session_uuid, NULL::text, event_id, event_id
-FROM verify_odd WHERE in_file AND judged AND NOT replaced
+FROM verify_odd WHERE in_file AND judged AND (doubled OR NOT replaced)
 """
 # What `lost_events` finds again: events that are written anew.
 _NOT_REGISTERED = "its session_registered is missing"

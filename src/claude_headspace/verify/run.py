@@ -93,7 +93,8 @@ class Verifier:
         report = self._report
         self._unreadable = unreadable(self._roots)
         self._check_files()
-        for each in proven_files(self._database, self._log.machine, self._only):
+        wanted = self._sessions.registrations.archived
+        for each in proven_files(self._database, self._log.machine, self._only, wanted):
             report.archived_files += each.bytes > 0
             report.archived_bytes += each.bytes
             report.unarchived_bytes += each.unarchived
@@ -156,7 +157,7 @@ class Verifier:
     def _check_file(self, path: str, advance: Callable[[int], None]) -> None:
         source = self._checkpoints.find(path)
         only = self._only
-        if only and source and only not in source.sessions and str(only) not in path:
+        if only and source and only not in source.sessions and str(only) not in path.lower():
             return
         try:
             self._compare(path, source, advance)

@@ -106,6 +106,7 @@ class Parts:
                 max_line_bytes=settings.max_line_bytes,
                 in_flight=self._in_flight,
                 redaction=self._redaction,
+                captured=self.log.sessions.captured,
                 beat=self.pause.beat,
             ),
             beat=self.pause.beat,
