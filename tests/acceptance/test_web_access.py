@@ -77,6 +77,8 @@ def test_only_health_is_open_to_strangers(site: Website) -> None:
 def test_strangers_learn_no_path_and_no_name(site: Website) -> None:
     told = site.get("/health", Authorization="").body + site.get("/metrics").body
     told += site.get("/health/ready", Authorization="").body
+    for path in ("/", "/static/nothing", "/open"):
+        told += site.get(path, Authorization="", Accept="text/html").body
     for private in (str(site.state), "/tmp", "headspace-", "PGSQL", ".sock"):  # noqa: S108
         assert private.encode() not in told
     known = site.get("/health").json

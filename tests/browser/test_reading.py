@@ -100,6 +100,11 @@ def test_a_long_session_is_read_page_by_page(desk: Any) -> None:
     desk.log.value("SELECT 1")
     page = desk.open(f"/sessions/{talk.session}")
     see(page.get_by_text("answer number 70"))
+    for number in range(70, 91):
+        talk.prompt(f"prompt number {number + 1}", ago=400 - number)
+        talk.answer(f"answer number {number + 1}", ago=399 - number)
+    see(page.get_by_text("answer number 91"))
+    see(page.get_by_text("answer number 70"))
     page.get_by_role("link", name="Show prompts 31 to 60").click()
     see(page.get_by_text("answer number 31"))
     page.get_by_role("link", name="Show prompts 1 to 30").click()

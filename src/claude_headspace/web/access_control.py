@@ -60,8 +60,9 @@ class AccessControl:
         try:
             if self.knows(headers):
                 return None
-        except StateUnusable as error:
-            return Problem(503, "no_token", str(error), "see `claude-headspace token`")
+        except StateUnusable:  # its message names a path
+            told = "the instance's token cannot be read"
+            return Problem(503, "no_token", told, "`claude-headspace token` tells why")
         return Problem(
             401,
             "no_token",
