@@ -34,7 +34,7 @@ LINK_PATH = "/open"
 STATIC = "/static/"
 COOKIE_SECONDS = 90 * 86400
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_BEARER = "Bearer "
+_BEARER = "bearer "
 
 
 class AccessControl:
@@ -75,7 +75,7 @@ class AccessControl:
         """Whether the request has the token, or a cookie that was given for a link."""
         token = token_of(self._state)
         given = headers.get("authorization", "")
-        if given.startswith(_BEARER):
+        if given[: len(_BEARER)].lower() == _BEARER:
             return same(given[len(_BEARER) :].strip(), token)
         kept = parse_cookie(headers.get("cookie", "")).get(self.cookie, "")
         return same(kept, cookie_value(token))

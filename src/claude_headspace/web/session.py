@@ -146,12 +146,11 @@ def runs(steps: Sequence[Step], only_failed: bool = False) -> list[CallRun]:
     found: list[CallRun] = []
     for is_fold, part in groupby(enumerate(steps), folds):
         run = tuple(step for _, step in part)
-        if is_fold and run[1:]:
-            found.append(CallRun(run, _fold_words(run)))
-        elif found and not found[-1].told:  # a single call is not worth a fold
+        told = _fold_words(run) if is_fold and run[1:] else ""
+        if told or not found or found[-1].told:
+            found.append(CallRun(run, told))
+        else:  # a single call is not worth a fold
             found[-1] = CallRun(found[-1].steps + run)
-        else:
-            found.append(CallRun(run))
     return found
 
 

@@ -46,8 +46,8 @@ function put(old, fresh) {
   old.replaceWith(fresh);
   if (path) $(path, fresh)?.focus({ preventScroll: true });
   if (current && old.contains(current)) {
-    const same = (row) => (current.id ? row.id === current.id : row.dataset.session === current.dataset.session);
-    current = [fresh, ...$$("[data-row]", fresh)].find(same) ?? null;
+    const { id, dataset } = current;
+    current = [fresh, ...$$("[data-row]", fresh)].find((row) => row.id === id && row.dataset.session === dataset.session) ?? null;
     current?.classList.add("current");
   }
   prepare(fresh);
@@ -145,10 +145,8 @@ function showNew(fresh, divide = false) {
     list.prepend(line);
   }
   const between = next(fresh, more);
-  if (between) {
-    list.prepend(document.createElement("li"));
-    list.firstChild.append(document.adoptNode(between));
-  }
+  if (between) list.prepend(document.createElement("li"));
+  if (between) list.firstChild.append(document.adoptNode(between));
   list.prepend(...more.map((row) => document.adoptNode(row)));
   while (list.children.length > 400) list.lastElementChild.remove();
   prepare(list);
