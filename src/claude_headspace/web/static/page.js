@@ -145,7 +145,7 @@ function showNew(fresh, divide = false) {
     list.prepend(line);
   }
   const between = next(fresh, more);
-  if (between) list.prepend(document.createElement("li"));
+  if (between) list.prepend(Object.assign(document.createElement("li"), { className: "pager" }));
   if (between) list.firstChild.append(document.adoptNode(between));
   list.prepend(...more.map((row) => document.adoptNode(row)));
   while (list.children.length > 400) list.lastElementChild.remove();
