@@ -54,10 +54,12 @@ def strip_of(verdict: Verdict, now: float) -> Strip:
 
 
 def _degraded(reasons: tuple[str, ...]) -> Strip:
-    head, _, rest = reasons[0].partition(": ")
     more = f" {counted(len(reasons) - 1, 'more problem')}." if len(reasons) > 1 else ""
     found = _COMMAND.search(reasons[0])
     command = next((group for group in found.groups() if group), "") if found else ""
+    head, _, rest = reasons[0].partition(": ")
+    if command and rest == command:  # it is told at the end
+        head, rest = head.partition(";")[0], ""
     stop = ":" if rest else "."
     return Strip("warn", _upper(head) + stop, (f"{rest}." if rest else "") + more, command)
 
