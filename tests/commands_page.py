@@ -37,7 +37,8 @@ def _below(name: str, context: click.Context) -> Iterator[tuple[str, click.Conte
         for word in context.command.list_commands(context):
             command = context.command.get_command(context, word)
             assert command is not None
-            inner = click.Context(command, parent=context, info_name=word)
+            settings = command.context_settings
+            inner = click.Context(command, parent=context, info_name=word, **settings)
             yield from _below(f"{name} {word}".strip(), inner)
 
 

@@ -169,6 +169,8 @@ class Watcher:
         self.log = directory / "watcher.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.options: tuple[str, ...] = ()
+        # A command that runs its arguments.
+        self.within: tuple[str, ...] = ()
         self.settings = {
             "DATABASE__URL": url,
             "STATE__HOST": HOST,
@@ -189,7 +191,7 @@ class Watcher:
         """Start it; it may not have come far when this returns."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *self.options, "-m", "claude_headspace.watcher"],
+                [*self.within, sys.executable, *self.options, "-m", "claude_headspace.watcher"],
                 env=self.environment(),
                 stdout=subprocess.DEVNULL,
                 stderr=log,

@@ -46,8 +46,9 @@ class Website:
 
     def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
         """One request with the token, unless these headers say something else ("" for none)."""
-        given = {"Authorization": f"Bearer {token_of(self.state)}"}
-        given |= {name.replace("_", "-"): text for name, text in headers.items()}
+        given = {name.replace("_", "-"): text for name, text in headers.items()}
+        if "Authorization" not in given:
+            given["Authorization"] = f"Bearer {token_of(self.state)}"
         connection = http.client.HTTPConnection(HOST, self.port, timeout=ANSWER_SECONDS)
         try:
             connection.request(method, path, headers={k: v for k, v in given.items() if v})

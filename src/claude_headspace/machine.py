@@ -38,7 +38,8 @@ class Holder(Struct, frozen=True):
     def here(cls, state: Path) -> Holder:
         """This process; the state directory must exist."""
         stat = state.stat()
-        return cls(socket.gethostname(), boot_id(), str(state), stat.st_dev, stat.st_ino)
+        directory = os.fsencode(state).decode("utf-8", "backslashreplace")
+        return cls(socket.gethostname(), boot_id(), directory, stat.st_dev, stat.st_ino)
 
     def is_apart_from(self, other: Holder) -> bool:
         """Whether they are certainly two directories, not one seen twice or after a new boot."""

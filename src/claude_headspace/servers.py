@@ -134,8 +134,8 @@ def require_current(server: Server, url: str) -> None:
     # Each is the name of a file: creating one never undoes another.
     found = [0]
     with suppress(OSError):
-        known = directory.glob(f"{server.system}-*")
-        found += [int(path.name.rpartition("-")[2]) for path in known]
+        known = [path.name.rpartition("-")[2] for path in directory.glob(f"{server.system}-*")]
+        found += map(int, filter(str.isdecimal, known))
     newest = max(found)
     if server.timeline < newest:
         raise ReplacedServer(

@@ -635,12 +635,13 @@ def test_hosts_and_what_is_of_one_of_them(cli: Cli) -> None:
         (here, other),
     )
     first, second, third = cli.ok("hosts").splitlines()[1:]
-    assert first.split()[:3] == ["laptop", "*", here[:8]]
-    assert first.split()[3:5] == ["no", "1.0"]
+    assert first.split()[:3] == [here[:8], "no", "1.0"]
+    assert first.endswith("laptop *")
     assert "5 bytes" in first
     assert "7 s" in first
     assert "1 (1 open)" in first
-    assert second.split()[:4] == ["server", other[:8], "no", "-"]
+    assert second.split()[:3] == [other[:8], "no", "-"]
+    assert second.endswith("server")
     assert third == "2 machines, 0 alive"
     told = [json.loads(line) for line in cli.ok("hosts", "--json").splitlines()]
     assert [(each["machine"], each["here"], each["lag_seconds"]) for each in told] == [

@@ -87,9 +87,10 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("sessions --project nowhere", 66, "has no project"),
     ("show", 64, "missing argument"),
     ("show 9d440bfd", 66, "has no session"),
-    ("show nothing of the kind", 66, "is not a session"),
+    ("show nothing of the kind", 66, "lists ids and titles"),
     ("search", 64, "missing argument"),
     ("search a --tools --prompts", 64, "exclude one another"),
+    ("search *", 64, "'*' contains no word to search for"),
     ("search --plain --session zz lint", 66, "is not a session"),
     ("resume", 64, "missing argument"),
     ("today tomorrow", 64, "unexpected extra argument"),
@@ -113,6 +114,7 @@ BAD: tuple[tuple[str, int, str], ...] = (
     ("forget", 64, "give sessions or projects"),
     ("redact", 64, "missing option"),
     ("backup", 64, "missing argument"),
+    ("backup /nowhere/log.dump", 1, "/nowhere is not a folder"),
     ("restore zz", 66, "is not a session"),
     ("restore-backup", 64, "missing argument"),
     ("register zz", 66, "is not a session"),
@@ -428,7 +430,7 @@ def test_status_tells_a_run_that_is_over_from_what_is_in_the_log(commands: Comma
     assert "has ended" in ended.out
     assert "watcher:  not running; last seen 2" in ended.out
     over, log = ended.out.partition("in its last run\n")[2].split("\nin the log, of all machines")
-    assert re.match(r"written:  \d+ events, 0 duplicates; rejected 1, failed 0; the last 2", over)
+    assert re.match(r"written:  \d+ events, 0 duplicates; rejected 1, failed 0; last write 2", over)
     assert "\ncaptured: " in log
     assert "rejected: 1; see" in log
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -366,3 +367,27 @@ def test_a_crash_every_thirteen_seconds_never_trips_it(state_directory: Path) ->
         wait_for(lambda: len(it.starts()) == 15, "it was not restarted", 300)
         it.wait_state("RUNNING")
         check_pauses(it)
+
+
+def test_each_start_has_its_pause_and_needs_no_log(state_directory: Path) -> None:
+    """A program that may end at any time fails at once; the folder of its log is removed."""
+    folder = state_directory / "log"
+    folder.mkdir(parents=True)
+    spin = (
+        "[program:spin]\ncommand = false\nstartsecs = 0\nautorestart = unexpected\n"
+        f"stdout_logfile = {folder}/spin.log\nstderr_logfile = NONE\n"
+    )
+    with supervised(state_directory, further_configuration=spin) as it:
+        it.wait_state("BACKOFF", "spin")
+        shutil.rmtree(folder)
+        it.supervisor.call("supervisor.stopProcess", "spin")
+        it.supervisor.call("supervisor.startProcess", "spin", False)
+        it.wait_state("BACKOFF", "spin")
+        assert (folder / "spin.log").exists()
+        shutil.rmtree(folder)
+        folder.touch()
+        it.supervisor.call("supervisor.stopProcess", "spin")
+        it.supervisor.call("supervisor.startProcess", "spin", False)
+        it.wait_state("BACKOFF", "spin")
+        assert it.text("supervisord.log").count("spawned: 'spin'") == 3
+        assert not it.supervisor.call("guard.getState")["broken"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import lines
+from faults.machine import namespaces_work
 from harness import Log, Projects, Watcher, assert_exactly_captured, wait_until
 from lines import new_session
 
@@ -609,3 +610,18 @@ class TestProcess:
         watcher.settings[name] = value
         assert watcher.start().wait(30) == 78
         assert "Traceback" not in watcher.told()
+
+    @pytest.mark.skipif(os.getuid() != 0 or not namespaces_work(), reason="needs mounts")
+    def test_started_over_a_read_only_state_directory(
+        self, projects: Projects, log: Log, watcher: Watcher
+    ) -> None:
+        session = new_session()
+        with watcher.running():
+            watcher.wait_ready()
+        mounted = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+        watcher.within = ("unshare", "-m", "sh", "-c", mounted, "sh", str(watcher.state))
+        watcher.start()
+        projects.say(session, "captured")
+        wait_until(lambda: _has_turns(log, session, 1), "the turn")
+        assert watcher.stop() == 0
+        assert "line-in-flight" in watcher.told()

@@ -16,6 +16,7 @@ from supervised import free_port
 
 from claude_headspace.errors import StateUnusable
 from claude_headspace.health.status_file import WatcherStatus, status_path, write_status
+from claude_headspace.supervision.history import history_path
 from claude_headspace.web.access_token import TOKEN_FILE, new_link_code, redeem, token_of
 from website import Website, website
 
@@ -154,6 +155,9 @@ def test_every_answer_has_the_headers(site: Website, path: str) -> None:
 def test_a_token_that_others_can_read_is_none(tmp_path: Path) -> None:
     first = token_of(tmp_path)
     assert token_of(tmp_path) == first
+    (tmp_path / TOKEN_FILE).write_bytes(b"\xff")
+    with pytest.raises(StateUnusable, match="is damaged: remove it"):
+        token_of(tmp_path)
     (tmp_path / TOKEN_FILE).chmod(0o644)
     with pytest.raises(StateUnusable, match="is readable by others"):
         token_of(tmp_path)
@@ -172,3 +176,15 @@ def test_a_link_is_good_for_an_hour(tmp_path: Path) -> None:
     assert not redeem(tmp_path, code)
     assert redeem(tmp_path, fresh)
     assert not redeem(tmp_path, fresh)
+
+
+def test_files_that_cannot_be_read_cost_the_page_alone(site: Website) -> None:
+    history_path(site.state).mkdir()
+    (site.state / TOKEN_FILE).chmod(0o644)
+    try:
+        assert site.get("/api/events", Authorization="Bearer x").status == 503
+        for path in ("/health/live", "/metrics"):
+            assert site.get(path, Authorization="").status == 200
+    finally:
+        history_path(site.state).rmdir()
+        (site.state / TOKEN_FILE).chmod(0o600)

@@ -119,11 +119,12 @@ def watched(bench: Bench, result: Result) -> None:
     alone = f"{OURS} alone"
     for unit in ("ms", "events/s"):
         result.compare_with(unit, alone)
+    lines = 3 * bench.scale.backlog_lines  # rates of a few seconds differ too much
     for _ in range(bench.rounds):
         for name, pages in ((alone, None), ("with the index kept", 0), (f"{PAGES} pages", PAGES)):
             with bench.place() as place, bench.server.log() as log, _beside(place, log, pages):
-                seconds, _ = run_backlog(bench, place, log, bench.scale.backlog_lines)
-                result.add(name, bench.scale.backlog_lines / seconds, "events/s")
+                seconds, _ = run_backlog(bench, place, log, lines)
+                result.add(name, lines / seconds, "events/s")
             with (
                 bench.place() as place,
                 bench.server.log() as log,
@@ -166,7 +167,7 @@ def _read_on(site: Website, done: threading.Event) -> None:
         if now > due["pulse"] + (5.0 if busy else 1.0):
             pulse = site.get("/status/pulse").body
             due["pulse"], changed, known = now, changed or pulse != known, pulse
-        if now > due["strip"] + 3.0:
+        if now > due["strip"] + (6.0 if busy else 3.0):
             due["strip"] = now
             _load(site, "/status/strip", X_Part="1")
         if changed and now > due["page"] + (5.0 if busy else 0.4):

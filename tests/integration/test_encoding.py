@@ -1,4 +1,4 @@
-"""Both ends of every connection speak UTF-8, and a database that cannot is refused in words."""
+"""Both ends of every connection speak UTF-8 and wait as the program says, whoever says what."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import text
@@ -96,6 +97,16 @@ def test_moments_at_the_edge_of_the_calendar_come_back(
     last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     for moment in (first, last):
         assert ask(empty_database_url, f"SELECT '{moment.isoformat()}'::timestamptz") == moment
+
+
+def test_waits_have_the_programs_limits_and_not_the_roles(database_url: str) -> None:
+    limits = quote("-c statement_timeout=60s -c idle_session_timeout=60s -c lock_timeout=60s")
+    url = f"{database_url}&options={limits}"
+    for name in ("statement_timeout", "idle_session_timeout"):
+        assert asked_by_writer(url, f"SHOW {name}") == "0"
+    assert [ask(url, "SHOW lock_timeout") for ask in (asked_by_writer, asked_by_reader)] == [
+        "10s"
+    ] * 2
 
 
 @BOTH

@@ -381,7 +381,6 @@ class Crashing:
         self.start()
 
     def start(self) -> None:
-        (self._state / "postgres" / "starts.json").unlink(missing_ok=True)
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-m", "claude_headspace.embedded"],
             env=embedded_environment(self._state),

@@ -8,16 +8,21 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from claude_headspace.config import load_config
 from claude_headspace.errors import DatabaseUnavailable
+from claude_headspace.forwarding.__main__ import tell_health
 from claude_headspace.forwarding.central_log import CentralLog
 from claude_headspace.forwarding.forwarder import Forwarder
 from claude_headspace.forwarding.local_log import LocalLog, NewRows
+from claude_headspace.health.observation import FORWARDER_WAITS
 from claude_headspace.store.connection import Database
+from claude_headspace.supervision.health_check import check_health
 from faults.machine import query
 from forwarded import assert_same, order
 from growing import run, statements
@@ -217,3 +222,32 @@ def test_the_program_pushes_and_holds_the_lease_of_its_machine(
             process.wait()
         wait_until(lambda: query(central, leases) == [(0,)], "the end of the lease")
         query(captured, 'UPDATE agents SET titles = \'{"custom": "again"}\'')
+
+
+def test_health_says_for_what_it_waits_until_it_goes_on(
+    database_url: str, central: str, tmp_path: Path
+) -> None:
+    """As after a change of the central log's password."""
+    environment = {"CLAUDE_HEADSPACE_CONFIG": "/dev/null", "DATABASE_URL": database_url}
+    environment["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(tmp_path)
+    config = load_config(environment)
+
+    def notes() -> str:
+        return "; ".join(check_health(config).notes)
+
+    def end(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    addresses = ["postgresql://u@127.0.0.1:1/gone", central]
+    away = Database(lambda: addresses.pop(0), application_name="test", by_itself=False)
+    it = Forwarder(LocalLog(database(database_url), ORIGIN), CentralLog(away, ORIGIN))
+    it.tell = partial(tell_health, tmp_path / FORWARDER_WAITS)
+    seen: list[str] = []
+    it.pause = lambda _: seen.append(notes())
+    it.local.wait = end  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt), closing(it):
+        it.run()
+    assert len(seen) == 1
+    assert "the forwarder has waited since" in seen[0]
+    assert "Connection refused" in seen[0]
+    assert "forwarder" not in notes()

@@ -189,6 +189,15 @@ def test_a_file_that_cannot_be_moved_is_in_the_log_once(desk: Desk) -> None:
     assert (desk.messages(), desk.waiting()) == (["stays", "goes on"], 0)
 
 
+def test_an_inbox_that_cannot_be_made_ends_nothing(desk: Desk) -> None:
+    shutil.rmtree(desk.directory)
+    desk.directory.touch()
+    desk.consumer.prepare()
+    desk.queue.look_again = True
+    assert not desk.consumer.consume()
+    assert "the inbox cannot be read" in (desk.queue.trouble or "")
+
+
 @pytest.mark.parametrize("table", ["agents", "events"])
 def test_a_session_that_postgres_refuses_costs_its_own_events(desk: Desk, table: str) -> None:
     refused, fine = str(uuid.uuid4()), str(uuid.uuid4())

@@ -6,15 +6,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
 from claude_headspace import migrate
 from claude_headspace.errors import SchemaMismatch
+from claude_headspace.store import migrations
 from claude_headspace.store.version import SCHEMA_VERSION
 from conftest import PostgresServer
 from harness import Log, wait_until
@@ -70,3 +73,18 @@ def test_an_error_of_the_program_ends_it_for_good(
     monkeypatch.setattr(migrate, "upgrade_when_there", fail)
     monkeypatch.setattr(migrate, "die_with_parent", lambda: None)
     assert migrate.main() == migrate.INTERNAL_ERROR
+
+
+def test_it_has_the_time_it_needs(empty_database_url: str) -> None:
+    """Whatever the role's limits are: here it waits for another one that upgrades."""
+    limits = quote("-c statement_timeout=300 -c lock_timeout=300")
+    other = psycopg2.connect(empty_database_url)
+    with other, ThreadPoolExecutor(1) as aside:
+        other.cursor().execute("SELECT pg_advisory_xact_lock(%s)", (migrations._LOCK,))
+        done = aside.submit(migrations.upgrade, f"{empty_database_url}&options={limits}")
+        with pytest.raises(TimeoutError):
+            done.result(1.0)
+        other.rollback()
+        done.result(60.0)
+    other.close()
+    assert Log(empty_database_url).value("SELECT count(*) FROM events") == 0

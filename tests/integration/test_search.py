@@ -311,14 +311,14 @@ def test_what_takes_long_is_looked_for_further_back_by_the_next_page(library: Li
     assert [*found, *(hit.id for hit in page.rows)] == [new, old]
 
 
-class Enough(Exception):
+class Enough(BaseException):
     """Ends what works for ever."""
 
 
 PREPARED = "INFO the search index waits: the log is being prepared"
 MISSING = (
     "WARNING the search index waits: the embedded Postgres has not been prepared yet",
-    'WARNING the search index waits: the database holds no event log of this version: relation "',
+    "WARNING the search index waits: the database holds no event log of this version: run `claude",
 )
 
 

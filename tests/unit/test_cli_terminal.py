@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
@@ -17,8 +18,9 @@ import pytest
 from claude_headspace.cli.command import count, parse_moment
 from claude_headspace.cli.events import payload_line
 from claude_headspace.cli.program import run
-from claude_headspace.cli.terminal import as_json, cut, local_time, printable
-from commands_page import commands
+from claude_headspace.cli.terminal import announce, as_json, cut, local_time, printable
+from claude_headspace.embedded.location import ServerRecord, socket_url, write_record
+from commands_page import COLUMNS, commands
 
 HEAVY = {"yaml", "sqlalchemy", "marshmallow", "psycopg2", "msgspec", "alembic", "flask"}
 
@@ -130,6 +132,57 @@ def test_exit_statuses_are_documented() -> None:
         assert f"\n  {status} " in text
 
 
+def test_lines_of_exit_statuses_are_broken_only_where_they_must_be() -> None:
+    told = commands()[""].get_help().partition("exit statuses:\n")[2].partition("\n\n")[0]
+    for line, following in pairwise(told.splitlines()):
+        continued = following.startswith(" " * 6)
+        assert not continued or len(line) + len(following.split()[0]) >= COLUMNS - 1, following
+
+
+def test_only_a_person_is_told_that_something_takes_a_while(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce("Reading.")
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    announce("Reading.")
+    assert capsys.readouterr() == ("", "Reading.\n")
+
+
+def test_a_cause_that_says_the_same_is_not_repeated(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_HEADSPACE__STATE__DIRECTORY", str(tmp_path / "none"))
+    assert run(["token"]) == 73
+    assert capsys.readouterr().err.count("No such file or directory") == 1
+
+
+def test_an_error_of_the_system_begins_with_its_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_HEADSPACE__STATE__DIRECTORY", str(tmp_path))
+    unfit = tmp_path / "log" / "web.log"
+    unfit.mkdir(parents=True)
+    assert run(["logs"]) == 1
+    assert capsys.readouterr().err == f"claude-headspace: {unfit}: Is a directory\n"
+
+
+def test_where_nothing_runs_it_says_how_to_start(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLAUDE_HEADSPACE__STATE__DIRECTORY", str(tmp_path))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    (tmp_path / "postgres").mkdir()
+    write_record(tmp_path, ServerRecord(socket_url(tmp_path), tmp_path, tmp_path, tmp_path, "me"))
+    told = "the embedded Postgres is not running: start everything with `claude-headspace up`"
+    for command in ("sessions", "events", "verify"):
+        assert run([command]) == 69
+        assert capsys.readouterr().err == f"claude-headspace: {told}\n"
+    (tmp_path / "postgres" / "server.json").write_text("{")
+    assert run(["sessions"]) == 69
+    assert "server.json is damaged" in capsys.readouterr().err
+
+
 def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, path, told in (
         ([], "", "missing command"),
@@ -138,6 +191,8 @@ def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["events", "--limit", "x"], " events", "give a number or all"),
         (["events", "--sesion", "1"], " events", "did you mean --session?"),
         (["events", "more"], " events", "unexpected extra argument"),
+        (["events", "--limit"], " events", "requires an argument"),
+        (["drain", "--timeout", "soon"], " drain", "is not a valid float"),
         (["hooks", "instal"], " hooks", "did you mean install?"),
         (["rejected", "retry"], " rejected retry", "give either IDs or --all"),
     ):

@@ -14,6 +14,8 @@ from claude_headspace.cli.program import EPILOG, NAME, SECTIONS, build_program
 from commands_page import MARK, PAGE, called_in, commands, documented_calls, reference, words_of
 
 ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = ROOT / "src" / "claude_headspace" / "web" / "templates"
+OFFERED = re.compile(r"command\('claude-headspace ([^']+)'( ~)?")
 
 
 def examples() -> list[tuple[str, list[str]]]:
@@ -62,6 +64,14 @@ def test_every_example_of_a_help_calls_its_command(name: str, words: list[str]) 
     assert not name or " ".join(words).startswith(name)
     with suppress(click.exceptions.Exit):
         parse(words)
+
+
+def test_every_command_that_the_page_offers_is_understood() -> None:
+    pages = [page.read_text() for page in TEMPLATES.glob("*.html")]
+    offered = [found for page in pages for found in OFFERED.findall(page)]
+    assert len(offered) > 3
+    for call, with_session in offered:
+        parse([*call.split(), *(["9d440bfc"] if with_session else [])])
 
 
 def test_exit_statuses_are_those_of_the_errors_and_of_the_documents() -> None:

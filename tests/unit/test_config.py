@@ -131,6 +131,7 @@ privacy: {patterns: ["["]}
         ("claude: {projects_path: []}", "must be a path or a list of paths (got [])"),
         ("alerts: {command: notify}", "alerts.command: must be a list of text (got 'notify')"),
         ("privacy: {patterns: [1]}", "privacy.patterns[0]: must be text (got 1)"),
+        ("claude: {projects_path: ~nobody-here/p}", "~nobody-here/p: no home directory is known"),
     ],
 )
 def test_one_mistake(tmp_path: Path, text: str, problem: str) -> None:

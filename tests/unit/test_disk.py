@@ -40,3 +40,11 @@ def test_file_systems_that_count_no_nodes_are_not_full(
 
 def test_a_directory_that_is_gone_is_named(tmp_path: Path) -> None:
     assert "cannot be examined: No such file" in disk_problem(tmp_path / "gone")
+
+
+def test_one_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write everywhere but on a read-only disk."""
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
+    assert "cannot be written: is its disk read-only?" in disk_problem(tmp_path)

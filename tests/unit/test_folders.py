@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from claude_headspace.config import load_config
 from claude_headspace.config.folders import NAME, config_directory, default_state
 from claude_headspace.deployment.configuration import configuration_file, prepare
+from claude_headspace.errors import ConfigError
 
 
 @pytest.fixture
@@ -83,3 +85,18 @@ def test_the_configuration_of_supervisord_outside_a_checkout(home: Path) -> None
     assert f'command="{sys.executable}" -I -m claude_headspace.watcher' in text
     assert f"logfile={state}/log/supervisord.log" in text
     assert "%(here)s" not in text
+
+
+def test_a_user_without_a_home_is_told_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError("a user id without a name, as in a container")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.delenv("HOME")
+    with pytest.raises(ConfigError, match=r"no home directory is known .* set HOME"):
+        load_config({})
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(home))
+    (home / NAME).mkdir()
+    (home / NAME / "config.yaml").write_text(f"claude: {{projects_path: {home}}}")
+    assert load_config({}).claude.projects_path == (home,)

@@ -96,3 +96,17 @@ def test_other_content_is_kept_for_its_owner_alone(tmp_path: Path, clock: Clock)
     assert (found.read_bytes(), path.exists()) == (b"redacted", False)
     assert stat.S_IMODE(found.stat().st_mode) == 0o600
     assert stat.S_IMODE(found.parent.stat().st_mode) == 0o700
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(tmp_path: Path, clock: Clock) -> None:
+    """A file manager's note, a folder that somebody made."""
+    (tmp_path / "done" / "000000000001" / "folder").mkdir(parents=True)
+    (tmp_path / "done" / ".DS_Store").touch()
+    kept = make(tmp_path, clock, seconds=120)
+    kept.keep(file(tmp_path, "old"))
+    clock.now += 1000
+    assert names(pruned(kept)) == []
+    assert sorted(path.name for path in (tmp_path / "done").iterdir()) == [
+        ".DS_Store",
+        "000000000001",
+    ]

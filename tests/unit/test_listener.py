@@ -307,3 +307,9 @@ class Stream:
         if not self._events:
             raise EOFError
         return self._events.pop(0)
+
+
+def test_an_alert_comes_though_the_history_cannot_be_read(tmp_path: Path, clock: Clock) -> None:
+    history_path(tmp_path).mkdir()
+    make(tmp_path, Scripted(), clock).on_event(message(outcome="gave up", detail="a crash loop"))
+    assert (tmp_path / listener_module.ALERT_STATE_NAME).read_text() == "gave up"

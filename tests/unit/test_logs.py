@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from claude_headspace.deployment.program_logs import LogFile, log_lines, open_logs
-from claude_headspace.errors import BadQuestion
+from claude_headspace.errors import BadQuestion, HeadspaceError
 
 
 def test_the_last_lines_of_all_programs_with_their_names(tmp_path: Path) -> None:
@@ -26,8 +26,14 @@ def test_a_program_without_a_log(tmp_path: Path) -> None:
     (tmp_path / "web.log").touch()
     with pytest.raises(BadQuestion, match=r"'wbe' has no log in .* \(logs: web\)"):
         open_logs(tmp_path, "wbe")
-    with pytest.raises(BadQuestion, match="nothing has been started"):
-        open_logs(tmp_path / "none", "web")
+
+
+@pytest.mark.parametrize("program", [None, "web"])
+def test_before_anything_was_started_there_is_nothing_to_follow(
+    tmp_path: Path, program: str | None
+) -> None:
+    with pytest.raises(HeadspaceError, match="no logs yet: start everything with"):
+        open_logs(tmp_path / "none", program)
 
 
 def test_it_is_read_on_through_a_rotation_and_a_truncation(tmp_path: Path) -> None:

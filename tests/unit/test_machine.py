@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from msgspec.json import encode
 from msgspec.structs import replace
 
-from claude_headspace.errors import StateUnusable
+from claude_headspace.deployment.configuration import prepare
+from claude_headspace.errors import HeadspaceError, StateUnusable
 from claude_headspace.machine import (
     Holder,
     id_of_name,
@@ -77,3 +80,11 @@ def test_an_empty_file_and_a_place_that_cannot_be(tmp_path: Path) -> None:
 def test_which_holders_are_two(changed: dict[str, object], apart: bool) -> None:
     holder = Holder(hostname="a", boot="1", directory="/var", device=1, inode=5)
     assert replace(holder, **changed).is_apart_from(holder) is apart
+
+
+def test_a_directory_whose_name_is_not_utf_8_can_be_stored(tmp_path: Path) -> None:
+    state = tmp_path / os.fsdecode(b"caf\xe9")
+    state.mkdir()
+    assert b"caf\\\\xe9" in encode(Holder.here(state))
+    with pytest.raises(HeadspaceError, match="supervisord accepts no path"):
+        prepare(state)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import claude_headspace
+from claude_headspace.store import follow
 
 LOADED = "import sys; before = set(sys.modules); import {0}; print(*(set(sys.modules) - before))"
 NAMES = set(vars(claude_headspace)["_HOMES"])
@@ -55,3 +56,7 @@ def test_other_names_are_missing_and_modules_are_found() -> None:
 
     assert health.__name__ == "claude_headspace.health"
     assert {"Event", "__name__"} <= set(dir(claude_headspace))
+
+
+def test_programs_that_import_the_follower_where_it_was_go_on() -> None:
+    assert follow.Follower is claude_headspace.Follower

@@ -149,6 +149,23 @@ def test_a_system_that_refuses_is_quoted(service: Manager, config: Config) -> No
         install(refusing, config)
 
 
+def test_without_systemd_what_runs_goes_on_and_the_file_can_be_removed(
+    service: Manager, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[object] = []
+    monkeypatch.setattr("claude_headspace.deployment.service.is_up", lambda _: 7)
+    monkeypatch.setattr("claude_headspace.deployment.service.stop", lambda *of: stopped.append(of))
+    absent = manager(System(""), "linux")
+    with pytest.raises(ServiceRefused):
+        install(absent, config)
+    assert stopped == []
+    with pytest.raises(ServiceRefused):
+        uninstall(absent)
+    assert not installed_text(absent)
+    install(service, config)
+    assert len(stopped) == 1
+
+
 def test_an_environment_in_a_cache_is_refused(
     service: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from claude_headspace.errors import AlreadyRunning
+from claude_headspace.errors import AlreadyRunning, StateUnusable
 from claude_headspace.supervision.single_watcher import LOCK_NAME, die_with_parent, only_watcher
 
 
@@ -17,6 +17,15 @@ def test_only_one_holds_the_lock(tmp_path: Path) -> None:
             pass
         assert (tmp_path / LOCK_NAME).stat().st_mode & 0o777 == 0o600
     with only_watcher(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("what", ["file", "file/below", "folder"])
+def test_a_state_directory_that_cannot_be_used_is_one_sentence(tmp_path: Path, what: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder" / LOCK_NAME).mkdir(parents=True)
+    told = r"cannot be locked: .*: make .* writable, or use another state\.directory"
+    with pytest.raises(StateUnusable, match=told), only_watcher(tmp_path / what):
         pass
 
 

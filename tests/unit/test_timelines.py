@@ -56,3 +56,11 @@ def test_a_cursor_is_read_as_it_was_saved(
 def test_what_is_no_cursor_is_refused(saved: str) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         Cursor.read(saved)
+
+
+def test_other_files_beside_them_say_nothing(tmp_path: Path) -> None:
+    """As a program that synchronises folders leaves them."""
+    require_current(Server(1, "77", 2), address(tmp_path))
+    (tmp_path / "timelines" / "77-2.sync-conflict").touch()
+    with pytest.raises(ReplacedServer):
+        require_current(Server(1, "77", 1), address(tmp_path))

@@ -85,6 +85,8 @@ def _version(directory: Path) -> int:
 
 def backup(server: LogServer, clients: Path, target: Path) -> int:
     """Write the log to a private file, completely or not at all; returns its size."""
+    if not target.absolute().parent.is_dir():
+        raise BackupImpossible(f"{target.absolute().parent} is not a folder: create it first")
     descriptor, fresh = tempfile.mkstemp(prefix=".backup-", dir=target.absolute().parent)
     try:
         with os.fdopen(descriptor, "wb") as out:
@@ -112,7 +114,9 @@ def restore_backup(server: LogServer, clients: Path, source: Path) -> None:
     Raises BackupImpossible, without changes, if the database is not empty or a watcher runs.
     """
     if server.ask(HELD_LEASES):
-        raise BackupImpossible("a watcher writes to this database: stop it first")
+        raise BackupImpossible(
+            "a watcher writes to this database: `claude-headspace supervisorctl stop watcher`"
+        )
     tables = [str(row[0]) for row in server.ask(_TABLES)]
     for table in tables:
         if table != "alembic_version" and server.ask(f'SELECT 1 FROM "{table}" LIMIT 1'):  # noqa: S608

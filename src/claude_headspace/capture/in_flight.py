@@ -38,14 +38,12 @@ class InFlight:
         self._deaths_path = directory / "line-deaths.json"
         self._deaths = self._read_deaths()
         self._careful_until = time.monotonic() + careful_seconds - self._since_last_death()
-        descriptor = os.open(directory / "line-in-flight", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if os.fstat(descriptor).st_size != _MARKER.size:
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, _MARKER.pack(*_NOTHING), 0)
-            self._marker = mmap.mmap(descriptor, _MARKER.size)
-        finally:
-            os.close(descriptor)
+            self._marker = _mapped(directory / "line-in-flight")
+        except OSError as error:
+            logger.warning("a line that kills this process will not be known: %s", error)
+            self._marker = mmap.mmap(-1, _MARKER.size)
+            self.clear()
         self.count_death()
 
     @property
@@ -112,3 +110,14 @@ class InFlight:
             write_private(self._deaths_path, json.dumps(listed) + "\n")
         except OSError as error:
             logger.warning("%s cannot be written: %s", self._deaths_path, error)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if os.fstat(descriptor).st_size != _MARKER.size:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, _MARKER.pack(*_NOTHING), 0)
+        return mmap.mmap(descriptor, _MARKER.size)
+    finally:
+        os.close(descriptor)

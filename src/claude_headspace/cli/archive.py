@@ -14,7 +14,7 @@ import click
 from claude_headspace.cli.access import configured, inbox_of, open_reader
 from claude_headspace.cli.command import command, flag, named_session, option, parse_moment
 from claude_headspace.cli.naming import absolute, project_ids, session_by_name, session_id
-from claude_headspace.cli.terminal import print_wrapped, printable
+from claude_headspace.cli.terminal import announce, print_wrapped, printable
 from claude_headspace.errors import EmbeddedServerError
 from claude_headspace.health.units import format_bytes
 
@@ -62,7 +62,7 @@ def restore_files(config: Config, session: UUID, to: str | None = None, *, missi
     "claude-headspace forget 6f1d0a7e --yes",
     "claude-headspace forget --before 365d --keep-turns",
 )
-@click.argument("names", metavar="SESSION|PROJECT", nargs=-1)
+@click.argument("names", metavar="[SESSION|PROJECT]...", nargs=-1)
 @option("--before", "DATE", "all sessions without lines since then", type=parse_moment)
 @flag("--keep-turns", "delete only the archive of their files")
 @flag("--yes", "delete (default: only show what would be deleted)")
@@ -116,6 +116,7 @@ def redact(*, existing: bool) -> int:  # noqa: ARG001 - required, so that nobody
     from claude_headspace.events.redaction import make_redactor
 
     config = configured()
+    announce("Reading everything that is stored. This takes a while.")
     with closing(_database(config)) as database:
         changed = RedactExisting(database, make_redactor(config.privacy.patterns)).run()
     told = ", ".join(f"{name} {number}" for name, number in changed.items())
@@ -136,6 +137,7 @@ def backup(file: str) -> int:
     config = configured()
     server = files.LogServer(database_url(config))
     clients = files.find_clients(server.version, _bundled(config))
+    announce("Writing the backup.")
     size = files.backup(server, clients, Path(file))
     print(printable(f"{file}: {format_bytes(size)}"))
     return 0
@@ -157,6 +159,7 @@ def restore_backup(file: str) -> int:
     url = database_url(config)
     server = files.LogServer(url)
     clients = files.find_clients(server.version, _bundled(config), newest=True)
+    announce("Restoring the backup.")
     files.restore_backup(server, clients, Path(file))
     migrate.upgrade(url)
     print("the backup is restored; the next watcher continues from it")

@@ -26,7 +26,7 @@ TAKE_UP_SECONDS = 10.0
 def register(session: str, **about: str | None) -> int:
     """Capture a session, from its first line.
 
-    The session need not exist yet. The watcher starts at once, or when it next runs.
+    The session need not exist yet. Capture starts at once, or when the watcher next runs.
     """
     return _ask(session, "registered", wanted=True, **about)
 

@@ -26,6 +26,14 @@ class Command(click.Command):
         debug = click.Option(["--debug"], is_flag=True, hidden=True, expose_value=False)
         return [*super().get_params(ctx), debug]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """A usage error names the help of this command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def get_short_help_str(self, _limit: int = 45) -> str:
         """The first sentence, uncut: the list of commands wraps it."""
         summary = " ".join((self.help or "").partition("\n\n")[0].split()).rstrip(".")
@@ -35,7 +43,8 @@ class Command(click.Command):
         """Examples are not wrapped, so that they can be copied; the text before them is."""
         told, example, examples = (self.epilog or "").rpartition("example:")
         for line in told.splitlines():
-            formatter.write("\n".join(wrapped(line, formatter.width, hang=6)) + "\n")
+            hang = 6 if line.startswith(" ") else 0
+            formatter.write("\n".join(wrapped(line, formatter.width, hang=hang)) + "\n")
         formatter.write(f"\n{example}{examples}\n")
 
 

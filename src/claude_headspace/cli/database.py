@@ -98,7 +98,10 @@ def database_url() -> int:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(arguments: tuple[str, ...]) -> int:
-    """Open psql on the log's database."""
+    """Open psql on the log's database.
+
+    All arguments go to psql, even --help.
+    """
     from psycopg2.extensions import make_dsn, parse_dsn
 
     from claude_headspace.embedded.location import database_url as url_of

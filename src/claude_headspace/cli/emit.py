@@ -24,7 +24,7 @@ from claude_headspace.inbox.producer import new_id, put
 )
 @click.argument("kind", metavar="TYPE", help="the type of the event, or `note`")
 @click.argument("words", metavar="[TEXT]...", nargs=-1, help="the text of a note")
-@option("--payload", "JSON", "a JSON object; -: read it from stdin")
+@option("--payload", "JSON", "a JSON object, or - to read it from standard input")
 @option("--tag", "TAG", "a tag of a note; may be given more than once", "tags", multiple=True)
 @option("--source", "NAME", "who or what the note comes from")
 @option("--id", "UUID", "the event's id (default: a new one)", "identity")

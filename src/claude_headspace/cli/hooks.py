@@ -26,7 +26,7 @@ _DRY_RUN = flag("--dry-run", "show the changes without making them")
 
 
 @command("hook", "claude-headspace hook --inbox /home/me/claude-headspace/var/inbox")
-@option("--inbox", "DIR", "the inbox; faster, because the configuration is not read")
+@option("--inbox", "DIR", "the inbox; this is faster than reading the configuration")
 def hook(inbox: str | None) -> int:
     """Record one hook call of Claude Code (JSON on standard input).
 

@@ -14,7 +14,7 @@ from claude_headspace.health.units import counted, format_bytes
 if TYPE_CHECKING:
     from claude_headspace.read.listed import Host
 
-_COLUMNS = ("host", "id", "alive", "version", "last seen", "backlog", "lag", "sessions", "read")
+_COLUMNS = ("id", "alive", "version", "last seen", "backlog", "lag", "sessions", "read", "host")
 
 
 @command("hosts", "claude-headspace hosts")
@@ -41,7 +41,6 @@ def hosts(*, in_json: bool) -> int:
 
 def _row(each: Host, own: str | None) -> tuple[str, ...]:
     return (
-        each.host + (" *" if each.machine == own else ""),
         each.machine[:SHORT_ID],
         "yes" if each.alive else "no",
         each.version or "-",
@@ -50,6 +49,7 @@ def _row(each: Host, own: str | None) -> tuple[str, ...]:
         f"{each.lag_seconds:.0f} s",
         f"{each.sessions} ({each.open_sessions} open)",
         format_bytes(each.bytes),
+        each.host + (" *" if each.machine == own else ""),
     )
 
 
@@ -59,7 +59,7 @@ def _row(each: Host, own: str | None) -> tuple[str, ...]:
 def restarts(limit: int | None, *, in_json: bool) -> int:
     """Show when and why the watcher was restarted.
 
-    The history is stored on disk.
+    Works without Postgres and supervisord.
     """
     from claude_headspace.supervision.history import format_restarts, history_path, read_restarts
 

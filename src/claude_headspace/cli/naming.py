@@ -44,13 +44,14 @@ def session_by_name(reader: Reader, name: str) -> SessionNamed:
 
     try:
         return selection.find_session(reader, name)
-    except SelectionError:
+    except SelectionError as error:
         rows = list_sessions(reader, SessionQuestion(q=name, limit=LOOKED_AT)).rows
         words = name.lower().split()
         titled = [each for each in rows if all(word in each.title.lower() for word in words)]
         found = titled or list(rows)
         if not found:
-            raise
+            told = f"{error}; `claude-headspace sessions` lists ids and titles"
+            raise SelectionError(told) from None
         if len(found) > 1:
             raise SeveralSessions(name, found) from None
         return selection.SessionNamed(found[0].uuid, found[0].id)

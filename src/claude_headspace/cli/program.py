@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
 
 import click
 
 from claude_headspace.cli.command import CommandGroup, command
 from claude_headspace.cli.terminal import encode_anything, printable, terminal_width
-from claude_headspace.errors import ConfigError, DatabaseError, HeadspaceError
+from claude_headspace.errors import (
+    START_COMMAND,
+    ConfigError,
+    DatabaseError,
+    DatabaseUnavailable,
+    HeadspaceError,
+)
 
 NAME = "claude-headspace"
 COMPLETE = "_CLAUDE_HEADSPACE_COMPLETE"
@@ -46,9 +53,9 @@ _MODULES = {name: module for names in SECTIONS.values() for name, module in name
 EPILOG = """
 exit statuses:
   0   success; for status: healthy; for doctor: all well
-  1   failure; for status: degraded; for doctor: warnings; for search: nothing was found;
-      for verify: the log is incomplete; for drain: something has not arrived; for hooks
-      status and service status: problems found
+  1   failure; for status: degraded; for doctor: warnings; for search: nothing was found; for \
+verify: the log is incomplete; for drain: something has not arrived; for hooks status and service \
+status: problems were found
   2   for status: down; for doctor: something is broken
   64  wrong usage
   65  invalid input: an event, or Claude Code's settings
@@ -61,9 +68,8 @@ exit statuses:
   130 interrupted
   141 the program that read the output closed it
 
-Settings come from config.yaml, or from the file that CLAUDE_HEADSPACE_CONFIG names;
+Settings come from config.yaml, or from the file that CLAUDE_HEADSPACE_CONFIG names. \
 `claude-headspace check-config` prints them.
-
 example:
   claude-headspace sessions --help"""
 USAGE_ERROR = 64
@@ -88,16 +94,6 @@ class Program(CommandGroup):
             each for each in declared if isinstance(each, click.Command) and each.name == cmd_name
         )
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command of the first word; NoSuchCommand suggests similar names."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.NoSuchCommand as error:
-            names = self.list_commands(ctx)
-            raise click.NoSuchCommand(error.command_name, possibilities=names, ctx=ctx) from error
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section, each in its declared order."""
         for title, names in SECTIONS.items():
@@ -114,8 +110,10 @@ def build_program() -> Program:
     debug = click.Option(
         ["--debug"], is_flag=True, expose_value=False, help="print the traceback of an error"
     )
+    # Not loaded yet: click suggests similar names of these.
+    named = dict.fromkeys(_MODULES, click.Command(NAME))
     program = Program(
-        NAME, params=[debug], help=DESCRIPTION, epilog=EPILOG, context_settings=shown,
+        NAME, named, params=[debug], help=DESCRIPTION, epilog=EPILOG, context_settings=shown,
         no_args_is_help=False,
     )  # fmt: skip
     version = click.version_option(package_name=NAME, message="%(prog)s %(version)s")
@@ -192,6 +190,9 @@ def _fail(error: Exception, *, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
+    if isinstance(error, DatabaseUnavailable) and _nothing_runs(str(error)):
+        _complain(f"the embedded Postgres is not running: start everything with `{START_COMMAND}`")
+        return error.exit_status
     if isinstance(error, (HeadspaceError, OSError)):
         configuration = isinstance(error, ConfigError)
         _complain("the configuration has mistakes" if configuration else ": ".join(_chain(error)))
@@ -200,6 +201,19 @@ def _fail(error: Exception, *, debug: bool) -> int:
         return getattr(error, "exit_status", HeadspaceError.exit_status)
     _complain(f"internal error (--debug prints the traceback): {type(error).__name__}: {error}")
     return INTERNAL_ERROR
+
+
+def _nothing_runs(told: str) -> bool:
+    """Whether this is about our embedded server, which nobody has started."""
+    from claude_headspace.cli.access import configured
+    from claude_headspace.embedded.location import server_record
+    from claude_headspace.supervision.instance import is_locked
+
+    with suppress(HeadspaceError, OSError):
+        state = configured().state.directory
+        record = server_record(state)
+        return record is not None and str(record.socket) in told and not is_locked(state)
+    return False
 
 
 def _wrong_usage(error: click.UsageError) -> str:
@@ -221,7 +235,10 @@ def _chain(error: BaseException | None) -> Iterator[str]:
     said = ""
     while error is not None:
         told = " ".join(str(error).split()) or type(error).__name__
-        if told not in said:
+        if isinstance(error, OSError) and error.filename is not None:
+            told = f"{error.filename}: {error.strerror}"
+        # The cause often is the error of the system that the message quotes.
+        if (getattr(error, "strerror", None) or told) not in said:
             yield told
             said += told
         # Our database errors quote the server; their causes would add only our own SQL.

@@ -9,7 +9,7 @@ import click
 
 from claude_headspace.cli.access import configured
 from claude_headspace.cli.command import command, flag, group, limit, option, yes
-from claude_headspace.cli.terminal import agreed, print_wrapped, printable
+from claude_headspace.cli.terminal import agreed, announce, print_wrapped, printable
 from claude_headspace.deployment.program_logs import log_lines, open_logs
 from claude_headspace.health.units import counted
 
@@ -48,10 +48,7 @@ def restart() -> int:
 
 
 @command("drain", "claude-headspace drain --timeout 60")
-@option(
-    "--timeout", "SECONDS", "give up after this many seconds (default: 300)",
-    type=click.FloatRange(0), default=300,
-)  # fmt: skip
+@option("--timeout", "SECONDS", "give up after this time (default: 300)", type=float, default=300)
 def drain(timeout: float) -> int:
     """Wait until everything on this machine's disk has arrived in the log.
 
@@ -61,6 +58,7 @@ def drain(timeout: float) -> int:
     """
     from claude_headspace.deployment.drain import drain
 
+    announce(f"Waiting until everything has arrived, for at most {timeout:g} s.")
     seen, missing = drain(configured(), timeout)
     for path, size in seen.torn.items():
         print(f"note: {printable(path)} ends with {size} bytes that are not a complete line")

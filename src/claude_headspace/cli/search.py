@@ -13,6 +13,7 @@ from claude_headspace.cli.command import command, filters, flag, json_output, li
 from claude_headspace.cli.naming import SHORT_ID, session_by_name
 from claude_headspace.cli.sessions import JSON_LINES, age, resuming
 from claude_headspace.cli.terminal import (
+    announce,
     fit,
     local_time,
     paint,
@@ -23,6 +24,7 @@ from claude_headspace.cli.terminal import (
     wrapped,
     zone_told,
 )
+from claude_headspace.errors import BadQuestion
 from claude_headspace.web.words import counted, project_name, waited
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ BEHIND_SECONDS = 10
 @limit(100)
 @json_output(JSON_LINES)
 def search(limit: int | None, *, in_json: bool, session: str | None, **asked: Any) -> int:
-    """Search what was said. Hits are grouped by session, newest first.
+    """Search what was said; hits are grouped by session, newest first.
 
     A hit contains all words. An argument of several words is a phrase, `begin*` matches longer
     words, and after `--`, `-word` excludes a word. Each session is shown with the command that
@@ -57,7 +59,13 @@ def search(limit: int | None, *, in_json: bool, session: str | None, **asked: An
     """
     with open_reader(configured()) as reader:
         chosen = session_by_name(reader, session).uuid if session else None
-        hits = list(islice(_found(reader, limit, session=chosen, **asked), limit))
+        if asked["tools"] or asked["everything"]:
+            announce("Reading transcripts. This takes a while; --since shortens it.")
+        try:
+            hits = list(islice(_found(reader, limit, session=chosen, **asked), limit))
+        except BadQuestion as error:
+            told = str(error).removeprefix("q: ")
+            raise click.UsageError(f"{' '.join(asked['words'])!r} {told}") from error
         if in_json:
             print_json(hits)
         elif hits:

@@ -178,7 +178,7 @@ def _take_up(config: Config, found: Session, *, gone: bool) -> int:
     from claude_headspace.cli.archive import restore_files
 
     if not os.path.isdir(found.directory):  # noqa: PTH112
-        raise HeadspaceError(f"the session's directory {found.directory} does not exist")
+        raise HeadspaceError(f"the session's directory {found.directory} does not exist: create it")
     if gone and (status := restore_files(config, UUID(found.uuid), missing=True)):
         return status
     os.chdir(found.directory)

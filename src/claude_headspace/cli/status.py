@@ -106,7 +106,7 @@ def _since_start(watcher: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"written:  {counted(watcher['written'], 'event')}, {duplicates};"
         f" rejected {watcher['rejected']}, failed {watcher['failed_writes']};"
-        f" the last {_when(watcher['last_write'])}"
+        f" last write {_when(watcher['last_write'])}"
     )
     lines = counted(watcher["committed_lines"], "line")
     yield f"read:     {lines}, {format_bytes(watcher['committed_bytes'])}"
@@ -159,7 +159,7 @@ def _captured_lines(held: Captured | None, problem: str | None) -> Iterator[str]
     )
     if held.older_rules:
         files = counted(held.older_rules, "file")
-        yield f"rules:    {files} read by older rules; those that still exist are read again"
+        yield f"rules:    {files} read by older rules; those on disk or archived are read again"
     if held.unknown_programs:
         kinds = ", ".join(f"{kind} {number}" for kind, number in held.unknown_programs.items())
         yield f"messages: kinds that this version does not know: {kinds}"

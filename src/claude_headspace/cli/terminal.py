@@ -44,12 +44,6 @@ def printable(text: str) -> str:
     return _line(text if text.isprintable() else _BREAK.sub(" ", text))
 
 
-def printable_lines(text: str) -> list[str]:
-    """The same for each line of the text, with its indentation."""
-    lines = re.split(r"\r\n|[\n\r\v\f]", text.expandtabs(4))
-    return [_line(line) for line in lines]
-
-
 def _line(text: str) -> str:
     # Most text is printable: then the pattern, which is slow to compile, is not needed.
     if not text.isprintable():
@@ -98,6 +92,12 @@ def agreed(question: str) -> bool:
         return False
 
 
+def announce(text: str) -> None:
+    """Tell a person at the terminal what takes a while; programs need not know."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)
+
+
 def cut(text: str, width: int | None) -> str:
     """One printable line of at most this many columns; a longer one ends with an ellipsis."""
     if width is None:
@@ -129,7 +129,7 @@ def wrapped(text: str, width: int | None, indent: str = "", hang: int = 0) -> li
 
     The rest of a line that was too long is indented by `hang`.
     """
-    lines = printable_lines(text)
+    lines = [_line(line) for line in re.split(r"\r\n|[\n\r\v\f]", text.expandtabs(4))]
     if width is None:
         return [(indent + line).rstrip() for line in lines]
     room = max(width - len(indent), 8)

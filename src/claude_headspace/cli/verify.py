@@ -14,6 +14,7 @@ from claude_headspace.cli.events import PAGE_ROWS
 from claude_headspace.cli.naming import session_id
 from claude_headspace.cli.sessions import JSON_LINES
 from claude_headspace.cli.terminal import (
+    announce,
     as_json,
     fit,
     local_time,
@@ -77,6 +78,7 @@ def rebuild(session: str | None) -> int:
         log.database.connect()
         log.sessions.reload()
         job = Rebuild(log, config)
+        announce("Reading all lines again. This takes a while.")
         done = job.run([chosen] if chosen else job.sessions())
     finally:
         log.database.close()
@@ -161,7 +163,7 @@ def _print_dead_letter(row: Mapping[Any, Any], place: str) -> None:
     print(fit(f"  {counted(row['content_bytes'], 'byte')}: {content}{more}"))
 
 
-_IDS = click.argument("ids", metavar="ID", type=int, nargs=-1)
+_IDS = click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
 _ALL = flag("--all", "all unresolved ones", "everything")
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 
 from claude_headspace.address import mask_password
 from claude_headspace.config.checks import faults, guess, masked
-from claude_headspace.config.folders import config_directory, default_state
+from claude_headspace.config.folders import config_directory, default_state, expanded
 from claude_headspace.config.settings import (
     CLAUDE_PROJECTS,
     DEFAULTS,
@@ -82,7 +82,7 @@ def describe(config: Config) -> str:
 
 def _build(tree: Tree, path: Path | None, directory: Path, environ: Mapping[str, str]) -> Config:
     def resolved(text: str) -> Path:
-        return Path(os.path.normpath(directory / _expand(text, environ)))
+        return Path(os.path.normpath(directory / expanded(text, environ)))
 
     moved = environ.get("CLAUDE_CONFIG_DIR")
     default = f"{moved}/projects" if moved else CLAUDE_PROJECTS
@@ -117,7 +117,7 @@ def _find_file(environ: Mapping[str, str]) -> Path | None:
     """The configuration file: the one that a variable names, else that of this installation."""
     named = environ.get(CONFIG_VARIABLE)
     if named:
-        return _expand(named, environ).absolute()
+        return expanded(named, environ).absolute()
     file = config_directory() / "config.yaml"
     return file if file.is_file() else None
 
@@ -183,11 +183,3 @@ def _read_overrides(environ: Mapping[str, str], problems: list[str]) -> Tree:
         plain = isinstance(value, str) and text[0] not in "\"'"
         tree.setdefault(section, {})[key] = text if plain else value
     return tree
-
-
-def _expand(text: str, environ: Mapping[str, str]) -> Path:
-    """The path with `~` replaced by the home directory from the environment."""
-    home = environ.get("HOME")
-    if home and (text == "~" or text.startswith("~/")):
-        return Path(home + text[1:])
-    return Path(text).expanduser()

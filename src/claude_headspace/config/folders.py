@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+from claude_headspace.errors import ConfigError
 
 NAME = "claude-headspace"
 _OF_A_CHECKOUT = ("supervisord.conf", "deploy/launch.py")
@@ -34,9 +37,21 @@ def default_state(config_file: Path | None) -> str:
 def _folder_of_user(kind: str, variable: str, on_linux: str) -> Path:
     if sys.platform == "linux":  # the same as below, which takes longer to load than all of ours
         given = Path(os.environ.get(variable, ""))
-        found = (given if given.is_absolute() else Path.home() / on_linux) / NAME
+        found = (given if given.is_absolute() else expanded(f"~/{on_linux}")) / NAME
     else:
         import platformdirs
 
         found = getattr(platformdirs, f"user_{kind}_path")(NAME, appauthor=False)
     return found
+
+
+def expanded(text: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """The path with `~` replaced by the home directory; raises ConfigError if there is none."""
+    home = environ.get("HOME")
+    if home and (text == "~" or text.startswith("~/")):
+        return Path(home + text[1:])
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        told = "no home directory is known for it: write the whole path, or set HOME"
+        raise ConfigError([f"{text}: {told}"]) from error

@@ -19,8 +19,8 @@ from claude_headspace.embedded.location import SUPERVISOR_SOCKET, is_private, su
 from claude_headspace.errors import HeadspaceError, StateUnusable
 
 CONFIGURATION_NAME = "supervisord.conf"
-# Characters with a meaning in supervisord's configuration: expansions, comments, quotes.
-_UNFIT = re.compile(r"[%;\"\\\n]|\s#")
+# What has a meaning in supervisord's configuration (expansions, comments, quotes) or is no UTF-8.
+_UNFIT = re.compile(r"[%;\"\\\n\ud800-\udfff]|\s#")
 
 
 def own_program() -> Path:

@@ -109,7 +109,7 @@ def _missing(left: LeftBehind) -> list[str]:
     try:
         return left.missing()
     except DatabaseError as error:
-        return [f"the log cannot be asked: {error}"]
+        return [f"the log does not answer: {error}"]
     finally:
         time.sleep(min(_REST * (time.monotonic() - began), 10.0))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from claude_headspace.errors import BadQuestion
+from claude_headspace.errors import START_COMMAND, BadQuestion, HeadspaceError
 
 LOOK_SECONDS = 0.2
 _LAST_BYTES = 256 * 1024
@@ -53,10 +53,15 @@ class LogFile:
 
 
 def open_logs(folder: Path, program: str | None) -> list[LogFile]:
-    """The log of one program, or all logs; BadQuestion for a program without a log."""
+    """The log of one program, or all logs; BadQuestion for a program without a log.
+
+    HeadspaceError if nothing has been started yet.
+    """
     paths = sorted(folder.glob("*.log"))
+    if not paths:
+        raise HeadspaceError(f"{folder} has no logs yet: start everything with `{START_COMMAND}`")
     if program is not None:
-        known = ", ".join(path.stem for path in paths) or "none yet: nothing has been started"
+        known = ", ".join(path.stem for path in paths)
         paths = [path for path in paths if path.stem == program]
         if not paths:
             raise BadQuestion("program", f"{program!r} has no log in {folder} (logs: {known})")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from claude_headspace.config import Config
-from claude_headspace.config.folders import NAME, checkout
+from claude_headspace.config.folders import NAME, checkout, expanded
 from claude_headspace.deployment.configuration import own_program
 from claude_headspace.deployment.stop import is_up, stop
 from claude_headspace.errors import HeadspaceError
@@ -93,10 +93,14 @@ class Systemd(_Service):
         """Whether the service runs now."""
         return self.run(("systemctl", "--user", "is-active", "--quiet", NAME)).returncode == 0
 
+    def load(self) -> None:
+        """Read the installed file; ServiceRefused where systemd does not answer."""
+        self.demand("systemctl", "--user", "daemon-reload")
+
     def start(self) -> None:
-        """Start the installed file, now and at each login; raises ServiceRefused."""
-        for step in (["daemon-reload"], ["enable", NAME], ["restart", NAME]):
-            self.demand("systemctl", "--user", *step)
+        """Start the loaded file, now and at each login; raises ServiceRefused."""
+        for step in ("enable", "restart"):
+            self.demand("systemctl", "--user", step, NAME)
 
     def stop(self) -> None:
         """Stop it, now and for later logins."""
@@ -116,7 +120,7 @@ class Launchd(_Service):
 
     def text(self) -> str:
         """The file that `service install` writes."""
-        log = str(Path.home() / "Library" / "Logs" / f"{NAME}.log")
+        log = str(expanded(f"~/Library/Logs/{NAME}.log"))
         job = {
             "Label": NAME,
             "ProgramArguments": list(self.commands.start),
@@ -134,6 +138,9 @@ class Launchd(_Service):
     def is_active(self) -> bool:
         """Whether the service runs now."""
         return "state = running" in self.run(("launchctl", "print", _target())).stdout
+
+    def load(self) -> None:
+        """Nothing: launchd reads the file when it starts it."""
 
     def start(self) -> None:
         """Start the installed file, now and at each login; raises ServiceRefused."""
@@ -163,9 +170,9 @@ def manager(run: Run | None = None, platform: str = sys.platform) -> Manager:
     commands = service_commands()
     environ = {name: os.environ[name] for name in CARRIED if os.environ.get(name)}
     if platform == "darwin":
-        folder = Path.home() / "Library" / "LaunchAgents"
+        folder = expanded("~/Library/LaunchAgents")
         return Launchd(folder / f"{NAME}.plist", commands, environ, run)
-    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or expanded("~/.config"))
     return Systemd(configuration / "systemd" / "user" / f"{NAME}.service", commands, environ, run)
 
 
@@ -213,15 +220,18 @@ def install(service: Manager, config: Config) -> None:
     """Write the file and start the service, replacing programs that were started by hand."""
     service.path.parent.mkdir(parents=True, exist_ok=True)
     write_private(service.path, service.text())
+    service.load()
     if not service.is_active() and is_up(config):
         stop(config.state.directory, config)
     service.start()
 
 
 def uninstall(service: Manager) -> None:
-    """Stop and remove the service; the data stays."""
-    service.stop()
-    service.path.unlink()
+    """Stop and remove the service, even where it cannot be stopped; the data stays."""
+    try:
+        service.stop()
+    finally:
+        service.path.unlink()
 
 
 def problems(service: Manager, environ: Mapping[str, str]) -> Iterator[str]:

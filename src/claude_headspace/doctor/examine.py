@@ -113,6 +113,7 @@ def service(_: Config, running: Running) -> Iterator[Advice]:
     """A service is optional; an installed one should run."""
     for problem in running.service_problems:
         told, _sep, remedy = problem.partition(": ")
+        told = f"{told[:1].lower()}{told[1:].rstrip('.')}"
         yield Advice("ok" if "not installed" in problem else "warning", told, remedy)
     if not running.service_problems:
         yield Advice("ok", "the service is installed and running")

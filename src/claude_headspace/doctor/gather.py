@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from claude_headspace.config import Config, load_config
+from claude_headspace.config.folders import expanded
 from claude_headspace.deployment.service import manager, problems
 from claude_headspace.deployment.start import require_port, require_visible
 from claude_headspace.doctor.evidence import (
@@ -149,7 +150,7 @@ def _roots(config: Config) -> Iterator[Root]:
             yield Root(path, True, problem=error.strerror or str(error))
     known = {path.resolve() for path in config.claude.projects_path}
     for pattern in _PROFILES:
-        for path in sorted(Path.home().glob(pattern)):
+        for path in sorted(expanded("~").glob(pattern)):
             with suppress(OSError):
                 if path.resolve() not in known and (found := _transcripts(path)):
                     yield Root(path, False, len(found))

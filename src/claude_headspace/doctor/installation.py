@@ -68,7 +68,7 @@ def settings_file(config: Config, disk: Disk) -> Iterator[Advice]:
             f"chmod 600 {config.path}",
         )
     else:
-        yield Advice("ok", f"settings: {config.path or 'defaults; there is no file'}")
+        yield Advice("ok", str(config.path or "there is no file: the defaults apply"))
 
 
 def state_directory(config: Config, disk: Disk) -> Iterator[Advice]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -31,9 +30,6 @@ from claude_headspace.errors import EmbeddedServerError, HeadspaceError
 
 NOT_NEEDED = 100
 _PR_SET_PDEATHSIG = 1
-_WINDOW_SECONDS = 60
-_FREE_STARTS = 3
-_LONGEST_PAUSE_SECONDS = 10.0
 # Each signal is stronger than the one before: fast shutdown, immediate shutdown, kill.
 _STEPS = ((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 
@@ -66,7 +62,6 @@ def serve(state_directory: Path) -> NoReturn:
     make_passable(state_directory)
     make_passable(state_directory / "postgres")
     with _alone(state_directory):
-        _pause_after_crashes(state_directory)
         cluster, record = prepare(state_directory)
         cluster.owner.become()
         os.chdir(cluster.data)
@@ -87,24 +82,6 @@ def _alone(state_directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-def _pause_after_crashes(state_directory: Path) -> None:
-    """Wait, longer each time, if the server was started repeatedly within a minute."""
-    path = state_directory / "postgres" / "starts.json"
-    now = time.time()
-    try:
-        starts = [
-            start for start in json.loads(path.read_bytes()) if 0 <= now - start < _WINDOW_SECONDS
-        ]
-    except (OSError, ValueError):
-        starts = []
-    path.write_text(json.dumps([*starts, now]), "utf-8")
-    excess = len(starts) - _FREE_STARTS
-    if excess > 0:
-        pause = min(0.5 * 2 ** min(excess, 10), _LONGEST_PAUSE_SECONDS)
-        say(f"started {len(starts)} times in the last minute: waiting {pause:g} s")
-        time.sleep(pause)
 
 
 def _end_with_parent(parent: int) -> None:

@@ -140,7 +140,7 @@ def _locate(state_directory: Path) -> Cluster:
     if existing is None:
         existing = home if user.can_use([home]) else _system_base(system)
     if not user.can_use(programs.needed):
-        say(f"{user.name} cannot read the environment: programs are copied to {system}")
+        say(f"{user.name} cannot read the virtual environment: programs are copied to {system}")
         programs = binaries.copied(programs, _system_base(system))
     if existing == system:
         say(f"{user.name} cannot enter {home}: the data is in {system}")

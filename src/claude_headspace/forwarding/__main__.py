@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 
 from claude_headspace.config import Config, load_config
 from claude_headspace.embedded.location import database_url
@@ -12,6 +15,8 @@ from claude_headspace.forwarding.central_log import CentralLog
 from claude_headspace.forwarding.forwarder import Forwarder
 from claude_headspace.forwarding.local_log import LocalLog
 from claude_headspace.forwarding.not_forwarded import APPLICATION_NAME, central_url
+from claude_headspace.health.observation import FORWARDER_WAITS
+from claude_headspace.health.status_file import write_private
 from claude_headspace.logs import configure_logging
 from claude_headspace.machine import make_machine_id
 from claude_headspace.store.connection import Database
@@ -56,7 +61,14 @@ def make_forwarder(config: Config) -> Forwarder:
         by_itself=False,
     )  # fmt: skip
     rate = config.forward.bytes_per_second
-    return Forwarder(LocalLog(local, machine), CentralLog(central, machine), rate)
+    logs = LocalLog(local, machine), CentralLog(central, machine)
+    return Forwarder(*logs, rate, tell=partial(tell_health, state / FORWARDER_WAITS))
+
+
+def tell_health(path: Path, waits_for: str) -> None:
+    """Leave for `status` what the forwarder waits for; nothing when it goes on."""
+    with suppress(OSError):
+        write_private(path, waits_for) if waits_for else path.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

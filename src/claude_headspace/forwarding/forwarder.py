@@ -20,29 +20,37 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Forwarder:
-    """`bytes_per_second` limits the average rate; None means no limit."""
+    """`bytes_per_second` limits the average rate; None means no limit.
+
+    `tell` is called with what it waits for, and with nothing when it goes on.
+    """
 
     local: LocalLog
     central: CentralLog
     bytes_per_second: int | None = None
     pause: Callable[[float], None] = time.sleep
+    tell: Callable[[str], object] = str
 
     def __post_init__(self) -> None:
         self._begun = False
 
     def run(self) -> None:
         """Run for ever."""
-        pause, told = _FIRST_PAUSE_SECONDS, ""
+        pause, told = _FIRST_PAUSE_SECONDS, "nothing yet"
         while True:
             try:
-                if not self.step():
-                    self.local.wait(REST_SECONDS)
+                is_done = not self.step()
+                if told:
+                    self.tell("")
                 pause, told = _FIRST_PAUSE_SECONDS, ""
+                if is_done:
+                    self.local.wait(REST_SECONDS)
             except DatabaseUnavailable as error:
                 self._begun = False
                 if str(error) != told:
                     told = str(error)
                     logger.warning("waiting: %s", told)
+                    self.tell(told)
                 self.pause(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 

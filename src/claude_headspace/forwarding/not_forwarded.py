@@ -38,7 +38,7 @@ def not_forwarded(config: Config, local: Database, ends: float) -> Iterator[str]
     try:
         rows = central.execute(_THERE, (config.state.machine,))
     except DatabaseError as error:
-        yield f"the central log cannot be asked: {error}"
+        yield f"the central log does not answer: {error}"
         return
     finally:
         central.close()

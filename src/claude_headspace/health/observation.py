@@ -13,6 +13,8 @@ LEAST_BYTES = 1_000_000
 # Programs of supervisord; the guard is an event listener.
 WATCHER = "watcher"
 GUARD = "guard"
+# The file in which the forwarder says what it waits for, while it waits.
+FORWARDER_WAITS = "forwarder-waits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +109,13 @@ class Observation:
 
 
 def disk_problem(directory: Path) -> str:
-    """A sentence about a full disk, or nothing; checked without writing."""
+    """A sentence about a full or read-only disk, or nothing; checked without writing."""
     try:
         found = os.statvfs(directory)
     except OSError as error:
         return f"the state directory {directory} cannot be examined: {error.strerror}"
+    if not os.access(directory, os.W_OK):
+        return f"the state directory {directory} cannot be written: is its disk read-only?"
     blocks = found.f_bavail if os.getuid() else found.f_bfree
     if blocks * found.f_frsize < LEAST_BYTES:
         left = blocks * found.f_frsize

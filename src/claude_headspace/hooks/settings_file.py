@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from claude_headspace.errors import HookSettingsError
+from claude_headspace.errors import ConfigError, HookSettingsError
 from claude_headspace.hooks.entries import Settings, configured
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -36,8 +36,10 @@ class SettingsFile:
 
 def default_settings_path(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the path of the user's settings file."""
+    from claude_headspace.config.folders import expanded
+
     directory = environment.get("CLAUDE_CONFIG_DIR")
-    return (Path(directory) if directory else Path.home() / ".claude") / "settings.json"
+    return (Path(directory) if directory else expanded("~/.claude", environment)) / "settings.json"
 
 
 def read_settings(path: Path) -> SettingsFile:
@@ -89,7 +91,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def settings_paths(projects: Iterable[Path]) -> list[Path]:
     """Return the relevant settings files: the user's, and those beside captured transcripts."""
     paths = [directory.parent / "settings.json" for directory in projects]
-    with suppress(RuntimeError):  # a user without a home
+    with suppress(ConfigError):  # a user without a home
         paths.insert(0, default_settings_path())
     return list(dict.fromkeys(paths))
 

@@ -6,7 +6,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,12 +57,17 @@ class InboxConsumer:
         return self.directory / ARRIVED
 
     def prepare(self) -> None:
-        """Create the directories, private to their owner, and delete unfinished files."""
-        for directory in (self.directory, self.watched):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.done.prepare()
-        with suppress(OSError):
+        """Create the directories, private to their owner, and delete unfinished files.
+
+        An inbox that cannot be used is no reason to capture no transcripts.
+        """
+        try:
+            for directory in (self.directory, self.watched):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.done.prepare()
             remove_leftovers(self.directory)
+        except OSError as error:
+            logger.warning("the inbox cannot be used: %s", error)
 
     def clear(self) -> None:
         """Drop what is known, and read the directory and the database again."""

@@ -44,7 +44,8 @@ class DoneFiles:
     def prepare(self) -> None:
         """Create the directory, private to its owner, and read what is in it."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._sizes = {p.name: self._size(p.name) for p in sorted(self._directory.iterdir())}
+        names = sorted(path.name for path in self._directory.iterdir())
+        self._sizes = {name: self._size(name) for name in names if name.isdecimal()}
 
     def _size(self, minute: str) -> int:
         try:
@@ -100,18 +101,19 @@ class DoneFiles:
     def _is_over(self, minute: str) -> bool:
         if sum(self._sizes.values()) > self._most_bytes:
             return True
-        age = self._now() - _MINUTE - int(minute) * _MINUTE if minute.isdecimal() else 0
-        return age > self._seconds
+        return self._now() - _MINUTE - int(minute) * _MINUTE > self._seconds
 
     def _remove_some(self, minute: str) -> None:
-        directory = self._directory / minute
+        directory, removed = self._directory / minute, False
         for path in self._latest_first(directory)[: -_SLICE - 1 : -1]:
             with suppress(OSError):
                 path.unlink()
+                removed = True
         with suppress(OSError):
             directory.rmdir()
         self._sizes[minute] = self._size(minute)
-        if not directory.exists():
+        # What cannot be removed must not keep what can.
+        if not removed or not directory.exists():
             del self._sizes[minute]
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from claude_headspace.errors import DatabaseUnavailable, QuestionTooLong
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.patience import Patience
-from claude_headspace.store.version import require_version
+from claude_headspace.store.version import require_schema
 
 READER_ROLE = "claude_headspace_reader"
 STATEMENT_SECONDS = 5.0
@@ -148,4 +148,4 @@ class ReadPool:
 def only_reads(database: Database, seconds: float = STATEMENT_SECONDS) -> None:
     """Make a connection read-only, with a time limit for statements, and check the schema."""
     settings = _SETTINGS.format(milliseconds=int(seconds * 1000))
-    require_version(database.execute(f"{settings}; {_BEGIN}"))
+    require_schema(database, f"{settings}; ", _BEGIN)

@@ -45,7 +45,7 @@ SELECT 'e' || lpad(e.id::text, 19, '0') AS key, e.timestamp AS at,
   WHEN e.event_type = 'session_ended' THEN e.payload->>'reason'
   WHEN e.event_type = 'session_registered' THEN e.payload->>'working_directory'
   ELSE concat_ws(' ', e.event_type, left(e.payload::text, {_SHOWN})) END AS text,
- e.agent_id, e.session_uuid, e.id AS event_id, NULL::text AS tool, NULL::text AS call_id,
+ e.session_uuid, e.id AS event_id, NULL::text AS tool, NULL::text AS call_id,
  NULL::float8 AS seconds, NULL::int AS size
 FROM events e WHERE (%(retracted)s OR e.retracted_at IS NULL)
  AND e.timestamp >= %(lo)s AND e.timestamp < %(hi)s
@@ -55,12 +55,10 @@ FROM events e WHERE (%(retracted)s OR e.retracted_at IS NULL)
 """
 _OF_CALLS = """
 SELECT '{letter}' || c.session_uuid || c.tool_use_id AS key, c.{column} AS at, {kind} AS kind,
- {actor} AS actor, c.input AS text, a.id AS agent_id, c.session_uuid, NULL::bigint AS event_id,
+ {actor} AS actor, c.input AS text, c.session_uuid, NULL::bigint AS event_id,
  c.tool, c.tool_use_id AS call_id, extract(epoch FROM c.ended_at - c.started_at)::float8 AS seconds,
  c.result_bytes AS size
-FROM tool_calls c JOIN agents a ON a.session_uuid = c.session_uuid
-WHERE c.{column} >= %(lo)s AND c.{column} < %(hi)s
- AND (%(projects)s::int[] IS NULL OR a.project_id = ANY (%(projects)s))
+FROM tool_calls c {{sessions}} WHERE c.{column} >= %(lo)s AND c.{column} < %(hi)s
  AND (%(session)s::uuid IS NULL OR c.session_uuid = %(session)s)
 """
 _ANY_PLACE = {"projects": None, "session": None, "agent": None}
@@ -76,8 +74,15 @@ _RESULTS = _OF_CALLS.format(
     kind="CASE c.outcome WHEN 'error' THEN 'tool failed' WHEN 'denied' THEN 'declined'"
     " WHEN 'interrupted' THEN 'interrupted' ELSE 'tool result' END",
 )  # fmt: skip
-# Joined last, when few rows are left.
-_PLACED = " h LEFT JOIN agents s ON s.id = h.agent_id LEFT JOIN places p ON p.id = s.project_id"
+_OF_PROJECTS = (
+    "JOIN agents a ON a.session_uuid = c.session_uuid AND a.project_id = ANY (%(projects)s)"
+)
+# Joined last, when few rows are left; LIMIT keeps the planner from reading all sessions.
+_PLACED = (
+    " h LEFT JOIN LATERAL (SELECT id, project_id, working_directory FROM agents a"
+    " WHERE a.session_uuid = h.session_uuid LIMIT 1) s ON true"
+    " LEFT JOIN places p ON p.id = s.project_id"
+)
 
 
 class HappeningQuestion(Timed, frozen=True):
@@ -117,7 +122,7 @@ class Happening:
 
 
 _COLUMNS = (
-    "h.key, h.at, h.kind, h.actor, h.text, h.agent_id, h.session_uuid::text, h.event_id, h.tool,"
+    "h.key, h.at, h.kind, h.actor, h.text, s.id, h.session_uuid::text, h.event_id, h.tool,"
     " h.call_id, h.seconds, h.size, p.path, s.working_directory, p.host"
 )
 
@@ -150,8 +155,6 @@ def _source(reader: Reader, asked: HappeningQuestion) -> tuple[list[str], str, d
     """Statements about the time from %(lo)s to %(hi)s, conditions for all of them, and values."""
     kinds = set(_apart(asked.type)[0])
     branches = [_EVENTS] if not kinds or kinds - _CALL_KINDS else []
-    if not asked.log and (not kinds or _CALL_KINDS & kinds):
-        branches += [_CALLS, _RESULTS]
     values: dict[str, Any] = {"retracted": False, **_ANY_PLACE}
     for name in FACETS:
         values[name], values[f"no_{name}"] = _apart(getattr(asked, name))
@@ -161,6 +164,9 @@ def _source(reader: Reader, asked: HappeningQuestion) -> tuple[list[str], str, d
     ]
     if asked.project or asked.host:
         values["projects"] = [row[0] for row in reader.rows(_PROJECTS, values)]
+    if not asked.log and (not kinds or _CALL_KINDS & kinds):
+        sessions = "" if values["projects"] is None else _OF_PROJECTS
+        branches += [each.format(sessions=sessions) for each in (_CALLS, _RESULTS)]
     if asked.session:
         session = find_session(reader, asked.session)
         values["session"], values["agent"] = session.uuid, session.agent_id
@@ -203,8 +209,9 @@ def tally(reader: Reader, asked: HappeningQuestion, buckets: Buckets) -> Tally |
     try:
         rows = reader.rows(
             "SELECT part, kind, actor, p.path, p.host, sum(number)::int FROM (SELECT"
-            " width_bucket(h.at, %(edges)s::timestamptz[]) AS part, h.kind, h.actor, h.agent_id,"
-            f" count(*) AS number{source} GROUP BY 1, 2, 3, 4){_PLACED} GROUP BY 1, 2, 3, 4, 5",
+            " width_bucket(h.at, %(edges)s::timestamptz[]) AS part, h.kind, h.actor,"
+            f" h.session_uuid, count(*) AS number{source} GROUP BY 1, 2, 3, 4){_PLACED}"
+            " GROUP BY 1, 2, 3, 4, 5",
             {**values, "edges": list(buckets.edges), "lo": buckets.start, "hi": buckets.end},
             COUNT_SECONDS,
         )

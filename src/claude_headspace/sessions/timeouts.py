@@ -139,7 +139,7 @@ class SessionTimeouts:
             announcement = self._sessions.announcement(session, self._now(), None)
             if announcement is not None:
                 self._write([(announcement, None)], precondition)
-        logger.info("session %s is registered: %d files", registration.session, len(paths))
+        logger.info("session %s is registered; files to read: %d", registration.session, len(paths))
         return paths
 
     def _leave(self, registration: Registration, precondition: Precondition) -> list[str]:

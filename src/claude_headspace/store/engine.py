@@ -41,6 +41,8 @@ def reading(url: str) -> Iterator[Connection]:
     engine = make_engine(url)
     try:
         with engine.connect() as connection:
+            connection.exec_driver_sql("SET lock_timeout = '10s'")
+            connection.commit()
             yield connection
     except DBAPIError as error:
         raise translate(error.orig) from error

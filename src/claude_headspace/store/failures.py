@@ -44,7 +44,7 @@ def translate(error: BaseException | None) -> DatabaseError:
             f"the role of this address lacks the privilege for this: {told}{code}: see"
             " `claude-headspace grants`"
         )
-    return DatabaseUnavailable(f"the database cannot store it now: {told}{code}")
+    return DatabaseUnavailable(f"the database cannot do this now: {told}{code}")
 
 
 def passes_in_place(error: BaseException | None) -> bool:

@@ -35,6 +35,9 @@ _SETTINGS = {
     "synchronous_commit": "off",
     "timezone": "UTC",
     "lock_timeout": "10s",
+    # Every wait has a limit of our own; one of the server's would come again at each try.
+    "statement_timeout": "0",
+    "idle_session_timeout": "0",
     # Lets a server notice a client that vanished, and release its lock.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from claude_headspace.errors import CursorAhead, HeadspaceError
+from claude_headspace.errors import CursorAhead
 from claude_headspace.store.connection import Database, Row
 from claude_headspace.store.follower import Follower
 from claude_headspace.store.search_words import parts_of
@@ -76,7 +76,7 @@ class SearchIndex:
         while True:
             try:
                 self._keep()
-            except HeadspaceError as error:
+            except Exception as error:  # noqa: BLE001  nobody would start this thread again
                 early = not self._has_begun and time.monotonic() < started + PREPARING_SECONDS
                 problem = "the log is being prepared" if early else str(error)
                 if problem != told:

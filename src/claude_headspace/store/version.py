@@ -12,19 +12,26 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = "0012"
 VERSION = "SELECT version_num FROM alembic_version"
+# To ask a table that is not there would leave an error in the server's log.
+_IS_THERE = "SELECT to_regclass('alembic_version') IS NOT NULL"
 
 
-def require_schema(database: Database) -> None:
-    """Raises SchemaMismatch if the log has another version."""
-    require_version(database.execute(VERSION))
+def require_schema(database: Database, settings: str = "", question: str = VERSION) -> None:
+    """Raises SchemaMismatch if the log has another version; `question` begins like VERSION."""
+    is_there = database.execute(settings + _IS_THERE)[0][0]
+    require_version(database.execute(question) if is_there else ())
 
 
 def require_version(rows: Sequence[Any]) -> None:
     """The same, for the rows that VERSION returned."""
-    found = rows[0][0] if rows else "none"
+    if not rows:
+        raise SchemaMismatch(
+            "the database holds no event log of this version: run `claude-headspace migrate`"
+        )
+    found = rows[0][0]
     if found == SCHEMA_VERSION:
         return
-    newer = rows and found > SCHEMA_VERSION
+    newer = found > SCHEMA_VERSION
     remedy = "update this program" if newer else "run `claude-headspace migrate`"
     raise SchemaMismatch(
         f"the database has schema {found}, this program knows {SCHEMA_VERSION}: {remedy}"

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
-from claude_headspace.errors import HeadspaceError
+from claude_headspace.errors import START_COMMAND, HeadspaceError
 from claude_headspace.health.observation import WATCHER, ProgramState
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _process(info: dict[str, Any]) -> ProgramState:
 
 def _explain(error: Exception, path: str) -> str:
     if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
-        return f"supervisord is not running (no answer on {path})"
+        return f"supervisord is not running (no answer on {path}): `{START_COMMAND}` starts it"
     if isinstance(error, TimeoutError):
         return f"supervisord does not answer on {path}"
     return f"supervisord cannot be reached on {path}: {error}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from claude_headspace.errors import StateUnusable
 from claude_headspace.health.observation import (
+    FORWARDER_WAITS,
     DatabasePing,
     GuardState,
     Observation,
@@ -19,6 +20,7 @@ from claude_headspace.health.observation import (
     disk_problem,
 )
 from claude_headspace.health.status_file import WatcherStatus, read_status, status_path
+from claude_headspace.health.units import iso_time
 from claude_headspace.health.verdict import Verdict, judge
 from claude_headspace.hooks.settings_file import cleanup_days, settings_paths, warnings
 from claude_headspace.supervision.control import (
@@ -58,6 +60,10 @@ def _machine(config: Config) -> dict[str, str | None]:
 
 
 def _remarks(config: Config, settings: Sequence[Path]) -> Iterator[str]:
+    waits = config.state.directory / FORWARDER_WAITS
+    with suppress(OSError):
+        since = iso_time(waits.stat().st_mtime)
+        yield f"the forwarder has waited since {since}: {waits.read_text('utf-8', 'replace')}"
     days = cleanup_days(settings)
     if not config.archive.enabled:
         yield f"the archive is off: what Claude Code deletes after {days} days cannot be restored"

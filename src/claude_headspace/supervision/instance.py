@@ -6,6 +6,7 @@ lock in the state directory lasts as long as the process.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sys
@@ -75,7 +76,12 @@ def pid_in(path: Path) -> int | None:
 
 def try_lock(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
     """A descriptor that holds the lock until it is closed; None while another holds it."""
-    descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -128,7 +128,11 @@ class Listener:
         self._health.see(judge(observe(self._supervisor, self._settings.state_directory)))
 
     def _record(self, record: RestartRecord) -> None:
-        records = read_restarts(self._history)
+        try:
+            records = read_restarts(self._history)
+        except OSError as error:
+            records = []
+            logger.error("%s cannot be read: %s", self._history, error)  # noqa: TRY400
         if record.key in (known.key for known in records[-50:]):
             return
         ended = self.hangs.ended

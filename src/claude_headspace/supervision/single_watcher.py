@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from claude_headspace.errors import AlreadyRunning, HeadspaceError
+from claude_headspace.errors import AlreadyRunning, HeadspaceError, StateUnusable
 from claude_headspace.health.observation import WATCHER
 from claude_headspace.supervision.instance import pid_in, try_lock
 
@@ -81,7 +81,14 @@ def only_watcher(state: Path) -> Iterator[None]:
     The system releases it when the process ends.
     """
     path = state / LOCK_NAME
-    descriptor = try_lock(path)
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = try_lock(path)
+    except OSError as error:
+        raise StateUnusable(
+            f"{path} cannot be locked: {error.strerror}: make {state} writable, or use another"
+            " state.directory"
+        ) from error
     if descriptor is None:
         raise AlreadyRunning(
             f"another watcher (pid {pid_in(path) or 'unknown'}) is using {state}: "

@@ -1,4 +1,4 @@
-"""What the guard changes in supervisord's own loop: how it waits, and what it does not keep."""
+"""What the guard changes in supervisord's own loop: how it waits, starts, and what it keeps."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from supervisor import events
 from supervisor.process import Subprocess
 from supervisor.states import ProcessStates, SupervisorStates
 
+SHORT_LIFE_SECONDS = 5.0
+SHORT_LIFE_PAUSE_SECONDS = 4.0
 SHORTEST_POLL_SECONDS = 0.02
+_LOGS = ("stdout_logfile", "stderr_logfile")
 RESPAWN_SECONDS = 5.0
 
 
@@ -53,6 +59,35 @@ def explain_exit(exit_code: int) -> str:
         return f"killed by signal {-exit_code}"
 
 
+def slow_down(event: Any) -> None:
+    """Make a program wait that failed right after its start.
+
+    With `startsecs=0`, which lets it end at any time, supervisord would start it again at once.
+    """
+    process = event.process
+    has_failed = process.exitstatus > 0 and not event.expected
+    is_quick = not process.config.startsecs and time.time() - process.laststart < SHORT_LIFE_SECONDS
+    if has_failed and is_quick:
+        process.change_state(ProcessStates.BACKOFF)
+        process.delay = time.time() + SHORT_LIFE_PAUSE_SECONDS
+
+
+def choose_logs(event: Any) -> None:
+    """Leave out logs that cannot be opened now: supervisord would not start the program."""
+    config = event.process.config
+    wanted = vars(config).setdefault("wanted", {name: getattr(config, name) for name in _LOGS})
+    for name, path in wanted.items():
+        setattr(config, name, path if path and _can_append(Path(path)) else None)
+
+
+def _can_append(path: Path) -> bool:
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.open("ab").close()
+        return True
+    return False
+
+
 class Pace:
     """Deaths do not wake supervisord's poll, so its time limit is cut when one is expected."""
 
@@ -62,7 +97,9 @@ class Pace:
         self._is_first = True
 
     def install(self, closed: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        """Limit each poll from now on; `closed` keeps exceptions from supervisord."""
+        """Limit each poll and prepare each start; `closed` keeps exceptions from supervisord."""
+        events.subscribe(events.ProcessStateExitedEvent, closed(slow_down))
+        events.subscribe(events.ProcessStateStartingEvent, closed(choose_logs))
         poller = self._supervisord.options.poller
         poll, limit = poller.poll, closed(self.limit)
 

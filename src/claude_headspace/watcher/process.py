@@ -72,7 +72,6 @@ def main() -> int:
     try:
         config = load_config()
         configure_logging(config.logging.level)
-        config.state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with only_watcher(config.state.directory):
             _run(config, _make(config, is_orphaned))
     except HeadspaceError as error:

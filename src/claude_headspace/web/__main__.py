@@ -29,7 +29,6 @@ from claude_headspace.supervision.alerts import Alerts
 from claude_headspace.supervision.control import Supervisor, SupervisorError, connect
 from claude_headspace.supervision.single_watcher import parent_check
 from claude_headspace.web.access_control import OPEN_PATHS, AccessControl
-from claude_headspace.web.access_token import token_of
 from claude_headspace.web.app import create_app
 from claude_headspace.web.feed import Feed
 from claude_headspace.web.stream import STREAM_PATH, Receive, Scope, Send, Streams
@@ -90,7 +89,6 @@ def main() -> int:
     os.nice(NICENESS)
     try:
         config = load_config()
-        token_of(config.state.directory)
         pool = ReadPool(lambda: reader_url(config), lambda: config.state.machine)
         access = AccessControl(config.state.directory, config.web.host)
         streams = Streams(Feed(lambda: reader_url(config), pool), access)

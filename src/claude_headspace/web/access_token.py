@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from claude_headspace.errors import StateUnusable
+from claude_headspace.errors import START_COMMAND, StateUnusable
 from claude_headspace.machine import write_once
 
 TOKEN_FILE = "web-token"  # noqa: S105  a name
@@ -30,8 +30,11 @@ def token_of(state_directory: Path, *, renew: bool = False) -> str:
             return token
         write_once(path, secrets.token_urlsafe(_TOKEN_BYTES), replace=renew)
         return _read_private(path)
-    except OSError as error:
-        raise StateUnusable(f"{path} cannot be used: {error.strerror or error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        begin = f"start everything with `{START_COMMAND}`, as this user"
+        why = getattr(error, "strerror", None)
+        told = f"{why}; {begin}" if why else "it is damaged: remove it"
+        raise StateUnusable(f"{path} cannot be used: {told}") from error
 
 
 def new_link_code(state_directory: Path) -> str:

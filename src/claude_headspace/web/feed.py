@@ -121,7 +121,7 @@ class Feed:
             except CursorAhead as error:
                 logger.warning("the log was reset: streams continue from its new end: %s", error)
                 self._tell(None)
-            except HeadspaceError as error:
+            except Exception as error:  # noqa: BLE001  nobody would start this thread again
                 logger.warning("streams wait: %s", error)
                 time.sleep(REST_SECONDS)
 

@@ -48,7 +48,10 @@ def health_routes(config: Config, access: AccessControl, look: Callable[[], Verd
 
     @routes.get("/metrics")
     def metrics() -> Response:
-        newest = read_restarts(history_path(config.state.directory), 1)
+        try:
+            newest = read_restarts(history_path(config.state.directory), 1)
+        except OSError:
+            newest = []
         status = read_status(status_path(config.state.directory))
         measures = status.measures if isinstance(status, WatcherStatus) else None
         registry = registry_of(look(), newest[0].number if newest else 0, measures)

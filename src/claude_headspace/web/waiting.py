@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from claude_headspace.errors import HeadspaceError
 from claude_headspace.health.status_file import write_private
 from claude_headspace.read.connection import ReadPool
 from claude_headspace.read.sessions import Session, find_sessions, in_states
@@ -83,10 +82,9 @@ def watch_waits(pool: ReadPool, alerts: Alerts, state_directory: Path) -> None:
             try:
                 with pool.reading() as reader:
                     found = find_sessions(reader, in_states(reader, ["needs"]))
-            except HeadspaceError:
-                logger.debug("it is unknown which sessions wait", exc_info=True)
-            else:
                 waiting.see([each for each in found.values() if each.state.kind == "needs"])
+            except Exception:  # nobody would start this thread again
+                logger.debug("it is unknown which sessions wait", exc_info=True)
             time.sleep(LOOK_SECONDS)
 
     threading.Thread(target=look, name="waiting", daemon=True).start()

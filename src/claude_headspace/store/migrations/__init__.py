@@ -16,6 +16,8 @@ from claude_headspace.store.version import SCHEMA_VERSION
 
 # A constant that nothing else in this database uses as a lock.
 _LOCK = 7_221_954_014_551
+# An index of a large log may take minutes, whatever limit the role or the server has.
+_PATIENTLY = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"
 # New tables get the owner of the existing ones, if the migrating role is a member of it.
 _AS_OWNER = (
     "SELECT set_config('role', tableowner, true) FROM pg_tables WHERE tablename ="
@@ -31,6 +33,7 @@ def upgrade(url: str, revision: str = "head") -> None:
     engine = make_engine(url)
     try:
         with engine.begin() as connection:
+            connection.execute(text(_PATIENTLY))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             settings = alembic_config(connection)
             _require_known(connection, settings)

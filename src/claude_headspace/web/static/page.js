@@ -268,8 +268,9 @@ function connected() {
 }
 
 // The strip is fetched at intervals: without Postgres no event comes.
+let looked = 0;
 async function look() {
-  if (document.hidden) return;
+  if (document.hidden || (interval === SLOW && ++looked % 2)) return;
   try {
     const page = new DOMParser().parseFromString(await fetched("/status/strip", part), "text/html");
     const fresh = $("#health", page);
