@@ -80,5 +80,5 @@ def _healthy(watcher: Mapping[str, Any], now: float) -> Strip:
             f"{format_bytes(watcher.get('committed_bytes') or 0)} read",
         )
     )
-    shown = figures if watcher.get("files") else ""
+    shown = figures if watcher.get("committed_lines") else ""
     return Strip("ok", "Everything is captured.", detail, figures=shown)
