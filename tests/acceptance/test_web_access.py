@@ -78,6 +78,8 @@ def test_only_health_is_open_to_strangers(site: Website) -> None:
 def test_strangers_learn_no_path_and_no_name(site: Website) -> None:
     told = site.get("/health", Authorization="").body + site.get("/metrics").body
     told += site.get("/health/ready", Authorization="").body
+    for path in ("/", "/static/nothing", "/open"):
+        told += site.get(path, Authorization="", Accept="text/html").body
     for private in (str(site.state), "/tmp", "headspace-", "PGSQL", ".sock"):  # noqa: S108
         assert private.encode() not in told
     known = site.get("/health").json
@@ -86,7 +88,8 @@ def test_strangers_learn_no_path_and_no_name(site: Website) -> None:
 
 def test_the_token_of_the_command_is_taken_and_no_other(site: Website) -> None:
     token = command(site, "token")
-    assert site.get("/api/events", Authorization=f"Bearer {token}").status == 200
+    for scheme in ("Bearer", "bearer"):
+        assert site.get("/api/events", Authorization=f"{scheme} {token}").status == 200
     for wrong in (f"Bearer {token}x", "Bearer ", f"Basic {token}", "Bearer \xe4"):
         assert site.get("/api/events", Authorization=wrong).status == 401
     assert stat.S_IMODE((site.state / TOKEN_FILE).stat().st_mode) == 0o600
@@ -131,7 +134,9 @@ def test_foreign_names_and_pages_are_refused(site: Website) -> None:
 def test_nothing_is_changed_by_a_request(site: Website) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         for path in ("/api/events", "/api/events/stream", "/open?code=x"):
-            assert site.get(path, method).status == 405, (method, path)
+            answer = site.get(path, method)
+            assert answer.status == 405, (method, path)
+            assert "GET" in {name.lower(): text for name, text in answer.headers.items()}["allow"]
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/events", "/api/nothing", "/open", "/"])

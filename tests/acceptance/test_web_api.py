@@ -173,6 +173,13 @@ def test_what_cannot_be_answered_is_told(site: Website, path: str, status: int, 
     assert answer.json["error"]["hint"]
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"])
+def test_any_time_can_be_asked_for(site: Website, time: str) -> None:
+    for path in ("events?since", "events?until", "sessions?since", "sessions?until", "activity?at",
+                 "activity?range=year&at", "api/events?since", "api/events?until"):  # fmt: skip
+        assert site.get(f"/{path}={time}", Accept="text/html").status == 200, path
+
+
 def test_a_cell_is_no_formula(filled: tuple[Log, Website]) -> None:
     log, site = filled
     log.rows(

@@ -25,6 +25,9 @@ def test_sessions_are_found_by_typing_and_by_facets(desk: Any) -> None:
     sync_api.expect(page.get_by_role("link", name="about boats")).to_have_count(0)
     see(page.get_by_role("link", name="about horses"))
     assert "q=horse" in page.url
+    page.get_by_role("region", name="Filters").get_by_role("link", name="Working").click()
+    page.wait_for_url("**state=work**")
+    assert "q=horse" in page.url
     page.goto(desk.address("/sessions"))
     page.get_by_role("region", name="Filters").get_by_role("link", name="other").click()
     sync_api.expect(page.get_by_role("link", name="about horses")).to_have_count(0)
@@ -77,12 +80,13 @@ def test_events_are_filtered_by_words_session_time_and_kind(desk: Any, worked: T
 
 
 def test_a_value_of_an_event_is_filtered_for_and_out(desk: Any, worked: Talk) -> None:
-    page = desk.open("/events?type=prompt")
+    page = desk.open("/events?type=prompt&q=fix")
     page.locator("#log summary").filter(has_text="fix it").click()
     page.get_by_role("link", name="Without type prompt").click()
     log = page.locator("#log .tx")
     see(log.get_by_text("Fixed.").first)
     assert "fix it" not in log.all_inner_texts()
+    assert "why is it broken" not in log.all_inner_texts()
     page.get_by_role("link", name="Remove filter Type not prompt").click()
     see(log.get_by_text("fix it").first)
 

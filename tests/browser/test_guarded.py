@@ -121,6 +121,8 @@ def test_a_page_that_cannot_be_read_says_why_and_comes_back(
     postgres_server.execute(
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     )
+    page.goto(desk.address("/status"))
+    see(page.get_by_role("heading", name="Health: ").first)
     page.goto(desk.address("/sessions"))
     see(page.get_by_role("heading", name="This page can’t be read now").last)
     postgres_server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

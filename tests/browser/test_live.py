@@ -33,12 +33,23 @@ def see(locator: Any) -> None:
 
 def test_an_event_arrives_at_the_top(desk: Any) -> None:
     talk = Talk(desk.projects)
+    page, sessions = desk.open("/events"), desk.open("/sessions")
+    see(page.get_by_role("heading", name="No events yet"))
+    see(sessions.get_by_role("heading", name="No sessions yet"))
     talk.prompt("the first words")
-    page = desk.open("/events")
     see(page.get_by_text("the first words").first)
+    see(sessions.get_by_role("link", name="the first words"))
     see(page.get_by_text("Live", exact=True))
+    page.get_by_text("Events over time as a table").click()
     talk.answer("an answer that arrives")
     see(page.locator("#log li").first.get_by_text("an answer that arrives"))
+    see(page.get_by_role("table", name="Events over time"))
+    box = page.locator(".hist svg").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"], box["y"] + 20)
+    page.mouse.up()
+    page.wait_for_url("**since=**until=**")
 
 
 def test_what_is_read_stays_and_a_pill_tells_of_more(desk: Any) -> None:
@@ -56,6 +67,12 @@ def test_what_is_read_stays_and_a_pill_tells_of_more(desk: Any) -> None:
     see(page.locator("#log li").nth(0).get_by_text("more"))
     see(page.get_by_text("Read up to here at"))
     see(page.get_by_text("Live", exact=True))
+    page.get_by_text("Pause", exact=True).click()
+    for number in range(60):
+        talk.answer(f"one of many: {number:02}")
+    page.get_by_role("button", name="50+ new").click()
+    page.locator("#log").get_by_role("link", name="Older: before").click()
+    see(page.locator("#log").get_by_text("one of many: 05"))
 
 
 def test_the_state_of_a_session_changes_as_it_goes_on(desk: Any) -> None:
@@ -112,11 +129,13 @@ def test_a_session_grows_under_the_eyes(desk: Any) -> None:
     page = desk.open(f"/sessions/{talk.session}")
     line = page.locator("details.tool")
     see(line.get_by_text("running"))
+    page.keyboard.press("]")
     line.locator("summary").click()
     talk.result(call, "slept")
     talk.answer("It **slept**.")
     see(page.locator(".prose strong", has_text="slept"))
     sync_api.expect(line).to_have_attribute("open", "")
+    sync_api.expect(page.locator("[data-row].current h2")).to_have_text("begin")
     talk.prompt("and again")
     see(page.get_by_role("heading", name="and again"))
     see(page.get_by_role("navigation", name="Prompts").get_by_text("and again"))

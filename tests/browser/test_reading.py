@@ -53,6 +53,23 @@ def test_a_subagent_stands_within_the_call_that_started_it(desk: Any, worked: Ta
     assert "subagent" not in " ".join(main.all_inner_texts())
 
 
+def test_a_subagent_of_a_subagent_stands_within_it(desk: Any) -> None:
+    talk = Talk(desk.projects)
+    talk.prompt("ask around", ago=50)
+    outer = talk.call("Task", {"description": "outer"}, ago=49)
+    inner = talk.call("Task", {"description": "inner"}, ago=48, subagent="a1")
+    talk.answer("deep words", ago=47, subagent="b2")
+    talk.result(inner, "done", ago=46, subagent="a1", toolUseResult={"agentId": "b2"})
+    talk.answer("outer words", ago=45, subagent="a1")
+    talk.result(outer, "done", ago=44, toolUseResult={"agentId": "a1"})
+    page = desk.open(f"/sessions/{talk.session}")
+    page.locator("details.tool").filter(has_text="outer").first.locator("summary").first.click()
+    within = page.locator(".agent details.tool").filter(has_text="inner")
+    within.locator("summary").first.click()
+    see(within.locator(".agent").get_by_text("deep words"))
+    see(page.get_by_text("2 calls"))
+
+
 def test_a_session_is_exported_without_its_secrets(desk: Any, worked: Talk) -> None:
     worked.prompt("use ghp_" + "a1B2" * 9, ago=1)
     page = desk.open(f"/sessions/{worked.session}")
@@ -99,6 +116,11 @@ def test_a_long_session_is_read_page_by_page(desk: Any) -> None:
         talk.answer(f"answer number {number + 1}", ago=499 - number)
     desk.log.value("SELECT 1")
     page = desk.open(f"/sessions/{talk.session}")
+    see(page.get_by_text("answer number 70"))
+    for number in range(70, 91):
+        talk.prompt(f"prompt number {number + 1}", ago=400 - number)
+        talk.answer(f"answer number {number + 1}", ago=399 - number)
+    see(page.get_by_text("answer number 91"))
     see(page.get_by_text("answer number 70"))
     page.get_by_role("link", name="Show prompts 31 to 60").click()
     see(page.get_by_text("answer number 31"))

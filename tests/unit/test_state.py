@@ -86,7 +86,7 @@ CASES: dict[str, tuple[dict[str, Any], str, float, str]] = {
         "work", 600, "",
     ),
     "old client: words and quiet": (
-        {**ASKED, "answered_at": ago(200)}, "turn", 200, "answered; no line since",
+        {**ASKED, "answered_at": ago(200)}, "turn", 200, "silent since its answer",
     ),
     "old client: words just now": (
         {**ASKED, "answered_at": ago(20), "last_line_at": ago(20)}, "work", 600, "",

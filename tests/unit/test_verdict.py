@@ -243,3 +243,13 @@ def test_the_strip_says_that_a_backlog_is_read() -> None:
     verdict = with_status(capture_total_bytes=1000.0, backlog_bytes=750)
     assert strip_of(verdict, NOW).verdict == "Catching up."
     assert strip_of(judge(ALL_WELL), NOW).verdict != "Catching up."
+
+
+def test_the_strip_names_a_command_once() -> None:
+    strip = strip_of(with_watcher(state="STOPPED", pid=0), NOW)
+    told = strip.verdict, strip.detail, strip.command
+    assert told == (
+        "The watcher is stopped.",
+        "",
+        "claude-headspace supervisorctl start watcher",
+    )

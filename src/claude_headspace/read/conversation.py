@@ -118,19 +118,22 @@ def _inner(
     subagents: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda each: each.at):
         subagents.setdefault(entry.subagent or "", []).append(entry)
-    calls = [entry for part in parts for entry in part.entries if isinstance(entry, Call)]
+    every = [*(entry for part in parts for entry in part.entries), *entries]
+    calls = [entry for entry in every if isinstance(entry, Call)]
     starting = [call for call in calls if call.tool in STARTING_TOOLS] if subagents else []
     told = {_started(files, call): call for call in starting} if files else {}
     inner: dict[str, list[Entry]] = {}
+    placed: list[str | None] = [None]  # a subagent is started by one that is placed already
     for name, did in subagents.items():
         call = told.get(name) or next(
             (c for c in starting if c.at <= did[0].at <= (c.ended_at or did[0].at)), None
         )
-        if call is not None and call.id not in inner:
+        if call is not None and call.id not in inner and call.subagent in placed:
             starting.remove(call)
             inner[call.id] = did
         else:
             _part_of(parts, did[0].at).strays[name] = did
+        placed.append(name)
     return inner
 
 
@@ -148,15 +151,15 @@ def _part_of(parts: Sequence[_Part], moment: datetime) -> _Part:
 
 def _exchange(part: _Part, inner: Mapping[str, Sequence[Entry]]) -> Exchange:
     entries = [*part.entries]
-    for entry in part.entries:
-        entries += inner.get(entry.id, ()) if isinstance(entry, Call) else ()
     for did in part.strays.values():
         entries += did
+    for entry in entries:  # it grows by those of subagents
+        entries += inner.get(entry.id, ()) if isinstance(entry, Call) else ()
     calls = [entry for entry in entries if isinstance(entry, Call)]
     ends = [call.ended_at or call.at for call in calls]
     ends += [entry.at for entry in entries if isinstance(entry, TurnRow)]
     items = _items(part.entries, inner)
-    items += tuple(Stray(name, _items(did, {})) for name, did in part.strays.items())
+    items += tuple(Stray(name, _items(did, inner)) for name, did in part.strays.items())
     return Exchange(
         part.prompt, part.said, items, max(ends, default=None), len(calls),
         sum(call.failed for call in calls), sum(call.outcome is None for call in calls),
@@ -169,7 +172,7 @@ def _items(entries: Sequence[Entry], inner: Mapping[str, Sequence[Entry]]) -> tu
     for is_call, run in groupby(entries, lambda entry: isinstance(entry, Call)):
         if is_call:
             calls = [entry for entry in run if isinstance(entry, Call)]
-            items.append(tuple(Step(call, _items(inner.get(call.id, ()), {})) for call in calls))
+            items.append(tuple(Step(call, _items(inner.get(call.id, ()), inner)) for call in calls))
         else:
             items += [entry for entry in run if not isinstance(entry, Call)]
     return tuple(items)

@@ -127,7 +127,7 @@ def _quiet(facts: LastFacts, begun: datetime, now: datetime) -> State | None:
         return None
     if line is None or now - line < QUIET_AFTER:
         return None
-    return State("turn", answered, "answered; no line since")
+    return State("turn", answered, "silent since its answer")
 
 
 def _at_work(facts: LastFacts, now: datetime) -> State:

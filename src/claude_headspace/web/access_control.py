@@ -34,7 +34,7 @@ LINK_PATH = "/open"
 STATIC = "/static/"
 COOKIE_SECONDS = 90 * 86400
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_BEARER = "Bearer "
+_BEARER = "bearer "
 
 
 class AccessControl:
@@ -60,8 +60,9 @@ class AccessControl:
         try:
             if self.knows(headers):
                 return None
-        except StateUnusable as error:
-            return Problem(503, "no_token", str(error), "see `claude-headspace token`")
+        except StateUnusable:  # its message names a path
+            told = "the instance's token cannot be read"
+            return Problem(503, "no_token", told, "`claude-headspace token` tells why")
         return Problem(
             401,
             "no_token",
@@ -74,7 +75,7 @@ class AccessControl:
         """Whether the request has the token, or a cookie that was given for a link."""
         token = token_of(self._state)
         given = headers.get("authorization", "")
-        if given.startswith(_BEARER):
+        if given[: len(_BEARER)].lower() == _BEARER:
             return same(given[len(_BEARER) :].strip(), token)
         kept = parse_cookie(headers.get("cookie", "")).get(self.cookie, "")
         return same(kept, cookie_value(token))

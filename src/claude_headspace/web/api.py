@@ -155,8 +155,11 @@ def read_question(kind: type, names: Mapping[str, str]) -> Any:
             raise BadQuestion(
                 asked, f"unknown parameter (known: {', '.join(sorted(known)) or 'none'})"
             )
-        if datetime in get_args(hints[name]) and not _DATE.match(values[-1]):
-            raise BadQuestion(name, f"{values[-1][:40]!r} is not an ISO 8601 time with a zone")
+        if datetime in get_args(hints[name]):
+            if not _DATE.match(values[-1]):
+                raise BadQuestion(name, f"{values[-1][:40]!r} is not an ISO 8601 time with a zone")
+            # Calculations need room on both sides; nothing was recorded outside these years.
+            values[-1] = f"{min(max(int(values[-1][:4]), 1904), 2196)}{values[-1][4:]}"
         given[name] = values if get_origin(hints[name]) is tuple else values[-1]
     try:
         return msgspec.convert(given, kind, strict=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, NotFound
 
 from claude_headspace.config import Config
@@ -43,6 +43,7 @@ def _check_access(app: Flask, access: AccessControl) -> None:
     @app.before_request
     def refuse() -> tuple[Response, int] | None:
         headers = {name.lower(): value for name, value in request.headers.items()}
+        g.is_stranger = access.refusal("/", headers) is not None
         problem = access.refusal(request.path, headers)
         return None if problem is None else answer(problem)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from html import escape
 from typing import Any
 
-from flask import Blueprint, Flask, current_app, render_template
+from flask import Blueprint, Flask, current_app, g, render_template
 from markupsafe import Markup
 
 from claude_headspace.config import Config
+from claude_headspace.errors import DatabaseError
 from claude_headspace.health.status_file import reads_a_backlog
 from claude_headspace.health.units import format_bytes
 from claude_headspace.health.verdict import Verdict
@@ -86,11 +88,12 @@ def as_of(reader: Reader) -> AsOf:
 def page(template: str, view: str, **values: Any) -> str:
     """A view in its frame."""
     if "needing" not in values:
-        with frame().pool.reading() as reader:
+        # Pages that need no log are there without it.
+        with suppress(DatabaseError), frame().pool.reading() as reader:
             values["needing"] = len(in_states(reader, ["needs"]))
-    return render_template(
-        template, **{"view": view, "strip": health_strip(PAGE_SECONDS), **values}
-    )
+    # It names paths.
+    strip = None if g.is_stranger else health_strip(PAGE_SECONDS)
+    return render_template(template, **{"view": view, "strip": strip, **values})
 
 
 def health_strip(seconds: float = VERDICT_SECONDS) -> Strip:

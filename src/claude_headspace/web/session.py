@@ -143,11 +143,15 @@ def runs(steps: Sequence[Step], only_failed: bool = False) -> list[CallRun]:
         number, step = numbered
         return number >= SHOWN_CALLS and step.call.outcome == "ok" and not step.inner
 
-    parts = [
-        (is_fold, tuple(step for _, step in part))
-        for is_fold, part in groupby(enumerate(steps), folds)
-    ]
-    return [CallRun(part, _fold_words(part) if fold and part[1:] else "") for fold, part in parts]
+    found: list[CallRun] = []
+    for is_fold, part in groupby(enumerate(steps), folds):
+        run = tuple(step for _, step in part)
+        told = _fold_words(run) if is_fold and run[1:] else ""
+        if told or not found or found[-1].told:
+            found.append(CallRun(run, told))
+        else:  # a single call is not worth a fold
+            found[-1] = CallRun(found[-1].steps + run)
+    return found
 
 
 def _fold_words(steps: Sequence[Step]) -> str:
@@ -179,7 +183,7 @@ def outcome_of(
     return "you", OUTCOME_WORDS.get(call.outcome, call.outcome)
 
 
-@view.get("/sessions/<uuid>/calls/<call_id>")
+@view.get("/sessions/<uuid>/calls/<path:call_id>")
 def show_call(uuid: str, call_id: str) -> str:
     """The whole input and output of a call; for the script, only the body of its fold."""
     with frame().pool.reading() as reader:

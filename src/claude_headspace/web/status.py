@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, render_template
 
-from claude_headspace.read.listed import HostQuestion, list_hosts
+from claude_headspace.errors import DatabaseError
+from claude_headspace.read.listed import Host, HostQuestion, list_hosts
 from claude_headspace.web.frame import LAST_LINE, frame, health_strip, page
 from claude_headspace.web.strip import strip_of
 
@@ -32,7 +35,8 @@ KEYS: tuple[tuple[str, str], ...] = (
 def show() -> str:
     """All checks of health, and all machines."""
     verdict = frame().verdict()
-    with frame().pool.reading() as reader:
+    hosts: Sequence[Host] = ()
+    with suppress(DatabaseError), frame().pool.reading() as reader:
         hosts = list_hosts(reader, HostQuestion()).rows
     strip = strip_of(verdict, time.time())
     return page("status.html", "", verdict=verdict, strip=strip, hosts=hosts)

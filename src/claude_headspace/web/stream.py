@@ -164,6 +164,7 @@ def _mark(cursor: Cursor | None) -> bytes:
 
 def _start(status: int, kind: str) -> AsgiMessage:
     headers = {**HEADERS, "Content-Type": kind, "X-Accel-Buffering": "no"}
+    headers |= {"Allow": "GET"} if status == 405 else {}
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     return {"type": "http.response.start", "status": status, "headers": encoded}
 

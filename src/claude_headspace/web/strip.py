@@ -54,10 +54,12 @@ def strip_of(verdict: Verdict, now: float) -> Strip:
 
 
 def _degraded(reasons: tuple[str, ...]) -> Strip:
-    head, _, rest = reasons[0].partition(": ")
     more = f" {counted(len(reasons) - 1, 'more problem')}." if len(reasons) > 1 else ""
     found = _COMMAND.search(reasons[0])
     command = next((group for group in found.groups() if group), "") if found else ""
+    head, _, rest = reasons[0].partition(": ")
+    if command and rest == command:  # it is told at the end
+        head, rest = head.partition(";")[0], ""
     stop = ":" if rest else "."
     return Strip("warn", _upper(head) + stop, (f"{rest}." if rest else "") + more, command)
 
@@ -78,5 +80,5 @@ def _healthy(watcher: Mapping[str, Any], now: float) -> Strip:
             f"{format_bytes(watcher.get('committed_bytes') or 0)} read",
         )
     )
-    shown = figures if watcher.get("files") else ""
+    shown = figures if watcher.get("committed_lines") else ""
     return Strip("ok", "Everything is captured.", detail, figures=shown)

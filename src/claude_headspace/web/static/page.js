@@ -40,9 +40,16 @@ function put(old, fresh) {
     if (body) $(":scope > .body", same)?.replaceWith(body);
   }
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
-  const path = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.getAttribute("href") && `a[href="${CSS.escape(focused.getAttribute("href"))}"]`);
+  const attribute = focused && ["id", "href", "data-copy-text"].find((name) => focused.getAttribute(name));
+  const key = focused?.matches("summary") && focused.parentElement.dataset.key;
+  const path = key ? `details[data-key="${CSS.escape(key)}"] > summary` : attribute && `[${attribute}="${CSS.escape(focused.getAttribute(attribute))}"]`;
   old.replaceWith(fresh);
   if (path) $(path, fresh)?.focus({ preventScroll: true });
+  if (current && old.contains(current)) {
+    const { id, dataset } = current;
+    current = [fresh, ...$$("[data-row]", fresh)].find((row) => row.id === id && row.dataset.session === dataset.session) ?? null;
+    current?.classList.add("current");
+  }
   prepare(fresh);
 }
 
@@ -56,8 +63,13 @@ function morphList(id, fresh) {
   if (!list) return;
   const wanted = [...fresh.children].filter((child) => child.id);
   const keep = new Set(wanted.map((child) => child.id));
-  for (const child of [...list.children]) if (child.id && !keep.has(child.id)) child.remove();
-  let before = null;
+  const number = (child) => parseInt(child?.id.slice(1), 10);
+  for (const child of [...list.children]) {
+    // What is read stays, even if the newest page begins with a later prompt now.
+    if (number(child) < number(wanted[0])) $(".turn-end .st", child)?.closest(".turn-end").remove();
+    else if (!keep.has(child.id)) child.remove();
+  }
+  let before = [...list.children].filter((child) => !keep.has(child.id)).at(-1);
   for (const child of wanted) {
     const old = document.getElementById(child.id);
     if (!old) {
@@ -75,13 +87,19 @@ let waiting = null; // rows of the feed that are not shown yet
 let paused = false;
 
 async function refresh() {
+  const asked = location.search;
   const page = new DOMParser().parseFromString(await fetched(location.href, live), "text/html");
+  if (asked !== location.search) return; // the user typed on: another answer follows
   document.title = page.title;
   pulse = page.body.dataset.line ?? pulse;
   interval = intervalOf(page.body);
   // Pages share answers: this one may have been rendered before the event came.
   again ||= page.body.dataset.after < heard && tries++ < MOST_TRIES;
   const atEnd = view === "sessions" && $("#turns") && innerHeight + scrollY > document.body.scrollHeight - 80;
+  for (const old of $$("[data-empty]")) {
+    const fresh = page.getElementById(old.id);
+    if (fresh && !("empty" in fresh.dataset)) put(old, document.adoptNode(fresh));
+  }
   for (const element of $$("[data-live]", page)) if (element.id) replace(element.id, element);
   for (const element of $$("[data-live-list]", page)) morphList(element.id, element);
   for (const element of $$("[data-live-feed]", page)) feed(element);
@@ -97,9 +115,12 @@ function feed(fresh) {
   if (!more.length) return;
   if (paused || scrollY > 200 || $("details[open]", list)) {
     waiting = fresh;
-    announceNew(more.length);
+    announceNew(`${more.length}${next(fresh, more) ? "+" : ""}`);
   } else showNew(fresh);
 }
+
+// The link to the rows between the new ones and those of the list, if there can be any.
+const next = (fresh, more) => more.length === fresh.children.length && $("[rel=next]", fresh.ownerDocument);
 
 let announcedAt = 0;
 function announceNew(count) {
@@ -123,6 +144,9 @@ function showNew(fresh, divide = false) {
     line.firstChild.textContent = `Read up to here at ${new Date().toTimeString().slice(0, 5)}`;
     list.prepend(line);
   }
+  const between = next(fresh, more);
+  if (between) list.prepend(Object.assign(document.createElement("li"), { className: "pager" }));
+  if (between) list.firstChild.append(document.adoptNode(between));
   list.prepend(...more.map((row) => document.adoptNode(row)));
   while (list.children.length > 400) list.lastElementChild.remove();
   prepare(list);
@@ -216,13 +240,16 @@ function listen() {
   addEventListener("pagehide", () => source.close(), { once: true });
 }
 
+let cause = null;
 function lost(error) {
   brokeAt ??= new Date();
+  cause = error ?? cause;
   const place = $("#connection");
-  const long = Date.now() - brokeAt > 60000;
-  const words = error instanceof Refused
+  const words = cause instanceof Refused
     ? ["", "Open this page with your own link", "The token has changed. Run in a terminal: claude-headspace open"]
-    : long
+    : cause?.message === "503"
+      ? ["broken", "The log can’t be read now", "This page shows its last state, and continues by itself as soon as Postgres answers."]
+    : Date.now() - brokeAt > 60000
       ? ["broken", "Claude Headspace does not answer", "It has not answered for a minute. Capture may continue: the page and the watcher are separate. Run: claude-headspace status"]
       : ["warn", `Not connected since ${brokeAt.toTimeString().slice(0, 8)}`, "This page shows the state of that time. It reconnects by itself, and then shows what it missed, in order."];
   if (place.dataset.words === words[1]) return;
@@ -234,7 +261,7 @@ function lost(error) {
 }
 
 function connected() {
-  brokeAt = null;
+  brokeAt = cause = null;
   const place = $("#connection");
   place.replaceChildren();
   delete place.dataset.words;
@@ -263,7 +290,7 @@ async function look() {
     prepare(old);
     if (brokeAt && streams) happened();
   } catch (error) {
-    if (!streams) lost(error);
+    if (!streams || error instanceof Refused) lost(error);
   }
 }
 
@@ -288,7 +315,7 @@ document.addEventListener("toggle", async (event) => {
   body.dataset.loaded = "";
   const told = setTimeout(() => body.setAttribute("aria-busy", "true"), 300);
   try {
-    body.innerHTML = await fetched(body.dataset.load, part);
+    body.innerHTML = await fetched(body.dataset.load, { ...part });
     prepare(body);
   } catch {
     delete body.dataset.loaded;
@@ -317,6 +344,7 @@ document.addEventListener("click", (event) => {
   if (!button) return;
   if (button.dataset.copyText) copy(button.dataset.copyText, button);
   else if (button.dataset.copy) copy($("pre", button.closest(".code")).textContent, button);
+  else if (button.closest("#log .pm")) button.href = withFilter(new URL(button.href));
   else if (button.matches(".pill")) showWaiting();
   else if (button.dataset.themeIs !== undefined) theme(button.dataset.themeIs);
   else if (button.dataset.keysSwitch !== undefined) keysOff(button);
@@ -325,6 +353,17 @@ document.addEventListener("click", (event) => {
     follow();
   }
 });
+
+// The link of one value, with the other filters of this view.
+function withFilter(link) {
+  const [[name, value]] = link.searchParams;
+  const asked = new URLSearchParams(location.search);
+  const plus = value.replace(/^-/, "");
+  const kept = asked.getAll(name).filter((each) => each !== plus && each !== `-${plus}` && (value !== plus || each.startsWith("-")));
+  for (const each of ["cursor", name]) asked.delete(each);
+  for (const each of [...kept, value]) asked.append(name, each);
+  return `?${asked}`;
+}
 
 const remember = (name, value) => (document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=strict`);
 
@@ -344,27 +383,29 @@ function keysOff(button) {
 
 // ---------- dragging over a chart selects a stretch of time ----------
 
-for (const chart of $$("[data-drag-since]")) {
-  let from = null;
-  const at = (event) => {
-    const box = chart.getBoundingClientRect();
-    return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
-  };
-  chart.addEventListener("pointerdown", (event) => (from = at(event)));
-  chart.addEventListener("dragstart", (event) => event.preventDefault());
-  addEventListener("pointerup", (event) => {
-    if (from === null) return;
-    const [left, right] = [from, at(event)].sort((a, b) => a - b);
-    from = null;
-    if (right - left < 0.01) return;
-    const [start, end] = [chart.dataset.dragSince, chart.dataset.dragUntil].map((text) => new Date(text).getTime());
-    const address = new URL(location.href);
-    address.searchParams.delete("cursor");
-    address.searchParams.set("since", new Date(start + left * (end - start)).toISOString());
-    address.searchParams.set("until", new Date(start + right * (end - start)).toISOString());
-    location.href = address;
-  });
-}
+let drag = null;
+const at = (event) => {
+  const box = drag.chart.getBoundingClientRect();
+  return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+};
+document.addEventListener("pointerdown", (event) => {
+  const chart = event.target.closest("[data-drag-since]");
+  drag = chart && { chart };
+  if (chart) drag.from = at(event);
+});
+document.addEventListener("dragstart", (event) => event.target.closest("[data-drag-since]") && event.preventDefault());
+document.addEventListener("pointerup", (event) => {
+  if (!drag) return;
+  const [left, right] = [drag.from, at(event)].sort((a, b) => a - b);
+  const [start, end] = [drag.chart.dataset.dragSince, drag.chart.dataset.dragUntil].map((text) => new Date(text).getTime());
+  drag = null;
+  if (right - left < 0.01) return;
+  const address = new URL(location.href);
+  address.searchParams.delete("cursor");
+  address.searchParams.set("since", new Date(start + left * (end - start)).toISOString());
+  address.searchParams.set("until", new Date(start + right * (end - start)).toISOString());
+  location.href = address;
+});
 
 // ---------- keys ----------
 
@@ -502,18 +543,18 @@ if ($("#outline")) {
 
 // ---------- search while typing ----------
 
-for (const form of $$("form[data-typing]")) {
-  let typing = null;
-  form.addEventListener("input", () => {
-    clearTimeout(typing);
-    typing = setTimeout(async () => {
-      const address = new URL(form.action);
-      address.search = new URLSearchParams(new FormData(form));
-      history.replaceState(null, "", address);
-      await refresh().catch(lost);
-    }, 200);
-  });
-}
+let typing = null;
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("form[data-typing]");
+  if (!form) return;
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    const address = new URL(form.action);
+    address.search = new URLSearchParams(new FormData(form));
+    history.replaceState(null, "", address);
+    refresh().catch(lost);
+  }, 200);
+});
 
 // ---------- a long search continues by itself until it is stopped ----------
 
@@ -570,13 +611,16 @@ rememberAll();
 openTarget();
 addEventListener("hashchange", openTarget);
 prepare(document);
-drawn.set($("#health"), "");
+const strip = $("#health");
+if (strip) drawn.set(strip, "");
 if (streams && newest) {
   listen();
   setInterval(feel, 1000);
+  document.addEventListener("visibilitychange", happened);
+  addEventListener("pageshow", (event) => event.persisted && location.reload());
 }
 following();
-setInterval(look, 3000);
+if (strip) setInterval(look, 3000);
 setInterval(() => {
   for (const time of $$("[data-since]")) {
     const seconds = (Date.now() - new Date(time.dataset.since)) / 1000;
