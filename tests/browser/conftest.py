@@ -25,6 +25,7 @@ OPTIONS = (
     "--disable-component-update", "--disable-sync", "--no-first-run",
 )  # fmt: skip
 PATIENCE = 15_000
+sync_api.expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
