@@ -113,6 +113,7 @@ def test_a_link_works_once_and_gives_a_cookie(site: Website) -> None:
 def test_a_new_token_ends_the_old_one_and_its_cookies(site: Website) -> None:
     old = token_of(site.state)
     code = new_link_code(site.state)
+    assert "set-cookie" not in site.get(f"/open?code={code}", "HEAD", Authorization="").headers
     given = site.get(f"/open?code={code}", Authorization="").headers["set-cookie"].split(";")[0]
     assert site.get("/api/events", Authorization="", Cookie=given).status == 200
     assert command(site, "token", "--new") == token_of(site.state) != old

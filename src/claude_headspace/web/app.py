@@ -56,6 +56,8 @@ def _check_access(app: Flask, access: AccessControl) -> None:
     @app.get(LINK_PATH)
     def enter() -> tuple[Response, int] | Response:
         """The page that `claude-headspace open` opens."""
+        if request.method == "HEAD":  # whoever only checks a link leaves it as it is
+            return Response()
         value = access.cookie_for(request.args.get("code", ""))
         if value is None:
             told = "this link has been used or is over an hour old"
