@@ -66,9 +66,8 @@ def test_nothing_comes_back(projects: Projects, watcher: Watcher, log: Log, othe
         assert traces(log, SESSION) == {}
         assert not [p for p in (watcher.state / "inbox").rglob("*.json") if "hook" in p.read_text()]
         projects.say(SESSION, "and again", at=99)
-        projects.say(other, "as ever", at=99)
+        stays = projects.say(other, "as ever", at=99)
         wait_until(lambda: log.texts(other) == ["I stay", "as ever"], "the other goes on")
-        stays = projects.path(other, "/home/u/other")
         wait_until(lambda: archived_bytes(log, str(stays)) == stays.read_bytes(), "archived")
         found = command(watcher, "verify").stdout
         assert ("\ncomplete: " in found, "not archived" in found) == (True, False), found
@@ -102,9 +101,8 @@ def test_only_the_archive(projects: Projects, watcher: Watcher, log: Log, other:
         projects.append(path, b"\n")
         projects.say(SESSION, "still captured", at=50)
         wait_until(lambda: len(log.turns()) == len(turns) + 1, "the next turn")
-        projects.say(other, "archived", at=60)
-        stays = str(projects.path(other, "/home/u/other"))
-        wait_until(lambda: archived_bytes(log, stays) == Path(stays).read_bytes(), "the other's")
+        stays = projects.say(other, "archived", at=60)
+        wait_until(lambda: archived_bytes(log, str(stays)) == stays.read_bytes(), "the other's")
     assert set(traces(log, SESSION)) == {"agents", "events"}
     assert archived_bytes(log, str(path)) == b""
 
