@@ -9,10 +9,9 @@ from uuid import UUID
 
 from claude_headspace.archive.overwrite import LONGEST_BYTES, overwritten
 from claude_headspace.archive.pieces import PIECE_BYTES, Archived, Generation, How, Pieces
-from claude_headspace.archive.session_folders import owners
+from claude_headspace.archive.session_folders import is_wanted, owners
 from claude_headspace.discovery.listing import reason_of
 from claude_headspace.errors import CommitRefused, DatabaseRefused
-from claude_headspace.events.event import NO_SESSION
 from claude_headspace.events.redaction import Redactor
 from claude_headspace.transcripts.checkpoint import Checkpoint
 from claude_headspace.transcripts.source_file import Doing, SourceFile
@@ -81,7 +80,7 @@ class NextPiece:
         """Whether a file belongs to a session that is to be archived."""
         is_sidecar = source.captured is None
         whose = source.sessions if is_sidecar else owners(source.path, source.sessions)
-        return any(map(self.wanted, whose)) if whose else self.wanted(NO_SESSION)
+        return is_wanted(whose, self.wanted)
 
     def of(self, source: Archived, file: SourceFile, how: How) -> Archived | None:
         """Archive the next piece of an open file; returns the source after it if there is more.

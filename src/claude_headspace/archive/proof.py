@@ -12,8 +12,7 @@ from typing import BinaryIO
 from uuid import UUID
 
 from claude_headspace.archive.pieces import ArchiveDamaged, Generation, Pieces
-from claude_headspace.archive.session_folders import owners
-from claude_headspace.events.event import NO_SESSION
+from claude_headspace.archive.session_folders import is_wanted, owners
 from claude_headspace.store.connection import Database
 
 # Newer bytes may still be on their way into the archive.
@@ -54,7 +53,7 @@ def proven_files(
             whose = owners(path, {UUID(session) for session in sessions})
             if only is None or only in whose:
                 found = _prove(pieces, source_id, path)
-                if not any(map(wanted, whose or (NO_SESSION,))):
+                if not is_wanted(whose, wanted):
                     found.unarchived = 0
                 yield found
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from uuid import UUID
 
 from claude_headspace.archive.pieces import Archived
 from claude_headspace.discovery.listing import is_transcript
+from claude_headspace.events.event import NO_SESSION
 from claude_headspace.store.checkpoints import stored_path
 from claude_headspace.transcripts.checkpoint import as_stored
 
@@ -29,6 +30,11 @@ def owners(path: str, sessions: Collection[UUID]) -> frozenset[UUID]:
     if not named:
         return frozenset(sessions)
     return frozenset([next((each for each in named if each in sessions), named[-1])])
+
+
+def is_wanted(sessions: Collection[UUID], wanted: Callable[[UUID], bool]) -> bool:
+    """Whether one of a file's owners is wanted; a file without owners is NO_SESSION's."""
+    return any(map(wanted, sessions or (NO_SESSION,)))
 
 
 def folder_of(path: str) -> tuple[str, UUID] | None:

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from claude_headspace.archive.session_folders import owners
+from claude_headspace.archive.session_folders import is_wanted, owners
 from claude_headspace.capture.in_flight import InFlight
 from claude_headspace.capture.reader import STORED_BYTES, ReadLine, Segment
 from claude_headspace.capture.sources import ActiveSource
 from claude_headspace.errors import CommitRefused, DatabaseRefused, DatabaseUnavailable
 from claude_headspace.events.dead_letter_reasons import POISON, REFUSED
-from claude_headspace.events.event import NO_SESSION, Event, Origin
+from claude_headspace.events.event import Event, Origin
 from claude_headspace.sessions.lifecycle import Sessions
 from claude_headspace.store.checkpoints import StoredSource
 from claude_headspace.store.dead_letters import DeadLetter
@@ -190,7 +190,7 @@ class Attribution:
     def _may_store(self, batch: Batch) -> bool:
         """Whether one of the sessions of the file is captured."""
         whose = owners(batch.stored.path, batch.stored.sessions | batch.sessions)
-        return any(map(self._sessions.captured, whose or (NO_SESSION,)))
+        return is_wanted(whose, self._sessions.captured)
 
     def _event(self, batch: Batch, cause: Cause) -> Event:
         """The event of a turn; a copied turn is marked as a copy."""

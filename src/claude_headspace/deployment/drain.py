@@ -15,14 +15,13 @@ from uuid import UUID
 import msgspec
 
 from claude_headspace.archive.pieces import Pieces
-from claude_headspace.archive.session_folders import changed_files, folder_of, owners
+from claude_headspace.archive.session_folders import changed_files, folder_of, is_wanted, owners
 from claude_headspace.config import CONFIG_VARIABLE, Config
 from claude_headspace.deployment.configuration import prepare
 from claude_headspace.deployment.stop import is_up
 from claude_headspace.discovery.listing import Listing, Sighting, unreadable
 from claude_headspace.embedded import binaries
 from claude_headspace.errors import AlreadyRunning, DatabaseError
-from claude_headspace.events.event import NO_SESSION
 from claude_headspace.forwarding.not_forwarded import not_forwarded
 from claude_headspace.health.status_file import BAD_CONFIGURATION_STATUS
 from claude_headspace.health.units import counted
@@ -192,8 +191,7 @@ class LeftBehind:
     def _unarchived(self, seen: list[Sighting]) -> Iterator[str]:
         wanted = self._log.sessions.registrations.archived
         for path, sessions in self._log.database.execute(_BEHIND, (self._machine,)):
-            whose = owners(path, {UUID(session) for session in sessions}) or {NO_SESSION}
-            if any(map(wanted, whose)):
+            if is_wanted(owners(path, {UUID(session) for session in sessions}), wanted):
                 yield path
         pieces = Pieces(self._log.database)
         for folder, session in filter(None, {folder_of(each.path) for each in seen}):
