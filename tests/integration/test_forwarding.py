@@ -230,6 +230,7 @@ def test_health_says_for_what_it_waits_until_it_goes_on(
     """As after a change of the central log's password."""
     environment = {"CLAUDE_HEADSPACE_CONFIG": "/dev/null", "DATABASE_URL": database_url}
     environment["CLAUDE_HEADSPACE__STATE__DIRECTORY"] = str(tmp_path)
+    environment["CLAUDE_HEADSPACE__FORWARD__URL"] = central
     config = load_config(environment)
 
     def notes() -> str:

@@ -60,10 +60,11 @@ def _machine(config: Config) -> dict[str, str | None]:
 
 
 def _remarks(config: Config, settings: Sequence[Path]) -> Iterator[str]:
-    waits = config.state.directory / FORWARDER_WAITS
-    with suppress(OSError):
-        since = iso_time(waits.stat().st_mtime)
-        yield f"the forwarder has waited since {since}: {waits.read_text('utf-8', 'replace')}"
+    if config.forward.url:  # what a forwarder has left that is no longer wanted says nothing
+        waits = config.state.directory / FORWARDER_WAITS
+        with suppress(OSError):
+            since = iso_time(waits.stat().st_mtime)
+            yield f"the forwarder has waited since {since}: {waits.read_text('utf-8', 'replace')}"
     days = cleanup_days(settings)
     if not config.archive.enabled:
         yield f"the archive is off: what Claude Code deletes after {days} days cannot be restored"
