@@ -26,6 +26,12 @@ def _exists(place: str) -> bool:
     return any(path.exists() for path in (ROOT / place, PACKAGE / place, PACKAGE / f"{place}.py"))
 
 
+def test_no_file_is_longer_than_250_lines() -> None:
+    lengths = {str(path): path.read_text("utf-8").count("\n") for path in PACKAGE.rglob("*.py")}
+    assert lengths
+    assert {path: lines for path, lines in lengths.items() if lines > 250} == {}
+
+
 # Words of earlier versions; docs/glossary.md says what replaced them.
 RETIRED = re.compile(
     r"\b(settled?|settling|footings?|agenda|intake|arrivals|vitals|salvaged?|portions?|lookouts?"

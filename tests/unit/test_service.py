@@ -17,10 +17,10 @@ from claude_headspace.deployment.service import (
     install,
     installed_text,
     manager,
-    problems,
     service_commands,
     uninstall,
 )
+from claude_headspace.deployment.service_problems import problems
 
 INSTALL = ["daemon-reload", "enable claude-headspace", "restart claude-headspace"]
 

@@ -116,7 +116,8 @@ def install_service(*, yes: bool) -> int:
     Shows the file, and asks for confirmation on a terminal. Programs that were started by hand
     are stopped first.
     """
-    from claude_headspace.deployment.service import install, installed_text, manager, unseen
+    from claude_headspace.deployment.service import install, installed_text, manager
+    from claude_headspace.deployment.service_problems import unseen
 
     config, found = configured(), manager()
     if installed_text(found) == found.text() and found.is_active():
@@ -156,7 +157,8 @@ def service_status() -> int:
 
     Exit status 1 if there are problems.
     """
-    from claude_headspace.deployment.service import manager, problems
+    from claude_headspace.deployment.service import manager
+    from claude_headspace.deployment.service_problems import problems
 
     found = manager()
     wrong = list(problems(found, os.environ))

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from claude_headspace.config import Config, load_config
 from claude_headspace.config.folders import expanded
-from claude_headspace.deployment.service import manager, problems
+from claude_headspace.deployment.service import manager
+from claude_headspace.deployment.service_problems import problems
 from claude_headspace.deployment.start import require_port, require_visible
 from claude_headspace.doctor.evidence import (
     Claude,
